@@ -1,0 +1,41 @@
+"""vadlib: video anomaly detection, from a folder of frames to an AUC and a score curve.
+
+Names stand in the order in which the data flows. Everything is loaded when first used (PEP 562), so that `import vadlib`
+is quick and matplotlib, ipywidgets and ultralytics load only where they are needed.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "vadlib.errors": ["InputError"],
+    "vadlib.data.catalog": ["load_videos"],
+    "vadlib.data.video": ["Video"],
+    "vadlib.data.clips": ["DataConfig", "Clip", "ClipDataset"],
+    "vadlib.pseudo.detectors": ["find_boxes"],
+    "vadlib.pseudo.kinds": ["PseudoClip", "SkipFrames", "ShuffleMotion", "AddNoise", "PasteObjects"],
+    "vadlib.pseudo.mixer": ["PseudoAnomalyMixer"],
+    "vadlib.model.network": ["ModelConfig", "DualPathAutoencoder"],
+    "vadlib.model.run": ["Run"],
+    "vadlib.evaluation.evaluate": ["Result", "evaluate"],
+    "vadlib.evaluation.explain": ["explain_clip"],
+    "vadlib.evaluation.yardstick": ["yardstick_scores"],
+    "vadlib.engine.fit": ["TrainConfig", "fit"],
+    "vadlib.view.plots": ["plot_frames", "plot_pseudo", "plot_scores", "plot_roc", "plot_rebuilt", "plot_attention"],
+    "vadlib.view.figure": ["show"],
+}
+_HOME = {name: module for module, names in _EXPORTS.items() for name in names}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'vadlib' has no attribute {name!r}; it has: {', '.join(__all__)}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,190 @@
+"""A video: frames that are read only when asked for, with labels, masks and boxes where they are known."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from vadlib.errors import InputError
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
+
+
+class Frames(Protocol):
+    """What a `Video` needs of its frames: a length, a shape, random access, and an identity for the frame store."""
+
+    shape: tuple[int, int, int, int]  # (T, H, W, C)
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index) -> np.ndarray:
+        """uint8 (H, W, C) for a number, (T', H, W, C) for a slice."""
+
+    def identity(self) -> list:
+        """JSON-able description of the source; two sources with the same identity hold the same pixels."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """One recording of one fixed camera.
+
+    Attributes:
+        name: unique within its dataset and split, such as "04".
+        frames: uint8 (T, H, W, C), RGB, or grey with C = 1; `video.frames[i]` reads one frame.
+        fps: frames a second.
+        scene: videos with the same scene show the same place from the same camera; calibration is kept per scene.
+        labels: uint8 (T,), 0 normal, 1 abnormal; None where the dataset has no labels.
+        masks: bool (T, H, W), True = abnormal, read lazily like `frames`; None where there are no masks.
+        boxes: the dataset's own object boxes: T arrays (N, 4) float32, x0, y0, x1, y1 in pixels, ends exclusive; or None.
+        kinds: the kind of anomaly of each frame ("" = normal), T strings; None where the dataset does not say.
+        ground_truth: the origin of `labels` ("mat", "vol", "scripted", ...), so that results can say which was used.
+    """
+
+    name: str
+    frames: Frames
+    fps: float
+    scene: str = "one"
+    labels: np.ndarray | None = None
+    masks: Frames | None = None
+    boxes: Sequence[np.ndarray] | None = None
+    kinds: Sequence[str] | None = None
+    ground_truth: str = field(default="", compare=False)
+
+    def __post_init__(self):
+        for what in ("labels", "masks", "boxes", "kinds"):
+            value = getattr(self, what)
+            if value is not None and len(value) != len(self.frames):
+                raise InputError(
+                    f"video {self.name}: {len(self.frames)} frames but {len(value)} {what}; expected one for each frame: "
+                    f"the copy is incomplete, or the {what} belong to another video"
+                )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        abnormal = "unlabelled" if self.labels is None else f"{int(self.labels.sum())} abnormal"
+        return f"Video({self.name!r}, {'x'.join(map(str, self.frames.shape))}, {self.fps:g} fps, {abnormal})"
+
+
+class LazyStack(ABC):
+    """Random access over T items of one shape: subclasses give `shape` and `_read(i)`."""
+
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            rows = [self._read(i) for i in range(*index.indices(len(self)))]
+            return np.stack(rows) if rows else np.zeros((0, *self.shape[1:]), np.uint8)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"frame {index} of {len(self)}")
+        return self._read(int(index) % len(self))
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self[:], dtype)
+
+    @abstractmethod
+    def _read(self, i: int) -> np.ndarray:
+        """Item i, 0 <= i < len(self)."""
+
+
+class ImageFrames(LazyStack):
+    """Frames kept as one image file each, in the order given.
+
+    Args:
+        paths: the image files; at least one.
+        channels: 1 reads grey, 3 reads RGB.
+
+    Raises:
+        InputError: when the first file, or later a file that is read, is no whole image or has another size.
+    """
+
+    def __init__(self, paths: Sequence[Path], channels: int):
+        self.paths = list(paths)
+        self.channels = channels
+        first = read_image(self.paths[0], channels)
+        self.shape = (len(self.paths), *first.shape)
+
+    def _read(self, i: int) -> np.ndarray:
+        frame = read_image(self.paths[i], self.channels)
+        if frame.shape != self.shape[1:]:
+            expected, found = self.shape[1:3], frame.shape[:2]
+            raise InputError(
+                f"{self.paths[i]}: {found[1]}x{found[0]} pixels, but {self.paths[0].name} has {expected[1]}x{expected[0]}; "
+                "all frames of a video must have one size: extract them again, or move the odd file away"
+            )
+        return frame
+
+    def identity(self) -> list:
+        stats = [(path, path.stat()) for path in self.paths]
+        return [["images", self.channels], *([str(p.resolve()), s.st_size, s.st_mtime_ns] for p, s in stats)]
+
+
+class MaskImages(ImageFrames):
+    """Pixel masks kept as one image file each; any value above 0 is abnormal. Items are bool (H, W)."""
+
+    def __init__(self, paths: Sequence[Path]):
+        super().__init__(paths, channels=1)
+        self.shape = self.shape[:3]
+
+    def _read(self, i: int) -> np.ndarray:
+        mask = read_image(self.paths[i], 1)[..., 0] > 0
+        if mask.shape != self.shape[1:]:
+            raise InputError(f"{self.paths[i]}: a mask of {mask.shape}, but the first one is {self.shape[1:]}; get the masks again")
+        return mask
+
+
+def read_image(path: Path, channels: int) -> np.ndarray:
+    """Read one image as uint8 (H, W, channels).
+
+    Raises:
+        InputError: the file is empty, truncated, not an image, a Git LFS pointer, or has 16 bits a sample.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):
+                raise InputError(f"{path}: {image.mode} pixels (16 bits or more); expected 8 bits a sample: convert the frames to 8 bits")
+            pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: {_not_an_image(path)}") from error
+    except (OSError, SyntaxError) as error:  # Pillow's PNG reader raises SyntaxError for broken chunks
+        if isinstance(error, FileNotFoundError):
+            raise InputError(f"{path}: no such file; it was there when the dataset was listed") from error
+        raise InputError(f"{path}: a damaged image ({error}); expected a whole one: copy or download it again") from error
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _not_an_image(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head:
+        return "an empty file; expected an image: copy or download it again"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not an image; run `git lfs pull` in the copy it came from, or download the dataset itself"
+    return f"not an image (it starts with {head[:8]!r}); expected one of {', '.join(sorted(IMAGE_SUFFIXES))}"
+
+
+def natural_key(name: str) -> list:
+    """Sort key that orders embedded numbers by value: "2" < "10", "frame001" < "frame2"."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name) if part]
+
+
+def is_junk(path: Path) -> bool:
+    """True for files that operating systems and editors leave among data: `.DS_Store`, `._x`, `Thumbs.db`, `x~`."""
+    return path.name.startswith(".") or path.name.endswith("~") or path.name.lower() in {"thumbs.db", "desktop.ini"}
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The image files of a folder in natural order, junk left out; empty if there is none."""
+    files = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not is_junk(p) and p.is_file())
+    return sorted(files, key=lambda p: natural_key(p.name))

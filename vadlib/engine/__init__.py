@@ -1,0 +1,1 @@
+"""Training: the loop, its samples, and going on after an interruption."""

@@ -1,0 +1,151 @@
+"""Reconstruction errors of every frame, as maps over the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from vadlib.data.clips import DataConfig, scoring_starts, to_tensor
+from vadlib.data.motion import blur, grey, motion_windows, moving_pixels
+from vadlib.model.device import autocast, pick_precision
+from vadlib.model.network import DualPathAutoencoder
+
+CELL = 8  # pixels; errors are kept as means over squares of this side
+BATCH = 64  # windows in one pass: enough for a GPU, little memory on a CPU
+
+
+class ErrorMaps(NamedTuple):
+    """Errors of one video, as means over cells of 8 x 8 pixels; 0 where nothing moved, so nothing was rebuilt.
+
+    Attributes:
+        plain: float32 (T, H', W'), mean of (reconstruction - frame)^2, pixels in [-1, 1].
+        temporal: float32 (T, H', W'), the same for the differences of consecutive frames: how wrong the motion is.
+    """
+
+    plain: np.ndarray
+    temporal: np.ndarray
+
+
+def error_maps(
+    model: DualPathAutoencoder,
+    frames: np.ndarray,
+    config: DataConfig,
+    device: torch.device,
+    precision: str = "auto",
+    bar: tqdm | None = None,
+) -> ErrorMaps:
+    """Rebuild a whole video with half-overlapping clips and average the errors of every frame.
+
+    With `config.crop` the same windows around motion as in training are rebuilt, overlapping by half; where several
+    windows or clips show a pixel, their errors are averaged, each weighing most at its own centre.
+
+    Args:
+        model: on `device`, in evaluation mode.
+        frames: uint8 (T, H, W, C) with at least `length * frame_step` frames.
+        config: the data config of the run.
+        device: where to compute.
+        precision: see `pick_precision`.
+        bar: advanced by one a frame.
+    """
+    length, height, width = frames.shape[:3]
+    maps = np.zeros((2, length, -(-height // CELL), -(-width // CELL)), np.float32)
+    for first, errors in _frame_errors(model, frames, config, device, precision):
+        maps[:, first : first + errors.shape[1]] = _cell_means(errors)
+        if bar is not None:
+            bar.update(errors.shape[1])
+    return ErrorMaps(*maps)
+
+
+@torch.inference_mode()
+def _frame_errors(
+    model: DualPathAutoencoder, frames: np.ndarray, config: DataConfig, device: torch.device, precision: str
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first frame, errors (2, T', H, W)) in order, as soon as no later clip can add to them.
+
+    Only the frames of one clip are held, so memory does not grow with the video.
+    """
+    height, width = frames.shape[1:3]
+    step, span = config.frame_step, (config.length - 1) * config.frame_step + 1
+    starts = scoring_starts(len(frames), config.length, step)
+    window = config.crop or (height, width)
+    weight = _window_weight(config.length, window, flat=config.crop is None)
+    total = np.zeros((2, span, height, width), np.float32)
+    weights = np.zeros((span, height, width), np.float32)
+    blurred = RollingBlur(frames)
+    for start, following in zip(starts, [*starts[1:], len(frames)], strict=True):
+        picked = slice(start, start + span, step)
+        corners = scoring_windows(blurred[picked], config)
+        for some, clips in read_windows(frames[picked], corners, window):
+            clips = clips.to(device)
+            with autocast(device, pick_precision(precision, device)):
+                rebuilt = model(clips).reconstruction
+            errors = (clip_errors(rebuilt, clips) * weight.to(device)).cpu().numpy()
+            for (y, x), error in zip(some, errors, strict=True):
+                total[:, ::step, y : y + window[0], x : x + window[1]] += error
+                weights[::step, y : y + window[0], x : x + window[1]] += weight.numpy()
+        done = following - start
+        yield start, total[:, :done] / np.maximum(weights[:done], 1e-12)
+        total[:, :-done], weights[:-done] = total[:, done:].copy(), weights[done:].copy()
+        total[:, -done:], weights[-done:] = 0, 0
+
+
+def scoring_windows(blurred: np.ndarray, config: DataConfig) -> np.ndarray:
+    """Corners (N, 2) of the windows of one clip that are rebuilt: those with motion, or the whole frame without a crop.
+
+    `blurred` is uint8 (T, H, W), the clip's blurred grey frames.
+    """
+    return motion_windows(moving_pixels(blurred), config.crop) if config.crop else np.zeros((1, 2), np.int64)
+
+
+def read_windows(frames: np.ndarray, corners: np.ndarray, window: tuple[int, int]) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Batches of windows of one clip, uint8 (T, H, W, C): their corners (B, 2) and clips (B, C, T, h, w) in [-1, 1]."""
+    for first in range(0, len(corners), BATCH):
+        some = corners[first : first + BATCH]
+        yield some, torch.stack([to_tensor(frames[:, y : y + window[0], x : x + window[1]]) for y, x in some])
+
+
+def clip_errors(rebuilt: Tensor, clips: Tensor) -> Tensor:
+    """(B, C, T, H, W) twice -> (B, 2, T, H, W): plain and temporal squared errors, means over the channels.
+
+    The temporal error of frame t is that of the step from t - 1 to t; the first frame takes the second's.
+    """
+    difference = rebuilt.float() - clips
+    plain, temporal = difference.square().mean(1), difference.diff(dim=2).square().mean(1)
+    return torch.stack([plain, torch.cat([temporal[:, :1], temporal], dim=1)], dim=1)
+
+
+class RollingBlur:
+    """Blurred grey frames of a video, each blurred once: clips overlap by half."""
+
+    def __init__(self, frames: np.ndarray):
+        self.frames, self.kept = frames, {}
+
+    def __getitem__(self, picked: slice) -> np.ndarray:
+        numbers = range(picked.start, picked.stop, picked.step)
+        new = [t for t in numbers if t not in self.kept]
+        self.kept = {t: b for t, b in self.kept.items() if t >= picked.start}
+        self.kept |= dict(zip(new, blur(grey(self.frames[new])), strict=True)) if new else {}
+        return np.stack([self.kept[t] for t in numbers])
+
+
+def _window_weight(length: int, window: tuple[int, int], flat: bool) -> Tensor:
+    """(T, h, w): largest at the centre, where a window knows most about its surroundings; never 0."""
+    sides = [torch.hann_window(n + 2, periodic=False)[1:-1].clamp_min(0.05) for n in (length, *window)]
+    if flat:
+        sides[1:] = [torch.ones(n) for n in window]
+    return sides[0][:, None, None] * sides[1][:, None] * sides[2]
+
+
+def _cell_means(errors: np.ndarray) -> np.ndarray:
+    """(2, T, H, W) -> (2, T, H / 8, W / 8), rounded up; cells at the border average the pixels they have."""
+    height, width = errors.shape[2:]
+    rows = np.add.reduceat(errors, range(0, height, CELL), axis=2)
+    cells = np.add.reduceat(rows, range(0, width, CELL), axis=3)
+    tall = np.diff([*range(0, height, CELL), height])
+    wide = np.diff([*range(0, width, CELL), width])
+    return cells / (tall[:, None] * wide)

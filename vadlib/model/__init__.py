@@ -1,0 +1,1 @@
+"""The dual-path autoencoder, its memories and what trains it."""

@@ -1,0 +1,84 @@
+"""A memory of prototype features, read by attention (after MemAE: Gong et al., ICCV 2019, section 3.2)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+EPSILON = 1e-4  # added to squared norms: an all-zero query, common after ReLU, then has a gradient of at most 1e2, not 1e12
+
+
+class Read(NamedTuple):
+    """What one memory returned.
+
+    Attributes:
+        features: (B, C, T, H, W), each position a weighted mean of slots.
+        weights: (B, T, H, W, N) addressing weights; non-negative, they sum to 1 over the N slots.
+    """
+
+    features: Tensor
+    weights: Tensor
+
+
+def address(query: Tensor, slots: Tensor, sharpness: float, shrink: float) -> Tensor:
+    """Addressing weights: a softmax over cosine similarities, small weights cut off, the rest rescaled to sum to 1.
+
+    The published threshold is absolute (0.0025 with 2000 slots) and empties most reads at initialisation, where every
+    weight is near 1/N. Here it is a share of the largest weight of the same query, so a read is never empty.
+
+    Args:
+        query: (..., C).
+        slots: (N, C).
+        sharpness: factor of the cosine similarity before the softmax; 0 weighs all slots alike.
+        shrink: in [0, 1): weights below this share of the query's largest weight become 0.
+
+    Returns:
+        (..., N), in [0, 1].
+    """
+    weights = torch.softmax(sharpness * _unit(query) @ _unit(slots).T, dim=-1)
+    kept = weights * (weights >= shrink * weights.amax(-1, keepdim=True))
+    return kept / kept.sum(-1, keepdim=True)
+
+
+def entropy(weights: Tensor) -> Tensor:
+    """Shannon entropy in nats of addressing weights (..., N) -> (...): 0 when one slot is read, ln N when all are alike."""
+    return torch.special.entr(weights.clamp_min(1e-12)).sum(-1)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return vectors * torch.rsqrt(vectors.square().sum(-1, keepdim=True) + EPSILON)
+
+
+class Memory(nn.Module):
+    """N slots of C values; each position of a feature map is replaced by a mixture of the slots most like it.
+
+    Args:
+        slots: N, at least 1.
+        channels: C.
+        sharpness, shrink: see `address`.
+    """
+
+    def __init__(self, slots: int, channels: int, sharpness: float, shrink: float):
+        super().__init__()
+        self.sharpness, self.shrink = sharpness, shrink
+        self.slots = nn.Parameter(torch.empty(slots, channels))
+        nn.init.uniform_(self.slots, -(channels**-0.5), channels**-0.5)
+
+    def forward(self, features: Tensor) -> Read:
+        """Features (B, C, T, H, W) -> `Read`. Runs in float32 under autocast: similarities need the digits."""
+        with torch.autocast(features.device.type, enabled=False):
+            weights = address(features.float().movedim(1, -1), self.slots.float(), self.sharpness, self.shrink)
+            return Read((weights @ self.slots.float()).movedim(-1, 1), weights)
+
+    @torch.no_grad()
+    def fill(self, features: Tensor, generator: torch.Generator) -> None:
+        """Set the slots to encoder features (B, C, T, H, W) drawn at random positions.
+
+        Random slots are all alike to the encoder: every position then reads nearly the same mixture, and the decoders
+        behind see no variance. Slots that start as real features differ as the features do.
+        """
+        vectors = features.movedim(1, -1).reshape(-1, features.shape[1])
+        chosen = torch.randint(len(vectors), (len(self.slots),), generator=generator)
+        self.slots.copy_(vectors[chosen.to(vectors.device)])

@@ -1,0 +1,132 @@
+"""A run's folder: its config, its weights, and writing so that a kill leaves the old file or the new one."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+
+from vadlib.config import from_dict, require
+from vadlib.data.clips import DataConfig
+from vadlib.errors import InputError
+from vadlib.model.network import DualPathAutoencoder, ModelConfig
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model with all that scoring needs.
+
+    Attributes:
+        folder: where the run's files are.
+        config: the parts "dataset", "data", "model", "mixer" and "training", as in `config.json`.
+        data: how frames were prepared in training.
+        model: with its trained weights, in evaluation mode, on the CPU.
+    """
+
+    folder: Path
+    config: dict
+    data: DataConfig
+    model: DualPathAutoencoder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Run:
+        """Load a run's folder, without pickle and without the device that it was trained on.
+
+        Raises:
+            InputError: no run there, a damaged file, an unknown config key, or weights of another shape.
+        """
+        folder = Path(folder)
+        config = read_config(folder)
+        model = DualPathAutoencoder(from_dict(ModelConfig, config["model"], str(folder / "config.json")))
+        load_weights(model, folder / "model.safetensors")
+        return cls(folder, config, from_dict(DataConfig, config["data"], str(folder / "config.json")), model.eval())
+
+
+def read_config(folder: Path) -> dict:
+    """The parts of a run's `config.json`.
+
+    Raises:
+        InputError: there is none, or it is not JSON with the parts of a run.
+    """
+    path = folder / "config.json"
+    require(folder.is_dir(), f"{folder}: no such run; expected a folder made by `vadlib train --out {folder}`")
+    require(path.is_file(), f"{folder}: not a run (no config.json in it); expected a folder made by `vadlib train`")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); restore it, or train the run again") from error
+    parts = ("dataset", "data", "model", "mixer", "training")
+    missing = [part for part in parts if not isinstance(config, dict) or not isinstance(config.get(part), dict)]
+    require(not missing, f"{path}: the parts {', '.join(missing)} are missing; restore it, or train the run again")
+    return config
+
+
+def save_weights(model: torch.nn.Module, path: Path) -> None:
+    """Write the weights as safetensors, atomically."""
+    with atomic(path) as temporary:
+        save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, temporary)
+
+
+def load_weights(model: torch.nn.Module, path: Path) -> None:
+    """Load weights into a model of the same shape.
+
+    Raises:
+        InputError: the file is missing or damaged, or was saved by a model of another shape.
+    """
+    require(path.is_file(), f"{path}: no such file; the run has not finished: go on with `vadlib train --resume --out {path.parent}`")
+    try:
+        weights = load_file(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{path}: a damaged file ({error}); copy it again, or train the run again") from error
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in expected.keys() | found.keys():
+        if expected.get(name) != found.get(name):
+            raise InputError(
+                f"{path}: weights of another model: {name} is {found.get(name, 'missing')}, expected {expected.get(name, 'no such tensor')}; "
+                "use the config.json that was saved with it"
+            )
+    model.load_state_dict(weights)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON with two-space indent, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; rename it to `path` when the block ends well, remove it otherwise.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix stays: NumPy and matplotlib go by it.
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot write there ({error.strerror}); choose another --out") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files for their owner only; results are to be shared as any new file is.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise InputError(f"{path}: cannot be written ({error}); make room on the disk, or choose another --out") from error
+        raise

@@ -1,0 +1,1 @@
+"""A clip -> a pseudo-anomalous clip and the mask of what changed."""

@@ -1,0 +1,87 @@
+"""Find the moving people of a dataset once, and keep their boxes in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from vadlib.config import require
+from vadlib.data.motion import background, foreground_components, grey
+from vadlib.data.store import cache_dir, store_frames
+from vadlib.data.video import Video
+
+
+class Detector(Protocol):
+    """Finds objects in the stored frames of the videos of one scene."""
+
+    def identity(self) -> list:
+        """JSON-able description; detectors with the same identity find the same boxes."""
+
+    def detect(self, videos: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        """uint8 (T, H, W, C) each -> for each video T arrays (N, 4) float32: x0, y0, x1, y1 in pixels."""
+
+
+class MotionDetector:
+    """Background subtraction for fixed cameras: what differs from the scene's median frame. Needs nothing, works offline."""
+
+    def identity(self) -> list:
+        return ["motion", 1]
+
+    def detect(self, videos: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        empty = background(np.concatenate([grey(v[::10]) for v in videos]), every=1)
+        return [[foreground_components(frame, empty)[0] for frame in grey(v)] for v in videos]
+
+
+def find_boxes(videos: Sequence[Video], detector: str | Detector = "motion", progress: bool = True) -> dict[str, list[np.ndarray]]:
+    """Object boxes of every frame, by video name; found once and then read from the cache.
+
+    Args:
+        videos: all videos of the set; those of one scene share a background.
+        detector: "motion", "boxes" (the dataset's own), or an object with `identity` and `detect`.
+        progress: show a bar.
+
+    Returns:
+        video name -> T arrays (N, 4) float32: x0, y0, x1, y1 in native pixels, ends exclusive.
+
+    Raises:
+        InputError: an unknown detector, or "boxes" where the dataset brings none.
+    """
+    if detector == "boxes":
+        for video in videos:
+            require(video.boxes is not None, f"video {video.name}: the dataset brings no boxes; use the detector 'motion'")
+        return {video.name: list(video.boxes) for video in videos}
+    if isinstance(detector, str):
+        require(detector == "motion", f"detector {detector!r} is unknown; expected 'motion' or 'boxes'")
+        detector = MotionDetector()
+    found = {}
+    scenes = {video.scene: [v for v in videos if v.scene == video.scene] for video in videos}
+    for members in tqdm(scenes.values(), "finding objects once", unit="scene", disable=not progress or len(scenes) < 2):
+        found |= _scene_boxes(members, detector)
+    return found
+
+
+def _scene_boxes(videos: Sequence[Video], detector: Detector) -> dict[str, list[np.ndarray]]:
+    identity = [detector.identity(), [[v.name, v.frames.identity()] for v in videos]]
+    path = cache_dir() / "boxes" / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}.npz"
+    if not path.exists():
+        boxes = dict(zip((v.name for v in videos), detector.detect(store_frames(videos)), strict=True))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays = {
+            f"{kind}_{i}": a
+            for i, b in enumerate(boxes.values())
+            for kind, a in (("box", np.concatenate(b)), ("count", [len(x) for x in b]))
+        }
+        handle, temporary = tempfile.mkstemp(suffix=".npz", dir=path.parent)
+        os.close(handle)
+        np.savez_compressed(temporary, **arrays)
+        Path(temporary).replace(path)
+    with np.load(path) as stored:
+        return {v.name: np.split(stored[f"box_{i}"], np.cumsum(stored[f"count_{i}"])[:-1]) for i, v in enumerate(videos)}

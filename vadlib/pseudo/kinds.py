@@ -1,0 +1,195 @@
+"""The kinds of pseudo-anomaly: each turns a normal clip into one that looks or moves wrongly, and says where.
+
+Every kind draws its parameters in `_draw`, from an explicit generator, and applies them in `_apply`: the same generator
+state gives the same pseudo-anomaly, so a widget can replay it and a test can pin it down.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from vadlib.config import require
+from vadlib.data.clips import Clip, to_tensor
+from vadlib.pseudo.paste import follow_box, paste_patch
+from vadlib.pseudo.patches import Patches, load_patches
+
+
+class PseudoClip(NamedTuple):
+    """A pseudo-anomalous clip.
+
+    Attributes:
+        tensor: float32 (C, T, H, W) in [-1, 1], the range of normal clips.
+        mask: bool (T, H, W), True where the clip differs from the normal one.
+        kind: "skip", "shuffle", "noise" or "object".
+        params: the physical parameters drawn, such as {"stride": 3}.
+    """
+
+    tensor: Tensor
+    mask: Tensor
+    kind: str
+    params: dict
+
+
+class PseudoAnomaly(ABC):
+    """Base of the kinds: `kind(clip, generator)` returns a `PseudoClip`, or None where it cannot be made of this clip.
+
+    Args:
+        strength: in [0, 1], or a range (low, high) from which each clip draws; 0 returns the clip bit for bit, and the mean
+            change over many clips does not fall as the strength rises.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, strength: float | tuple[float, float]):
+        low, high = strength if isinstance(strength, tuple) else (strength, strength)
+        require(0 <= low <= high <= 1, f"{type(self).__name__}: strength = {strength}; expected a number in [0, 1], or (low, high) in it")
+        self.strength = (float(low), float(high))
+
+    def __call__(self, clip: Clip, generator: Generator) -> PseudoClip | None:
+        low, high = self.strength
+        strength = low + (high - low) * _uniform(generator)
+        params = self._draw(clip, strength, generator)
+        if params is None:
+            return None
+        changed = self._apply(clip, params, generator)
+        return PseudoClip(changed, (changed != clip.tensor).any(0), self.name, params)
+
+    @abstractmethod
+    def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict | None:
+        """The physical parameters, or None where this kind cannot be made of the clip."""
+
+    @abstractmethod
+    def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
+        """The changed clip, of the shape and range of `clip.tensor`."""
+
+
+class SkipFrames(PseudoAnomaly):
+    """Too fast: every `stride`-th frame of the video is shown, looking ahead of the clip.
+
+    Strength 0 to 1 maps onto strides 1 to 5 (the paper's stride 2 is 0.25). Near the end of a video the stride is the
+    largest that the frames left allow; None where not even 2 fits.
+    """
+
+    name = "skip"
+
+    def __init__(self, strength: float | tuple[float, float] = (0.25, 1.0)):
+        super().__init__(strength)
+
+    def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict | None:
+        wanted = 1 + round(4 * strength)
+        length = clip.tensor.shape[1]
+        possible = 1 + len(clip.lookahead) // max(1, length - 1)
+        stride = min(wanted, possible)
+        return None if stride == 1 < wanted else {"stride": stride}
+
+    def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
+        length, stride = clip.tensor.shape[1], params["stride"]
+        positions = torch.arange(length) * stride
+        inside = positions[positions < length]
+        ahead = positions[positions >= length] - length
+        return torch.cat([clip.tensor[:, inside], to_tensor(clip.lookahead[ahead])], dim=1)
+
+
+class ShuffleMotion(PseudoAnomaly):
+    """Jerky: some frames change places in time.
+
+    Strength maps onto the share of the frames that move. At 1 the whole clip is shuffled so that no two neighbours in time
+    stay neighbours (as in the paper).
+
+    Raises:
+        InputError: a clip of fewer than 4 frames: no such order of 2 or 3 frames exists.
+    """
+
+    name = "shuffle"
+
+    def __init__(self, strength: float | tuple[float, float] = (0.25, 1.0)):
+        super().__init__(strength)
+
+    def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict:
+        length = clip.tensor.shape[1]
+        require(length >= 4, f"a clip of {length} frames cannot be shuffled without kept neighbours; expected at least 4")
+        moved = round(strength * length)
+        order = torch.arange(length)
+        if moved == length:
+            order = _without_neighbours(length, generator)
+        elif moved >= 2:
+            chosen = torch.randperm(length, generator=generator)[:moved]
+            order[chosen] = order[chosen.roll(1)]  # one cycle through the chosen frames: each of them moves
+        return {"order": order.tolist()}
+
+    def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
+        return clip.tensor[:, params["order"]]
+
+
+class AddNoise(PseudoAnomaly):
+    """Broken picture: Gaussian noise over the whole clip.
+
+    Strength maps onto sigma as a share of the clip's own standard deviation, up to the paper's 0.81 (sigma 0.9^2 on
+    z-scored frames). Values beyond [-1, 1] are reflected at the border, so no pile-up there gives the clip away.
+    """
+
+    name = "noise"
+    paper_sigma: ClassVar[float] = 0.81
+
+    def __init__(self, strength: float | tuple[float, float] = (0.25, 1.0)):
+        super().__init__(strength)
+
+    def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict:
+        return {"sigma": self.paper_sigma * strength * float(clip.tensor.std())}
+
+    def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
+        if params["sigma"] == 0:
+            return clip.tensor
+        return _reflect(clip.tensor + params["sigma"] * torch.randn(clip.tensor.shape, generator=generator))
+
+
+class PasteObjects(PseudoAnomaly):
+    """A foreign thing: a picture is blended into the box of a person and moves with it.
+
+    Strength maps onto the patch's opacity (0 to 1 at its centre) and size (half to all of the box). The clip's boxes come
+    from the dataset or from `find_boxes`; None where the clip holds no box, so that it stays normal.
+
+    Args:
+        patches: where the pictures come from: "builtin", or a folder of class folders of images.
+        strength: see `PseudoAnomaly`.
+    """
+
+    name = "object"
+
+    def __init__(self, patches: str | Patches = "builtin", strength: float | tuple[float, float] = (0.5, 1.0)):
+        super().__init__(strength)
+        self.patches = load_patches(patches) if isinstance(patches, str) else patches
+
+    def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict | None:
+        track = follow_box(clip.boxes, clip.tensor.shape[2:], generator)
+        if track is None:
+            return None
+        return {"opacity": strength, "size": 0.5 + 0.5 * strength, "track": track, "patch": self.patches.draw(generator)}
+
+    def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
+        if params["opacity"] == 0:
+            return clip.tensor
+        return paste_patch(clip.tensor, params["patch"], params["track"], params["opacity"], params["size"])
+
+
+def _uniform(generator: Generator) -> float:
+    return float(torch.rand((), generator=generator))
+
+
+def _reflect(values: Tensor) -> Tensor:
+    """Fold values into [-1, 1] by reflection at the borders, as often as needed."""
+    return 1 - (torch.remainder(values + 1, 4) - 2).abs()
+
+
+def _without_neighbours(length: int, generator: Generator) -> Tensor:
+    # About e^-2 of all orders qualify, so a few draws do; a fixed number of tries, as a loop must end for every length.
+    for _ in range(200):
+        order = torch.randperm(length, generator=generator)
+        if (order.diff().abs() != 1).all():
+            return order
+    return torch.from_numpy(np.r_[1:length:2, 0:length:2])  # odd numbers, then even ones: 1 3 0 2

@@ -1,0 +1,69 @@
+"""Pictures to paste: from the sample images that scikit-learn ships, or from class folders such as CIFAR-100's."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from sklearn.datasets import load_sample_images
+
+from vadlib.data.video import is_junk, list_images, read_image
+from vadlib.errors import InputError
+
+
+class Patches(Protocol):
+    """A source of pictures."""
+
+    def draw(self, generator: torch.Generator) -> np.ndarray:
+        """One picture, uint8 RGB (h, w, 3)."""
+
+
+class BuiltinPatches:
+    """Square crops, 32 to 128 pixels wide, of scikit-learn's sample images: a temple and a flower. Needs no download."""
+
+    def __init__(self):
+        self.images = _sample_images()
+
+    def draw(self, generator: torch.Generator) -> np.ndarray:
+        image = self.images[_below(len(self.images), generator)]
+        side = 32 + _below(97, generator)
+        top, left = _below(image.shape[0] - side, generator), _below(image.shape[1] - side, generator)
+        return image[top : top + side, left : left + side]
+
+
+class FolderPatches:
+    """Images in class folders, `ROOT/CLASS/*.png`; a class is drawn first, then one of its images.
+
+    Raises:
+        InputError: the folder does not exist or holds no class folder with images.
+    """
+
+    def __init__(self, root: str | Path):
+        root = Path(root)
+        if not root.is_dir():
+            raise InputError(f"patches {str(root)!r}: no such folder; expected 'builtin', or a folder of class folders of images")
+        classes = sorted(p for p in root.iterdir() if p.is_dir() and not is_junk(p))
+        self.classes = [files for files in map(list_images, classes) if files]
+        if not self.classes:
+            raise InputError(f"{root}: no images in class folders; expected such as {root / 'apple' / '0001.png'}")
+
+    def draw(self, generator: torch.Generator) -> np.ndarray:
+        files = self.classes[_below(len(self.classes), generator)]
+        return read_image(files[_below(len(files), generator)], channels=3)
+
+
+def load_patches(source: str) -> Patches:
+    """The patch source of that name: "builtin", else the path of a folder of class folders."""
+    return BuiltinPatches() if source == "builtin" else FolderPatches(source)
+
+
+@cache
+def _sample_images() -> list[np.ndarray]:
+    return list(load_sample_images().images)
+
+
+def _below(limit: int, generator: torch.Generator) -> int:
+    return int(torch.randint(limit, (1,), generator=generator))

@@ -1,0 +1,118 @@
+"""Whole jobs from plain values: train a dataset by name, evaluate a run, plot it. The command line and the notebooks call these."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from vadlib.config import from_dict, require
+from vadlib.data.catalog import load_videos
+from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.engine.fit import TrainConfig, fit
+from vadlib.errors import InputError
+from vadlib.evaluation.evaluate import Result
+from vadlib.evaluation.evaluate import evaluate as evaluate_videos
+from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
+from vadlib.evaluation.yardstick import yardstick_scores
+from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.run import Run
+from vadlib.pseudo.detectors import find_boxes
+from vadlib.pseudo.mixer import KINDS, make_mixer
+
+MIXING = {"kinds": list(KINDS), "p": 0.2, "detector": "motion", "patches": "builtin"}
+
+
+def train_run(
+    data: str, root: Path | None, preset: str, chosen: Mapping[str, Mapping], out: Path, resume: bool = False, config: Path | None = None
+) -> Run:
+    """Train on a dataset by name.
+
+    Args:
+        data, root: see `load_videos`.
+        preset: of the model and the clips.
+        chosen: values of the parts "data", "model", "mixer" and "training"; None means not chosen. They win over `config`.
+        out: the run's folder.
+        resume: go on with an interrupted run.
+        config: a JSON file with the same parts; they win over the preset.
+
+    Raises:
+        InputError: an unknown key or a wrong value, or what `load_videos`, `ClipDataset` and `fit` refuse.
+    """
+    given = _read_config_file(config) if config else {}
+    parts = {part: dict(given.get(part, {})) for part in ("data", "model", "mixer", "training")}
+    for part, values in chosen.items():
+        parts[part] |= {key: value for key, value in values.items() if value is not None}
+    where = str(config or "options")
+    unknown = parts["mixer"].keys() - MIXING.keys()
+    require(not unknown, f"{where}: unknown key {', '.join(sorted(unknown))!r} in mixer; known keys: {', '.join(MIXING)}")
+    mixing = MIXING | parts["mixer"]
+    require(isinstance(mixing["p"], (int, float)), f"{where}: mixer.p = {mixing['p']!r}; expected a number in [0, 1]")
+    mixer = make_mixer(mixing["kinds"], mixing["p"], mixing["patches"])
+    training = from_dict(TrainConfig, parts["training"], where)
+    cutting = from_dict(DataConfig, asdict(DataConfig.preset(preset)) | parts["data"], where)
+
+    videos = load_videos(data, "train", root)
+    shape = asdict(ModelConfig.preset(preset, channels=videos[0].frames.shape[3])) | parts["model"]
+    torch.manual_seed(training.seed)
+    model = DualPathAutoencoder(from_dict(ModelConfig, shape, where))
+    boxes = find_boxes(videos, mixing["detector"]) if "object" in mixing["kinds"] and mixing["p"] > 0 else None
+    dataset = {"name": data, "preset": preset, "detector": mixing["detector"], "patches": mixing["patches"]}
+    return fit(model, ClipDataset(videos, cutting, boxes), mixer, training, out, resume, dataset)
+
+
+def evaluate_run(run: Run | Path, data: str | None, root: Path | None, device: str = "auto", with_yardstick: bool = False) -> Result:
+    """Score the test videos of a dataset (by default the run's own) and leave `scores.npz` and `metrics.json` in the run's folder.
+
+    With `with_yardstick` the metrics have a part "yardstick": motion energy, without learning, on the same videos.
+    """
+    run = run if isinstance(run, Run) else Run.load(run)
+    data = data or run.config["dataset"].get("name")
+    require(data is not None, f"{run.folder}: its config does not name a dataset; name one with --data")
+    videos = load_videos(data, "test", root)
+    result = evaluate_videos(run, videos, device)
+    result.metrics["dataset"] = data
+    if with_yardstick:
+        result.metrics["yardstick"] = measure_yardstick(yardstick_scores(load_videos(data, "train", root), videos), result.labels)
+    result.save(run.folder)
+    return result
+
+
+def measure_yardstick(scores: dict, labels: dict) -> dict:
+    """Raw and per-video micro AUC, and macro AUC, of the yardstick's scores."""
+    return {
+        "micro_auc_raw": micro_auc(scores, labels),
+        "micro_auc_per_video": micro_auc(per_video(scores), labels),
+        "macro_auc": macro_auc(scores, labels)[0],
+    }
+
+
+def plot_run(result: Result, out: Path) -> None:
+    """Write a score curve of each video, `curves/NAME.png`, and `roc.png` into a folder."""
+    import matplotlib.pyplot as plt
+
+    from vadlib.view.plots import plot_roc, plot_scores
+
+    (out / "curves").mkdir(parents=True, exist_ok=True)
+    plots = {out / "curves" / f"{name}.png": lambda name=name: plot_scores(result, name) for name in result.scores}
+    for path, plot in (plots | {out / "roc.png": lambda: plot_roc(result)}).items():
+        figure = plot().figure
+        figure.savefig(path, dpi=120)
+        plt.close(figure)
+
+
+def _read_config_file(path: Path) -> dict:
+    require(path.is_file(), f"{path}: no such file; expected JSON with some of the parts data, model, mixer, training")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from error
+    require(isinstance(values, dict), f"{path}: expected a JSON object with some of the parts data, model, mixer, training")
+    for part, inside in values.items():
+        if part not in ("data", "model", "mixer", "training"):
+            raise InputError(f"{path}: unknown key {part!r}; known keys: data, model, mixer, training")
+        require(isinstance(inside, dict), f"{path}: {part} = {inside!r}; expected an object")
+    return values

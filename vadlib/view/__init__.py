@@ -1,0 +1,1 @@
+"""Plots: results in, Axes out."""

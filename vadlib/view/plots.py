@@ -1,0 +1,129 @@
+"""Plots: results in, Axes out. None of them shows or saves; see `vadlib.view.figure.show`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from vadlib.config import require
+from vadlib.data.clips import Clip, to_frames
+from vadlib.data.video import Video
+from vadlib.evaluation.evaluate import Result
+from vadlib.evaluation.explain import Explanation
+from vadlib.pseudo.kinds import PseudoClip
+from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE
+
+
+def plot_scores(result: Result, name: str, ax: Axes | None = None) -> Axes:
+    """The calibrated score of one video over time; abnormal intervals are shaded and hatched, the threshold is dashed."""
+    require(name in result.scores, f"no video {name!r} in this result; it has: {', '.join(result.scores)}")
+    ax = ax or plt.subplots(figsize=(8, 2.6), layout="constrained")[1]
+    seconds = np.arange(len(result.scores[name])) / result.fps
+    ax.plot(seconds, result.scores[name], color=BLUE, label="score")
+    ax.axhline(result.threshold, color=GREY, linestyle="--", linewidth=1, label="threshold")
+    for i, (start, end) in enumerate(intervals(result.labels.get(name, np.zeros(0)))):
+        span = (start / result.fps, end / result.fps)
+        ax.axvspan(*span, facecolor=ORANGE, alpha=0.2, hatch="//", edgecolor=ORANGE, label="abnormal (truth)" if i == 0 else None)
+    ax.set(xlabel="time (s)", ylabel="anomaly score", title=f"video {name}", xlim=(0, seconds[-1]))
+    ax.legend(loc="upper left", fontsize="small", ncols=3)
+    return ax
+
+
+def plot_roc(result: Result, yardstick: dict[str, np.ndarray] | None = None, ax: Axes | None = None) -> Axes:
+    """ROC curves over all frames of all videos: raw, calibrated, and a yardstick's scores if given."""
+    require(len(result.labels) > 0, "these videos have no labels, so there is no ROC curve")
+    ax = ax or plt.subplots(figsize=(4.4, 4.2), layout="constrained")[1]
+    truth = np.concatenate(list(result.labels.values()))
+    curves = [("calibrated score", result.scores, BLUE, "-"), ("raw score", result.raw, GREEN, "-.")]
+    if yardstick is not None:
+        curves.append(("motion energy (no learning)", yardstick, ORANGE, ":"))
+    for label, scores, colour, style in curves:
+        pooled = np.concatenate([scores[name] for name in result.labels])
+        false, true, _ = roc_curve(truth, pooled)
+        ax.plot(false, true, style, color=colour, label=f"{label}: AUC {roc_auc_score(truth, pooled):.3f}")
+    ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
+    ax.set(xlabel="false-positive rate", ylabel="true-positive rate", aspect="equal", title="ROC over all test frames")
+    ax.legend(loc="lower right", fontsize="small")
+    return ax
+
+
+def plot_frames(video: Video, frames: Sequence[int]) -> np.ndarray:
+    """Some frames side by side, abnormal pixels outlined where the video has masks. Returns the Axes."""
+    axes = _row(len(frames), video.frames.shape[1] / video.frames.shape[2])
+    for ax, t in zip(axes, frames, strict=True):
+        _picture(ax, video.frames[t], f"{video.name}, frame {t}")
+        if video.masks is not None and video.masks[t].any():
+            ax.contour(video.masks[t], [0.5], colors=ORANGE, linewidths=1.2)
+    return axes
+
+
+def plot_pseudo(clip: Clip, pseudo: PseudoClip, columns: int = 6) -> np.ndarray:
+    """A clip, the pseudo-anomaly made of it, and the mask of what changed, as three strips over time. Returns the Axes."""
+    chosen = np.linspace(0, clip.tensor.shape[1] - 1, columns).round().astype(int)
+    _, axes = plt.subplots(3, columns, figsize=(1.35 * columns, 4.4), layout="constrained", squeeze=False)
+    masks = pseudo.mask.numpy()[..., None] * np.uint8(255)
+    rows = [("normal", to_frames(clip.tensor)), (pseudo.kind, to_frames(pseudo.tensor)), ("changed", masks)]
+    for row, (label, frames) in zip(axes, rows, strict=True):
+        for ax, t in zip(row, chosen, strict=True):
+            _picture(ax, frames[t], f"t = {t}" if label == "normal" else "")
+        row[0].set_ylabel(label)
+    return axes
+
+
+def plot_rebuilt(explanation: Explanation, frame: int = 8, title: str = "") -> np.ndarray:
+    """Frame, what D_n made of it, and the error map, of frame number `frame` of a clip. Returns the Axes."""
+    height, width = explanation.seen.shape
+    axes = _row(3, height / width)
+    _picture(axes[0], explanation.frames[frame], title or "frame")
+    rebuilt = np.where(explanation.seen[..., None], explanation.rebuilt[frame], explanation.frames[frame] * 0.35)
+    _picture(axes[1], rebuilt.astype(np.uint8), "rebuilt by D_n (dark: nothing moves)")
+    _heat(axes[2], explanation.error[frame], "squared error")
+    return axes
+
+
+def plot_attention(normal: Explanation, abnormal: Explanation) -> np.ndarray:
+    """Where M_n finds no fitting slot (entropy of its addressing), and which slots are read. Returns the Axes.
+
+    Args:
+        normal: a clip without anomalies.
+        abnormal: one with an anomaly, for comparison.
+    """
+    axes = _row(3, normal.seen.shape[0] / normal.seen.shape[1])
+    highest = max(float(normal.entropy.max()), float(abnormal.entropy.max()))
+    for ax, clip, title in ((axes[0], normal, "normal clip"), (axes[1], abnormal, "abnormal clip")):
+        _heat(ax, clip.entropy, f"{title}: entropy of M_n (nats)", highest)
+    ranks = np.argsort(normal.usage)[::-1]
+    axes[2].plot(normal.usage[ranks], color=BLUE, label="normal clip")
+    axes[2].plot(abnormal.usage[ranks], ".", color=ORANGE, markersize=3, label="abnormal clip")
+    axes[2].set(xlabel="slot of M_n, by use in the normal clip", ylabel="share of attention", title="slots read")
+    axes[2].set_box_aspect(normal.seen.shape[0] / normal.seen.shape[1])
+    axes[2].legend(fontsize="small")
+    return axes
+
+
+def intervals(labels: np.ndarray) -> list[tuple[int, int]]:
+    """Runs of ones in labels (T,): (start, end), end exclusive."""
+    edges = np.flatnonzero(np.diff(np.asarray(labels, np.int8), prepend=0, append=0))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _row(columns: int, aspect: float) -> np.ndarray:
+    width = 9.0
+    return plt.subplots(1, columns, figsize=(width, width / columns * aspect + 0.5), layout="constrained", squeeze=False)[1][0]
+
+
+def _picture(ax: Axes, frame: np.ndarray, title: str) -> None:
+    ax.imshow(frame.squeeze(), cmap="gray", vmin=0, vmax=255)
+    ax.set(xticks=[], yticks=[])
+    ax.set_title(title, fontsize="small")
+
+
+def _heat(ax: Axes, values: np.ndarray, title: str, highest: float | None = None) -> None:
+    image = ax.imshow(values, cmap="viridis", vmin=0, vmax=highest)  # viridis: even in greyscale and for every colour vision
+    ax.set(xticks=[], yticks=[])
+    ax.set_title(title, fontsize="small")
+    ax.figure.colorbar(image, ax=ax, shrink=0.8)
