@@ -110,7 +110,7 @@ class Encoder(nn.Module):
 
     def __init__(self, channels: int, r: int):
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv3d(channels, r, 3, stride=(1, 2, 2), padding=1), nn.ReLU(), conv_block(r, r))
+        self.stem = nn.Sequential(nn.Conv3d(channels, r, 3, stride=(1, 2, 2), padding=1), nn.ReLU(), conv_block(r, r, norm=False))
         self.middle = nn.Sequential(nn.Conv3d(r, 2 * r, 3, stride=2, padding=1), conv_block(2 * r, 2 * r))
         self.bottom = nn.Sequential(
             nn.Conv3d(2 * r, 4 * r, 3, stride=2, padding=1), conv_block(4 * r, 4 * r), nn.Conv3d(4 * r, 4 * r, 3, padding=1)
@@ -130,7 +130,7 @@ class Decoder(nn.Module):
         self.bottom = conv_block(4 * r, 4 * r)
         self.up_middle = up(4 * r, 2 * r)
         self.middle = conv_block(4 * r if skip else 2 * r, 2 * r)
-        self.top = nn.Sequential(up(2 * r, r), conv_block(r, r))
+        self.top = nn.Sequential(up(2 * r, r), conv_block(r, r, norm=False))
         # The full resolution is written by one convolution at half of it: four output pixels a position and channel.
         self.head = nn.Conv3d(r, 4 * channels, 3, padding=1)
 
@@ -141,9 +141,13 @@ class Decoder(nn.Module):
         return F.pixel_shuffle(quarters, 2).movedim(1, 2)
 
 
-def conv_block(inputs: int, outputs: int) -> nn.Sequential:
-    """3 x 3 x 3 convolution, group norm, ReLU. Group norm needs no batch: windows and whole frames alike, and any batch size."""
-    return nn.Sequential(nn.Conv3d(inputs, outputs, 3, padding=1), nn.GroupNorm(8, outputs), nn.ReLU())
+def conv_block(inputs: int, outputs: int, norm: bool = True) -> nn.Sequential:
+    """3 x 3 x 3 convolution, group norm, ReLU. Group norm needs no batch: any batch size, any number of processes.
+
+    The top level goes without: there, in bf16 on a CPU, the norm takes longer than the convolution.
+    """
+    layers = [nn.Conv3d(inputs, outputs, 3, padding=1), nn.GroupNorm(8, outputs) if norm else None, nn.ReLU()]
+    return nn.Sequential(*(layer for layer in layers if layer is not None))
 
 
 def up(inputs: int, outputs: int) -> nn.ConvTranspose3d:

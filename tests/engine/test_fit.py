@@ -1,0 +1,236 @@
+"""Training ends where it should, whatever interrupts it, and never writes what it must not."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.engine import fit as engine
+from vadlib.engine.fit import TrainConfig, fit, hold_out, schedule, training_precision
+from vadlib.errors import InputError
+from vadlib.evaluation.evaluate import evaluate
+from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.run import Run
+from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames
+from vadlib.pseudo.mixer import PseudoAnomalyMixer
+
+TINY = ModelConfig(width=8, slots=8)
+CONFIG = TrainConfig(epochs=2, batch_size=4, precision="fp32", device="cpu")
+
+
+@pytest.fixture
+def clips(moving_videos):
+    return ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+
+
+def train(clips, out, config=CONFIG, **options):
+    torch.manual_seed(0)
+    mixer = PseudoAnomalyMixer([SkipFrames(), ShuffleMotion()], p=0.5)
+    return fit(DualPathAutoencoder(TINY), clips, mixer, config, out, progress=False, **options)
+
+
+def weights(run):
+    return {name: value.clone() for name, value in run.model.state_dict().items()}
+
+
+def equal(one, two):
+    return all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def test_a_run_leaves_the_files_of_the_contract(clips, tmp_path, moving_videos):
+    run = train(clips, tmp_path / "run")
+    evaluate(run, moving_videos(2, labelled=True), "cpu", progress=False).save(run.folder)
+    names = {p.name for p in run.folder.iterdir()}
+    assert names == {"config.json", "model.safetensors", "calibration.npz", "state.pt", "history.csv", "metrics.json", "scores.npz"}
+    rows = list(csv.DictReader((run.folder / "history.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(np.isfinite(float(value)) for row in rows for value in row.values())
+    assert set(json.loads((run.folder / "config.json").read_text())) == {"dataset", "data", "model", "mixer", "training"}
+
+
+def test_same_seed_same_weights_and_another_seed_others(clips, tmp_path):
+    first = weights(train(clips, tmp_path / "a"))
+    assert equal(first, weights(train(clips, tmp_path / "b")))
+    other = TrainConfig(**{**CONFIG.__dict__, "seed": 1})
+    assert not equal(first, weights(train(clips, tmp_path / "c", other)))
+
+
+def test_an_interrupted_training_ends_bit_identical(clips, tmp_path, monkeypatch):
+    """Stopped in the middle of an epoch, several times; a checkpoint after every step."""
+    undisturbed = train(clips, tmp_path / "a")
+    monkeypatch.setattr(engine, "CHECKPOINT_SECONDS", 0)
+    update, budget = engine.Trainer.update, {"steps": 0}
+
+    def interrupted(self, batch, steps):
+        if budget["steps"] == 0:
+            raise KeyboardInterrupt
+        budget["steps"] -= 1
+        return update(self, batch, steps)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.Trainer, "update", interrupted)
+        for steps in (3, 5, 1):
+            budget["steps"] = steps
+            with pytest.raises(KeyboardInterrupt):
+                train(clips, tmp_path / "b", resume=True)
+    resumed = train(clips, tmp_path / "b", resume=True)
+    assert equal(weights(undisturbed), weights(resumed))
+    assert (tmp_path / "a" / "history.csv").read_text() == (tmp_path / "b" / "history.csv").read_text()
+
+
+def test_a_killed_process_resumes(tmp_path):
+    """SIGKILL from outside, in a process of its own; what is left resumes and ends as an undisturbed run does."""
+    script = """
+import sys, os, signal, torch
+from vadlib.recipe import train_run
+import vadlib.engine.fit as engine
+engine.CHECKPOINT_SECONDS = 0
+update, count = engine.Trainer.update, [0]
+def killing(self, batch, steps):
+    count[0] += 1
+    if count[0] == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return update(self, batch, steps)
+engine.Trainer.update = killing
+parts = {"data": {"clip_step": 150}, "model": {"width": 8, "slots": 8},
+         "mixer": {"kinds": ["shuffle"]}, "training": {"epochs": 2, "batch_size": 8, "precision": "fp32"}}
+from pathlib import Path
+train_run("synthetic", None, "fast", parts, Path(sys.argv[1]), resume=True)
+"""
+
+    def run(out, kill_at):
+        return subprocess.run([sys.executable, "-c", script, str(out), str(kill_at)], capture_output=True, text=True, timeout=300)
+
+    assert run(tmp_path / "killed", 4).returncode == -9
+    assert (tmp_path / "killed" / "state.pt").exists()
+    for out in ("killed", "whole"):
+        done = run(tmp_path / out, 10**9)
+        assert done.returncode == 0, done.stderr
+    killed, whole = ((tmp_path / out / "model.safetensors").read_bytes() for out in ("killed", "whole"))
+    assert killed == whole
+
+
+def test_a_finished_run_is_loaded_not_trained_again(clips, tmp_path, monkeypatch):
+    first = weights(train(clips, tmp_path / "a"))
+    monkeypatch.setattr(engine.Trainer, "train", lambda *_: pytest.fail("trained again"))
+    assert equal(first, weights(train(clips, tmp_path / "a", resume=True)))
+
+
+def test_an_existing_run_is_never_overwritten(clips, tmp_path):
+    train(clips, tmp_path / "a")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()}
+    with pytest.raises(InputError, match="already holds a run"):
+        train(clips, tmp_path / "a")
+    with pytest.raises(InputError, match=r"training.epochs was 2, now 3"):
+        train(clips, tmp_path / "a", TrainConfig(**{**CONFIG.__dict__, "epochs": 3}), resume=True)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()} == before
+
+
+def test_a_non_finite_step_never_reaches_the_weights_and_several_stop(clips, tmp_path, monkeypatch):
+    real, seen = engine.objective_terms, []
+
+    def poisoned(model, *batch):
+        terms = real(model, *batch)
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return {**terms, "rebuild": terms["rebuild"] * float("nan")} if len(seen) > 3 else terms
+
+    monkeypatch.setattr(engine, "objective_terms", poisoned)
+    with pytest.raises(InputError, match="5 non-finite steps in a row"):
+        train(clips, tmp_path / "a")
+    assert len(seen) == 3 + engine.MAX_BAD_STEPS
+    assert not equal(seen[2], seen[3])
+    assert equal(seen[3], seen[-1])
+
+
+def test_a_non_finite_gradient_alone_is_skipped_too(clips, tmp_path, monkeypatch):
+    real = engine.objective_terms
+
+    def poisoned(model, *batch):
+        terms = real(model, *batch)
+        # A term of value 0 whose gradient is infinite: d sqrt(x) / dx at 0.
+        zero = sum(p.sum() for p in model.parameters()) * 0
+        return {**terms, "extra": zero.sqrt() * 1.0}
+
+    before = {}
+    monkeypatch.setattr(engine, "objective_terms", poisoned)
+    load = engine.Trainer.load
+    monkeypatch.setattr(engine.Trainer, "load", lambda self: before.update(trainer=self) or load(self))
+    with pytest.raises(InputError, match="non-finite"):
+        train(clips, tmp_path / "a")
+    assert all(torch.isfinite(p).all() for p in before["trainer"].model.parameters())
+
+
+def test_checkpoints_load_without_pickle(clips, tmp_path):
+    run = train(clips, tmp_path / "a")
+    state = torch.load(run.folder / "state.pt", weights_only=True)
+    assert state["step"] == 2 * (len(hold_out(clips)[0]) // 4)
+    assert equal(weights(run), weights(Run.load(run.folder)))
+
+
+def test_a_damaged_checkpoint_is_one_clear_error(clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "calibrate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train(clips, tmp_path / "a")
+    (tmp_path / "a" / "state.pt").write_bytes(b"half")
+    with pytest.raises(InputError, match=r"state.pt: a damaged checkpoint"):
+        train(clips, tmp_path / "a", resume=True)
+
+
+def test_held_out_videos_are_not_trained_on(clips):
+    chosen, held_out = hold_out(clips)
+    trained = set(clips.index[chosen, 0].tolist())
+    assert len(held_out) == 1
+    assert len(trained) == 2
+    scene, frames = held_out[0]
+    assert scene == "one"
+    left = set(range(3)) - trained
+    assert np.array_equal(frames, clips.frames[left.pop()])
+
+
+def test_of_a_single_video_the_tail_is_held_out_after_a_gap(moving_videos):
+    clips = ClipDataset(moving_videos(1, length=60), DataConfig(length=8, crop=(16, 16)), progress=False)
+    chosen, [(_, tail)] = hold_out(clips)
+    last_trained_frame = clips.index[chosen, 1].max() + 8 - 1
+    first_held_out = 60 - len(tail)
+    assert len(tail) == 12
+    assert first_held_out - last_trained_frame - 1 >= 8
+
+
+def test_a_single_short_video_is_refused_by_name(moving_videos):
+    clips = ClipDataset(moving_videos(1, length=20), DataConfig(length=8, crop=(16, 16)), progress=False)
+    with pytest.raises(InputError, match=r"video 01: 20 frames"):
+        hold_out(clips)
+
+
+def test_the_rate_rises_then_falls_to_zero():
+    rates = [schedule(step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(0.5)
+    assert max(rates) == rates[1]
+    assert all(a > b for a, b in zip(rates[1:], rates[2:], strict=False))
+    assert schedule(100, 100) == pytest.approx(0)
+
+
+def test_depth_two_is_never_trained_in_bf16_on_a_cpu(monkeypatch):
+    monkeypatch.setattr(engine, "pick_precision", lambda *_: torch.bfloat16)
+    cpu = torch.device("cpu")
+    assert training_precision("auto", cpu, 16) is torch.bfloat16
+    assert training_precision("auto", cpu, 8) is None  # 8 / 4 = 2 at the bottleneck
+    assert training_precision("auto", torch.device("cuda"), 8) is torch.bfloat16
+    with pytest.raises(InputError, match="depth 2"):
+        training_precision("bf16", cpu, 8)
+
+
+@pytest.mark.parametrize(("field", "value"), [("epochs", 0), ("batch_size", 0), ("learning_rate", 0.0), ("seed", -1), ("objective", "maximise")])
+def test_bad_values_are_refused_by_name(field, value):
+    with pytest.raises(InputError, match=field):
+        TrainConfig(**{field: value})
+
+
+def test_fewer_clips_than_a_batch(clips, tmp_path):
+    with pytest.raises(InputError, match="fewer than a batch of 5000"):
+        train(clips, tmp_path / "a", TrainConfig(batch_size=5000))

@@ -1,0 +1,85 @@
+"""A run's folder is written atomically and read without trust."""
+
+import json
+
+import pytest
+import torch
+
+from vadlib.errors import InputError
+from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.run import Run, atomic, save_weights, write_json
+
+
+def write_run(folder, model, **model_fields):
+    config = {"dataset": {}, "data": {"length": 8}, "model": {"width": 8, "slots": 4} | model_fields, "mixer": {}, "training": {}}
+    write_json(folder / "config.json", config)
+    save_weights(model, folder / "model.safetensors")
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return DualPathAutoencoder(ModelConfig(width=8, slots=4))
+
+
+def test_a_run_loads_with_the_same_output(tmp_path, model):
+    write_run(tmp_path, model)
+    clips = torch.rand(1, 1, 8, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(Run.load(tmp_path).model(clips).reconstruction, model.eval()(clips).reconstruction)
+
+
+def test_defect_13_both_memories_and_decoders_are_saved(tmp_path, model):
+    write_run(tmp_path, model)
+    loaded = Run.load(tmp_path).model
+    for part in ("encoder", "normal_memory", "pseudo_memory", "normal_decoder", "pseudo_decoder"):
+        pairs = zip(getattr(model, part).parameters(), getattr(loaded, part).parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs), part
+
+
+def test_another_shape_is_refused_by_name(tmp_path, model):
+    write_run(tmp_path, model, slots=5)
+    with pytest.raises(InputError, match=r"memory.slots is \(4, 32\), expected \(5, 32\)"):
+        Run.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\x00" * 64])
+def test_damaged_weights_are_refused(tmp_path, model, content):
+    write_run(tmp_path, model)
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match=r"model.safetensors: a damaged file"):
+        Run.load(tmp_path)
+
+
+def test_unknown_config_keys_are_refused(tmp_path, model):
+    write_run(tmp_path, model, depth=3)
+    with pytest.raises(InputError, match="unknown key 'depth' in ModelConfig"):
+        Run.load(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"data": {}})])
+def test_a_broken_config_is_refused(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=r"config.json"):
+        Run.load(tmp_path)
+
+
+def test_atomic_keeps_the_old_file_when_writing_fails(tmp_path):
+    path = tmp_path / "metrics.json"
+    write_json(path, {"old": 1})
+
+    def fail():
+        with atomic(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert json.loads(path.read_text()) == {"old": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_an_unwritable_folder_is_one_clear_error(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="choose another --out"):
+        write_json(tmp_path / "file" / "config.json", {})
