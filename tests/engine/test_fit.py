@@ -2,12 +2,17 @@
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scenes import moving_videos
 
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.engine import fit as engine
@@ -24,7 +29,7 @@ CONFIG = TrainConfig(epochs=2, batch_size=4, precision="fp32", device="cpu")
 
 
 @pytest.fixture
-def clips(moving_videos):
+def clips():
     return ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
 
 
@@ -42,7 +47,7 @@ def equal(one, two):
     return all(torch.equal(value, two[name]) for name, value in one.items())
 
 
-def test_a_run_leaves_the_files_of_the_contract(clips, tmp_path, moving_videos):
+def test_a_run_leaves_the_files_of_the_contract(clips, tmp_path):
     run = train(clips, tmp_path / "run")
     evaluate(run, moving_videos(2, labelled=True), "cpu", progress=False).save(run.folder)
     names = {p.name for p in run.folder.iterdir()}
@@ -83,33 +88,45 @@ def test_an_interrupted_training_ends_bit_identical(clips, tmp_path, monkeypatch
     assert (tmp_path / "a" / "history.csv").read_text() == (tmp_path / "b" / "history.csv").read_text()
 
 
-def test_a_killed_process_resumes(tmp_path):
-    """SIGKILL from outside, in a process of its own; what is left resumes and ends as an undisturbed run does."""
-    script = """
-import sys, os, signal, torch
-from vadlib.recipe import train_run
-import vadlib.engine.fit as engine
+KILLED = """
+import os, signal, sys
+import torch
+from scenes import moving_videos
+from vadlib import ClipDataset, DataConfig, DualPathAutoencoder, ModelConfig, PseudoAnomalyMixer, ShuffleMotion, TrainConfig, fit
+from vadlib.engine import fit as engine
+
 engine.CHECKPOINT_SECONDS = 0
-update, count = engine.Trainer.update, [0]
+update, steps_left = engine.Trainer.update, int(sys.argv[2])
+
 def killing(self, batch, steps):
-    count[0] += 1
-    if count[0] == int(sys.argv[2]):
+    global steps_left
+    steps_left -= 1
+    if steps_left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     return update(self, batch, steps)
+
 engine.Trainer.update = killing
-parts = {"data": {"clip_step": 150}, "model": {"width": 8, "slots": 8},
-         "mixer": {"kinds": ["shuffle"]}, "training": {"epochs": 2, "batch_size": 8, "precision": "fp32"}}
-from pathlib import Path
-train_run("synthetic", None, "fast", parts, Path(sys.argv[1]), resume=True)
+torch.manual_seed(0)
+clips = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+config = TrainConfig(epochs=2, batch_size=4, precision="fp32", device="cpu")
+fit(DualPathAutoencoder(ModelConfig(width=8, slots=8)), clips, PseudoAnomalyMixer([ShuffleMotion()], 0.5), config, sys.argv[1], resume=True)
 """
 
-    def run(out, kill_at):
-        return subprocess.run([sys.executable, "-c", script, str(out), str(kill_at)], capture_output=True, text=True, timeout=300)
 
-    assert run(tmp_path / "killed", 4).returncode == -9
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_killed_process_resumes(tmp_path):
+    """SIGKILL in a process of its own; what is left resumes and ends with the bytes of an undisturbed run."""
+
+    def run(out, kill_at):
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        command = [sys.executable, "-c", KILLED, str(tmp_path / out), str(kill_at)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+    assert run("killed", 7).returncode == -signal.SIGKILL
     assert (tmp_path / "killed" / "state.pt").exists()
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
     for out in ("killed", "whole"):
-        done = run(tmp_path / out, 10**9)
+        done = run(out, 10**9)
         assert done.returncode == 0, done.stderr
     killed, whole = ((tmp_path / out / "model.safetensors").read_bytes() for out in ("killed", "whole"))
     assert killed == whole
@@ -192,7 +209,7 @@ def test_held_out_videos_are_not_trained_on(clips):
     assert np.array_equal(frames, clips.frames[left.pop()])
 
 
-def test_of_a_single_video_the_tail_is_held_out_after_a_gap(moving_videos):
+def test_of_a_single_video_the_tail_is_held_out_after_a_gap():
     clips = ClipDataset(moving_videos(1, length=60), DataConfig(length=8, crop=(16, 16)), progress=False)
     chosen, [(_, tail)] = hold_out(clips)
     last_trained_frame = clips.index[chosen, 1].max() + 8 - 1
@@ -201,7 +218,7 @@ def test_of_a_single_video_the_tail_is_held_out_after_a_gap(moving_videos):
     assert first_held_out - last_trained_frame - 1 >= 8
 
 
-def test_a_single_short_video_is_refused_by_name(moving_videos):
+def test_a_single_short_video_is_refused_by_name():
     clips = ClipDataset(moving_videos(1, length=20), DataConfig(length=8, crop=(16, 16)), progress=False)
     with pytest.raises(InputError, match=r"video 01: 20 frames"):
         hold_out(clips)
@@ -211,7 +228,7 @@ def test_the_rate_rises_then_falls_to_zero():
     rates = [schedule(step, 100) for step in range(100)]
     assert rates[0] == pytest.approx(0.5)
     assert max(rates) == rates[1]
-    assert all(a > b for a, b in zip(rates[1:], rates[2:], strict=False))
+    assert all(a > b for a, b in pairwise(rates[1:]))
     assert schedule(100, 100) == pytest.approx(0)
 
 
@@ -225,7 +242,9 @@ def test_depth_two_is_never_trained_in_bf16_on_a_cpu(monkeypatch):
         training_precision("bf16", cpu, 8)
 
 
-@pytest.mark.parametrize(("field", "value"), [("epochs", 0), ("batch_size", 0), ("learning_rate", 0.0), ("seed", -1), ("objective", "maximise")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("epochs", 0), ("batch_size", 0), ("learning_rate", 0.0), ("seed", -1), ("objective", "maximise")]
+)
 def test_bad_values_are_refused_by_name(field, value):
     with pytest.raises(InputError, match=field):
         TrainConfig(**{field: value})

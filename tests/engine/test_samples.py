@@ -1,8 +1,11 @@
 """Training samples depend on (seed, epoch, position) alone."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
+from scenes import moving_videos
 
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.engine.samples import Samples, derived_generator, load_batches
@@ -11,7 +14,7 @@ from vadlib.pseudo.mixer import PseudoAnomalyMixer
 
 
 @pytest.fixture
-def samples(moving_videos):
+def samples():
     clips = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16)), progress=False)
     return Samples(clips, np.arange(len(clips)), PseudoAnomalyMixer([ShuffleMotion(), AddNoise()], p=0.5), seed=3)
 
@@ -24,7 +27,7 @@ def test_the_same_samples_whatever_the_number_of_workers(samples):
 
 
 def test_defect_15_the_order_is_shuffled_and_differs_between_epochs(samples):
-    first, second = (sum(samples.batches(epoch, size=4), []) for epoch in (0, 1))
+    first, second = (list(chain.from_iterable(samples.batches(epoch, size=4))) for epoch in (0, 1))
     assert [p for _, p in first] != sorted(p for _, p in first)
     assert [p for _, p in first] != [p for _, p in second]
     assert len({p for _, p in first}) == len(first)
@@ -50,5 +53,6 @@ def test_normal_samples_go_in_unchanged_and_pseudo_ones_changed(samples):
 
 
 def test_generators_of_different_keys_differ():
-    draws = {float(torch.rand((), generator=derived_generator(*key))) for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, -1), (0, 0)]}
+    keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, -1), (0, 0)]
+    draws = {float(torch.rand((), generator=derived_generator(*key))) for key in keys}
     assert len(draws) == 6

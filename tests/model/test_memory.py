@@ -29,7 +29,8 @@ def test_address_is_the_literal_formula(sharpness, shrink):
     generator = torch.Generator().manual_seed(0)
     query, slots = torch.randn(7, 5, generator=generator) * 4, torch.randn(11, 5, generator=generator) * 4
     # EPSILON under the root makes our cosine a little smaller than the literal one.
-    torch.testing.assert_close(address(query, slots, sharpness, shrink), literal_address(query, slots, sharpness, shrink), rtol=2e-3, atol=2e-4)
+    expected = literal_address(query, slots, sharpness, shrink)
+    torch.testing.assert_close(address(query, slots, sharpness, shrink), expected, rtol=2e-3, atol=2e-4)
 
 
 def test_weights_sum_to_one_and_read_is_their_mixture():

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from vadlib.errors import InputError
+from vadlib.files import atomic, write_json
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
-from vadlib.model.run import Run, atomic, save_weights, write_json
+from vadlib.model.run import Run, save_weights
 
 
 def write_run(folder, model, **model_fields):
@@ -81,5 +82,5 @@ def test_atomic_keeps_the_old_file_when_writing_fails(tmp_path):
 
 def test_an_unwritable_folder_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="choose another --out"):
+    with pytest.raises(InputError, match="choose another folder"):
         write_json(tmp_path / "file" / "config.json", {})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from tqdm.auto import tqdm
 
 from vadlib.data import ped2
@@ -90,9 +89,8 @@ def describe(report: dict) -> str:
     for split, s in report["splits"].items():
         labels = "no labels" if s["labels"] is None else f"{s['abnormal']} abnormal frames (labels: {s['labels']})"
         masks = f"masks for {s['masks']} clips" if s["masks"] else "no masks"
-        lines.append(
-            f"  {split:5}  {s['clips']} clips, {s['frames']} frames, {', '.join(s['size'])} pixels, {np.round(s['fps'], 3):g} fps, {labels}, {masks}"
-        )
+        counts = f"{s['clips']} clips, {s['frames']} frames, {', '.join(s['size'])} pixels, {s['fps']:g} fps"
+        lines.append(f"  {split:5}  {counts}, {labels}, {masks}")
     if report["known"]:
         k = report["known"]
         lines.append(

@@ -210,7 +210,8 @@ def cut_clip(
 def too_short(video: Video, found: int, needed: int) -> InputError:
     """The error for a video that holds no clip."""
     return InputError(
-        f"video {video.name}: {found} frames, shorter than a clip of {needed}; leave it out, or make clips shorter (length or frame_step in the data config)"
+        f"video {video.name}: {found} frames, shorter than a clip of {needed}; "
+        "leave it out, or make clips shorter (length or frame_step in the data config)"
     )
 
 

@@ -47,7 +47,8 @@ def load_ped2(split: str, root: Path) -> list[Video]:
         expected = labels[number - 1]
         if len(files) != len(expected):
             raise InputError(
-                f"{clip}: {len(files)} frames, but the labels of clip {number} cover {len(expected)}; expected the same number: copy or extract the clip again"
+                f"{clip}: {len(files)} frames, but the labels of clip {number} cover {len(expected)}; "
+                "expected the same number: copy or extract the clip again"
             )
         masks = _load_masks(folder / "testing" / "masks" / clip.name, len(files))
         videos.append(Video(clip.name, ImageFrames(files, 1), FPS, "ped2", expected, masks, ground_truth=source))

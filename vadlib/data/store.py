@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tqdm.auto import tqdm
 
 from vadlib.data.video import Video
 from vadlib.errors import InputError
+from vadlib.files import atomic
 
 STORE_VERSION = 1
 
@@ -77,24 +77,13 @@ def _make_room(folder: Path, needed: int) -> None:
 
 
 def _decode(video: Video, size: tuple[int, int] | None, path: Path, bar: tqdm) -> None:
-    # A temporary name of our own, renamed when complete: a kill leaves no half array under the final name, and of two
-    # processes that decode the same video the second simply replaces the first one's equal file.
-    try:
-        handle, temporary = tempfile.mkstemp(suffix=".tmp", prefix=path.stem, dir=path.parent)
-    except OSError as error:
-        raise InputError(f"{path.parent}: cannot write there ({error.strerror}); set VADLIB_CACHE to a writable folder") from error
-    os.close(handle)
-    try:
+    # Of two processes that decode the same video, the second simply replaces the first one's equal file.
+    with atomic(path) as temporary:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=_stored_shape(video, size))
         for t in range(len(video)):
             array[t] = resize_frame(video.frames[t], size)
             bar.update()
         array.flush()
-        del array
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def resize_frame(frame: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

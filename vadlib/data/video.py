@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -65,6 +66,9 @@ class Video:
                     f"video {self.name}: {len(self.frames)} frames but {len(value)} {what}; expected one for each frame: "
                     f"the copy is incomplete, or the {what} belong to another video"
                 )
+        if self.masks is not None and tuple(self.masks.shape[1:3]) != tuple(self.frames.shape[1:3]):
+            mask, frame = ("x".join(map(str, stack.shape[1:3])) for stack in (self.masks, self.frames))
+            raise InputError(f"video {self.name}: masks of {mask} for frames of {frame}; expected one size: get the masks again")
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -75,9 +79,10 @@ class Video:
 
 
 class LazyStack(ABC):
-    """Random access over T items of one shape: subclasses give `shape` and `_read(i)`."""
+    """Random access over T items of one shape: subclasses give `shape`, `_read(i)` and, if it is not uint8, `dtype`."""
 
     shape: tuple[int, ...]
+    dtype: type = np.uint8
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -85,7 +90,7 @@ class LazyStack(ABC):
     def __getitem__(self, index):
         if isinstance(index, slice):
             rows = [self._read(i) for i in range(*index.indices(len(self)))]
-            return np.stack(rows) if rows else np.zeros((0, *self.shape[1:]), np.uint8)
+            return np.stack(rows) if rows else np.zeros((0, *self.shape[1:]), self.dtype)
         if not -len(self) <= index < len(self):
             raise IndexError(f"frame {index} of {len(self)}")
         return self._read(int(index) % len(self))
@@ -133,6 +138,8 @@ class ImageFrames(LazyStack):
 class MaskImages(ImageFrames):
     """Pixel masks kept as one image file each; any value above 0 is abnormal. Items are bool (H, W)."""
 
+    dtype = bool
+
     def __init__(self, paths: Sequence[Path]):
         super().__init__(paths, channels=1)
         self.shape = self.shape[:3]
@@ -151,13 +158,15 @@ def read_image(path: Path, channels: int) -> np.ndarray:
         InputError: the file is empty, truncated, not an image, a Git LFS pointer, or has 16 bits a sample.
     """
     try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise InputError(f"{path}: {image.mode} pixels (16 bits or more); expected 8 bits a sample: convert the frames to 8 bits")
+        # Warnings are of damaged metadata; damaged pixels are errors.
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+            # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout of the file's data shows it.
+            if image.mode.startswith(("I", "F")) or any(re.search(r"^(?!BGR).*;16", str(tile[3])) for tile in image.tile):
+                raise InputError(f"{path}: {image.mode} pixels of 16 bits or more; expected 8 bits a sample: convert the frames to 8 bits")
             pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: {_not_an_image(path)}") from error
-    except (OSError, SyntaxError) as error:  # Pillow's PNG reader raises SyntaxError for broken chunks
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow raises SyntaxError for broken PNG chunks
         if isinstance(error, FileNotFoundError):
             raise InputError(f"{path}: no such file; it was there when the dataset was listed") from error
         raise InputError(f"{path}: a damaged image ({error}); expected a whole one: copy or download it again") from error
@@ -174,9 +183,10 @@ def _not_an_image(path: Path) -> str:
     return f"not an image (it starts with {head[:8]!r}); expected one of {', '.join(sorted(IMAGE_SUFFIXES))}"
 
 
-def natural_key(name: str) -> list:
-    """Sort key that orders embedded numbers by value: "2" < "10", "frame001" < "frame2"."""
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name) if part]
+def natural_key(name: str) -> tuple:
+    """Sort key that orders embedded numbers by value: "2" < "10", "frame001" < "frame2"; equal ones ("1", "01") by their spelling."""
+    parts = [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name) if part]
+    return parts, name
 
 
 def is_junk(path: Path) -> bool:

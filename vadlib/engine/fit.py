@@ -19,10 +19,11 @@ from vadlib.engine.samples import Batch, Samples, derived_generator, load_batche
 from vadlib.errors import InputError
 from vadlib.evaluation.errors import error_maps
 from vadlib.evaluation.scores import calibrate, local_errors
+from vadlib.files import atomic, write_json
 from vadlib.model.device import autocast, pick_device, pick_precision
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.objective import OBJECTIVES, objective_terms, total
-from vadlib.model.run import Run, atomic, load_weights, read_config, save_weights, write_json
+from vadlib.model.run import Run, load_weights, read_config, save_weights
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
 
 HELD_OUT = 0.125  # share of the training videos that calibrate the scores and are not trained on

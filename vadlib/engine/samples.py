@@ -59,7 +59,8 @@ def load_batches(samples: Samples, batches: list[list[tuple[int, int]]], workers
 
 def derived_generator(*key: int) -> torch.Generator:
     """A generator whose state depends on the key alone, such as (seed, epoch, index); each at least -1."""
-    state = np.random.SeedSequence([value + 1 for value in key]).generate_state(1, np.uint64)[0]
+    # + 2: SeedSequence takes a shorter key for one that ends in zeros.
+    state = np.random.SeedSequence([value + 2 for value in key]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> 1))
 
 

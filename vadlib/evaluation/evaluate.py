@@ -17,8 +17,9 @@ from vadlib.errors import InputError
 from vadlib.evaluation.errors import ErrorMaps, error_maps
 from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
 from vadlib.evaluation.scores import Calibration, local_errors, raw_score
+from vadlib.files import atomic, read_arrays, write_json
 from vadlib.model.device import pick_device
-from vadlib.model.run import Run, atomic, write_json
+from vadlib.model.run import Run
 
 
 @dataclass(frozen=True)
@@ -60,21 +61,20 @@ class Result:
         Raises:
             InputError: the run was not evaluated, or a file is damaged.
         """
-        path, metrics = Path(folder) / "scores.npz", Path(folder) / "metrics.json"
-        require(path.is_file(), f"{path}: no such file; make it with `vadlib evaluate {folder}`")
+        again = f"make it again with `vadlib evaluate {folder}`"
+        stored = read_arrays(Path(folder) / "scores.npz", again)
+        parts: dict[str, dict] = {kind: {} for kind in ("score", "raw", "label", "plain", "temporal")}
+        for key, values in stored.items():
+            kind, _, name = key.partition("/")
+            if name:
+                parts[kind][name] = values
+        metrics = Path(folder) / "metrics.json"
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                parts: dict[str, dict] = {kind: {} for kind in ("score", "raw", "label", "plain", "temporal")}
-                for key in stored.files:
-                    kind, _, name = key.partition("/")
-                    if name:
-                        parts[kind][name] = stored[key]
-                threshold, fps = float(stored["threshold"]), float(stored["fps"])
             measured = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise InputError(f"{path}: a damaged file ({error}); make it again with `vadlib evaluate {folder}`") from error
+        except ValueError as error:
+            raise InputError(f"{metrics}: not JSON ({error}); {again}") from error
         maps = {n: ErrorMaps(p.astype(np.float32), parts["temporal"][n].astype(np.float32)) for n, p in parts["plain"].items()}
-        return cls(parts["score"], parts["raw"], parts["label"], maps, threshold, measured, fps)
+        return cls(parts["score"], parts["raw"], parts["label"], maps, float(stored["threshold"]), measured, float(stored["fps"]))
 
 
 def evaluate(run: Run | str | Path, videos: Sequence[Video], device: str = "auto", progress: bool = True) -> Result:

@@ -9,9 +9,8 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from vadlib.config import require
-from vadlib.errors import InputError
 from vadlib.evaluation.errors import CELL, ErrorMaps
-from vadlib.model.run import atomic
+from vadlib.files import atomic, read_arrays
 
 WINDOW = 32  # pixels: a frame is as abnormal as its worst square of this side, about as tall as a person of Ped2
 PRIOR = 3000  # frames' worth of the whole picture's statistics that each location starts with
@@ -89,14 +88,11 @@ class Calibration:
         Raises:
             InputError: it is missing or damaged.
         """
-        require(path.is_file(), f"{path}: no such file; the run has not finished: go on with `vadlib train --resume --out {path.parent}`")
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                names = [name.removeprefix("mean/") for name in stored if name.startswith("mean/")]
-                scenes = {n: SceneStatistics(stored[f"mean/{n}"], stored[f"deviation/{n}"]) for n in names}
-                return cls(scenes, float(stored["threshold"]))
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise InputError(f"{path}: a damaged file ({error}); copy it again, or train the run again") from error
+        stored = read_arrays(path, f"go on with the training of {path.parent} (--resume), or train it again")
+        require("threshold" in stored, f"{path}: not a calibration; train {path.parent} again")
+        names = [name.removeprefix("mean/") for name in stored if name.startswith("mean/")]
+        scenes = {n: SceneStatistics(stored[f"mean/{n}"], stored[f"deviation/{n}"]) for n in names}
+        return cls(scenes, float(stored["threshold"]))
 
 
 def calibrate(held_out: dict[str, list[np.ndarray]]) -> Calibration:

@@ -1,12 +1,8 @@
-"""A run's folder: its config, its weights, and writing so that a kill leaves the old file or the new one."""
+"""A run's folder: its config and its weights."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from vadlib.config import from_dict, require
 from vadlib.data.clips import DataConfig
 from vadlib.errors import InputError
+from vadlib.files import atomic
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 
 
@@ -91,42 +88,7 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     for name in expected.keys() | found.keys():
         if expected.get(name) != found.get(name):
             raise InputError(
-                f"{path}: weights of another model: {name} is {found.get(name, 'missing')}, expected {expected.get(name, 'no such tensor')}; "
-                "use the config.json that was saved with it"
+                f"{path}: weights of another model: {name} is {found.get(name, 'missing')}, "
+                f"expected {expected.get(name, 'no such tensor')}; use the config.json that was saved with it"
             )
     model.load_state_dict(weights)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON with two-space indent, atomically."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; rename it to `path` when the block ends well, remove it otherwise.
-
-    Raises:
-        InputError: the folder cannot be written, or the disk is full.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix stays: NumPy and matplotlib go by it.
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise InputError(f"{path.parent}: cannot write there ({error.strerror}); choose another --out") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        # mkstemp makes files for their owner only; results are to be shared as any new file is.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise InputError(f"{path}: cannot be written ({error}); make room on the disk, or choose another --out") from error
-        raise

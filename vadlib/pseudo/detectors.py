@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +14,7 @@ from vadlib.config import require
 from vadlib.data.motion import background, foreground_components, grey
 from vadlib.data.store import cache_dir, store_frames
 from vadlib.data.video import Video
+from vadlib.files import atomic, read_arrays
 
 
 class Detector(Protocol):
@@ -73,15 +71,10 @@ def _scene_boxes(videos: Sequence[Video], detector: Detector) -> dict[str, list[
     path = cache_dir() / "boxes" / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}.npz"
     if not path.exists():
         boxes = dict(zip((v.name for v in videos), detector.detect(store_frames(videos)), strict=True))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {
-            f"{kind}_{i}": a
-            for i, b in enumerate(boxes.values())
-            for kind, a in (("box", np.concatenate(b)), ("count", [len(x) for x in b]))
-        }
-        handle, temporary = tempfile.mkstemp(suffix=".npz", dir=path.parent)
-        os.close(handle)
-        np.savez_compressed(temporary, **arrays)
-        Path(temporary).replace(path)
-    with np.load(path) as stored:
-        return {v.name: np.split(stored[f"box_{i}"], np.cumsum(stored[f"count_{i}"])[:-1]) for i, v in enumerate(videos)}
+        arrays = {}
+        for i, found in enumerate(boxes.values()):
+            arrays |= {f"box_{i}": np.concatenate(found), f"count_{i}": np.array([len(frame) for frame in found])}
+        with atomic(path) as temporary:
+            np.savez_compressed(temporary, **arrays)
+    stored = read_arrays(path, "remove it, and the boxes are found again")
+    return {v.name: np.split(stored[f"box_{i}"], np.cumsum(stored[f"count_{i}"])[:-1]) for i, v in enumerate(videos)}

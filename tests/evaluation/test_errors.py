@@ -1,0 +1,96 @@
+"""Error maps against a slow transcription, and every frame scored."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vadlib.data.clips import DataConfig, scoring_starts
+from vadlib.evaluation.errors import CELL, clip_errors, error_maps
+from vadlib.model.network import ModelConfig, PathOutput
+
+CPU = torch.device("cpu")
+
+
+class Darker(nn.Module):
+    """A stand-in for a model, which rebuilds each clip 0.1 too dark, in odd frames 0.3: its errors are known."""
+
+    config = ModelConfig()
+
+    def forward(self, clips):
+        wrong = torch.tensor([0.1, 0.3]).repeat(clips.shape[2])[: clips.shape[2]]
+        return PathOutput(clips - wrong[None, None, :, None, None], torch.zeros(0))
+
+
+class Blank(nn.Module):
+    """Rebuilds nothing, so that the error is the picture's own square."""
+
+    config = ModelConfig()
+
+    def forward(self, clips):
+        return PathOutput(torch.zeros_like(clips), torch.zeros(0))
+
+
+def walker(frames=40, height=64, width=80):
+    """A bright block that moves 2 pixels a frame over a grey ground."""
+    video = np.full((frames, height, width, 1), 100, np.uint8)
+    for t in range(frames):
+        video[t, 24:44, 2 * t % 60 : 2 * t % 60 + 12] = 250
+    return video
+
+
+def test_clip_errors_by_hand():
+    clips = torch.zeros(1, 1, 3, 1, 1)
+    rebuilt = torch.tensor([0.1, 0.3, 0.3]).view(1, 1, 3, 1, 1)
+    plain, temporal = clip_errors(rebuilt, clips)[0, :, :, 0, 0]
+    torch.testing.assert_close(plain, torch.tensor([0.01, 0.09, 0.09]))
+    torch.testing.assert_close(temporal, torch.tensor([0.04, 0.04, 0.0]))
+
+
+@pytest.mark.parametrize("crop", [None, (32, 32)])
+@pytest.mark.parametrize("frame_step", [1, 2])
+def test_defect_20_every_frame_gets_an_error(crop, frame_step):
+    video = walker(frames=37)
+    maps = error_maps(Darker(), video, DataConfig(length=8, frame_step=frame_step, crop=crop), CPU, "fp32")
+    assert maps.plain.shape == (37, 64 / CELL, 80 / CELL)
+    assert (maps.plain.max((1, 2)) > 0.005).all()
+
+
+def test_whole_frames_weigh_overlapping_clips_by_their_distance_from_the_middle():
+    """Against a transcription: each frame's error is the weighted mean over the clips that hold it."""
+    length, video = 8, walker(frames=21)
+    maps = error_maps(Darker(), video, DataConfig(length=length), CPU, "fp32")
+    weight = [max(0.5 - 0.5 * np.cos(2 * np.pi * (t + 1) / (length + 1)), 0.05) for t in range(length)]
+    total, weights = np.zeros(21), np.zeros(21)
+    for start in scoring_starts(21, length):
+        for t in range(length):
+            total[start + t] += weight[t] * (0.01 if t % 2 == 0 else 0.09)
+            weights[start + t] += weight[t]
+    np.testing.assert_allclose(maps.plain[:, 0, 0], total / weights, rtol=1e-4)
+    np.testing.assert_allclose(maps.plain, maps.plain[:, :1, :1].repeat(8, 1).repeat(10, 2), rtol=1e-4)
+
+
+def test_cells_are_means_of_their_pixels_also_at_a_ragged_border():
+    video = np.full((8, 12, 20, 1), 255, np.uint8)  # +1 everywhere: the blank model's error is 1 in every pixel
+    video[:, :8, :8] = 128
+    maps = error_maps(Blank(), video, DataConfig(length=8), CPU, "fp32")
+    assert maps.plain.shape == (8, 2, 3)
+    np.testing.assert_allclose(maps.plain[0], [[(128 / 127.5 - 1) ** 2, 1, 1], [1, 1, 1]], atol=1e-5)
+
+
+def test_windows_cover_what_moves_and_nothing_else():
+    maps = error_maps(Darker(), walker(), DataConfig(length=8, crop=(32, 32)), CPU, "fp32")
+    moving = np.zeros((40, 64, 80), bool)
+    moving[:, 24:44] = np.abs(np.diff(walker()[:, 24:44, :, 0].astype(int), axis=0, prepend=0)) > 0
+    for t in range(1, 40):
+        rows, columns = np.nonzero(moving[t])
+        assert (maps.plain[t, rows // CELL, columns // CELL] > 0).mean() > 0.95
+    still = np.full((24, 64, 80, 1), 100, np.uint8)
+    assert error_maps(Darker(), still, DataConfig(length=8, crop=(32, 32)), CPU, "fp32").plain.max() == 0
+
+
+def test_scoring_does_not_depend_on_what_follows():
+    """Frames that no later clip can reach are the same when the video goes on."""
+    video, config = walker(frames=40), DataConfig(length=8, crop=(32, 32))
+    whole, part = (error_maps(Blank(), v, config, CPU, "fp32") for v in (video, video[:24]))
+    np.testing.assert_allclose(whole.plain[:16], part.plain[:16], rtol=1e-5)

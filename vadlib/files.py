@@ -1,0 +1,70 @@
+"""Files are written so that a kill leaves the old one or the new one, and read without trust."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from vadlib.config import require
+from vadlib.errors import InputError
+
+
+def read_arrays(path: Path, mend: str) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file, by name; nothing is unpickled.
+
+    Args:
+        path: the file.
+        mend: what to do when it is missing or damaged, for the message.
+
+    Raises:
+        InputError: it is.
+    """
+    require(path.is_file(), f"{path}: no such file; {mend}")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: a damaged file ({error}); {mend}") from error
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON with two-space indent, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; rename it to `path` when the block ends well, remove it otherwise.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix stays: NumPy and matplotlib go by it.
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot write there ({error.strerror}); choose another folder") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files for their owner only; results are to be shared as any new file is.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise InputError(f"{path}: cannot be written ({error}); make room on the disk, or choose another folder") from error
+        raise
