@@ -1,9 +1,8 @@
 """Shared fixtures: a cache of the tests' own, the real data where it is, tiny videos and tiny copies of Ped2."""
 
-import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import scipy.io
 import torch
 from hypothesis import settings
 from PIL import Image
+from scenes import ArrayFrames
 
 from vadlib.data.clips import Clip, to_tensor
 from vadlib.data.video import Video
@@ -55,19 +55,12 @@ def real_data() -> Path:
     pytest.skip(reason)
 
 
-class ArrayFrames(np.ndarray):
-    """Frames in memory: an array with an identity."""
-
-    def identity(self) -> list:
-        return ["array", list(self.shape), hashlib.sha256(np.ascontiguousarray(self)).hexdigest()]
-
-
 @pytest.fixture(scope="session")
 def array_video() -> Callable[..., Video]:
     """(frames uint8 (T, H, W, C), name="a", **Video's fields) -> a `Video` in memory."""
 
     def make(frames: np.ndarray, name: str = "a", **fields) -> Video:
-        return Video(name, np.asarray(frames, np.uint8).view(ArrayFrames), fields.pop("fps", 10.0), **fields)
+        return Video(name, ArrayFrames(np.asarray(frames, np.uint8)), fields.pop("fps", 10.0), **fields)
 
     return make
 
@@ -167,10 +160,11 @@ def tiny_ped2_template(pictures, tmp_path_factory) -> TinyPed2:
 
 
 @pytest.fixture
-def tiny_ped2(tiny_ped2_template, tmp_path) -> TinyPed2:
+def tiny_ped2(tiny_ped2_template, tmp_path) -> Iterator[TinyPed2]:
     """A tiny Ped2 that the test may change; replace files (`TinyPed2.replace`), never write into them: they are hard links."""
     shutil.copytree(tiny_ped2_template.folder, tmp_path / "data" / "ped2", copy_function=os.link)
-    return TinyPed2(tmp_path / "data", tiny_ped2_template.labels)
+    yield TinyPed2(tmp_path / "data", tiny_ped2_template.labels)
+    shutil.rmtree(tmp_path / "data")  # a file can have about 65,000 links; pytest keeps its folders
 
 
 def link(sources: Sequence[Path], folder: Path) -> None:

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "vadlib.errors": ["InputError"],
+    "vadlib.tutorial": ["profile", "tutorial_data", "run_folder"],
     "vadlib.data.catalog": ["load_videos"],
     "vadlib.data.video": ["Video"],
     "vadlib.data.clips": ["DataConfig", "Clip", "ClipDataset"],

@@ -4,6 +4,7 @@ import os
 import pickle
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 import scipy.io
@@ -64,7 +65,6 @@ def test_real_intervals_labels_and_masks_agree_on_every_frame(real_data):
 
 def test_real_frames_are_what_opencv_reads(real_data):
     """A second library, and positions against file names; JPEG decoders may differ by a level or two."""
-    cv2 = pytest.importorskip("cv2")
     video = load_videos("ped2", "test", real_data)[3]
     for t in (0, 7, 99, 179):
         other = cv2.imread(str(real_data / "ped2" / "testing" / "frames" / "04" / f"{t:03d}.jpg"), cv2.IMREAD_GRAYSCALE)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from vadlib.data import ped2
-from vadlib.data.catalog import load_videos
+from vadlib.data.catalog import LOADERS, load_videos
 from vadlib.data.video import Video
 from vadlib.errors import InputError
 
@@ -23,13 +23,19 @@ def check_dataset(name: str, root: Path, progress: bool = True) -> dict:
     Returns:
         {"dataset", "root", "splits": {split: {"clips", "frames", "size", "fps", "abnormal", "labels", "masks"}}, "known",
         "problems": [one line each]}; `problems` is empty for a sound copy, and `known` is None for a dataset without counts.
+
+    Raises:
+        InputError: the dataset is unknown.
     """
     report = {"dataset": name, "root": str(root), "splits": {}, "known": None, "problems": []}
     for split in ("train", "test"):
         try:
             videos = load_videos(name, split, root)
         except InputError as error:
-            report["problems"].append(str(error))
+            if name not in LOADERS:
+                raise
+            if str(error) not in report["problems"]:  # a wrong root is one problem, not one a split
+                report["problems"].append(str(error))
             continue
         report["splits"][split] = _summary(videos)
         for video in tqdm(videos, f"reading {split}", unit="clip", disable=not progress):

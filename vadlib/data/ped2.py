@@ -12,6 +12,7 @@ Community layout, 0- or 1-based, numbers padded or not::
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -39,17 +40,22 @@ def load_ped2(split: str, root: Path) -> list[Video]:
     folder = find_ped2(root)
     clips = list_clips(folder / ("training" if split == "train" else "testing") / "frames")
     if split == "train":
+        for clip, files in clips:
+            _require_no_gap(clip, files)
         return [Video(clip.name, ImageFrames(files, channels=1), FPS, scene="ped2") for clip, files in clips]
     labels, source = load_labels(folder)
-    videos = []
+    videos, clip_of = [], {}
     for clip, files in clips:
         number = _clip_number(clip, len(labels))
-        expected = labels[number - 1]
+        if number in clip_of:
+            raise InputError(f"{clip}: its name says clip {number}, and so does {clip_of[number]}; remove one of them")
+        clip_of[number], expected = clip, labels[number - 1]
         if len(files) != len(expected):
             raise InputError(
                 f"{clip}: {len(files)} frames, but the labels of clip {number} cover {len(expected)}; "
                 "expected the same number: copy or extract the clip again"
             )
+        _require_no_gap(clip, files)
         masks = _load_masks(folder / "testing" / "masks" / clip.name, len(files))
         videos.append(Video(clip.name, ImageFrames(files, 1), FPS, "ped2", expected, masks, ground_truth=source))
     return videos
@@ -72,14 +78,15 @@ def find_ped2(root: Path) -> Path:
 
 
 def list_clips(frames: Path) -> list[tuple[Path, list[Path]]]:
-    """(clip folder, its image files) in natural order; junk is left out.
+    """(clip folder, its image files) in natural order; junk and ground truth beside the clips (`01_gt`) are left out.
 
     Raises:
         InputError: the folder is missing or holds no clips, or a clip holds no images.
     """
     if not frames.is_dir():
         raise InputError(f"{frames}: no such folder; expected one folder of images a clip in it")
-    clips = sorted((p for p in frames.iterdir() if p.is_dir() and not is_junk(p)), key=lambda p: natural_key(p.name))
+    folders = (p for p in frames.iterdir() if p.is_dir() and not is_junk(p) and not p.name.lower().endswith("_gt"))
+    clips = sorted(folders, key=lambda p: natural_key(p.name))
     if not clips:
         raise InputError(f"{frames}: empty; expected one folder of images a clip in it, such as {frames / '01'}")
     listed = [(clip, list_images(clip)) for clip in clips]
@@ -103,15 +110,16 @@ def labels_from_mat(path: Path) -> list[np.ndarray]:
     """Labels from the intervals in `gt`: 2 x k starts and ends a clip, 1-based and inclusive."""
     try:
         cells = scipy.io.loadmat(path)["gt"].ravel()
-    except (KeyError, ValueError, OSError, TypeError, NotImplementedError, scipy.io.matlab.MatReadError) as error:
+    except Exception as error:  # scipy raises a dozen kinds for damaged files; all mean the same to the user
         raise InputError(f"{path}: not a MATLAB file with a cell array 'gt' ({error}); get it again") from error
     if len(cells) != len(TEST_LENGTHS):
         raise InputError(f"{path}: intervals for {len(cells)} clips; expected {len(TEST_LENGTHS)}")
     labels = []
     for number, (cell, length) in enumerate(zip(cells, TEST_LENGTHS, strict=True), start=1):
-        intervals = np.asarray(cell).astype(np.int64)  # stored as uint8, which would wrap around in sums
-        if intervals.ndim != 2 or intervals.shape[0] != 2:
-            raise InputError(f"{path}: clip {number} has an array of shape {intervals.shape}; expected 2 x k starts and ends")
+        cell = np.asarray(cell)
+        if cell.ndim != 2 or cell.shape[0] != 2 or cell.dtype.kind not in "uif":
+            raise InputError(f"{path}: clip {number} has a {cell.dtype} array of shape {cell.shape}; expected numbers, 2 x k starts and ends")
+        intervals = cell.astype(np.int64)  # stored as uint8, which would wrap around in sums
         clip = np.zeros(length, np.uint8)
         for start, end in intervals.T:
             if not 1 <= start <= end <= length:
@@ -124,7 +132,8 @@ def labels_from_mat(path: Path) -> list[np.ndarray]:
 def labels_from_npy(path: Path) -> list[np.ndarray]:
     """Labels from one array over all test clips in order, (1, 2010) or (2010,), cut by the clips' known lengths."""
     try:
-        values = np.load(path, allow_pickle=False).ravel()  # some label files in circulation are pickles: never unpickle data
+        with path.open("rb") as file:  # some label files in circulation are pickles: never unpickle data
+            values = np.lib.format.read_array(file, allow_pickle=False).ravel()
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{path}: not a plain NumPy array ({error}); expected {sum(TEST_LENGTHS)} numbers 0 or 1") from error
     if len(values) != sum(TEST_LENGTHS):
@@ -139,6 +148,16 @@ def _clip_number(clip: Path, count: int) -> int:
     if not digits or not 1 <= int(digits[-1]) <= count:
         raise InputError(f"{clip}: the name holds no clip number from 1 to {count}, so its labels cannot be found; rename or move it")
     return int(digits[-1])
+
+
+def _require_no_gap(clip: Path, files: list[Path]) -> None:
+    numbers = [re.findall(r"\d+", path.stem)[-1:] for path in files]
+    for i, (before, after) in enumerate(pairwise(numbers)):
+        if before and after and int(after[0]) != int(before[0]) + 1:
+            raise InputError(
+                f"{clip}: {files[i].name} is followed by {files[i + 1].name}; expected consecutive numbers: "
+                "a frame is missing or there twice; copy the clip again"
+            )
 
 
 def _load_masks(folder: Path, length: int) -> MaskImages | None:

@@ -50,7 +50,14 @@ def store_frames(videos: Sequence[Video], size: tuple[int, int] | None = None, p
         with tqdm(total=sum(len(v) for v, _ in missing), desc="decoding once", unit="frame", disable=not progress) as bar:
             for video, path in missing:
                 _decode(video, size, path, bar)
-    return [np.load(path, mmap_mode="c") for path in paths]  # copy on write: torch warns of read-only arrays
+    return [_open(path) for path in paths]
+
+
+def _open(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="c", allow_pickle=False)  # copy on write: torch warns of read-only arrays
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: a damaged file of the frame store ({error}); remove it, and its video is decoded again") from error
 
 
 def _stored_shape(video: Video, size: tuple[int, int] | None) -> tuple[int, int, int, int]:

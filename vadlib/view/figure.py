@@ -7,7 +7,9 @@ import html
 import io
 
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.display import HTML, display
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vadlib.config import require
@@ -16,16 +18,18 @@ from vadlib.config import require
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 
 
-def show(figure: Figure, alt: str) -> None:
+def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
     """Show a figure in a notebook as an image with alt text, and close it.
 
     The image is emitted as HTML: nbconvert and myst-nb drop the alt text of matplotlib's own outputs.
 
     Args:
-        figure: what to show.
+        figure: what to show: a figure, or the Axes that a plot returned.
         alt: what the figure shows, in a sentence: at least five words.
     """
     require(len(alt.split()) >= 5, f"alt text {alt!r}; expected at least five words that say what the figure shows")
+    if not isinstance(figure, Figure):
+        figure = np.ravel(figure)[0].figure
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
     plt.close(figure)

@@ -1,0 +1,109 @@
+"""`vadlib data check` sees what is there and what is wrong."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vadlib.data.check import check_dataset, describe
+from vadlib.errors import InputError
+
+
+def problems(tree):
+    return check_dataset("ped2", tree.root, progress=False)["problems"]
+
+
+# What the tiny copy lacks: 13 of the 16 training clips.
+PARTIAL = ["train: 3 clips; a complete copy has 16", "train: 120 frames; a complete copy has 2550"]
+
+
+def other_than_partial(found):
+    return [line for line in found if not any(line.startswith(known) for known in PARTIAL)]
+
+
+def test_the_real_copy_is_sound(real_data):
+    report = check_dataset("ped2", real_data, progress=False)
+    assert report["problems"] == []
+    train = {"clips": 16, "frames": 2550, "size": ["360x240"], "fps": 10.0, "labels": None, "abnormal": None, "masks": 0}
+    test = {"clips": 12, "frames": 2010, "size": ["360x240"], "fps": 10.0, "labels": "mat", "abnormal": 1648, "masks": 12}
+    assert report["splits"] == {"train": train, "test": test}
+    assert describe(report).endswith("nothing wrong was found")
+
+
+def test_the_tiny_copy_is_partial_and_otherwise_sound(tiny_ped2):
+    report = check_dataset("ped2", tiny_ped2.root, progress=False)
+    assert [line.split(":")[0] for line in report["problems"]] == ["train", "train"]
+    assert other_than_partial(report["problems"]) == []
+    assert report["splits"]["train"] | {"clips": 3, "frames": 120, "size": ["24x16"]} == report["splits"]["train"]
+    assert report["splits"]["test"] | {"clips": 12, "frames": 2010, "abnormal": 1648, "masks": 12} == report["splits"]["test"]
+    assert json.loads(json.dumps(report)) == report
+    text = describe(report)
+    for line in report["problems"]:
+        assert f"problem: {line}" in text
+
+
+def test_every_damaged_frame_is_named_once(tiny_ped2):
+    damaged = [tiny_ped2.frame(1, 30, "training"), tiny_ped2.frame(4, 7), tiny_ped2.frame(4, 99)]
+    for path in damaged:
+        tiny_ped2.replace(path, b"")
+    found = other_than_partial(problems(tiny_ped2))
+    assert len(found) == 3
+    for path, line in zip(damaged, found, strict=True):
+        assert line.startswith(f"{path}: an empty file")
+
+
+def test_a_damaged_mask_is_named(tiny_ped2):
+    path = tiny_ped2.folder / "testing" / "masks" / "03" / "011.png"
+    tiny_ped2.replace(path, b"x")
+    assert [line.split(": ")[0] for line in other_than_partial(problems(tiny_ped2))] == [str(path)]
+
+
+@pytest.mark.parametrize(("t", "level", "says"), [(0, 255, "abnormal"), (100, 0, "normal")])
+def test_a_mask_that_contradicts_its_label_is_named(tiny_ped2, t, level, says):
+    path = tiny_ped2.folder / "testing" / "masks" / "02" / f"{t:03d}.png"
+    path.unlink()
+    Image.new("L", (24, 16), level).save(path)
+    [line] = other_than_partial(problems(tiny_ped2))
+    assert line.startswith(f"video 02, frame {t}: its mask says {says},")
+
+
+def test_missing_clips_are_counted(tiny_ped2):
+    shutil.rmtree(tiny_ped2.clip(5))
+    found = other_than_partial(problems(tiny_ped2))
+    assert [line.split(";")[0] for line in found] == ["test: 11 clips", "test: 1860 frames"]
+
+
+def test_labels_that_differ_from_the_published_ones_are_noticed(tiny_ped2):
+    shutil.rmtree(tiny_ped2.folder / "testing" / "masks")
+    labels = np.concatenate(tiny_ped2.labels)
+    labels[0] = 1
+    (tiny_ped2.folder / "ped2.mat").unlink()
+    path = tiny_ped2.folder / "frame_labels_ped2.npy"
+    path.unlink()
+    np.save(path, labels)
+    [line] = other_than_partial(problems(tiny_ped2))
+    assert line.startswith("test: 1649 abnormal frames; the published labels have 1648")
+
+
+def test_a_split_that_cannot_be_loaded_does_not_hide_the_other(tiny_ped2):
+    shutil.rmtree(tiny_ped2.clip(1, "training").parent)
+    report = check_dataset("ped2", tiny_ped2.root, progress=False)
+    assert list(report["splits"]) == ["test"]
+    [line] = report["problems"]
+    assert "training" in line
+    assert "no such folder" in line
+
+
+def test_one_fault_of_both_splits_is_reported_once(tmp_path):
+    report = check_dataset("ped2", tmp_path, progress=False)
+    assert report["splits"] == {}
+    [line] = report["problems"]
+    assert line.startswith(f"{tmp_path}: no Ped2 here")
+    assert "no Ped2 here" in describe(report)
+
+
+def test_an_unknown_dataset_is_refused(tmp_path):
+    with pytest.raises(InputError, match="dataset 'ped3' is unknown; expected one of: synthetic, ped2"):
+        check_dataset("ped3", tmp_path, progress=False)

@@ -1,0 +1,81 @@
+"""Boundaries: who may import whom, which names are public, and what `import vadlib` loads."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vadlib
+
+PACKAGE = Path(vadlib.__file__).parent
+# Each room imports only from itself and from rooms before it, in the order in which the data flows.
+ROOMS = ["data", "pseudo", "model", "evaluation", "engine", "view"]
+SHARED = {"errors", "config", "files", "tutorial"}  # below all rooms; they import none
+JOBS = {"recipe", "cli", "__main__", "__init__"}  # above all rooms
+
+PUBLIC = """
+InputError profile tutorial_data run_folder load_videos Video DataConfig Clip ClipDataset find_boxes
+PseudoClip SkipFrames ShuffleMotion AddNoise PasteObjects
+PseudoAnomalyMixer ModelConfig DualPathAutoencoder Run Result evaluate explain_clip yardstick_scores TrainConfig fit
+plot_frames plot_pseudo plot_scores plot_roc plot_rebuilt plot_attention show
+""".split()
+
+
+def imports(path):
+    """Top-level rooms or modules of vadlib that a file imports, at module level or inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
+        found |= {name.split(".")[1] for name in names if name.startswith("vadlib.")}
+    return found
+
+
+def modules():
+    return sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def test_every_module_has_a_place():
+    places = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in modules()}
+    assert places == {*ROOMS, *SHARED, *JOBS}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_rooms_import_only_from_rooms_before_them(path):
+    home = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if home in JOBS:
+        return
+    allowed = set(SHARED) if home in SHARED else {*SHARED, *ROOMS[: ROOMS.index(home) + 1]}
+    assert imports(path) <= allowed
+
+
+def test_public_names_are_these_in_the_order_of_the_data():
+    assert vadlib.__all__ == PUBLIC
+    assert len(set(PUBLIC)) == len(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_is_there_and_documented(name):
+    value = getattr(vadlib, name)
+    assert value.__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Foo'"):
+        vadlib.Foo  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import vadlib", {"torch", "matplotlib", "ipywidgets", "ultralytics", "cv2"}),
+        ("import vadlib; vadlib.fit, vadlib.evaluate, vadlib.load_videos", {"matplotlib", "ipywidgets", "ultralytics"}),
+        ("import vadlib.cli", {"torch", "matplotlib", "ultralytics"}),
+    ],
+)
+def test_heavy_libraries_load_only_when_used(statement, absent):
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not absent & set(loaded)

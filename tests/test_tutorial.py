@@ -1,0 +1,67 @@
+"""The notebooks' profile, data and run folder follow the environment."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import vadlib as vad
+
+
+@pytest.mark.parametrize("name", ["quick", "full"])
+def test_profile_is_what_the_environment_says(monkeypatch, name):
+    monkeypatch.setenv("VADLIB_PROFILE", name)
+    assert vad.profile() == name
+
+
+@pytest.mark.parametrize(("gpu", "expected"), [(False, "quick"), (True, "full")])
+@pytest.mark.parametrize("value", [None, ""])
+def test_profile_without_a_choice_follows_the_gpu(monkeypatch, gpu, expected, value):
+    monkeypatch.delenv("VADLIB_PROFILE", raising=False)
+    if value is not None:
+        monkeypatch.setenv("VADLIB_PROFILE", value)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: gpu)
+    assert vad.profile() == expected
+
+
+@pytest.mark.parametrize("value", ["Quick", "fast", "1"])
+def test_profile_refuses_other_values(monkeypatch, value):
+    monkeypatch.setenv("VADLIB_PROFILE", value)
+    with pytest.raises(vad.InputError, match=f"VADLIB_PROFILE = '{value}'; expected quick or full"):
+        vad.profile()
+
+
+def test_tutorial_data_takes_ped2_only_where_it_is(monkeypatch, tmp_path):
+    monkeypatch.delenv("VADLIB_DATA", raising=False)
+    assert vad.tutorial_data() == "synthetic"
+    monkeypatch.setenv("VADLIB_DATA", str(tmp_path))
+    assert vad.tutorial_data() == "synthetic"
+    (tmp_path / "ped2").mkdir()
+    assert vad.tutorial_data() == "ped2"
+
+
+def test_run_folder_is_the_same_from_the_repository_and_from_its_notebooks(monkeypatch, tmp_path):
+    monkeypatch.setenv("VADLIB_PROFILE", "quick")
+    monkeypatch.delenv("VADLIB_RUNS", raising=False)
+    (tmp_path / "repository" / "notebooks" / "src").mkdir(parents=True)
+    for here in ("repository", "repository/notebooks"):
+        monkeypatch.chdir(tmp_path / here)
+        assert vad.run_folder("00") == tmp_path / "repository" / "build" / "runs" / "00-quick"
+    monkeypatch.chdir(tmp_path)
+    assert vad.run_folder("00") == tmp_path / "runs" / "00-quick"
+    monkeypatch.setenv("VADLIB_RUNS", str(tmp_path / "elsewhere"))
+    assert vad.run_folder("00") == tmp_path / "elsewhere" / "00-quick"
+
+
+def test_run_folder_differs_by_profile(monkeypatch):
+    folders: set[Path] = set()
+    for name in ("quick", "full"):
+        monkeypatch.setenv("VADLIB_PROFILE", name)
+        folders.add(vad.run_folder("00"))
+    assert len(folders) == 2
+
+
+def test_no_exported_name_hides_behind_a_module_of_the_same_name():
+    """`vadlib/profile.py` would replace the function `vad.profile` as soon as the module is imported."""
+    folder = Path(vad.__file__).parent
+    assert [name for name in vad.__all__ if (folder / f"{name}.py").exists() or (folder / name).is_dir()] == []

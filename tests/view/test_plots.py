@@ -1,0 +1,130 @@
+"""Plots show the numbers they are given; figures carry their text."""
+
+import base64
+import re
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from vadlib.data.clips import Clip
+from vadlib.errors import InputError
+from vadlib.evaluation.evaluate import Result
+from vadlib.evaluation.explain import Explanation
+from vadlib.pseudo.kinds import ShuffleMotion
+from vadlib.view import figure, plots
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def result():
+    generator = np.random.default_rng(0)
+    labels = {"01": np.repeat([0, 1, 0, 1], 10).astype(np.uint8), "02": np.zeros(30, np.uint8)}
+    scores = {name: generator.normal(size=len(v)) + v for name, v in labels.items()}
+    raw = {name: generator.normal(size=len(v)) + v for name, v in labels.items()}
+    return Result(scores, raw, labels, {}, 1.5, {}, 10.0)
+
+
+def test_score_curve_has_the_scores_the_threshold_and_the_shaded_truth(result):
+    ax = plots.plot_scores(result, "01")
+    curve, threshold = ax.get_lines()
+    np.testing.assert_array_equal(curve.get_ydata(), result.scores["01"])
+    np.testing.assert_allclose(curve.get_xdata(), np.arange(40) / 10)
+    assert set(threshold.get_ydata()) == {1.5}
+    spans = sorted((patch.get_extents().transformed(ax.transData.inverted())).intervalx.round(2).tolist() for patch in ax.patches)
+    assert spans == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_score_curve_of_an_unknown_video(result):
+    with pytest.raises(InputError, match="no video '07' in this result; it has: 01, 02"):
+        plots.plot_scores(result, "07")
+
+
+def test_roc_prints_the_areas_of_scikit_learn(result):
+    truth = np.concatenate(list(result.labels.values()))
+    ax = plots.plot_roc(result, yardstick=result.raw)
+    printed = [float(re.search(r"AUC ([\d.]+)", text.get_text())[1]) for text in ax.get_legend().get_texts()]
+    expected = [roc_auc_score(truth, np.concatenate(list(s.values()))) for s in (result.scores, result.raw, result.raw)]
+    assert printed == [pytest.approx(e, abs=5e-4) for e in expected]
+    styles = {line.get_linestyle() for line in ax.get_lines()[:3]}
+    assert len(styles) == 3, "the curves differ by more than colour"
+
+
+def test_intervals_of_labels():
+    assert plots.intervals(np.array([1, 1, 0, 0, 1])) == [(0, 2), (4, 5)]
+    assert plots.intervals(np.zeros(4)) == []
+    assert plots.intervals(np.ones(3)) == [(0, 3)]
+
+
+def test_pseudo_strip_shows_clip_change_and_mask():
+    tensor = torch.rand(1, 8, 6, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    clip = Clip(tensor, "01", 0, torch.zeros(0, 6, 5, 1, dtype=torch.uint8), None)
+    pseudo = ShuffleMotion(1.0)(clip, torch.Generator().manual_seed(1))
+    axes = plots.plot_pseudo(clip, pseudo, columns=8)
+    shown = np.array([[ax.get_images()[0].get_array().data for ax in row] for row in axes])
+    order = pseudo.params["order"]
+    np.testing.assert_array_equal(shown[1], shown[0][order])
+    np.testing.assert_array_equal(shown[2] > 0, pseudo.mask.numpy())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_rebuilt_strip_shows_frame_reconstruction_and_error(channels):
+    generator = np.random.default_rng(0)
+    frames = generator.integers(0, 256, (8, 16, 24, channels), np.uint8)
+    seen = np.zeros((16, 24), bool)
+    seen[:, :12] = True
+    clip = Explanation(frames, frames.astype(np.float32) / 2, generator.random((8, 16, 24)), seen, np.ones((2, 3)), np.ones(4) / 4)
+    axes = plots.plot_rebuilt(clip, frame=3)
+    images = [ax.get_images()[0].get_array().data for ax in axes]
+    np.testing.assert_array_equal(images[0], frames[3].squeeze())
+    np.testing.assert_array_equal(images[1][:, :12], (frames[3] // 2).squeeze()[:, :12])
+    np.testing.assert_array_equal(images[2], clip.error[3])
+
+
+def test_attention_shares_one_scale_between_the_clips():
+    parts = np.zeros((8, 16, 24, 1), np.uint8), np.zeros((8, 16, 24, 1), np.float32), np.zeros((8, 16, 24)), np.ones((16, 24), bool)
+    normal = Explanation(*parts, np.full((2, 3), 0.5), np.array([0.7, 0.1, 0.2]))
+    abnormal = Explanation(*parts, np.full((2, 3), 2.0), np.array([0.2, 0.7, 0.1]))
+    axes = plots.plot_attention(normal, abnormal)
+    assert {ax.get_images()[0].get_clim() for ax in axes[:2]} == {(0.0, 2.0)}
+    np.testing.assert_allclose(axes[2].get_lines()[0].get_ydata(), [0.7, 0.2, 0.1])
+    np.testing.assert_allclose(axes[2].get_lines()[1].get_ydata(), [0.2, 0.1, 0.7])
+
+
+def test_show_emits_an_image_with_its_text(monkeypatch):
+    shown = []
+    monkeypatch.setattr(figure, "display", shown.append)
+    drawing = plt.figure(figsize=(1, 1))
+    figure.show(drawing, 'A line that rises <fast> & "far".')
+    [output] = shown
+    assert 'alt="A line that rises &lt;fast&gt; &amp; &quot;far&quot;."' in output.data
+    encoded = re.search(r"base64,([^\"]+)", output.data)[1]
+    assert base64.b64decode(encoded).startswith(b"\x89PNG")
+    assert not plt.fignum_exists(drawing.number)
+
+
+@pytest.mark.parametrize("text", ["", "plot", "a score curve"])
+def test_show_refuses_a_text_that_says_nothing(text):
+    with pytest.raises(InputError, match="at least five words"):
+        figure.show(plt.figure(), text)
+
+
+def test_colours_differ_for_colour_blind_readers_and_in_grey():
+    """Brettel's model reduced to its deuteranopia matrix (Viénot 1999); the pairs used together must stay apart."""
+    from matplotlib.colors import to_rgb
+
+    deuteranopia = np.array([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]])
+    for one, two in ((figure.BLUE, figure.ORANGE), (figure.BLUE, figure.GREEN), (figure.GREEN, figure.ORANGE)):
+        seen = [deuteranopia @ np.square(to_rgb(colour)) for colour in (one, two)]
+        assert np.abs(seen[0] - seen[1]).max() > 0.1

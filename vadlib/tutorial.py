@@ -1,0 +1,40 @@
+"""How long the notebooks may take, what they work on, and where their runs lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from vadlib.config import require
+
+
+def profile() -> str:
+    """ "quick" (a few minutes on two CPU cores) or "full" (all data): what `VADLIB_PROFILE` says, else full with a GPU.
+
+    Raises:
+        InputError: `VADLIB_PROFILE` is neither.
+    """
+    chosen = os.environ.get("VADLIB_PROFILE")
+    if not chosen:
+        import torch
+
+        return "full" if torch.accelerator.is_available() else "quick"
+    require(chosen in ("quick", "full"), f"VADLIB_PROFILE = {chosen!r}; expected quick or full")
+    return chosen
+
+
+def tutorial_data() -> str:
+    """ "ped2" where `VADLIB_DATA` names a folder that holds `ped2/`, else "synthetic", which needs nothing."""
+    folder = os.environ.get("VADLIB_DATA")
+    return "ped2" if folder and (Path(folder) / "ped2").is_dir() else "synthetic"
+
+
+def run_folder(name: str) -> Path:
+    """The folder of a notebook's run, one a profile, so that a quick run is never taken for a full one.
+
+    It lies in `VADLIB_RUNS`, else in `build/runs` of the repository around the working folder, else in `./runs`.
+    """
+    here = Path.cwd()
+    repository = next((p for p in (here, *here.parents) if (p / "notebooks" / "src").is_dir()), None)
+    runs = os.environ.get("VADLIB_RUNS") or (repository / "build" / "runs" if repository else here / "runs")
+    return Path(runs) / f"{name}-{profile()}"
