@@ -36,6 +36,17 @@ def own_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tensors are tiny here: threads that wait for each other cost more than they gain, above all on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # for processes that tests start
+        yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
     """A cache folder for this test alone."""
@@ -67,15 +78,15 @@ def array_video() -> Callable[..., Video]:
 
 @pytest.fixture(scope="session")
 def walker() -> Callable[..., tuple[np.ndarray, list[np.ndarray]]]:
-    """(length, channels=1, seed=0) -> frames uint8 (T, 48, 64, C) of a dark figure of 10 x 18 pixels that walks over textured
-    ground, one pixel a frame and back again, and its box in each frame.
+    """(length, channels=1, seed=0, speed=1) -> frames uint8 (T, 48, 64, C) of a dark figure of 10 x 18 pixels that walks over
+    textured ground, 40 pixels and back again, and its box in each frame.
     """
 
-    def make(length: int, channels: int = 1, seed: int = 0) -> tuple[np.ndarray, list[np.ndarray]]:
+    def make(length: int, channels: int = 1, seed: int = 0, speed: float = 1) -> tuple[np.ndarray, list[np.ndarray]]:
         rng = np.random.default_rng(seed)
         frames = np.repeat(rng.integers(110, 200, (1, 48, 64, channels)), length, axis=0)
         figure = rng.integers(0, 60, (18, 10, channels))
-        left = 4 + np.abs((np.arange(length) + 40) % 80 - 40)
+        left = 4 + np.abs((np.arange(length) * speed + 40) % 80 - 40).astype(int)
         for t, x in enumerate(left):
             frames[t, 15:33, x : x + 10] = figure
         frames = np.clip(frames + rng.normal(0, 1.5, frames.shape), 0, 255).astype(np.uint8)
@@ -86,10 +97,13 @@ def walker() -> Callable[..., tuple[np.ndarray, list[np.ndarray]]]:
 
 @pytest.fixture(scope="session")
 def make_clip(walker) -> Callable[..., Clip]:
-    """(length=16, channels=1, seed=0, ahead=64) -> a clip of the walker with its boxes and `ahead` later frames."""
+    """(length=16, channels=1, seed=0, ahead=64) -> a clip of the walker with its boxes and `ahead` later frames.
+
+    The walker takes half a pixel a frame, so that it does not turn back within 80 frames.
+    """
 
     def make(length: int = 16, channels: int = 1, seed: int = 0, ahead: int = 64) -> Clip:
-        frames, boxes = walker(length + ahead, channels, seed)
+        frames, boxes = walker(length + ahead, channels, seed, 0.5)
         return Clip(to_tensor(frames[:length]), "a", 0, torch.from_numpy(frames[length:]), boxes[:length])
 
     return make

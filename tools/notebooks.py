@@ -1,9 +1,9 @@
 """Make, check and run the notebooks.
 
-    python tools/notebooks.py build    notebooks/NN_name.ipynb, without outputs, from notebooks/src/NN_name.py
-    python tools/notebooks.py check    fail if one of them is not what `build` makes
-    python tools/notebooks.py copy     fresh copies in build/test/notebooks, for nbmake to execute
-    python tools/notebooks.py run      execute all; leave notebooks and HTML in build/notebooks
+python tools/notebooks.py build    notebooks/NN_name.ipynb, without outputs, from notebooks/src/NN_name.py
+python tools/notebooks.py check    fail if one of them is not what `build` makes
+python tools/notebooks.py copy     fresh copies in build/test/notebooks, for nbmake to execute
+python tools/notebooks.py run      execute all; leave notebooks and HTML in build/notebooks
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def differences() -> list[str]:
         elif notebook.read_text(encoding="utf-8") != generate(source):
             wrong.append(f"{notebook.relative_to(ROOT)}: differs from {source.relative_to(ROOT)}; edit the source, then `make notebooks`")
     expected = {notebook_of(source) for source in sources()}
-    wrong += [f"{p.relative_to(ROOT)}: has no source in {SOURCES.relative_to(ROOT)}" for p in NOTEBOOKS.glob("*.ipynb") if p not in expected]
+    wrong += [
+        f"{p.relative_to(ROOT)}: has no source in {SOURCES.relative_to(ROOT)}" for p in NOTEBOOKS.glob("*.ipynb") if p not in expected
+    ]
     return wrong
 
 
@@ -100,7 +102,10 @@ def run() -> None:
         notebook = nbformat.read(notebook_of(source), as_version=4)
         target, started = EXECUTED / f"{source.stem}.ipynb", time.monotonic()
         print(f"{source.stem} ...", end=" ", flush=True)
-        client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}})
+        where = {"metadata": {"path": str(NOTEBOOKS)}}
+        # The kernel's warnings are about the connection to it; what the notebook itself warns of stays in its outputs.
+        quiet = ["--IPKernelApp.log_level=ERROR"]
+        client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=where, extra_arguments=quiet)
         try:
             client.execute()
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
@@ -122,7 +127,7 @@ def to_html(notebook: NotebookNode, title: str) -> str:
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
     exporter = HTMLExporter(raw_template=OFFLINE_PAGE, exclude_anchor_links=True)
     page, _ = exporter.from_notebook_node(notebook)
-    fetched = re.findall(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)\s*=\s*[\"']?(?!data:|#)[^>]*>", page)
+    fetched = re.findall(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)\s*=\s*[\"']?+(?!data:|#)[^>]*>", page)
     if fetched:
         sys.exit(f"{title}: the page would fetch {fetched[0][:200]}")
     return page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from vadlib.config import from_dict, require
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
-from vadlib.engine.fit import TrainConfig, fit
+from vadlib.engine.fit import TrainConfig, fit, require_free
 from vadlib.errors import InputError
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.evaluate import evaluate as evaluate_videos
@@ -23,7 +23,18 @@ from vadlib.model.run import Run
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import KINDS, make_mixer
 
-MIXING = {"kinds": list(KINDS), "p": 0.2, "detector": "motion", "patches": "builtin"}
+
+EPOCHS = {"synthetic": 2, "ped2": 3}  # unless chosen: what two CPU cores do in a few minutes
+
+
+@dataclass(frozen=True)
+class MixerConfig:
+    """Which pseudo-anomalies to make, by name."""
+
+    kinds: tuple[str, ...] = tuple(KINDS)
+    p: float = 0.2  # probability that a clip becomes one
+    detector: str = "motion"  # finds the people to paste onto; see `find_boxes`
+    patches: str = "builtin"  # the pictures to paste; see `load_patches`
 
 
 def train_run(
@@ -47,20 +58,19 @@ def train_run(
     for part, values in chosen.items():
         parts[part] |= {key: value for key, value in values.items() if value is not None}
     where = str(config or "options")
-    unknown = parts["mixer"].keys() - MIXING.keys()
-    require(not unknown, f"{where}: unknown key {', '.join(sorted(unknown))!r} in mixer; known keys: {', '.join(MIXING)}")
-    mixing = MIXING | parts["mixer"]
-    require(isinstance(mixing["p"], (int, float)), f"{where}: mixer.p = {mixing['p']!r}; expected a number in [0, 1]")
-    mixer = make_mixer(mixing["kinds"], mixing["p"], mixing["patches"])
+    parts["training"].setdefault("epochs", EPOCHS.get(data, TrainConfig.epochs))
+    mixing = from_dict(MixerConfig, parts["mixer"], where)
+    mixer = make_mixer(mixing.kinds, mixing.p, mixing.patches)
     training = from_dict(TrainConfig, parts["training"], where)
     cutting = from_dict(DataConfig, asdict(DataConfig.preset(preset)) | parts["data"], where)
 
+    require_free(out, resume)
     videos = load_videos(data, "train", root)
     shape = asdict(ModelConfig.preset(preset, channels=videos[0].frames.shape[3])) | parts["model"]
     torch.manual_seed(training.seed)
     model = DualPathAutoencoder(from_dict(ModelConfig, shape, where))
-    boxes = find_boxes(videos, mixing["detector"]) if "object" in mixing["kinds"] and mixing["p"] > 0 else None
-    dataset = {"name": data, "preset": preset, "detector": mixing["detector"], "patches": mixing["patches"]}
+    boxes = find_boxes(videos, mixing.detector) if "object" in mixing.kinds and mixing.p > 0 else None
+    dataset = {"name": data, "preset": preset, "detector": mixing.detector, "patches": mixing.patches}
     return fit(model, ClipDataset(videos, cutting, boxes), mixer, training, out, resume, dataset)
 
 

@@ -323,7 +323,7 @@ def test_a_crop_larger_than_the_resized_frame_is_refused(scene):
 
 def test_videos_in_which_nothing_moves_are_refused_and_the_way_out_named(array_video):
     still = array_video(np.full((20, 48, 64, 1), 90))
-    with pytest.raises(InputError, match="nothing moves in 1 videos.*crop to null"):
+    with pytest.raises(InputError, match=r"nothing moves in 1 videos.*crop to null"):
         ClipDataset([still], DataConfig(crop=(24, 20)), progress=False)
     assert len(ClipDataset([still], DataConfig(), progress=False)) == 5
 

@@ -152,7 +152,8 @@ def test_data_is_not_junk(tmp_path, name):
 
 
 def test_only_pictures_are_listed(tmp_path):
-    for name in ["2.JPG", "10.jpeg", "1.png", "3.TIF", "4.tiff", "5.bmp", "._1.png", ".DS_Store", "1.png~", "notes.txt", "Thumbs.db", "x.m~"]:
+    pictures, others = ["2.JPG", "10.jpeg", "1.png", "3.TIF", "4.tiff", "5.bmp"], ["._1.png", "1.png~", "notes.txt", "Thumbs.db", "x.m~"]
+    for name in pictures + others:
         (tmp_path / name).touch()
     (tmp_path / "6.png").mkdir()
     assert [p.name for p in list_images(tmp_path)] == ["1.png", "2.JPG", "3.TIF", "4.tiff", "5.bmp", "10.jpeg"]

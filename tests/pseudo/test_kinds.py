@@ -1,7 +1,7 @@
 """What every kind of pseudo-anomaly promises, and what each one does."""
 
-import inspect
 import math
+from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
@@ -78,13 +78,13 @@ def test_the_mean_change_does_not_fall_as_strength_rises(kind, make_clip):
         change = [
             float((made(kind, strength)(clip, seeded(100 * i + j)).tensor - clip.tensor).abs().mean())
             for i, clip in enumerate(clips)
-            for j in range(40)
+            for j in range(25)
         ]
         means.append(np.mean(change))
         errors.append(np.std(change) / math.sqrt(len(change)))
     assert means[0] == 0
     assert means[-1] > 0.001
-    for i in range(1, len(means)):  # a mean over 240 draws is known to a few standard errors
+    for i in range(1, len(means)):  # a mean over 150 draws is known to a few standard errors
         assert means[i] >= means[i - 1] - 3 * math.hypot(errors[i], errors[i - 1]), (i, means)
     assert means[2] < means[5] < means[-1]
 
@@ -123,7 +123,7 @@ def test_defect_04_pseudo_clips_stay_in_the_range_of_normal_ones(kind, make_clip
         pseudo = made(kind, 1.0)(extreme, seeded(seed)).tensor
         assert pseudo.min() >= -1
         assert pseudo.max() <= 1
-        assert torch.equal(to_tensor(to_frames(pseudo))[0].shape and pseudo.isfinite().all(), torch.tensor(True))
+        assert pseudo.isfinite().all()
 
 
 @pytest.mark.parametrize("kind", [SkipFrames, ShuffleMotion])
@@ -150,7 +150,10 @@ def test_defect_07_colour_stays_colour(kind, make_clip):
 # --- skip
 
 
-def numbered(array_video, length, frame_step=1, total=120):
+TOTAL = 240  # frames of the numbered video: enough for stride 5 at frame step 3
+
+
+def numbered(array_video, length, frame_step=1, total=TOTAL):
     """Clips of a video whose frame t has level t."""
     frames = np.broadcast_to(np.arange(total, dtype=np.uint8)[:, None, None, None], (total, 3, 4, 1))
     return ClipDataset([array_video(frames)], DataConfig(length=length, frame_step=frame_step), progress=False)
@@ -166,14 +169,14 @@ def literal_skip(start, length, frame_step, wanted, total):
 
 
 @pytest.mark.parametrize("frame_step", [1, 2, 3])
-@pytest.mark.parametrize("length", [1, 2, 5, 8, 16])
+@pytest.mark.parametrize("length", [2, 5, 8, 16])
 def test_skipping_against_a_literal_transcription(array_video, length, frame_step):
     clips = numbered(array_video, length, frame_step)
     strides = set()
     for i in range(len(clips)):
         clip = clips[i]
         for wanted in (1, 2, 3, 4, 5):
-            expected = literal_skip(clip.start, length, frame_step, wanted, 120)
+            expected = literal_skip(clip.start, length, frame_step, wanted, TOTAL)
             pseudo = SkipFrames(strength=(wanted - 1) / 4)(clip, seeded())
             if expected is None:
                 assert pseudo is None
@@ -185,9 +188,10 @@ def test_skipping_against_a_literal_transcription(array_video, length, frame_ste
 
 def test_skipping_at_the_end_of_a_video_by_hand(array_video):
     """Clips of 16 frames of a video of 120: stride 5 needs 76 frames, stride 2 needs 31."""
-    clips, skip = numbered(array_video, 16), SkipFrames(strength=1.0)
-    strides = {start: pseudo and pseudo.params["stride"] for start in (0, 44, 45, 60, 75, 89, 90, 104) for pseudo in [skip(clips[start], seeded())]}
-    assert strides == {0: 5, 44: 5, 45: 4, 60: 3, 75: 2, 89: 2, 90: None, 104: None}
+    clips, skip = numbered(array_video, 16, total=120), SkipFrames(strength=1.0)
+    expected = {0: 5, 44: 5, 45: 4, 60: 3, 75: 2, 89: 2, 90: None, 104: None}
+    made = {start: skip(clips[start], seeded()) for start in expected}
+    assert {start: pseudo and pseudo.params["stride"] for start, pseudo in made.items()} == expected
 
 
 def test_the_papers_stride_is_at_a_quarter(array_video):
@@ -204,7 +208,7 @@ def test_a_full_shuffle_is_a_permutation_without_kept_neighbours(make_clip, leng
         pseudo = ShuffleMotion(strength=1.0)(clip, seeded(seed))
         order = pseudo.params["order"]
         assert sorted(order) == list(range(length))
-        assert all(abs(a - b) != 1 for a, b in zip(order, order[1:], strict=False))
+        assert all(abs(a - b) != 1 for a, b in pairwise(order))
         assert torch.equal(pseudo.tensor, torch.stack([clip.tensor[:, k] for k in order], dim=1))
 
 
@@ -213,7 +217,7 @@ def test_a_shuffle_that_is_never_lucky_ends_and_is_right(monkeypatch, length):
     monkeypatch.setattr(torch, "randperm", lambda n, generator: torch.arange(n))
     order = kinds._without_neighbours(length, seeded()).tolist()
     assert sorted(order) == list(range(length))
-    assert all(abs(a - b) != 1 for a, b in zip(order, order[1:], strict=False))
+    assert all(abs(a - b) != 1 for a, b in pairwise(order))
 
 
 @given(st.integers(4, 20), st.floats(0, 1), st.integers(0, 10**6))
@@ -236,9 +240,7 @@ def test_defect_17_shuffling_2_or_3_frames_is_refused_and_ends(make_clip, length
 def test_every_order_without_neighbours_can_be_drawn(make_clip):
     clip = make_clip(length=5)
     drawn = {tuple(ShuffleMotion(strength=1.0)(clip, seeded(seed)).params["order"]) for seed in range(400)}
-    from itertools import permutations
-
-    assert drawn == {p for p in permutations(range(5)) if all(abs(a - b) != 1 for a, b in zip(p, p[1:], strict=False))}
+    assert drawn == {p for p in permutations(range(5)) if all(abs(a - b) != 1 for a, b in pairwise(p))}
 
 
 # --- noise
@@ -317,9 +319,9 @@ def test_objects_change_only_what_is_inside_the_track(make_clip, channels):
     for seed in range(10):
         clip = make_clip(channels=channels, seed=seed)
         pseudo = PasteObjects(strength=1.0)(clip, seeded(seed))
-        rows, columns = torch.arange(48), torch.arange(64)
         for t, (x0, y0, x1, y1) in enumerate(pseudo.params["track"]):
-            inside = ((rows >= math.floor(y0) - 1) & (rows <= math.ceil(y1) + 1))[:, None] & ((columns >= math.floor(x0) - 1) & (columns <= math.ceil(x1) + 1))
+            inside = torch.zeros(48, 64, dtype=torch.bool)
+            inside[max(0, math.floor(y0) - 1) : math.ceil(y1) + 1, max(0, math.floor(x0) - 1) : math.ceil(x1) + 1] = True
             assert pseudo.mask[t].any()
             assert not (pseudo.mask[t] & ~inside).any()
 
@@ -328,7 +330,7 @@ def test_objects_grow_more_opaque_and_larger_with_strength(make_clip):
     clip = make_clip()
     white = OnePatch(np.full((32, 32, 3), 255))
     areas, peaks = [], []
-    for strength in (0.1, 0.3, 0.5, 0.7, 0.9, 1.0):
+    for strength in (0.1, 0.4, 0.7, 1.0):
         pseudo = PasteObjects(white, strength=strength)(clip, seeded())
         areas.append(int(pseudo.mask.sum()))
         peaks.append(float((pseudo.tensor - clip.tensor).max()))

@@ -230,7 +230,7 @@ def test_opacity_is_the_weight_at_the_centre(opacity):
 
 def test_a_box_that_leaves_the_picture_changes_only_the_picture():
     clip = torch.zeros(1, 6, 60, 80)
-    track = BOX + np.float32([12, 0, 12, 0]) * np.arange(6, dtype=np.float32)[:, None]  # gone after the fifth frame
+    track = BOX + np.float32([14, 0, 14, 0]) * np.arange(6, dtype=np.float32)[:, None]  # gone after the fifth frame
     changed = paste_patch(clip, np.full((8, 8, 3), 255, np.uint8), track, 1.0, 1.0)
     per_frame = (changed != clip).sum((0, 2, 3)).tolist()
     assert per_frame[0] == per_frame[1] > 0

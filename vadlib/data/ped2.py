@@ -118,7 +118,7 @@ def labels_from_mat(path: Path) -> list[np.ndarray]:
     for number, (cell, length) in enumerate(zip(cells, TEST_LENGTHS, strict=True), start=1):
         cell = np.asarray(cell)
         if cell.ndim != 2 or cell.shape[0] != 2 or cell.dtype.kind not in "uif":
-            raise InputError(f"{path}: clip {number} has a {cell.dtype} array of shape {cell.shape}; expected numbers, 2 x k starts and ends")
+            raise InputError(f"{path}: clip {number} has a {cell.dtype} array of shape {cell.shape}; expected 2 x k starts and ends")
         intervals = cell.astype(np.int64)  # stored as uint8, which would wrap around in sums
         clip = np.zeros(length, np.uint8)
         for start, end in intervals.T:

@@ -1,6 +1,7 @@
 """A rendered street scene seen by one fixed camera, with ground truth that is exact by construction.
 
-Everybody walks to the right, on the far footpath or on the road. Plants and flags move in the wind. Training clips (8, 1,520 frames) hold nothing else; in test clips (8, 1,530 frames) a cyclist, a cart, a runner
+Everybody walks to the right, on the far footpath or on the road. Plants sway in the wind and a sign on the house
+glows and fades. Training clips (8, 1,520 frames) hold nothing else; in test clips (8, 1,530 frames) a cyclist, a cart, a runner
 or somebody who walks the wrong way passes. Frame t of a clip is a pure function of (seed, split, clip, t); nothing is on disk.
 
 The world is in metres: X to the right, height upwards, Z away from the camera. Figures face +X, with the origin below their hips.
@@ -19,7 +20,7 @@ import numpy as np
 from vadlib.data.video import LazyStack, Video
 from vadlib.errors import InputError
 
-RENDERER_VERSION = 3  # raise it whenever a pixel changes: stores of rendered frames are keyed by it
+RENDERER_VERSION = 5  # raise it whenever a pixel changes: stores of rendered frames are keyed by it
 HEIGHT, WIDTH, FPS = 160, 240, 10.0
 NOISE_SIGMA = 2.0  # sensor noise, grey levels
 LIGHT_DRIFT = 0.05  # the light rises and falls by this share, within 15 to 35 seconds
@@ -31,7 +32,7 @@ ZOOM, SHIFT = 3, 4  # figures are drawn at 3x with 4 fractional bits: they glide
 # Nearest and farthest Z, mean number of frames between arrivals.
 LANES = {"far": (19.6, 21.6, 40.0), "road": (14.6, 17.6, 45.0)}
 LENGTHS = {"train": (200, 180, 190, 200, 180, 190, 200, 180), "test": (190, 200, 180, 200, 180, 180, 200, 200)}
-# Who misbehaves where, clip by clip, one after the other. Many do so far away: the amount of motion must not give them away: the flags have more.
+# Who misbehaves where, clip by clip, one after the other. Many do so far away: the amount of motion must not give them away.
 TEST_SCRIPT = (
     [("wrong way", "far")],
     [("cyclist", "far"), ("cyclist", "road")],
@@ -49,7 +50,8 @@ PALETTES = {  # RGB, 0..255
     "hair": ((36, 26, 20), (92, 62, 34), (190, 160, 100), (120, 120, 120)),
     "vehicle": ((180, 60, 50), (60, 110, 170), (200, 190, 170), (70, 130, 90)),  # a bicycle's frame, a cart's body
 }
-TYRE, METAL, WOOD, RED, CREAM = (24, 24, 26), (150, 152, 156), (70, 54, 40), (214, 44, 44), (238, 234, 222)
+TYRE, METAL, WOOD, CREAM = (24, 24, 26), (150, 152, 156), (70, 54, 40), (238, 234, 222)
+SIGN_PERIOD, DARK, GLOW = 9.0, (70, 40, 40), (255, 190, 90)  # frames; RGB
 
 
 class Shape(NamedTuple):
@@ -241,12 +243,11 @@ class Wind:
         trunk = Shape(WOOD, [(0, 0), (0, stem + radius)], 0.22)
         return Layer([trunk, *map(Shape, self.greens, tips[:, None], self.widths * radius)], x, z)
 
-    def flag(self, t: int, x: float, z: float) -> Layer:
-        """A striped flag on a pole; waves run along it."""
-        along = np.linspace(0, 1, 10)
-        edge = np.stack([0.05 + 1.9 * along, 3.7 + 0.3 * along**0.7 * self.sway(t, 0.95, -7.5 * along)], 1)
-        stripes = [np.concatenate([edge - (0, drop), edge[::-1] - (0, drop + 0.42)]) for drop in (0, 0.42, 0.84)]
-        return Layer([Shape(METAL, [(0, 0), (0, 3.75)], 0.1), *map(Shape, (RED, CREAM, RED), stripes)], x, z)
+    def sign(self, t: int, x: float, z: float) -> Layer:
+        """A sign on the house that glows and fades: much change, but always the same."""
+        glow = 0.5 + 0.5 * np.sin(2 * np.pi * t / SIGN_PERIOD + self.phase)
+        panel = [(-1.5, 3.0), (1.5, 3.0), (1.5, 4.3), (-1.5, 4.3)]
+        return Layer([Shape(np.array(DARK) + glow * (np.array(GLOW) - DARK), panel)], x, z)
 
 
 @lru_cache(1)
@@ -320,8 +321,7 @@ class StreetClip:
 
     def layers(self, t: int) -> list[Layer]:
         """Everything that moves and is in the picture, far to near."""
-        things = [self.wind.foliage(t, -6.6, 18.9, 2.3, 1.25), self.wind.foliage(t, 3.1, 12.0, 0.0, 0.85), self.wind.flag(t, 4.6, 18.9)]
-        things.append(self.wind.flag(t, -2.8, 12.6))
+        things = [self.wind.foliage(t, -6.6, 18.9, 2.3, 1.25), self.wind.foliage(t, 3.1, 12.0, 0.0, 0.85), self.wind.sign(t, 3.5, FACADE)]
         things += [actor.layer(t) for actor in self.actors if 0 <= t - actor.enter <= actor.duration]
         return sorted((thing for thing in things if thing.low[0] < WIDTH and thing.high[0] > 0), key=lambda thing: -thing.z)
 

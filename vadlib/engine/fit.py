@@ -37,7 +37,7 @@ class TrainConfig:
 
     epochs: int = 5
     seed: int = 0
-    batch_size: int = 32
+    batch_size: int = 8  # small: for the same clips, four times the steps of 32 end at two thirds of its error
     learning_rate: float = 1e-3  # of Adam; rises over the first steps, then falls to 0 along a cosine
     objective: str = "inpaint"  # "inpaint", or "none": rebuild normal clips only
     sparsity_weight: float = 2e-4  # of the entropy of the memory's addressing
@@ -90,11 +90,9 @@ def fit(
     """
     out = Path(out)
     parts = _config_parts(model, clips, mixer, config, dataset)
+    require_free(out, resume)
     if (out / "config.json").exists():
-        require(resume, f"{out}: already holds a run; go on with it (--resume, or resume=True), or choose another folder")
         _require_same(out, parts)
-    else:
-        write_json(out / "config.json", parts)
     run = Run(out, parts, clips.config, model)
     if resume and (out / "calibration.npz").exists():  # written last: the run is finished
         load_weights(model, out / "model.safetensors")
@@ -108,6 +106,8 @@ def fit(
     )
     model.to(device).train()
     trainer = Trainer(model, samples, config, device, out)
+    if not (out / "config.json").exists():  # after all that can be refused, so that a refused training leaves no run behind
+        write_json(out / "config.json", parts)
     if not trainer.load():
         first = next(load_batches(samples, samples.batches(0, config.batch_size)[:1], 0, False))
         model.fill_memories(first.normal.to(device), derived_generator(config.seed, 0, 0, 0))
@@ -116,6 +116,13 @@ def fit(
     save_weights(model, out / "model.safetensors")
     calibrate(_held_out_errors(run, held_out, device)).save(out / "calibration.npz")
     return run
+
+
+def require_free(out: Path, resume: bool) -> None:
+    """Raise `InputError` where a training could not put its run."""
+    require(not out.exists() or out.is_dir(), f"{out}: a file; expected a new folder for the run")
+    taken = (out / "config.json").exists() and not resume
+    require(not taken, f"{out}: already holds a run; go on with it (--resume, or resume=True), or choose another folder")
 
 
 def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray]]]:
@@ -165,7 +172,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
         self.per_epoch = len(samples.chosen) // config.batch_size
         self.step = 0
-        self.sums: dict[str, float] = {}  # of the current epoch, over its steps so far
+        self.sums: dict[str, list[float]] = {}  # of the current epoch: each term's sum, and the number of steps that had it
         self.history: list[dict] = []
         self.bad_steps = 0
 
@@ -190,7 +197,7 @@ class Trainer:
                     if time.monotonic() - saved > CHECKPOINT_SECONDS:
                         self.save()
                         saved = time.monotonic()
-                self.history.append({"epoch": epoch + 1} | {k: v / self.per_epoch for k, v in self.sums.items()})
+                self.history.append({"epoch": epoch + 1} | {name: value / max(1, count) for name, (value, count) in self.sums.items()})
                 self.sums = {}
                 self.save()
         self.write_history()
@@ -209,7 +216,9 @@ class Trainer:
         if math.isfinite(sum(values.values())) and bool(torch.isfinite(norm)):
             self.optimizer.step()
             self.bad_steps = 0
-            self.sums = {name: self.sums.get(name, 0.0) + value for name, value in values.items()}
+            for name, value in values.items():
+                so_far, count = self.sums.get(name, [0.0, 0])
+                self.sums[name] = [so_far + value, count + (value != 0)]  # a term without clips of its kind is exactly 0
         else:
             self.bad_steps += 1
             tqdm.write(f"step {self.step}: the loss or its gradient is not finite; skipped")

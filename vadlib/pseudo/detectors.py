@@ -62,15 +62,15 @@ def find_boxes(videos: Sequence[Video], detector: str | Detector = "motion", pro
     found = {}
     scenes = {video.scene: [v for v in videos if v.scene == video.scene] for video in videos}
     for members in tqdm(scenes.values(), "finding objects once", unit="scene", disable=not progress or len(scenes) < 2):
-        found |= _scene_boxes(members, detector)
+        found |= _scene_boxes(members, detector, progress)
     return found
 
 
-def _scene_boxes(videos: Sequence[Video], detector: Detector) -> dict[str, list[np.ndarray]]:
+def _scene_boxes(videos: Sequence[Video], detector: Detector, progress: bool) -> dict[str, list[np.ndarray]]:
     identity = [detector.identity(), [[v.name, v.frames.identity()] for v in videos]]
     path = cache_dir() / "boxes" / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}.npz"
     if not path.exists():
-        boxes = dict(zip((v.name for v in videos), detector.detect(store_frames(videos)), strict=True))
+        boxes = dict(zip((v.name for v in videos), detector.detect(store_frames(videos, progress=progress)), strict=True))
         arrays = {}
         for i, found in enumerate(boxes.values()):
             arrays |= {f"box_{i}": np.concatenate(found), f"count_{i}": np.array([len(frame) for frame in found])}

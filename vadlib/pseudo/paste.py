@@ -58,7 +58,7 @@ def paste_patch(clip: Tensor, patch: np.ndarray, track: np.ndarray, opacity: flo
         The changed clip, float32 (C, T, H, W), in [-1, 1].
     """
     channels, _, height, width = clip.shape
-    box_width, box_height = np.maximum((track[0, 2:] - track[0, :2]) * size, 2)
+    box_width, box_height = np.maximum((track[0, 2:] - track[0, :2]) * size, 3)  # of 2 pixels both would be border: nothing would change
     if channels == 1:
         patch = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)[..., None]
     wide, tall = round(float(box_width)), round(float(box_height))
@@ -71,7 +71,7 @@ def paste_patch(clip: Tensor, patch: np.ndarray, track: np.ndarray, opacity: flo
     changed = clip.clone()
     for t, (cx, cy) in enumerate(centres):
         # Shifting by fractions of a pixel keeps the motion as smooth as the person's; whole pixels would make it jump.
-        shift = np.float32([[1, 0, cx - (wide - 1) / 2], [0, 1, cy - (tall - 1) / 2]])
+        shift = np.float32([[1, 0, cx - wide / 2], [0, 1, cy - tall / 2]])
         weight = torch.from_numpy(cv2.warpAffine(soft, shift, (width, height)))
         picture = cv2.warpAffine(layer, shift, (width, height), borderMode=cv2.BORDER_REPLICATE).reshape(height, width, channels)
         changed[:, t] = torch.lerp(clip[:, t], torch.from_numpy(picture).permute(2, 0, 1), weight)

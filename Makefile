@@ -1,0 +1,56 @@
+# make tutorial   run the notebooks top to bottom; executed notebooks and HTML are left in build/notebooks
+# make test       all checks and tests, notebooks included
+# make lab        open the notebooks in JupyterLab
+# make notebooks  make notebooks/*.ipynb again from notebooks/src
+# make clean      remove what the targets above left, but not .venv
+#
+# Each makes .venv first, if need be. Another Python: make tutorial PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export VADLIB_PROFILE ?= quick
+
+# Notebooks run in their own folder, so a relative path would mean another place there.
+ifneq ($(strip $(VADLIB_DATA)),)
+override VADLIB_DATA := $(shell cd "$(VADLIB_DATA)" && pwd)
+export VADLIB_DATA
+endif
+
+VERSION_CHECK = import sys; v = sys.version_info[:2]; \
+  sys.exit(0 if (3, 11) <= v <= (3, 13) else "vadlib needs Python 3.11, 3.12 or 3.13; %s is %d.%d: name another one with make PYTHON=..." % (sys.executable, *v))
+
+.PHONY: help tutorial test lab notebooks clean
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+$(BIN)/python:
+	@command -v "$(PYTHON)" >/dev/null || { echo "$(PYTHON): not found; name a Python 3.11 to 3.13 with make PYTHON=..."; exit 1; }
+	@"$(PYTHON)" -c '$(VERSION_CHECK)'
+	"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(STAMP): pyproject.toml | $(BIN)/python
+	@$(BIN)/python -c '$(VERSION_CHECK)'
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	@touch $@
+
+tutorial: $(STAMP)
+	$(BIN)/python tools/notebooks.py run
+
+# nbmake executes fresh copies of the notebooks, with runs of their own; then the tests look at these copies.
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/notebooks.py copy
+	rm -rf build/test/runs
+	VADLIB_RUNS="$(CURDIR)/build/test/runs" $(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=1200 build/test/notebooks tests
+
+lab: $(STAMP)
+	$(BIN)/python -m jupyter lab notebooks
+
+notebooks: $(STAMP)
+	$(BIN)/python tools/notebooks.py build
+
+clean:
+	rm -rf build .pytest_cache .ruff_cache .hypothesis

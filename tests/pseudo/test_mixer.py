@@ -1,0 +1,125 @@
+"""Each sample draws on its own whether it becomes a pseudo-anomaly, and of which kind."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from vadlib.errors import InputError
+from vadlib.pseudo.kinds import AddNoise, PasteObjects, PseudoClip, ShuffleMotion, SkipFrames
+from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer, make_mixer
+
+DRAWS = 4000
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+class Named:
+    """A kind that only says its name, and counts how often it was asked."""
+
+    def __init__(self, name):
+        self.name, self.calls, self.strength = name, 0, (1.0, 1.0)
+
+    def __call__(self, clip, generator):
+        self.calls += 1
+        return PseudoClip(clip, None, self.name, {})
+
+
+def within(count, trials, probability):
+    """Binomial counts stay within 5 standard deviations but once in two million times."""
+    return abs(count - trials * probability) <= 5 * math.sqrt(trials * probability * (1 - probability))
+
+
+@pytest.mark.parametrize("p", [0.02, 0.2, 0.5])
+def test_the_share_of_pseudo_anomalies_is_p(p):
+    mixer, generator = PseudoAnomalyMixer([Named("a")], p), seeded()
+    assert within(sum(mixer(None, generator) is not None for _ in range(DRAWS)), DRAWS, p)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_kinds_are_drawn_equally_often_and_independently_of_p(count):
+    mixer, generator = PseudoAnomalyMixer([Named(str(k)) for k in range(count)], 0.5), seeded()
+    drawn = Counter(made.kind for made in (mixer(None, generator) for _ in range(DRAWS)) if made)
+    total = sum(drawn.values())
+    assert len(drawn) == count
+    assert all(within(n, total, 1 / count) for n in drawn.values())
+
+
+def test_p_0_never_and_p_1_always():
+    generator = seeded()
+    assert all(PseudoAnomalyMixer([Named("a")], 0)(None, generator) is None for _ in range(300))
+    assert all(PseudoAnomalyMixer([Named("a")], 1)(None, generator) is not None for _ in range(300))
+
+
+@pytest.mark.parametrize("p", [1.5, -0.1, math.nan, 100, -1e-9, math.inf])
+def test_a_p_outside_0_to_1_is_refused(p):
+    with pytest.raises(InputError, match=rf"p = {p}; expected a probability in \[0, 1\]"):
+        PseudoAnomalyMixer([SkipFrames()], p)
+
+
+def test_without_kinds_only_p_0_is_allowed(make_clip):
+    with pytest.raises(InputError, match="without any kind"):
+        PseudoAnomalyMixer([], 0.2)
+    assert PseudoAnomalyMixer([], 0)(make_clip(), seeded()) is None
+
+
+def test_same_generator_same_sequence(make_clip):
+    mixer = make_mixer(list(KINDS), 0.5)
+    clip = make_clip()
+    runs = []
+    for seed in (0, 0, 1):
+        generator = seeded(seed)
+        runs.append([mixer(clip, generator) for _ in range(12)])
+    kinds = [[made and made.kind for made in run] for run in runs]
+    assert kinds[0] == kinds[1] != kinds[2]
+    for one, other in zip(runs[0], runs[1], strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or torch.equal(one.tensor, other.tensor)
+
+
+def test_defect_09_each_sample_draws_on_its_own(make_clip):
+    """Neither the order nor the neighbours of a sample change what becomes of it, and a batch holds several outcomes."""
+    mixer = make_mixer(list(KINDS), 0.5)
+    clips = [make_clip(seed=seed) for seed in range(16)]
+    alone = [mixer(clip, seeded(i)) for i, clip in enumerate(clips)]
+    backwards = [mixer(clips[i], seeded(i)) for i in reversed(range(16))][::-1]
+    for one, other in zip(alone, backwards, strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or (one.kind == other.kind and torch.equal(one.tensor, other.tensor))
+    outcomes = {made and made.kind for made in alone}
+    assert None in outcomes
+    assert len(outcomes) >= 3
+
+
+def test_defect_05_a_clip_without_a_person_stays_normal(make_clip):
+    clip = make_clip()._replace(boxes=[np.zeros((0, 4), np.float32)] * 16)
+    mixer, generator = PseudoAnomalyMixer([PasteObjects()], 1.0), seeded()
+    assert all(mixer(clip, generator) is None for _ in range(20))
+    assert all(mixer(clip._replace(boxes=None), generator) is None for _ in range(20))
+
+
+def test_defect_08_a_kind_is_asked_only_when_it_was_drawn():
+    named = [Named("a"), Named("b")]
+    mixer, generator = PseudoAnomalyMixer(named, 0.1), seeded()
+    made = [mixer(None, generator) for _ in range(1000)]
+    for kind in named:
+        assert kind.calls == sum(m is not None and m.kind == kind.name for m in made)
+    assert sum(kind.calls for kind in named) < 200
+
+
+def test_a_mixer_by_names():
+    mixer = make_mixer(["object", "noise"], 0.3)
+    assert [type(kind) for kind in mixer.kinds] == [PasteObjects, AddNoise]
+    assert mixer.p == 0.3
+    assert {name: kind.name for name, kind in KINDS.items()} == {name: name for name in ("skip", "shuffle", "noise", "object")}
+    assert KINDS["shuffle"] is ShuffleMotion
+
+
+@pytest.mark.parametrize("kind", ["blur", "Skip", ""])
+def test_an_unknown_kind_is_refused_with_the_known_ones(kind):
+    with pytest.raises(InputError, match=rf"kind '{kind}' is unknown; expected some of: skip, shuffle, noise, object"):
+        make_mixer(["skip", kind], 0.2)

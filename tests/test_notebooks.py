@@ -1,0 +1,171 @@
+"""The notebooks: made from their sources, thin, explained, and, once executed, with figures that have a text.
+
+nbmake executes copies in build/test/notebooks (`make test`); the tests of executed notebooks read these copies.
+"""
+
+import ast
+import importlib.util
+import os
+import re
+import shutil
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MOST_LINES, MOST_LINES_A_CELL = 60, 5
+
+spec = importlib.util.spec_from_file_location("notebook_tools", ROOT / "tools" / "notebooks.py")
+tools = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tools)
+
+each_notebook = pytest.mark.parametrize("name", [source.stem for source in tools.sources()])
+
+
+class Images(HTMLParser):
+    """Collects the alt text of every image, None where there is no such attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.alts: list[str | None] = []
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "img":
+            self.alts.append(dict(attributes).get("alt"))
+
+
+def read(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+
+
+def lines(cell: nbformat.NotebookNode) -> list[str]:
+    """Lines of code, without blank ones and comments."""
+    return [line for line in cell.source.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def executed(name: str) -> nbformat.NotebookNode:
+    """The copy that nbmake executed. Without one of the present notebook: skip, but fail in CI, where it must be there."""
+    path, missing = tools.COPIES / f"{name}.ipynb", "was not executed in this run"
+    if path.exists():
+        notebook = nbformat.read(path, as_version=4)
+        if [c.source for c in notebook.cells] != [c.source for c in read(name).cells]:
+            missing = "was executed before the notebook changed"
+        elif all(c.execution_count for c in notebook.cells if c.cell_type == "code"):
+            return notebook
+    reason = f"{path.relative_to(ROOT)} {missing}; `make test` executes it"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def image_alts(notebook: nbformat.NotebookNode) -> list[str | None]:
+    images = Images()
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            images.feed("".join(output.get("data", {}).get("text/html", "")))
+    return images.alts
+
+
+def test_there_is_a_notebook():
+    assert "00_quickstart" in [source.stem for source in tools.sources()]
+
+
+def test_notebooks_are_what_their_sources_make():
+    assert tools.differences() == []
+
+
+def test_generating_twice_gives_the_same_text():
+    """jupytext draws random cell ids."""
+    for source in tools.sources():
+        assert tools.generate(source) == tools.generate(source)
+
+
+@pytest.mark.parametrize("change", ["edited", "removed", "extra", "outputs"])
+def test_check_finds(change, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    for name, value in {"ROOT": tmp_path, "NOTEBOOKS": tmp_path / "notebooks", "SOURCES": tmp_path / "notebooks" / "src"}.items():
+        monkeypatch.setattr(tools, name, value)
+    assert tools.differences() == []
+    path = tmp_path / "notebooks" / "00_quickstart.ipynb"
+    if change == "edited":
+        path.write_text(path.read_text(encoding="utf-8").replace("Quickstart", "Quick start"), encoding="utf-8")
+    elif change == "removed":
+        path.unlink()
+    elif change == "extra":
+        shutil.copy(path, path.with_name("99_more.ipynb"))
+    else:
+        notebook = nbformat.read(path, as_version=4)
+        code = next(c for c in notebook.cells if c.cell_type == "code")
+        code.outputs = [nbformat.v4.new_output("stream", text="1")]
+        nbformat.write(notebook, path)
+    assert len(tools.differences()) == 1
+    with pytest.raises(SystemExit, match="ipynb"):
+        tools.check()
+
+
+@each_notebook
+def test_notebook_is_stored_without_outputs_and_opens_without_asking_for_a_kernel(name):
+    notebook = read(name)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert "widgets" not in notebook.metadata
+    assert [c.id for c in notebook.cells] == [f"cell-{i:02d}" for i in range(len(notebook.cells))]
+    assert not any(c.get("outputs") or c.get("execution_count") for c in notebook.cells)
+
+
+@each_notebook
+def test_notebook_is_thin(name):
+    code = [c for c in read(name).cells if c.cell_type == "code"]
+    assert max(len(lines(c)) for c in code) <= MOST_LINES_A_CELL
+    assert sum(len(lines(c)) for c in code) <= MOST_LINES
+    for cell in code:
+        assert not [n for n in ast.walk(ast.parse(cell.source)) if isinstance(n, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef))]
+
+
+@each_notebook
+def test_text_stands_before_every_code_cell(name):
+    kinds = [c.cell_type for c in read(name).cells]
+    assert kinds[0] == "markdown"
+    assert ("code", "code") not in pairwise(kinds)
+
+
+@each_notebook
+def test_text_says_what_is_learned_needed_asked_and_practised(name):
+    text = "\n".join(c.source for c in read(name).cells if c.cell_type == "markdown")
+    for part in ("**After it you can**", "**You need**", "**Time**", "**Memory**", "**Predict:**", "## Exercise", "## Summary"):
+        assert part in text
+    assert not re.search(r"\$[^$\n]+\$", text), "formulas need MathJax, which the exported page does not load"
+
+
+@each_notebook
+def test_figures_of_the_executed_notebook_have_their_own_alt_texts(name):
+    notebook = executed(name)
+    alts = image_alts(notebook)
+    shown = sum(c.source.count("vad.show(") for c in notebook.cells if c.cell_type == "code")
+    assert len(alts) >= shown > 0
+    assert all(alt and len(alt.split()) >= 5 for alt in alts), alts
+    assert len(set(alts)) == len(alts), alts
+
+
+@each_notebook
+def test_executed_notebook_shows_no_warnings_and_no_figures_without_alt_text(name):
+    for cell in executed(name).cells:
+        for output in cell.get("outputs", []):
+            assert "Warning" not in output.get("text", ""), output.text
+            assert not any(kind.startswith("image/") for kind in output.get("data", {})), "show figures with vad.show(figure, alt=...)"
+
+
+def test_exported_page_fetches_nothing_and_keeps_alt_texts():
+    figure = nbformat.v4.new_output("display_data", {"text/html": '<img alt="a curve that rises" src="data:image/png;base64,">'})
+    bar = nbformat.v4.new_output("display_data", {tools.WIDGET: {"model_id": "x"}, "text/plain": "  0%|"})
+    code = nbformat.v4.new_code_cell("show()", execution_count=1, outputs=[bar, figure])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Title"), code], metadata={"widgets": {}})
+    page = tools.to_html(notebook, "title")
+    assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", page)
+    assert not re.search(r"import\(|cdnjs|unpkg|jsdelivr", page)
+    assert 'alt="a curve that rises"' in page
+    assert "0%|" not in page
+    assert notebook.cells[1].outputs == [bar, figure]  # the argument stays as it is
