@@ -15,12 +15,7 @@ ROOMS = ["data", "pseudo", "model", "evaluation", "engine", "view"]
 SHARED = {"errors", "config", "files", "tutorial"}  # below all rooms; they import none
 JOBS = {"recipe", "cli", "__main__", "__init__"}  # above all rooms
 
-PUBLIC = """
-InputError profile tutorial_data run_folder load_videos Video DataConfig Clip ClipDataset find_boxes
-PseudoClip SkipFrames ShuffleMotion AddNoise PasteObjects
-PseudoAnomalyMixer ModelConfig DualPathAutoencoder Run Result evaluate explain_clip yardstick_scores TrainConfig fit
-plot_frames plot_pseudo plot_scores plot_roc plot_rebuilt plot_attention show
-""".split()
+PUBLIC = ["InputError", "profile", "tutorial_data", "run_folder", "load_videos", "Video", "DataConfig", "Clip", "ClipDataset", "find_boxes", "PseudoClip", "SkipFrames", "ShuffleMotion", "AddNoise", "PasteObjects", "PseudoAnomalyMixer", "ModelConfig", "DualPathAutoencoder", "Run", "Result", "evaluate", "explain_clip", "yardstick_scores", "TrainConfig", "fit", "plot_frames", "plot_pseudo", "plot_scores", "plot_roc", "plot_rebuilt", "plot_attention", "show"]
 
 
 def imports(path):

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def tree(tiny_ped2_template, tmp_path):
     """A tiny Ped2 with one of its test clips, so that it costs little."""
 
     def other_test_clips(folder, names):
-        return [name for name in names if "testing" in folder and name.isdecimal() and name != "09"]
+        return [name for name in names if Path(folder).parent.name == "testing" and name.isdecimal() and name != "09"]
 
     copy = dataclasses.replace(tiny_ped2_template, root=tmp_path / "data")
     shutil.copytree(tiny_ped2_template.folder, copy.folder, copy_function=os.link, ignore=other_test_clips)

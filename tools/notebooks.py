@@ -31,9 +31,13 @@ EXECUTED = ROOT / "build" / "notebooks"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # nbconvert's page without what it would fetch from other hosts: require.js, MathJax, Mermaid, and the widgets' renderer.
-OFFLINE_PAGE = "{% extends 'index.html.j2' %}" + "".join(
-    f"{{% block {name} %}}{{% endblock %}}"
-    for name in ("html_head_js", "html_head_js_mathjax", "html_head_js_mermaidjs", "jupyter_widgets")
+# Long lines of code are wrapped, not cut off.
+OFFLINE_PAGE = (
+    "{% extends 'index.html.j2' %}{% block html_head_css %}<style>.highlight pre { white-space: pre-wrap !important; }</style>{% endblock %}"
+    + "".join(
+        f"{{% block {name} %}}{{% endblock %}}"
+        for name in ("html_head_js", "html_head_js_mathjax", "html_head_js_mermaidjs", "jupyter_widgets")
+    )
 )
 
 

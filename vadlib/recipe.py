@@ -23,7 +23,6 @@ from vadlib.model.run import Run
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import KINDS, make_mixer
 
-
 EPOCHS = {"synthetic": 2, "ped2": 3}  # unless chosen: what two CPU cores do in a few minutes
 
 
