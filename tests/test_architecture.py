@@ -15,14 +15,53 @@ ROOMS = ["data", "pseudo", "model", "evaluation", "engine", "view"]
 SHARED = {"errors", "config", "files", "tutorial"}  # below all rooms; they import none
 JOBS = {"recipe", "cli", "__main__", "__init__"}  # above all rooms
 
-PUBLIC = ["InputError", "profile", "tutorial_data", "run_folder", "load_videos", "Video", "DataConfig", "Clip", "ClipDataset", "find_boxes", "PseudoClip", "SkipFrames", "ShuffleMotion", "AddNoise", "PasteObjects", "PseudoAnomalyMixer", "ModelConfig", "DualPathAutoencoder", "Run", "Result", "evaluate", "explain_clip", "yardstick_scores", "TrainConfig", "fit", "plot_frames", "plot_pseudo", "plot_scores", "plot_roc", "plot_rebuilt", "plot_attention", "show"]
+PUBLIC = [
+    "InputError",
+    "profile",
+    "tutorial_data",
+    "run_folder",
+    "load_videos",
+    "Video",
+    "DataConfig",
+    "Clip",
+    "ClipDataset",
+    "find_boxes",
+    "PseudoClip",
+    "SkipFrames",
+    "ShuffleMotion",
+    "AddNoise",
+    "PasteObjects",
+    "PseudoAnomalyMixer",
+    "ModelConfig",
+    "DualPathAutoencoder",
+    "Run",
+    "Result",
+    "evaluate",
+    "explain_clip",
+    "yardstick_scores",
+    "TrainConfig",
+    "fit",
+    "plot_frames",
+    "plot_pseudo",
+    "plot_scores",
+    "plot_roc",
+    "plot_rebuilt",
+    "plot_attention",
+    "show",
+]
 
 
 def imports(path):
     """Top-level rooms or modules of vadlib that a file imports, at module level or inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names = (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [a.name for a in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
         assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
         found |= {name.split(".")[1] for name in names if name.startswith("vadlib.")}
     return found

@@ -33,7 +33,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 # nbconvert's page without what it would fetch from other hosts: require.js, MathJax, Mermaid, and the widgets' renderer.
 # Long lines of code are wrapped, not cut off.
 OFFLINE_PAGE = (
-    "{% extends 'index.html.j2' %}{% block html_head_css %}<style>.highlight pre { white-space: pre-wrap !important; }</style>{% endblock %}"
+    "{% extends 'index.html.j2' %}{% block html_head_css %}<style>.highlight pre {white-space: pre-wrap !important}</style>{% endblock %}"
     + "".join(
         f"{{% block {name} %}}{{% endblock %}}"
         for name in ("html_head_js", "html_head_js_mathjax", "html_head_js_mermaidjs", "jupyter_widgets")

@@ -140,7 +140,7 @@ for name, part in model.named_children():
 # %%
 kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
 mixer = vad.PseudoAnomalyMixer(kinds, p=0.2)
-training = vad.TrainConfig(epochs=4 if quick else 5, batch_size=16 if quick else 32, seed=0)
+training = vad.TrainConfig(epochs=4 if quick else 5, seed=0)
 folder = vad.run_folder(f"00_quickstart-{data}")
 run = vad.fit(model, clips, mixer, training, folder, resume=True, dataset={"name": data})
 
