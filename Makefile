@@ -14,8 +14,9 @@ export VADLIB_PROFILE ?= quick
 
 # Notebooks run in their own folder, so a relative path would mean another place there.
 ifneq ($(strip $(VADLIB_DATA)),)
-override VADLIB_DATA := $(shell cd "$(VADLIB_DATA)" && pwd)
-export VADLIB_DATA
+absolute := $(shell cd "$(VADLIB_DATA)" 2>/dev/null && pwd)
+$(if $(absolute),,$(error VADLIB_DATA = $(VADLIB_DATA): no such folder))
+override export VADLIB_DATA := $(absolute)
 endif
 
 VERSION_CHECK = import sys; v = sys.version_info[:2]; \

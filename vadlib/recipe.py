@@ -23,8 +23,6 @@ from vadlib.model.run import Run
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import KINDS, make_mixer
 
-EPOCHS = {"synthetic": 2, "ped2": 3}  # unless chosen: what two CPU cores do in a few minutes
-
 
 @dataclass(frozen=True)
 class MixerConfig:
@@ -57,7 +55,6 @@ def train_run(
     for part, values in chosen.items():
         parts[part] |= {key: value for key, value in values.items() if value is not None}
     where = str(config or "options")
-    parts["training"].setdefault("epochs", EPOCHS.get(data, TrainConfig.epochs))
     mixing = from_dict(MixerConfig, parts["mixer"], where)
     mixer = make_mixer(mixing.kinds, mixing.p, mixing.patches)
     training = from_dict(TrainConfig, parts["training"], where)

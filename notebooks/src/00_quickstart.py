@@ -196,12 +196,17 @@ print(f"{'micro_auc_calibrated':22}{result.metrics['micro_auc_calibrated']:8.3f}
 #
 # The curve of our video: shaded is what is abnormal by the ground truth. The dashed threshold was chosen without test labels: 99 of
 # 100 held-out normal frames lie below it.
+#
+# **Predict:** where will the curve be high without reason?
 
 # %%
 above = np.count_nonzero(result.scores[shown.name] > result.threshold)
 vad.show(vad.plot_scores(result, shown.name), f"Score over time; {above} of {len(shown)} frames exceed the threshold.")
 
 # %% [markdown]
+# Peaks outside the shaded spans are false alarms; a low curve inside them is a miss. Expect both after so short a training.
+# `shown.frames[t]` shows what there was to see at frame t; there are 10 frames a second.
+#
 # The ROC curve shows every threshold at once: how many abnormal frames are found (upwards) at the price of how many false alarms
 # (to the right).
 #

@@ -141,8 +141,16 @@ def test_an_empty_scene_holds_nothing(level):
     assert centroids.shape == (0, 2)
 
 
+def test_noise_is_no_thing():
+    """Differences of a few levels in either direction; in uint8 they would wrap around to 250."""
+    rng = np.random.default_rng(0)
+    empty = rng.integers(80, 120, (60, 80), dtype=np.uint8)
+    frame = (empty + rng.integers(-4, 5, empty.shape)).astype(np.uint8)
+    assert len(foreground_components(frame, empty)[0]) == 0
+
+
 def test_differences_in_both_directions_are_found():
-    """Bright on dark and dark on bright: an unsigned difference that wraps would miss one."""
+    """Bright on dark and dark on bright: a saturated difference would miss one."""
     empty = np.full((60, 80), 128, np.uint8)
     for level in (60, 200):
         frame = empty.copy()

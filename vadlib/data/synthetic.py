@@ -1,6 +1,6 @@
 """A rendered street scene seen by one fixed camera, with ground truth that is exact by construction.
 
-Everybody walks to the right, on the far footpath or on the road. Plants sway in the wind and a sign on the house
+Everybody walks to the right, on the far footpath or on the road. A tree sways in the wind, and a shop window
 glows and fades. Training clips (8, 1,520 frames) hold nothing else; in test clips (8, 1,530 frames) a cyclist, a cart, a runner
 or somebody who walks the wrong way passes. Frame t of a clip is a pure function of (seed, split, clip, t); nothing is on disk.
 
@@ -20,7 +20,7 @@ import numpy as np
 from vadlib.data.video import LazyStack, Video
 from vadlib.errors import InputError
 
-RENDERER_VERSION = 6  # raise it whenever a pixel changes: stores of rendered frames are keyed by it
+RENDERER_VERSION = 9  # raise it whenever a pixel changes: stores of rendered frames are keyed by it
 HEIGHT, WIDTH, FPS = 160, 240, 10.0
 NOISE_SIGMA = 2.0  # sensor noise, grey levels
 LIGHT_DRIFT = 0.05  # the light rises and falls by this share, within 15 to 35 seconds
@@ -30,14 +30,14 @@ FOCAL, CAMERA_HEIGHT, HORIZON = 300.0, 6.25, -33.0
 FACADE, FAR_KERB, NEAR_KERB = 23.0, 19.0, 12.2  # Z of the house and of the borders between pavement and road
 ZOOM, SHIFT = 3, 4  # figures are drawn at 3x with 4 fractional bits: they glide instead of jumping by whole pixels
 # Nearest and farthest Z, mean number of frames between arrivals.
-LANES = {"far": (19.6, 21.6, 40.0), "road": (14.6, 17.6, 45.0)}
+LANES = {"far": (19.6, 20.8, 40.0), "road": (16.2, 18.2, 45.0)}
 LENGTHS = {"train": (200, 180, 190, 200, 180, 190, 200, 180), "test": (190, 200, 180, 200, 180, 180, 200, 200)}
 # Who misbehaves where, clip by clip, one after the other. Many do so far away: the amount of motion must not give them away.
 TEST_SCRIPT = (
     [("wrong way", "far")],
     [("cyclist", "far"), ("cyclist", "road")],
     [("cart", "far")],
-    [("runner", "road"), ("runner", "far")],
+    [("runner", "road"), ("runner", "road")],
     [("cyclist", "road")],
     [("wrong way", "road")],
     [("cart", "road")],
@@ -51,7 +51,7 @@ PALETTES = {  # RGB, 0..255
     "vehicle": ((180, 60, 50), (60, 110, 170), (200, 190, 170), (70, 130, 90)),  # a bicycle's frame, a cart's body
 }
 TYRE, METAL, WOOD, CREAM = (24, 24, 26), (150, 152, 156), (70, 54, 40), (238, 234, 222)
-SIGN_PERIOD, DARK, GLOW = 9.0, (70, 40, 40), (255, 190, 90)  # frames; RGB
+GLOW_PERIOD, DARK, BRIGHT = 6.0, (60, 50, 45), (230, 190, 115)  # frames; RGB
 
 
 class Shape(NamedTuple):
@@ -161,9 +161,9 @@ def cart(look, distance: float) -> list[Shape]:
 # The figure, given a look and the metres covered; speeds in m/s; +1 to go to the right as everybody does, -1 to the left.
 KINDS = {  # "" is normal. To add a kind: a figure, a row here, and its clips in TEST_SCRIPT.
     "": (on_foot, (1.2, 1.5), +1),
-    "cyclist": (cyclist, (2.5, 3.2), +1),
+    "cyclist": (cyclist, (2.8, 3.4), +1),
     "cart": (cart, (1.7, 2.2), +1),
-    "runner": (partial(on_foot, running=True), (2.9, 3.3), +1),
+    "runner": (partial(on_foot, running=True), (3.3, 3.7), +1),
     "wrong way": (on_foot, (1.2, 1.5), -1),
 }
 
@@ -236,18 +236,18 @@ class Wind:
         return gust * (0.75 * np.sin(rate * t + self.phase + ahead) + 0.25 * np.sin(1.7 * rate * t + 2 * self.phase + 1.3 * ahead))
 
     def foliage(self, t: int, x: float, z: float, stem: float, radius: float) -> Layer:
-        """A tree, or a shrub when `stem` = 0 m; radius in metres."""
+        """A tree on a stem of that many metres, and radius."""
         up = stem + 0.9 * radius * (1 + self.v)
         bend = 0.18 * (0.3 + up / up.max()) * self.sway(t, 0.55, 0.6 * self.u) + 0.06 * self.sway(t, 1.3, 9 * self.u + 7 * self.v)
         tips = np.stack([radius * (1.15 * self.u + bend), up - 0.3 * radius * abs(bend)], 1)
         trunk = Shape(WOOD, [(0, 0), (0, stem + radius)], 0.22)
         return Layer([trunk, *map(Shape, self.greens, tips[:, None], self.widths * radius)], x, z)
 
-    def sign(self, t: int, x: float, z: float) -> Layer:
-        """A sign on the house that glows and fades: much change, but always the same."""
-        glow = 0.5 + 0.5 * np.sin(2 * np.pi * t / SIGN_PERIOD + self.phase)
-        panel = [(-1.5, 3.0), (1.5, 3.0), (1.5, 4.3), (-1.5, 4.3)]
-        return Layer([Shape(np.array(DARK) + glow * (np.array(GLOW) - DARK), panel)], x, z)
+    def shop_window(self, t: int) -> Layer:
+        """A lit window of the house that glows and fades: much change, but always the same."""
+        glow = 0.5 + 0.5 * np.sin(2 * np.pi * t / GLOW_PERIOD + self.phase)
+        panel = [(-1.5, 0.9), (1.5, 0.9), (1.5, 3.4), (-1.5, 3.4)]
+        return Layer([Shape(np.array(DARK) + glow * (np.array(BRIGHT) - DARK), panel)], 3.4, FACADE)
 
 
 @lru_cache(1)
@@ -279,8 +279,8 @@ def empty_street() -> np.ndarray:
 
 
 def sunlight(z):
-    """Brightness at depth z: 1 in the sun, 0.7 on the far footpath, which lies in the shadow of the house."""
-    return 0.7 + 0.3 * np.clip((18.6 - z) / 0.6, 0, 1)
+    """Brightness at depth z: 1 in the sun, 0.8 on the far footpath, which lies in the shadow of the house."""
+    return 0.8 + 0.2 * np.clip((18.6 - z) / 0.6, 0, 1)
 
 
 def overlap(pixels: np.ndarray, left: int, top: int, picture: np.ndarray):
@@ -321,7 +321,7 @@ class StreetClip:
 
     def layers(self, t: int) -> list[Layer]:
         """Everything that moves and is in the picture, far to near."""
-        things = [self.wind.foliage(t, -6.6, 18.9, 2.3, 1.25), self.wind.foliage(t, 3.1, 12.0, 0.0, 0.85), self.wind.sign(t, 3.5, FACADE)]
+        things = [self.wind.foliage(t, -6.6, 18.9, 2.3, 1.25), self.wind.shop_window(t)]
         things += [actor.layer(t) for actor in self.actors if 0 <= t - actor.enter <= actor.duration]
         return sorted((thing for thing in things if thing.low[0] < WIDTH and thing.high[0] > 0), key=lambda thing: -thing.z)
 

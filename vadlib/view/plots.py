@@ -99,7 +99,7 @@ def plot_attention(normal: Explanation, abnormal: Explanation) -> np.ndarray:
     ranks = np.argsort(normal.usage)[::-1]
     axes[2].plot(normal.usage[ranks], color=BLUE, label="normal clip")
     axes[2].plot(abnormal.usage[ranks], ".", color=ORANGE, markersize=3, label="abnormal clip")
-    axes[2].set(xlabel="slot of M_n, by use in the normal clip", ylabel="share of attention", title="slots read")
+    axes[2].set(xlabel="slots, most read first", ylabel="share of attention", title="slots of M_n read")
     axes[2].set_box_aspect(normal.seen.shape[0] / normal.seen.shape[1])
     axes[2].legend(fontsize="small")
     return axes
