@@ -53,7 +53,9 @@ def atomic(path: Path) -> Iterator[Path]:
         # The suffix stays: NumPy and matplotlib go by it.
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     except OSError as error:
-        raise InputError(f"{path.parent}: cannot write there ({error.strerror}); choose another folder") from error
+        raise InputError(
+            f"{path.parent}: cannot write there ({error.strerror}); choose another folder (VADLIB_CACHE sets the cache's)"
+        ) from error
     os.close(handle)
     temporary = Path(name)
     try:

@@ -249,3 +249,15 @@ def test_a_kill_half_way_leaves_no_array_under_the_final_name(cache, tmp_path):
     assert stored_arrays(cache) == []
     again = start(tmp_path / "ready", go, delay=0)
     assert int(again.communicate(timeout=60)[0]) == TOTAL
+
+
+def test_what_a_killed_decoding_left_is_removed_after_a_day(cache, array_video):
+    folder = cache / "frames"
+    folder.mkdir(parents=True)
+    old, young = folder / ".abc-1.npy", folder / ".abc-2.npy"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    store_frames([array_video(np.zeros((4, 8, 8, 1), np.uint8))], progress=False)
+    assert not old.exists()
+    assert young.exists()

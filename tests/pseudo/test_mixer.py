@@ -26,7 +26,7 @@ class Named:
 
     def __call__(self, clip, generator):
         self.calls += 1
-        return PseudoClip(clip, None, self.name, {})
+        return PseudoClip(clip, torch.ones(1, 1, 1, dtype=torch.bool), self.name, {})
 
 
 def within(count, trials, probability):
@@ -53,6 +53,12 @@ def test_p_0_never_and_p_1_always():
     generator = seeded()
     assert all(PseudoAnomalyMixer([Named("a")], 0)(None, generator) is None for _ in range(300))
     assert all(PseudoAnomalyMixer([Named("a")], 1)(None, generator) is not None for _ in range(300))
+
+
+def test_a_clip_that_nothing_changed_stays_normal(make_clip):
+    """A strength of 0, or a patch that misses, must not be trained as an anomaly."""
+    mixer = PseudoAnomalyMixer([SkipFrames(0.0), ShuffleMotion(0.0), AddNoise(0.0)], 1)
+    assert [mixer(make_clip(), seeded(seed)) for seed in range(20)] == [None] * 20
 
 
 @pytest.mark.parametrize("p", [1.5, -0.1, math.nan, 100, -1e-9, math.inf])

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,6 +76,9 @@ def _make_room(folder: Path, needed: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot make the cache folder ({error.strerror}); set VADLIB_CACHE to a writable folder") from error
+    for left_behind in folder.glob(".*.npy"):  # by a decoding that was killed; a running one is younger
+        if time.time() - left_behind.stat().st_mtime > 24 * 3600:
+            left_behind.unlink(missing_ok=True)
     free = shutil.disk_usage(folder).free
     if needed > 0.95 * free:
         raise InputError(

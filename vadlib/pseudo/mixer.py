@@ -30,11 +30,12 @@ class PseudoAnomalyMixer:
         self.kinds, self.p = list(kinds), float(p)
 
     def __call__(self, clip: Clip, generator: torch.Generator) -> PseudoClip | None:
-        """A pseudo-anomalous clip, or None where the clip stays normal: by chance, or since the kind cannot be made of it."""
+        """A pseudo-anomalous clip, or None where the clip stays normal: by chance, or since the kind cannot change it."""
         turned, which = torch.rand(2, generator=generator).tolist()
         if turned >= self.p:
             return None
-        return self.kinds[int(which * len(self.kinds))](clip, generator)
+        pseudo = self.kinds[int(which * len(self.kinds))](clip, generator)
+        return pseudo if pseudo is not None and bool(pseudo.mask.any()) else None
 
 
 def make_mixer(kinds: Sequence[str], p: float, patches: str = "builtin") -> PseudoAnomalyMixer:

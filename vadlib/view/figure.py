@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from vadlib.config import require
 
 # Okabe and Ito's palette: told apart with every common colour vision; line styles and markers repeat the difference.
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 
 
 def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
