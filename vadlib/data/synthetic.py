@@ -340,14 +340,14 @@ class StreetClip:
         return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
     def mask(self, t: int) -> np.ndarray:
-        """bool (H, W): where the anomalous figure covers more than half of a pixel, less what stands in front of it."""
+        """bool (H, W): where the anomalous figure covers more than half of a pixel, less what stands in front of it; empty below MIN_PIXELS."""
         mask, found = np.zeros((HEIGHT, WIDTH), bool), None
         for layer in self.layers(t):
             if layer.kind or (found and (layer.low < found.high).all() and (layer.high > found.low).all()):
                 figure, under = overlap(*layer.draw(), mask)
                 under[figure[..., 3] > 127] = bool(layer.kind)
                 found = found or layer
-        return mask
+        return mask if mask.sum() >= MIN_PIXELS else np.zeros_like(mask)
 
     def boxes(self, t: int) -> np.ndarray:
         """float32 (N, 4), x0, y0, x1, y1 in whole pixels, ends exclusive, of everybody in the picture, even behind somebody else."""
@@ -357,7 +357,7 @@ class StreetClip:
     def kind(self, t: int) -> str:
         """The kind of anomaly, "" when fewer than MIN_PIXELS of it can be seen."""
         here = [actor.kind for actor in self.actors if actor.kind and 0 <= t - actor.enter <= actor.duration]
-        return here[0] if here and self.mask(t).sum() >= MIN_PIXELS else ""
+        return here[0] if here and self.mask(t).any() else ""
 
 
 class StreetStack(LazyStack):
