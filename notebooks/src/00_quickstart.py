@@ -85,7 +85,7 @@ skipped = vad.SkipFrames(strength=0.5)(clip, torch.Generator().manual_seed(0))
 vad.show(vad.plot_pseudo(clip, skipped), f"A normal clip; below, {skipped.params['stride']} times as fast.")
 
 # %% [markdown]
-# Why is the mask almost white everywhere, even on the empty ground? Other frames are shown now, and the camera's noise
+# Why is most of the mask white, even on the empty ground? Other frames are shown now, and the camera's noise
 # differs from frame to frame. Only the first frame is the same as before.
 #
 # The second kind shuffles the frames: every single frame is normal, the **order** is not.
@@ -204,7 +204,7 @@ above = np.count_nonzero(result.scores[shown.name] > result.threshold)
 vad.show(vad.plot_scores(result, shown.name), f"Score over time; {above} of {len(shown)} frames exceed the threshold.")
 
 # %% [markdown]
-# Peaks outside the shaded spans are false alarms; a low curve inside them is a miss. Expect both after so short a training.
+# Peaks outside the shaded spans are false alarms; a low curve inside them is a miss. After so short a training, expect some of both.
 # `shown.frames[t]` shows what there was to see at frame t; there are 10 frames a second.
 #
 # The ROC curve shows every threshold at once: how many abnormal frames are found (upwards) at the price of how many false alarms

@@ -340,7 +340,10 @@ class StreetClip:
         return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
     def mask(self, t: int) -> np.ndarray:
-        """bool (H, W): where the anomalous figure covers more than half of a pixel, less what stands in front of it; empty below MIN_PIXELS."""
+        """bool (H, W): where the anomalous figure covers more than half of a pixel, less what stands in front of it.
+
+        Empty when fewer than MIN_PIXELS are left.
+        """
         mask, found = np.zeros((HEIGHT, WIDTH), bool), None
         for layer in self.layers(t):
             if layer.kind or (found and (layer.low < found.high).all() and (layer.high > found.low).all()):
