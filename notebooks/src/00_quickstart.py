@@ -67,7 +67,8 @@ vad.show(vad.plot_frames(shown, moments), f"Frames {moments} of a video; in the 
 # things by background subtraction; we need them for one of the pseudo-anomalies.
 
 # %%
-cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step=24 if quick else 4)
+step = {"synthetic": 8, "ped2": 16}[data] if quick else 4
+cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step=step)
 clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
 clip = clips[10]
 print(f"{len(clips)} clips; number 10 has shape {tuple(clip.tensor.shape)}: channels, frames, height, width")
@@ -140,7 +141,7 @@ for name, part in model.named_children():
 # %%
 kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
 mixer = vad.PseudoAnomalyMixer(kinds, p=0.2)
-training = vad.TrainConfig(epochs=4 if quick else 5, seed=0)
+training = vad.TrainConfig(epochs=3, seed=0)
 folder = vad.run_folder(f"00_quickstart-{data}")
 run = vad.fit(model, clips, mixer, training, folder, resume=True, dataset={"name": data})
 
