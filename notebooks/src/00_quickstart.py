@@ -14,7 +14,7 @@
 # - point at the place in a frame that caused a high score.
 #
 # **You need** Python and NumPy, and an idea of what a convolutional network and an autoencoder are.
-# **Time** about 3 minutes of computing on two CPU cores in the quick profile, 30 to 45 minutes of reading. **Memory** about 2 GB.
+# **Time** 2 to 3 minutes of computing on two recent CPU cores in the quick profile, 30 to 45 minutes of reading. **Memory** about 2 GB.
 #
 # The method is that of J. Wei, S. Li, G. Li, S. Guo and Y. Cheng, *Enhancing Video Anomaly Detection through Dual-Path
 # Reconstruction and Diverse Pseudo-Anomaly Generation*, The Visual Computer, 2026. Where `vadlib` departs from the paper, this
@@ -70,8 +70,8 @@ vad.show(vad.plot_frames(shown, moments), f"Frames {moments} of a video; in the 
 step = {"synthetic": 8, "ped2": 16}[data] if quick else 4
 cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step=step)
 clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
-clip = clips[10]
-print(f"{len(clips)} clips; number 10 has shape {tuple(clip.tensor.shape)}: channels, frames, height, width")
+clip = clips[12]
+print(f"{len(clips)} clips; number 12 has shape {tuple(clip.tensor.shape)}: channels, frames, height, width")
 
 # %% [markdown]
 # ## 3 Pseudo-anomalies

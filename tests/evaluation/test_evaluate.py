@@ -28,17 +28,17 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def test_videos():
+def labelled_videos():
     return moving_videos(3, length=45, labelled=True, seed=1)
 
 
 @pytest.fixture(scope="module")
-def result(run, test_videos):
-    return evaluate(run, test_videos, "cpu", progress=False)
+def result(run, labelled_videos):
+    return evaluate(run, labelled_videos, "cpu", progress=False)
 
 
-def test_every_frame_has_finite_scores(result, test_videos):
-    for video in test_videos:
+def test_every_frame_has_finite_scores(result, labelled_videos):
+    for video in labelled_videos:
         for scores in (result.scores[video.name], result.raw[video.name]):
             assert scores.shape == (len(video),)
             assert np.isfinite(scores).all()
@@ -49,15 +49,15 @@ def test_a_big_fast_thing_never_seen_before_is_found(result):
     assert result.metrics["micro_auc_calibrated"] > 0.9
 
 
-def test_metrics_are_those_of_scikit_learn(result, test_videos):
-    truth = np.concatenate([v.labels for v in test_videos])
-    raw = [result.raw[v.name] for v in test_videos]
+def test_metrics_are_those_of_scikit_learn(result, labelled_videos):
+    truth = np.concatenate([v.labels for v in labelled_videos])
+    raw = [result.raw[v.name] for v in labelled_videos]
     scaled = [(s - s.min()) / (s.max() - s.min()) for s in raw]
     expected = {
         "micro_auc_raw": roc_auc_score(truth, np.concatenate(raw)),
-        "micro_auc_calibrated": roc_auc_score(truth, np.concatenate([result.scores[v.name] for v in test_videos])),
+        "micro_auc_calibrated": roc_auc_score(truth, np.concatenate([result.scores[v.name] for v in labelled_videos])),
         "micro_auc_per_video": roc_auc_score(truth, np.concatenate(scaled)),
-        "macro_auc": np.mean([roc_auc_score(v.labels, s) for v, s in zip(test_videos, raw, strict=True)]),
+        "macro_auc": np.mean([roc_auc_score(v.labels, s) for v, s in zip(labelled_videos, raw, strict=True)]),
         "macro_auc_left_out": 0,
         "videos": 3,
         "frames": 135,
@@ -78,8 +78,8 @@ def test_a_saved_result_comes_back_and_rescores_without_another_pass(result, tmp
         np.testing.assert_allclose(again, result.raw[name], atol=2e-3)  # maps are kept in half precision
 
 
-def test_a_folder_does_as_well_as_the_run(result, run, test_videos):
-    again = evaluate(str(run.folder), test_videos, "cpu", progress=False)
+def test_a_folder_does_as_well_as_the_run(result, run, labelled_videos):
+    again = evaluate(str(run.folder), labelled_videos, "cpu", progress=False)
     assert again.metrics == result.metrics
 
 
@@ -111,8 +111,8 @@ def test_a_result_that_was_not_made_or_is_damaged(tmp_path):
         Result.load(tmp_path)
 
 
-def test_explanation_rebuilds_what_moves_and_only_that(run, test_videos):
-    video, start = test_videos[0], 18
+def test_explanation_rebuilds_what_moves_and_only_that(run, labelled_videos):
+    video, start = labelled_videos[0], 18
     clip = explain_clip(run, video, start)
     assert clip.frames.shape == clip.rebuilt.shape == (8, 48, 64, 1)
     np.testing.assert_array_equal(clip.frames, video.frames[start : start + 8])
@@ -127,6 +127,6 @@ def test_explanation_rebuilds_what_moves_and_only_that(run, test_videos):
     assert (clip.error[:, inside] >= wrong[:, inside] - 1e-3).mean() > 0.95
 
 
-def test_explaining_beyond_the_end_is_refused(run, test_videos):
+def test_explaining_beyond_the_end_is_refused(run, labelled_videos):
     with pytest.raises(InputError, match=r"no clip begins at frame 40; expected 0 to 37"):
-        explain_clip(run, test_videos[0], 40)
+        explain_clip(run, labelled_videos[0], 40)

@@ -28,8 +28,9 @@ def plot_scores(result: Result, name: str, ax: Axes | None = None) -> Axes:
     for i, (start, end) in enumerate(intervals(result.labels.get(name, np.zeros(0)))):
         span = (start / result.fps, end / result.fps)
         ax.axvspan(*span, facecolor=ORANGE, alpha=0.2, hatch="//", edgecolor=ORANGE, label="abnormal (truth)" if i == 0 else None)
-    ax.set(xlabel="time (s)", ylabel="anomaly score", title=f"video {name}", xlim=(0, seconds[-1]))
-    ax.legend(loc="upper left", fontsize="small", ncols=3)
+    ax.set(xlabel="time (s)", ylabel="anomaly score", xlim=(0, seconds[-1]))
+    ax.set_title(f"video {name}", loc="left")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", ncols=3, frameon=False)  # above, where it hides no peak
     return ax
 
 
