@@ -135,7 +135,9 @@ def test_a_killed_process_resumes(tmp_path):
 def test_a_finished_run_is_loaded_not_trained_again(clips, tmp_path, monkeypatch):
     first = weights(train(clips, tmp_path / "a"))
     monkeypatch.setattr(engine.Trainer, "train", lambda *_: pytest.fail("trained again"))
-    assert equal(first, weights(train(clips, tmp_path / "a", resume=True)))
+    again = train(clips, tmp_path / "a", resume=True)
+    assert equal(first, weights(again))
+    assert not again.model.training
 
 
 def test_an_existing_run_is_never_overwritten(clips, tmp_path):

@@ -96,6 +96,7 @@ def fit(
     run = Run(out, parts, clips.config, model)
     if resume and (out / "calibration.npz").exists():  # written last: the run is finished
         load_weights(model, out / "model.safetensors")
+        model.eval()
         return run
     chosen, held_out = hold_out(clips)
     device = pick_device(config.device)
