@@ -4,7 +4,8 @@
 
 Copies of the videos that the run held out get one pseudo-anomaly each (a person's surroundings played too fast or shuffled, or
 a picture pasted onto a person, for 35 to 60 frames). The run scores them in the ways below; the table shows micro AUCs, raw and
-per-video. The defaults in `vadlib/evaluation/scores.py` are the row that is best here.
+per-video. The defaults in `vadlib/evaluation/scores.py` were chosen from it;
+see benchmarks/README.md.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def train(
     }
     trained = train_run(data, root, preset, chosen, out, resume, config)
     if context.command.name == "run":
-        result = evaluate_run(trained, data, root, device or "auto", with_yardstick=True)
+        result = evaluate_run(trained, data, root, trained.config["training"]["device"], with_yardstick=True)
         plot_run(result, out)
         print(_table(result.metrics))
         print(f"curves, ROC, scores and metrics are in {out}")

@@ -29,6 +29,6 @@ def load_videos(name: str, split: str = "train", root: str | Path | None = None)
     Raises:
         InputError: unknown name or split, or a copy that is missing, incomplete or damaged.
     """
-    require(name in LOADERS, f"dataset {name!r} is unknown; expected one of: {', '.join(LOADERS)}")
+    require(isinstance(name, str) and name in LOADERS, f"dataset {name!r} is unknown; expected one of: {', '.join(LOADERS)}")
     require(split in ("train", "test"), f"split {split!r} is unknown; expected 'train' or 'test'")
     return LOADERS[name](split, Path(root) if root is not None else default_root())

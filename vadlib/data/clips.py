@@ -33,6 +33,7 @@ class DataConfig:
     def __post_init__(self):
         for name in ("length", "frame_step", "clip_step"):
             require(getattr(self, name) >= 1, f"DataConfig.{name} = {getattr(self, name)}; expected at least 1")
+        require(self.length >= 2, f"DataConfig.length = {self.length}; expected at least 2 frames: one frame shows no motion")
         for name in ("size", "crop"):
             value = getattr(self, name)
             require(value is None or min(value) >= 1, f"DataConfig.{name} = {value}; expected (height, width) of at least 1 each, or None")
@@ -178,6 +179,8 @@ def stored_frames(videos: Sequence[Video], config: DataConfig, progress: bool = 
     Raises:
         InputError: colour and grey videos are mixed, or frames are smaller than the crop.
     """
+    names = [video.name for video in videos]
+    require(len(set(names)) == len(names), f"two videos are called {max(names, key=names.count)!r}; expected a name of its own for each")
     channels = {video.frames.shape[3] for video in videos}
     require(len(channels) == 1, f"grey and colour videos together ({', '.join(v.name for v in videos[:3])}, ...); expected one kind")
     for video in videos:

@@ -95,6 +95,7 @@ def _decode(video: Video, size: tuple[int, int] | None, path: Path, bar: tqdm) -
             array[t] = resize_frame(video.frames[t], size)
             bar.update()
         array.flush()
+        del array  # Windows does not rename a file that is mapped
 
 
 def resize_frame(frame: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

@@ -169,7 +169,7 @@ KINDS = {  # "" is normal. To add a kind: a figure, a row here, and its clips in
 
 
 class Layer:
-    """One thing in one frame. `low`, `high`: the corners (x, y) of its box, in pixels. `kind` is None for plants and the flag."""
+    """One thing in one frame. `low`, `high`: the corners (x, y) of its box, in pixels. `kind` is None for the tree and the window."""
 
     def __init__(self, shapes: list[Shape], x: float, z: float, kind: str | None = None, heading: int = 1, size: float = 1.0):
         self.shapes, self.z, self.kind, self.scale = shapes, z, kind, size * FOCAL / z  # scale: pixels a metre

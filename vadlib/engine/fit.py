@@ -14,7 +14,7 @@ import torch
 from tqdm.auto import tqdm
 
 from vadlib.config import require
-from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.clips import ClipDataset, DataConfig, too_short
 from vadlib.engine.samples import Batch, Samples, derived_generator, load_batches
 from vadlib.errors import InputError
 from vadlib.evaluation.errors import error_maps
@@ -53,6 +53,7 @@ class TrainConfig:
             require(getattr(self, name) >= 0, f"TrainConfig.{name} = {getattr(self, name)}; expected at least 0")
         for name in ("learning_rate", "max_gradient"):
             require(getattr(self, name) > 0, f"TrainConfig.{name} = {getattr(self, name)}; expected more than 0")
+        require(self.seed < 2**63, f"TrainConfig.seed = {self.seed}; expected less than 2**63")
         require(self.objective in OBJECTIVES, f"objective {self.objective!r} is unknown; expected one of: {', '.join(OBJECTIVES)}")
 
 
@@ -89,6 +90,10 @@ def fit(
             or training diverged.
     """
     out = Path(out)
+    channels = clips.frames[0].shape[3]
+    require(
+        channels == model.config.channels, f"clips of {channels} channels, but the model takes {model.config.channels}; set its channels"
+    )
     parts = _config_parts(model, clips, mixer, config, dataset)
     require_free(out, resume)
     if (out / "config.json").exists():
@@ -107,11 +112,11 @@ def fit(
     )
     model.to(device).train()
     trainer = Trainer(model, samples, config, device, out)
-    if not (out / "config.json").exists():  # after all that can be refused, so that a refused training leaves no run behind
-        write_json(out / "config.json", parts)
     if not trainer.load():
         first = next(load_batches(samples, samples.batches(0, config.batch_size)[:1], 0, False))
         model.fill_memories(first.normal.to(device), derived_generator(config.seed, 0, 0, 0))
+    if not (out / "config.json").exists():  # after what can be refused, so that a refused training leaves no run behind
+        write_json(out / "config.json", parts)
     trainer.train(progress)
     model.eval()
     save_weights(model, out / "model.safetensors")
@@ -158,8 +163,11 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
             )
     # A clip may be changed by frames after it (skipping looks ahead); those of a held-out tail may be seen as a pseudo-
     # anomaly's end, never as a normal clip to rebuild.
-    ends = clips.index[:, 1] + span
+    ends = clips.index[:, 1] + (clips.config.length - 1) * clips.config.frame_step + 1
     chosen = np.flatnonzero(ends <= last_trained[clips.index[:, 0]])
+    for video, frames, first in zip(clips.videos, clips.frames, first_held_out, strict=True):
+        if first < len(frames) < span:
+            raise too_short(video, len(frames), span)
     parts = zip(clips.videos, clips.frames, first_held_out, strict=True)
     return chosen, [(video.scene, frames[first:]) for video, frames, first in parts if first < len(frames)]
 
@@ -195,7 +203,8 @@ class Trainer:
                     terms = self.update(batch, steps)
                     bar.update(self.config.batch_size)
                     bar.set_postfix({"epoch": epoch + 1, "error": f"{terms['rebuild']:.4f}"}, refresh=False)
-                    if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    # Not at an epoch's end: there the history's row is still to be written, and a save follows.
+                    if time.monotonic() - saved > CHECKPOINT_SECONDS and self.step % self.per_epoch:
                         self.save()
                         saved = time.monotonic()
                 self.history.append({"epoch": epoch + 1} | {name: value / max(1, count) for name, (value, count) in self.sums.items()})
@@ -256,7 +265,7 @@ class Trainer:
         if not path.exists():
             return False
         try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
         except Exception as error:  # torch raises many kinds for a damaged file; all mean the same to the user
@@ -298,7 +307,7 @@ def _held_out_errors(run: Run, held_out: Sequence[tuple[str, np.ndarray]], devic
 def _config_parts(
     model: DualPathAutoencoder, clips: ClipDataset, mixer: PseudoAnomalyMixer | None, config: TrainConfig, dataset: dict | None
 ) -> dict:
-    mixing = {"p": mixer.p, "kinds": {k.name: list(k.strength) for k in mixer.kinds}} if mixer else {"p": 0.0, "kinds": {}}
+    mixing = {"p": mixer.p, "kinds": [[k.name, *k.strength] for k in mixer.kinds]} if mixer else {"p": 0.0, "kinds": []}
     data: DataConfig = clips.config
     parts = {"dataset": dataset or {}, "data": asdict(data), "model": asdict(model.config), "mixer": mixing, "training": asdict(config)}
     return _as_json(parts)

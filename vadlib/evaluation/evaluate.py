@@ -53,6 +53,8 @@ class Result:
             np.savez_compressed(temporary, threshold=self.threshold, fps=self.fps, **arrays)
         if self.metrics:
             write_json(Path(folder) / "metrics.json", self.metrics)
+        else:
+            (Path(folder) / "metrics.json").unlink(missing_ok=True)  # those of other videos
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
@@ -122,12 +124,16 @@ def score_videos(run: Run, videos: Sequence[Video], device: str = "auto", progre
 
 
 def measure(raw: dict[str, np.ndarray], calibrated: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict:
-    """The flat metrics: raw, calibrated and per-video micro AUC, macro AUC of the raw scores, and the counts behind them."""
+    """The flat metrics: raw, calibrated and per-video micro AUC, macro AUC of the raw scores, and the counts.
+
+    AUCs are None where all frames have one label.
+    """
     macro, left_out = macro_auc(raw, labels)
+    both = len(np.unique(np.concatenate(list(labels.values())))) == 2
     return {
-        "micro_auc_raw": micro_auc(raw, labels),
-        "micro_auc_calibrated": micro_auc(calibrated, labels),
-        "micro_auc_per_video": micro_auc(per_video(raw), labels),
+        "micro_auc_raw": micro_auc(raw, labels) if both else None,
+        "micro_auc_calibrated": micro_auc(calibrated, labels) if both else None,
+        "micro_auc_per_video": micro_auc(per_video(raw), labels) if both else None,
         "macro_auc": macro,
         "macro_auc_left_out": left_out,
         "videos": len(labels),

@@ -63,10 +63,8 @@ class Calibration:
 
         A place where nothing moves counts as having no error at all.
 
-        A scene without held-out videos is judged by the mean over the known scenes' statistics.
-
-        Raises:
-            InputError: the frames are of another size than in training.
+        A scene without held-out videos is judged by the mean over the known scenes' statistics, and frames of another size by
+        those of the whole picture.
         """
         known = self.scenes.get(scene) or _pooled(list(self.scenes.values()))
         if known.mean.shape != local[:, 0].shape:
@@ -91,6 +89,8 @@ class Calibration:
         stored = read_arrays(path, f"go on with the training of {path.parent} (--resume), or train it again")
         require("threshold" in stored, f"{path}: not a calibration; train {path.parent} again")
         names = [name.removeprefix("mean/") for name in stored if name.startswith("mean/")]
+        complete = len(names) > 0 and all(f"deviation/{name}" in stored for name in names)
+        require(complete, f"{path}: statistics are missing; train {path.parent} again")
         scenes = {n: SceneStatistics(stored[f"mean/{n}"], stored[f"deviation/{n}"]) for n in names}
         return cls(scenes, float(stored["threshold"]))
 

@@ -29,13 +29,15 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
     "auto" takes bf16 where the hardware multiplies it natively, else float32: on other CPUs bf16 is emulated, and slow.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name, or bf16 on MPS.
     """
     if name not in ("auto", "fp32", "bf16"):
         raise InputError(f"precision {name!r} is unknown; expected auto, fp32 or bf16")
     if name == "fp32":
         return None
     if name == "bf16":
+        if device.type == "mps":
+            raise InputError("precision bf16 is not supported on mps; use fp32 or auto")
         return torch.bfloat16
     native = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else device.type == "cpu" and _cpu_has_bf16()
     return torch.bfloat16 if native else None

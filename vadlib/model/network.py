@@ -28,8 +28,8 @@ class ModelConfig:
 
     def __post_init__(self):
         require(self.channels in (1, 3), f"ModelConfig.channels = {self.channels}; expected 1 (grey) or 3 (RGB)")
-        require(self.width >= 8 and self.width % 8 == 0, f"ModelConfig.width = {self.width}; expected a multiple of 8")
-        require(self.slots >= 1, f"ModelConfig.slots = {self.slots}; expected at least 1")
+        require(8 <= self.width <= 512 and self.width % 8 == 0, f"ModelConfig.width = {self.width}; expected a multiple of 8, at most 512")
+        require(1 <= self.slots <= 100_000, f"ModelConfig.slots = {self.slots}; expected 1 to 100000")
         require(self.sharpness >= 0, f"ModelConfig.sharpness = {self.sharpness}; expected at least 0")
         require(0 <= self.shrink < 1, f"ModelConfig.shrink = {self.shrink}; expected 0 <= shrink < 1")
 

@@ -25,7 +25,7 @@ class Run:
         folder: where the run's files are.
         config: the parts "dataset", "data", "model", "mixer" and "training", as in `config.json`.
         data: how frames were prepared in training.
-        model: with its trained weights, in evaluation mode, on the CPU.
+        model: with its trained weights, in evaluation mode, on the device that last used it.
     """
 
     folder: Path
