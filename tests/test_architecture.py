@@ -63,6 +63,8 @@ def imports(path):
             else []
         )
         assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
+        at_home = path.relative_to(PACKAGE).parts[0] in ROOMS
+        assert not (at_home and "vadlib" in names), f"{path}: `import vadlib` would go around the rooms"
         found |= {name.split(".")[1] for name in names if name.startswith("vadlib.")}
     return found
 

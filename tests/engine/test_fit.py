@@ -255,3 +255,44 @@ def test_bad_values_are_refused_by_name(field, value):
 def test_fewer_clips_than_a_batch(clips, tmp_path):
     with pytest.raises(InputError, match="fewer than a batch of 5000"):
         train(clips, tmp_path / "a", TrainConfig(batch_size=5000))
+
+
+def test_stopped_at_the_end_of_an_epoch_the_history_keeps_its_rows(clips, tmp_path, monkeypatch):
+    train(clips, tmp_path / "a")
+    monkeypatch.setattr(engine, "CHECKPOINT_SECONDS", 0)
+    save = engine.Trainer.save
+
+    def save_and_stop(self):
+        save(self)
+        if self.step % self.per_epoch in (0, self.per_epoch - 1):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.Trainer, "save", save_and_stop)
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                train(clips, tmp_path / "b", resume=True)
+    train(clips, tmp_path / "b", resume=True)
+    assert (tmp_path / "a" / "history.csv").read_text() == (tmp_path / "b" / "history.csv").read_text()
+
+
+def test_a_refused_training_leaves_no_run_behind(clips, tmp_path):
+    colour = DualPathAutoencoder(ModelConfig(width=8, slots=8, channels=3))
+    with pytest.raises(InputError, match="clips of 1 channels, but the model takes 3"):
+        fit(colour, clips, None, CONFIG, tmp_path / "a", progress=False)
+    assert not (tmp_path / "a").exists()
+    train(clips, tmp_path / "a")
+
+
+def test_the_order_of_the_kinds_is_part_of_a_run(clips, tmp_path):
+    kinds = [SkipFrames(), ShuffleMotion()]
+    fit(DualPathAutoencoder(TINY), clips, PseudoAnomalyMixer(kinds, 0.5), CONFIG, tmp_path / "a", progress=False)
+    with pytest.raises(InputError, match=r"mixer.kinds was"):
+        fit(DualPathAutoencoder(TINY), clips, PseudoAnomalyMixer(kinds[::-1], 0.5), CONFIG, tmp_path / "a", resume=True, progress=False)
+
+
+def test_a_held_out_video_too_short_to_score_is_refused_before_training():
+    """A clip of step 2 spans 15 frames, but scoring every frame takes 16."""
+    clips = ClipDataset(moving_videos(3, length=15), DataConfig(length=8, frame_step=2, crop=(16, 16)), progress=False)
+    with pytest.raises(InputError, match="15 frames, shorter than a clip of 16"):
+        hold_out(clips)

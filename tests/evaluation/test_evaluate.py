@@ -91,6 +91,25 @@ def test_unlabelled_videos_get_scores_and_no_metrics(run, tmp_path):
     assert set(Result.load(tmp_path).scores) == {"01"}
 
 
+def test_metrics_of_other_videos_do_not_stay_beside_new_scores(result, run, tmp_path):
+    result.save(tmp_path)
+    evaluate(run, moving_videos(1, length=20), "cpu", progress=False).save(tmp_path)
+    assert Result.load(tmp_path).metrics == {}
+
+
+def test_all_normal_videos_keep_their_scores_and_have_no_auc(run):
+    normal = [dataclasses.replace(v, labels=np.zeros(len(v), np.uint8)) for v in moving_videos(2)]
+    result = evaluate(run, normal, "cpu", progress=False)
+    assert result.metrics["micro_auc_raw"] is None
+    assert result.metrics["abnormal_frames"] == 0
+    assert set(result.scores) == {"01", "02"}
+
+
+def test_two_videos_of_one_name_are_refused(run, labelled_videos):
+    with pytest.raises(InputError, match="two videos are called '01'"):
+        evaluate(run, [*labelled_videos, labelled_videos[0]], "cpu", progress=False)
+
+
 def test_a_short_video_and_one_of_another_kind_are_refused_by_name(run):
     [short] = moving_videos(1, length=7)
     with pytest.raises(InputError, match="video 01: 7 frames, shorter than a clip of 8"):
