@@ -135,7 +135,7 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
     """Split the clips: positions in `clips` to train on, and (scene, frames) of what is held out.
 
     Of each scene with several videos, every eighth video is held out, at least one, spread evenly. Of a scene with one video
-    its last fifth is, after a gap of a clip, so that no training clip shares a frame with it.
+    its last fifth is, after a gap of a clip; only the look-ahead of a skipping pseudo-anomaly may reach into it.
 
     Raises:
         InputError: a single video too short to split.
