@@ -282,5 +282,6 @@ if answer is not None:
 # - An AUC means something beside a yardstick, a stated protocol and the number of videos behind it.
 # - A threshold comes from held-out normal videos, never from test labels, and must be checked.
 #
-# `VADLIB_PROFILE=full` starts a clip every fourth frame and tests on all videos. From the command line, `vadlib run --out runs/demo` does all of
+# `VADLIB_PROFILE=full` starts a clip every fourth frame and tests on all videos. From the command line,
+# `vadlib run --out runs/demo` does all of
 # this.
