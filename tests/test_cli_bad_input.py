@@ -124,7 +124,7 @@ def test_a_frame_of_another_size(refused, tree, tmp_path, whole_frames):
 def test_labels_of_another_length(refused, tree, run):
     tree.frame(9, 119).unlink()
     line = refused("evaluate", run, "--root", tree.root)
-    assert f"{tree.clip(9)}: 119 frames, but the labels of clip 9 cover 120" in line
+    assert f"{tree.clip(9)}: 119 frames, but its labels cover 120" in line
 
 
 def test_a_video_shorter_than_a_clip(refused, tree, tmp_path, whole_frames):
@@ -152,7 +152,9 @@ def test_a_cache_that_cannot_be_written(refused, tree, tmp_path, whole_frames, m
 
 
 def test_an_unknown_dataset(refused, tmp_path):
-    assert "dataset 'ped3' is unknown; expected one of: synthetic, ped2" in refused("train", "--data", "ped3", "--out", tmp_path / "run")
+    assert "dataset 'ped3' is unknown; expected one of: synthetic, ped1, ped2" in refused(
+        "train", "--data", "ped3", "--out", tmp_path / "run"
+    )
     assert "dataset 'ped3' is unknown" in refused("data", "check", "ped3")
 
 
@@ -352,7 +354,9 @@ def test_check_reports_problems_as_json(vad, tiny_ped2):
     report = json.loads(out)
     assert status == 1
     assert err == []
-    assert [line for line in report["problems"] if line.startswith(f"{damaged}: a Git LFS pointer")]
+    [entry] = [e for e in report["problems"] if e["trap"] == "git-lfs-pointer"]
+    assert entry["where"].startswith(f"{damaged}: a Git LFS pointer")
+    assert "git lfs pull" in entry["mend"]
     assert report["splits"]["test"]["frames"] == 2010
 
 

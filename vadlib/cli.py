@@ -17,8 +17,13 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Datasets: what is there, and whether it is sound.")
 app.add_typer(data_app, name="data")
 
-Data = Annotated[str, typer.Option(help="synthetic or ped2")]
-Root = Annotated[Path | None, typer.Option(help="folder that holds the dataset's own folder; default VADLIB_DATA, else ./data")]
+NO_LABELS = "these videos have no labels: scores only"
+NAMES = "synthetic, ped1, ped2, avenue, shanghaitech, or folder (your own videos)"
+Data = Annotated[str, typer.Option(help=NAMES)]
+Root = Annotated[
+    Path | None, typer.Option(help="folder that holds the dataset's own folder; for folder, your videos; default VADLIB_DATA, else ./data")
+]
+Truth = Annotated[str | None, typer.Option(help="of avenue: vol (its authors' masks) or community; AUCs on them differ")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -39,10 +44,12 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="passes over the training clips")] = None,
     seed: Annotated[int | None, typer.Option(help="of weights, order and pseudo-anomalies")] = None,
     device: Device = None,
+    ground_truth: Truth = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted training")] = False,
     config: Annotated[Path | None, typer.Option(help="JSON with parts of a run's config.json; options above win")] = None,
 ) -> None:
     """The commands `train` and `run` take the same options."""
+    from vadlib.data.catalog import load_videos
     from vadlib.recipe import evaluate_run, plot_run, train_run
 
     chosen = {
@@ -54,12 +61,14 @@ def train(
         },
         "training": {"objective": objective, "epochs": epochs, "seed": seed, "device": device},
     }
+    if context.command.name == "run":
+        load_videos(data, "test", root, ground_truth)  # what is wrong with them is to be said before an hour of training
     trained = train_run(data, root, preset, chosen, out, resume, config)
     if context.command.name == "run":
-        result = evaluate_run(trained, data, root, trained.config["training"]["device"], with_yardstick=True)
+        result = evaluate_run(trained, data, root, trained.config["training"]["device"], True, ground_truth)
         plot_run(result, out)
-        print(_table(result.metrics))
-        print(f"curves, ROC, scores and metrics are in {out}")
+        print(_table(result.metrics) if result.metrics else NO_LABELS)
+        print(f"curves and scores are in {out}")
 
 
 @app.command()
@@ -68,22 +77,48 @@ def evaluate(
     data: Annotated[str | None, typer.Option(help="default: the dataset that the run was trained on")] = None,
     root: Root = None,
     device: Device = None,
+    ground_truth: Truth = None,
     as_json: Json = False,
 ) -> None:
     """Score the test videos with a run; writes metrics.json and scores.npz into its folder."""
     from vadlib.recipe import evaluate_run
 
-    metrics = evaluate_run(run, data, root, device or "auto").metrics
-    print(json.dumps(metrics, indent=2) if as_json else _table(metrics))
+    metrics = evaluate_run(run, data, root, device or "auto", ground_truth=ground_truth).metrics
+    print(json.dumps(metrics, indent=2) if as_json else _table(metrics) if metrics else NO_LABELS)
+
+
+@data_app.command("list")
+def list_datasets(root: Root = None, as_json: Json = False) -> None:
+    """What each dataset is, its size, terms and citation, and whether it is there."""
+    from vadlib.data.catalog import default_root, describe_datasets, list_datasets
+
+    entries = list_datasets(root or default_root())
+    print(json.dumps(entries, indent=2) if as_json else describe_datasets(entries))
 
 
 @data_app.command()
-def check(name: Annotated[str, typer.Argument(help="synthetic or ped2")], root: Root = None, as_json: Json = False) -> None:
+def download(
+    name: Annotated[str, typer.Argument(help="ped1, ped2, avenue or shanghaitech")],
+    root: Root = None,
+    mirror: Annotated[
+        str | None, typer.Option(help="address of a folder that holds the same archives, for when their own host is down")
+    ] = None,
+) -> None:
+    """Get a dataset: download, verify its SHA-256, unpack; or, where that is not allowed, say how."""
+    from vadlib.data.catalog import default_root
+    from vadlib.data.download import download_dataset
+
+    print("\n".join(download_dataset(name, root or default_root(), mirror)))
+    print(f"next: vadlib data check {name} --root {root or default_root()}")
+
+
+@data_app.command()
+def check(name: Annotated[str, typer.Argument(help=NAMES)], root: Root = None, ground_truth: Truth = None, as_json: Json = False) -> None:
     """Read every frame of a dataset and say what is there and what is wrong."""
     from vadlib.data.catalog import default_root
     from vadlib.data.check import check_dataset, describe
 
-    report = check_dataset(name, root or default_root(), progress=not as_json)
+    report = check_dataset(name, root or default_root(), not as_json, ground_truth)
     print(json.dumps(report, indent=2) if as_json else describe(report))
     if report["problems"]:
         raise typer.Exit(1)

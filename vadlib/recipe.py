@@ -62,7 +62,7 @@ def train_run(
 
     require_free(out, resume)
     videos = load_videos(data, "train", root)
-    shape = asdict(ModelConfig.preset(preset, channels=videos[0].frames.shape[3])) | parts["model"]
+    shape = asdict(ModelConfig.preset(preset, channels=cutting.channels or videos[0].frames.shape[3])) | parts["model"]
     torch.manual_seed(training.seed)
     model = DualPathAutoencoder(from_dict(ModelConfig, shape, where))
     boxes = find_boxes(videos, mixing.detector) if "object" in mixing.kinds and mixing.p > 0 else None
@@ -70,18 +70,27 @@ def train_run(
     return fit(model, ClipDataset(videos, cutting, boxes), mixer, training, out, resume, dataset)
 
 
-def evaluate_run(run: Run | Path, data: str | None, root: Path | None, device: str = "auto", with_yardstick: bool = False) -> Result:
+def evaluate_run(
+    run: Run | Path,
+    data: str | None,
+    root: Path | None,
+    device: str = "auto",
+    with_yardstick: bool = False,
+    ground_truth: str | None = None,
+) -> Result:
     """Score the test videos of a dataset (by default the run's own) and leave `scores.npz` and `metrics.json` in the run's folder.
 
-    With `with_yardstick` the metrics have a part "yardstick": motion energy, without learning, on the same videos.
+    Without labels there are scores, but no metrics. With `with_yardstick` the metrics have a part "yardstick": motion energy, without
+    learning, on the same videos. `ground_truth`: see `load_videos`.
     """
     run = run if isinstance(run, Run) else Run.load(run)
     data = data or run.config["dataset"].get("name")
     require(data is not None, f"{run.folder}: its config does not name a dataset; name one with --data")
-    videos = load_videos(data, "test", root)
+    videos = load_videos(data, "test", root, ground_truth)
     result = evaluate_videos(run, videos, device)
-    result.metrics["dataset"] = data
-    if with_yardstick:
+    if result.metrics:
+        result.metrics["dataset"] = data
+    if result.metrics and with_yardstick:
         result.metrics["yardstick"] = measure_yardstick(yardstick_scores(load_videos(data, "train", root), videos), result.labels)
     result.save(run.folder)
     return result
@@ -97,14 +106,16 @@ def measure_yardstick(scores: dict, labels: dict) -> dict:
 
 
 def plot_run(result: Result, out: Path) -> None:
-    """Write a score curve of each video, `curves/NAME.png`, and `roc.png` into a folder."""
+    """Write a score curve of each video, `curves/NAME.png`, and, if there are labels of both kinds, `roc.png` into a folder."""
     import matplotlib.pyplot as plt
 
     from vadlib.view.plots import plot_roc, plot_scores
 
-    (out / "curves").mkdir(parents=True, exist_ok=True)
     plots = {out / "curves" / f"{name}.png": lambda name=name: plot_scores(result, name) for name in result.scores}
-    for path, plot in (plots | {out / "roc.png": lambda: plot_roc(result)}).items():
+    if result.metrics.get("micro_auc_raw") is not None:
+        plots[out / "roc.png"] = lambda: plot_roc(result)
+    for path, plot in plots.items():
+        path.parent.mkdir(parents=True, exist_ok=True)  # one's own videos may be called cam1/monday
         figure = plot().figure
         figure.savefig(path, dpi=120)
         plt.close(figure)

@@ -7,41 +7,42 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vadlib.data.check import check_dataset, describe
+from vadlib.data.check import TRAPS, check_dataset, describe
 from vadlib.errors import InputError
 
 
 def problems(tree):
-    return check_dataset("ped2", tree.root, progress=False)["problems"]
+    return [entry["where"] for entry in check_dataset("ped2", tree.root, progress=False)["problems"]]
 
 
 # What the tiny copy lacks: 13 of the 16 training clips.
-PARTIAL = ["train: 3 clips; a complete copy has 16", "train: 120 frames; a complete copy has 2550"]
+PARTIAL = "train: 3 clips of 16, 120 frames of 2550"
 
 
 def other_than_partial(found):
-    return [line for line in found if not any(line.startswith(known) for known in PARTIAL)]
+    return [line for line in found if line != PARTIAL]
 
 
 def test_the_real_copy_is_sound(real_data):
     report = check_dataset("ped2", real_data, progress=False)
     assert report["problems"] == []
-    train = {"clips": 16, "frames": 2550, "size": ["360x240"], "fps": 10.0, "labels": None, "abnormal": None, "masks": 0}
-    test = {"clips": 12, "frames": 2010, "size": ["360x240"], "fps": 10.0, "labels": "mat", "abnormal": 1648, "masks": 12}
+    both = {"size": ["360x240"], "channels": [1], "fps": [10.0]}
+    train = both | {"clips": 16, "frames": 2550, "labels": None, "abnormal": None, "masks": 0}
+    test = both | {"clips": 12, "frames": 2010, "labels": "mat", "abnormal": 1648, "masks": 12}
     assert report["splits"] == {"train": train, "test": test}
+    assert (report["layout"], report["folder"]) == ("community", str(real_data / "ped2"))
     assert describe(report).endswith("nothing wrong was found")
 
 
 def test_the_tiny_copy_is_partial_and_otherwise_sound(tiny_ped2):
     report = check_dataset("ped2", tiny_ped2.root, progress=False)
-    assert [line.split(":")[0] for line in report["problems"]] == ["train", "train"]
-    assert other_than_partial(report["problems"]) == []
+    assert [(entry["trap"], entry["where"].split(":")[0]) for entry in report["problems"]] == [("partial-copy", "train")]
     assert report["splits"]["train"] | {"clips": 3, "frames": 120, "size": ["24x16"]} == report["splits"]["train"]
     assert report["splits"]["test"] | {"clips": 12, "frames": 2010, "abnormal": 1648, "masks": 12} == report["splits"]["test"]
     assert json.loads(json.dumps(report)) == report
     text = describe(report)
-    for line in report["problems"]:
-        assert f"problem: {line}" in text
+    for entry in report["problems"]:
+        assert f"problem: [partial-copy] {entry['where']} -> {TRAPS['partial-copy']}" in text
 
 
 def test_every_damaged_frame_is_named_once(tiny_ped2):
@@ -72,7 +73,7 @@ def test_a_mask_that_contradicts_its_label_is_named(tiny_ped2, t, level, says):
 def test_missing_clips_are_counted(tiny_ped2):
     shutil.rmtree(tiny_ped2.clip(5))
     found = other_than_partial(problems(tiny_ped2))
-    assert [line.split(";")[0] for line in found] == ["test: 11 clips", "test: 1860 frames"]
+    assert found == ["test: 11 clips of 12, 1860 frames of 2010"]
 
 
 def test_labels_that_differ_from_the_published_ones_are_noticed(tiny_ped2):
@@ -91,19 +92,19 @@ def test_a_split_that_cannot_be_loaded_does_not_hide_the_other(tiny_ped2):
     shutil.rmtree(tiny_ped2.clip(1, "training").parent)
     report = check_dataset("ped2", tiny_ped2.root, progress=False)
     assert list(report["splits"]) == ["test"]
-    [line] = report["problems"]
-    assert "training" in line
-    assert "no such folder" in line
+    [entry] = report["problems"]
+    assert "training" in entry["where"]
+    assert "no such folder" in entry["where"]
 
 
 def test_one_fault_of_both_splits_is_reported_once(tmp_path):
     report = check_dataset("ped2", tmp_path, progress=False)
     assert report["splits"] == {}
-    [line] = report["problems"]
-    assert line.startswith(f"{tmp_path}: no Ped2 here")
+    [entry] = report["problems"]
+    assert entry["where"].startswith(f"{tmp_path}: no Ped2 here")
     assert "no Ped2 here" in describe(report)
 
 
 def test_an_unknown_dataset_is_refused(tmp_path):
-    with pytest.raises(InputError, match="dataset 'ped3' is unknown; expected one of: synthetic, ped2"):
+    with pytest.raises(InputError, match="dataset 'ped3' is unknown; expected one of: synthetic, ped1, ped2"):
         check_dataset("ped3", tmp_path, progress=False)

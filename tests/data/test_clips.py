@@ -352,3 +352,27 @@ def test_presets_by_name():
     assert DataConfig.preset("fast").crop == (48, 48)
     with pytest.raises(InputError, match="preset 'slow' is unknown; expected one of: fast"):
         DataConfig.preset("slow")
+
+
+def test_a_shorter_side_and_channels_travel_in_the_config(array_video):
+    frames = np.random.default_rng(0).integers(0, 256, (20, 40, 60, 3), dtype=np.uint8)
+    videos = [array_video(frames, "wide"), array_video(frames.transpose(0, 2, 1, 3), "tall")]
+    clips = ClipDataset(videos, DataConfig(shorter_side=20, channels=1), progress=False)
+    assert [f.shape for f in clips.frames] == [(20, 20, 30, 1), (20, 30, 20, 1)]
+    assert clips[0].tensor.shape == (1, 16, 20, 30)
+    assert clips[len(clips) - 1].tensor.shape == (1, 16, 30, 20)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("shorter_side", 0), ("shorter_side", -240), ("channels", 2), ("channels", 0), ("channels", 4)]
+)
+def test_other_sides_and_channels_are_refused(field, value):
+    with pytest.raises(InputError, match=f"DataConfig.{field} = {value}; expected"):
+        DataConfig(**{field: value})
+
+
+def test_grey_and_colour_become_one_kind_by_the_config(array_video):
+    videos = [array_video(np.zeros((20, 8, 8, c), np.uint8), str(c)) for c in (1, 3)]
+    with pytest.raises(InputError, match=r"grey and colour videos together .*set channels in the data config"):
+        stored_frames(videos, DataConfig(), progress=False)
+    assert {f.shape[3] for f in stored_frames(videos, DataConfig(channels=3), progress=False)} == {3}

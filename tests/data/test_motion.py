@@ -10,12 +10,14 @@ from scipy import ndimage
 from vadlib.data.motion import (
     FOREGROUND_LEVELS,
     MIN_PIXELS,
+    RollingBlur,
     background,
     blur,
     foreground_components,
     grey,
     motion_windows,
     moving_pixels,
+    scene_background,
 )
 
 
@@ -156,3 +158,22 @@ def test_differences_in_both_directions_are_found():
         frame = empty.copy()
         frame[20:40, 30:50] = level
         assert len(foreground_components(frame, empty)[0]) == 1
+
+
+def test_the_background_of_a_scene_takes_fewer_frames_of_a_large_set():
+    """Memory must not grow with the set; the median of evenly spread frames is that of the scene."""
+    rng = np.random.default_rng(0)
+    videos = [rng.integers(0, 256, (90, 6, 8, 3), dtype=np.uint8), rng.integers(0, 256, (50, 6, 8, 3), dtype=np.uint8)]
+    together = np.concatenate([grey(v[::10]) for v in videos])
+    assert np.array_equal(scene_background(videos), np.median(together, axis=0).astype(np.uint8))
+    fewer = np.concatenate([grey(v[::28]) for v in videos])  # 140 frames, at most 5
+    assert np.array_equal(scene_background(videos, most=5), np.median(fewer, axis=0).astype(np.uint8))
+
+
+def test_rolling_blur_is_blur_and_holds_one_clip():
+    frames = np.random.default_rng(0).integers(0, 256, (70, 12, 16, 3), dtype=np.uint8)
+    rolling, whole = RollingBlur(frames), blur(grey(frames))
+    for start in (0, 4, 8, 30):
+        for step in (1, 2):
+            assert np.array_equal(rolling[slice(start, start + 16 * step, step)], whole[start : start + 16 * step : step])
+    assert len(rolling.kept) <= 32

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vadlib.data.store import cache_dir, resize_frame, store_frames
+from vadlib.data.store import cache_dir, file_key, keep_arrays, resize_frame, store_frames, stored_shape
 from vadlib.data.video import ImageFrames, LazyStack, Video
 from vadlib.errors import InputError
 
@@ -124,6 +124,41 @@ def test_larger_sizes_are_interpolated(cache):
     assert np.array_equal(larger[0], larger[7])
     assert resize_frame(frame, None) is frame
     assert resize_frame(frame, (4, 4)) is frame
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "expected"),
+    [
+        ((20, 30), 10, (10, 15)),
+        ((30, 20), 10, (15, 10)),
+        ((20, 30), 20, (20, 30)),
+        ((20, 30), 99, (20, 30)),  # never larger
+        ((21, 64), 8, (8, 24)),
+        ((480, 856), 240, (240, 428)),
+        ((360, 640), 240, (240, 427)),
+        ((1920, 1080), 240, (427, 240)),
+    ],
+)
+def test_a_shorter_side_keeps_the_shape(shape, side, expected):
+    video = Video("v", CountedFrames((1, *shape, 1)), 10.0)
+    assert stored_shape(video, None, side) == (1, *expected, 1)
+    assert stored_shape(video, (7, 9), side) == (1, 7, 9, 1)  # `size` wins
+
+
+def test_frames_of_a_shorter_side_are_averaged_as_opencv_does(cache):
+    frames = CountedFrames((2, 20, 30, 3))
+    [array] = store_frames([Video("v", frames, 10.0)], progress=False, shorter_side=10)
+    assert np.array_equal(array, [cv2.resize(f, (15, 10), interpolation=cv2.INTER_AREA) for f in frames.pixels])
+
+
+@pytest.mark.parametrize(("native", "wanted"), [(3, 1), (1, 3), (3, 3), (1, 1)])
+def test_colour_becomes_grey_and_grey_is_repeated(cache, native, wanted):
+    frames = CountedFrames((2, 8, 9, native))
+    [array] = store_frames([Video("v", frames, 10.0)], progress=False, channels=wanted)
+    expected = frames.pixels @ [0.299, 0.587, 0.114] if (native, wanted) == (3, 1) else frames.pixels
+    expected = expected[..., None] if expected.ndim == 3 else np.broadcast_to(expected, (2, 8, 9, wanted))
+    assert array.shape == (2, 8, 9, wanted)
+    assert np.abs(array - expected).max() <= (0.51 if native != wanted else 0)
 
 
 @pytest.mark.parametrize("error", [InputError("frame 3 is damaged"), KeyboardInterrupt(), RuntimeError("a bug")])
@@ -261,3 +296,24 @@ def test_what_a_killed_decoding_left_is_removed_after_a_day(cache, array_video):
     store_frames([array_video(np.zeros((4, 8, 8, 1), np.uint8))], progress=False)
     assert not old.exists()
     assert young.exists()
+
+
+# --- what is made once
+
+
+def test_arrays_are_made_once_until_a_file_changes(cache, tmp_path):
+    path, made = tmp_path / "labels.mat", []
+
+    def make():
+        made.append(1)
+        return {"labels": np.arange(len(made))}
+
+    for content, count in ((b"a", 1), (b"a", 1), (b"bb", 2)):
+        path.write_bytes(content)
+        os.utime(path, ns=(len(content), len(content)))
+        assert len(keep_arrays("labels", file_key("x", path), make)["labels"]) == count
+    assert file_key("x", path) != file_key("y", path)
+    [kept] = {p for p in (cache / "labels").iterdir() if p.stem == file_key("x", path)}
+    kept.write_bytes(b"damaged")
+    with pytest.raises(InputError, match=rf"{kept.name}: a damaged file .*remove it, and it is made again"):
+        keep_arrays("labels", file_key("x", path), make)

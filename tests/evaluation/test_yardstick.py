@@ -1,5 +1,7 @@
 """The yardstick against a literal transcription of its recipe, and against the published measurement on the real Ped2."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -30,6 +32,21 @@ def test_scores_follow_the_recipe_frame_by_frame():
             energies.append(sum(change) / 16)
         assert energies
         assert scores[t] == pytest.approx(np.log(max(energies)), abs=0.02)
+
+
+def test_scores_do_not_depend_on_the_blocks_in_which_a_video_is_read(monkeypatch):
+    train, test = moving_videos(2, size=(96, 128), length=40), moving_videos(1, size=(96, 128), length=90, seed=5)
+    whole = yardstick_scores(train, test)
+    for block in (7, 16, 50):
+        monkeypatch.setattr("vadlib.evaluation.yardstick.BLOCK", block)
+        for name, scores in yardstick_scores(train, test).items():
+            np.testing.assert_allclose(scores, whole[name], atol=1e-5)
+
+
+def test_a_scene_that_was_not_filmed_for_training_is_judged_by_the_video_itself():
+    train, [test] = moving_videos(2, size=(60, 80), length=40), moving_videos(1, size=(96, 128), length=40, seed=5)
+    alone = yardstick_scores([test], [test])["01"]
+    assert np.array_equal(yardstick_scores(train, [replace(test, scene="elsewhere")])["01"], alone)
 
 
 def test_on_the_real_ped2_it_scores_as_measured_elsewhere(real_data):

@@ -145,3 +145,13 @@ def test_real_boxes_hold_what_moves(real_data):
     assert (boxes[:, 2:] <= (360, 240)).all()
     heights = boxes[:, 3] - boxes[:, 1]
     assert 15 < np.median(heights) < 60
+
+
+def test_boxes_of_large_frames_are_in_native_pixels(cache, array_video, walker):
+    """The detector looks at frames of Ped2's height; what it finds is wanted where it is in the video."""
+    frames, boxes = walker(40, channels=3)
+    large = frames.repeat(12, axis=1).repeat(12, axis=2)  # 576 x 768
+    found = find_boxes([array_video(large)], progress=False)["a"]
+    # A figure that turns back never leaves the middle of its way, so compare where it stands apart from the background.
+    overlaps = [iou(boxes[t][0] * 12, found[t]).max(initial=0) for t in range(40)]
+    assert np.median(overlaps) > 0.7

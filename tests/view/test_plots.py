@@ -33,7 +33,7 @@ def result():
     labels = {"01": np.repeat([0, 1, 0, 1], 10).astype(np.uint8), "02": np.zeros(30, np.uint8)}
     scores = {name: generator.normal(size=len(v)) + v for name, v in labels.items()}
     raw = {name: generator.normal(size=len(v)) + v for name, v in labels.items()}
-    return Result(scores, raw, labels, {}, 1.5, {}, 10.0)
+    return Result(scores, raw, labels, {}, 1.5, {}, {name: np.arange(len(v)) / 10 for name, v in labels.items()})
 
 
 def test_score_curve_has_the_scores_the_threshold_and_the_shaded_truth(result):
@@ -44,6 +44,15 @@ def test_score_curve_has_the_scores_the_threshold_and_the_shaded_truth(result):
     assert set(threshold.get_ydata()) == {1.5}
     spans = sorted((patch.get_extents().transformed(ax.transData.inverted())).intervalx.round(2).tolist() for patch in ax.patches)
     assert spans == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_score_curve_of_a_varying_rate_goes_by_the_frames_own_times(result):
+    result.times["01"] = np.cumsum(np.tile([0.05, 0.3], 20))
+    ax = plots.plot_scores(result, "01")
+    np.testing.assert_allclose(ax.get_lines()[0].get_xdata(), result.times["01"])
+    spans = sorted((patch.get_extents().transformed(ax.transData.inverted())).intervalx.round(4).tolist() for patch in ax.patches)
+    times = [*result.times["01"], 2 * result.times["01"][-1] - result.times["01"][-2]]
+    assert spans == [[round(times[a], 4), round(times[b], 4)] for a, b in ((10, 20), (30, 40))]
 
 
 def test_score_curve_of_an_unknown_video(result):

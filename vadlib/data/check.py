@@ -1,49 +1,136 @@
-"""`vadlib data check`: read a whole copy and say what is there, beside what is known of the dataset."""
+"""`vadlib data check`: read a whole copy and say what is there, beside what is known of the dataset, and which traps it holds."""
 
 from __future__ import annotations
 
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from tqdm.auto import tqdm
 
-from vadlib.data import ped2
-from vadlib.data.catalog import LOADERS, load_videos
-from vadlib.data.video import Video
+from vadlib.data.catalog import DATASETS, find_copy
+from vadlib.data.clips import DataConfig
+from vadlib.data.decode import VideoFrames
+from vadlib.data.layout import Copy, Source, is_truth
+from vadlib.data.video import ImageFrames, Video, is_junk, list_images, natural_key
 from vadlib.errors import InputError
 
-# What a complete copy holds: (training clips, frames, test clips, frames, abnormal test frames).
-KNOWN = {
-    "ped2": (len(ped2.TRAIN_LENGTHS), sum(ped2.TRAIN_LENGTHS), len(ped2.TEST_LENGTHS), sum(ped2.TEST_LENGTHS), ped2.ABNORMAL_TEST_FRAMES),
+# The traps of the datasets by name, and the step that mends each; "" where nothing needs mending.
+TRAPS = {
+    "mask-names": "nothing to do: masks are taken in natural order",
+    "junk-files": "nothing to do: they are left out; to remove them: find . -name '._*' -o -name .DS_Store",
+    "stale-labels": "nothing to do: a backup of an editor is never read",
+    "ground-truth-beside-clips": "nothing to do: these folders are not taken for clips",
+    "frame-numbering": "nothing to do: frames are read in natural order, by position",
+    "two-ground-truths": "say which one a result was measured on; --ground-truth chooses",
+    "git-lfs-pointer": "run `git lfs pull` in the copy it came from, or download the dataset itself",
+    "pickle": "get the labels as a plain .npy or a .mat file",
+    "frame-count": "trust the decoded frames; extract images again if another program counted otherwise",
+    "label-length": "copy or extract the clip again, or get the labels again",
+    "label-mask-conflict": "get labels and masks again, from one source",
+    "labels-without-frames": "get the frames: labels alone are no dataset",
+    "missing-frame": "copy the clip again",
+    "partial-copy": "get the missing clips; what is there can be used, but results are not comparable",
+    "damaged-file": "copy or download the file again",
+    "short-video": "leave the video out, or make clips shorter",
+    "assumed-rate": "times count 25 frames a second; make video files of them if that is wrong",
+    "mixed-sizes": "each size is taken for a camera of its own",
 }
 
 
-def check_dataset(name: str, root: Path, progress: bool = True) -> dict:
+def check_dataset(name: str, root: Path, progress: bool = True, ground_truth: str | None = None) -> dict:
     """Decode every frame and mask of a copy and report what it holds.
 
     Returns:
-        {"dataset", "root", "splits": {split: {"clips", "frames", "size", "fps", "abnormal", "labels", "masks"}}, "known",
-        "problems": [one line each]}; `problems` is empty for a sound copy, and `known` is None for a dataset without counts.
+        {"dataset", "root", "layout", "folder", "splits": {split: {"clips", "frames", "size", "fps", "abnormal", "labels", "masks"}},
+        "known", "notes", "problems"}. Notes and problems are lists of {"trap", "where", "mend"}: a trap of `TRAPS` ("" for anything
+        else), a line that says where and what, and the step that mends it. `problems` is empty for a sound and complete copy; `known` is
+        None for a dataset without counts.
 
     Raises:
-        InputError: the dataset is unknown.
+        InputError: the dataset or the ground truth is unknown.
     """
-    report = {"dataset": name, "root": str(root), "splits": {}, "known": None, "problems": []}
-    for split in ("train", "test"):
+    report = {"dataset": name, "root": str(root), "layout": None, "folder": None, "splits": {}, "known": None, "notes": [], "problems": []}
+    found = _Findings(report)
+    try:
+        copy = find_copy(name, root, ground_truth)
+    except InputError as error:
+        if name not in DATASETS or "ground truth" in str(error):
+            raise
+        found.problem(error)
+        return report
+    report |= {"layout": copy.layout, "folder": str(copy.folder) if copy.folder else None}
+    videos: dict[str, list[Video]] = {}
+    for split in copy.splits:
         try:
-            videos = load_videos(name, split, root)
+            sources = copy.sources(split)
         except InputError as error:
-            if name not in LOADERS:
-                raise
-            if str(error) not in report["problems"]:  # a wrong root is one problem, not one a split
-                report["problems"].append(str(error))
+            found.problem(error)
             continue
-        report["splits"][split] = _summary(videos)
-        for video in tqdm(videos, f"reading {split}", unit="clip", disable=not progress):
-            report["problems"] += _damage(video)
-    if name in KNOWN:
-        report["known"] = dict(zip(("train_clips", "train_frames", "test_clips", "test_frames", "abnormal"), KNOWN[name], strict=True))
-        report["problems"] += _against_known(report["splits"], report["known"])
+        videos[split] = list(_opened(sources, found))
+        for video in tqdm(videos[split], f"reading {split}", unit="clip", disable=not progress):
+            _read_through(video, found)
+        report["splits"][split] = _summary(videos[split])
+        _look_at_names(split, videos[split], name == "folder", found)
+    if copy.folder:
+        _look_around(copy, found)
+    _compare_truths(name, root, copy, found)
+    _against_known(name, report, found)
     return report
+
+
+class _Findings:
+    """Collects notes and problems into a report, each once."""
+
+    def __init__(self, report: dict):
+        self.report = report
+
+    def note(self, trap: str, where: str) -> None:
+        self._add("notes", trap, where)
+
+    def problem(self, what: InputError | str, trap: str = "") -> None:
+        self._add("problems", getattr(what, "trap", "") or trap, str(what))
+
+    def _add(self, kind: str, trap: str, where: str) -> None:
+        entry = {"trap": trap, "where": where, "mend": TRAPS.get(trap, "")}
+        if entry not in self.report[kind]:  # a wrong root is one problem, not one a split
+            self.report[kind].append(entry)
+
+
+def _opened(sources: list[Source], found: _Findings) -> Iterator[Video]:
+    """One damaged clip must not hide the others."""
+    for source in sources:
+        try:
+            yield source.open()
+        except InputError as error:
+            found.problem(error)
+
+
+def _read_through(video: Video, found: _Findings) -> None:
+    if len(video) < DataConfig.length:
+        found.problem(f"video {video.name}: {len(video)} frames, shorter than a clip of {DataConfig.length}", "short-video")
+    contradictions = []
+    for t in range(len(video)):
+        try:
+            video.frames[t]
+        except InputError as error:
+            found.problem(error, "damaged-file")
+            if isinstance(video.frames, VideoFrames):
+                return  # the rest of a damaged video file says the same
+        try:
+            if video.masks is not None and bool(video.masks[t].any()) != bool(video.labels[t]):
+                contradictions.append(t)
+        except InputError as error:
+            found.problem(error, "damaged-file")
+    if contradictions:
+        says = "abnormal" if not video.labels[contradictions[0]] else "normal"
+        more = f" (and {len(contradictions) - 1} more frames)" if len(contradictions) > 1 else ""
+        found.problem(
+            f"video {video.name}, frame {contradictions[0]}: its mask says {says}, its label the opposite{more}", "label-mask-conflict"
+        )
 
 
 def _summary(videos: list[Video]) -> dict:
@@ -52,56 +139,113 @@ def _summary(videos: list[Video]) -> dict:
         "clips": len(videos),
         "frames": sum(map(len, videos)),
         "size": sorted({f"{v.frames.shape[2]}x{v.frames.shape[1]}" for v in videos}),
-        "fps": videos[0].fps,
+        "channels": sorted({v.frames.shape[3] for v in videos}),
+        "fps": sorted({round(v.fps, 3) for v in videos}),
         "labels": labelled[0].ground_truth if labelled else None,
         "abnormal": int(sum(v.labels.sum() for v in labelled)) if labelled else None,
         "masks": sum(v.masks is not None for v in videos),
     }
 
 
-def _damage(video: Video) -> list[str]:
-    found = []
-    for t in range(len(video)):
-        try:
-            video.frames[t]
-            abnormal = video.masks is not None and bool(video.masks[t].any())
-        except InputError as error:
-            found.append(str(error))
-            continue
-        if video.masks is not None and abnormal != bool(video.labels[t]):
-            found.append(
-                f"video {video.name}, frame {t}: its mask says {'ab' * abnormal}normal, its label the opposite; get labels and masks again"
-            )
-    return found
+def _look_at_names(split: str, videos: list[Video], own: bool, found: _Findings) -> None:
+    """How frames are numbered, and whether the headers of video files tell another number of frames than there are."""
+    first = Counter(
+        int(digits[-1]) for v in videos if isinstance(v.frames, ImageFrames) and (digits := re.findall(r"\d+", v.frames.paths[0].stem))
+    )
+    if first:
+        numbers = " and ".join(str(n) for n in sorted(first))
+        found.note("frame-numbering", f"{split}: the first frame of a clip has the number {numbers}")
+    folders = sum(isinstance(v.frames, ImageFrames) for v in videos)
+    if own and folders:
+        found.note("assumed-rate", f"{split}: {folders} folders of images, which do not say how many frames there are a second")
+    sizes = {v.frames.shape[1:3] for v in videos}
+    if len(sizes) > 1:
+        found.note("mixed-sizes", f"{split}: frames of {', '.join(f'{w}x{h}' for h, w in sorted(sizes))}")
+    for video in videos:
+        declared = getattr(video.frames, "declared", 0)
+        if declared and declared != len(video):
+            found.note("frame-count", f"{video.frames.path}: its header counts {declared} frames, {len(video)} were decoded")
 
 
-def _against_known(splits: dict, known: dict) -> list[str]:
-    problems = []
+def _look_around(copy: Copy, found: _Findings) -> None:
+    """What lies among the data and is none."""
+    junk, stale, truth, odd = [], [], [], []
+    for base in dict.fromkeys([copy.folder, *(p for p in copy.beside if p.is_dir())]):
+        for folder, names, files in os.walk(base):
+            here = Path(folder)
+            names.sort(key=natural_key)
+            files.sort(key=natural_key)
+            junk += [here / n for n in [*files, *names] if is_junk(here / n)]
+            stale += [here / n for n in files if n.endswith("~") and Path(n.rstrip("~")).suffix in {".m", ".mat", ".npy", ".csv", ".json"}]
+            truth += [here / n for n in names if n.lower().endswith("_gt")]
+            if is_truth(here) or here.parent.name == "masks":
+                odd += [here] if any(p.stem.startswith("frame") for p in list_images(here)[:1]) else []
+            names[:] = [n for n in names if not is_junk(here / n)]
+    for trap, paths in (("junk-files", junk), ("stale-labels", stale), ("ground-truth-beside-clips", truth), ("mask-names", odd)):
+        if paths:
+            others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            found.note(trap, f"{paths[0]}{others}")
+
+
+def _compare_truths(name: str, root: Path, copy: Copy, found: _Findings) -> None:
+    if name != "avenue" or len(copy.ground_truths) < 2:
+        return
+    differing, total, counts = truth_difference(root)
+    found.note(
+        "two-ground-truths",
+        f"{' and '.join(str(path) for path in copy.ground_truths.values())}: they differ on {differing} of {total} test frames; "
+        f"{counts['vol']} (vol) and {counts['community']} (community) are abnormal",
+    )
+
+
+def truth_difference(root: Path) -> tuple[int, int, dict[str, int]]:
+    """Avenue's two ground truths over the test clips whose masks are there: frames that differ, frames, abnormal frames of each.
+
+    Needs no frames: only the label files.
+    """
+    from vadlib.data.avenue import both_truths
+
+    both = both_truths(root)
+    vol, community = (np.concatenate([pair[i] for pair in both.values()]) for i in (0, 1))
+    return int((vol != community).sum()), len(vol), {"vol": int(vol.sum()), "community": int(community.sum())}
+
+
+def _against_known(name: str, report: dict, found: _Findings) -> None:
+    known, splits = DATASETS[name].known, report["splits"]
+    if known is None:
+        return
+    report["known"] = {
+        k: getattr(known, k) for k in ("train_clips", "train_frames", "test_clips", "test_frames", "abnormal", "size", "fps")
+    }
     for split, summary in splits.items():
-        for what in ("clips", "frames"):
-            expected = known[f"{split}_{what}"]
-            if summary[what] != expected:
-                problems.append(f"{split}: {summary[what]} {what}; a complete copy has {expected}: some clips or frames are missing")
-    if "test" in splits and splits["test"]["clips"] == known["test_clips"] and splits["test"]["abnormal"] != known["abnormal"]:
-        problems.append(
-            f"test: {splits['test']['abnormal']} abnormal frames; the published labels have {known['abnormal']}: get the labels again"
-        )
-    return problems
+        clips, frames = getattr(known, f"{split}_clips"), getattr(known, f"{split}_frames")
+        if (summary["clips"], summary["frames"]) != (clips, frames):
+            found.problem(f"{split}: {summary['clips']} clips of {clips}, {summary['frames']} frames of {frames}", "partial-copy")
+    if "test" in splits and splits["test"]["clips"] == known.test_clips:
+        labels = splits["test"]["labels"]
+        expected = known.abnormal.get(labels, known.abnormal.get(""))
+        if splits["test"]["abnormal"] != expected:
+            found.problem(f"test: {splits['test']['abnormal']} abnormal frames; the published labels have {expected}: get the labels again")
 
 
 def describe(report: dict) -> str:
     """The report as text for people."""
-    lines = [f"{report['dataset']} in {report['root']}"]
+    lines = [f"{report['dataset']} in {report['folder'] or report['root']}" + (f" ({report['layout']} layout)" if report["layout"] else "")]
     for split, s in report["splits"].items():
         labels = "no labels" if s["labels"] is None else f"{s['abnormal']} abnormal frames (labels: {s['labels']})"
         masks = f"masks for {s['masks']} clips" if s["masks"] else "no masks"
-        counts = f"{s['clips']} clips, {s['frames']} frames, {', '.join(s['size'])} pixels, {s['fps']:g} fps"
+        rates = " and ".join(f"{rate:g}" for rate in s["fps"])
+        counts = f"{s['clips']} clips, {s['frames']} frames, {', '.join(s['size'])} pixels, {rates} fps"
         lines.append(f"  {split:5}  {counts}, {labels}, {masks}")
     if report["known"]:
         k = report["known"]
+        abnormal = " or ".join(f"{count}{f' ({truth})' if truth else ''}" for truth, count in k["abnormal"].items())
         lines.append(
             f"  known  train {k['train_clips']} clips, {k['train_frames']} frames; "
-            f"test {k['test_clips']} clips, {k['test_frames']} frames, {k['abnormal']} abnormal"
+            f"test {k['test_clips']} clips, {k['test_frames']} frames, {abnormal} abnormal; {k['size']} pixels, {k['fps']:g} fps"
         )
-    lines += [f"  problem: {line}" for line in report["problems"]] or ["  nothing wrong was found"]
-    return "\n".join(lines)
+    for kind in ("notes", "problems"):
+        for entry in report[kind]:
+            trap = f"[{entry['trap']}] " if entry["trap"] else ""
+            lines.append(f"  {kind[:-1]}: {trap}{entry['where']}" + (f" -> {entry['mend']}" if entry["mend"] else ""))
+    return "\n".join(lines if report["problems"] else [*lines, "  nothing wrong was found"])

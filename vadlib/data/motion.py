@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -20,6 +22,23 @@ def grey(frames: np.ndarray) -> np.ndarray:
 def blur(frames: np.ndarray) -> np.ndarray:
     """Blur each frame of uint8 (T, H, W) with a 5 x 5 Gaussian, against sensor and compression noise."""
     return np.stack([cv2.GaussianBlur(frame, (5, 5), 0) for frame in frames])
+
+
+class RollingBlur:
+    """Blurred grey frames of a video, each blurred once though clips overlap; only those of one clip are held.
+
+    Slices must not go back: `blurred[slice(start, stop, step)]` is uint8 (T, H, W).
+    """
+
+    def __init__(self, frames: np.ndarray):
+        self.frames, self.kept = frames, {}
+
+    def __getitem__(self, picked: slice) -> np.ndarray:
+        numbers = range(picked.start, picked.stop, picked.step)
+        new = [t for t in numbers if t not in self.kept]
+        self.kept = {t: b for t, b in self.kept.items() if t >= picked.start}
+        self.kept |= dict(zip(new, blur(grey(self.frames[new])), strict=True)) if new else {}
+        return np.stack([self.kept[t] for t in numbers])
 
 
 def moving_pixels(blurred: np.ndarray) -> np.ndarray:
@@ -52,6 +71,12 @@ def motion_windows(moving: np.ndarray, window: tuple[int, int]) -> np.ndarray:
     corners = cells * (cell_y, cell_x) - ((tall - cell_y) // 2, (wide - cell_x) // 2)
     corners = np.clip(corners, 0, (height - tall, width - wide))
     return np.unique(corners, axis=0) if len(corners) else corners.astype(np.int64).reshape(0, 2)
+
+
+def scene_background(videos: Sequence[np.ndarray], every: int = 10, most: int = 500) -> np.ndarray:
+    """`background` of a scene from all its videos, uint8 (T, H, W, C) each: every tenth frame, or fewer, evenly, of a large set."""
+    every = max(every, -(-sum(map(len, videos)) // most))
+    return background(np.concatenate([grey(video[::every]) for video in videos]), every=1)
 
 
 def background(frames: np.ndarray, every: int = 10) -> np.ndarray:

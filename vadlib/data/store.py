@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -22,9 +23,11 @@ from tqdm.auto import tqdm
 
 from vadlib.data.video import Video
 from vadlib.errors import InputError
-from vadlib.files import atomic
+from vadlib.files import atomic, read_arrays
 
 STORE_VERSION = 1
+# What looks for motion looks at frames whose shorter side has at most so many pixels, Ped2's: its thresholds were measured there.
+WORKING_SIDE = 240
 
 
 def cache_dir() -> Path:
@@ -32,26 +35,64 @@ def cache_dir() -> Path:
     return Path(os.environ.get("VADLIB_CACHE") or platformdirs.user_cache_dir("vadlib"))
 
 
-def store_frames(videos: Sequence[Video], size: tuple[int, int] | None = None, progress: bool = True) -> list[np.ndarray]:
+def store_frames(
+    videos: Sequence[Video],
+    size: tuple[int, int] | None = None,
+    progress: bool = True,
+    shorter_side: int | None = None,
+    channels: int | None = None,
+) -> list[np.ndarray]:
     """Memory-mapped frames of each video, uint8 (T, H, W, C), decoding those that are not stored yet.
 
     Args:
         videos: what to read.
         size: (height, width) to resize to; None keeps the native size.
         progress: show a bar while decoding.
+        shorter_side: without `size`, frames whose shorter side is longer are shrunk to it, their shape kept; None keeps the native size.
+        channels: 1 turns colour into grey, 3 repeats grey; None keeps what the video has.
 
     Raises:
         InputError: the disk is too full, the cache folder cannot be written, or a frame cannot be read.
     """
     folder = cache_dir() / "frames"
-    paths = [folder / f"{_key(video, size)}.npy" for video in videos]
-    missing = [(video, path) for video, path in zip(videos, paths, strict=True) if not path.exists()]
+    shapes = [stored_shape(video, size, shorter_side, channels) for video in videos]
+    paths = [folder / f"{_key(video, shape)}.npy" for video, shape in zip(videos, shapes, strict=True)]
+    missing = [(video, shape, path) for video, shape, path in zip(videos, shapes, paths, strict=True) if not path.exists()]
     if missing:
-        _make_room(folder, sum(len(v) * int(np.prod(_stored_shape(v, size)[1:])) for v, _ in missing))
-        with tqdm(total=sum(len(v) for v, _ in missing), desc="decoding once", unit="frame", disable=not progress) as bar:
-            for video, path in missing:
-                _decode(video, size, path, bar)
+        _make_room(folder, sum(math.prod(shape) for _, shape, _ in missing))
+        with tqdm(total=sum(len(v) for v, _, _ in missing), desc="decoding once", unit="frame", disable=not progress) as bar:
+            for video, shape, path in missing:
+                _decode(video, shape, path, bar)
     return [_open(path) for path in paths]
+
+
+def stored_shape(
+    video: Video, size: tuple[int, int] | None, shorter_side: int | None = None, channels: int | None = None
+) -> tuple[int, int, int, int]:
+    """(T, H, W, C) of a video's frames in the store."""
+    frames, height, width, native = video.frames.shape
+    if size is not None:
+        height, width = size
+    elif shorter_side is not None and min(height, width) > shorter_side:
+        scale = shorter_side / min(height, width)
+        height, width = max(1, round(height * scale)), max(1, round(width * scale))
+    return frames, height, width, channels or native
+
+
+def file_key(kind: str, *paths: Path) -> str:
+    """A name for what was made of some files: another one when a path, size or time changes."""
+    stats = [(path, path.stat()) for path in paths]
+    return _digest([kind, *([str(p.resolve()), s.st_size, s.st_mtime_ns] for p, s in stats)])
+
+
+def keep_arrays(kind: str, key: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Arrays that are made once and then read from the cache's folder `kind`."""
+    path = cache_dir() / kind / f"{key}.npz"
+    if not path.exists():
+        arrays = make()
+        with atomic(path) as temporary:
+            np.savez_compressed(temporary, **arrays)
+    return read_arrays(path, "remove it, and it is made again")
 
 
 def _open(path: Path) -> np.ndarray:
@@ -61,13 +102,11 @@ def _open(path: Path) -> np.ndarray:
         raise InputError(f"{path}: a damaged file of the frame store ({error}); remove it, and its video is decoded again") from error
 
 
-def _stored_shape(video: Video, size: tuple[int, int] | None) -> tuple[int, int, int, int]:
-    frames, height, width, channels = video.frames.shape
-    return (frames, *(size or (height, width)), channels)
+def _key(video: Video, shape: tuple[int, int, int, int]) -> str:
+    return _digest([STORE_VERSION, shape, video.frames.identity()])
 
 
-def _key(video: Video, size: tuple[int, int] | None) -> str:
-    identity = [STORE_VERSION, _stored_shape(video, size), video.frames.identity()]
+def _digest(identity: list) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
 
 
@@ -83,19 +122,25 @@ def _make_room(folder: Path, needed: int) -> None:
     if needed > 0.95 * free:
         raise InputError(
             f"{folder}: the decoded frames need {needed / 1e9:.2f} GB, but only {free / 1e9:.2f} GB are free; "
-            "make room there, or set VADLIB_CACHE to a folder on another disk"
+            "make room there, set VADLIB_CACHE to a folder on another disk, or store less (shorter_side or channels in the data config)"
         )
 
 
-def _decode(video: Video, size: tuple[int, int] | None, path: Path, bar: tqdm) -> None:
+def _decode(video: Video, shape: tuple[int, int, int, int], path: Path, bar: tqdm) -> None:
     # Of two processes that decode the same video, the second simply replaces the first one's equal file.
     with atomic(path) as temporary:
-        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=_stored_shape(video, size))
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         for t in range(len(video)):
-            array[t] = resize_frame(video.frames[t], size)
+            array[t] = _with_channels(resize_frame(video.frames[t], shape[1:3]), shape[3])
             bar.update()
         array.flush()
         del array  # Windows does not rename a file that is mapped
+
+
+def _with_channels(frame: np.ndarray, channels: int) -> np.ndarray:
+    if frame.shape[2] == channels:
+        return frame
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None] if channels == 1 else np.repeat(frame, channels, axis=2)
 
 
 def resize_frame(frame: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

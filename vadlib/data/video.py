@@ -45,6 +45,7 @@ class Video:
         masks: bool (T, H, W), True = abnormal, read lazily like `frames`; None where there are no masks.
         boxes: the dataset's own object boxes: T arrays (N, 4) float32, x0, y0, x1, y1 in pixels, ends exclusive; or None.
         kinds: the kind of anomaly of each frame ("" = normal), T strings; None where the dataset does not say.
+        times: seconds of each frame since the first, float64 (T,), for a video whose rate varies; None means frame / fps.
         ground_truth: the origin of `labels` ("mat", "vol", "scripted", ...), so that results can say which was used.
     """
 
@@ -57,9 +58,10 @@ class Video:
     boxes: Sequence[np.ndarray] | None = None
     kinds: Sequence[str] | None = None
     ground_truth: str = field(default="", compare=False)
+    times: np.ndarray | None = None
 
     def __post_init__(self):
-        for what in ("labels", "masks", "boxes", "kinds"):
+        for what in ("labels", "masks", "boxes", "kinds", "times"):
             value = getattr(self, what)
             if value is not None and len(value) != len(self.frames):
                 raise InputError(
@@ -72,6 +74,11 @@ class Video:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """When each frame was taken, float64 (T,), since the first one."""
+        return np.arange(len(self)) / self.fps if self.times is None else self.times
 
     def __repr__(self) -> str:
         abnormal = "unlabelled" if self.labels is None else f"{int(self.labels.sum())} abnormal"
@@ -160,12 +167,14 @@ def read_image(path: Path, channels: int) -> np.ndarray:
     try:
         # Warnings are of damaged metadata; damaged pixels are errors.
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+            if image.format == "JPEG":
+                _require_whole_jpeg(path)
             # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout of the file's data shows it.
             if image.mode.startswith(("I", "F")) or any(re.search(r"^(?!BGR).*;16", str(tile[3])) for tile in image.tile):
                 raise InputError(f"{path}: {image.mode} pixels of 16 bits or more; expected 8 bits a sample: convert the frames to 8 bits")
             pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     except UnidentifiedImageError as error:
-        raise InputError(f"{path}: {_not_an_image(path)}") from error
+        raise InputError(f"{path}: {_not_an_image(path)}", trap="git-lfs-pointer" if lfs_pointer(path) else "") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow raises SyntaxError for broken PNG chunks
         if isinstance(error, FileNotFoundError):
             raise InputError(f"{path}: no such file; it was there when the dataset was listed") from error
@@ -173,14 +182,28 @@ def read_image(path: Path, channels: int) -> np.ndarray:
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
+def lfs_pointer(path: Path) -> str:
+    """What is wrong with a file that is a pointer of Git's large file storage; "" for any other file."""
+    with path.open("rb") as file:
+        pointer = file.read(64).startswith(b"version https://git-lfs")
+    mend = "a Git LFS pointer, not the data itself; run `git lfs pull` in the copy it came from, or download the dataset itself"
+    return mend if pointer else ""
+
+
+def _require_whole_jpeg(path: Path) -> None:
+    # A download that was preallocated and broke off ends in zeros, which libjpeg decodes to grey without a word. In a whole
+    # file the end marker follows the last scan: inside a scan, FF is never followed by D9.
+    content = path.read_bytes()
+    if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
+        raise OSError("no end marker: the file is cut off")
+
+
 def _not_an_image(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
         return "an empty file; expected an image: copy or download it again"
-    if head.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not an image; run `git lfs pull` in the copy it came from, or download the dataset itself"
-    return f"not an image (it starts with {head[:8]!r}); expected one of {', '.join(sorted(IMAGE_SUFFIXES))}"
+    return lfs_pointer(path) or f"not an image (it starts with {head[:8]!r}); expected one of {', '.join(sorted(IMAGE_SUFFIXES))}"
 
 
 def natural_key(name: str) -> tuple:

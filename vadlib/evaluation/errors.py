@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from vadlib.data.clips import DataConfig, scoring_starts, to_tensor
-from vadlib.data.motion import blur, grey, motion_windows, moving_pixels
+from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
 from vadlib.model.device import autocast, pick_precision
 from vadlib.model.network import DualPathAutoencoder
 
@@ -117,20 +117,6 @@ def clip_errors(rebuilt: Tensor, clips: Tensor) -> Tensor:
     difference = rebuilt.float() - clips
     plain, temporal = difference.square().mean(1), difference.diff(dim=2).square().mean(1)
     return torch.stack([plain, torch.cat([temporal[:, :1], temporal], dim=1)], dim=1)
-
-
-class RollingBlur:
-    """Blurred grey frames of a video, each blurred once: clips overlap by half."""
-
-    def __init__(self, frames: np.ndarray):
-        self.frames, self.kept = frames, {}
-
-    def __getitem__(self, picked: slice) -> np.ndarray:
-        numbers = range(picked.start, picked.stop, picked.step)
-        new = [t for t in numbers if t not in self.kept]
-        self.kept = {t: b for t, b in self.kept.items() if t >= picked.start}
-        self.kept |= dict(zip(new, blur(grey(self.frames[new])), strict=True)) if new else {}
-        return np.stack([self.kept[t] for t in numbers])
 
 
 def _window_weight(length: int, window: tuple[int, int], flat: bool) -> Tensor:

@@ -33,7 +33,7 @@ class Result:
         maps: video name -> `ErrorMaps`.
         threshold: calibrated score above which a frame is called abnormal.
         metrics: the flat metrics of the contract, and what they were measured on; empty without labels.
-        fps: frames a second.
+        times: video name -> seconds of each frame since the first, float64 (T,).
     """
 
     scores: dict[str, np.ndarray]
@@ -42,15 +42,15 @@ class Result:
     maps: dict[str, ErrorMaps]
     threshold: float
     metrics: dict
-    fps: float
+    times: dict[str, np.ndarray]
 
     def save(self, folder: str | Path) -> None:
         """Write `scores.npz` (scores, labels, error maps) and, with labels, `metrics.json`, each atomically."""
         arrays = {f"score/{n}": v for n, v in self.scores.items()} | {f"raw/{n}": v for n, v in self.raw.items()}
-        arrays |= {f"label/{n}": v for n, v in self.labels.items()}
+        arrays |= {f"label/{n}": v for n, v in self.labels.items()} | {f"time/{n}": v for n, v in self.times.items()}
         arrays |= {f"{kind}/{n}": getattr(m, kind).astype(np.float16) for n, m in self.maps.items() for kind in ("plain", "temporal")}
         with atomic(Path(folder) / "scores.npz") as temporary:
-            np.savez_compressed(temporary, threshold=self.threshold, fps=self.fps, **arrays)
+            np.savez_compressed(temporary, threshold=self.threshold, **arrays)
         if self.metrics:
             write_json(Path(folder) / "metrics.json", self.metrics)
         else:
@@ -65,7 +65,7 @@ class Result:
         """
         again = f"make it again with `vadlib evaluate {folder}`"
         stored = read_arrays(Path(folder) / "scores.npz", again)
-        parts: dict[str, dict] = {kind: {} for kind in ("score", "raw", "label", "plain", "temporal")}
+        parts: dict[str, dict] = {kind: {} for kind in ("score", "raw", "label", "time", "plain", "temporal")}
         for key, values in stored.items():
             kind, _, name = key.partition("/")
             if name:
@@ -76,7 +76,7 @@ class Result:
         except ValueError as error:
             raise InputError(f"{metrics}: not JSON ({error}); {again}") from error
         maps = {n: ErrorMaps(p.astype(np.float32), parts["temporal"][n].astype(np.float32)) for n, p in parts["plain"].items()}
-        return cls(parts["score"], parts["raw"], parts["label"], maps, float(stored["threshold"]), measured, float(stored["fps"]))
+        return cls(parts["score"], parts["raw"], parts["label"], maps, float(stored["threshold"]), measured, parts["time"])
 
 
 def evaluate(run: Run | str | Path, videos: Sequence[Video], device: str = "auto", progress: bool = True) -> Result:
@@ -101,7 +101,7 @@ def evaluate(run: Run | str | Path, videos: Sequence[Video], device: str = "auto
     metrics = measure(raw, calibrated, labels) if len(labels) == len(videos) else {}
     if metrics:
         metrics |= {"ground_truth": videos[0].ground_truth}
-    return Result(calibrated, raw, labels, maps, calibration.threshold, metrics, videos[0].fps)
+    return Result(calibrated, raw, labels, maps, calibration.threshold, metrics, {v.name: v.seconds for v in videos})
 
 
 def score_videos(run: Run, videos: Sequence[Video], device: str = "auto", progress: bool = True) -> dict[str, ErrorMaps]:
@@ -109,7 +109,7 @@ def score_videos(run: Run, videos: Sequence[Video], device: str = "auto", progre
     require(len(videos) > 0, "no videos to score: expected at least one")
     target = pick_device(device)
     for video in videos:
-        channels, needed = video.frames.shape[3], run.data.length * run.data.frame_step
+        channels, needed = run.data.channels or video.frames.shape[3], run.data.length * run.data.frame_step
         if channels != run.model.config.channels:
             raise InputError(
                 f"video {video.name}: {channels} channels, but the model was trained on {run.model.config.channels}; use a run of its kind"

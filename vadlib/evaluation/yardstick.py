@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from vadlib.data.motion import background, foreground_components, grey
-from vadlib.data.store import store_frames
+from vadlib.data.motion import foreground_components, grey, scene_background
+from vadlib.data.store import WORKING_SIDE, store_frames
 from vadlib.data.video import Video
 
 WINDOW, SPAN = 48, 16  # pixels, frames
+BLOCK = 256  # frames
 
 
 def yardstick_scores(train: Sequence[Video], test: Sequence[Video], every: int = 2) -> dict[str, np.ndarray]:
@@ -26,22 +27,29 @@ def yardstick_scores(train: Sequence[Video], test: Sequence[Video], every: int =
         test: the videos to score.
         every: look at each `every`-th frame, and interpolate between them.
     """
-    empty = {
-        scene: background(np.concatenate([grey(f[::10]) for f in _frames(train, scene)]), every=1) for scene in {v.scene for v in test}
-    }
-    return {v.name: _scores(grey(store_frames([v])[0]), empty[v.scene], every) for v in test}
+    scores, empty = {}, {}
+    for video in test:
+        if video.scene not in empty:
+            # A scene that was not filmed for training is judged by the video itself.
+            empty[video.scene] = scene_background(_stored([v for v in train if v.scene == video.scene] or [video]))
+        scores[video.name] = _scores(_stored([video])[0], empty[video.scene], every)
+    return scores
 
 
-def _frames(videos: Sequence[Video], scene: str) -> list[np.ndarray]:
-    return store_frames([v for v in videos if v.scene == scene] or list(videos))
+def _stored(videos: Sequence[Video]) -> list[np.ndarray]:
+    return store_frames(videos, shorter_side=WORKING_SIDE)
 
 
 def _scores(frames: np.ndarray, empty: np.ndarray, every: int) -> np.ndarray:
-    signed = frames.astype(np.float32) / 127.5 - 1
-    change = np.square(np.diff(signed, axis=0, prepend=signed[:1]))
-    energy = uniform_filter(change, (SPAN, WINDOW, WINDOW), mode="nearest")
     looked_at = np.unique([*range(0, len(frames), every), len(frames) - 1])
-    scores = [_largest_energy(energy[t], frames[t], empty) for t in looked_at]
+    scores = []
+    for first in range(0, len(frames), BLOCK):  # blocks, so that memory does not grow with the video
+        start, stop = max(first - SPAN - 1, 0), min(first + BLOCK + SPAN, len(frames))
+        block = grey(frames[start:stop])
+        signed = block.astype(np.float32) / 127.5 - 1
+        energy = uniform_filter(np.square(np.diff(signed, axis=0, prepend=signed[:1])), (SPAN, WINDOW, WINDOW), mode="nearest")
+        own = looked_at[(looked_at >= first) & (looked_at < first + BLOCK)] - start
+        scores += [_largest_energy(energy[t], block[t], empty) for t in own]
     return np.interp(np.arange(len(frames)), looked_at, np.log(np.array(scores) + 1e-8))
 
 

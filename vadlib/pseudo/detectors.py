@@ -11,10 +11,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from vadlib.config import require
-from vadlib.data.motion import background, foreground_components, grey
-from vadlib.data.store import cache_dir, store_frames
+from vadlib.data.motion import foreground_components, grey, scene_background
+from vadlib.data.store import WORKING_SIDE, keep_arrays, store_frames
 from vadlib.data.video import Video
-from vadlib.files import atomic, read_arrays
 
 
 class Detector(Protocol):
@@ -34,8 +33,8 @@ class MotionDetector:
         return ["motion", 1]
 
     def detect(self, videos: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
-        empty = background(np.concatenate([grey(v[::10]) for v in videos]), every=1)
-        return [[foreground_components(frame, empty)[0] for frame in grey(v)] for v in videos]
+        empty = scene_background(videos)
+        return [[foreground_components(grey(frame[None])[0], empty)[0] for frame in v] for v in videos]
 
 
 def find_boxes(videos: Sequence[Video], detector: str | Detector = "motion", progress: bool = True) -> dict[str, list[np.ndarray]]:
@@ -67,14 +66,14 @@ def find_boxes(videos: Sequence[Video], detector: str | Detector = "motion", pro
 
 
 def _scene_boxes(videos: Sequence[Video], detector: Detector, progress: bool) -> dict[str, list[np.ndarray]]:
-    identity = [detector.identity(), [[v.name, v.frames.identity()] for v in videos]]
-    path = cache_dir() / "boxes" / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]}.npz"
-    if not path.exists():
-        boxes = dict(zip((v.name for v in videos), detector.detect(store_frames(videos, progress=progress)), strict=True))
-        arrays = {}
-        for i, found in enumerate(boxes.values()):
-            arrays |= {f"box_{i}": np.concatenate(found), f"count_{i}": np.array([len(frame) for frame in found])}
-        with atomic(path) as temporary:
-            np.savez_compressed(temporary, **arrays)
-    stored = read_arrays(path, "remove it, and the boxes are found again")
+    identity = [detector.identity(), WORKING_SIDE, [[v.name, v.frames.identity()] for v in videos]]
+
+    def detect() -> dict[str, np.ndarray]:
+        arrays, stored = {}, store_frames(videos, progress=progress, shorter_side=WORKING_SIDE)
+        for i, (video, frames, found) in enumerate(zip(videos, stored, detector.detect(stored), strict=True)):
+            to_native = np.array([video.frames.shape[2] / frames.shape[2], video.frames.shape[1] / frames.shape[1]] * 2, np.float32)
+            arrays |= {f"box_{i}": np.concatenate(found) * to_native, f"count_{i}": np.array([len(frame) for frame in found])}
+        return arrays
+
+    stored = keep_arrays("boxes", hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32], detect)
     return {v.name: np.split(stored[f"box_{i}"], np.cumsum(stored[f"count_{i}"])[:-1]) for i, v in enumerate(videos)}

@@ -22,12 +22,13 @@ def plot_scores(result: Result, name: str, ax: Axes | None = None) -> Axes:
     """The calibrated score of one video over time; abnormal intervals are shaded and hatched, the threshold is dashed."""
     require(name in result.scores, f"no video {name!r} in this result; it has: {', '.join(result.scores)}")
     ax = ax or plt.subplots(figsize=(8, 2.6), layout="constrained")[1]
-    seconds = np.arange(len(result.scores[name])) / result.fps
+    seconds = result.times[name]
+    edges = np.append(seconds, 2 * seconds[-1] - seconds[-2])  # when each frame begins, and when the last one ends
     ax.plot(seconds, result.scores[name], color=BLUE, label="score")
     ax.axhline(result.threshold, color=GREY, linestyle="--", linewidth=1, label="threshold")
     for i, (start, end) in enumerate(intervals(result.labels.get(name, np.zeros(0)))):
-        span = (start / result.fps, end / result.fps)
-        ax.axvspan(*span, facecolor=ORANGE, alpha=0.2, hatch="//", edgecolor=ORANGE, label="abnormal (truth)" if i == 0 else None)
+        look = {"facecolor": ORANGE, "alpha": 0.2, "hatch": "//", "edgecolor": ORANGE}
+        ax.axvspan(edges[start], edges[end], **look, label="abnormal (truth)" if i == 0 else None)
     ax.set(xlabel="time (s)", ylabel="anomaly score", xlim=(0, seconds[-1]))
     ax.set_title(f"video {name}", loc="left")
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", ncols=3, frameon=False)  # above, where it hides no peak

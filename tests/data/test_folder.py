@@ -1,0 +1,169 @@
+"""One's own videos: any tree, labels in four forms or none."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from trees import own_videos, scene, spot, write_images, write_video
+
+from vadlib.data.catalog import find_copy, load_videos
+from vadlib.errors import InputError
+
+
+@pytest.mark.parametrize(("kind", "truth"), [("csv", "csv"), ("json", "json"), ("npy", "npy"), ("masks", "masks")])
+def test_a_tree_with_labels_in_each_form(tmp_path, kind, truth):
+    expected = own_videos(tmp_path, kind)
+    train, test = load_videos("folder", "train", tmp_path), load_videos("folder", "test", tmp_path)
+    assert [(v.name, len(v), v.labels) for v in train] == [
+        (name, 60, None) for name in ("cam1/monday", "cam1/tuesday", "cam2/more", "cam2/walk")
+    ]
+    assert [v.scene for v in train] == ["cam1 64x48", "cam1 64x48", "cam2 72x56", "cam2 72x56"]
+    assert [v.name for v in test] == ["cam1/friday", "cam2/sunday"]
+    assert [v.scene for v in test] == ["cam1 64x48", "cam2 72x56"]
+    for video in test:
+        assert np.array_equal(video.labels, expected[video.name])
+        assert video.ground_truth == truth
+        assert (video.masks is not None) == (kind == "masks")
+
+
+def test_without_labels_there_are_none(tmp_path):
+    own_videos(tmp_path, None)
+    assert [v.labels for v in load_videos("folder", "test", tmp_path)] == [None, None]
+
+
+def test_masks_beside_frame_labels_serve_the_pixels(tmp_path):
+    expected = own_videos(tmp_path, "csv")
+    for name, clip in expected.items():
+        write_images(tmp_path / "masks" / name, spot(clip, (48, 64) if name.startswith("cam1") else (56, 72)))
+    for video in load_videos("folder", "test", tmp_path):
+        assert video.ground_truth == "csv"
+        assert video.masks[:].any((1, 2)).tolist() == (expected[video.name] == 1).tolist()
+
+
+def test_a_heap_of_videos_is_for_training(tmp_path):
+    for name in ("b.mp4", "a.AVI", "deep/er/c.mkv"):
+        write_video(tmp_path / name, scene(1, 20)[0][0])
+    videos = load_videos("folder", "train", tmp_path)
+    assert [v.name for v in videos] == ["a", "b", "deep/er/c"]
+    assert [v.scene for v in videos] == ["folder 64x48", "folder 64x48", "deep/er 64x48"]
+    with pytest.raises(InputError, match=r"there is no testing/ in it; put the videos for testing into"):
+        load_videos("folder", "test", tmp_path)
+    assert find_copy("folder", tmp_path).layout == "all for training"
+
+
+def test_a_single_folder_of_frames(tmp_path):
+    write_images(tmp_path / "walk", scene(1, 20)[0][0], "img_{}.PNG", first=7)
+    [video] = load_videos("folder", "train", tmp_path / "walk")
+    assert (video.name, len(video), video.fps) == ("walk", 20, 25.0)
+
+
+def test_grey_stays_grey_only_where_all_is_grey(tmp_path):
+    write_images(tmp_path / "training" / "a", scene(1, 20)[0][0][..., :1])
+    write_images(tmp_path / "testing" / "b", scene(1, 20)[0][0][..., :1])
+    assert {load_videos("folder", split, tmp_path)[0].frames.shape[3] for split in ("train", "test")} == {1}
+    write_images(tmp_path / "testing" / "c", scene(1, 20)[0][0])
+    for split in ("train", "test"):
+        assert {v.frames.shape[3] for v in load_videos("folder", split, tmp_path)} == {3}
+
+
+def test_pictures_beside_videos_are_not_frames(tmp_path):
+    write_video(tmp_path / "a.mp4", scene(1, 20)[0][0])
+    Image.new("RGB", (9, 9)).save(tmp_path / "cover.jpg")
+    assert [v.name for v in load_videos("folder", "train", tmp_path)] == ["a"]
+
+
+def test_ground_truth_and_junk_are_no_videos(tmp_path):
+    frames = scene(1, 20)[0][0]
+    write_images(tmp_path / "training" / "a", frames)
+    for name in ("a_gt", "masks", "labels", ".hidden", "a~"):
+        write_images(tmp_path / "training" / name, frames)
+    (tmp_path / "training" / "._a.mp4").write_bytes(b"junk")
+    (tmp_path / "training" / "notes.txt").write_text("hello")
+    assert [v.name for v in load_videos("folder", "train", tmp_path)] == ["a"]
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path):
+    frames = scene(1, 20)[0][0]
+    write_video(tmp_path / "a.mp4", frames)
+    write_video(tmp_path / "a.avi", frames)
+    with pytest.raises(InputError, match=r"two videos are called 'a'; rename one of them"):
+        load_videos("folder", "train", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("labels.csv", "", "an empty file"),
+        ("labels.csv", "name,from,to\nx,1,2\n", "the first line is 'name,from,to'; expected video,start,end"),
+        ("labels.csv", "video,start,end\ncam1/friday,5\n", "line 2 is .*; expected video, start and end"),
+        ("labels.csv", "video,start,end\ncam1/friday,5,9,12\n", "line 2 is .*; expected video, start and end"),
+        ("labels.csv", "video,start,end\ncam1/friday,5,nine\n", "line 2 has start '5' and end 'nine'; expected whole numbers"),
+        ("labels.csv", "video,start,end\ncam1/friday,1.5,9\n", "line 2 has start '1.5'"),
+        ("labels.csv", "video,start,end\ncam1/friday,9,5\n", "line 2 is the interval 9 to 5"),
+        ("labels.csv", "video,start,end\ncam1/friday,-1,5\n", "line 2 is the interval -1 to 5"),
+        ("labels.csv", "video,start,end\ncam1/friday,5,61\n", "line 2 ends video cam1/friday at 61, but it has 60 frames"),
+        ("labels.csv", "video,start,end\ncam9/friday,5,6\n", "line 2 labels a video 'cam9/friday'; there are: cam1/friday"),
+        ("labels.csv", b"\xff\xfe\x00video", "not readable as text"),
+        ("labels.json", "{", "not JSON"),
+        ("labels.json", "[1]", "expected a list of objects"),
+        ("labels.json", "[" * 100_000, "not JSON"),
+        ("labels.json", '[{"video": "cam1/friday", "start": true, "end": 5}]', "entry 1 has start True"),
+        ("labels.json", '[{"video": "cam1/friday", "start": 2}]', "entry 1 is"),
+        ("labels.json", '[{"video": "cam1/friday", "start": 2, "end": null}]', "entry 1 is"),
+        ("labels.csv", b"\x80\x04\x95pickle", "not readable as text"),
+        ("labels.csv", b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+    ],
+)
+def test_wrong_label_files_are_named_with_the_line(tmp_path, name, content, message):
+    own_videos(tmp_path, None)
+    (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(InputError, match=rf"{name}: {message}"):
+        load_videos("folder", "test", tmp_path)
+
+
+def test_labels_that_spreadsheets_write_are_read(tmp_path):
+    """A byte-order mark, Windows line ends, blanks after the commas, the file's ending in the name."""
+    own_videos(tmp_path, None)
+    (tmp_path / "testing" / "labels.csv").write_bytes(b"\xef\xbb\xbfvideo, start, end\r\ncam1/friday.mp4, 5, 9\r\ncam1/friday, 20, 21\r\n")
+    friday, sunday = load_videos("folder", "test", tmp_path)
+    assert np.flatnonzero(friday.labels).tolist() == [5, 6, 7, 8, 20]
+    assert sunday.labels.sum() == 0
+
+
+def test_two_label_files_are_refused(tmp_path):
+    own_videos(tmp_path, "csv")
+    (tmp_path / "labels.json").write_text(json.dumps([]))
+    with pytest.raises(InputError, match=r"labels\.csv: labels twice, there and in .*labels\.json; keep one"):
+        load_videos("folder", "test", tmp_path)
+
+
+def test_labels_need_test_videos(tmp_path):
+    write_video(tmp_path / "a.mp4", scene(1, 20)[0][0])
+    (tmp_path / "labels.csv").write_text("video,start,end\na,1,2\n")
+    with pytest.raises(InputError, match=r"labels\.csv: labels are for test videos, but there is no .*testing"):
+        load_videos("folder", "train", tmp_path)
+
+
+@pytest.mark.parametrize("count", [59, 61, 0])
+def test_another_number_of_masks_is_refused(tmp_path, count):
+    expected = own_videos(tmp_path, "masks")
+    folder = tmp_path / "masks" / "cam1" / "friday"
+    for path in folder.iterdir():
+        path.unlink()
+    write_images(folder, np.zeros((count, 48, 64), bool))
+    assert len(expected["cam1/friday"]) == 60
+    with pytest.raises(InputError, match=rf"masks.cam1.friday: {count} masks for 60 frames"):
+        load_videos("folder", "test", tmp_path)
+
+
+@pytest.mark.parametrize("make", [lambda p: None, lambda p: (p / "training").mkdir(), lambda p: (p / "notes.txt").write_text("x")])
+def test_a_folder_without_videos_says_what_was_expected(tmp_path, make):
+    make(tmp_path)
+    with pytest.raises(InputError, match=r"no videos in it; expected video files \(.*\.mp4.*\) or folders of images"):
+        load_videos("folder", "train", tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere: no such folder; for the dataset 'folder', --root names the folder with your videos"):
+        load_videos("folder", "train", tmp_path / "nowhere")

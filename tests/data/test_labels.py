@@ -1,0 +1,148 @@
+"""Label files in the forms in which they circulate: the right labels, or an error that names the file; nothing is unpickled."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.io
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vadlib.data import labels
+from vadlib.data.catalog import load_videos
+from vadlib.data.ucsd import TEST_LENGTHS as UCSD_LENGTHS
+from vadlib.errors import InputError
+
+TEST_LENGTHS = UCSD_LENGTHS["ped2"]
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+
+
+def save_mat(path, clips):
+    cells = np.empty((1, len(clips)), object)
+    for i, intervals in enumerate(clips):
+        cells[0, i] = intervals
+    path.unlink(missing_ok=True)
+    scipy.io.savemat(path, {"gt": cells})
+
+
+intervals = st.lists(st.tuples(st.integers(1, 120), st.integers(1, 120)).map(sorted), min_size=1, max_size=4)
+
+
+@given(st.lists(intervals, min_size=12, max_size=12), st.sampled_from([np.uint8, np.int16, np.float64]))
+def test_intervals_are_one_based_and_inclusive(tmp_path_factory, clips, dtype):
+    path = tmp_path_factory.mktemp("mat") / "ped2.mat"
+    save_mat(path, [np.array(clip, dtype).T for clip in clips])
+    for found, clip, length in zip(labels.from_mat(path, TEST_LENGTHS), clips, TEST_LENGTHS, strict=True):
+        assert found.tolist() == [int(any(start <= t + 1 <= end for start, end in clip)) for t in range(length)]
+
+
+def test_defect_04_uint8_interval_ends_do_not_wrap(tmp_path):
+    """140 + 180 is 64 in uint8, 1 - 2 is 255."""
+    clips = [np.array([[1, 140], [2, 180 if n in (0, 1, 3, 5, 6, 7, 10, 11) else 120]], np.uint8) for n in range(12)]
+    for n in (2, 4, 8, 9):
+        clips[n] = np.array([[1], [2]], np.uint8)
+    save_mat(tmp_path / "ped2.mat", clips)
+    read = labels.from_mat(tmp_path / "ped2.mat", TEST_LENGTHS)
+    assert np.flatnonzero(read[0]).tolist() == [0, 1, *range(139, 180)]
+    assert np.flatnonzero(read[8]).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 5), (5, 4), (100, 181), (181, 200)])
+def test_an_interval_outside_its_clip_is_refused_with_its_ends(tiny_ped2, start, end):
+    clips = [np.array([[1], [2]], np.uint8) for _ in range(12)]
+    clips[3] = np.array([[start], [end]], np.uint8)
+    save_mat(tiny_ped2.folder / "ped2.mat", clips)
+    with pytest.raises(InputError, match=rf"ped2\.mat: clip 4 has the interval {start} to {end}"):
+        load_videos("ped2", "test", tiny_ped2.root)
+
+
+@pytest.mark.parametrize("count", [11, 13])
+def test_intervals_for_another_number_of_clips_are_refused(tiny_ped2, count):
+    save_mat(tiny_ped2.folder / "ped2.mat", [np.array([[1], [2]], np.uint8)] * count)
+    with pytest.raises(InputError, match=rf"ped2\.mat: intervals for {count} clips; expected 12"):
+        load_videos("ped2", "test", tiny_ped2.root)
+
+
+def test_a_mat_file_of_another_shape_is_refused(tiny_ped2):
+    path = tiny_ped2.folder / "ped2.mat"
+    for content in ({"other": 1}, {"gt": np.arange(12)}, {"gt": np.array(["a"] * 12, object)}, {"gt": {"a": 1}}):
+        path.unlink()
+        scipy.io.savemat(path, content)
+        with pytest.raises(InputError, match=r"ped2\.mat: "):
+            labels.from_mat(path, TEST_LENGTHS)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_damaged_mat_file_is_refused_wherever_it_is_cut(tiny_ped2, compressed):
+    path = tiny_ped2.folder / "ped2.mat"
+    content = scipy.io.loadmat(path)
+    path.unlink()
+    scipy.io.savemat(path, {"gt": content["gt"]}, do_compression=compressed)
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"ped2\.mat: "):
+            labels.from_mat(path, TEST_LENGTHS)
+
+
+@pytest.mark.parametrize("shape", [(1, 2010), (2010,), (2010, 1)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, bool])
+def test_label_arrays_of_any_shape_in_circulation(tmp_path, shape, dtype):
+    flat = np.random.default_rng(0).integers(0, 2, 2010)
+    np.save(tmp_path / "labels.npy", flat.astype(dtype).reshape(shape))
+    read = labels.from_whole_npy(tmp_path / "labels.npy", TEST_LENGTHS)
+    assert [len(clip) for clip in read] == list(TEST_LENGTHS)
+    assert np.array_equal(np.concatenate(read), flat)
+    assert {clip.dtype for clip in read} == {np.dtype(np.uint8)}
+
+
+@pytest.mark.parametrize("count", [0, 2009, 2011, 1962])
+def test_a_label_array_of_another_length_is_refused_with_both_numbers(tmp_path, count):
+    np.save(tmp_path / "labels.npy", np.zeros(count))
+    with pytest.raises(InputError, match=rf"labels\.npy: {count} labels; expected 2010"):
+        labels.from_whole_npy(tmp_path / "labels.npy", TEST_LENGTHS)
+
+
+@pytest.mark.parametrize("value", [2, -1, 255, 0.5, np.nan])
+def test_labels_other_than_0_and_1_are_refused(tmp_path, value):
+    np.save(tmp_path / "labels.npy", np.r_[np.zeros(2009), value])
+    with pytest.raises(InputError, match=r"labels\.npy: values other than 0"):
+        labels.from_whole_npy(tmp_path / "labels.npy", TEST_LENGTHS)
+
+
+class Hostile:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize("how", ["bare pickle", "object array"])
+def test_a_label_file_that_is_a_pickle_is_refused_and_never_unpickled(tiny_ped2, tmp_path, how):
+    (tiny_ped2.folder / "ped2.mat").unlink()
+    path, trace = tiny_ped2.folder / "frame_labels_ped2.npy", tmp_path / "was_unpickled"
+    path.unlink()
+    if how == "bare pickle":
+        path.write_bytes(pickle.dumps(Hostile(trace)))
+    else:
+        np.save(path, np.array([Hostile(trace)], object), allow_pickle=True)
+    assert not trace.exists()
+    with pytest.raises(InputError, match=r"frame_labels_ped2\.npy: not a plain NumPy array"):
+        load_videos("ped2", "test", tiny_ped2.root)
+    assert not trace.exists()
+    np.load(path, allow_pickle=True)  # the trap works: unpickling would have left its trace
+    assert trace.exists()
+
+
+def test_label_files_that_are_no_arrays_are_refused(tmp_path):
+    path = tmp_path / "labels.npy"
+    np.savez(tmp_path / "labels.npz", labels=np.zeros(2010))
+    whole = (tmp_path / "labels.npz").read_bytes()
+    for content in (b"", b"text", LFS_POINTER, b"\x93NUMPY", whole, whole[:200]):
+        path.write_bytes(content)
+        expected = {b"": "an empty file", LFS_POINTER: "a Git LFS pointer"}.get(content, "not a plain NumPy array")
+        with pytest.raises(InputError, match=rf"labels\.npy: {expected}"):
+            labels.from_whole_npy(path, TEST_LENGTHS)

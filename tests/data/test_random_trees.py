@@ -1,0 +1,160 @@
+"""Property tests over random trees: the same frames in the same order, or an error that names the file."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from trees import matlab_script
+
+from vadlib.data.catalog import load_videos
+from vadlib.data.shanghaitech import TEST_LENGTHS
+from vadlib.data.ucsd import TEST_LENGTHS as UCSD_LENGTHS
+from vadlib.errors import InputError
+
+JUNK = [".DS_Store", "._{}", "Thumbs.db", "thumbs.db", "desktop.ini", "{}~", ".{}.swp", "notes.txt", "._x.jpg", "README"]
+prefixes = st.sampled_from(["", "frame", "img_", "f-", "Frame ", "2010_"])
+endings = st.sampled_from(["png", "PNG", "Png", "pnG"])
+# What a copy does to the numbers in names: padding, the first number, a prefix; an ending of its own for each file.
+naming = st.fixed_dictionaries(
+    {
+        "prefix": prefixes,
+        "width": st.integers(0, 6),
+        "first": st.sampled_from([0, 1, 1, 37]),
+        "endings": st.lists(endings, min_size=3, max_size=3),
+    }
+)
+junk = st.lists(st.tuples(st.sampled_from(JUNK), st.integers(0, 10**6)), max_size=6)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """265 grey pictures; picture t has level t, modulo 256."""
+    folder = tmp_path_factory.mktemp("levels")
+    for t in range(265):
+        Image.new("L", (6, 5), t % 256).save(folder / f"{t}.png")
+    return [folder / f"{t}.png" for t in range(265)]
+
+
+def name_of(names, t):
+    return f"{names['prefix']}{t + names['first']:0{names['width']}d}.{names['endings'][t % 3]}"
+
+
+def lay(folder: Path, pictures, count: int, names: dict, without: set[int] = frozenset()) -> None:
+    folder.mkdir(parents=True)
+    for t in range(count):
+        if t not in without:
+            os.link(pictures[t], folder / name_of(names, t))
+
+
+def litter(root: Path, junk) -> None:
+    """Junk anywhere in a tree, named as real tools name it, also like one of the files beside it; never over a file that is there."""
+    folders = sorted(p for p in root.rglob("*") if p.is_dir())
+    for pattern, choice in junk:
+        folder = folders[choice % len(folders)]
+        files = sorted(p.name for p in folder.iterdir() if p.is_file()) or ["001.tif"]
+        path = folder / pattern.format(files[choice % len(files)])
+        if not path.exists():
+            path.write_bytes(b"\0\5\x16\7 not an image")
+
+
+def levels(video):
+    return [int(frame[0, 0, 0]) for frame in video.frames[:]]
+
+
+@given(st.integers(3, 40), st.integers(3, 40), naming, naming, junk)
+def test_any_frame_folders_as_ones_own(tmp_path_factory, pictures, first, second, a, b, junk):
+    root = tmp_path_factory.mktemp("tree")
+    lay(root / "training" / "b2", pictures, first, a)
+    lay(root / "training" / "b10", pictures, second, b)
+    litter(root, junk)
+    videos = load_videos("folder", "train", root)
+    assert [v.name for v in videos] == ["b2", "b10"]
+    assert [levels(v) for v in videos] == [list(range(first)), list(range(second))]
+    shutil.rmtree(root)
+
+
+@given(naming, naming, st.sampled_from(["{:02d}", "{}", "Test{:03d}", "video_{:04d}"]), junk, st.sampled_from(["official", "community"]))
+def test_any_ped2(tmp_path_factory, pictures, frames, masks, clip_name, junk, layout):
+    root = tmp_path_factory.mktemp("tree")
+    labels = [np.arange(n) % 7 == 3 for n in UCSD_LENGTHS["ped2"]]
+    if layout == "official":
+        folder = root / "UCSD_Anomaly_Dataset.v1p2" / "UCSDped2" / "Test"
+        clip, mask = folder / clip_name.format(9), folder / f"{clip_name.format(9)}_gt"
+    else:
+        folder = root / "ped2" / "testing"
+        clip, mask = folder / "frames" / clip_name.format(9), folder / "masks" / clip_name.format(9)
+    lay(clip, pictures, 120, frames)
+    lay(mask, [pictures[int(x)] for x in labels[8]], 120, masks)
+    if layout == "official":
+        (folder / "UCSDped2.m").write_text(matlab_script([clip.astype(np.uint8) for clip in labels]))
+    else:
+        np.save(root / "ped2" / "frame_labels_ped2.npy", np.concatenate(labels)[None])
+    litter(root, junk)
+    [video] = load_videos("ped2", "test", root)
+    assert (video.name, levels(video)) == ("09", list(range(120)))
+    assert np.array_equal(video.labels, labels[8])
+    assert np.array_equal(video.masks[:].any((1, 2)), labels[8])
+    shutil.rmtree(root)
+
+
+@given(naming, junk)
+def test_any_shanghaitech(tmp_path_factory, pictures, frames, junk):
+    root = tmp_path_factory.mktemp("tree")
+    base = root / "shanghaitech" / "testing"
+    lay(base / "frames" / "12_0175", pictures, TEST_LENGTHS["12_0175"], frames)
+    (base / "test_frame_mask").mkdir()
+    np.save(base / "test_frame_mask" / "12_0175.npy", np.arange(265) % 5 == 0)
+    litter(root, junk)
+    [video] = load_videos("shanghaitech", "test", root)
+    assert levels(video) == [t % 256 for t in range(265)]
+    assert np.array_equal(video.labels, np.arange(265) % 5 == 0)
+    shutil.rmtree(root)
+
+
+@given(st.integers(5, 30), naming, junk, st.data())
+def test_a_missing_frame_is_an_error_that_names_its_neighbours(tmp_path_factory, pictures, count, names, junk, data):
+    root = tmp_path_factory.mktemp("tree")
+    gone = data.draw(st.integers(1, count - 2))
+    lay(root / "a", pictures, count, names, without={gone})
+    litter(root, junk)
+    with pytest.raises(InputError) as caught:
+        load_videos("folder", "train", root)
+    assert str(root / "a") in str(caught.value)
+    assert name_of(names, gone - 1) in str(caught.value)
+    assert name_of(names, gone + 1) in str(caught.value)
+    shutil.rmtree(root)
+
+
+@given(st.integers(5, 30), naming, st.data())
+def test_a_frame_that_is_there_twice_is_an_error(tmp_path_factory, pictures, count, names, data):
+    root = tmp_path_factory.mktemp("tree")
+    lay(root / "a", pictures, count, names)
+    t = data.draw(st.integers(0, count - 1))
+    os.link(pictures[0], root / "a" / f"{names['prefix']}{t + names['first']:0{names['width']}d}.bmp")
+    with pytest.raises(InputError, match="is followed by"):
+        load_videos("folder", "train", root)
+    shutil.rmtree(root)
+
+
+@given(
+    st.integers(5, 30),
+    naming,
+    st.data(),
+    st.sampled_from([b"", b"text", b"\x89PNG\r\n\x1a\n", b"version https://git-lfs.github.com/spec/v1"]),
+)
+def test_a_damaged_frame_anywhere_is_an_error_that_names_it(tmp_path_factory, pictures, count, names, data, content):
+    root = tmp_path_factory.mktemp("tree")
+    lay(root / "a", pictures, count, names)
+    t = data.draw(st.integers(0, count - 1))
+    path = root / "a" / name_of(names, t)
+    path.unlink()
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        [levels(video) for video in load_videos("folder", "train", root)]
+    assert str(path) in str(caught.value)
+    shutil.rmtree(root)

@@ -1,0 +1,124 @@
+"""ShanghaiTech in its layouts: training videos, test frames, labels and masks, a scene for each camera."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from trees import official_shanghaitech, scene, write_images
+
+from vadlib.data.catalog import find_copy, load_videos
+from vadlib.data.shanghaitech import TEST_LENGTHS
+from vadlib.errors import InputError
+
+LENGTHS = {"01_0014": 40, "01_0015": 30, "02_0128": 50}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    root = tmp_path_factory.mktemp("shanghaitech")
+    return root, official_shanghaitech(root, LENGTHS)
+
+
+@pytest.fixture
+def tree(template, tmp_path):
+    shutil.copytree(template[0], tmp_path / "data", copy_function=os.link)
+    return tmp_path / "data", template[1]
+
+
+def test_known_lengths_are_those_of_the_real_label_file(real_data):
+    """107 clips; they cut the real labels so that nearly every clip begins and ends as its neighbour does not."""
+    labels = np.load(real_data / "shanghaitech" / "frame_labels_shanghai.npy")
+    assert (len(TEST_LENGTHS), sum(TEST_LENGTHS.values()), len(labels), int(labels.sum())) == (107, 40791, 40791, 17326)
+    assert list(TEST_LENGTHS) == sorted(TEST_LENGTHS)
+    # An event that ends where a clip ends begins anew in none but a few of the next clips: most borders lie in normal frames or
+    # change the label. Borders shifted by some frames would fall into the middle of events far more often.
+    borders = np.cumsum(list(TEST_LENGTHS.values()))[:-1]
+    inside = [int((labels[borders + k - 1] & labels[borders + k]).sum()) for k in (0, 60, 120, -60, -120)]
+    assert inside[0] < min(inside[1:])
+
+
+def test_official_tree(tree):
+    root, truth = tree
+    train, test = load_videos("shanghaitech", "train", root), load_videos("shanghaitech", "test", root)
+    assert [(v.name, len(v), v.scene) for v in train] == [
+        ("01_001", 80, "shanghaitech 01"),
+        ("01_002", 80, "shanghaitech 01"),
+        ("02_001", 80, "shanghaitech 02"),
+    ]
+    assert [v.name for v in test] == list(LENGTHS)
+    assert [v.scene for v in test] == ["shanghaitech 01", "shanghaitech 01", "shanghaitech 02"]
+    for video in test:
+        assert np.array_equal(video.labels, truth[video.name])
+        assert video.ground_truth == "frame_mask"
+        assert video.masks[:].any((1, 2)).tolist() == (truth[video.name] == 1).tolist()
+        assert isinstance(video.masks.masks, np.memmap)  # a real clip's masks take 200 MB
+    assert find_copy("shanghaitech", root).layout == "official"
+
+
+def test_masks_and_labels_are_optional_apart_from_each_other(tree):
+    root, _ = tree
+    shutil.rmtree(root / "shanghaitech" / "testing" / "test_pixel_mask")
+    assert [v.masks for v in load_videos("shanghaitech", "test", root)] == [None] * 3
+    shutil.rmtree(root / "shanghaitech" / "testing" / "test_frame_mask")
+    with pytest.raises(InputError, match=r"no labels for the test clips; expected testing/test_frame_mask"):
+        load_videos("shanghaitech", "test", root)
+    assert len(load_videos("shanghaitech", "train", root)) == 3
+
+
+@pytest.mark.parametrize("name", ["shanghai", "ShanghaiTech", "Shanghai"])
+def test_community_frames_of_a_partial_copy_get_their_own_labels(tmp_path, name):
+    folder = tmp_path / name
+    labels = np.arange(40791) % 7 == 0
+    ends = np.cumsum(list(TEST_LENGTHS.values()))
+    kept = {"01_0063": 193, "01_0162": 193, "12_0175": 265}
+    for clip, length in kept.items():
+        write_images(folder / "testing" / "frames" / clip, np.zeros((length, 8, 8), np.uint8), "{:03d}.jpg")
+    write_images(folder / "training" / "frames" / "03_002", np.zeros((20, 8, 8), np.uint8), "{:03d}.jpg")
+    np.save(folder / "frame_labels_shanghai.npy", labels)
+    test = load_videos("shanghaitech", "test", tmp_path)
+    assert [(v.name, v.ground_truth) for v in test] == [(clip, "npy") for clip in kept]
+    for video in test:
+        end = ends[list(TEST_LENGTHS).index(video.name)]
+        assert np.array_equal(video.labels, labels[end - len(video) : end])
+    assert [v.scene for v in load_videos("shanghaitech", "train", tmp_path)] == ["shanghaitech 03"]
+    assert find_copy("shanghaitech", tmp_path).layout == "community"
+
+
+def test_a_clip_that_the_whole_set_does_not_know_is_named(tmp_path):
+    write_images(tmp_path / "shanghai" / "testing" / "frames" / "14_0001", scene(1, 20)[0][0], "{:03d}.jpg")
+    np.save(tmp_path / "shanghai" / "frame_labels_shanghai.npy", np.zeros(40791, np.uint8))
+    with pytest.raises(InputError, match=r"14_0001: no test clip of ShanghaiTech is called so"):
+        load_videos("shanghaitech", "test", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "array", "message"),
+    [
+        ("test_frame_mask", np.zeros(41), r"01_0014: 40 frames, but its labels cover 41"),
+        ("test_frame_mask", np.full(40, 2), r"01_0014\.npy: values other than 0"),
+        ("test_frame_mask", np.array(["a"] * 40), r"01_0014\.npy: values of type"),
+        ("test_pixel_mask", np.zeros((39, 48, 64), np.uint8), r"video 01_0014: 40 frames but 39 masks"),
+        ("test_pixel_mask", np.zeros((40, 64, 48), np.uint8), r"video 01_0014: masks of 64x48 for frames of 48x64"),
+        ("test_pixel_mask", np.zeros((40, 48), np.uint8), r"01_0014\.npy: an array of uint8 of shape \(40, 48\); expected masks"),
+    ],
+)
+def test_wrong_labels_and_masks_are_named(tree, kind, array, message):
+    root, _ = tree
+    path = root / "shanghaitech" / "testing" / kind / "01_0014.npy"
+    path.unlink()
+    np.save(path, array)
+    with pytest.raises(InputError, match=message):
+        load_videos("shanghaitech", "test", root)
+
+
+def test_a_missing_label_file_is_named(tree):
+    root, _ = tree
+    (root / "shanghaitech" / "testing" / "test_frame_mask" / "02_0128.npy").unlink()
+    with pytest.raises(InputError, match=r"02_0128\.npy: missing, but the frames of 02_0128 are there"):
+        load_videos("shanghaitech", "test", root)
+
+
+def test_labels_without_frames_are_no_dataset(real_data):
+    with pytest.raises(InputError, match=r"frame_labels_shanghai\.npy: labels without frames are no dataset"):
+        load_videos("shanghaitech", "test", real_data)

@@ -1,0 +1,135 @@
+"""Whole runs on every kind of dataset, by command; small, so that they say that it works, not how well."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from test_cli import METRICS, vadlib
+from trees import official_shanghaitech, official_ucsd, own_videos
+
+from vadlib.data.catalog import load_videos
+from vadlib.data.ucsd import TEST_LENGTHS
+from vadlib.evaluation.evaluate import evaluate
+
+TINY = {"data": {"clip_step": 16}, "model": {"width": 8, "slots": 16}, "training": {"epochs": 1}}
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.json"
+    path.write_text(json.dumps(TINY))
+    return path
+
+
+def run_on(name, root, tiny, out):
+    done = vadlib("run", "--data", name, "--root", root, "--config", tiny, "--out", out)
+    assert done.returncode == 0, done.stderr
+    return json.loads((out / "metrics.json").read_text())
+
+
+def test_the_real_avenue_in_colour_and_by_both_ground_truths(real_data, tiny, tmp_path):
+    out = tmp_path / "avenue"
+    metrics = run_on("avenue", real_data, tiny, out)
+    assert set(metrics) >= METRICS
+    assert (metrics["frames"], metrics["abnormal_frames"], metrics["ground_truth"]) == (349, 207, "vol")
+    config = json.loads((out / "config.json").read_text())
+    assert (config["model"]["channels"], config["data"]["shorter_side"]) == (3, 240)
+    other = vadlib("evaluate", out, "--root", real_data, "--ground-truth", "community", "--json")
+    assert other.returncode == 0, other.stderr
+    other = json.loads(other.stdout)
+    community = int(np.load(real_data / "avenue" / "frame_labels_avenue.npy").ravel()[-349:].sum())
+    assert (other["abnormal_frames"], other["ground_truth"]) == (community, "community")
+
+
+def test_shanghaitech(tiny, tmp_path):
+    truth = official_shanghaitech(tmp_path, {"01_0014": 40, "01_0015": 30, "02_0128": 50})
+    metrics = run_on("shanghaitech", tmp_path, tiny, tmp_path / "run")
+    assert (metrics["frames"], metrics["ground_truth"]) == (120, "frame_mask")
+    assert metrics["abnormal_frames"] == sum(int(clip.sum()) for clip in truth.values())
+    with np.load(tmp_path / "run" / "calibration.npz") as stored:  # a scene for each camera
+        assert {name for name in stored.files if name.startswith("mean/")} == {"mean/shanghaitech 01", "mean/shanghaitech 02"}
+    assert {p.stem for p in (tmp_path / "run" / "curves").iterdir()} == set(truth)
+
+
+@pytest.mark.parametrize("labels", ["csv", None])
+def test_ones_own_videos(tiny, tmp_path, labels):
+    own_videos(tmp_path / "mine", labels)
+    out = tmp_path / "run"
+    done = vadlib("run", "--data", "folder", "--root", tmp_path / "mine", "--config", tiny, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert (out / "curves" / "cam1" / "friday.png").is_file()
+    assert (out / "metrics.json").exists() == (labels is not None)
+    assert (out / "roc.png").exists() == (labels is not None)
+    with np.load(out / "scores.npz") as stored:
+        assert np.isfinite(stored["score/cam1/friday"]).all()
+        assert len(stored["score/cam2/sunday"]) == len(stored["time/cam2/sunday"]) == 60
+    if labels is None:
+        assert "no labels" in done.stdout
+
+
+def test_ones_own_videos_in_the_two_commands_of_the_readme(tmp_path):
+    own_videos(tmp_path / "my_videos", None)
+    shutil.rmtree(tmp_path / "my_videos" / "testing")
+    (tmp_path / "my_videos" / "training").rename(tmp_path / "heap")
+    shutil.rmtree(tmp_path / "my_videos")
+    (tmp_path / "heap").rename(tmp_path / "my_videos")
+    check = vadlib("data", "check", "folder", "--root", tmp_path / "my_videos")
+    assert check.returncode == 0, check.stdout
+    assert "nothing wrong was found" in check.stdout
+    train = vadlib("train", "--data", "folder", "--root", tmp_path / "my_videos", "--out", tmp_path / "runs" / "mine")
+    assert train.returncode == 0, train.stderr
+    assert (tmp_path / "runs" / "mine" / "calibration.npz").is_file()
+
+
+def test_missing_test_videos_are_noticed_before_the_training(tmp_path):
+    own_videos(tmp_path / "mine", None)
+    shutil.rmtree(tmp_path / "mine" / "testing")
+    done = vadlib("run", "--data", "folder", "--root", tmp_path / "mine", "--out", tmp_path / "run")
+    assert done.returncode == 1
+    assert "there is no testing/ in it" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_ped2_in_the_official_layout_gives_the_same_labels_and_the_same_auc(real_data, tiny, tmp_path):
+    folder = real_data / "ped2" / "testing"
+    community = load_videos("ped2", "test", real_data)
+    test = {
+        n: (sorted((folder / "frames" / f"{n:02d}").iterdir()), sorted((folder / "masks" / f"{n:02d}").iterdir())) for n in range(1, 13)
+    }
+    train = [sorted((real_data / "ped2" / "training" / "frames" / "01").iterdir())[:20]]
+    official_ucsd("ped2", tmp_path, train, test, [v.labels for v in community])
+    official = load_videos("ped2", "test", tmp_path)
+    assert tuple(map(len, official)) == TEST_LENGTHS["ped2"]
+    assert sum(int(v.labels.sum()) for v in official) == 1648
+    for a, b in zip(community, official, strict=True):
+        assert (a.name, a.scene, a.fps) == (b.name, b.scene, b.fps)
+        assert np.array_equal(a.labels, b.labels)
+        assert np.array_equal(a.masks[::20], b.masks[::20])
+    done = vadlib("train", "--data", "ped2", "--root", real_data, "--config", tiny, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    one, two = (evaluate(tmp_path / "run", videos, "cpu", progress=False).metrics for videos in (community, official))
+    for name in ("micro_auc_raw", "micro_auc_calibrated", "micro_auc_per_video", "macro_auc"):
+        assert one[name] == pytest.approx(two[name], abs=0.001)
+
+
+def test_data_list_names_every_dataset_its_terms_and_where_it_is(real_data, tmp_path):
+    listed = vadlib("data", "list", "--root", real_data, "--json")
+    assert listed.returncode == 0, listed.stderr
+    entries = {entry["name"]: entry for entry in json.loads(listed.stdout)}
+    assert list(entries) == ["synthetic", "ped1", "ped2", "avenue", "shanghaitech", "folder"]
+    assert {name for name, entry in entries.items() if entry["there"]} == {"synthetic", "ped1", "ped2", "avenue"}
+    assert (entries["ped2"]["frames"], entries["ped2"]["size"], entries["ped2"]["layout"]) == (4560, "360x240", "community")
+    assert entries["shanghaitech"]["get"] == "vadlib data download shanghaitech"
+    assert all(entry["terms"] and entry["citation"] for entry in entries.values())
+    text = vadlib("data", "list", "--root", tmp_path).stdout
+    assert "not there: vadlib data download avenue" in text
+    assert "doi:10.1109/ICCV.2013.338" in text
+
+
+def test_data_download_of_what_cannot_be_downloaded(tmp_path):
+    for name, message in (("shanghaitech", "svip-lab.github.io"), ("synthetic", "render"), ("folder", "your own"), ("ped3", "unknown")):
+        done = vadlib("data", "download", name, "--root", tmp_path)
+        assert done.returncode == 1
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr

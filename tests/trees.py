@@ -1,0 +1,170 @@
+"""Tiny copies of the datasets in the layouts in which they circulate, written by the tests; every picture is made here."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import scipy.io
+from PIL import Image
+from scenes import moving_videos
+
+JUNK = (".DS_Store", "._001.tif", "Thumbs.db", "001.tif~")
+
+
+def write_video(path: Path, frames: np.ndarray, fps: int = 25, codec: str = "mpeg4", **options: str) -> Path:
+    """Encode uint8 (T, H, W, 3) RGB with PyAV; the ending of the path chooses the container."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(fps), options=options)
+        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
+        stream.bit_rate = 4_000_000
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def write_images(folder: Path, frames: np.ndarray, name: str = "{:03d}.png", first: int = 0) -> Path:
+    """Write uint8 (T, H, W) or (T, H, W, C), or bool, as one image each, numbered from `first`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for t, frame in enumerate(frames):
+        pixels = frame * np.uint8(255) if frame.dtype == bool else frame
+        Image.fromarray(pixels.squeeze()).save(folder / name.format(t + first))
+    return folder
+
+
+def scene(
+    count: int, length: int, labelled: bool = False, seed: int = 0, size: tuple[int, int] = (48, 64)
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(RGB frames, labels) of `count` little videos in which something moves."""
+    videos = moving_videos(count, size, length, labelled, seed)
+    return [(np.repeat(v.frames[:], 3, axis=-1), np.zeros(length, np.uint8) if v.labels is None else v.labels) for v in videos]
+
+
+def spot(labels: np.ndarray, size: tuple[int, int] = (48, 64)) -> np.ndarray:
+    """Masks bool (T, H, W): a little rectangle in each abnormal frame."""
+    masks = np.zeros((len(labels), *size), bool)
+    masks[labels == 1, 10:20, 12:30] = True
+    return masks
+
+
+def official_ucsd(
+    name: str, root: Path, train: list[list[Path]], test: dict[int, tuple[list[Path], list[Path] | None]], labels: list[np.ndarray]
+):
+    """The official tree of Ped1 or Ped2 from images of any kind, with the junk of real copies.
+
+    Args:
+        train: the frames of each training clip.
+        test: clip number -> its frames, and its masks or None.
+        labels: of all test clips, for the intervals.
+    """
+    folder = root / "UCSD_Anomaly_Dataset.v1p2" / f"UCSD{name}"
+    clips = [(folder / "Train" / f"Train{i:03d}", files, "{:03d}.tif") for i, files in enumerate(train, start=1)]
+    for number, (frames, masks) in test.items():
+        clips.append((folder / "Test" / f"Test{number:03d}", frames, "{:03d}.tif"))
+        if masks is not None:
+            # In real copies the masks of Ped2's clips 6, 9 and 12 are called so.
+            clips.append((folder / "Test" / f"Test{number:03d}_gt", masks, "frame{:03d}.bmp" if number in (6, 9, 12) else "{:03d}.bmp"))
+    for clip, files, pattern in clips:
+        clip.mkdir(parents=True)
+        for t, file in enumerate(files, start=1):
+            with Image.open(file) as image:
+                image.convert("L").save(clip / pattern.format(t))
+        for junk in JUNK:
+            (clip / junk).write_bytes(b"\0\5\x16\7junk")
+    (folder / "Test" / f"UCSD{name}.m").write_text(matlab_script(labels))
+    stale = [clip.copy() for clip in labels]
+    stale[5 % len(stale)][-40:] = 0  # a backup of the editor's, with another end for clip 6
+    (folder / "Test" / f"UCSD{name}.m~").write_text(matlab_script(stale))
+    (folder / "Test" / f"._UCSD{name}.m").write_bytes(b"\0\5\x16\7")
+    (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    return folder
+
+
+def matlab_script(labels: list[np.ndarray]) -> str:
+    """Intervals as UCSD writes them."""
+    ranges = [", ".join(f"{a}:{b}" for a, b in one_based(clip)) for clip in labels]
+    return "TestVideoFile = {};\n" + "".join(f"TestVideoFile{{end+1}}.gt_frame = [{r}];\n" for r in ranges)
+
+
+def one_based(labels: np.ndarray) -> list[tuple[int, int]]:
+    """Runs of ones as 1-based, inclusive intervals."""
+    found, start = [], None
+    for t, value in enumerate([*labels.tolist(), 0]):
+        if value and start is None:
+            start = t
+        elif not value and start is not None:
+            found.append((start + 1, t))
+            start = None
+    return found
+
+
+def save_cells(path: Path, name: str, cells: list) -> None:
+    """A MATLAB cell array (1, n)."""
+    array = np.empty((1, len(cells)), object)
+    for i, cell in enumerate(cells):
+        array[0, i] = cell
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    scipy.io.savemat(path, {name: array})
+
+
+def official_avenue(root: Path, lengths: dict[int, int], train: int = 2) -> dict[int, np.ndarray]:
+    """Avenue's official tree with test clips of these lengths; returns their labels by "vol"."""
+    base = root / "avenue"
+    for number, (frames, _) in enumerate(scene(train, 40, size=(60, 80)), start=1):
+        write_video(base / "Avenue Dataset" / "training_videos" / f"{number:02d}.avi", frames)
+    truth = {}
+    for number, length in lengths.items():
+        [(frames, labels)] = scene(1, length, labelled=True, seed=number, size=(60, 80))
+        write_video(base / "Avenue Dataset" / "testing_videos" / f"{number:02d}.avi", frames)
+        masks = spot(labels, (60, 80)).astype(np.uint8)
+        save_cells(base / "ground_truth_demo" / "testing_label_mask" / f"{number}_label.mat", "volLabel", list(masks))
+        truth[number] = labels
+    return truth
+
+
+def official_shanghaitech(
+    root: Path, lengths: dict[str, int], train: tuple[str, ...] = ("01_001", "01_002", "02_001")
+) -> dict[str, np.ndarray]:
+    """ShanghaiTech's official tree: training videos, test frames, labels and masks; returns the labels."""
+    base = root / "shanghaitech"
+    for i, name in enumerate(train):
+        write_video(base / "training" / "videos" / f"{name}.avi", scene(1, 80, seed=i)[0][0], fps=24)
+    truth = {}
+    for i, (name, length) in enumerate(lengths.items()):
+        [(frames, labels)] = scene(1, length, labelled=True, seed=10 + i)
+        write_images(base / "testing" / "frames" / name, frames, "{:03d}.jpg")
+        for kind, array in (("test_frame_mask", labels), ("test_pixel_mask", spot(labels).astype(np.uint8))):
+            (base / "testing" / kind).mkdir(parents=True, exist_ok=True)
+            np.save(base / "testing" / kind / f"{name}.npy", array)
+        truth[name] = labels
+    return truth
+
+
+def own_videos(root: Path, labels: str | None = "csv") -> dict[str, np.ndarray]:
+    """One's own tree: two cameras, video files and a folder of images; returns the labels of the test videos."""
+    first, second = scene(2, 60), scene(2, 60, seed=5, size=(56, 72))
+    write_video(root / "training" / "cam1" / "monday.mp4", first[0][0], codec="libx264")
+    write_video(root / "training" / "cam1" / "tuesday.avi", first[1][0])
+    write_images(root / "training" / "cam2" / "walk", second[0][0], "frame{}.jpg", first=1)
+    write_video(root / "training" / "cam2" / "more.mkv", second[1][0], codec="libx264")
+    truth = {}
+    for i, (name, size) in enumerate((("cam1/friday", (48, 64)), ("cam2/sunday", (56, 72)))):
+        [(frames, truth[name])] = scene(1, 60, labelled=True, seed=20 + i, size=size)
+        write_video(root / "testing" / f"{name}.mp4", frames, codec="libx264")
+    rows = [(name, a - 1, b) for name, clip in truth.items() for a, b in one_based(clip)]
+    if labels == "csv":
+        (root / "labels.csv").write_text("video,start,end\n" + "".join(f"{n},{a},{b}\n" for n, a, b in rows))
+    elif labels == "json":
+        entries = ", ".join(f'{{"video": "{n}.mp4", "start": {a}, "end": {b}}}' for n, a, b in rows)
+        (root / "labels.json").write_text(f"[{entries}]")
+    elif labels == "npy":
+        for name, clip in truth.items():
+            (root / "labels" / name).parent.mkdir(parents=True, exist_ok=True)
+            np.save(root / "labels" / f"{name}.npy", clip)
+    elif labels == "masks":
+        for name, clip in truth.items():
+            write_images(root / "masks" / name, spot(clip, (48, 64) if name.startswith("cam1") else (56, 72)))
+    return truth
