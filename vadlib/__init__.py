@@ -11,9 +11,12 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "vadlib.errors": ["InputError"],
     "vadlib.tutorial": ["profile", "tutorial_data", "run_folder"],
-    "vadlib.data.catalog": ["load_videos"],
+    "vadlib.data.catalog": ["load_videos", "list_datasets"],
+    "vadlib.data.check": ["check_dataset", "describe_report"],
     "vadlib.data.video": ["Video"],
     "vadlib.data.clips": ["DataConfig", "Clip", "ClipDataset"],
+    "vadlib.data.statistics": ["frame_changes", "two_truths"],
+    "vadlib.data.encode": ["write_video"],
     "vadlib.pseudo.detectors": ["find_boxes"],
     "vadlib.pseudo.kinds": ["PseudoClip", "SkipFrames", "ShuffleMotion", "AddNoise", "PasteObjects"],
     "vadlib.pseudo.mixer": ["PseudoAnomalyMixer"],
@@ -24,6 +27,8 @@ _EXPORTS = {
     "vadlib.evaluation.yardstick": ["yardstick_scores"],
     "vadlib.engine.fit": ["TrainConfig", "fit"],
     "vadlib.view.plots": ["plot_frames", "plot_pseudo", "plot_scores", "plot_roc", "plot_rebuilt", "plot_attention"],
+    "vadlib.view.datasets": ["plot_examples", "plot_timelines", "plot_truths", "plot_changes"],
+    "vadlib.view.browse": ["browse", "plot_browser", "sample_frames"],
     "vadlib.view.figure": ["show"],
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

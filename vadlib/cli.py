@@ -116,10 +116,10 @@ def download(
 def check(name: Annotated[str, typer.Argument(help=NAMES)], root: Root = None, ground_truth: Truth = None, as_json: Json = False) -> None:
     """Read every frame of a dataset and say what is there and what is wrong."""
     from vadlib.data.catalog import default_root
-    from vadlib.data.check import check_dataset, describe
+    from vadlib.data.check import check_dataset, describe_report
 
     report = check_dataset(name, root or default_root(), not as_json, ground_truth)
-    print(json.dumps(report, indent=2) if as_json else describe(report))
+    print(json.dumps(report, indent=2) if as_json else describe_report(report))
     if report["problems"]:
         raise typer.Exit(1)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vadlib.data.check import TRAPS, check_dataset, describe
+from vadlib.data.check import TRAPS, check_dataset, describe_report
 from vadlib.errors import InputError
 
 
@@ -31,7 +31,7 @@ def test_the_real_copy_is_sound(real_data):
     test = both | {"clips": 12, "frames": 2010, "labels": "mat", "abnormal": 1648, "masks": 12}
     assert report["splits"] == {"train": train, "test": test}
     assert (report["layout"], report["folder"]) == ("community", str(real_data / "ped2"))
-    assert describe(report).endswith("nothing wrong was found")
+    assert describe_report(report).endswith("nothing wrong was found")
 
 
 def test_the_tiny_copy_is_partial_and_otherwise_sound(tiny_ped2):
@@ -40,7 +40,7 @@ def test_the_tiny_copy_is_partial_and_otherwise_sound(tiny_ped2):
     assert report["splits"]["train"] | {"clips": 3, "frames": 120, "size": ["24x16"]} == report["splits"]["train"]
     assert report["splits"]["test"] | {"clips": 12, "frames": 2010, "abnormal": 1648, "masks": 12} == report["splits"]["test"]
     assert json.loads(json.dumps(report)) == report
-    text = describe(report)
+    text = describe_report(report)
     for entry in report["problems"]:
         assert f"problem: [partial-copy] {entry['where']} -> {TRAPS['partial-copy']}" in text
 
@@ -102,7 +102,7 @@ def test_one_fault_of_both_splits_is_reported_once(tmp_path):
     assert report["splits"] == {}
     [entry] = report["problems"]
     assert entry["where"].startswith(f"{tmp_path}: no Ped2 here")
-    assert "no Ped2 here" in describe(report)
+    assert "no Ped2 here" in describe_report(report)
 
 
 def test_an_unknown_dataset_is_refused(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from trees import matlab_script, official_avenue, official_shanghaitech, official_ucsd, save_cells, spot, write_images, write_video
 
 from vadlib.data.catalog import find_copy, load_videos
-from vadlib.data.check import TRAPS, check_dataset, describe
+from vadlib.data.check import TRAPS, check_dataset, describe_report
 from vadlib.errors import InputError
 
 
@@ -51,7 +51,7 @@ def test_traps_1_to_3_in_ped2_as_its_archive_holds_it(official):
     assert notes["frame-numbering"] == [f"{split}: the first frame of a clip has the number 1" for split in ("train", "test")]
     assert set(traps(report, "problems")) == {"partial-copy"}  # 3 of 16 training clips
     assert (report["layout"], report["splits"]["test"]["abnormal"], report["splits"]["test"]["masks"]) == ("official", 1648, 12)
-    text = describe(report)
+    text = describe_report(report)
     assert "(official layout)" in text
     assert "note: [stale-labels]" in text
 

@@ -151,9 +151,13 @@ def load_videos(name: str, split: str = "train", root: str | Path | None = None,
     return copy.open(split)
 
 
-def list_datasets(root: Path) -> list[dict]:
-    """What is known of each dataset, and the copy below `root`, if there is one: one dict each, for JSON and `describe_datasets`."""
-    entries = []
+def list_datasets(root: str | Path | None = None) -> list[dict]:
+    """What is known of each dataset, and the copy below `root` (see `load_videos`), if there is one.
+
+    Returns:
+        One dict a dataset, for JSON and `describe_datasets`.
+    """
+    root, entries = Path(root) if root is not None else default_root(), []
     for name, dataset in DATASETS.items():
         entry = {"name": name, "title": dataset.title, "frames": None, "size": None, "terms": dataset.terms, "citation": dataset.citation}
         if dataset.known:

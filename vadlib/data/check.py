@@ -228,7 +228,7 @@ def _against_known(name: str, report: dict, found: _Findings) -> None:
             found.problem(f"test: {splits['test']['abnormal']} abnormal frames; the published labels have {expected}: get the labels again")
 
 
-def describe(report: dict) -> str:
+def describe_report(report: dict) -> str:
     """The report as text for people."""
     lines = [f"{report['dataset']} in {report['folder'] or report['root']}" + (f" ({report['layout']} layout)" if report["layout"] else "")]
     for split, s in report["splits"].items():

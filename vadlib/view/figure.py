@@ -27,6 +27,11 @@ def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
         figure: what to show: a figure, or the Axes that a plot returned.
         alt: what the figure shows, in a sentence: at least five words.
     """
+    display(HTML(image_tag(figure, alt)))
+
+
+def image_tag(figure: Figure | Axes | np.ndarray, alt: str) -> str:
+    """The figure as an HTML image with alt text; the figure is closed. Arguments as of `show`."""
     require(len(alt.split()) >= 5, f"alt text {alt!r}; expected at least five words that say what the figure shows")
     if not isinstance(figure, Figure):
         figure = np.ravel(figure)[0].figure
@@ -34,4 +39,4 @@ def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
     plt.close(figure)
     encoded = base64.b64encode(buffer.getvalue()).decode()
-    display(HTML(f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{encoded}" style="max-width: 100%">'))
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{encoded}" style="max-width: 100%">'

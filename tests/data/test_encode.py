@@ -1,0 +1,60 @@
+"""Frames become a video that other programs read."""
+
+import av
+import cv2
+import numpy as np
+import pytest
+from trees import scene
+
+from vadlib.data.decode import VideoFrames
+from vadlib.data.encode import write_video
+from vadlib.errors import InputError
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(48, 64), (49, 65)])
+def test_a_video_comes_back_by_another_library(tmp_path, channels, size):
+    [(frames, _)] = scene(1, 30, size=size)
+    write_video(tmp_path / "a.mp4", frames[..., :channels], 12.5)
+    capture, found = cv2.VideoCapture(str(tmp_path / "a.mp4")), []
+    while (read := capture.read())[0]:
+        found.append(read[1][..., ::-1])
+    assert np.shape(found) == (30, 48, 64, 3)  # an odd side is cut by a pixel
+    assert np.abs(np.int16(found) - frames[:, :48, :64]).mean() < 4
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert (container.streams.video[0].codec_context.name, container.streams.video[0].codec_context.pix_fmt) == ("h264", "yuv420p")
+    assert (len(VideoFrames(tmp_path / "a.mp4")), VideoFrames(tmp_path / "a.mp4").fps) == (30, 12.5)
+
+
+def test_frames_may_come_one_by_one(tmp_path):
+    write_video(tmp_path / "a.mp4", (np.full((16, 16, 1), 10 * t, np.uint8) for t in range(20)), 10)
+    levels = VideoFrames(tmp_path / "a.mp4", 1)[:].mean((1, 2, 3))
+    assert np.abs(levels - 10 * np.arange(20)).max() < 4
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "fps", "message"),
+    [
+        ("a.avi", np.zeros((2, 8, 8, 3), np.uint8), 10, r"a\.avi: expected a name that ends in \.mp4"),
+        ("a.mp4", [], 10, r"a\.mp4: no frames to write"),
+        ("a.mp4", np.zeros((2, 8, 8, 3), np.uint8), 0, r"a\.mp4: 0 frames a second"),
+    ],
+)
+def test_what_cannot_be_written_leaves_no_file(tmp_path, name, frames, fps, message):
+    with pytest.raises(InputError, match=message):
+        write_video(tmp_path / name, frames, fps)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_half_way_keeps_the_old_file(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"old")
+
+    def frames():
+        yield np.zeros((8, 8, 3), np.uint8)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_video(tmp_path / "a.mp4", frames(), 10)
+    assert (tmp_path / "a.mp4").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,40 @@
+"""Frames become a video file that browsers play: H.264 in MP4, written with PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from vadlib.config import require
+from vadlib.files import atomic
+
+
+def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> None:
+    """Write frames, one after the other, as H.264.
+
+    Args:
+        path: a name that ends in .mp4; replaced when the last frame is written.
+        frames: uint8 (H, W, C), RGB, or grey with C = 1, all of one size; an odd height or width is cut by a pixel, as the format wants.
+        fps: frames a second.
+
+    Raises:
+        InputError: another ending, no frames, a rate that is not above 0, or a folder that cannot be written.
+    """
+    path = Path(path)
+    require(path.suffix.lower() == ".mp4", f"{path}: expected a name that ends in .mp4")
+    require(fps > 0, f"{path}: {fps} frames a second; expected more than 0")
+    with atomic(path) as temporary, av.open(str(temporary), "w") as container:
+        stream = None
+        for frame in frames:
+            height, width = (side // 2 * 2 for side in frame.shape[:2])
+            if stream is None:
+                stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+                stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+            rgb = np.ascontiguousarray(np.broadcast_to(frame, (*frame.shape[:2], 3))[:height, :width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        require(stream is not None, f"{path}: no frames to write; expected at least one")
+        container.mux(stream.encode())

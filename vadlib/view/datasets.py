@@ -1,0 +1,136 @@
+"""Plots of datasets: what is normal and abnormal in them, when, where, and how much it moves. Videos in, Axes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from vadlib.config import require
+from vadlib.data.video import Video
+from vadlib.view.figure import BLUE, GREY, ORANGE
+from vadlib.view.plots import intervals
+
+NORMAL = "#DDDDDD"  # of timelines
+ABNORMAL = {"facecolor": ORANGE, "hatch": "////", "edgecolor": "white", "linewidth": 0}
+
+
+def draw_frame(ax: Axes, video: Video, t: int, overlay: bool = True) -> None:
+    """One frame of a video, its abnormal pixels outlined where it has masks and `overlay` is on."""
+    frame = video.frames[t]
+    ax.imshow(frame.squeeze(), cmap="gray", vmin=0, vmax=255)
+    ax.set(xticks=[], yticks=[])
+    state = "" if video.labels is None else ", abnormal" if video.labels[t] else ", normal"
+    ax.set_title(f"video {video.name}, frame {t}{state}", fontsize="small")
+    if overlay and video.masks is not None and (mask := video.masks[t]).any():
+        ax.contour(mask, [0.5], colors="white", linewidths=2.6)  # white under orange: seen on dark and on bright ground, in grey too
+        ax.contour(mask, [0.5], colors=ORANGE, linewidths=1.3)
+
+
+def plot_examples(datasets: Mapping[str, Sequence[Video]]) -> np.ndarray:
+    """A normal and an abnormal frame of each dataset, one row each. Returns the Axes, (datasets, 2).
+
+    Both are of one video where one has both: the one with the largest share of the rarer kind.
+    """
+    chosen = {name: _pair(videos) for name, videos in datasets.items()}
+    heights = [v.frames.shape[1] / v.frames.shape[2] for (v, _), _ in chosen.values()]
+    _, axes = plt.subplots(
+        len(chosen), 2, figsize=(9, 4.5 * sum(heights) + 0.45 * len(chosen)), layout="constrained", squeeze=False, height_ratios=heights
+    )
+    for row, (name, pair) in zip(axes, chosen.items(), strict=True):
+        for ax, (video, t) in zip(row, pair, strict=True):
+            draw_frame(ax, video, t)
+            ax.set_title(f"{name}: {ax.get_title()}", fontsize="small")
+    return axes
+
+
+def plot_timelines(videos: Sequence[Video], title: str = "", ax: Axes | None = None) -> Axes:
+    """When each video is abnormal: a bar a video, its abnormal spans filled and hatched, their share at the end.
+
+    Raises:
+        InputError: no video has labels.
+    """
+    labels = {v.name: v.labels for v in videos if v.labels is not None}
+    require(len(labels) > 0, "these videos have no labels, so there are no timelines")
+    ax = ax or plt.subplots(figsize=(8, 0.28 * len(labels) + 1), layout="constrained")[1]
+    longest = max(map(len, labels.values()))
+    for row, values in enumerate(labels.values()):
+        ax.broken_barh([(0, len(values))], (row - 0.35, 0.7), facecolor=NORMAL)
+        ax.broken_barh(spans(values), (row - 0.35, 0.7), **ABNORMAL)
+        ax.text(longest * 1.01, row, f"{np.mean(values):.0%}", va="center", fontsize="small")
+    ax.set(
+        yticks=range(len(labels)),
+        yticklabels=list(labels),
+        xlabel="frame",
+        ylabel="video",
+        ylim=(len(labels) - 0.5, -0.5),
+        xlim=(0, longest),
+    )
+    ax.tick_params(labelsize="small")
+    what = "abnormal frames are hatched; their share on the right"
+    ax.set_title(f"{title}: {what}" if title else what, loc="left", fontsize="small")
+    return ax
+
+
+def plot_truths(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], names: tuple[str, str], ax: Axes | None = None) -> Axes:
+    """Two ground truths of the same videos, one above the other, and in between where they differ.
+
+    Args:
+        first, second: video -> labels (T,).
+        names: what the two are called.
+    """
+    ax = ax or plt.subplots(figsize=(9, 0.5 * len(first) + 1), layout="constrained")[1]
+    for row, name in enumerate(first):
+        for labels, top, colour, hatch in ((first[name], 0.38, BLUE, ""), (second[name], -0.1, ORANGE, "////")):
+            ax.broken_barh(spans(labels), (row - top, 0.28), facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0)
+        differ = np.flatnonzero(np.asarray(first[name]) != np.asarray(second[name]))
+        ax.vlines(differ, row - 0.1, row + 0.1, color="black", linewidth=0.6)
+        ax.plot([0, len(first[name])], [row + 0.45] * 2, color=GREY, linewidth=0.5)
+    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=c, hatch=h, edgecolor="white") for c, h in ((BLUE, ""), (ORANGE, "////"))]
+    handles.append(plt.Line2D([], [], color="black"))
+    ax.legend(handles, [*names, "they differ"], ncols=3, loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize="small")
+    ax.set(yticks=range(len(first)), yticklabels=list(first), xlabel="frame", ylabel="video", ylim=(len(first) - 0.4, -0.6))
+    return ax
+
+
+def plot_changes(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """How much normal and abnormal frames of each dataset change from the frame before, as distributions. Returns the Axes.
+
+    Args:
+        changes: dataset -> (values of normal frames, values of abnormal frames).
+    """
+    _, axes = plt.subplots(1, len(changes), figsize=(max(4.0, 3.2 * len(changes)), 2.8), layout="constrained", squeeze=False)
+    for ax, (name, (normal, abnormal)) in zip(axes[0], changes.items(), strict=True):
+        edges = np.linspace(0, np.quantile(np.concatenate([normal, abnormal]), 0.995), 31)
+        ax.hist(np.minimum(normal, edges[-1]), edges, density=True, histtype="stepfilled", color=BLUE, alpha=0.35, label="normal")
+        ax.hist(
+            np.minimum(abnormal, edges[-1]),
+            edges,
+            density=True,
+            histtype="step",
+            color=ORANGE,
+            linestyle="--",
+            linewidth=1.8,
+            label="abnormal",
+        )
+        ax.set(title=name, xlabel="mean change (grey levels)", yticks=[], ylabel="share of frames")
+        ax.legend(fontsize="small")
+    return axes[0]
+
+
+def spans(labels: np.ndarray | None) -> list[tuple[int, int]]:
+    """(start, length) of each abnormal span, as `broken_barh` takes them; none without labels."""
+    return [] if labels is None else [(start, end - start) for start, end in intervals(labels)]
+
+
+def _pair(videos: Sequence[Video]) -> tuple[tuple[Video, int], tuple[Video, int]]:
+    both = max(videos, key=lambda v: min(v.labels.mean(), 1 - v.labels.mean()))
+    found = []
+    for kind in (0, 1):
+        video = both if (both.labels == kind).any() else max(videos, key=lambda v, kind=kind: (v.labels == kind).sum())
+        frames = np.flatnonzero(video.labels == kind)
+        require(len(frames) > 0, f"no {'abnormal' if kind else 'normal'} frame in any of these videos")
+        found.append((video, int(frames[len(frames) // 2])))
+    return tuple(found)
