@@ -1,0 +1,560 @@
+"""Downloads from a real server that fails in every way: a half or damaged file never counts, and nothing is lost."""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tarfile
+import textwrap
+import threading
+import time
+from collections import namedtuple
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import pytest
+from archives import files, make_tar, make_zip, tree
+
+from vadlib.data import download
+from vadlib.data.download import ARCHIVES, Archive, download_dataset
+from vadlib.errors import InputError
+
+NAME = "UCSD_Anomaly_Dataset.tar.gz"
+NOISE = os.urandom(200_000)  # does not compress: half of the archive is half of the file
+FILES = {"tiny.v1/Ped2/Train/001.tif": NOISE, "tiny.v1/Ped2/Test/001.tif": b"frame", "tiny.v1/README.txt": b""}
+PAYLOAD = make_tar(*FILES.items())
+
+
+# A server, and the ways in which it answers
+
+
+class Host:
+    """A web server of 127.0.0.1; each request is answered by the next of `answers`, and the last of them stays."""
+
+    def __init__(self):
+        self.answers, self.asked, self.released = [well], [], threading.Event()
+        host = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                host.asked.append((self.path, self.headers.get("Range")))
+                host.accepts = self.headers.get("Accept-Encoding")
+                answer = host.answers.pop(0) if len(host.answers) > 1 else host.answers[0]
+                self.close_connection = True
+                with contextlib.suppress(ConnectionError):  # the client may hang up first
+                    answer(self, host)
+
+            def begin(self, status, length=None, **headers):
+                self.send_response(status)
+                for name, value in {"Content-Length": length, "Connection": "close", **headers}.items():
+                    if value is not None:
+                        self.send_header(name.replace("_", "-"), str(value))
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self):
+        self.released.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+HALF = len(PAYLOAD) // 2
+
+
+def without_ranges(request, host):
+    request.begin(200, len(PAYLOAD))
+    request.wfile.write(PAYLOAD)
+
+
+def well(request, host):
+    start = int(re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", "bytes=0-"))[1])
+    if start == 0:
+        without_ranges(request, host)
+    elif start >= len(PAYLOAD):
+        request.begin(416, 0)
+    else:
+        request.begin(206, len(PAYLOAD) - start, Content_Range=f"bytes {start}-{len(PAYLOAD) - 1}/{len(PAYLOAD)}")
+        request.wfile.write(PAYLOAD[start:])
+
+
+def drops(request, host):
+    request.begin(200, len(PAYLOAD))
+    request.wfile.write(PAYLOAD[:HALF])
+
+
+def resets(request, host):
+    drops(request, host)
+    request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def stalls(request, host):
+    drops(request, host)
+    host.released.wait(20)
+
+
+def is_mute(request, host):
+    host.released.wait(20)
+
+
+def sends(content, **headers):
+    def answer(request, host):
+        request.begin(200, **{"length": len(content), **headers})
+        request.wfile.write(content)
+
+    return answer
+
+
+def never_ends(request, host):
+    request.begin(200)
+    for _ in range(300):  # 60 MB: far more than what is on the way when the client hangs up
+        request.wfile.write(PAYLOAD)
+    host.released.set()
+
+
+def status(code, **headers):
+    return lambda request, host: request.begin(code, 0, **headers)
+
+
+def is_no_web_server(request, host):
+    request.wfile.write(b"220 ready\r\n")
+
+
+def chunked(request, host):
+    request.begin(200, Transfer_Encoding="chunked")
+    for start in range(0, len(PAYLOAD), 50_000):
+        chunk = PAYLOAD[start : start + 50_000]
+        request.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+    request.wfile.write(b"0\r\n\r\n")
+
+
+def half_chunked(request, host):
+    request.begin(200, Transfer_Encoding="chunked")
+    request.wfile.write(b"%x\r\n%s\r\n" % (HALF, PAYLOAD[:HALF]))
+
+
+def other_range(request, host):
+    """Says 206 and starts from the beginning."""
+    request.begin(206 if "Range" in request.headers else 200, len(PAYLOAD))
+    request.wfile.write(PAYLOAD)
+
+
+FLIPPED = PAYLOAD[:HALF] + bytes([PAYLOAD[HALF] ^ 1]) + PAYLOAD[HALF + 1 :]
+PAGE = b"<!DOCTYPE html><html>Moved</html>"
+FAILURES = {
+    "drops": (drops, "connection"),
+    "drops without a length": (sends(PAYLOAD[:HALF], length=None), "SHA256"),
+    "drops in chunks": (half_chunked, "connection"),
+    "resets": (resets, "connection"),
+    "stalls": (stalls, "nothing came for 0.5 seconds"),
+    "mute": (is_mute, "nothing came for 0.5 seconds"),
+    "one bit flipped": (sends(FLIPPED), "SHA256"),
+    "bytes appended": (sends(PAYLOAD + b"\0"), "SHA256"),
+    "nothing": (sends(b""), "SHA256"),
+    "404": (status(404), "404"),
+    "403": (status(403), "403"),
+    "500": (status(500), "500"),
+    "503": (status(503), "503"),
+    "redirect loop": (status(302, Location=f"/{NAME}"), "redirects"),
+    "redirect to nowhere": (status(301, Location="http://127.0.0.1:1/x"), "connection"),
+    "redirect to a file": (status(301, Location="file:///etc/passwd"), "file:///etc/passwd"),
+    "web page": (sends(PAGE, Content_Type="text/html; charset=utf-8"), "web page"),
+    "web page that says it is none": (sends(PAGE), "SHA256"),
+    "length too long": (sends(PAYLOAD, length=len(PAYLOAD) + 100), "connection"),
+    "length too short": (sends(PAYLOAD, length=len(PAYLOAD) - 100), "SHA256"),
+    "length that is none": (sends(PAYLOAD[:HALF], length="many"), "SHA256"),
+    "more than any such dataset": (never_ends, "more than 0.001 GB"),
+    "no web server": (is_no_web_server, "connection"),
+}
+
+
+@pytest.fixture
+def host(monkeypatch):
+    server = Host()
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr(download, "TIMEOUT", 0.5)
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda seconds: None))  # pooch waits between two tries
+    archive = Archive(f"{server.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1", 1_000_000)
+    monkeypatch.setitem(ARCHIVES, "ped2", (archive,))
+    yield server
+    server.stop()
+
+
+def fetch(root, **options):
+    return download_dataset("ped2", root, progress=False, **options)
+
+
+def fails(root, **options):
+    """The message, which is one line; and nothing was made in root."""
+    with pytest.raises(InputError) as caught:
+        fetch(root, **options)
+    assert "\n" not in str(caught.value)
+    assert not root.exists() or tree(root) == {}
+    return str(caught.value)
+
+
+def downloads(cache):
+    return {name: content for name, content in files(cache / "downloads").items() if not name.endswith(".part")}
+
+
+def test_a_dataset_is_downloaded_verified_and_unpacked(host, cache, tmp_path):
+    lines = fetch(tmp_path / "root")
+    assert files(tmp_path / "root") == FILES
+    assert downloads(cache) == {NAME: PAYLOAD}
+    assert tree(cache / "downloads") == downloads(cache)
+    assert [f"{tmp_path / 'root' / 'tiny.v1'} was unpacked: 3 files" in line for line in lines] == [True, False]
+    assert host.asked == [(f"/{NAME}", None)]
+
+
+def test_what_is_there_is_not_downloaded_again(host, cache, tmp_path):
+    (tmp_path / "root" / "tiny.v1").mkdir(parents=True)
+    [line] = fetch(tmp_path / "root")
+    assert f"{tmp_path / 'root' / 'tiny.v1'} is there already" in line
+    assert "remove that folder" in line
+    assert host.asked == []
+    assert tree(tmp_path / "root") == {"tiny.v1": None}
+
+
+def test_a_file_put_into_the_cache_by_hand_is_used(host, cache, tmp_path):
+    (cache / "downloads").mkdir(parents=True)
+    (cache / "downloads" / NAME).write_bytes(PAYLOAD)
+    fetch(tmp_path / "root")
+    assert host.asked == []
+    assert files(tmp_path / "root") == FILES
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failing_server_is_one_error_and_leaves_nothing(host, cache, tmp_path, failure):
+    answer, why = FAILURES[failure]
+    host.answers, start = [answer], time.monotonic()
+    message = fails(tmp_path / "root")
+    assert time.monotonic() - start < 10
+    assert not host.released.is_set()
+    assert message.startswith(f"{host.url}/{NAME}: ")
+    assert why in message
+    assert "--mirror URL" in message
+    assert f"put it at {cache / 'downloads' / NAME}" in message
+    assert downloads(cache) == {}
+    assert sum(path == f"/{NAME}" for path, _ in host.asked) >= 3  # it was tried again, and again
+    host.answers = [well]
+    fetch(tmp_path / "root")
+    assert files(tmp_path / "root") == FILES
+    assert tree(cache / "downloads") == {NAME: PAYLOAD}
+
+
+@pytest.mark.parametrize("failure", ["drops", "resets", "stalls", "one bit flipped", "500", "length too short", "web page"])
+@pytest.mark.parametrize("then", [well, without_ranges, other_range, chunked])
+def test_one_failure_is_mended_by_the_next_try(host, cache, tmp_path, failure, then):
+    host.answers = [FAILURES[failure][0], then]
+    fetch(tmp_path / "root")
+    went_on = failure in ("drops", "resets", "stalls")
+    assert len(host.asked) == (3 if went_on and then is other_range else 2)
+    assert files(tmp_path / "root") == FILES
+    assert tree(cache / "downloads") == {NAME: PAYLOAD}
+
+
+def test_a_broken_download_goes_on_where_it_broke(host, cache, tmp_path):
+    host.answers = [drops, status(500)]
+    assert "it goes on where it stopped" in fails(tmp_path / "root")
+    host.answers, host.asked = [well], []
+    fetch(tmp_path / "root")
+    assert host.asked == [(f"/{NAME}", f"bytes={HALF}-")]
+    assert files(tmp_path / "root") == FILES
+
+
+@pytest.mark.parametrize("start", [PAYLOAD, PAYLOAD + b"more", b"x" * HALF, b""], ids=["all of it", "too much", "another", "nothing"])
+def test_what_an_earlier_run_has_of_the_file_never_spoils_it(host, cache, tmp_path, start):
+    (cache / "downloads").mkdir(parents=True)
+    (cache / "downloads" / f".{NAME}.part").write_bytes(start)
+    fetch(tmp_path / "root")
+    assert files(tmp_path / "root") == FILES
+    assert tree(cache / "downloads") == {NAME: PAYLOAD}
+
+
+def test_a_wrong_file_in_the_cache_is_named_and_then_replaced(host, cache, tmp_path):
+    (cache / "downloads").mkdir(parents=True)
+    (cache / "downloads" / NAME).write_bytes(FLIPPED)
+    host.answers = [status(404)]
+    assert f"put it at {cache / 'downloads' / NAME}" in fails(tmp_path / "root")
+    host.answers = [well]
+    fetch(tmp_path / "root")
+    assert downloads(cache) == {NAME: PAYLOAD}
+
+
+def test_redirects_are_followed(host, cache, tmp_path):
+    host.answers = [status(301, Location="/a"), status(302, Location="/b"), well]
+    fetch(tmp_path / "root")
+    assert [path for path, _ in host.asked] == [f"/{NAME}", "/a", "/b"]
+    assert files(tmp_path / "root") == FILES
+
+
+def test_bytes_that_a_server_labels_as_compressed_stay_as_they_are(host, cache, tmp_path):
+    host.answers = [sends(PAYLOAD, Content_Encoding="x-gzip")]
+    fetch(tmp_path / "root")
+    assert host.accepts == "identity"
+    assert downloads(cache) == {NAME: PAYLOAD}
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_mirror_is_asked_instead_and_its_file_is_verified(host, cache, tmp_path, monkeypatch, slash):
+    monkeypatch.setitem(ARCHIVES, "ped2", (Archive("http://127.0.0.1:1/x/" + NAME, *list(vars(ARCHIVES["ped2"][0]).values())[1:]),))
+    host.answers = [sends(FLIPPED)]
+    assert fails(tmp_path / "root", mirror=f"{host.url}/data{slash}").startswith(f"{host.url}/data/{NAME}: SHA256")
+    host.answers = [well]
+    fetch(tmp_path / "root", mirror=f"{host.url}/data{slash}")
+    assert {path for path, _ in host.asked} == {f"/data/{NAME}"}
+    assert files(tmp_path / "root") == FILES
+
+
+@pytest.mark.parametrize(
+    ("mirror", "why"),
+    [
+        ("http://127.0.0.1:1", "Connection refused"),  # as without a network
+        ("http://no-such-host.invalid", "Name or service not known"),
+        ("http://[", "not a valid host"),
+        ("ftp://127.0.0.1", "http://"),
+        ("/a/folder", "http://"),
+    ],
+)
+def test_a_mirror_that_cannot_be_reached_is_one_error(host, cache, tmp_path, monkeypatch, mirror, why):
+    def look_up(name, *args, known=socket.getaddrinfo, **options):
+        if name.endswith(".invalid"):  # a real look-up takes long where there is no network
+            raise socket.gaierror(-2, "Name or service not known")
+        return known(name, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    message = fails(tmp_path / "root", mirror=mirror)
+    assert mirror in message
+    assert why in message
+
+
+def usage(free):
+    return lambda folder: namedtuple("usage", "total used free")(10**12, 10**12, free)
+
+
+def test_too_full_a_disk_is_found_before_downloading_and_before_unpacking(host, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", usage(len(PAYLOAD)))
+    assert re.search(rf"{cache}.*: cannot keep {NAME} there \(.* GB are needed, .* are free\); .*VADLIB_CACHE", fails(tmp_path / "root"))
+    assert tree(cache / "downloads") == {}
+    assert len(host.asked) == 1  # room does not come by trying again
+    (cache / "downloads" / NAME).write_bytes(PAYLOAD)
+    assert re.search(rf"{NAME}: cannot be unpacked into {tmp_path}.* GB are needed", fails(tmp_path / "root"))
+
+
+def test_a_cache_or_a_root_that_is_a_file_is_one_error(host, cache, tmp_path):
+    cache.write_bytes(b"")
+    assert f"{cache / 'downloads'}: cannot keep {NAME} there" in fails(tmp_path / "root")
+    cache.unlink()
+    (tmp_path / "root").write_bytes(b"mine")
+    with pytest.raises(InputError, match=f"cannot be unpacked into {tmp_path / 'root'}"):
+        fetch(tmp_path / "root")
+    assert (tmp_path / "root").read_bytes() == b"mine"
+
+
+def test_the_bar_is_shown_when_asked_for(host, cache, tmp_path, capsys):
+    download_dataset("ped2", tmp_path / "root", progress=True)
+    assert f"{NAME}: 100%" in capsys.readouterr().err
+
+
+# Interruptions
+
+
+def test_an_interrupted_download_goes_on(host, cache, tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(download.tqdm, "update", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(tmp_path / "root")
+    assert downloads(cache) == {}
+    assert not (tmp_path / "root").exists()
+    fetch(tmp_path / "root")
+    assert host.asked[-1] == (f"/{NAME}", f"bytes={download.CHUNK}-")
+    assert files(tmp_path / "root") == FILES
+
+
+@pytest.mark.parametrize(
+    ("error", "seen"),
+    [(KeyboardInterrupt(), KeyboardInterrupt), (OSError("disk on fire"), InputError), (AssertionError("a bug"), AssertionError)],
+)
+def test_an_interrupted_unpacking_leaves_nothing(host, cache, tmp_path, monkeypatch, error, seen):
+    written = []
+
+    def extract(self, member, *args, known=tarfile.TarFile.extract, **options):
+        written.append(member)
+        if len(written) == 3:
+            raise error
+        known(self, member, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tarfile.TarFile, "extract", extract)
+        with pytest.raises(seen):
+            fetch(tmp_path / "root")
+    assert len(written) == 3
+    assert tree(tmp_path / "root") == {}
+    assert downloads(cache) == {NAME: PAYLOAD}
+    fetch(tmp_path / "root")
+    assert len(host.asked) == 1
+    assert files(tmp_path / "root") == FILES
+
+
+# A process that gets a dataset, and in it stops for ever at the given place.
+STUCK = """
+    import sys, tarfile, time
+    from pathlib import Path
+    from vadlib.data import download
+    from vadlib.data.download import ARCHIVES, Archive
+
+    def stop_after(known):
+        def stuck(*args, **options):
+            known(*args, **options)
+            Path(sys.argv[4]).touch()
+            time.sleep(600)
+        return stuck
+
+    if sys.argv[5] == "unpack":
+        tarfile.TarFile.extract = stop_after(tarfile.TarFile.extract)
+    ARCHIVES["ped2"] = (Archive(sys.argv[1], sys.argv[2], "", "tiny.v1", 1_000_000),)
+    download.download_dataset("ped2", Path(sys.argv[3]), progress=False)
+"""
+
+
+def killed(host, root, sign, where, ready):
+    """Start it, wait until `ready()`, kill it."""
+    archive = ARCHIVES["ped2"][0]
+    command = [sys.executable, "-c", textwrap.dedent(STUCK), archive.url, archive.sha256, str(root), str(sign), where]
+    process, end = subprocess.Popen(command, stderr=subprocess.DEVNULL), time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
+
+
+def test_a_kill_while_unpacking_leaves_no_dataset_and_the_next_run_clears_up(host, cache, tmp_path):
+    root, sign = tmp_path / "root", tmp_path / "sign"
+    killed(host, root, sign, "unpack", sign.exists)
+    [left_behind] = root.iterdir()
+    assert left_behind.name.startswith(".unpacking-")
+    fetch(root)
+    assert files(root) == FILES
+    assert [path.name for path in root.iterdir()] == ["tiny.v1"]
+
+
+def test_a_kill_while_downloading_loses_nothing(host, cache, tmp_path):
+    host.answers = [stalls, well]
+    part = cache / "downloads" / f".{NAME}.part"
+    killed(host, tmp_path / "root", tmp_path / "sign", "download", lambda: part.exists() and part.stat().st_size >= HALF - download.CHUNK)
+    assert {name: content for name, content in downloads(cache).items() if content} == {}  # pooch's own file is still empty
+    fetch(tmp_path / "root")
+    assert re.fullmatch(r"bytes=\d{5,}-", host.asked[1][1])
+    assert files(tmp_path / "root") == FILES
+
+
+# The datasets
+
+
+def test_two_archives_of_one_dataset_share_a_folder(host, cache, tmp_path, monkeypatch):
+    contents = {"videos.zip": make_zip(("Avenue Dataset/01.avi", b"video")), "masks.zip": make_zip(("ground_truth_demo/1.mat", b"mask"))}
+    made = {"videos.zip": "Avenue Dataset", "masks.zip": "ground_truth_demo"}
+    archives = tuple(Archive(f"{host.url}/{n}", hashlib.sha256(c).hexdigest(), "avenue", made[n], 1000) for n, c in contents.items())
+    monkeypatch.setitem(ARCHIVES, "avenue", archives)
+    host.answers = [sends(contents["videos.zip"]), status(404)]
+    with pytest.raises(InputError, match=r"masks\.zip: 404"):
+        download_dataset("avenue", tmp_path / "root", progress=False)
+    assert files(tmp_path / "root") == {"avenue/Avenue Dataset/01.avi": b"video"}
+    host.answers = [sends(contents["masks.zip"])]
+    lines = download_dataset("avenue", tmp_path / "root", progress=False)
+    assert "is there already" in lines[0]
+    assert files(tmp_path / "root") == {"avenue/Avenue Dataset/01.avi": b"video", "avenue/ground_truth_demo/1.mat": b"mask"}
+
+
+def test_a_dataset_whose_archive_holds_another_is_refused(host, cache, tmp_path, monkeypatch):
+    monkeypatch.setitem(ARCHIVES, "ped2", (Archive(*list(vars(ARCHIVES["ped2"][0]).values())[:3], "other", 1_000_000),))
+    assert "it holds no folder 'other', but 'tiny.v1'" in fails(tmp_path / "root")
+
+
+CAMPUS = make_tar(("shanghaitech/training/videos/01_001.avi", b"video"), ("shanghaitech/testing/frames/01_0014/000.jpg", b"frame"))
+CAMPUS_FILES = {"shanghaitech/training/videos/01_001.avi": b"video", "shanghaitech/testing/frames/01_0014/000.jpg": b"frame"}
+
+
+@pytest.fixture
+def campus(cache, tmp_path, monkeypatch):
+    """(**options) -> what `download_dataset` says of a tiny ShanghaiTech below tmp_path/root."""
+    archive = Archive(ARCHIVES["shanghaitech"][0].url, hashlib.sha256(CAMPUS).hexdigest(), "", "shanghaitech", 1000)
+    monkeypatch.setitem(ARCHIVES, "shanghaitech", (archive,))
+    (tmp_path / "root").mkdir()
+    return lambda **options: download_dataset("shanghaitech", tmp_path / "root", progress=False, **options)
+
+
+def test_shanghaitech_is_not_there_and_the_steps_are_told(campus, tmp_path):
+    with pytest.raises(InputError) as caught:
+        campus()
+    steps = ["https://svip-lab.github.io/dataset/campus_dataset.html", "same command again"]
+    steps.append(f"put it at {tmp_path / 'root' / 'shanghaitech.tar.gz'}")
+    assert all(step in str(caught.value) for step in steps)
+    assert "\n" not in str(caught.value)
+
+
+def test_shanghaitech_is_verified_and_unpacked_once_its_archive_is_there(campus, tmp_path):
+    (tmp_path / "root" / "shanghaitech.tar.gz").write_bytes(CAMPUS)
+    assert "was unpacked: 2 files" in campus()[0]
+    assert files(tmp_path / "root") == CAMPUS_FILES | {"shanghaitech.tar.gz": CAMPUS}
+    assert "is there already" in campus()[0]
+
+
+@pytest.mark.parametrize("content", [CAMPUS[:-1], CAMPUS + b"\0", b"", PAGE])
+def test_a_wrong_archive_of_shanghaitech_is_named_and_stays(campus, tmp_path, content):
+    (tmp_path / "root" / "shanghaitech.tar.gz").write_bytes(content)
+    with pytest.raises(InputError, match=rf"shanghaitech\.tar\.gz: its SHA-256 is {hashlib.sha256(content).hexdigest()}, not "):
+        campus()
+    assert tree(tmp_path / "root") == {"shanghaitech.tar.gz": content}
+
+
+def test_shanghaitech_comes_from_a_mirror_if_one_is_named(campus, host, tmp_path):
+    host.answers = [sends(CAMPUS)]
+    campus(mirror=host.url)
+    assert host.asked == [("/shanghaitech.tar.gz", None)]
+    assert files(tmp_path / "root") == CAMPUS_FILES
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("synthetic", "synthetic is rendered"), ("folder", "folder is your own data"), ("ped3", "expected one of: ped1, ped2, avenue")],
+)
+def test_what_cannot_be_downloaded_is_said(tmp_path, name, why):
+    with pytest.raises(InputError, match=f"'{name}' is unknown here; there is nothing to download.*{why}"):
+        download_dataset(name, tmp_path)
+    assert tree(tmp_path) == {}
+
+
+def test_these_are_the_archives():
+    expected = """
+        ped1          2329af326951f5097fdd114c50e853957d3e569493a49d22fc082a9fd791915b  UCSD_Anomaly_Dataset.v1p2
+                      http://www.svcl.ucsd.edu/projects/anomaly/UCSD_Anomaly_Dataset.tar.gz
+        ped2          2329af326951f5097fdd114c50e853957d3e569493a49d22fc082a9fd791915b  UCSD_Anomaly_Dataset.v1p2
+                      http://www.svcl.ucsd.edu/projects/anomaly/UCSD_Anomaly_Dataset.tar.gz
+        avenue        fc9cb8432a11ca79c18aa180c72524011411b69d3b0ff27c8816e41c0de61531  Avenue Dataset
+                      http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/Avenue_Dataset.zip
+        avenue        60fec1728ec8f73a58aad3aeb5729d70a805a47e0b8eb4bf91ab67ef06386d77  ground_truth_demo
+                      http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/ground_truth_demo.zip
+        shanghaitech  c13a827043b259ccf8493c9d9130486872992153a9d714fe229e523cd4c94116  shanghaitech
+                      https://svip-lab.github.io/dataset/campus_dataset.html
+    """
+    found = [f"{name} {a.sha256} {a.makes} {a.url}" for name, archives in ARCHIVES.items() for a in archives]
+    assert " ".join(found) == " ".join(expected.split())
+    assert [a.into for archives in ARCHIVES.values() for a in archives] == ["", "", "avenue", "avenue", ""]
