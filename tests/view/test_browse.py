@@ -82,7 +82,13 @@ def test_unknown_names_are_refused(datasets):
 
 def test_controls_are_labelled_and_reachable_by_keyboard(parts):
     dataset, clip, frame, overlay, _ = parts
-    assert [type(part) for part in parts] == [widgets.Dropdown, widgets.Dropdown, widgets.IntSlider, widgets.Checkbox, widgets.HTML]
+    assert [type(part) for part in parts] == [
+        widgets.ToggleButtons,
+        widgets.SelectionSlider,
+        widgets.IntSlider,
+        widgets.Checkbox,
+        widgets.HTML,
+    ]
     assert [part.description for part in (dataset, clip, frame, overlay)] == ["dataset", "clip", "frame", "outline abnormal pixels"]
     assert not any(part.disabled for part in (dataset, clip, frame, overlay))
 

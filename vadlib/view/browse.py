@@ -63,7 +63,8 @@ def describe_frame(dataset: str, video: Video, frame: int, overlay: bool = True)
 def browse(datasets: Datasets):
     """A browser of datasets, clips and frames: an ipywidgets box, for a notebook with a running kernel.
 
-    Tab reaches each control; arrow keys move the frame. The picture has an alt text that follows.
+    By keyboard: Tab reaches each control, the space bar chooses a dataset, arrow keys move the clip and the frame. (JupyterLab takes the
+    arrow keys from a drop-down menu, so there is none.) The picture has an alt text that follows.
 
     Raises:
         InputError: no datasets, or one without videos.
@@ -72,8 +73,8 @@ def browse(datasets: Datasets):
 
     require(len(datasets) > 0 and all(datasets.values()), "nothing to browse: expected at least one dataset with videos")
     wide = {"style": {"description_width": "5em"}, "layout": widgets.Layout(width="32em")}
-    dataset = widgets.Dropdown(options=list(datasets), description="dataset", **wide)
-    clip = widgets.Dropdown(options=_names(datasets, dataset.value), description="clip", **wide)
+    dataset = widgets.ToggleButtons(options=list(datasets), description="dataset", style={"description_width": "5em"})
+    clip = widgets.SelectionSlider(options=_names(datasets, dataset.value), description="clip", continuous_update=False, **wide)
     frame = widgets.IntSlider(0, 0, len(datasets[dataset.value][0]) - 1, description="frame", continuous_update=False, **wide)
     overlay = widgets.Checkbox(True, description="outline abnormal pixels", indent=False)
     picture = widgets.HTML()
