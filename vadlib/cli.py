@@ -49,7 +49,7 @@ def train(
     config: Annotated[Path | None, typer.Option(help="JSON with parts of a run's config.json; options above win")] = None,
 ) -> None:
     """The commands `train` and `run` take the same options."""
-    from vadlib.data.catalog import load_videos
+    from vadlib.data.catalog import find_copy, load_videos
     from vadlib.recipe import evaluate_run, plot_run, train_run
 
     chosen = {
@@ -61,8 +61,9 @@ def train(
         },
         "training": {"objective": objective, "epochs": epochs, "seed": seed, "device": device},
     }
+    find_copy(data, root, ground_truth)  # what is wrong is to be said before an hour of training
     if context.command.name == "run":
-        load_videos(data, "test", root, ground_truth)  # what is wrong with them is to be said before an hour of training
+        load_videos(data, "test", root, ground_truth)
     trained = train_run(data, root, preset, chosen, out, resume, config)
     if context.command.name == "run":
         result = evaluate_run(trained, data, root, trained.config["training"]["device"], True, ground_truth)
@@ -105,10 +106,12 @@ def download(
     ] = None,
 ) -> None:
     """Get a dataset: download, verify its SHA-256, unpack; or, where that is not allowed, say how."""
-    from vadlib.data.catalog import default_root
+    from vadlib.data.catalog import SPLITS, default_root, find_copy
     from vadlib.data.download import download_dataset
 
     print("\n".join(download_dataset(name, root or default_root(), mirror)))
+    copy = find_copy(name, root)  # what is there may be half of it, or another part of the same archive
+    print(f"{copy.folder}: {', '.join(f'{len(copy.sources(split))} {split} clips' for split in SPLITS)}")
     print(f"next: vadlib data check {name} --root {root or default_root()}")
 
 
@@ -132,6 +135,9 @@ def _table(metrics: dict) -> str:
 
 def main() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name that the console cannot write must not end the command
+            stream.reconfigure(errors="backslashreplace")
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:
         app(arguments, prog_name="vadlib")

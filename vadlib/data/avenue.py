@@ -20,7 +20,7 @@ import numpy as np
 
 from vadlib.config import require
 from vadlib.data import labels
-from vadlib.data.layout import Copy, Source, below, find_copy, list_clips, numbered, open_clip, split_folder
+from vadlib.data.layout import Copy, Source, below, find_copy, list_clips, numbered, open_clip, require_same_length, split_folder
 from vadlib.data.store import file_key, keep_arrays
 from vadlib.data.video import LazyStack, is_junk
 from vadlib.errors import InputError
@@ -41,14 +41,16 @@ def find_avenue(root: Path, ground_truth: str | None = None) -> Copy:
         InputError: there is no copy, or not with that ground truth.
     """
     expected = "avenue/Avenue Dataset/training_videos/01.avi and testing_videos/01.avi, or avenue/training/frames/01/*.jpg,"
-    places = ("avenue/Avenue Dataset", "avenue/Avenue_Dataset", "Avenue Dataset", "Avenue_Dataset", "avenue")
+    names = ("Avenue Dataset", "Avenue_Dataset", "Avenue_Dataset/Avenue Dataset")
+    places = (*(f"avenue/{name}" for name in names), *names, "avenue")
     children = ("training_videos", "testing_videos", "training", "testing")
     folder = find_copy(root, "Avenue", places, children, expected)
     is_official = any(below(folder, child) for child in ("training_videos", "testing_videos"))
     around = [folder, folder.parent, root, root / "avenue"]
-    masks = [below(place, *parts) for place in around for parts in (("ground_truth_demo", "testing_label_mask"), ("testing_label_mask",))]
+    nested = [("ground_truth_demo",) * times + ("testing_label_mask",) for times in (1, 0, 2)]  # twice, as some programs unpack it
+    masks = [found for place in around for parts in nested if (found := below(place, *parts)) is not None and _mat_files(found)]
     frames = [below(place, name) for place in around[:2] for name in ("avenue.mat", "frame_labels_avenue.npy")]
-    found = {"vol": next(filter(None, masks), None), "community": next(filter(None, frames), None)}
+    found = {"vol": next(iter(masks), None), "community": next(filter(None, frames), None)}
     truths = {kind: path for kind, path in found.items() if path is not None}
     if ground_truth is not None and ground_truth not in truths:
         raise InputError(
@@ -134,8 +136,11 @@ def both_truths(root: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     truths = find_avenue(root).ground_truths
     for kind in GROUND_TRUTHS:
         require(kind in truths, f"{root}: no ground truth {kind!r} of Avenue; expected {_wanted(kind)}")
-    community = _read_community(truths["community"])
-    return {number: (VolMasks(path).labels, community[number - 1]) for number, path in _vol_files(truths["vol"]).items()}
+    community, both = _read_community(truths["community"]), {}
+    for number, path in _vol_files(truths["vol"]).items():
+        both[number] = VolMasks(path).labels, community[number - 1]
+        require_same_length(path, len(community[number - 1]), both[number][0])
+    return both
 
 
 def _read_community(path: Path) -> list[np.ndarray]:
@@ -143,4 +148,8 @@ def _read_community(path: Path) -> list[np.ndarray]:
 
 
 def _vol_files(folder: Path) -> dict[int, Path]:
-    return numbered([p for p in folder.iterdir() if p.suffix.lower() == ".mat" and not is_junk(p)], len(TEST_LENGTHS))
+    return numbered(_mat_files(folder), len(TEST_LENGTHS))
+
+
+def _mat_files(folder: Path) -> list[Path]:
+    return [p for p in folder.iterdir() if p.suffix.lower() == ".mat" and not is_junk(p)] if folder.is_dir() else []

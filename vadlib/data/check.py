@@ -32,12 +32,34 @@ TRAPS = {
     "label-length": "copy or extract the clip again, or get the labels again",
     "label-mask-conflict": "get labels and masks again, from one source",
     "labels-without-frames": "get the frames: labels alone are no dataset",
+    "unread-files": "convert them, for instance to .mp4 or .png",
     "missing-frame": "copy the clip again",
     "partial-copy": "get the missing clips; what is there can be used, but results are not comparable",
     "damaged-file": "copy or download the file again",
     "short-video": "leave the video out, or make clips shorter",
     "assumed-rate": "times count 25 frames a second; make video files of them if that is wrong",
     "mixed-sizes": "each size is taken for a camera of its own",
+}
+
+
+# Pictures and videos of kinds that are not read; files of other kinds are no frames.
+UNREAD = {
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".flv",
+    ".vob",
+    ".ogv",
+    ".webp",
+    ".heic",
+    ".heif",
+    ".gif",
+    ".pgm",
+    ".ppm",
+    ".avif",
+    ".jxl",
+    ".jp2",
+    ".h264",
 }
 
 
@@ -169,7 +191,7 @@ def _look_at_names(split: str, videos: list[Video], own: bool, found: _Findings)
 
 def _look_around(copy: Copy, found: _Findings) -> None:
     """What lies among the data and is none."""
-    junk, stale, truth, odd = [], [], [], []
+    junk, stale, truth, odd, unread = [], [], [], [], []
     for base in dict.fromkeys([copy.folder, *(p for p in copy.beside if p.is_dir())]):
         for folder, names, files in os.walk(base):
             here = Path(folder)
@@ -177,20 +199,34 @@ def _look_around(copy: Copy, found: _Findings) -> None:
             files.sort(key=natural_key)
             junk += [here / n for n in [*files, *names] if is_junk(here / n)]
             stale += [here / n for n in files if n.endswith("~") and Path(n.rstrip("~")).suffix in {".m", ".mat", ".npy", ".csv", ".json"}]
+            unread += [here / n for n in files if Path(n).suffix.lower() in UNREAD and not is_junk(here / n)]
             truth += [here / n for n in names if n.lower().endswith("_gt")]
             if is_truth(here) or here.parent.name == "masks":
                 odd += [here] if any(p.stem.startswith("frame") for p in list_images(here)[:1]) else []
             names[:] = [n for n in names if not is_junk(here / n)]
     for trap, paths in (("junk-files", junk), ("stale-labels", stale), ("ground-truth-beside-clips", truth), ("mask-names", odd)):
         if paths:
-            others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-            found.note(trap, f"{paths[0]}{others}")
+            found.note(trap, _first_of(paths))
+    if unread:
+        found.problem(f"{_first_of(unread)}: of a kind that is not read", "unread-files")
+
+
+def _first_of(paths: list[Path]) -> str:
+    return f"{paths[0]} and {len(paths) - 1} more" if len(paths) > 1 else str(paths[0])
 
 
 def _compare_truths(name: str, root: Path, copy: Copy, found: _Findings) -> None:
-    if name != "avenue" or len(copy.ground_truths) < 2:
+    if name != "avenue":
         return
-    differing, total, counts = truth_difference(root)
+    if len(copy.ground_truths) < 2:
+        for kind, path in copy.ground_truths.items():
+            found.note("two-ground-truths", f"{path}: only {kind!r} is here")
+        return
+    try:
+        differing, total, counts = truth_difference(root)
+    except InputError as error:  # of a clip that need not be here
+        found.problem(error)
+        return
     found.note(
         "two-ground-truths",
         f"{' and '.join(str(path) for path in copy.ground_truths.values())}: they differ on {differing} of {total} test frames; "

@@ -100,7 +100,7 @@ def download_dataset(name: str, root: Path, mirror: str | None = None, progress:
     for archive in ARCHIVES[name]:
         folder = Path(root).absolute() / archive.into
         if (folder / archive.makes).is_dir():
-            lines.append(f"{folder / archive.makes} is there already, nothing was downloaded; remove that folder to get it anew")
+            lines.append(f"{folder / archive.makes} is there already, nothing was downloaded; move it aside to get it anew")
             continue
         file = _put_there(name, archive, folder) if name in BY_HAND and mirror is None else _fetch(name, archive, mirror, progress)
         count = unpack(file, folder, archive.makes, archive.limit, progress)

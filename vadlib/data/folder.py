@@ -2,8 +2,8 @@
 
 ::
 
-    ROOT/training/cam1/monday.mp4                 normal videos only; folders of images do as well
-        /testing/cam1/tuesday.mp4                 what is to be scored; optional
+    ROOT/training/cam1/monday.mp4                 normal videos only; folders of images do as well; or train/
+        /testing/cam1/tuesday.mp4                 what is to be scored; optional; or test/
         /labels.csv                               optional: video,start,end (frames from 0, end exclusive), such as cam1/tuesday,120,180
         /labels.json                              or: [{"video": "cam1/tuesday", "start": 120, "end": 180}]
         /labels/cam1/tuesday.npy                  or: an array of 0 and 1, one for each frame
@@ -16,6 +16,7 @@ and of one size are taken to come from one fixed camera. Colour is read as RGB u
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -43,31 +44,40 @@ def find_folder(root: Path) -> Copy:
         InputError: the folder is missing, or holds no videos.
     """
     require(root.is_dir(), f"{root}: no such folder; for the dataset 'folder', --root names the folder with your videos")
-    parts = {
-        split: _base(found)
-        for split, name in (("train", "training"), ("test", "testing"))
-        if (found := below(root, name)) and found.is_dir()
-    }
+    found = {split: _split(root, split) for split in ("train", "test")}
+    parts = {split: _base(folder) for split, folder in found.items() if folder is not None}
     bases = parts or {"train": root}
     truths = _truths(root)
     layout = "training and testing" if parts else "all for training"
     return Copy(layout, root, partial(_list, root, bases, truths), truths, splits=tuple(bases))
 
 
+def _split(root: Path, split: str) -> Path | None:
+    """`training/` or `train/`, `testing/` or `test/`."""
+    return next((found for name in (f"{split}ing", split) if (found := below(root, name)) and found.is_dir()), None)
+
+
 def _base(folder: Path) -> Path:
-    return next((found for name in ("frames", "videos") if (found := below(folder, name)) and found.is_dir()), folder)
+    """The folder below which clips are named: `frames/` or `videos/` where there is nothing else in the folder."""
+    inside = [p for p in folder.iterdir() if not is_junk(p) and not is_truth(p) and (p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES)]
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() and inside[0].name.lower() in {"frames", "videos"} else folder
 
 
 def _truths(root: Path) -> dict[str, Path]:
-    """Label files, looked for in ROOT and in ROOT/testing."""
+    """Label files, looked for in ROOT and in ROOT/testing.
+
+    Raises:
+        InputError: one kind of them is in both.
+    """
     kinds = {"csv": "labels.csv", "json": "labels.json", "npy": "labels", "masks": "masks"}
-    places = [root, below(root, "testing")]
-    return {
-        kind: path
-        for kind, name in kinds.items()
-        for place in reversed(places)
-        if place is not None and (path := below(place, name)) is not None
-    }
+    places = [root, _split(root, "test")]
+    truths: dict[str, Path] = {}
+    for kind, name in kinds.items():
+        for path in (below(place, name) for place in places if place is not None):
+            require(path is None or kind not in truths, f"{path}: labels twice, there and in {truths.get(kind)}; keep one of them")
+            if path is not None:
+                truths[kind] = path
+    return truths
 
 
 def _list(root: Path, bases: dict[str, Path], truths: dict[str, Path], split: str) -> list[Source]:
@@ -94,9 +104,21 @@ def _list(root: Path, bases: dict[str, Path], truths: dict[str, Path], split: st
 
 
 def _walk(base: Path) -> Iterator[Path]:
-    """Video files, and folders that hold images (and no video: there they are covers and thumbnails), in natural order."""
-    for folder, subfolders, _ in os.walk(base):
+    """Video files, and folders that hold images (and no video: there they are covers and thumbnails), in natural order.
+
+    Links are followed, each folder is entered once.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); allow it, or move it away")
+
+    seen = set()
+    for folder, subfolders, _ in os.walk(base, followlinks=True, onerror=refuse):
         here = Path(folder)
+        if here.resolve() in seen:
+            subfolders.clear()
+            continue
+        seen.add(here.resolve())
         subfolders[:] = sorted((n for n in subfolders if not is_junk(here / n) and not is_truth(here / n)), key=natural_key)
         videos = list_videos(here)
         yield from videos
@@ -112,13 +134,13 @@ def _name(clip: Path, base: Path) -> str:
 
 
 def _is_grey(clip: Path) -> bool:
-    if not clip.is_dir():
-        return is_grey(clip)
     try:
+        if not clip.is_dir():
+            return is_grey(clip)
         with Image.open(list_images(clip)[0]) as image:
             return image.mode in GREY_MODES
-    except (UnidentifiedImageError, OSError):
-        return True  # opening the clip will say what is wrong with it
+    except (InputError, UnidentifiedImageError, OSError):
+        return True  # opening the clip will say what is wrong with it, and it must not hide the others
 
 
 def _open(
@@ -149,11 +171,14 @@ def _label_reader(truths: dict[str, Path], clips: dict[str, Path]) -> Callable[[
     [kind], path = kinds, truths[kinds[0]]
     if kind == "npy":
         return lambda name, length: (_own_npy(path, name), kind)
-    rows = labels.read_intervals(path)
-    known = clips | {f"{name}{clip.suffix}": clip for name, clip in clips.items() if not clip.is_dir()}
-    for video, _, _, where in rows:
-        require(video in known, f"{path}: {where} labels a video {video!r}; there are: {', '.join(list(clips)[:5])}")
-    return lambda name, length: (labels.mark([row for row in rows if row[0] in (name, f"{name}{clips[name].suffix}")], length, path), kind)
+    # A name may be given with its ending, and macOS writes an accent as a character of its own.
+    names = {unicodedata.normalize("NFC", spelt): name for name, clip in clips.items() for spelt in (name, f"{name}{clip.suffix}")}
+    rows: dict[str, list] = {name: [] for name in clips}
+    for row in labels.read_intervals(path):
+        name = names.get(unicodedata.normalize("NFC", row[0]))
+        require(name is not None, f"{path}: {row[3]} labels a video {row[0]!r}; there are: {', '.join(list(clips)[:5])}")
+        rows[name].append(row)
+    return lambda name, length: (labels.mark(rows[name], length, path), kind)
 
 
 def _own_npy(folder: Path, name: str) -> np.ndarray:

@@ -85,17 +85,19 @@ def read_npy(path: Path, mmap: bool = False) -> np.ndarray:
     """
     _refuse_pointer(path)
     with path.open("rb") as file:
-        pickled = file.read(1) == b"\x80"  # protocols 2 to 5 begin so
+        head = file.read(8)
+    pickled = head[:1] == b"\x80"  # protocols 2 to 5 begin so
     try:
         array = np.lib.format.open_memmap(path, mode="r") if mmap else np.load(path, allow_pickle=False)
     except Exception as error:  # NumPy raises many kinds for damaged headers; all mean the same to the user
-        if pickled or "pickle" in str(error) or "Object arrays" in str(error) or "Python objects" in str(error):
+        if pickled or "Object arrays" in str(error) or "Python objects" in str(error):
             raise InputError(
                 f"{path}: not a plain NumPy array but a Python pickle, which can run any code; it was not opened: "
                 "get the labels as a plain .npy or a .mat file",
                 trap="pickle",
             ) from error
-        raise InputError(f"{path}: not a plain NumPy array ({_one_line(error)}); expected numbers 0 or 1: get it again") from error
+        reason = _one_line(error) if head.startswith((b"\x93NUMPY", b"PK")) else f"it starts with {head!r}"
+        raise InputError(f"{path}: not a plain NumPy array ({reason}); expected numbers 0 or 1: get it again") from error
     require(isinstance(array, np.ndarray), f"{path}: not a plain NumPy array but an archive of several; expected one .npy array")
     return array
 

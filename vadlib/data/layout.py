@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +69,10 @@ def find_copy(root: Path, title: str, places: Sequence[str], children: Sequence[
         InputError: there is none; the message says what was looked for, and where.
     """
     require(root.is_dir(), f"{root}: no such folder; --root (or VADLIB_DATA) must name the folder that holds {places[0].split('/')[0]}/")
-    there = [found for place in places if (found := below(root, *place.split("/"))) is not None and found.is_dir()]
+    # Unpacking by hand often leaves an archive in a folder of its own name: look one level deeper, after the places themselves.
+    inside = sorted((p for p in root.iterdir() if p.is_dir() and not is_junk(p)), key=lambda p: natural_key(p.name))
+    looked_at = (below(base, *place.split("/")) for base in (root, *inside) for place in places)
+    there = [found for found in looked_at if found is not None and found.is_dir()]
     for folder in there:
         if any(below(folder, *child.split("/")) for child in children):
             return folder
@@ -93,10 +95,12 @@ def split_folder(folder: Path, *choices: str) -> Path:
     Raises:
         InputError: there is none.
     """
-    for choice in choices:
-        found = below(folder, *choice.split("/"))
-        if found is not None and found.is_dir() and (choice == choices[0] or _clips(found)):
-            return found
+    found = [place for choice in choices if (place := below(folder, *choice.split("/"))) is not None and place.is_dir()]
+    for place in found:
+        if _clips(place):
+            return place
+    if found and found[0] == below(folder, *choices[0].split("/")):
+        return found[0]
     raise InputError(f"{folder / choices[0]}: no such folder; expected one folder of images, or one video file, a clip in it")
 
 
@@ -112,7 +116,8 @@ def list_clips(folder: Path) -> list[Path]:
 
 
 def _clips(folder: Path) -> list[Path]:
-    return [p for p in folder.iterdir() if not is_junk(p) and (p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES) and not is_truth(p)]
+    listed = (p for p in folder.iterdir() if not is_junk(p) and not is_truth(p) and p.name.lower() not in {"frames", "videos"})
+    return [p for p in listed if p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES]
 
 
 def is_truth(path: Path) -> bool:
@@ -130,15 +135,25 @@ def open_frames(path: Path, channels: int) -> Frames:
         return VideoFrames(path, channels)
     files = list_images(path)
     require(bool(files), f"{path}: no images in it; expected frames such as 000.jpg: copy the clip again, or move the folder away")
-    numbers = [re.findall(r"\d+", file.stem)[-1:] for file in files]
-    for i, (before, after) in enumerate(pairwise(numbers)):
-        if before and after and int(after[0]) != int(before[0]) + 1:
+    steps = np.diff(frame_numbers(files))
+    usual = max(1, np.median(steps)) if len(steps) else 1  # every fifth frame is a rate of its own, one frame less is a gap
+    for i, step in enumerate(steps):
+        if step != usual:
             raise InputError(
                 f"{path}: {files[i].name} is followed by {files[i + 1].name}; expected consecutive numbers: "
                 "a frame is missing or there twice: copy the clip again, or number its frames without gaps",
                 trap="missing-frame",
             )
     return ImageFrames(files, channels)
+
+
+def frame_numbers(files: Sequence[Path]) -> list[int]:
+    """The number of each file in its name: the one that varies ("frame7_cam2"), else the last one. Empty where a name has none."""
+    columns = [[int(digits) for digits in re.findall(r"\d+", file.stem)] for file in files]
+    if len({len(numbers) for numbers in columns}) != 1:
+        return [numbers[-1] for numbers in columns] if all(columns) else []
+    varying = [column for column in zip(*columns, strict=True) if len(set(column)) > 1]
+    return list(varying[0] if len(varying) == 1 else [*zip(*columns, strict=True)][-1]) if columns[0] else []
 
 
 def open_clip(
@@ -183,16 +198,16 @@ def require_same_length(path: Path, frames: int, labels: np.ndarray | None) -> N
 
 
 def clip_number(path: Path, count: int | None = None) -> int:
-    """The number in a clip's name, the last one if there are several.
+    """The number in a clip's name.
 
     Raises:
-        InputError: there is none, or it is not in 1..count.
+        InputError: there is none, or it is not in 1..count, or there are several, as in the duplicate "04 (1)".
     """
-    digits = re.findall(r"\d+", path.stem if path.suffix.lower() in VIDEO_SUFFIXES else path.name)
-    if not digits or (count is not None and not 1 <= int(digits[-1]) <= count):
-        expected = f"a clip number from 1 to {count}" if count else "a clip number"
-        raise InputError(f"{path}: the name holds no {expected.removeprefix('a ')}, so its labels cannot be found; rename or move it")
-    return int(digits[-1])
+    digits = re.findall(r"\d+", path.stem if path.suffix else path.name)
+    if len(digits) != 1 or (count is not None and not 1 <= int(digits[0]) <= count):
+        expected = f"one clip number from 1 to {count}" if count else "one clip number"
+        raise InputError(f"{path}: expected {expected} in the name, found {', '.join(digits) or 'none'}: rename or move it")
+    return int(digits[0])
 
 
 def numbered(clips: Iterable[Path], count: int | None = None) -> dict[int, Path]:

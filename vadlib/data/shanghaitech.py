@@ -75,11 +75,11 @@ def _list(folder: Path, truths: dict[str, Path], split: str) -> list[Source]:
     else:
         known = dict(zip(TEST_LENGTHS, labels.from_whole_npy(path, list(TEST_LENGTHS.values())), strict=True))
         read = {clip: partial(_known_labels, known, clip) for clip in clips}
-    return [_source(clip, read[clip], kind, below(folder, "testing", "test_pixel_mask", f"{clip.name}.npy")) for clip in clips]
+    return [_source(clip, read[clip], kind, below(folder, "testing", "test_pixel_mask", f"{_name(clip)}.npy")) for clip in clips]
 
 
 def _source(clip: Path, read_labels=None, kind: str = "", masks: Path | None = None) -> Source:
-    name = clip.stem if clip.suffix.lower() in VIDEO_SUFFIXES else clip.name
+    name = _name(clip)
 
     def opened():
         truth = read_labels() if read_labels else None
@@ -90,15 +90,20 @@ def _source(clip: Path, read_labels=None, kind: str = "", masks: Path | None = N
     return Source(name, clip, opened)
 
 
+def _name(clip: Path) -> str:
+    return clip.stem if clip.suffix.lower() in VIDEO_SUFFIXES else clip.name
+
+
 def _own_labels(folder: Path, clip: Path) -> np.ndarray:
-    path = below(folder, f"{clip.name}.npy")
-    require(path is not None, f"{folder / f'{clip.name}.npy'}: missing, but the frames of {clip.name} are there; get the labels again")
+    name = _name(clip)
+    path = below(folder, f"{name}.npy")
+    require(path is not None, f"{folder / f'{name}.npy'}: missing, but the frames of {name} are there; get the labels again")
     return labels.from_npy(path)
 
 
 def _known_labels(known: dict[str, np.ndarray], clip: Path) -> np.ndarray:
-    require(clip.name in known, f"{clip}: no test clip of ShanghaiTech is called so, so its labels cannot be found; rename or move it")
-    return known[clip.name]
+    require(_name(clip) in known, f"{clip}: no test clip of ShanghaiTech is called so, so its labels cannot be found; rename or move it")
+    return known[_name(clip)]
 
 
 class NpyMasks(LazyStack):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vadlib.errors import InputError
 
@@ -143,7 +143,7 @@ class ImageFrames(LazyStack):
 
 
 class MaskImages(ImageFrames):
-    """Pixel masks kept as one image file each; any value above 0 is abnormal. Items are bool (H, W)."""
+    """Pixel masks kept as one image file each; any value above 0 is abnormal (of a JPEG, which blurs, above 127). Items are bool (H, W)."""
 
     dtype = bool
 
@@ -152,7 +152,8 @@ class MaskImages(ImageFrames):
         self.shape = self.shape[:3]
 
     def _read(self, i: int) -> np.ndarray:
-        mask = read_image(self.paths[i], 1)[..., 0] > 0
+        lowest = 127 if self.paths[i].suffix.lower() in {".jpg", ".jpeg"} else 0
+        mask = read_image(self.paths[i], 1)[..., 0] > lowest
         if mask.shape != self.shape[1:]:
             raise InputError(f"{self.paths[i]}: a mask of {mask.shape}, but the first one is {self.shape[1:]}; get the masks again")
         return mask
@@ -172,6 +173,11 @@ def read_image(path: Path, channels: int) -> np.ndarray:
             # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout of the file's data shows it.
             if image.mode.startswith(("I", "F")) or any(re.search(r"^(?!BGR).*;16", str(tile[3])) for tile in image.tile):
                 raise InputError(f"{path}: {image.mode} pixels of 16 bits or more; expected 8 bits a sample: convert the frames to 8 bits")
+            if image.format == "TIFF" and image.n_frames > 1:
+                raise InputError(
+                    f"{path}: {image.n_frames} pictures in one file; expected one frame a file: split it, or make a video of it"
+                )
+            image = ImageOps.exif_transpose(image)  # a phone notes down how it was held
             pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: {_not_an_image(path)}", trap="git-lfs-pointer" if lfs_pointer(path) else "") from error
@@ -213,8 +219,8 @@ def natural_key(name: str) -> tuple:
 
 
 def is_junk(path: Path) -> bool:
-    """True for files that operating systems and editors leave among data: `.DS_Store`, `._x`, `Thumbs.db`, `x~`."""
-    return path.name.startswith(".") or path.name.endswith("~") or path.name.lower() in {"thumbs.db", "desktop.ini"}
+    """True for what operating systems, archivers and editors leave among data: `.DS_Store`, `._x`, `Thumbs.db`, `@eaDir`, `x~`."""
+    return path.name.startswith((".", "@")) or path.name.endswith("~") or path.name.lower() in {"thumbs.db", "desktop.ini", "__macosx"}
 
 
 def list_images(folder: Path) -> list[Path]:
