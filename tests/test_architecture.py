@@ -28,6 +28,7 @@ PUBLIC = [
     "DataConfig",
     "Clip",
     "ClipDataset",
+    "load_tests",
     "frame_changes",
     "two_truths",
     "write_video",

@@ -15,7 +15,7 @@ _EXPORTS = {
     "vadlib.data.check": ["check_dataset", "describe_report"],
     "vadlib.data.video": ["Video"],
     "vadlib.data.clips": ["DataConfig", "Clip", "ClipDataset"],
-    "vadlib.data.statistics": ["frame_changes", "two_truths"],
+    "vadlib.data.statistics": ["load_tests", "frame_changes", "two_truths"],
     "vadlib.data.encode": ["write_video"],
     "vadlib.pseudo.detectors": ["find_boxes"],
     "vadlib.pseudo.kinds": ["PseudoClip", "SkipFrames", "ShuffleMotion", "AddNoise", "PasteObjects"],

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -15,10 +16,10 @@ import pytest
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-# Shown in the console of every JupyterLab, whatever a notebook does.
-HARMLESS = re.compile(
-    r"favicon|Failed to load resource|net::ERR_|extension|deprecat|[Ww]arning|WebGL|translation|source ?map", re.IGNORECASE
-)
+# What JupyterLab makes of a traceback and of text on stderr.
+FAULTS = ", ".join(f'.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in ("error", "stderr"))
+# The kind of control that has the focus, if it is one of an output.
+FOCUSED = """(e => e.closest(".jp-OutputArea-output") && (e.getAttribute("role") || e.type))(document.activeElement)"""
 
 
 def lacking(reason):
@@ -29,7 +30,7 @@ def lacking(reason):
 
 @pytest.fixture(scope="module")
 def chromium():
-    """A page of headless Chromium, and what its console and its scripts complained of."""
+    """Headless Chromium."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -54,6 +55,7 @@ def lab(tmp_path):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
+        token = secrets.token_hex()
         home = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
         home |= {"JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"), "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings")}
         options = [
@@ -61,10 +63,10 @@ def lab(tmp_path):
             f"--port={port}",
             "--ip=127.0.0.1",
             "--ServerApp.port_retries=0",
-            "--IdentityProvider.token=",
+            f"--IdentityProvider.token={token}",
+            f"--ServerApp.root_dir={tmp_path}",
             "--allow-root",
         ]
-        options += [f"--ServerApp.root_dir={tmp_path}", "--ServerApp.disable_check_xsrf=True", "--LabApp.news_url=None"]
         with (tmp_path / "lab.log").open("wb") as log:
             command = [sys.executable, "-m", "jupyter", "lab", *options]
             servers.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | home))
@@ -73,7 +75,7 @@ def lab(tmp_path):
         while True:
             try:
                 with urllib.request.urlopen(f"{address}/api", timeout=5):
-                    return f"{address}/lab/tree/widget.ipynb?reset"
+                    return f"{address}/lab/tree/widget.ipynb?reset&token={token}"
             except OSError:
                 assert servers[-1].poll() is None, (tmp_path / "lab.log").read_text()
                 assert time.monotonic() < end, "JupyterLab did not start"
@@ -114,6 +116,13 @@ def test_the_browser_of_datasets_follows_the_keyboard(chromium, lab, tmp_path):
     assert picture.get_attribute("alt") == "street, video 01, frame 0 of 190, normal"
     shown = {picture.get_attribute("src")}
 
+    page.keyboard.press("Escape")  # leaves the cell's text, in which Tab indents
+    reached = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(FOCUSED))
+    assert list(filter(None, reached)) == ["button", "button", "slider", "slider", "checkbox"]
+
     page.get_by_role("button", name="synthetic").focus()
     page.keyboard.press("Space")
     page.locator('img[alt^="synthetic, video 01, frame 0 of 190"]').wait_for()
@@ -146,6 +155,19 @@ def test_the_browser_of_datasets_follows_the_keyboard(chromium, lab, tmp_path):
     assert len(shown) == 6  # the picture followed each time
 
     page.screenshot(path=tmp_path / "widget.png")
-    assert page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.stderr"], .jp-OutputArea-error').count() == 0
-    assert [line for line in complaints if not HARMLESS.search(line)] == []
+    assert page.locator(FAULTS).count() == 0
+    assert complaints == []
+    page.close()
+
+
+def test_errors_of_a_cell_and_of_the_console_are_seen(chromium, lab):
+    """What the test above finds nothing of."""
+    page, complaints = chromium.new_page(), []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(lab("import sys\n\nprint('complaint', file=sys.stderr)\n1 / 0"))
+    run_first_cell(page)
+    page.locator(FAULTS).nth(1).wait_for()
+    assert ["ZeroDivisionError" in text for text in page.locator(FAULTS).all_inner_texts()] == [False, True]
+    page.evaluate("console.error('complaint')")
+    assert complaints == ["complaint"]
     page.close()

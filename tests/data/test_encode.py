@@ -38,6 +38,7 @@ def test_frames_may_come_one_by_one(tmp_path):
     [
         ("a.avi", np.zeros((2, 8, 8, 3), np.uint8), 10, r"a\.avi: expected a name that ends in \.mp4"),
         ("a.mp4", [], 10, r"a\.mp4: no frames to write"),
+        ("a.mp4", [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 10, 3), np.uint8)], 10, r"a frame of \(8, 10, 3\) after one of \(8, 8, 3\)"),
         ("a.mp4", np.zeros((2, 8, 8, 3), np.uint8), 0, r"a\.mp4: 0 frames a second"),
     ],
 )

@@ -77,15 +77,17 @@ def test_examples_need_both_kinds(videos):
 def test_two_truths_mark_the_frames_in_which_they_differ():
     first, second = {"07": np.repeat([0, 1, 0], 10)}, {"07": np.repeat([0, 1, 0], [8, 13, 9])}
     ax = plots.plot_truths(first, second, ("vol", "community"))
-    [lines] = [c for c in ax.collections if type(c).__name__ == "LineCollection"]
-    assert [segment[0][0] for segment in lines.get_segments()] == [8, 9, 20]
+    [differ] = [c for c in ax.collections if tuple(c.get_facecolor()[0]) == (0, 0, 0, 1)]
+    assert [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in differ.get_paths()] == [(8, 10), (20, 21)]
     assert bars(ax) == [(8, 21, 0)]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["vol", "community", "they differ"]
 
 
 def test_changes_are_drawn_as_two_distributions_of_area_one():
     rng = np.random.default_rng(0)
-    axes = plots.plot_changes({"a": (rng.normal(2, 0.3, 500), rng.normal(4, 0.5, 300)), "b": (rng.random(50), rng.random(40))})
+    changes = {"a": {"01": rng.normal(2, 0.3, 500), "02": rng.normal(4, 0.5, 300)}, "b": {"01": rng.random(90)}}
+    labels = {"a": {"02": np.ones(300), "01": np.zeros(500)}, "b": {"01": np.repeat([0, 1], 45)}}
+    axes = plots.plot_changes(changes, labels)
     assert [ax.get_title() for ax in axes] == ["a", "b"]
     filled, line = axes[0].patches
     assert (filled.get_fill(), line.get_fill()) == (True, False)

@@ -22,15 +22,17 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
         fps: frames a second.
 
     Raises:
-        InputError: another ending, no frames, a rate that is not above 0, or a folder that cannot be written.
+        InputError: another ending, no frames, frames of several sizes, a rate that is not above 0, or a folder that cannot be written.
     """
     path = Path(path)
     require(path.suffix.lower() == ".mp4", f"{path}: expected a name that ends in .mp4")
     require(fps > 0, f"{path}: {fps} frames a second; expected more than 0")
     with atomic(path) as temporary, av.open(str(temporary), "w") as container:
-        stream = None
+        stream = shape = None
         for frame in frames:
             height, width = (side // 2 * 2 for side in frame.shape[:2])
+            shape = shape or frame.shape
+            require(frame.shape == shape, f"{path}: a frame of {frame.shape} after one of {shape}; expected one size: resize the frames")
             if stream is None:
                 stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
                 stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"

@@ -1,4 +1,4 @@
-"""Simple statistics of a dataset's frames, for looking at the data before any model does."""
+"""Looking at datasets before any model does: which are here, how much moves in them, and where two annotators differ."""
 
 from __future__ import annotations
 
@@ -7,34 +7,64 @@ from pathlib import Path
 
 import numpy as np
 
-from vadlib.data.avenue import both_truths, find_avenue
-from vadlib.data.catalog import default_root
+from vadlib.data.avenue import GROUND_TRUTHS, both_truths, find_avenue
+from vadlib.data.catalog import DATASETS, default_root, load_videos
 from vadlib.data.motion import grey
-from vadlib.data.store import WORKING_SIDE, store_frames
+from vadlib.data.store import WORKING_SIDE, resize_frame, stored_shape
 from vadlib.data.video import Video
 from vadlib.errors import InputError
 
-BLOCK = 256  # frames read at a time
+WIDENED = 5  # frames on either side of an event
+
+
+def load_tests(root: str | Path | None = None) -> tuple[dict[str, list[Video]], dict[str, str]]:
+    """The test videos of every dataset that is here: labelled ones, some frames normal and some abnormal.
+
+    Args:
+        root: see `load_videos`. One's own videos ("folder") are left out.
+
+    Returns:
+        Dataset -> its videos, and dataset -> why it is not among them, one line.
+    """
+    found, absent = {}, {}
+    for name in DATASETS:
+        if name == "folder":
+            continue
+        try:
+            videos = load_videos(name, "test", root)
+        except InputError as error:  # told, not hidden: whoever looks at what is here decides whether to mend it
+            absent[name] = str(error)
+            continue
+        kinds = {int(kind) for v in videos if v.labels is not None for kind in np.unique(v.labels)}
+        if kinds == {0, 1}:
+            found[name] = [v for v in videos if v.labels is not None]
+        else:
+            absent[name] = f"{len(videos)} test videos, but not both normal and abnormal frames in them; get more of its clips"
+    return found, absent
 
 
 def frame_changes(video: Video) -> np.ndarray:
     """How much each frame differs from the one before: mean absolute difference over all pixels, in grey levels, float64 (T,).
 
-    Of frames whose shorter side has at most 240 pixels; the first frame takes the second's value.
+    Of frames whose shorter side has at most 240 pixels; the first frame takes the second's value. Reads the whole video and keeps nothing.
     """
-    [frames] = store_frames([video], shorter_side=WORKING_SIDE, progress=False)
-    changes = np.zeros(len(frames))
-    for first in range(1, len(frames), BLOCK):
-        block = grey(frames[first - 1 : first + BLOCK]).astype(np.int16)
-        changes[first : first + BLOCK] = np.abs(np.diff(block, axis=0)).mean((1, 2))
-    changes[:1] = changes[1:2]
+    size = stored_shape(video, None, WORKING_SIDE)[1:3]
+    changes, before = np.zeros(len(video)), None
+    for t in range(len(video)):
+        frame = grey(resize_frame(video.frames[t], size)[None])[0].astype(np.int16)
+        if before is not None:
+            changes[t] = np.abs(frame - before).mean()
+        before = frame
+    if len(changes) > 1:
+        changes[0] = changes[1]
     return changes
 
 
-def two_truths(instead: Sequence[Video], root: str | Path | None = None) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Avenue's two ground truths, "vol" and "community": video -> labels (T,) each, of the test clips whose masks are there.
+def two_truths(instead: Sequence[Video], root: str | Path | None = None) -> dict[str, dict[str, np.ndarray]]:
+    """Two ground truths of the same videos: what it is called -> video -> labels, uint8 (T,).
 
-    Where a copy with both is not there: the labels of `instead`, and the same with each event widened by 5 frames on either side.
+    Avenue's "vol" and "community", of the test clips whose masks are there. Where there is no copy with both: the labels of `instead`, and
+    the same with each event "widened" by 5 frames on either side.
 
     Args:
         instead: labelled videos.
@@ -42,11 +72,12 @@ def two_truths(instead: Sequence[Video], root: str | Path | None = None) -> tupl
     """
     root = Path(root) if root is not None else default_root()
     try:
-        here = len(find_avenue(root).ground_truths) == 2
-    except InputError:
+        here = len(find_avenue(root).ground_truths) == len(GROUND_TRUTHS)
+    except InputError:  # no Avenue: the other case
         here = False
     if here:
         both = {f"{number:02d}": pair for number, pair in both_truths(root).items()}
-    else:
-        both = {v.name: (v.labels, (np.convolve(v.labels, np.ones(11), "same") > 0).astype(np.uint8)) for v in instead}
-    return {name: pair[0] for name, pair in both.items()}, {name: pair[1] for name, pair in both.items()}
+        return {kind: {name: pair[i] for name, pair in both.items()} for i, kind in enumerate(GROUND_TRUTHS)}
+    around = np.ones(2 * WIDENED + 1)
+    wide = {v.name: (np.convolve(v.labels, around, "same") > 0).astype(np.uint8) for v in instead}
+    return {instead[0].ground_truth or "given": {v.name: v.labels for v in instead}, "widened": wide}

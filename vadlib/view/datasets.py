@@ -54,12 +54,13 @@ def plot_timelines(videos: Sequence[Video], title: str = "", ax: Axes | None = N
     """
     labels = {v.name: v.labels for v in videos if v.labels is not None}
     require(len(labels) > 0, "these videos have no labels, so there are no timelines")
-    ax = ax or plt.subplots(figsize=(8, 0.28 * len(labels) + 1), layout="constrained")[1]
+    row_height, size = (0.28, "small") if len(labels) <= 40 else (0.13, 5.5)  # ShanghaiTech has 107 clips
+    ax = ax or plt.subplots(figsize=(8, row_height * len(labels) + 1), layout="constrained")[1]
     longest = max(map(len, labels.values()))
     for row, values in enumerate(labels.values()):
         ax.broken_barh([(0, len(values))], (row - 0.35, 0.7), facecolor=NORMAL)
         ax.broken_barh(spans(values), (row - 0.35, 0.7), **ABNORMAL)
-        ax.text(longest * 1.01, row, f"{np.mean(values):.0%}", va="center", fontsize="small")
+        ax.text(longest * 1.01, row, f"{np.mean(values):.0%}", va="center", fontsize=size)
     ax.set(
         yticks=range(len(labels)),
         yticklabels=list(labels),
@@ -68,7 +69,8 @@ def plot_timelines(videos: Sequence[Video], title: str = "", ax: Axes | None = N
         ylim=(len(labels) - 0.5, -0.5),
         xlim=(0, longest),
     )
-    ax.tick_params(labelsize="small")
+    ax.tick_params("x", labelsize="small")
+    ax.tick_params("y", labelsize=size)
     what = "abnormal frames are hatched; their share on the right"
     ax.set_title(f"{title}: {what}" if title else what, loc="left", fontsize="small")
     return ax
@@ -85,38 +87,38 @@ def plot_truths(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray
     for row, name in enumerate(first):
         for labels, top, colour, hatch in ((first[name], 0.38, BLUE, ""), (second[name], -0.1, ORANGE, "////")):
             ax.broken_barh(spans(labels), (row - top, 0.28), facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0)
-        differ = np.flatnonzero(np.asarray(first[name]) != np.asarray(second[name]))
-        ax.vlines(differ, row - 0.1, row + 0.1, color="black", linewidth=0.6)
+        differ = np.asarray(first[name]) != np.asarray(second[name])
+        ax.broken_barh(spans(differ), (row - 0.1, 0.2), facecolor="black", edgecolor="black", linewidth=0.6)  # a line: one frame shows too
         ax.plot([0, len(first[name])], [row + 0.45] * 2, color=GREY, linewidth=0.5)
     handles = [plt.Rectangle((0, 0), 1, 1, facecolor=c, hatch=h, edgecolor="white") for c, h in ((BLUE, ""), (ORANGE, "////"))]
-    handles.append(plt.Line2D([], [], color="black"))
+    handles.append(plt.Rectangle((0, 0), 1, 1, facecolor="black"))
     ax.legend(handles, [*names, "they differ"], ncols=3, loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize="small")
     ax.set(yticks=range(len(first)), yticklabels=list(first), xlabel="frame", ylabel="video", ylim=(len(first) - 0.4, -0.6))
     return ax
 
 
-def plot_changes(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def plot_changes(changes: Mapping[str, Mapping[str, np.ndarray]], labels: Mapping[str, Mapping[str, np.ndarray]]) -> np.ndarray:
     """How much normal and abnormal frames of each dataset change from the frame before, as distributions. Returns the Axes.
 
+    The few largest values, one in 200, are counted in the last bin.
+
     Args:
-        changes: dataset -> (values of normal frames, values of abnormal frames).
+        changes: dataset -> video -> values (T,), such as `frame_changes` gives.
+        labels: the same, 0 normal, 1 abnormal.
     """
     _, axes = plt.subplots(1, len(changes), figsize=(max(4.0, 3.2 * len(changes)), 2.8), layout="constrained", squeeze=False)
-    for ax, (name, (normal, abnormal)) in zip(axes[0], changes.items(), strict=True):
-        edges = np.linspace(0, np.quantile(np.concatenate([normal, abnormal]), 0.995), 31)
-        ax.hist(np.minimum(normal, edges[-1]), edges, density=True, histtype="stepfilled", color=BLUE, alpha=0.35, label="normal")
-        ax.hist(
-            np.minimum(abnormal, edges[-1]),
-            edges,
-            density=True,
-            histtype="step",
-            color=ORANGE,
-            linestyle="--",
-            linewidth=1.8,
-            label="abnormal",
-        )
-        ax.set(title=name, xlabel="mean change (grey levels)", yticks=[], ylabel="share of frames")
+    looks = {
+        "normal": {"histtype": "stepfilled", "color": BLUE, "alpha": 0.35},
+        "abnormal": {"histtype": "step", "color": ORANGE, "linestyle": "--", "linewidth": 1.8},
+    }
+    for ax, (name, videos) in zip(axes[0], changes.items(), strict=True):
+        values, truth = np.concatenate(list(videos.values())), np.concatenate([labels[name][video] for video in videos])
+        edges = np.linspace(0, np.quantile(values, 0.995), 31)
+        for kind, (label, look) in enumerate(looks.items()):
+            ax.hist(np.minimum(values[truth == kind], edges[-1]), edges, density=True, label=label, **look)
+        ax.set(title=name, xlabel="mean change (grey levels)", yticks=[])
         ax.legend(fontsize="small")
+    axes[0, 0].set_ylabel("share of frames")
     return axes[0]
 
 
