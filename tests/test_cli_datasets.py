@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from test_cli import METRICS, vadlib
-from trees import official_shanghaitech, official_ucsd, own_videos
+from trees import official_shanghaitech, official_ucsd, own_videos, scene, write_video
 
 from vadlib.data.catalog import load_videos
 from vadlib.data.ucsd import TEST_LENGTHS
@@ -133,3 +133,26 @@ def test_data_download_of_what_cannot_be_downloaded(tmp_path):
         assert done.returncode == 1
         assert message in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_data_download_over_another_part_of_the_same_archive_is_not_called_done(tmp_path):
+    (tmp_path / "UCSD_Anomaly_Dataset.v1p2" / "UCSDped1" / "Train" / "Train001").mkdir(parents=True)
+    done = vadlib("data", "download", "ped2", "--root", tmp_path)
+    assert done.returncode == 1
+    assert "is there already, nothing was downloaded" in done.stdout
+    assert "no Ped2 here" in done.stderr
+
+
+def test_a_name_that_the_console_cannot_write_does_not_end_the_command(tmp_path):
+    write_video(tmp_path / "监控" / "周一.mp4", scene(1, 20)[0][0])
+    done = vadlib("data", "check", "folder", "--root", tmp_path / "监控", PYTHONIOENCODING="cp1252")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert "1 clips, 20 frames" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["train", "run"])
+def test_a_ground_truth_that_the_dataset_has_not_is_refused_at_once(tmp_path, command):
+    done = vadlib(command, "--ground-truth", "community", "--out", tmp_path / "run")
+    assert done.returncode == 1
+    assert "ground truth 'community': only avenue has several" in done.stderr
+    assert not (tmp_path / "run").exists()
