@@ -1,0 +1,384 @@
+"""Video files become frames: all are decoded once to learn their number, and later one by one, in any order.
+
+Pixels are what the file's own decoder gives, in 8 bits a sample: deeper video is rounded. Colours follow the matrix and the range
+that the stream names, and BT.601 in limited range where it names none. Frames keep their stored size: the pixel aspect ratio
+is ignored. Interlaced frames stay interlaced. The quarter turn that phones note down is applied.
+
+A file that is cut off is an error, never a shorter video, and so is damage that container or codec show. Only a file that tells
+neither its size nor its length can be cut unseen: between two parts of a fragmented MP4 or a live Matroska, or a recording in
+AVI that was never finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import weakref
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
+
+from vadlib.config import require
+from vadlib.data.containers import is_container, what_is_missing
+from vadlib.data.store import cache_dir
+from vadlib.data.video import LazyStack, is_junk, lfs_pointer, natural_key
+from vadlib.errors import InputError
+from vadlib.files import atomic
+
+# Program and transport streams (.mpg, .ts, .mts) are left out: they tell nowhere how long they are, so that any cut one looks whole.
+VIDEO_SUFFIXES = {".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
+DECODER_VERSION = 1  # of the pixels: the frame store keeps them by it
+SCAN_VERSION = 1
+
+# Of all that libav reads: no pictures, no texts, and no playlists, which would open other files.
+_CONTAINERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
+_NEAR = 16  # frames ahead that are decoded through rather than jumped over
+_PYAV = int(av.__version__.split(".")[0])
+_ONE_THREAD = {"threads": 1} if _PYAV >= 17 else {}  # older ones have no choice, and take one
+_ANY_TITLE = {"metadata_errors": "replace"} if _PYAV < 19 else {}  # newer ones take titles that are not in UTF-8 by themselves
+_ZEROS = 16  # bytes: more zeros in a row than a compressed frame ends with
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What decoding all frames of a file has shown. Sizes are pixels as stored; fractions are (numerator, denominator)."""
+
+    pts: list[int | None]  # presentation time of each frame in units of `time_base`; None where the file gives none
+    keys: list[int]  # indices of the key frames, ascending
+    height: int
+    width: int
+    turns: int  # quarter turns counterclockwise that make the picture upright, 0 to 3
+    time_base: tuple[int, int]  # seconds
+    rate: tuple[int, int]  # frames a second, as the container tells or libav guesses
+
+    @property
+    def timed(self) -> bool:
+        """True if a frame can be told by its time: each has one, strictly increasing."""
+        return None not in self.pts and bool((np.diff(self.pts) > 0).all())
+
+
+class VideoFrames(LazyStack):
+    """Frames of a video file, uint8 (T, H, W, C), upright.
+
+    Reading in order, or a little ahead, decodes on; any other frame costs a jump to the key frame before it. However a frame is
+    reached, its pixels are the same. Of all `VideoFrames` of a process, only the one read last keeps its file open.
+
+    Args:
+        path: the file; its first video stream that is no cover picture.
+        channels: 3 for RGB, 1 for grey: the BT.601 luma of that RGB.
+
+    Attributes:
+        times: float64 (T,), seconds since the first frame, strictly increasing.
+        fps: the stream's rate where it is constant, else the mean one, (T - 1) / times[-1], to 3 decimals.
+
+    Raises:
+        InputError: the file is no video, has no decoder here, is cut off or damaged, changes its size midway, or is to be turned by
+            something else than quarter turns; when reading: it is not the same file any more.
+    """
+
+    _decoder: _Decoder | None = None
+
+    def __init__(self, path: Path, channels: int = 3):
+        require(channels in (1, 3), f"channels = {channels!r}; expected 1 for grey or 3 for RGB")
+        self.path, self.channels = Path(path), channels
+        self._stat = _stat(self.path)
+        require(bool(self._stat), f"{path}: no such file; expected a video")
+        self._scan = _stored_scan(self.path, self._stat)
+        size = (self._scan.height, self._scan.width)
+        self.shape = (len(self._scan.pts), *(size[::-1] if self._scan.turns % 2 else size), channels)
+        self.times, self.fps = _clock(self._scan)
+
+    def _read(self, i: int) -> np.ndarray:
+        with _lock:
+            frame = self._opened().read(i)
+        pixels = frame if self.channels == 3 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None]
+        return np.ascontiguousarray(np.rot90(pixels, self._scan.turns))
+
+    def identity(self) -> list:
+        return ["video", DECODER_VERSION, str(self.path.resolve()), *self._stat, self.channels]
+
+    def close(self) -> None:
+        """Close the file; the next frame opens it again."""
+        with _lock:
+            if self._decoder is not None:
+                self._decoder.close()
+                self._decoder = None
+
+    def __del__(self):
+        if self._decoder is not None:
+            self.close()
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in vars(self).items() if name != "_decoder"}
+
+    def _opened(self) -> _Decoder:
+        global _latest
+        if self._decoder is None:
+            _close_latest()
+            changed = f"{self.path}: the file was changed, moved or removed since it was loaded; load the video again"
+            require(_stat(self.path) == self._stat, changed)
+            self._decoder = _Decoder(self.path, self._scan)
+            _latest = weakref.ref(self)
+        return self._decoder
+
+
+# Hundreds of videos may be loaded, and each open decoder takes memory and a file handle: only one stays open, in the object that
+# `_latest` refers to. The lock is for threads that read at once.
+_lock = threading.RLock()
+_latest: weakref.ref[VideoFrames] | None = None
+
+
+def _close_latest() -> None:
+    frames = _latest and _latest()
+    if frames is not None:
+        frames.close()
+
+
+def _before_fork() -> None:
+    # A worker process that inherited an open file would move the parent's position in it.
+    _lock.acquire()
+    _close_latest()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_lock.release, after_in_child=_lock.release)
+
+
+class _Decoder:
+    """An open file and the position in it."""
+
+    def __init__(self, path: Path, scan: Scan):
+        self.path, self.scan, self.timed = path, scan, scan.timed
+        self.index = {pts: i for i, pts in enumerate(scan.pts)} if self.timed else {}
+        self.open()
+
+    def open(self) -> None:
+        self.container, self.stream = _open_video(self.path)
+        self.convert = VideoReformatter()
+        self.frames, self.next = self.container.decode(self.stream), 0  # `next` is the index of the frame that decoding gives next
+
+    def close(self) -> None:
+        self.container.close()
+        del self.container, self.stream, self.frames, self.convert  # what was taken from a container keeps it in memory
+
+    def read(self, i: int) -> np.ndarray:
+        """RGB pixels of frame i as stored, uint8 (H, W, 3)."""
+        for _ in self._starts(i):
+            frame = self._forward(i)
+            if frame is not None:
+                return _rgb(self.convert, frame)
+        raise InputError(
+            f"{self.path}: frame {i} of {len(self.scan.pts)} cannot be decoded, though it could be when the video was loaded: "
+            "the file was changed, or its disk fails; copy the file again and load the video again"
+        )
+
+    def _starts(self, i: int) -> Iterator[None]:
+        """Go to each place from which frame i may be reached, the cheapest first, and yield there."""
+        keys = self.scan.keys
+        at = bisect_right(keys, i)
+        if self.next <= i and (i - self.next < _NEAR or at == 0 or keys[at - 1] <= self.next):
+            yield
+        if self.timed and at:
+            key = keys[at - 1]
+            try:
+                self.container.seek(self.scan.pts[key], stream=self.stream)
+                self.frames, self.next = self.container.decode(self.stream), key
+                yield
+            except av.FFmpegError:
+                pass  # no index to jump by
+        # The demuxer landed behind the key frame, or the codec needs what came before it.
+        self.close()
+        self.open()
+        yield
+
+    def _forward(self, i: int) -> av.VideoFrame | None:
+        """Decode up to frame i; None if it does not come, or not whole."""
+        try:
+            for frame in self.frames:
+                at = self.index.get(frame.pts) if self.timed else self.next
+                if at is not None and at < self.next:
+                    continue  # the demuxer landed before the key frame that it was sent to
+                if at != self.next or frame.is_corrupt or (frame.height, frame.width) != (self.scan.height, self.scan.width):
+                    break
+                self.next += 1
+                if at == i:
+                    return frame
+        except av.FFmpegError:
+            pass  # `read` tries elsewhere, and raises when nothing is left
+        self.next = len(self.scan.pts)  # nothing can be read on from here
+        return None
+
+
+def _rgb(convert: VideoReformatter, frame: av.VideoFrame) -> np.ndarray:
+    form, options = frame.format, {}
+    if len(form.components) >= 3 and not form.is_rgb:  # grey and palettes have no matrix and no range
+        full = form.name.startswith("yuvj") or frame.color_range == 2
+        matrix = {1: 1, 9: 9, 10: 9}.get(frame.colorspace, 5)  # libav's BT.709 and BT.2020 to swscale's; else BT.601
+        options = {"src_colorspace": matrix, "dst_colorspace": 5, "src_color_range": 1 + full, "dst_color_range": 2}
+    return convert.reformat(frame, format="rgb24", **_ONE_THREAD, **options).to_ndarray()
+
+
+def list_videos(folder: Path) -> list[Path]:
+    """The video files of a folder in natural order, junk left out; empty if there is none."""
+    files = (p for p in Path(folder).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not is_junk(p) and p.is_file())
+    return sorted(files, key=lambda p: natural_key(p.name))
+
+
+def is_grey(path: Path) -> bool:
+    """True if the video's pixels have no colour; reads the beginning of the file only.
+
+    Raises:
+        InputError: the file is no video, or has no decoder here.
+    """
+    require(bool(_stat(Path(path))), f"{path}: no such file; expected a video")
+    container, stream = _open_video(Path(path))
+    with container:
+        return (stream.codec_context.pix_fmt or "").startswith(("gray", "mono", "ya"))
+
+
+def _clock(scan: Scan) -> tuple[np.ndarray, float]:
+    """The time of each frame in seconds, and the frames a second."""
+    rate = Fraction(*scan.rate)
+    even = np.arange(len(scan.pts)) * rate.denominator / rate.numerator
+    if not scan.timed:
+        return even, float(rate)
+    numerator, denominator = scan.time_base
+    times = (np.array(scan.pts) - scan.pts[0]) * numerator / denominator
+    # Containers round times to ticks of their own: at a constant rate, times are off by one at most.
+    if np.abs(times - even).max() <= 1.001 * numerator / denominator:
+        return times, float(rate)
+    return times, round((len(times) - 1) / float(times[-1]), 3)
+
+
+def _stat(path: Path) -> list[int]:
+    """Size in bytes and time of the last change in nanoseconds; empty if there is no such file."""
+    stat = path.stat() if path.is_file() else None
+    return [stat.st_size, stat.st_mtime_ns] if stat else []
+
+
+def _open_video(path: Path) -> tuple[av.container.InputContainer, av.VideoStream]:
+    """Open a file and find its video: the first stream that is no cover picture."""
+    try:
+        container = av.open(str(path.resolve()), container_options={"format_whitelist": _CONTAINERS}, **_ANY_TITLE)
+    except av.FFmpegError as error:
+        raise _not_a_video(path, error) from error
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    videos = [stream for stream in container.streams.video if not stream.disposition & pictures]
+    if videos and videos[0].codec_context is not None:
+        # Decoding threads of libav can wait for each other for ever in a damaged file, and for Python where someone listens to it.
+        # They would also hold each frame back until those behind it are decoded; DataLoader workers use the processors better.
+        videos[0].thread_count = 1
+        return container, videos[0]
+    found = ", ".join("picture" if stream.disposition & pictures else stream.type for stream in container.streams)
+    container.close()
+    if videos:
+        raise InputError(f"{path}: a video in a coding that has no decoder here; convert it, for instance to H.264 in MP4")
+    raise InputError(f"{path}: only {found} in it; expected a video") if found else _damaged(path, 0, 0, "it tells of no streams")
+
+
+def _not_a_video(path: Path, error: av.FFmpegError) -> InputError:
+    """Name a file that cannot be opened for what it is."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as why:
+        return InputError(f"{path}: cannot be read ({why.strerror}); expected a video: look at its permissions and its disk")
+    if not head:
+        return InputError(f"{path}: an empty file; expected a video: copy or download it again")
+    if pointer := lfs_pointer(path):
+        return InputError(f"{path}: {pointer}", trap="git-lfs-pointer")
+    if is_container(head):
+        return _damaged(path, 0, 0, error.strerror)
+    return InputError(f"{path}: not a video (it starts with {head[:8]!r}); expected one of {', '.join(sorted(VIDEO_SUFFIXES))}")
+
+
+def _damaged(path: Path, decoded: int, declared: int, fault: str) -> InputError:
+    of = f" of {declared}" if declared else ""
+    what = f"{path}: {decoded}{of} frames could be decoded ({fault}): the file is cut off or damaged; copy or download it again"
+    return InputError(f"{what}, or re-encode it if it is as long as it should be", trap="damaged-file")
+
+
+def _stored_scan(path: Path, stat: list[int]) -> Scan:
+    """The scan of a file, from the cache if it is there and whole."""
+    identity = json.dumps([SCAN_VERSION, av.__version__, str(path.resolve()), *stat])
+    stored = cache_dir() / "videos" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
+    try:
+        digest, _, text = stored.read_text(encoding="utf-8").partition("\n")
+        if digest == hashlib.sha256(text.encode()).hexdigest():
+            return Scan(**json.loads(text))
+    except (OSError, UnicodeDecodeError):
+        pass  # none yet, or a damaged one: it is written anew
+    scan = _decode_all(path)
+    text = json.dumps(asdict(scan))
+    with atomic(stored) as temporary:
+        temporary.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
+    return scan
+
+
+def _decode_all(path: Path) -> Scan:
+    """Decode every frame, without converting it.
+
+    Raises:
+        InputError: not all frames can be decoded, or not all have one size and one rotation.
+    """
+    pts, keys, look, packets, fault = [], [], None, 0, ""
+    container, stream = _open_video(path)
+    parts = stream.codec_context.name == "vp8"  # some of its packets hold what is predicted from, but not shown
+    with container:
+        # A long run of zeros at the end of a file was never written, even if a table of contents before it is whole.
+        with path.open("rb") as file:
+            file.seek(-min(_ZEROS, path.stat().st_size), os.SEEK_END)
+            zeros = not any(file.read()) and stream.codec_context.name != "rawvideo"
+        try:
+            for packet in container.demux(stream):
+                if packet.is_corrupt or (zeros and packet.size and not any(memoryview(packet)[-_ZEROS:])):
+                    fault = "the next one is not whole"
+                    break
+                packets += packet.size > 0 and not packet.is_discard
+                for frame in packet.decode():
+                    this = _look(path, frame)
+                    look = look or this
+                    if this != look:
+                        found, first = ("{1}x{0} pixels and {2} quarter turns".format(*what) for what in (this, look))
+                        raise InputError(f"{path}: frame {len(pts)} has {found}, the first {first}; expected one size: split it there")
+                    parts |= frame.interlaced_frame  # its fields may come in packets of their own
+                    fault = fault or ("the next one is damaged" if frame.is_corrupt else "")
+                    if not fault:
+                        keys += [len(pts)] if frame.key_frame else []
+                        pts.append(frame.pts)
+        except av.FFmpegError as error:
+            fault = fault or error.strerror
+        kind, rate = container.format.name, stream.average_rate or stream.guessed_rate or Fraction(25)
+        # An edit list may hide some of the frames that an MP4 declares; its packets are those that it shows.
+        expected = max(1, 0 if "mp4" in kind else stream.frames, 0 if parts else packets)
+        short = len(pts) < expected
+        declared = stream.frames or (packets if short and not fault else 0)
+        fault = fault or what_is_missing(path) or ("no more come" if short else "")
+        if fault:
+            raise _damaged(path, len(pts), declared, fault)
+        tick = stream.time_base
+        return Scan(pts, keys, *look, (tick.numerator, tick.denominator), (rate.numerator, rate.denominator))
+
+
+def _look(path: Path, frame: av.VideoFrame) -> tuple[int, int, int]:
+    """Height and width as stored, and the quarter turns counterclockwise that make the frame upright."""
+    angle, mirrored = frame.rotation, False
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        mirrored = matrix is not None and np.linalg.det(np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)[:2, :2] / 65536) < 0
+    except ValueError:
+        pass  # PyAV does not know all that a frame may have with it, and then tells of none
+    if mirrored or angle % 90:
+        how = "mirrored" if mirrored else f"turned by {angle} degrees"
+        raise InputError(f"{path}: to be shown {how}; expected quarter turns only: re-encode it upright")
+    return frame.height, frame.width, angle // 90 % 4
