@@ -1,184 +1,42 @@
 """Downloads from a real server that fails in every way: a half or damaged file never counts, and nothing is lost."""
 
-import contextlib
 import hashlib
-import os
 import re
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tarfile
 import textwrap
-import threading
 import time
 from collections import namedtuple
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
 from archives import files, make_tar, make_zip, tree
+from servers import (
+    FAILURES,
+    FILES,
+    FLIPPED,
+    HALF,
+    NAME,
+    PAGE,
+    PAYLOAD,
+    Host,
+    chunked,
+    drops,
+    other_range,
+    sends,
+    stalls,
+    status,
+    well,
+    without_ranges,
+)
 
 from vadlib.data import download
 from vadlib.data.download import ARCHIVES, Archive, download_dataset
 from vadlib.errors import InputError
-
-NAME = "UCSD_Anomaly_Dataset.tar.gz"
-NOISE = os.urandom(200_000)  # does not compress: half of the archive is half of the file
-FILES = {"tiny.v1/Ped2/Train/001.tif": NOISE, "tiny.v1/Ped2/Test/001.tif": b"frame", "tiny.v1/README.txt": b""}
-PAYLOAD = make_tar(*FILES.items())
-
-
-# A server, and the ways in which it answers
-
-
-class Host:
-    """A web server of 127.0.0.1; each request is answered by the next of `answers`, and the last of them stays."""
-
-    def __init__(self):
-        self.answers, self.asked, self.released = [well], [], threading.Event()
-        host = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                host.asked.append((self.path, self.headers.get("Range")))
-                host.accepts = self.headers.get("Accept-Encoding")
-                answer = host.answers.pop(0) if len(host.answers) > 1 else host.answers[0]
-                self.close_connection = True
-                with contextlib.suppress(ConnectionError):  # the client may hang up first
-                    answer(self, host)
-
-            def begin(self, status, length=None, **headers):
-                self.send_response(status)
-                for name, value in {"Content-Length": length, "Connection": "close", **headers}.items():
-                    if value is not None:
-                        self.send_header(name.replace("_", "-"), str(value))
-                self.end_headers()
-
-            def log_message(self, *args):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def stop(self):
-        self.released.set()
-        self.server.shutdown()
-        self.server.server_close()
-
-
-HALF = len(PAYLOAD) // 2
-
-
-def without_ranges(request, host):
-    request.begin(200, len(PAYLOAD))
-    request.wfile.write(PAYLOAD)
-
-
-def well(request, host):
-    start = int(re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", "bytes=0-"))[1])
-    if start == 0:
-        without_ranges(request, host)
-    elif start >= len(PAYLOAD):
-        request.begin(416, 0)
-    else:
-        request.begin(206, len(PAYLOAD) - start, Content_Range=f"bytes {start}-{len(PAYLOAD) - 1}/{len(PAYLOAD)}")
-        request.wfile.write(PAYLOAD[start:])
-
-
-def drops(request, host):
-    request.begin(200, len(PAYLOAD))
-    request.wfile.write(PAYLOAD[:HALF])
-
-
-def resets(request, host):
-    drops(request, host)
-    request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-def stalls(request, host):
-    drops(request, host)
-    host.released.wait(20)
-
-
-def is_mute(request, host):
-    host.released.wait(20)
-
-
-def sends(content, **headers):
-    def answer(request, host):
-        request.begin(200, **{"length": len(content), **headers})
-        request.wfile.write(content)
-
-    return answer
-
-
-def never_ends(request, host):
-    request.begin(200)
-    for _ in range(300):  # 60 MB: far more than what is on the way when the client hangs up
-        request.wfile.write(PAYLOAD)
-    host.released.set()
-
-
-def status(code, **headers):
-    return lambda request, host: request.begin(code, 0, **headers)
-
-
-def is_no_web_server(request, host):
-    request.wfile.write(b"220 ready\r\n")
-
-
-def chunked(request, host):
-    request.begin(200, Transfer_Encoding="chunked")
-    for start in range(0, len(PAYLOAD), 50_000):
-        chunk = PAYLOAD[start : start + 50_000]
-        request.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
-    request.wfile.write(b"0\r\n\r\n")
-
-
-def half_chunked(request, host):
-    request.begin(200, Transfer_Encoding="chunked")
-    request.wfile.write(b"%x\r\n%s\r\n" % (HALF, PAYLOAD[:HALF]))
-
-
-def other_range(request, host):
-    """Says 206 and starts from the beginning."""
-    request.begin(206 if "Range" in request.headers else 200, len(PAYLOAD))
-    request.wfile.write(PAYLOAD)
-
-
-FLIPPED = PAYLOAD[:HALF] + bytes([PAYLOAD[HALF] ^ 1]) + PAYLOAD[HALF + 1 :]
-PAGE = b"<!DOCTYPE html><html>Moved</html>"
-FAILURES = {
-    "drops": (drops, "connection"),
-    "drops without a length": (sends(PAYLOAD[:HALF], length=None), "SHA256"),
-    "drops in chunks": (half_chunked, "connection"),
-    "resets": (resets, "connection"),
-    "stalls": (stalls, "nothing came for 0.5 seconds"),
-    "mute": (is_mute, "nothing came for 0.5 seconds"),
-    "one bit flipped": (sends(FLIPPED), "SHA256"),
-    "bytes appended": (sends(PAYLOAD + b"\0"), "SHA256"),
-    "nothing": (sends(b""), "SHA256"),
-    "404": (status(404), "404"),
-    "403": (status(403), "403"),
-    "500": (status(500), "500"),
-    "503": (status(503), "503"),
-    "redirect loop": (status(302, Location=f"/{NAME}"), "redirects"),
-    "redirect to nowhere": (status(301, Location="http://127.0.0.1:1/x"), "connection"),
-    "redirect to a file": (status(301, Location="file:///etc/passwd"), "file:///etc/passwd"),
-    "web page": (sends(PAGE, Content_Type="text/html; charset=utf-8"), "web page"),
-    "web page that says it is none": (sends(PAGE), "SHA256"),
-    "length too long": (sends(PAYLOAD, length=len(PAYLOAD) + 100), "connection"),
-    "length too short": (sends(PAYLOAD, length=len(PAYLOAD) - 100), "SHA256"),
-    "length that is none": (sends(PAYLOAD[:HALF], length="many"), "SHA256"),
-    "more than any such dataset": (never_ends, "more than 0.001 GB"),
-    "no web server": (is_no_web_server, "connection"),
-}
 
 
 @pytest.fixture
@@ -223,7 +81,7 @@ def test_what_is_there_is_not_downloaded_again(host, cache, tmp_path):
     (tmp_path / "root" / "tiny.v1").mkdir(parents=True)
     [line] = fetch(tmp_path / "root")
     assert f"{tmp_path / 'root' / 'tiny.v1'} is there already" in line
-    assert "remove that folder" in line
+    assert "move it aside" in line
     assert host.asked == []
     assert tree(tmp_path / "root") == {"tiny.v1": None}
 

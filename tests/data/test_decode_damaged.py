@@ -1,0 +1,274 @@
+"""Video files that are cut off or damaged are refused, or come whole; never as a shorter video in silence."""
+
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from films import LFS_POINTER, SCENE, avi, encode, jpeg, opencv
+
+from vadlib.data.decode import VideoFrames, is_grey
+from vadlib.errors import InputError
+
+# --- cut off and damaged
+
+CUT = ["xvid.avi", "b-frames.avi", "mjpeg.avi", "h264.mp4", "faststart.mp4", "h264.mkv", "vp9.webm", "vp9.mp4"]
+
+
+def outcome(path, whole):
+    """ "refused", or "same" if exactly the frames of the whole video came; anything else fails."""
+    start = time.monotonic()
+    try:
+        frames = VideoFrames(path)
+        assert len(frames) == len(whole)
+        assert np.array_equal(frames, whole)
+        return "same"
+    except InputError as error:
+        assert str(path) in str(error)
+        assert "\n" not in str(error)
+        return "refused"
+    finally:
+        assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_video_cut_anywhere_is_refused_or_whole(video, name, tmp_path, cache, capfd):
+    whole, content, path = np.array(VideoFrames(video(name))), video(name).read_bytes(), tmp_path / name
+    tried = sorted({*np.linspace(0, len(content) - 1, 40).astype(int), *range(len(content) - 20, len(content))})
+    outcomes = []
+    for length in tried:
+        path.write_bytes(content[:length])
+        outcomes.append(outcome(path, whole))
+    # Only an AVI's RIFF size is doubted, by 8 bytes: they belong to its index.
+    assert outcomes.count("same") <= (8 if name.endswith("avi") else 0)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_video_whose_end_is_zeros_is_refused_or_whole(video, name, tmp_path, cache):
+    """Half of a download into a file that was given its full size before."""
+    whole, content, path = np.array(VideoFrames(video(name))), video(name).read_bytes(), tmp_path / name
+    outcomes = []
+    for length in np.linspace(0, len(content) - 300, 40).astype(int):
+        path.write_bytes(content[:length] + bytes(len(content) - length))
+        outcomes.append(outcome(path, whole))
+    assert outcomes.count("refused") >= 32  # an index behind the frames may be lost without harm
+
+
+@pytest.mark.parametrize("name", ["faststart.mp4", "vp9.mp4"])
+def test_a_last_frame_that_ends_in_zeros_is_refused(video, name, tmp_path, cache):
+    """Its table of contents is in front and whole, and a VP9 decoder reads on through zeros."""
+    content, path = video(name).read_bytes(), tmp_path / name
+    for zeros in range(20, 200, 10):
+        path.write_bytes(content[:-zeros] + bytes(zeros))
+        with pytest.raises(InputError, match=rf"{name}: \d+ of 40 frames could be decoded"):
+            VideoFrames(path)
+
+
+@pytest.mark.parametrize("name", ["xvid.avi", "h264.mp4", "h264.mkv", "vp9.webm"])
+def test_damage_of_any_byte_raises_nothing_but_input_error(video, name, tmp_path, cache):
+    content, path = video(name).read_bytes(), tmp_path / name
+    for position in np.linspace(0, len(content) - 1, 60).astype(int):
+        path.write_bytes(content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :])
+        start = time.monotonic()
+        try:
+            np.array(VideoFrames(path))
+        except InputError as error:
+            assert str(path) in str(error)
+        assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("name", ["xvid.avi", "h264.mp4", "h264.mkv"])
+def test_a_hole_in_a_frame_is_refused(video, name, tmp_path, cache):
+    """Zeros in place of the second half of a packet, which is what a torrent or a bad disk leaves; few decode without complaint."""
+    content, path = video(name).read_bytes(), tmp_path / name
+    with av.open(str(video(name))) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size > 60]
+    assert len(packets) >= 4
+    refused = 0
+    for packet in packets:
+        assert content.count(packet) == 1
+        half = len(packet) // 2
+        path.write_bytes(content.replace(packet, packet[:half] + bytes(len(packet) - half)))
+        try:
+            assert len(VideoFrames(path)) == 40
+        except InputError as error:
+            assert f"{path}: " in str(error)
+            assert "frames could be decoded" in str(error)
+            refused += 1
+    assert refused >= 0.75 * len(packets)
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
+def test_a_packet_that_gives_no_frame_is_missed(tmp_path, cache, codec):
+    """Matroska counts no frames, MPEG-2 decoders pass over what they do not know, and PyAV passes over errors at the end."""
+    path = encode(tmp_path / "a.mkv", codec)
+    content = path.read_bytes()
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    for packet in (packets[0], packets[1], packets[20], packets[-1]):
+        assert content.count(packet) == 1
+        path.write_bytes(content.replace(packet, b"\xff" * len(packet)))
+        with pytest.raises(InputError, match=r"a\.mkv: \d+( of 40)? frames could be decoded"):
+            VideoFrames(path)
+
+
+READ_ALL = """
+import sys
+from vadlib.data.decode import VideoFrames
+from vadlib.errors import InputError
+
+for path in sys.argv[1:]:
+    try:
+        VideoFrames(path)
+        print("accepted")
+    except InputError:
+        print("refused")
+"""
+
+
+def test_a_decoder_whose_threads_would_wait_for_each_other_answers(video, tmp_path):
+    """libavcodec 62 stops for ever, if it may use threads, where an HEVC picture parameter set (NAL type 34) has a wrong byte."""
+    content = video("hevc.mp4").read_bytes()
+    at = content.index(b"\0\x06\x44\x01") + 7
+    paths = [tmp_path / f"{value}.mp4" for value in (0xBD, 0x0D, 0x3D, 0x8D, 0xCD)]
+    for path in paths:
+        path.write_bytes(content[:at] + bytes([int(path.stem)]) + content[at + 1 :])
+    run = subprocess.run([sys.executable, "-c", READ_ALL, *map(str, paths)], capture_output=True, text=True, timeout=30, check=True)
+    assert len(run.stdout.split()) == len(paths)
+
+
+def boxes(content):
+    """Where the top boxes of an MP4 begin: [(kind, position)]."""
+    found, position = [], 0
+    while position < len(content):
+        found.append((content[position + 4 : position + 8], position))
+        position += int.from_bytes(content[position : position + 4], "big")
+    return found
+
+
+def test_a_fragmented_mp4_cut_or_zeroed_within_its_fragments_is_refused(video, tmp_path, cache):
+    whole, content, path = np.array(VideoFrames(video("fragmented.mp4"))), video("fragmented.mp4").read_bytes(), tmp_path / "a.mp4"
+    between = [position for kind, position in boxes(content) if kind in (b"moof", b"mfra")]
+    assert len(between) > 3
+    for length in {*np.linspace(0, len(content) - 1, 40).astype(int), *(p for kind, p in boxes(content) if kind == b"mdat")}:
+        if length not in between:  # there, nothing tells that more was to come
+            path.write_bytes(content[:length])
+            assert outcome(path, whole) == "refused"
+    for length in between:
+        path.write_bytes(content[:length] + bytes(len(content) - length))
+        assert outcome(path, whole) == ("refused" if length < between[-1] else "same") or length == between[-1]
+
+
+def test_a_header_that_declares_more_frames_than_come_is_believed(tmp_path):
+    pictures = [jpeg(frame) for frame in SCENE[:10]]
+    path = tmp_path / "a.avi"
+    path.write_bytes(avi(pictures))
+    assert np.array_equal(VideoFrames(path), opencv(path))
+    path.write_bytes(avi(pictures, declared=12))
+    with pytest.raises(InputError, match=r"a\.avi: 10 of 12 frames could be decoded.*copy or download it again"):
+        VideoFrames(path)
+    path.write_bytes(avi([*pictures[:4], b"", b"", *pictures[4:]]))  # frames that the recorder dropped
+    with pytest.raises(InputError, match=r"a\.avi: 10 of 12 frames could be decoded.*re-encode it if it is as long as it should be"):
+        VideoFrames(path)
+    path.write_bytes(avi(pictures, declared=0))
+    assert len(VideoFrames(path)) == 10
+
+
+@pytest.mark.parametrize("change", [8, -8, -(10**6)])
+def test_riff_sizes_that_some_programs_write_are_accepted(tmp_path, change):
+    """With the first 8 bytes counted in, or left at 0 in a recording that was never finished."""
+    content = bytearray(avi([jpeg(frame) for frame in SCENE[:10]]))
+    size = max(0, int.from_bytes(content[4:8], "little") + change)
+    content[4:8] = size.to_bytes(4, "little")
+    (tmp_path / "a.avi").write_bytes(content)
+    assert len(VideoFrames(tmp_path / "a.avi")) == 10
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "xvid.avi", "h264.mkv"])
+@pytest.mark.parametrize("trailer", [bytes(5000), b"camera model X" * 20])
+def test_what_cameras_append_is_no_damage(video, tmp_path, name, trailer):
+    (tmp_path / name).write_bytes(video(name).read_bytes() + trailer)
+    assert np.array_equal(VideoFrames(tmp_path / name), VideoFrames(video(name)))
+
+
+def test_frames_that_change_their_size_are_refused_with_both_sizes(tmp_path):
+    pictures = [jpeg(frame) for frame in SCENE[:6]] + [jpeg(frame[:24, :32]) for frame in SCENE[6:8]]
+    (tmp_path / "a.avi").write_bytes(avi(pictures))
+    with pytest.raises(InputError, match=r"a\.avi: frame 6 has 32x24 pixels.*the first 64x48 pixels"):
+        VideoFrames(tmp_path / "a.avi")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "an empty file; expected a video"),
+        (LFS_POINTER, "a Git LFS pointer, not the data itself; run `git lfs pull`"),
+        (b"<html>404 not found</html>", r"not a video \(it starts with b'<html>40'\); expected one of \.3gp"),
+        (b"#EXTM3U\n#EXTINF:10,\nother.mp4\n", "not a video"),
+        (b"1\n00:00:00,000 --> 00:00:01,000\nHello\n", "not a video"),
+        (pickle.dumps([1, 2]), "not a video"),
+        (bytes(5000), "not a video"),
+        (jpeg(SCENE[0]), "not a video"),
+        (avi([])[:12], "0 frames could be decoded"),
+        (avi([]), "0 frames could be decoded"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi"])
+def test_what_is_no_video_is_named_for_what_it_is(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    for function in (VideoFrames, is_grey)[: 1 if "0 frames" in message else 2]:
+        with pytest.raises(InputError, match=rf"{name}: {message}") as caught:
+            function(tmp_path / name)
+        assert caught.value.trap == {LFS_POINTER: "git-lfs-pointer"}.get(content, "damaged-file" if "0 frames" in message else "")
+
+
+@pytest.mark.parametrize("function", [VideoFrames, is_grey])
+def test_a_file_that_is_not_there_is_named(tmp_path, function):
+    for path in (tmp_path / "gone.mp4", tmp_path):
+        with pytest.raises(InputError, match=rf"{path}: no such file; expected a video"):
+            function(path)
+
+
+def test_a_file_that_cannot_be_read_is_named(video, monkeypatch):
+    """As root runs these tests, a file without permission would not stop them."""
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    def refuse_as_libav(*args, **kwargs):
+        raise av.error.PermissionError(13, "Permission denied")
+
+    path = video("h264.mp4")
+    monkeypatch.setattr(av, "open", refuse_as_libav)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InputError, match=r"h264\.mp4: cannot be read \(Permission denied\)"):
+        is_grey(path)
+
+
+def test_an_unknown_coding_is_named(video, tmp_path):
+    content = video("xvid.avi").read_bytes()
+    assert content.count(b"FMP4") == 2
+    (tmp_path / "a.avi").write_bytes(content.replace(b"FMP4", b"QQQQ"))
+    with pytest.raises(InputError, match=r"a\.avi: a video in a coding that has no decoder here; convert it"):
+        VideoFrames(tmp_path / "a.avi")
+
+
+def test_names_and_titles_in_any_script(video, tmp_path):
+    path = tmp_path / "Überwachung 東 %03d #1.mp4"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "PLACEHOLDER"
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(SCENE[0])
+        frame.pts = 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    assert b"PLACEHOLDER" in content
+    path.write_bytes(content.replace(b"PLACEHOLDER", b"\xdcberwachung"))  # Latin-1
+    assert len(VideoFrames(path)) == 1
