@@ -43,24 +43,7 @@ TRAPS = {
 
 
 # Pictures and videos of kinds that are not read; files of other kinds are no frames.
-UNREAD = {
-    ".ts",
-    ".mts",
-    ".m2ts",
-    ".flv",
-    ".vob",
-    ".ogv",
-    ".webp",
-    ".heic",
-    ".heif",
-    ".gif",
-    ".pgm",
-    ".ppm",
-    ".avif",
-    ".jxl",
-    ".jp2",
-    ".h264",
-}
+UNREAD = set(".mpg .mpeg .wmv .asf .ts .mts .m2ts .flv .vob .ogv .webp .heic .heif .gif .pgm .ppm .avif .jxl .jp2 .h264".split())
 
 
 def check_dataset(name: str, root: Path, progress: bool = True, ground_truth: str | None = None) -> dict:

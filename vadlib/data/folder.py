@@ -88,14 +88,15 @@ def _list(root: Path, bases: dict[str, Path], truths: dict[str, Path], split: st
         raise InputError(
             f"{next(iter(truths.values()))}: labels are for test videos, but there is no {root / 'testing'}; put the labelled videos there"
         )
-    clips = {_name(clip, bases[split]): clip for clip in _walk(bases[split])}
-    everywhere = [clip for base in bases.values() for clip in _walk(base)]
-    if len(clips) < len(list(_walk(bases[split]))):
-        names = [_name(clip, bases[split]) for clip in _walk(bases[split])]
-        raise InputError(f"{bases[split]}: two videos are called {max(names, key=names.count)!r}; rename one of them")
+    found = {base: list(_walk(base)) for base in bases.values()}
+    names = [_name(clip, bases[split]) for clip in found[bases[split]]]
+    clips = dict(zip(names, found[bases[split]], strict=True))
+    require(
+        len(clips) == len(names), f"{bases[split]}: two videos are called {max(names, key=names.count, default='')!r}; rename one of them"
+    )
     suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
     require(bool(clips), f"{bases[split]}: no videos in it; expected video files ({suffixes}) or folders of images")
-    channels = 1 if all(map(_is_grey, everywhere)) else 3
+    channels = 1 if all(_is_grey(clip) for clips_below in found.values() for clip in clips_below) else 3
     reader = _label_reader(truths, clips) if split == "test" else None
     return [
         Source(name, clip, partial(_open, clip, name, channels, reader, truths.get("masks") if split == "test" else None))
@@ -162,13 +163,10 @@ def _open(
 def _label_reader(truths: dict[str, Path], clips: dict[str, Path]) -> Callable[[str, int], tuple[np.ndarray, str]] | None:
     """(name, number of frames) -> labels and where they are from; None without frame labels."""
     kinds = [kind for kind in ("csv", "json", "npy") if kind in truths]
-    require(
-        len(kinds) < 2,
-        f"{truths[kinds[0]] if kinds else ''}: labels twice, there and in {truths[kinds[-1]] if kinds else ''}; keep one of them",
-    )
     if not kinds:
         return None
-    [kind], path = kinds, truths[kinds[0]]
+    kind, path = kinds[0], truths[kinds[0]]
+    require(len(kinds) == 1, f"{path}: labels twice, there and in {truths[kinds[-1]]}; keep one of them")
     if kind == "npy":
         return lambda name, length: (_own_npy(path, name), kind)
     # A name may be given with its ending, and macOS writes an accent as a character of its own.
