@@ -43,7 +43,7 @@ TRAPS = {
 
 
 # Pictures and videos of kinds that are not read; files of other kinds are no frames.
-UNREAD = set(".mpg .mpeg .wmv .asf .ts .mts .m2ts .flv .vob .ogv .webp .heic .heif .gif .pgm .ppm .avif .jxl .jp2 .h264".split())
+UNREAD = re.compile(r"\.(mpe?g|wmv|asf|m?ts|m2ts|flv|vob|ogv|webp|hei[cf]|gif|p[gp]m|avif|jxl|jp2|h264)", re.IGNORECASE)
 
 
 def check_dataset(name: str, root: Path, progress: bool = True, ground_truth: str | None = None) -> dict:
@@ -182,7 +182,7 @@ def _look_around(copy: Copy, found: _Findings) -> None:
             files.sort(key=natural_key)
             junk += [here / n for n in [*files, *names] if is_junk(here / n)]
             stale += [here / n for n in files if n.endswith("~") and Path(n.rstrip("~")).suffix in {".m", ".mat", ".npy", ".csv", ".json"}]
-            unread += [here / n for n in files if Path(n).suffix.lower() in UNREAD and not is_junk(here / n)]
+            unread += [here / n for n in files if UNREAD.fullmatch(Path(n).suffix) and not is_junk(here / n)]
             truth += [here / n for n in names if n.lower().endswith("_gt")]
             if is_truth(here) or here.parent.name == "masks":
                 odd += [here] if any(p.stem.startswith("frame") for p in list_images(here)[:1]) else []
