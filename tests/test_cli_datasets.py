@@ -61,6 +61,10 @@ def test_ones_own_videos(tiny, tmp_path, labels):
     assert (out / "curves" / "cam1" / "friday.png").is_file()
     assert (out / "metrics.json").exists() == (labels is not None)
     assert (out / "roc.png").exists() == (labels is not None)
+    again = vadlib("evaluate", out, "--root", tmp_path / "mine")
+    assert again.returncode == 0, again.stderr
+    assert f"curves and scores are in {out}" in again.stdout
+    assert (out / "curves" / "cam1" / "friday.png").is_file()
     with np.load(out / "scores.npz") as stored:
         assert np.isfinite(stored["score/cam1/friday"]).all()
         assert len(stored["score/cam2/sunday"]) == len(stored["time/cam2/sunday"]) == 60
@@ -77,9 +81,12 @@ def test_ones_own_videos_in_the_two_commands_of_the_readme(tmp_path):
     check = vadlib("data", "check", "folder", "--root", tmp_path / "my_videos")
     assert check.returncode == 0, check.stdout
     assert "nothing wrong was found" in check.stdout
+    (tmp_path / "my_videos" / "old.mpg").write_bytes(b"x")
     train = vadlib("train", "--data", "folder", "--root", tmp_path / "my_videos", "--out", tmp_path / "runs" / "mine")
     assert train.returncode == 0, train.stderr
     assert (tmp_path / "runs" / "mine" / "calibration.npz").is_file()
+    assert f"to score test videos with it: vadlib evaluate {tmp_path / 'runs' / 'mine'}" in train.stdout
+    assert "old.mpg: of a kind that is not read, and left out" in train.stderr
 
 
 def test_missing_test_videos_are_noticed_before_the_training(tmp_path):

@@ -50,6 +50,7 @@ def train(
 ) -> None:
     """The commands `train` and `run` take the same options."""
     from vadlib.data.catalog import find_copy, load_videos
+    from vadlib.data.layout import first_of, unread_files
     from vadlib.recipe import evaluate_run, plot_run, train_run
 
     chosen = {
@@ -61,7 +62,9 @@ def train(
         },
         "training": {"objective": objective, "epochs": epochs, "seed": seed, "device": device},
     }
-    find_copy(data, root, ground_truth)  # what is wrong is to be said before an hour of training
+    copy = find_copy(data, root, ground_truth)  # what is wrong is to be said before an hour of training
+    if copy.folder and (unread := unread_files(copy.folder)):
+        print(f"vadlib: {first_of(unread)}: of a kind that is not read, and left out; convert them", file=sys.stderr)
     if context.command.name == "run":
         load_videos(data, "test", root, ground_truth)
     trained = train_run(data, root, preset, chosen, out, resume, config)
@@ -70,6 +73,8 @@ def train(
         plot_run(result, out)
         print(_table(result.metrics) if result.metrics else NO_LABELS)
         print(f"curves and scores are in {out}")
+    else:
+        print(f"the run is in {out}; to score test videos with it: vadlib evaluate {out}" + (f" --root {root}" if root else ""))
 
 
 @app.command()
@@ -81,11 +86,15 @@ def evaluate(
     ground_truth: Truth = None,
     as_json: Json = False,
 ) -> None:
-    """Score the test videos with a run; writes metrics.json and scores.npz into its folder."""
-    from vadlib.recipe import evaluate_run
+    """Score the test videos with a run; scores, metrics and curves in its folder are replaced by the new ones."""
+    from vadlib.recipe import evaluate_run, plot_run
 
-    metrics = evaluate_run(run, data, root, device or "auto", ground_truth=ground_truth).metrics
-    print(json.dumps(metrics, indent=2) if as_json else _table(metrics) if metrics else NO_LABELS)
+    result = evaluate_run(run, data, root, device or "auto", ground_truth=ground_truth)
+    plot_run(result, run)
+    if as_json:
+        print(json.dumps(result.metrics, indent=2))
+    else:
+        print(_table(result.metrics) if result.metrics else NO_LABELS, f"curves and scores are in {run}", sep="\n")
 
 
 @data_app.command("list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,6 +112,8 @@ def plot_run(result: Result, out: Path) -> None:
 
     from vadlib.view.plots import plot_roc, plot_scores
 
+    shutil.rmtree(out / "curves", ignore_errors=True)  # those of other videos
+    (out / "roc.png").unlink(missing_ok=True)
     plots = {out / "curves" / f"{name}.png": lambda name=name: plot_scores(result, name) for name in result.scores}
     if result.metrics.get("micro_auc_raw") is not None:
         plots[out / "roc.png"] = lambda: plot_roc(result)

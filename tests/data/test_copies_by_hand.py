@@ -124,6 +124,17 @@ def test_files_of_kinds_that_are_not_read_are_named(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    "suffix", ["mpg", "mpeg", "wmv", "ts", "mts", "m2ts", "flv", "webp", "heic"]
+)  # those that the README names, and more
+def test_each_kind_that_is_not_read_is_named(tmp_path, suffix):
+    write_video(tmp_path / "01.mp4", scene(1, 20)[0][0])
+    (tmp_path / f"02.{suffix}").write_bytes(b"x")
+    assert problems(check_dataset("folder", tmp_path, progress=False)) == {
+        ("unread-files", f"{tmp_path / f'02.{suffix}'}: of a kind that is not read")
+    }
+
+
 def test_thumbnails_of_a_network_drive_are_junk(tmp_path):
     write_video(tmp_path / "a.mp4", scene(1, 20)[0][0])
     for folder in ("@eaDir/a.mp4", "__MACOSX"):

@@ -87,7 +87,7 @@ def test_two_videos_of_one_name_are_refused(tmp_path):
     frames = scene(1, 20)[0][0]
     write_video(tmp_path / "a.mp4", frames)
     write_video(tmp_path / "a.avi", frames)
-    with pytest.raises(InputError, match=r"two videos are called 'a'; rename one of them"):
+    with pytest.raises(InputError, match=r"two videos are called 'a', apart from their endings; rename one of them"):
         load_videos("folder", "train", tmp_path)
 
 
@@ -129,6 +129,15 @@ def test_labels_that_spreadsheets_write_are_read(tmp_path):
     friday, sunday = load_videos("folder", "test", tmp_path)
     assert np.flatnonzero(friday.labels).tolist() == [5, 6, 7, 8, 20]
     assert sunday.labels.sum() == 0
+
+
+def test_semicolons_and_capitals_of_spreadsheets_are_read(tmp_path):
+    own_videos(tmp_path, None)
+    (tmp_path / "labels.csv").write_bytes(b"Video;Start;End\r\ncam1/friday;5;9\r\ncam2/sunday; 20; 21\r\n")
+    assert [np.flatnonzero(v.labels).tolist() for v in load_videos("folder", "test", tmp_path)] == [[5, 6, 7, 8], [20]]
+    (tmp_path / "labels.csv").write_bytes(b"Video;Start;End\r\ncam1/friday;5\r\n")
+    with pytest.raises(InputError, match=r"labels\.csv: line 2 is .*; expected video, start and end"):
+        load_videos("folder", "test", tmp_path)
 
 
 def test_two_label_files_are_refused(tmp_path):

@@ -231,6 +231,13 @@ def test_one_damaged_first_frame_does_not_hide_the_rest(tiny_ped2):
     assert any(entry["where"].startswith(f"{tiny_ped2.frame(4, 0)}: an empty file") for entry in report["problems"])
 
 
+def test_labels_without_any_abnormal_frame_are_worth_a_note(tmp_path):
+    write_video(tmp_path / "training" / "a.mp4", np.zeros((20, 48, 64, 3), np.uint8))
+    write_video(tmp_path / "testing" / "b.mp4", np.zeros((20, 48, 64, 3), np.uint8))
+    (tmp_path / "labels.csv").write_text("video,start,end\n")
+    assert traps(check_dataset("folder", tmp_path, progress=False))["nothing-abnormal"] == ["test: no frame is labelled abnormal"]
+
+
 def test_what_is_worth_a_note_in_ones_own_videos(tmp_path):
     write_video(tmp_path / "a.mp4", np.zeros((20, 48, 64, 3), np.uint8))
     write_images(tmp_path / "b", np.zeros((9, 40, 64, 3), np.uint8))

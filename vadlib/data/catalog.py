@@ -104,9 +104,11 @@ DATASETS = {
         "see its page; for research, with a citation",
         "W. Luo, W. Liu, S. Gao: A Revisit of Sparse Coding Based Anomaly Detection in Stacked RNN Framework, ICCV 2017, "
         "doi:10.1109/ICCV.2017.45",
-        "vadlib data download shanghaitech",
+        "only by hand: vadlib data download shanghaitech says how",
     ),
-    "folder": Dataset("your own videos, below --root", find_folder, None, "yours", "yours", "put normal videos into ROOT/training"),
+    "folder": Dataset(
+        "your own videos, below --root", find_folder, None, "yours", "yours", "vadlib data check folder --root DIR looks at them"
+    ),
 }
 
 

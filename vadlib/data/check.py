@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from vadlib.data.catalog import DATASETS, find_copy
 from vadlib.data.clips import DataConfig
 from vadlib.data.decode import VideoFrames
-from vadlib.data.layout import Copy, Source, is_truth
+from vadlib.data.layout import Copy, Source, first_of, is_truth, unread_files
 from vadlib.data.video import ImageFrames, Video, is_junk, list_images, natural_key
 from vadlib.errors import InputError
 
@@ -36,14 +36,14 @@ TRAPS = {
     "missing-frame": "copy the clip again",
     "partial-copy": "get the missing clips; what is there can be used, but results are not comparable",
     "damaged-file": "copy or download the file again",
-    "short-video": "leave the video out, or make clips shorter",
+    "short-video": "leave the video out, or make clips shorter (length in the data config)",
+    "nothing-abnormal": "an AUC needs frames of both kinds: label some as abnormal, or do without",
     "assumed-rate": "times count 25 frames a second; make video files of them if that is wrong",
     "mixed-sizes": "each size is taken for a camera of its own",
 }
 
 
-# Pictures and videos of kinds that are not read; files of other kinds are no frames.
-UNREAD = re.compile(r"\.(mpe?g|wmv|asf|m?ts|m2ts|flv|vob|ogv|webp|hei[cf]|gif|p[gp]m|avif|jxl|jp2|h264)", re.IGNORECASE)
+OWN = {"short-video", "partial-copy", "unread-files", "label-mask-conflict"}  # problems that are found here, not raised elsewhere
 
 
 def check_dataset(name: str, root: Path, progress: bool = True, ground_truth: str | None = None) -> dict:
@@ -80,6 +80,8 @@ def check_dataset(name: str, root: Path, progress: bool = True, ground_truth: st
             _read_through(video, found)
         report["splits"][split] = _summary(videos[split])
         _look_at_names(split, videos[split], name == "folder", found)
+        if report["splits"][split]["abnormal"] == 0:
+            found.note("nothing-abnormal", f"{split}: no frame is labelled abnormal")
     if copy.folder:
         _look_around(copy, found)
     _compare_truths(name, root, copy, found)
@@ -174,7 +176,7 @@ def _look_at_names(split: str, videos: list[Video], own: bool, found: _Findings)
 
 def _look_around(copy: Copy, found: _Findings) -> None:
     """What lies among the data and is none."""
-    junk, stale, truth, odd, unread = [], [], [], [], []
+    junk, stale, truth, odd = [], [], [], []
     for base in dict.fromkeys([copy.folder, *(p for p in copy.beside if p.is_dir())]):
         for folder, names, files in os.walk(base):
             here = Path(folder)
@@ -182,20 +184,15 @@ def _look_around(copy: Copy, found: _Findings) -> None:
             files.sort(key=natural_key)
             junk += [here / n for n in [*files, *names] if is_junk(here / n)]
             stale += [here / n for n in files if n.endswith("~") and Path(n.rstrip("~")).suffix in {".m", ".mat", ".npy", ".csv", ".json"}]
-            unread += [here / n for n in files if UNREAD.fullmatch(Path(n).suffix) and not is_junk(here / n)]
             truth += [here / n for n in names if n.lower().endswith("_gt")]
             if is_truth(here) or here.parent.name == "masks":
                 odd += [here] if any(p.stem.startswith("frame") for p in list_images(here)[:1]) else []
             names[:] = [n for n in names if not is_junk(here / n)]
     for trap, paths in (("junk-files", junk), ("stale-labels", stale), ("ground-truth-beside-clips", truth), ("mask-names", odd)):
         if paths:
-            found.note(trap, _first_of(paths))
-    if unread:
-        found.problem(f"{_first_of(unread)}: of a kind that is not read", "unread-files")
-
-
-def _first_of(paths: list[Path]) -> str:
-    return f"{paths[0]} and {len(paths) - 1} more" if len(paths) > 1 else str(paths[0])
+            found.note(trap, first_of(paths))
+    if unread := unread_files(copy.folder):
+        found.problem(f"{first_of(unread)}: of a kind that is not read", "unread-files")
 
 
 def _compare_truths(name: str, root: Path, copy: Copy, found: _Findings) -> None:
@@ -266,5 +263,6 @@ def describe_report(report: dict) -> str:
     for kind in ("notes", "problems"):
         for entry in report[kind]:
             trap = f"[{entry['trap']}] " if entry["trap"] else ""
-            lines.append(f"  {kind[:-1]}: {trap}{entry['where']}" + (f" -> {entry['mend']}" if entry["mend"] else ""))
+            says_how = kind == "problems" and entry["trap"] not in OWN  # an error's own line does
+            lines.append(f"  {kind[:-1]}: {trap}{entry['where']}" + (f" -> {entry['mend']}" if entry["mend"] and not says_how else ""))
     return "\n".join(lines if report["problems"] else [*lines, "  nothing wrong was found"])

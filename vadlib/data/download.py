@@ -132,7 +132,8 @@ def _fetch(name: str, archive: Archive, mirror: str | None, progress: bool) -> P
     except (ValueError, requests.RequestException) as error:
         raise InputError(
             f"{url}: {_why(error)}; hosts of these datasets are often down: try again later (it goes on where it stopped), or take another "
-            f"host with --mirror URL, or download {file_name} by hand and put it at {folder / file_name}, where it is verified and used"
+            f"host with --mirror URL (of the folder that holds it), or download {file_name} by hand and put it at {folder / file_name}, "
+            "where it is verified and used"
         ) from error
     except OSError as error:
         raise InputError(f"{folder}: cannot keep {file_name} there ({error}); make room, or set VADLIB_CACHE to another folder") from error

@@ -92,10 +92,11 @@ def _list(root: Path, bases: dict[str, Path], truths: dict[str, Path], split: st
     names = [_name(clip, bases[split]) for clip in found[bases[split]]]
     clips = dict(zip(names, found[bases[split]], strict=True))
     require(
-        len(clips) == len(names), f"{bases[split]}: two videos are called {max(names, key=names.count, default='')!r}; rename one of them"
+        len(clips) == len(names),
+        f"{bases[split]}: two videos are called {max(names, key=names.count, default='')!r}, apart from their endings; rename one of them",
     )
     suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
-    require(bool(clips), f"{bases[split]}: no videos in it; expected video files ({suffixes}) or folders of images")
+    require(bool(clips), f"{bases[split]}: no videos in it; expected video files ({suffixes}) or folders of images; convert others")
     channels = 1 if all(_is_grey(clip) for clips_below in found.values() for clip in clips_below) else 3
     reader = _label_reader(truths, clips) if split == "test" else None
     return [

@@ -135,13 +135,17 @@ def read_intervals(path: Path) -> list[tuple[str, int, int, str]]:
         )
         placed = [(f"entry {i}", row) for i, row in enumerate(rows, start=1)]
     else:
-        reader = csv.DictReader(_text(path).splitlines(), skipinitialspace=True)
+        lines = _text(path).splitlines()
+        head = lines[0].lower() if lines else ""
+        # Spreadsheets of many countries separate by semicolons.
+        reader = csv.DictReader(
+            lines[1:], head.replace(" ", "").replace(";", ",").split(","), delimiter=";" if ";" in head else ",", skipinitialspace=True
+        )
         try:
-            placed = [(f"line {reader.line_num}", row) for row in reader]
+            placed = [(f"line {reader.line_num + 1}", row) for row in reader]
         except csv.Error as error:
             raise InputError(f"{path}: not CSV ({error}); expected lines video,start,end") from error
-        header = [name.strip() for name in reader.fieldnames or []]
-        require(header == ["video", "start", "end"], f"{path}: the first line is {','.join(header)[:60]!r}; expected video,start,end")
+        require(reader.fieldnames == ["video", "start", "end"], f"{path}: the first line is {head[:60]!r}; expected video,start,end")
     return [_interval(path, where, row) for where, row in placed]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -118,6 +119,21 @@ def list_clips(folder: Path) -> list[Path]:
 def _clips(folder: Path) -> list[Path]:
     listed = (p for p in folder.iterdir() if not is_junk(p) and not is_truth(p) and p.name.lower() not in {"frames", "videos"})
     return [p for p in listed if p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES]
+
+
+# Pictures and videos of kinds that are not read; files of other kinds are no frames.
+_UNREAD = re.compile(r"\.(mpe?g|m2v|wmv|asf|m?ts|m2ts|flv|vob|ogv|webp|hei[cf]|gif|p[gp]m|avif|jxl|jp2|h264)", re.IGNORECASE)
+
+
+def unread_files(folder: Path) -> list[Path]:
+    """Pictures and videos below a folder that nothing here reads, in natural order."""
+    found = [Path(here) / n for here, _, files in os.walk(folder) for n in files if _UNREAD.fullmatch(Path(n).suffix)]
+    return sorted((path for path in found if not is_junk(path)), key=lambda p: natural_key(str(p)))
+
+
+def first_of(paths: Sequence[Path]) -> str:
+    """ "a.mp4 and 3 more", for a message."""
+    return f"{paths[0]} and {len(paths) - 1} more" if len(paths) > 1 else str(paths[0])
 
 
 def is_truth(path: Path) -> bool:
