@@ -51,6 +51,7 @@ def train(
     """The commands `train` and `run` take the same options."""
     from vadlib.data.catalog import find_copy, load_videos
     from vadlib.data.layout import first_of, unread_files
+    from vadlib.engine.fit import require_free
     from vadlib.recipe import evaluate_run, plot_run, train_run
 
     chosen = {
@@ -62,7 +63,8 @@ def train(
         },
         "training": {"objective": objective, "epochs": epochs, "seed": seed, "device": device},
     }
-    copy = find_copy(data, root, ground_truth)  # what is wrong is to be said before an hour of training
+    require_free(out, resume)  # what is wrong is to be said before an hour of training
+    copy = find_copy(data, root, ground_truth)
     if copy.folder and (unread := unread_files(copy.folder)):
         print(f"vadlib: {first_of(unread)}: of a kind that is not read, and left out; convert them", file=sys.stderr)
     if context.command.name == "run":
