@@ -7,6 +7,7 @@ import pytest
 import scipy.io
 from hypothesis import given
 from hypothesis import strategies as st
+from trees import save_cells
 
 from vadlib.data import labels
 from vadlib.data.catalog import load_videos
@@ -17,21 +18,13 @@ TEST_LENGTHS = UCSD_LENGTHS["ped2"]
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
 
 
-def save_mat(path, clips):
-    cells = np.empty((1, len(clips)), object)
-    for i, intervals in enumerate(clips):
-        cells[0, i] = intervals
-    path.unlink(missing_ok=True)
-    scipy.io.savemat(path, {"gt": cells})
-
-
 intervals = st.lists(st.tuples(st.integers(1, 120), st.integers(1, 120)).map(sorted), min_size=1, max_size=4)
 
 
 @given(st.lists(intervals, min_size=12, max_size=12), st.sampled_from([np.uint8, np.int16, np.float64]))
 def test_intervals_are_one_based_and_inclusive(tmp_path_factory, clips, dtype):
     path = tmp_path_factory.mktemp("mat") / "ped2.mat"
-    save_mat(path, [np.array(clip, dtype).T for clip in clips])
+    save_cells(path, "gt", [np.array(clip, dtype).T for clip in clips])
     for found, clip, length in zip(labels.from_mat(path, TEST_LENGTHS), clips, TEST_LENGTHS, strict=True):
         assert found.tolist() == [int(any(start <= t + 1 <= end for start, end in clip)) for t in range(length)]
 
@@ -41,7 +34,7 @@ def test_defect_04_uint8_interval_ends_do_not_wrap(tmp_path):
     clips = [np.array([[1, 140], [2, 180 if n in (0, 1, 3, 5, 6, 7, 10, 11) else 120]], np.uint8) for n in range(12)]
     for n in (2, 4, 8, 9):
         clips[n] = np.array([[1], [2]], np.uint8)
-    save_mat(tmp_path / "ped2.mat", clips)
+    save_cells(tmp_path / "ped2.mat", "gt", clips)
     read = labels.from_mat(tmp_path / "ped2.mat", TEST_LENGTHS)
     assert np.flatnonzero(read[0]).tolist() == [0, 1, *range(139, 180)]
     assert np.flatnonzero(read[8]).tolist() == [0, 1]
@@ -51,14 +44,14 @@ def test_defect_04_uint8_interval_ends_do_not_wrap(tmp_path):
 def test_an_interval_outside_its_clip_is_refused_with_its_ends(tiny_ped2, start, end):
     clips = [np.array([[1], [2]], np.uint8) for _ in range(12)]
     clips[3] = np.array([[start], [end]], np.uint8)
-    save_mat(tiny_ped2.folder / "ped2.mat", clips)
+    save_cells(tiny_ped2.folder / "ped2.mat", "gt", clips)
     with pytest.raises(InputError, match=rf"ped2\.mat: clip 4 has the interval {start} to {end}"):
         load_videos("ped2", "test", tiny_ped2.root)
 
 
 @pytest.mark.parametrize("count", [11, 13])
 def test_intervals_for_another_number_of_clips_are_refused(tiny_ped2, count):
-    save_mat(tiny_ped2.folder / "ped2.mat", [np.array([[1], [2]], np.uint8)] * count)
+    save_cells(tiny_ped2.folder / "ped2.mat", "gt", [np.array([[1], [2]], np.uint8)] * count)
     with pytest.raises(InputError, match=rf"ped2\.mat: intervals for {count} clips; expected 12"):
         load_videos("ped2", "test", tiny_ped2.root)
 

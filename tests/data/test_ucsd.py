@@ -6,7 +6,6 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-import scipy.io
 from PIL import Image
 
 from vadlib.data import labels
@@ -30,14 +29,6 @@ def rename_frames(folder, name):
         path.rename(folder / f"_{t}")
     for path in list(folder.iterdir()):
         path.rename(folder / name(int(path.name[1:])))
-
-
-def save_mat(path, clips):
-    cells = np.empty((1, len(clips)), object)
-    for i, intervals in enumerate(clips):
-        cells[0, i] = intervals
-    path.unlink(missing_ok=True)
-    scipy.io.savemat(path, {"gt": cells})
 
 
 # --- the real copy
