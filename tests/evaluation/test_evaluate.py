@@ -66,6 +66,14 @@ def test_metrics_are_those_of_scikit_learn(result, labelled_videos):
     assert {name: result.metrics[name] for name in expected} == pytest.approx(expected)
 
 
+def test_a_result_of_an_earlier_version_is_refused_by_name(result, tmp_path):
+    result.save(tmp_path)
+    with np.load(tmp_path / "scores.npz") as stored:
+        np.savez(tmp_path / "scores.npz", **{name: stored[name] for name in stored.files if not name.startswith("time/")}, fps=10.0)
+    with pytest.raises(InputError, match=r"scores\.npz: without the frames' times, .*vadlib evaluate"):
+        Result.load(tmp_path)
+
+
 def test_a_saved_result_comes_back_and_rescores_without_another_pass(result, tmp_path, run):
     result.save(tmp_path)
     loaded = Result.load(tmp_path)

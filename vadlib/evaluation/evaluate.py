@@ -70,6 +70,8 @@ class Result:
             kind, _, name = key.partition("/")
             if name:
                 parts[kind][name] = values
+        complete = parts["time"].keys() == parts["score"].keys()
+        require(complete, f"{Path(folder) / 'scores.npz'}: without the frames' times, so of an earlier version; {again}")
         metrics = Path(folder) / "metrics.json"
         try:
             measured = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
