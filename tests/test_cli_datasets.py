@@ -127,7 +127,7 @@ def test_data_list_names_every_dataset_its_terms_and_where_it_is(real_data, tmp_
     assert list(entries) == ["synthetic", "ped1", "ped2", "avenue", "shanghaitech", "folder"]
     assert {name for name, entry in entries.items() if entry["there"]} == {"synthetic", "ped1", "ped2", "avenue"}
     assert (entries["ped2"]["frames"], entries["ped2"]["size"], entries["ped2"]["layout"]) == (4560, "360x240", "community")
-    assert entries["shanghaitech"]["get"] == "vadlib data download shanghaitech"
+    assert "vadlib data download shanghaitech" in entries["shanghaitech"]["get"]
     assert all(entry["terms"] and entry["citation"] for entry in entries.values())
     text = vadlib("data", "list", "--root", tmp_path).stdout
     assert "not there: vadlib data download avenue" in text
