@@ -33,6 +33,8 @@ class MixerConfig:
     p: float = 0.2  # probability that a clip becomes one
     detector: str = "motion"  # finds the people to paste onto; see `find_boxes`
     patches: str = "builtin"  # the pictures to paste; see `load_patches`
+    weights: tuple[float, ...] | None = None  # how often each kind is drawn, compared with the others; None: equally
+    strengths: tuple[tuple[float, float], ...] | None = None  # the range of each kind; None: its default
 
 
 def train_run(
@@ -57,7 +59,7 @@ def train_run(
         parts[part] |= {key: value for key, value in values.items() if value is not None}
     where = str(config or "options")
     mixing = from_dict(MixerConfig, parts["mixer"], where)
-    mixer = make_mixer(mixing.kinds, mixing.p, mixing.patches)
+    mixer = make_mixer(mixing.kinds, mixing.p, mixing.patches, mixing.weights, mixing.strengths)
     training = from_dict(TrainConfig, parts["training"], where)
     cutting = from_dict(DataConfig, asdict(DataConfig.preset(preset)) | parts["data"], where)
 

@@ -47,9 +47,9 @@ def test_the_batch_size_does_not_change_a_sample(samples):
 
 def test_normal_samples_go_in_unchanged_and_pseudo_ones_changed(samples):
     drawn = [samples[(0, i)] for i in range(40)]
-    assert {turned for _, _, turned in drawn} == {True, False}
-    for normal, given, turned in drawn:
-        assert torch.equal(normal, given) != turned
+    assert {outcome for _, _, outcome in drawn} == {0, 1, 2}
+    for normal, given, outcome in drawn:
+        assert torch.equal(normal, given) == (outcome == 0)
 
 
 def test_generators_of_different_keys_differ():

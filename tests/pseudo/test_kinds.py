@@ -293,7 +293,69 @@ def test_noise_is_new_in_every_pixel_frame_and_channel(make_clip):
         assert abs(float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])) < 0.15
 
 
+@pytest.mark.parametrize("grain", [2, 5, 16])
+def test_coarse_noise_has_the_same_deviation_and_soft_blotches_of_its_grain(grain):
+    clip = Clip(torch.zeros(1, 16, 64, 64), "a", 0, torch.zeros(0, 64, 64, 1, dtype=torch.uint8), None)
+    textured = clip._replace(tensor=0.1 * torch.randn(clip.tensor.shape, generator=seeded()))
+    pseudo = AddNoise(strength=0.5, grain=grain)(textured, seeded(1))
+    added = (pseudo.tensor - textured.tensor)[0]
+    assert float(added.std()) == pytest.approx(pseudo.params["sigma"], rel=0.03)
+
+    def alike(distance):
+        return float(torch.corrcoef(torch.stack([added[..., distance:].flatten(), added[..., :-distance].flatten()]))[0, 1])
+
+    assert alike(1) > 0.4
+    assert abs(alike(2 * grain)) < 0.15  # independent from there on
+    assert alike(max(1, grain // 2)) > alike(grain)
+    between_frames = torch.corrcoef(torch.stack([added[1:].flatten(), added[:-1].flatten()]))[0, 1]
+    assert abs(float(between_frames)) < 0.15
+
+
+@pytest.mark.parametrize("grain", [0, -3])
+def test_a_grain_below_a_pixel_is_refused(grain):
+    with pytest.raises(InputError, match=rf"grain = {grain}; expected at least 1"):
+        AddNoise(grain=grain)
+
+
 # --- objects
+
+
+@pytest.mark.parametrize("sigma", [0.005, 0.02, 0.08])
+def test_the_noise_of_a_still_scene_with_a_walker_is_measured(sigma):
+    tensor = torch.rand(1, 1, 48, 64, generator=seeded()).expand(1, 16, 48, 64) - 0.5
+    tensor = tensor.clone()
+    for t in range(16):
+        tensor[:, t, 10:40, 10 + t : 20 + t] = 0.9
+    tensor += sigma * torch.randn(tensor.shape, generator=seeded(1))
+    assert kinds.noise_level(tensor) == pytest.approx(sigma, rel=0.15)
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.6, 1.0])
+def test_defect_04_a_pasted_picture_has_the_cameras_noise(strength):
+    """Without it, the patch would be the one place that does not flicker, and give itself away."""
+    sigma, patch = 0.03, OnePatch(np.full((8, 8, 3), 128))
+    still = 0.2 * torch.rand(1, 1, 48, 64, generator=seeded()).expand(1, 16, 48, 64)
+    clip = still + sigma * torch.randn(1, 16, 48, 64, generator=seeded(1))
+    boxes = [np.float32([[10, 8, 50, 40]])] * 16
+    pseudo = PasteObjects(patch, strength=strength)(Clip(clip, "a", 0, torch.zeros(0, 48, 64, 1), boxes), seeded(2))
+    inside = pseudo.mask.all(0)
+    assert inside.sum() > 200
+    over_time = pseudo.tensor[0].var(0)
+    assert float(over_time[inside].mean().sqrt()) == pytest.approx(float(over_time[~inside].mean().sqrt()), rel=0.07)
+
+
+def test_a_small_patch_lies_anywhere_in_its_box():
+    box, centres = np.float32([[10, 8, 50, 40]]), []
+    clip = Clip(torch.zeros(1, 16, 48, 64), "a", 0, torch.zeros(0, 48, 64, 1), [box] * 16)
+    for seed in range(60):
+        params = PasteObjects(strength=0.2)(clip, seeded(seed)).params
+        x0, y0, x1, y1 = params["track"][0]
+        half = params["size"] * np.float32([40, 32]) / 2
+        centre = np.array([x0 + x1, y0 + y1]) / 2
+        assert (centre - half >= box[0, :2] - 1e-4).all()
+        assert (centre + half <= box[0, 2:] + 1e-4).all()
+        centres.append(centre)
+    assert (np.ptp(centres, axis=0) > 0.8 * 0.4 * np.float32([40, 32])).all()
 
 
 class OnePatch:

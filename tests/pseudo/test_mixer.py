@@ -37,28 +37,75 @@ def within(count, trials, probability):
 @pytest.mark.parametrize("p", [0.02, 0.2, 0.5])
 def test_the_share_of_pseudo_anomalies_is_p(p):
     mixer, generator = PseudoAnomalyMixer([Named("a")], p), seeded()
-    assert within(sum(mixer(None, generator) is not None for _ in range(DRAWS)), DRAWS, p)
+    assert within(sum(mixer(None, generator).pseudo is not None for _ in range(DRAWS)), DRAWS, p)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_kinds_are_drawn_equally_often_and_independently_of_p(count):
     mixer, generator = PseudoAnomalyMixer([Named(str(k)) for k in range(count)], 0.5), seeded()
-    drawn = Counter(made.kind for made in (mixer(None, generator) for _ in range(DRAWS)) if made)
+    drawn = Counter(made.kind for made in (mixer(None, generator).pseudo for _ in range(DRAWS)) if made)
     total = sum(drawn.values())
     assert len(drawn) == count
     assert all(within(n, total, 1 / count) for n in drawn.values())
 
 
+def test_kinds_are_drawn_by_their_weights():
+    mixer, generator = PseudoAnomalyMixer([Named("a"), Named("b"), Named("c"), Named("d")], 1.0, weights=[1, 0, 2, 5]), seeded()
+    drawn = Counter(mixer(None, generator).pseudo.kind for _ in range(DRAWS))
+    assert set(drawn) == {"a", "c", "d"}
+    assert all(within(drawn[name], DRAWS, share / 8) for name, share in (("a", 1), ("c", 2), ("d", 5)))
+
+
+def test_equal_weights_draw_as_none_do(make_clip):
+    clip, kinds = make_clip(), [KINDS[name]() for name in KINDS]
+    one, other = PseudoAnomalyMixer(kinds, 0.7), PseudoAnomalyMixer(kinds, 0.7, weights=[3] * 4)
+    assert [one(clip, seeded(s)).outcome for s in range(60)] == [other(clip, seeded(s)).outcome for s in range(60)]
+
+
+@pytest.mark.parametrize("weights", [[1], [1, 2, 3], [1, -1], [0, 0], [math.nan, 1], [math.inf, 1]])
+def test_weights_that_do_not_fit_are_refused(weights):
+    with pytest.raises(InputError, match=r"weights = .* for 2 kinds; expected one number of at least 0 for each"):
+        PseudoAnomalyMixer([SkipFrames(), AddNoise()], 0.2, weights)
+
+
 def test_p_0_never_and_p_1_always():
     generator = seeded()
-    assert all(PseudoAnomalyMixer([Named("a")], 0)(None, generator) is None for _ in range(300))
-    assert all(PseudoAnomalyMixer([Named("a")], 1)(None, generator) is not None for _ in range(300))
+    assert all(PseudoAnomalyMixer([Named("a")], 0)(None, generator) == (None, 0) for _ in range(300))
+    assert all(PseudoAnomalyMixer([Named("a")], 1)(None, generator).outcome == 1 for _ in range(300))
 
 
 def test_a_clip_that_nothing_changed_stays_normal(make_clip):
     """A strength of 0, or a patch that misses, must not be trained as an anomaly."""
     mixer = PseudoAnomalyMixer([SkipFrames(0.0), ShuffleMotion(0.0), AddNoise(0.0)], 1)
-    assert [mixer(make_clip(), seeded(seed)) for seed in range(20)] == [None] * 20
+    mixed = [mixer(make_clip(), seeded(seed)) for seed in range(20)]
+    assert all(pseudo is None for pseudo, _ in mixed)
+    assert {outcome for _, outcome in mixed} == {-1, -2, -3}
+
+
+def test_what_was_made_and_what_could_not_be_is_counted(make_clip):
+    """Every second clip holds nobody, and none has frames to skip to; checked against what came out."""
+    mixer = PseudoAnomalyMixer([SkipFrames(), AddNoise(), PasteObjects()], 0.5)
+    empty = [np.zeros((0, 4), np.float32)] * 16
+    mixed = []
+    for seed in range(200):
+        clip = make_clip(seed=seed % 5)
+        clip = clip._replace(lookahead=clip.lookahead[:0], boxes=empty if seed % 2 else clip.boxes)
+        mixed.append(mixer(clip, seeded(seed)))
+    made, counts = Counter(m.pseudo.kind for m in mixed if m.pseudo), mixer.count(m.outcome for m in mixed)
+    assert list(counts) == ["made_skip", "not_made_skip", "made_noise", "not_made_noise", "made_object", "not_made_object"]
+    assert {name: counts[f"made_{name}"] for name in ("skip", "noise", "object")} == {
+        "skip": 0,
+        "noise": made["noise"],
+        "object": made["object"],
+    }
+    assert counts["not_made_noise"] == 0
+    assert min(counts["not_made_skip"], counts["not_made_object"], counts["made_object"]) > 5
+    assert sum(counts.values()) + sum(m.outcome == 0 for m in mixed) == 200
+
+
+def test_two_kinds_of_one_name_are_counted_together():
+    mixer = PseudoAnomalyMixer([AddNoise(), AddNoise(grain=8)], 1.0)
+    assert mixer.count([1, 2, 2, -2, 0]) == {"made_noise": 3, "not_made_noise": 1}
 
 
 @pytest.mark.parametrize("p", [1.5, -0.1, math.nan, 100, -1e-9, math.inf])
@@ -70,7 +117,7 @@ def test_a_p_outside_0_to_1_is_refused(p):
 def test_without_kinds_only_p_0_is_allowed(make_clip):
     with pytest.raises(InputError, match="without any kind"):
         PseudoAnomalyMixer([], 0.2)
-    assert PseudoAnomalyMixer([], 0)(make_clip(), seeded()) is None
+    assert PseudoAnomalyMixer([], 0)(make_clip(), seeded()) == (None, 0)
 
 
 def test_same_generator_same_sequence(make_clip):
@@ -79,7 +126,7 @@ def test_same_generator_same_sequence(make_clip):
     runs = []
     for seed in (0, 0, 1):
         generator = seeded(seed)
-        runs.append([mixer(clip, generator) for _ in range(12)])
+        runs.append([mixer(clip, generator).pseudo for _ in range(12)])
     kinds = [[made and made.kind for made in run] for run in runs]
     assert kinds[0] == kinds[1] != kinds[2]
     for one, other in zip(runs[0], runs[1], strict=True):
@@ -91,8 +138,8 @@ def test_defect_09_each_sample_draws_on_its_own(make_clip):
     """Neither the order nor the neighbours of a sample change what becomes of it, and a batch holds several outcomes."""
     mixer = make_mixer(list(KINDS), 0.5)
     clips = [make_clip(seed=seed) for seed in range(16)]
-    alone = [mixer(clip, seeded(i)) for i, clip in enumerate(clips)]
-    backwards = [mixer(clips[i], seeded(i)) for i in reversed(range(16))][::-1]
+    alone = [mixer(clip, seeded(i)).pseudo for i, clip in enumerate(clips)]
+    backwards = [mixer(clips[i], seeded(i)).pseudo for i in reversed(range(16))][::-1]
     for one, other in zip(alone, backwards, strict=True):
         assert (one is None) == (other is None)
         assert one is None or (one.kind == other.kind and torch.equal(one.tensor, other.tensor))
@@ -104,14 +151,14 @@ def test_defect_09_each_sample_draws_on_its_own(make_clip):
 def test_defect_05_a_clip_without_a_person_stays_normal(make_clip):
     clip = make_clip()._replace(boxes=[np.zeros((0, 4), np.float32)] * 16)
     mixer, generator = PseudoAnomalyMixer([PasteObjects()], 1.0), seeded()
-    assert all(mixer(clip, generator) is None for _ in range(20))
-    assert all(mixer(clip._replace(boxes=None), generator) is None for _ in range(20))
+    assert all(mixer(clip, generator) == (None, -1) for _ in range(20))
+    assert all(mixer(clip._replace(boxes=None), generator) == (None, -1) for _ in range(20))
 
 
 def test_defect_08_a_kind_is_asked_only_when_it_was_drawn():
     named = [Named("a"), Named("b")]
     mixer, generator = PseudoAnomalyMixer(named, 0.1), seeded()
-    made = [mixer(None, generator) for _ in range(1000)]
+    made = [mixer(None, generator).pseudo for _ in range(1000)]
     for kind in named:
         assert kind.calls == sum(m is not None and m.kind == kind.name for m in made)
     assert sum(kind.calls for kind in named) < 200
@@ -123,6 +170,14 @@ def test_a_mixer_by_names():
     assert mixer.p == 0.3
     assert {name: kind.name for name, kind in KINDS.items()} == {name: name for name in ("skip", "shuffle", "noise", "object")}
     assert KINDS["shuffle"] is ShuffleMotion
+
+
+def test_a_mixer_by_names_with_weights_and_strengths():
+    mixer = make_mixer(["skip", "object"], 0.3, weights=(1, 3), strengths=((0.5, 0.5), (0.1, 0.9)))
+    assert [kind.strength for kind in mixer.kinds] == [(0.5, 0.5), (0.1, 0.9)]
+    assert mixer.weights == [1, 3]
+    with pytest.raises(InputError, match="strengths = .* for 2 kinds"):
+        make_mixer(["skip", "object"], 0.3, strengths=((0.5, 0.5),))
 
 
 @pytest.mark.parametrize("kind", ["blur", "Skip", ""])

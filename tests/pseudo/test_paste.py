@@ -144,7 +144,7 @@ BOX = np.float32([20, 10, 32, 40])  # 12 wide, 30 tall
 
 
 def pasted(clip, patch, opacity=1.0, size=1.0, box=BOX):
-    return paste_patch(clip, np.asarray(patch, np.uint8), np.tile(box, (clip.shape[1], 1)), opacity, size)
+    return paste_patch(clip, np.asarray(patch, np.uint8), np.tile(box, (clip.shape[1], 1)), opacity, size)[0]
 
 
 def bounds(changed):
@@ -169,7 +169,7 @@ def test_defect_06_the_patch_does_not_flicker():
     patch = np.random.default_rng(0).integers(0, 256, (40, 40, 3))
     clip = torch.zeros(3, 8, 60, 80)
     track = BOX + np.float32([3, 1, 3, 1]) * np.arange(8, dtype=np.float32)[:, None]
-    changed = paste_patch(clip, patch.astype(np.uint8), track, 1.0, 1.0)
+    changed, _ = paste_patch(clip, patch.astype(np.uint8), track, 1.0, 1.0)
     for t in range(1, 8):
         moved_back = torch.roll(changed[:, t], (-t, -3 * t), (1, 2))
         assert (moved_back - changed[:, 0]).abs().max() < 1e-4
@@ -178,7 +178,7 @@ def test_defect_06_the_patch_does_not_flicker():
 def test_the_patch_moves_by_fractions_of_a_pixel():
     clip = torch.zeros(1, 9, 60, 80)
     track = BOX + 0.25 * np.arange(9, dtype=np.float32)[:, None] * np.float32([1, 0, 1, 0])
-    changed = paste_patch(clip, np.full((8, 8, 3), 255, np.uint8), track, 1.0, 1.0)[0]
+    changed = paste_patch(clip, np.full((8, 8, 3), 255, np.uint8), track, 1.0, 1.0)[0][0]
     centres = (changed.sum(1) * torch.arange(80)).sum(1) / changed.sum((1, 2))
     assert np.abs(np.diff(centres.numpy()) - 0.25).max() < 0.05
 
@@ -231,7 +231,8 @@ def test_opacity_is_the_weight_at_the_centre(opacity):
 def test_a_box_that_leaves_the_picture_changes_only_the_picture():
     clip = torch.zeros(1, 6, 60, 80)
     track = BOX + np.float32([14, 0, 14, 0]) * np.arange(6, dtype=np.float32)[:, None]  # gone after the fifth frame
-    changed = paste_patch(clip, np.full((8, 8, 3), 255, np.uint8), track, 1.0, 1.0)
+    changed, weight = paste_patch(clip, np.full((8, 8, 3), 255, np.uint8), track, 1.0, 1.0)
+    assert torch.equal(weight > 0, (changed != clip)[0])
     per_frame = (changed != clip).sum((0, 2, 3)).tolist()
     assert per_frame[0] == per_frame[1] > 0
     assert 0 < per_frame[4] < per_frame[0]

@@ -182,6 +182,7 @@ class Trainer:
         self.per_epoch = len(samples.chosen) // config.batch_size
         self.step = 0
         self.sums: dict[str, list[float]] = {}  # of the current epoch: each term's sum, and the number of steps that had it
+        self.outcomes: list[int] = []  # the mixer's, of the current epoch
         self.history: list[dict] = []
         self.bad_steps = 0
 
@@ -207,8 +208,10 @@ class Trainer:
                     if time.monotonic() - saved > CHECKPOINT_SECONDS and self.step % self.per_epoch:
                         self.save()
                         saved = time.monotonic()
-                self.history.append({"epoch": epoch + 1} | {name: value / max(1, count) for name, (value, count) in self.sums.items()})
-                self.sums = {}
+                means = {name: value / max(1, count) for name, (value, count) in self.sums.items()}
+                counts = self.samples.mixer.count(self.outcomes) if self.samples.mixer else {}
+                self.history.append({"epoch": epoch + 1} | means | counts)
+                self.sums, self.outcomes = {}, []
                 self.save()
         self.write_history()
 
@@ -219,6 +222,7 @@ class Trainer:
         batch = Batch(*(part.to(self.device, non_blocking=True) for part in batch))
         with autocast(self.device, self.precision):
             terms = objective_terms(self.model, batch.normal, batch.inputs, batch.is_pseudo, self.config.objective)
+        self.outcomes += batch.outcome.tolist()
         self.optimizer.zero_grad(set_to_none=True)
         total(terms, self.config.sparsity_weight).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_gradient)
@@ -242,13 +246,13 @@ class Trainer:
     def save(self) -> None:
         """Write `state.pt` and `history.csv`, atomically."""
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        state |= {"step": self.step, "sums": self.sums, "history": self.history}
+        state |= {"step": self.step, "sums": self.sums, "outcomes": self.outcomes, "history": self.history}
         with atomic(self.out / "state.pt") as temporary:
             torch.save(state, temporary)
         self.write_history()
 
     def write_history(self) -> None:
-        """Write `history.csv`: one row an epoch, the mean of each term."""
+        """Write `history.csv`: one row an epoch, the mean of each term and what the mixer made and could not make."""
         if self.history:
             with atomic(self.out / "history.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, list(self.history[0]))
@@ -271,7 +275,7 @@ class Trainer:
         except Exception as error:  # torch raises many kinds for a damaged file; all mean the same to the user
             first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{path}: a damaged checkpoint, or one of another model ({first_line}); remove it to start over") from error
-        self.step, self.sums, self.history = state["step"], state["sums"], state["history"]
+        self.step, self.sums, self.outcomes, self.history = (state[key] for key in ("step", "sums", "outcomes", "history"))
         return True
 
 
@@ -308,6 +312,7 @@ def _config_parts(
     model: DualPathAutoencoder, clips: ClipDataset, mixer: PseudoAnomalyMixer | None, config: TrainConfig, dataset: dict | None
 ) -> dict:
     mixing = {"p": mixer.p, "kinds": [[k.name, *k.strength] for k in mixer.kinds]} if mixer else {"p": 0.0, "kinds": []}
+    mixing["weights"] = mixer.weights if mixer else []
     data: DataConfig = clips.config
     parts = {"dataset": dataset or {}, "data": asdict(data), "model": asdict(model.config), "mixer": mixing, "training": asdict(config)}
     return _as_json(parts)

@@ -19,12 +19,17 @@ class Batch(NamedTuple):
     Attributes:
         normal: float32 (B, C, T, H, W): the clips as they were.
         inputs: the same, pseudo-anomalous where `is_pseudo`.
-        is_pseudo: bool (B,).
+        outcome: int (B,), the mixer's; see `Mixed`.
     """
 
     normal: Tensor
     inputs: Tensor
-    is_pseudo: Tensor
+    outcome: Tensor
+
+    @property
+    def is_pseudo(self) -> Tensor:
+        """bool (B,)."""
+        return self.outcome > 0
 
 
 class Samples(torch.utils.data.Dataset):
@@ -37,12 +42,12 @@ class Samples(torch.utils.data.Dataset):
     def __init__(self, clips: ClipDataset, chosen: np.ndarray, mixer: PseudoAnomalyMixer | None, seed: int):
         self.clips, self.chosen, self.mixer, self.seed = clips, chosen, mixer, seed
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, bool]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, int]:
         epoch, position = key
         generator = derived_generator(self.seed, epoch, position)
         clip = self.clips.clip(int(self.chosen[position]), generator)
-        pseudo = self.mixer(clip, generator) if self.mixer else None
-        return clip.tensor, clip.tensor if pseudo is None else pseudo.tensor, pseudo is not None
+        pseudo, outcome = self.mixer(clip, generator) if self.mixer else (None, 0)
+        return clip.tensor, clip.tensor if pseudo is None else pseudo.tensor, outcome
 
     def batches(self, epoch: int, size: int, skip: int = 0) -> list[list[tuple[int, int]]]:
         """The epoch's batches of keys, shuffled, the first `skip` left out; a last batch that is not full is dropped."""
@@ -64,6 +69,6 @@ def derived_generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> 1))
 
 
-def _collate(samples: list[tuple[Tensor, Tensor, bool]]) -> Batch:
-    normal, inputs, is_pseudo = zip(*samples, strict=True)
-    return Batch(torch.stack(normal), torch.stack(inputs), torch.tensor(is_pseudo))
+def _collate(samples: list[tuple[Tensor, Tensor, int]]) -> Batch:
+    normal, inputs, outcome = zip(*samples, strict=True)
+    return Batch(torch.stack(normal), torch.stack(inputs), torch.tensor(outcome))

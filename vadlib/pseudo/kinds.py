@@ -6,6 +6,7 @@ state gives the same pseudo-anomaly, so a widget can replay it and a test can pi
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
@@ -131,31 +132,38 @@ class AddNoise(PseudoAnomaly):
 
     Strength maps onto sigma as a share of the clip's own standard deviation, up to the paper's 0.81 (sigma 0.9^2 on
     z-scored frames). Values beyond [-1, 1] are reflected at the border, so no pile-up there gives the clip away.
+
+    Args:
+        strength: see `PseudoAnomaly`.
+        grain: pixels between independent values: 1 is noise of each pixel; more gives soft blotches of about that size, of the same sigma.
     """
 
     name = "noise"
     paper_sigma: ClassVar[float] = 0.81
 
-    def __init__(self, strength: float | tuple[float, float] = (0.25, 1.0)):
+    def __init__(self, strength: float | tuple[float, float] = (0.25, 1.0), grain: int = 1):
         super().__init__(strength)
+        require(grain >= 1, f"AddNoise: grain = {grain}; expected at least 1 pixel")
+        self.grain = grain
 
     def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict:
-        return {"sigma": self.paper_sigma * strength * float(clip.tensor.std())}
+        return {"sigma": self.paper_sigma * strength * float(clip.tensor.std()), "grain": self.grain}
 
     def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
         if params["sigma"] == 0:
             return clip.tensor
-        return _reflect(clip.tensor + params["sigma"] * torch.randn(clip.tensor.shape, generator=generator))
+        return _reflect(clip.tensor + params["sigma"] * _gaussian(clip.tensor.shape, params["grain"], generator))
 
 
 class PasteObjects(PseudoAnomaly):
     """A foreign thing: a picture is blended into the box of a person and moves with it.
 
-    Strength maps onto the patch's opacity (0 to 1 at its centre) and size (half to all of the box). The clip's boxes come
+    Strength maps onto the patch's opacity (0 to 1 at its centre) and size (half to all of the box); a patch smaller than its box lies
+    anywhere in it. The clip's own noise is added to the picture, which would otherwise be too clean for the camera. The boxes come
     from the dataset or from `find_boxes`; None where the clip holds no box, so that it stays normal.
 
     Args:
-        patches: where the pictures come from: "builtin", or a folder of class folders of images.
+        patches: where the pictures come from: "builtin", "cifar100", or a folder of class folders of images.
         strength: see `PseudoAnomaly`.
     """
 
@@ -169,12 +177,40 @@ class PasteObjects(PseudoAnomaly):
         track = follow_box(clip.boxes, clip.tensor.shape[2:], generator)
         if track is None:
             return None
-        return {"opacity": strength, "size": 0.5 + 0.5 * strength, "track": track, "patch": self.patches.draw(generator)}
+        size = 0.5 + 0.5 * strength
+        room = (1 - size) * (track[:, 2:] - track[:, :2])[0]
+        track = track + np.tile(room * (torch.rand(2, generator=generator).numpy() - 0.5), 2)
+        patch, noise = self.patches.draw(generator), noise_level(clip.tensor)
+        return {"opacity": strength, "size": size, "track": track, "patch": patch, "noise": noise}
 
     def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
         if params["opacity"] == 0:
             return clip.tensor
-        return paste_patch(clip.tensor, params["patch"], params["track"], params["opacity"], params["size"])
+        changed, weight = paste_patch(clip.tensor, params["patch"], params["track"], params["opacity"], params["size"])
+        # Blending left (1 - weight) of the camera's noise; this much more makes its variance what it was.
+        missing = params["noise"] * (1 - (1 - weight) ** 2).sqrt()
+        noisy = _reflect(changed + missing * torch.randn(changed.shape, generator=generator))
+        return torch.where(weight > 0, noisy, clip.tensor)
+
+
+def noise_level(clip: Tensor) -> float:
+    """Standard deviation of the camera's noise in a clip (C, T, H, W), of at least 2 frames: from how its pixels change from frame to frame.
+
+    What moves changes more; so long as most pixels show the still scene, the median over the pixels does not see it.
+    """
+    change = clip.diff(dim=1).abs().mean(dim=(0, 1))  # differences of Gaussian noise are 2 sigma / sqrt(pi) on average
+    return float(change.median()) * math.sqrt(math.pi) / 2
+
+
+def _gaussian(shape: torch.Size, grain: int, generator: Generator) -> Tensor:
+    """Gaussian noise of deviation 1 (C, T, H, W), independent in every frame and channel, and in space from `grain` pixels on."""
+    channels, frames, height, width = shape
+    coarse = (channels, frames, -(-height // grain) + 1, -(-width // grain) + 1)
+    noise = torch.randn(coarse if grain > 1 else shape, generator=generator)
+    if grain > 1:
+        noise = torch.nn.functional.interpolate(noise, scale_factor=grain, mode="bicubic")[..., :height, :width]
+        noise = noise / noise.std()  # interpolation makes it smaller
+    return noise
 
 
 def _uniform(generator: Generator) -> float:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from bisect import bisect
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import NamedTuple
 
 import torch
 
@@ -13,37 +18,88 @@ from vadlib.pseudo.kinds import AddNoise, PasteObjects, PseudoAnomaly, PseudoCli
 KINDS = {"skip": SkipFrames, "shuffle": ShuffleMotion, "noise": AddNoise, "object": PasteObjects}
 
 
+class Mixed(NamedTuple):
+    """What the mixer made of a clip.
+
+    Attributes:
+        pseudo: the pseudo-anomalous clip; None where the clip stays normal.
+        outcome: 0, normal by chance; k, a pseudo-anomaly of the k-th kind, from 1; -k, the k-th kind was drawn but cannot be made of this
+            clip: nobody to paste onto, no frames to skip to.
+    """
+
+    pseudo: PseudoClip | None
+    outcome: int
+
+
 class PseudoAnomalyMixer:
     """Each sample draws on its own whether it becomes a pseudo-anomaly (probability p), and of which kind.
 
     Args:
-        kinds: the kinds to draw from, all equally often; at least one, unless p is 0.
+        kinds: the kinds to draw from; at least one, unless p is 0.
         p: in [0, 1]; 0 leaves every clip normal. The paper uses 0.01 and 0.02.
+        weights: how often each kind is drawn, compared with the others: one number of at least 0 a kind; None draws all equally often.
 
     Raises:
-        InputError: p outside [0, 1], or p > 0 without kinds.
+        InputError: p outside [0, 1], p > 0 without kinds, or weights that do not fit.
     """
 
-    def __init__(self, kinds: Sequence[PseudoAnomaly], p: float = 0.2):
+    def __init__(self, kinds: Sequence[PseudoAnomaly], p: float = 0.2, weights: Sequence[float] | None = None):
         require(0 <= p <= 1, f"p = {p}; expected a probability in [0, 1]")
         require(p == 0 or len(kinds) > 0, f"p = {p} without any kind of pseudo-anomaly; name at least one, or set p to 0")
-        self.kinds, self.p = list(kinds), float(p)
+        weights = [1.0] * len(kinds) if weights is None else [float(w) for w in weights]
+        fits = len(weights) == len(kinds) and all(0 <= w < math.inf for w in weights) and (sum(weights) > 0 or not kinds)
+        require(fits, f"weights = {weights} for {len(kinds)} kinds; expected one number of at least 0 for each kind, and not 0 for all")
+        self.kinds, self.p, self.weights = list(kinds), float(p), weights
 
-    def __call__(self, clip: Clip, generator: torch.Generator) -> PseudoClip | None:
-        """A pseudo-anomalous clip, or None where the clip stays normal: by chance, or since the kind cannot change it."""
+    def __call__(self, clip: Clip, generator: torch.Generator) -> Mixed:
+        """Make a pseudo-anomaly of the clip, or leave it normal: by chance, or since the kind that was drawn cannot change it."""
         turned, which = torch.rand(2, generator=generator).tolist()
         if turned >= self.p:
-            return None
-        pseudo = self.kinds[int(which * len(self.kinds))](clip, generator)
-        return pseudo if pseudo is not None and bool(pseudo.mask.any()) else None
+            return Mixed(None, 0)
+        shares = list(accumulate(self.weights))
+        kind = bisect(shares, which * shares[-1])
+        pseudo = self.kinds[kind](clip, generator)
+        if pseudo is None or not bool(pseudo.mask.any()):
+            return Mixed(None, -(kind + 1))
+        return Mixed(pseudo, kind + 1)
+
+    def count(self, outcomes: Iterable[int]) -> dict[str, int]:
+        """What was made and what could not be: "made_KIND" and "not_made_KIND" -> a number of clips. `outcomes`: see `Mixed`."""
+        drawn = Counter(outcomes)
+        totals = {f"{what}_{kind.name}": 0 for kind in self.kinds for what in ("made", "not_made")}
+        for k, kind in enumerate(self.kinds, 1):
+            totals[f"made_{kind.name}"] += drawn[k]
+            totals[f"not_made_{kind.name}"] += drawn[-k]
+        return totals
 
 
-def make_mixer(kinds: Sequence[str], p: float, patches: str = "builtin") -> PseudoAnomalyMixer:
-    """A mixer of kinds by name ("skip", "shuffle", "noise", "object") at their default strengths.
+def make_mixer(
+    kinds: Sequence[str],
+    p: float,
+    patches: str = "builtin",
+    weights: Sequence[float] | None = None,
+    strengths: Sequence[tuple[float, float]] | None = None,
+) -> PseudoAnomalyMixer:
+    """A mixer of kinds by name.
+
+    Args:
+        kinds: some of "skip", "shuffle", "noise", "object".
+        p, weights: see `PseudoAnomalyMixer`.
+        patches: see `PasteObjects`.
+        strengths: a range (low, high) for each kind; None takes their defaults.
 
     Raises:
-        InputError: an unknown kind, or what `PseudoAnomalyMixer` refuses.
+        InputError: an unknown kind, strengths that do not fit, or what `PseudoAnomalyMixer` refuses.
     """
     for kind in kinds:
         require(kind in KINDS, f"kind {kind!r} is unknown; expected some of: {', '.join(KINDS)}")
-    return PseudoAnomalyMixer([PasteObjects(patches) if kind == "object" else KINDS[kind]() for kind in kinds], p)
+    given = strengths is not None
+    require(
+        not given or len(strengths) == len(kinds), f"strengths = {strengths} for {len(kinds)} kinds; expected (low, high) for each kind"
+    )
+    settings = [{"strength": tuple(s)} for s in strengths] if given else [{}] * len(kinds)
+    made = [
+        PasteObjects(patches, **setting) if kind == "object" else KINDS[kind](**setting)
+        for kind, setting in zip(kinds, settings, strict=True)
+    ]
+    return PseudoAnomalyMixer(made, p, weights)

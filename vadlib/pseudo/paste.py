@@ -44,7 +44,7 @@ def follow_box(boxes: Sequence[np.ndarray] | None, frame: tuple[int, int], gener
     return np.concatenate([centre - size / 2, centre + size / 2], axis=1).astype(np.float32)
 
 
-def paste_patch(clip: Tensor, patch: np.ndarray, track: np.ndarray, opacity: float, size: float) -> Tensor:
+def paste_patch(clip: Tensor, patch: np.ndarray, track: np.ndarray, opacity: float, size: float) -> tuple[Tensor, Tensor]:
     """Blend one picture into a moving box, most opaque at its centre, with a soft elliptical border.
 
     Args:
@@ -55,7 +55,7 @@ def paste_patch(clip: Tensor, patch: np.ndarray, track: np.ndarray, opacity: flo
         size: share of the box's width and height that the picture takes.
 
     Returns:
-        The changed clip, float32 (C, T, H, W), in [-1, 1].
+        The changed clip, float32 (C, T, H, W), in [-1, 1], and the picture's weight in each pixel, float32 (T, H, W) in [0, 1].
     """
     channels, _, height, width = clip.shape
     box_width, box_height = np.maximum((track[0, 2:] - track[0, :2]) * size, 3)  # of 2 pixels both would be border: nothing would change
@@ -68,14 +68,14 @@ def paste_patch(clip: Tensor, patch: np.ndarray, track: np.ndarray, opacity: flo
     alpha = opacity * np.clip(2 * (1 - np.hypot(x, y)), 0, 1)  # full over the inner half of the ellipse, then falling to 0
     centres = (track[:, :2] + track[:, 2:]) / 2
     layer, soft = to_tensor(patch[None]).numpy()[:, 0].transpose(1, 2, 0).astype(np.float32), alpha.astype(np.float32)
-    changed = clip.clone()
+    changed, weights = clip.clone(), torch.zeros(clip.shape[1:])
     for t, (cx, cy) in enumerate(centres):
         # Shifting by fractions of a pixel keeps the motion as smooth as the person's; whole pixels would make it jump.
         shift = np.float32([[1, 0, cx - wide / 2], [0, 1, cy - tall / 2]])
-        weight = torch.from_numpy(cv2.warpAffine(soft, shift, (width, height)))
+        weight = weights[t] = torch.from_numpy(cv2.warpAffine(soft, shift, (width, height)))
         picture = cv2.warpAffine(layer, shift, (width, height), borderMode=cv2.BORDER_REPLICATE).reshape(height, width, channels)
         changed[:, t] = torch.lerp(clip[:, t], torch.from_numpy(picture).permute(2, 0, 1), weight)
-    return changed.clamp_(-1, 1)
+    return changed.clamp_(-1, 1), weights
 
 
 def _walk(box: np.ndarray, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
