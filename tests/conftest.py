@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch
 from hypothesis import settings
 from PIL import Image
 from scenes import ArrayFrames
+from servers import Host
 
 from vadlib.data.clips import Clip, to_tensor
 from vadlib.data.video import Video
@@ -52,6 +54,17 @@ def cache(tmp_path, monkeypatch) -> Path:
     """A cache folder for this test alone."""
     monkeypatch.setenv("VADLIB_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def host(monkeypatch) -> Iterator[Host]:
+    """A web server, and no waiting: neither for its answers nor between two tries."""
+    server = Host()
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr("vadlib.data.download.TIMEOUT", 0.5)
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda seconds: None))
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

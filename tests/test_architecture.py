@@ -12,7 +12,7 @@ import vadlib
 PACKAGE = Path(vadlib.__file__).parent
 # Each room imports only from itself and from rooms before it, in the order in which the data flows.
 ROOMS = ["data", "pseudo", "model", "evaluation", "engine", "view"]
-SHARED = {"errors", "config", "files", "tutorial"}  # below all rooms; they import none
+SHARED = {"errors", "config", "device", "files", "tutorial"}  # below all rooms; they import none
 JOBS = {"recipe", "cli", "__main__", "__init__"}  # above all rooms
 
 PUBLIC = [

@@ -39,8 +39,13 @@ def train(
     kinds: Annotated[str | None, typer.Option(help="pseudo-anomalies: some of skip,shuffle,noise,object")] = None,
     p: Annotated[float | None, typer.Option("--p", help="probability of a pseudo-anomaly, 0 to 1")] = None,
     objective: Annotated[str | None, typer.Option(help="inpaint or none")] = None,
-    detector: Annotated[str | None, typer.Option(help="finds people to paste onto: motion, or boxes (the dataset's own)")] = None,
-    patches: Annotated[str | None, typer.Option(help="pictures to paste: builtin, or a folder of class folders of images")] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(help="finds people to paste onto: motion, boxes (the dataset's own), yolov3[:WEIGHTS] or darknet[:WEIGHTS]"),
+    ] = None,
+    patches: Annotated[
+        str | None, typer.Option(help="pictures to paste: builtin, cifar100, or a folder of class folders of images")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the training clips")] = None,
     seed: Annotated[int | None, typer.Option(help="of weights, order and pseudo-anomalies")] = None,
     device: Device = None,

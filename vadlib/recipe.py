@@ -68,7 +68,7 @@ def train_run(
     shape = asdict(ModelConfig.preset(preset, channels=cutting.channels or videos[0].frames.shape[3])) | parts["model"]
     torch.manual_seed(training.seed)
     model = DualPathAutoencoder(from_dict(ModelConfig, shape, where))
-    boxes = find_boxes(videos, mixing.detector) if "object" in mixing.kinds and mixing.p > 0 else None
+    boxes = find_boxes(videos, mixing.detector, device=training.device) if "object" in mixing.kinds and mixing.p > 0 else None
     dataset = {"name": data, "preset": preset, "detector": mixing.detector, "patches": mixing.patches}
     return fit(model, ClipDataset(videos, cutting, boxes), mixer, training, out, resume, dataset)
 

@@ -11,7 +11,6 @@ import tarfile
 import textwrap
 import time
 from collections import namedtuple
-from types import SimpleNamespace
 
 import pytest
 from archives import files, make_tar, make_zip, tree
@@ -23,7 +22,6 @@ from servers import (
     NAME,
     PAGE,
     PAYLOAD,
-    Host,
     chunked,
     drops,
     other_range,
@@ -40,15 +38,11 @@ from vadlib.errors import InputError
 
 
 @pytest.fixture
-def host(monkeypatch):
-    server = Host()
-    monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr(download, "TIMEOUT", 0.5)
-    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda seconds: None))  # pooch waits between two tries
-    archive = Archive(f"{server.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1", 1_000_000)
+def host(host, monkeypatch):
+    """It has the archive of "ped2"."""
+    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1", 1_000_000)
     monkeypatch.setitem(ARCHIVES, "ped2", (archive,))
-    yield server
-    server.stop()
+    return host
 
 
 def fetch(root, **options):

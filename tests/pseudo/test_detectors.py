@@ -2,25 +2,32 @@
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
+from scenes import ArrayFrames
+from tqdm.auto import tqdm
 
 from vadlib.data.catalog import load_videos
+from vadlib.data.video import Video
 from vadlib.errors import InputError
-from vadlib.pseudo.detectors import MotionDetector, find_boxes
+from vadlib.pseudo.darknet import find_objects
+from vadlib.pseudo.detectors import DarknetDetector, MotionDetector, PersonDetector, coverage, find_boxes
 from vadlib.pseudo.paste import iou
 
 
 class Counting:
     """Finds, in frame t of video v, t % 3 boxes that tell v and t; counts how often it is asked."""
 
-    def __init__(self, version=1):
-        self.version, self.scenes = version, 0
+    def __init__(self, version=1, per_scene=True):
+        self.version, self.per_scene, self.scenes = version, per_scene, 0
 
     def identity(self):
         return ["counting", self.version]
 
-    def detect(self, videos):
+    def detect(self, videos, bar):
         self.scenes += 1
-        return [[np.full((t % 3, 4), 100 * v + t, np.float32) for t in range(len(frames))] for v, frames in enumerate(videos)]
+        bar.update(sum(map(len, videos)))
+        return [[np.full((t % 3, 4), 100 * v + t, np.float32) for t in range(len(video))] for v, video in enumerate(videos)]
 
 
 @pytest.fixture
@@ -65,6 +72,17 @@ def test_another_detector_or_other_frames_are_looked_at_anew(cache, videos, arra
     assert again.scenes == 1  # only the scene that changed
 
 
+def test_a_detector_of_single_frames_keeps_each_video_on_its_own(cache, videos):
+    """So that a kill, or a new video, costs one video."""
+    detector = Counting(per_scene=False)
+    find_boxes(videos[:2], detector, progress=False)
+    assert detector.scenes == 2
+    found = find_boxes(videos, detector, progress=False)
+    assert detector.scenes == 3
+    assert list(found) == ["a", "b", "c"]
+    assert all(np.array_equal(found[name][4], np.full((1, 4), 4)) for name in found)
+
+
 @pytest.mark.parametrize("keep", [0, 30, 200])
 def test_a_damaged_cache_is_never_read_in_silence(cache, videos, keep):
     find_boxes(videos, Counting(), progress=False)
@@ -81,7 +99,7 @@ def test_bars_are_shown_only_if_wanted(cache, videos, capfd):
 
 def test_an_error_half_way_leaves_nothing(cache, videos):
     class Broken(Counting):
-        def detect(self, videos):
+        def detect(self, videos, bar):
             raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):
@@ -128,16 +146,16 @@ def test_a_dataset_without_boxes_is_refused_by_video(videos):
         find_boxes(videos, "boxes", progress=False)
 
 
-@pytest.mark.parametrize("name", ["yolo9000", "", "Motion"])
+@pytest.mark.parametrize("name", ["yolo9000", "", "Motion", "motion:x", "boxes:x", "yolov3u.pt"])
 def test_an_unknown_detector_is_refused(videos, name):
-    with pytest.raises(InputError, match=rf"detector '{name}' is unknown; expected 'motion' or 'boxes'"):
+    with pytest.raises(InputError, match=rf"detector '{name}' is unknown; expected motion, boxes"):
         find_boxes(videos, name, progress=False)
 
 
 def test_real_boxes_hold_what_moves(real_data):
     """On Ped2 somebody is always there; the boxes are of a person's height and inside the picture."""
     video = load_videos("ped2", "train", real_data)[0]
-    [found] = MotionDetector().detect([np.asarray(video.frames)])
+    [found] = MotionDetector().detect([video], tqdm(disable=True))
     counts = [len(boxes) for boxes in found]
     assert min(counts) >= 1
     boxes = np.concatenate(found)
@@ -155,3 +173,93 @@ def test_boxes_of_large_frames_are_in_native_pixels(cache, array_video, walker):
     # A figure that turns back never leaves the middle of its way, so compare where it stands apart from the background.
     overlaps = [iou(boxes[t][0] * 12, found[t]).max(initial=0) for t in range(40)]
     assert np.median(overlaps) > 0.7
+
+
+# --- networks that find people in single frames
+
+
+class BrightThings(PersonDetector):
+    """Finds the bounding box of what is bright, and keeps what it was shown."""
+
+    def __init__(self, shorter_side, batch):
+        self.shorter_side, self.batch, self.shown = shorter_side, batch, []
+
+    def find(self, images):
+        self.shown.append(images.shape)
+        found = []
+        for image in images:
+            y, x = np.nonzero(image.min(-1) > 150)
+            box = [[x.min(), y.min(), x.max() + 1, y.max() + 1]] if len(x) else np.zeros((0, 4))
+            found.append(np.array(box, np.float32))
+        return found
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("shorter_side", "size"), [(96, (96, 128)), (192, (192, 256)), (64, (64, 96))])
+def test_frames_are_resized_for_a_network_and_boxes_scaled_back(array_video, channels, shorter_side, size):
+    frames = np.zeros((5, 48, 64, channels), np.uint8)
+    for t in range(5):
+        frames[t, 8:32, 10 + 4 * t : 22 + 4 * t] = 255
+    detector = BrightThings(shorter_side, batch=2)
+    [found] = detector.detect([array_video(frames)], tqdm(disable=True))
+    assert detector.shown == [(2, *size, 3), (2, *size, 3), (1, *size, 3)]  # in batches, RGB, sides multiples of 32
+    for t in range(5):
+        assert np.abs(found[t][0] - [10 + 4 * t, 8, 22 + 4 * t, 32]).max() <= 1.0
+
+
+def test_coverage_by_hand():
+    moving = [np.float32([[0, 0, 10, 10], [20, 0, 30, 10]]), np.float32([[0, 0, 10, 10]]), np.zeros((0, 4), np.float32)]
+    whole, none = np.float32([[0, 0, 10, 10]]), np.zeros((0, 4), np.float32)
+    assert coverage([whole, none, none], moving) == pytest.approx(1 / 3)
+    assert coverage([moving[0], moving[1], whole], moving) == 1
+    left, right = np.float32([[0, 0, 3, 10]]), np.float32([[7, 0, 12, 10]])
+    assert coverage([none, left, none], moving) == 0  # 30 of 100 pixels
+    assert coverage([none, np.concatenate([left, right]), none], moving) == pytest.approx(1 / 3)  # 60 of them
+    assert coverage([none, np.concatenate([left, left]), none], moving) == 0  # the same 30
+    assert np.isnan(coverage([whole], [none]))
+
+
+@pytest.fixture
+def nano(real_data):
+    return DarknetDetector(str(real_data / "weights" / DarknetDetector.default), "cpu")
+
+
+def test_real_darknet_finds_the_person_at_the_same_place_through_the_detector(real_data, nano, array_video):
+    """Against the network asked directly, at the picture's own size."""
+    picture = np.asarray(Image.open(real_data / "weights" / "person.jpg").convert("RGB"))
+    [[boxes]] = nano.detect([array_video(picture[None])], tqdm(disable=True))
+    assert len(boxes) == 1
+    height, width = (side // 32 * 32 for side in picture.shape[:2])
+    batch = torch.from_numpy(picture[:height, :width].copy()).permute(2, 0, 1)[None].float() / 255
+    [direct] = find_objects(nano.model, batch, 0.3, 0.5)
+    assert iou(boxes[0], direct[direct[:, 5] == 0, :4].numpy()).max() > 0.7
+
+
+def test_real_darknet_covers_the_moving_people_of_ped2(real_data, nano):
+    """On every 30th frame of three videos; benchmarks/README.md has the whole set."""
+    train = load_videos("ped2", "train", real_data)[:12:4]
+    moving, found = find_boxes(train, "motion", progress=False), {}
+    for video in train:
+        frames = video.frames[::30]
+        thinned = Video(video.name, ArrayFrames(frames), 10.0)
+        [found[video.name]] = nano.detect([thinned], tqdm(disable=True))
+        assert len(found[video.name]) == len(frames)
+    assert np.mean([coverage(found[v.name], moving[v.name][::30]) for v in train]) > 0.8
+
+
+def test_real_darknet_is_asked_once(real_data, cache, nano, array_video, monkeypatch):
+    video = array_video(load_videos("ped2", "train", real_data)[0].frames[:3])
+    first = find_boxes([video], nano, progress=False)
+    monkeypatch.setattr(nano, "find", None)
+    assert equal(find_boxes([video], nano, progress=False), first)
+    assert min(map(len, first["a"])) >= 5
+
+
+def test_darknet_by_name_finds_its_files_below_the_datasets_root(real_data, cache, monkeypatch, array_video):
+    monkeypatch.setenv("VADLIB_DATA", str(real_data))
+    frames = load_videos("avenue", "train", real_data)[0].frames[:1]
+    video = array_video(frames)
+    by_name = find_boxes([video], "darknet", progress=False)
+    by_path = find_boxes([video], f"darknet:{real_data / 'weights' / DarknetDetector.default}", progress=False)
+    assert equal(by_name, by_path)
+    assert len(by_name["a"][0]) >= 5

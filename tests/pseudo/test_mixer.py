@@ -176,7 +176,7 @@ def test_a_mixer_by_names_with_weights_and_strengths():
     mixer = make_mixer(["skip", "object"], 0.3, weights=(1, 3), strengths=((0.5, 0.5), (0.1, 0.9)))
     assert [kind.strength for kind in mixer.kinds] == [(0.5, 0.5), (0.1, 0.9)]
     assert mixer.weights == [1, 3]
-    with pytest.raises(InputError, match="strengths = .* for 2 kinds"):
+    with pytest.raises(InputError, match=r"strengths = .* for 2 kinds"):
         make_mixer(["skip", "object"], 0.3, strengths=((0.5, 0.5),))
 
 

@@ -1,10 +1,19 @@
 """Where the pasted pictures come from."""
 
+import hashlib
+import io
+import pickle
+import tarfile
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from archives import make_tar
 from PIL import Image
+from servers import drops, sends, status
 from sklearn.datasets import load_sample_images
+from torchvision.datasets import CIFAR100
 
 from vadlib.errors import InputError
 from vadlib.pseudo.patches import BuiltinPatches, FolderPatches, load_patches
@@ -62,7 +71,7 @@ def test_same_generator_same_picture(folder, source):
 
 
 def test_missing_and_empty_folders_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"patches 'nowhere': no such folder; expected 'builtin'"):
+    with pytest.raises(InputError, match=r"patches 'nowhere': no such folder; expected 'builtin', 'cifar100'"):
         load_patches("nowhere")
     with pytest.raises(InputError, match=rf"{tmp_path}: no images in class folders"):
         load_patches(str(tmp_path))
@@ -73,6 +82,72 @@ def test_a_damaged_picture_is_refused_by_name(folder):
         path.write_bytes(b"")
     with pytest.raises(InputError, match=r"an empty file"):
         load_patches(str(folder)).draw(seeded())
+
+
+# --- CIFAR-100
+
+
+@pytest.fixture
+def cifar(host, cache, tmp_path, monkeypatch):
+    """The server has a CIFAR-100 of 30 pictures in the real layout, (channels, rows, columns) in one row of a pickled array each."""
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
+    rows = pixels.transpose(0, 3, 1, 2).reshape(30, 3072)
+    parts = {
+        "train": {"data": rows, "fine_labels": [0] * 30},
+        "test": {"data": rows[:1], "fine_labels": [0]},
+        "meta": {"fine_label_names": ["x"]},
+    }
+    files = {name: pickle.dumps(content) for name, content in parts.items()}
+    archive = make_tar(*((f"cifar-100-python/{name}", content) for name, content in files.items()))
+    sums = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
+    monkeypatch.setattr(CIFAR100, "url", f"{host.url}/cifar-100-python.tar.gz")
+    monkeypatch.setattr(CIFAR100, "tgz_md5", hashlib.md5(archive).hexdigest())
+    monkeypatch.setattr(CIFAR100, "train_list", [["train", sums["train"]]])
+    monkeypatch.setattr(CIFAR100, "test_list", [["test", sums["test"]]])
+    monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": sums["meta"]})
+    monkeypatch.setenv("VADLIB_DATA", str(tmp_path / "data"))
+    return SimpleNamespace(pixels=pixels, archive=archive, folder=tmp_path / "cache" / "patches")
+
+
+def test_cifar_is_downloaded_verified_and_read(cifar, host):
+    host.answers = [sends(cifar.archive)]
+    patches = load_patches("cifar100")
+    assert np.array_equal(patches.pixels, cifar.pixels)
+    drawn = {patches.draw(seeded(seed)).tobytes() for seed in range(200)}
+    assert drawn == {picture.tobytes() for picture in cifar.pixels}
+    load_patches("cifar100")
+    assert len(host.asked) == 1
+
+
+def test_a_torchvision_copy_below_the_root_needs_no_network(cifar, host, tmp_path):
+    (tmp_path / "data").mkdir()
+    with tarfile.open(fileobj=io.BytesIO(cifar.archive)) as archive:
+        archive.extractall(tmp_path / "data", filter="data")
+    assert np.array_equal(load_patches("cifar100").pixels, cifar.pixels)
+    assert host.asked == []
+
+
+@pytest.mark.parametrize("answer", [status(404), drops, sends(b"another file")])
+def test_a_failed_download_of_cifar_says_what_to_do(cifar, host, answer):
+    host.answers = [answer]
+    with pytest.raises(InputError, match=r"cifar-100-python\.tar\.gz: .*take the patches 'builtin'.*by hand"):
+        load_patches("cifar100")
+    host.answers = [sends(cifar.archive)]
+    assert len(load_patches("cifar100").pixels) == 30
+
+
+def test_a_damaged_copy_of_cifar_is_never_unpickled(cifar, host, tmp_path):
+    folder = tmp_path / "data" / "cifar-100-python"
+    folder.mkdir(parents=True)
+    (folder / "train").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
+    with pytest.raises(InputError, match=r"cifar-100-python: damaged .*remove it"):
+        load_patches("cifar100")
+
+
+def test_class_folders_of_cifar_below_the_root_are_taken_first(real_data, monkeypatch, host):
+    monkeypatch.setenv("VADLIB_DATA", str(real_data))
+    assert len(load_patches("cifar100").classes) == 100
+    assert host.asked == []
 
 
 def test_real_cifar_pictures(real_data):

@@ -122,21 +122,38 @@ def _put_there(name: str, archive: Archive, folder: Path) -> Path:
 
 
 def _fetch(name: str, archive: Archive, mirror: str | None, progress: bool) -> Path:
-    """The archive in the cache, downloaded unless it is there with the right SHA-256; a download that broke off is gone on with."""
+    """The archive in the cache, downloaded unless it is there with the right SHA-256."""
     base, file_name = mirror or archive.url.rsplit("/", 1)[0], BY_HAND.get(name) or archive.url.rsplit("/", 1)[1]
-    url, folder = f"{base.rstrip('/')}/{file_name}", cache_dir().absolute() / "downloads"
-    require(url.startswith(("http://", "https://")), f"mirror {base!r}: expected a URL that starts with http:// or https://")
+    require(base.startswith(("http://", "https://")), f"mirror {base!r}: expected a URL that starts with http:// or https://")
+    folder, instead = cache_dir().absolute() / "downloads", "take another host with --mirror URL (of the folder that holds it)"
+    return fetch_file(f"{base.rstrip('/')}/{file_name}", archive.sha256, folder, instead, archive.limit, progress)
+
+
+def fetch_file(url: str, digest: str | None, folder: Path, instead: str, limit: int = 10**9, progress: bool = True) -> Path:
+    """The file at a URL, in `folder` under its own name: downloaded unless it is there; a download that broke off is gone on with.
+
+    Args:
+        url: its last part is the file's name.
+        digest: its SHA-256, or "md5:" and its MD5, in hex; None takes it unverified.
+        folder: made if need be.
+        instead: what else the user can do when it cannot be had, for the message.
+        limit: bytes; more are refused.
+        progress: show a bar.
+
+    Raises:
+        InputError: no connection, another file than expected, or no room.
+    """
+    base, name = url.rsplit("/", 1)
     try:
-        store = pooch.create(folder, base_url=f"{base.rstrip('/')}/", registry={file_name: archive.sha256}, retry_if_failed=RETRIES)
-        return Path(store.fetch(file_name, downloader=partial(_stream, folder / f".{file_name}.part", archive.limit, progress)))
+        store = pooch.create(folder, base_url=f"{base}/", registry={name: digest}, retry_if_failed=RETRIES)
+        return Path(store.fetch(name, downloader=partial(_stream, folder / f".{name}.part", limit, progress)))
     except (ValueError, requests.RequestException) as error:
         raise InputError(
-            f"{url}: {_why(error)}; hosts of these datasets are often down: try again later (it goes on where it stopped), or take another "
-            f"host with --mirror URL (of the folder that holds it), or download {file_name} by hand and put it at {folder / file_name}, "
-            "where it is verified and used"
+            f"{url}: {_why(error)}; such hosts are often down: try again later (it goes on where it stopped), or {instead}, or download "
+            f"{name} by hand and put it at {folder / name}, where it is verified and used"
         ) from error
     except OSError as error:
-        raise InputError(f"{folder}: cannot keep {file_name} there ({error}); make room, or set VADLIB_CACHE to another folder") from error
+        raise InputError(f"{folder}: cannot keep {name} there ({error}); make room, or set VADLIB_CACHE to another folder") from error
 
 
 def _stream(part: Path, limit: int, progress: bool, url: str, output_file: str, _pooch: object) -> None:

@@ -15,12 +15,12 @@ from tqdm.auto import tqdm
 
 from vadlib.config import require
 from vadlib.data.clips import ClipDataset, DataConfig, too_short
+from vadlib.device import autocast, pick_device, pick_precision
 from vadlib.engine.samples import Batch, Samples, derived_generator, load_batches
 from vadlib.errors import InputError
 from vadlib.evaluation.errors import error_maps
 from vadlib.evaluation.scores import calibrate, local_errors
 from vadlib.files import atomic, write_json
-from vadlib.model.device import autocast, pick_device, pick_precision
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.objective import OBJECTIVES, objective_terms, total
 from vadlib.model.run import Run, load_weights, read_config, save_weights

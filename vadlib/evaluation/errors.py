@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from vadlib.data.clips import DataConfig, scoring_starts, to_tensor
 from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
-from vadlib.model.device import autocast, pick_precision
+from vadlib.device import autocast, pick_precision
 from vadlib.model.network import DualPathAutoencoder
 
 CELL = 8  # pixels; errors are kept as means over squares of this side

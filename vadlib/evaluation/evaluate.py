@@ -13,12 +13,12 @@ from tqdm.auto import tqdm
 from vadlib.config import require
 from vadlib.data.clips import stored_frames, too_short
 from vadlib.data.video import Video
+from vadlib.device import pick_device
 from vadlib.errors import InputError
 from vadlib.evaluation.errors import ErrorMaps, error_maps
 from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
 from vadlib.evaluation.scores import Calibration, local_errors, raw_score
 from vadlib.files import atomic, read_arrays, write_json
-from vadlib.model.device import pick_device
 from vadlib.model.run import Run
 
 

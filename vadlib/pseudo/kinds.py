@@ -194,7 +194,7 @@ class PasteObjects(PseudoAnomaly):
 
 
 def noise_level(clip: Tensor) -> float:
-    """Standard deviation of the camera's noise in a clip (C, T, H, W), of at least 2 frames: from how its pixels change from frame to frame.
+    """Standard deviation of the camera's noise in a clip (C, T, H, W): from how its pixels change from frame to frame.
 
     What moves changes more; so long as most pixels show the still scene, the median over the pixels does not see it.
     """

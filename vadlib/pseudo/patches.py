@@ -9,7 +9,11 @@ from typing import Protocol
 import numpy as np
 import torch
 from sklearn.datasets import load_sample_images
+from torchvision.datasets import CIFAR100
 
+from vadlib.data.catalog import default_root
+from vadlib.data.download import fetch_file
+from vadlib.data.store import cache_dir
 from vadlib.data.video import is_junk, list_images, read_image
 from vadlib.errors import InputError
 
@@ -44,7 +48,7 @@ class FolderPatches:
     def __init__(self, root: str | Path):
         root = Path(root)
         if not root.is_dir():
-            raise InputError(f"patches {str(root)!r}: no such folder; expected 'builtin', or a folder of class folders of images")
+            raise InputError(f"patches {str(root)!r}: no such folder; expected 'builtin', 'cifar100', or class folders of images")
         classes = sorted(p for p in root.iterdir() if p.is_dir() and not is_junk(p))
         self.classes = [files for files in map(list_images, classes) if files]
         if not self.classes:
@@ -55,8 +59,39 @@ class FolderPatches:
         return read_image(files[_below(len(files), generator)], channels=3)
 
 
+class CIFAR100Patches:
+    """The 50,000 training pictures of CIFAR-100, 32 x 32 pixels, read by torchvision, which verifies them by their MD5.
+
+    They are taken from `cifar-100-python/` below the datasets' root; else they are downloaded into the cache folder (169 MB).
+
+    Raises:
+        InputError: they are damaged, or cannot be downloaded.
+    """
+
+    def __init__(self):
+        root = default_root()
+        if not (root / CIFAR100.base_folder).is_dir():
+            root = cache_dir() / "patches"
+            if not (root / CIFAR100.base_folder).is_dir():
+                fetch_file(CIFAR100.url, f"md5:{CIFAR100.tgz_md5}", root, "take the patches 'builtin', which need no download")
+        try:
+            # "Download" finds the archive there, or all that it holds, and unpacks it if need be.
+            self.pixels = CIFAR100(root, train=True, download=root != default_root()).data
+        except (OSError, RuntimeError, EOFError) as error:
+            raise InputError(f"{root / CIFAR100.base_folder}: damaged ({error}); remove it, and CIFAR-100 is downloaded again") from error
+
+    def draw(self, generator: torch.Generator) -> np.ndarray:
+        return self.pixels[_below(len(self.pixels), generator)]
+
+
 def load_patches(source: str) -> Patches:
-    """The patch source of that name: "builtin", else the path of a folder of class folders."""
+    """The patch source of that name: "builtin", "cifar100", else the path of a folder of class folders.
+
+    "cifar100" takes class folders of images, `cifar100/train/CLASS/*.png` below the datasets' root, where they are, else torchvision's copy.
+    """
+    if source == "cifar100":
+        folders = default_root() / "cifar100" / "train"
+        return FolderPatches(folders) if folders.is_dir() else CIFAR100Patches()
     return BuiltinPatches() if source == "builtin" else FolderPatches(source)
 
 

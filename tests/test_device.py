@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from vadlib import device as devices
+from vadlib.device import autocast, pick_device, pick_precision
 from vadlib.errors import InputError
-from vadlib.model import device as devices
-from vadlib.model.device import autocast, pick_device, pick_precision
 
 
 def test_auto_takes_an_accelerator_where_there_is_one():
