@@ -6,7 +6,6 @@ state gives the same pseudo-anomaly, so a widget can replay it and a test can pi
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
@@ -18,6 +17,7 @@ from vadlib.config import require
 from vadlib.data.clips import Clip, to_tensor
 from vadlib.pseudo.paste import follow_box, paste_patch
 from vadlib.pseudo.patches import Patches, load_patches
+from vadlib.pseudo.statistics import noise_level
 
 
 class PseudoClip(NamedTuple):
@@ -191,15 +191,6 @@ class PasteObjects(PseudoAnomaly):
         missing = params["noise"] * (1 - (1 - weight) ** 2).sqrt()
         noisy = _reflect(changed + missing * torch.randn(changed.shape, generator=generator))
         return torch.where(weight > 0, noisy, clip.tensor)
-
-
-def noise_level(clip: Tensor) -> float:
-    """Standard deviation of the camera's noise in a clip (C, T, H, W): from how its pixels change from frame to frame.
-
-    What moves changes more; so long as most pixels show the still scene, the median over the pixels does not see it.
-    """
-    change = clip.diff(dim=1).abs().mean(dim=(0, 1))  # differences of Gaussian noise are 2 sigma / sqrt(pi) on average
-    return float(change.median()) * math.sqrt(math.pi) / 2
 
 
 def _gaussian(shape: torch.Size, grain: int, generator: Generator) -> Tensor:

@@ -87,7 +87,7 @@ class CIFAR100Patches:
 def load_patches(source: str) -> Patches:
     """The patch source of that name: "builtin", "cifar100", else the path of a folder of class folders.
 
-    "cifar100" takes class folders of images, `cifar100/train/CLASS/*.png` below the datasets' root, where they are, else torchvision's copy.
+    "cifar100" takes class folders, `cifar100/train/CLASS/*.png` below the datasets' root, where they are, else torchvision's copy.
     """
     if source == "cifar100":
         folders = default_root() / "cifar100" / "train"

@@ -1,0 +1,41 @@
+"""What could betray a pseudo-anomaly without a look at what it shows: its range, its mean, its noise."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def noise_level(clip: Tensor) -> float:
+    """Standard deviation of the camera's noise in a clip (C, T, H, W): from how its pixels change from frame to frame.
+
+    What moves changes more; so long as most pixels show the still scene, the median over the pixels does not see it.
+    """
+    change = clip.diff(dim=1).abs().mean(dim=(0, 1))  # differences of Gaussian noise are 2 sigma / sqrt(pi) on average
+    return float(change.median()) * math.sqrt(math.pi) / 2
+
+
+def clip_statistics(clip: Tensor) -> dict[str, float]:
+    """Numbers that tell nothing of motion or objects, yet can tell a careless pseudo-anomaly from a normal clip.
+
+    Args:
+        clip: float32 (C, T, H, W) in [-1, 1].
+
+    Returns:
+        "lowest" and "highest" pixel of a frame, on average; "mean" and "deviation" of all pixels; "grain", the noise inside its frames (the median size of what a pixel
+        has that its neighbours do not explain: J. Immerkaer, Fast Noise Variance Estimation, CVIU 1996); "change", `noise_level`; and
+        "stillest", the smallest mean change between two neighbouring frames: 0 where a frame is repeated.
+    """
+    mask = torch.tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])  # blind to edges that are straight
+    residual = torch.nn.functional.conv2d(clip.flatten(0, 1)[:, None], mask[None, None])
+    return {
+        "lowest": float(clip.amin((0, 2, 3)).mean()),
+        "highest": float(clip.amax((0, 2, 3)).mean()),
+        "mean": float(clip.mean()),
+        "deviation": float(clip.std()),
+        "grain": float(residual.abs().median()) / (6 * 0.6745),
+        "change": noise_level(clip),
+        "stillest": float(clip.diff(dim=1).abs().mean(dim=(0, 2, 3)).min()),
+    }
