@@ -72,7 +72,7 @@ def z_scored(clip, generator):
 def clips(request):
     """Windows of Ped2, as `fast` is trained on; whole frames of the few people of the scene, who walk out of a window while it skips on."""
     if request.param == "synthetic":
-        return ClipDataset(load_videos("synthetic", "train"), DataConfig(clip_step=3), progress=False)
+        return ClipDataset(load_videos("synthetic", "train"), DataConfig(clip_step=3, size=(80, 128), channels=1), progress=False)
     train = load_videos("ped2", "train", request.getfixturevalue("real_data"))
     return ClipDataset(train, DataConfig(crop=(48, 48), clip_step=12), progress=False)
 

@@ -24,9 +24,9 @@ def clip_statistics(clip: Tensor) -> dict[str, float]:
         clip: float32 (C, T, H, W) in [-1, 1].
 
     Returns:
-        "lowest" and "highest" pixel of a frame, on average; "mean" and "deviation" of all pixels; "grain", the noise inside its frames (the median size of what a pixel
-        has that its neighbours do not explain: J. Immerkaer, Fast Noise Variance Estimation, CVIU 1996); "change", `noise_level`; and
-        "stillest", the smallest mean change between two neighbouring frames: 0 where a frame is repeated.
+        "lowest" and "highest" pixel of a frame, on average; "mean" and "deviation" of all pixels; "grain", the noise inside its frames
+        (from what a pixel has that its neighbours do not explain: J. Immerkaer, Fast Noise Variance Estimation, CVIU 1996); "change",
+        `noise_level`; and "stillest", the smallest mean change between two neighbouring frames: 0 where a frame is repeated.
     """
     mask = torch.tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])  # blind to edges that are straight
     residual = torch.nn.functional.conv2d(clip.flatten(0, 1)[:, None], mask[None, None])
