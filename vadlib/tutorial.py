@@ -29,6 +29,20 @@ def tutorial_data() -> str:
     return "ped2" if folder and (Path(folder) / "ped2").is_dir() else "synthetic"
 
 
+def tutorial_detectors() -> list[str]:
+    """Detectors that need no download: "motion"; "boxes" on the synthetic scene; "darknet" where its weights lie below `VADLIB_DATA`."""
+    folder = os.environ.get("VADLIB_DATA")
+    there = bool(folder) and any((Path(folder) / "weights").glob("MobileNetV2-YOLOv3-Nano-coco.weights"))
+    return ["motion", *["boxes"] * (tutorial_data() == "synthetic"), *["darknet"] * there]
+
+
+def tutorial_patches() -> list[str]:
+    """Patch sources that need no download here: "builtin"; "cifar100" where it lies below `VADLIB_DATA`."""
+    folder = os.environ.get("VADLIB_DATA")
+    there = bool(folder) and any((Path(folder) / name).is_dir() for name in ("cifar100", "cifar-100-python"))
+    return ["builtin", *["cifar100"] * there]
+
+
 def run_folder(name: str) -> Path:
     """The folder of a notebook's run, one a profile, so that a quick run is never taken for a full one.
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import io
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,9 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vadlib.config import require
+from vadlib.data.encode import write_video
 
 # Okabe and Ito's palette: told apart with every common colour vision; line styles and markers repeat the difference.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 
 
 def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
@@ -40,3 +44,22 @@ def image_tag(figure: Figure | Axes | np.ndarray, alt: str) -> str:
     plt.close(figure)
     encoded = base64.b64encode(buffer.getvalue()).decode()
     return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{encoded}" style="max-width: 100%">'
+
+
+def video_tag(frames: Iterable[np.ndarray], fps: float, text: str) -> str:
+    """Frames as an HTML video that plays over and over and can be stopped.
+
+    Args:
+        frames: uint8 (H, W, C) each.
+        fps: frames a second.
+        text: what it shows, for those who cannot see it: at least five words.
+    """
+    require(len(text.split()) >= 5, f"text {text!r}; expected at least five words that say what the video shows")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        write_video(path, frames, fps)
+        encoded = base64.b64encode(path.read_bytes()).decode()
+    source = f"data:video/mp4;base64,{encoded}"
+    return (
+        f'<video aria-label="{html.escape(text)}" src="{source}" controls loop autoplay muted playsinline style="max-width: 100%"></video>'
+    )

@@ -10,11 +10,9 @@ from matplotlib.axes import Axes
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from vadlib.config import require
-from vadlib.data.clips import Clip, to_frames
 from vadlib.data.video import Video
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.explain import Explanation
-from vadlib.pseudo.kinds import PseudoClip
 from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE
 
 
@@ -60,19 +58,6 @@ def plot_frames(video: Video, frames: Sequence[int]) -> np.ndarray:
         _picture(ax, video.frames[t], f"{video.name}, frame {t}")
         if video.masks is not None and video.masks[t].any():
             ax.contour(video.masks[t], [0.5], colors=ORANGE, linewidths=1.2)
-    return axes
-
-
-def plot_pseudo(clip: Clip, pseudo: PseudoClip, columns: int = 6) -> np.ndarray:
-    """A clip, the pseudo-anomaly made of it, and the mask of what changed, as three strips over time. Returns the Axes."""
-    chosen = np.linspace(0, clip.tensor.shape[1] - 1, columns).round().astype(int)
-    _, axes = plt.subplots(3, columns, figsize=(1.35 * columns, 4.4), layout="constrained", squeeze=False)
-    masks = pseudo.mask.numpy()[..., None] * np.uint8(255)
-    rows = [("normal", to_frames(clip.tensor)), (pseudo.kind, to_frames(pseudo.tensor)), ("changed", masks)]
-    for row, (label, frames) in zip(axes, rows, strict=True):
-        for ax, t in zip(row, chosen, strict=True):
-            _picture(ax, frames[t], f"t = {t}" if label == "normal" else "")
-        row[0].set_ylabel(label)
     return axes
 
 
