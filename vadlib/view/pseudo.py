@@ -169,6 +169,5 @@ def _beside(pictures: np.ndarray) -> np.ndarray:
 def _mosaic(ax: Axes, picture: np.ndarray) -> None:
     ax.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     ax.set(xticks=[], yticks=[])
-    for side in ax.spines.values():
-        side.set_color(GREY)
-        side.set_visible(False)
+    ax.spines[:].set_color(GREY)
+    ax.spines[:].set_linewidth(0.5)

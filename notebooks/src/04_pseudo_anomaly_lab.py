@@ -1,0 +1,169 @@
+# %% [markdown]
+# # The laboratory of pseudo-anomalies
+#
+# Notebooks 02 and 03 showed the kinds one by one. Here you move the sliders: kind, strength, seed, clip, detector, patch
+# source, and the probability p with which a training sample is turned.
+#
+# **After it you can**
+#
+# - choose strengths by eye: visible, and not absurd,
+# - say what p means for a batch, an epoch, and a whole training,
+# - foresee when a pseudo-anomaly cannot be made.
+#
+# **You need** notebooks 02 and 03. **Time** half a minute of computing on two CPU cores, 20 minutes of playing. **Memory**
+# about 1.5 GB.
+#
+# The sliders need a running kernel. Below the laboratory stand pictures of it at the minimum, the default and the maximum of
+# each slider, for readers without one.
+
+# %%
+from functools import partial
+
+import numpy as np
+
+import vadlib as vad
+
+# %% [markdown]
+# Two training videos, cut into windows of 96 x 96 pixels, once for each detector: the windows are the same, the boxes are not.
+
+# %%
+train = vad.load_videos(vad.tutorial_data(), "train")[:2]
+cutting, patches = vad.DataConfig(length=16, crop=(96, 96), clip_step=16), vad.tutorial_patches()
+clips = {name: vad.ClipDataset(train, cutting, vad.find_boxes(train, name)) for name in vad.tutorial_detectors()}
+print(f"{len(clips['motion'])} clips; detectors: {', '.join(clips)}; patch sources: {', '.join(patches)}")
+
+# %% [markdown]
+# ## 1 The laboratory
+#
+# The film shows a clip, what became of it, and in white what changed; the strips below show it frame by frame. Underneath, `p`
+# and the first 48 samples of a training: framed is what was turned.
+#
+# With the keyboard: Escape leaves the text of a cell, Tab goes from control to control, the space bar presses a button, arrow
+# keys move a slider.
+#
+# **Predict**, then try:
+#
+# 1. Set the strength to 0. What will the mask show, and what will happen to the batch?
+# 2. Set p to 0.01, one step above 0, as in the paper. How many of the 48 samples will be turned? Try ten seeds.
+# 3. Choose `object` and go through the clips. When is no object made?
+
+# %%
+vad.lab(clips, patches)
+
+# %% [markdown]
+# What you may have found: (1) at strength 0 nothing changes, so nothing is turned; a clip that did not change must not be
+# trained as an anomaly. (2) Mostly none. (3) When the detector found nobody whose middle lies in the window.
+#
+# ## 2 Strength, on paper
+#
+# Each kind at strength 0, its default in the laboratory, and 1.
+#
+# **Predict:** which kind is hardest to see in still pictures?
+
+# %%
+detector, source = list(clips)[-1], patches[-1]
+kinds = {"skip": vad.SkipFrames, "shuffle": vad.ShuffleMotion, "noise": vad.AddNoise, "object": partial(vad.PasteObjects, source)}
+clip = max((clips[detector][i] for i in range(0, len(clips[detector]), 3)), key=lambda c: (len(c.lookahead), len(c.boxes[8])))
+for name, kind in kinds.items():
+    vad.show(vad.plot_strengths(clip, kind), f"The kind {name} at strengths 0, 0.5 and 1, as three strips over time.")
+
+# %% [markdown]
+# Shuffling is: each still is normal. What is wrong appears only in time.
+#
+# ## 3 Seed, detector, patch source, on paper
+#
+# The same object at seeds 0, 50 and 99: another person, another picture.
+
+# %%
+sources = {name: vad.load_patches(name) for name in patches}
+number = max(range(len(clips[detector])), key=lambda i: len(clips[detector][i].boxes[8]))
+for seed in (0, 50, 99):
+    choice = vad.Choice("object", 1.0, number, seed, detector, source)
+    vad.show(*vad.plot_lab(clips, sources, choice))
+
+# %% [markdown]
+# And with each detector and each patch source, at seed 7:
+
+# %%
+for detector_name in clips:
+    for source_name in patches:
+        figure, text = vad.plot_lab(clips, sources, vad.Choice("object", 0.9, number, 7, detector_name, source_name))
+        vad.show(figure, f"boxes of {detector_name}, pictures of {source_name}: {text}")
+
+# %% [markdown]
+# ## 4 p, on paper
+#
+# The batch view at p = 0, 0.01, 0.2 and 1. Each sample draws on its own, from a generator that depends on the seed, the epoch
+# and the sample alone: the same seed turns the same samples, however many processes read them.
+#
+# **Predict:** with p = 1, are all 48 framed?
+
+# %%
+for p in (0, 0.01, 0.2, 1):
+    mixer = vad.PseudoAnomalyMixer([vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects(source)], p)
+    vad.show(*vad.plot_batch(clips[detector], mixer))
+
+# %% [markdown]
+# Not always: what cannot be made stays normal, in a dotted frame.
+#
+# How much is p = 0.01 over a training? An epoch of `fast` on Ped2 has about 16,000 clips.
+
+# %%
+for p in (0.01, 0.02, 0.2):
+    print(f"p = {p}: about {16000 * p:.0f} pseudo-anomalies an epoch; {1 - (1 - p) ** 8:.0%} of the batches of 8 hold at least one")
+
+# %% [markdown]
+# > **Common mistake.** Reading a small p as "hardly any effect". It also decides how often the two paths meet in one batch:
+# > terms that compare normal with pseudo-anomalous clips exist only in batches that hold both. With p = 0.01 and the paper's
+# > batches of 2, that is one in fifty.
+#
+# ## Exercises
+#
+# **1.** With batches of 2 and p = 0.01: what is the probability that a batch holds one normal and one pseudo-anomalous clip?
+# Replace `None`; the cell checks your answer.
+#
+# <details><summary>Solution</summary>
+#
+# `answer = 2 * 0.01 * 0.99`: either the first or the second is turned, not both.
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    drawn = np.random.default_rng(0).random((2_000_000, 2)) < 0.01
+    print("right" if abs(answer - (drawn.sum(1) == 1).mean()) < 5e-4 else "not yet: exactly one of two, and there are two ways")
+
+# %% [markdown]
+# **2.** Which kind of the four is *not made* most often when p is 1? Count with `mixer.count`, over all clips, and give its
+# name.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# import torch
+# outcomes = [mixer(clips[detector][i], torch.Generator().manual_seed(i)).outcome for i in range(len(clips[detector]))]
+# counts = mixer.count(outcomes)
+# answer = max(kinds, key=lambda name: counts[f"not_made_{name}"])
+# ```
+#
+# Skipping needs frames after the clip, pasting needs a person; which is scarcer depends on the videos and the detector.
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    print("possible: shuffle and noise can always be made" if answer in ("skip", "object") else "not yet: what do skip and object need?")
+
+# %% [markdown]
+# ## Summary
+#
+# - Strength says how strong, p says how often; both can be seen before a training is started.
+# - The same seed makes the same pseudo-anomalies.
+# - p = 0.01 turns a sample in a hundred: most small batches hold none.
+#
+# ## References
+#
+# - J. Wei, S. Li, G. Li, S. Guo, Y. Cheng: *Enhancing Video Anomaly Detection through Dual-Path Reconstruction and Diverse
+#   Pseudo-Anomaly Generation*, The Visual Computer, 2026
