@@ -22,16 +22,19 @@ def tiny(tmp_path):
     return path
 
 
-def run_on(name, root, tiny, out):
-    done = vadlib("run", "--data", name, "--root", root, "--config", tiny, "--out", out)
+def run_on(name, root, tiny, out, *more):
+    done = vadlib("run", "--data", name, "--root", root, "--config", tiny, "--out", out, *more)
     assert done.returncode == 0, done.stderr
     return json.loads((out / "metrics.json").read_text())
 
 
 def test_the_real_avenue_in_colour_and_by_both_ground_truths(real_data, tiny, tmp_path):
-    out = tmp_path / "avenue"
-    metrics = run_on("avenue", real_data, tiny, out)
+    """With people found by a real Darknet network, and pictures of CIFAR-100 pasted onto them."""
+    out, weights = tmp_path / "avenue", real_data / "weights" / "MobileNetV2-YOLOv3-Nano-coco.weights"
+    metrics = run_on("avenue", real_data, tiny, out, "--detector", f"darknet:{weights}", "--patches", real_data / "cifar100" / "train")
     assert set(metrics) >= METRICS
+    history = np.genfromtxt(out / "history.csv", delimiter=",", names=True)
+    assert min(history[f"made_{kind}"] for kind in ("skip", "shuffle", "noise", "object")) > 0
     assert (metrics["frames"], metrics["abnormal_frames"], metrics["ground_truth"]) == (349, 207, "vol")
     config = json.loads((out / "config.json").read_text())
     assert (config["model"]["channels"], config["data"]["shorter_side"]) == (3, 240)

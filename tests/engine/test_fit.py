@@ -55,6 +55,10 @@ def test_a_run_leaves_the_files_of_the_contract(clips, tmp_path):
     rows = list(csv.DictReader((run.folder / "history.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert all(np.isfinite(float(value)) for row in rows for value in row.values())
+    for row in rows:  # what the mixer made is counted over all steps of the epoch
+        counts = [int(value) for name, value in row.items() if name.startswith(("made_", "not_made_"))]
+        assert len(counts) >= 2
+        assert 0 < sum(counts) < len(clips)
     assert set(json.loads((run.folder / "config.json").read_text())) == {"dataset", "data", "model", "mixer", "training"}
 
 

@@ -62,7 +62,7 @@ class FolderPatches:
 class CIFAR100Patches:
     """The 50,000 training pictures of CIFAR-100, 32 x 32 pixels, read by torchvision, which verifies them by their MD5.
 
-    They are taken from `cifar-100-python/` below the datasets' root; else they are downloaded into the cache folder (169 MB).
+    They are taken from `cifar-100-python/` below `VADLIB_DATA` (else ./data); else they are downloaded into the cache folder (169 MB).
 
     Raises:
         InputError: they are damaged, or cannot be downloaded.
@@ -87,7 +87,7 @@ class CIFAR100Patches:
 def load_patches(source: str) -> Patches:
     """The patch source of that name: "builtin", "cifar100", else the path of a folder of class folders.
 
-    "cifar100" takes class folders, `cifar100/train/CLASS/*.png` below the datasets' root, where they are, else torchvision's copy.
+    "cifar100" takes class folders, `cifar100/train/CLASS/*.png` below `VADLIB_DATA` (else ./data), where they are, else torchvision's copy.
     """
     if source == "cifar100":
         folders = default_root() / "cifar100" / "train"

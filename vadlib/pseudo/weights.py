@@ -22,7 +22,7 @@ KNOWN: dict[str, tuple[str, str | None]] = {
 
 
 def find_weights(name: str) -> Path:
-    """The file of that name: a path, or a known file in `weights/` of the cache folder or of the datasets' root; else it is downloaded.
+    """The file of that name: a path, or a known file in `weights/` of the cache folder or of `VADLIB_DATA` (else ./data); else downloaded.
 
     Raises:
         InputError: no such file, and none that can be downloaded.
