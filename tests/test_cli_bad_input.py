@@ -21,7 +21,7 @@ from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import save_weights
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
-BAR = re.compile(r"\d+%\||\d+(frame|clip)/s|(decoding once|looking for motion|scoring|training|reading \w+|finding objects once):")
+BAR = re.compile(r"\d+%\||\d+(frame|clip)/s|(decoding once|looking for motion|scoring|training|reading \w+|finding people once):")
 
 
 @pytest.fixture
