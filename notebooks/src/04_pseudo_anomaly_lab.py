@@ -87,8 +87,7 @@ for seed in (0, 50, 99):
 # %%
 for detector_name in clips:
     for source_name in patches:
-        figure, text = vad.plot_lab(clips, sources, vad.Choice("object", 0.9, number, 7, detector_name, source_name))
-        vad.show(figure, f"boxes of {detector_name}, pictures of {source_name}: {text}")
+        vad.show(*vad.plot_lab(clips, sources, vad.Choice("object", 0.9, number, 7, detector_name, source_name)))
 
 # %% [markdown]
 # ## 4 p, on paper

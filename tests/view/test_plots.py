@@ -10,14 +10,11 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import roc_auc_score
 
-from vadlib.data.clips import Clip
 from vadlib.errors import InputError
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.explain import Explanation
-from vadlib.pseudo.kinds import ShuffleMotion
 from vadlib.view import figure, plots
 
 
@@ -74,17 +71,6 @@ def test_intervals_of_labels():
     assert plots.intervals(np.array([1, 1, 0, 0, 1])) == [(0, 2), (4, 5)]
     assert plots.intervals(np.zeros(4)) == []
     assert plots.intervals(np.ones(3)) == [(0, 3)]
-
-
-def test_pseudo_strip_shows_clip_change_and_mask():
-    tensor = torch.rand(1, 8, 6, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    clip = Clip(tensor, "01", 0, torch.zeros(0, 6, 5, 1, dtype=torch.uint8), None)
-    pseudo = ShuffleMotion(1.0)(clip, torch.Generator().manual_seed(1))
-    axes = plots.plot_pseudo(clip, pseudo, columns=8)
-    shown = np.array([[ax.get_images()[0].get_array().data for ax in row] for row in axes])
-    order = pseudo.params["order"]
-    np.testing.assert_array_equal(shown[1], shown[0][order])
-    np.testing.assert_array_equal(shown[2] > 0, pseudo.mask.numpy())
 
 
 @pytest.mark.parametrize("channels", [1, 3])

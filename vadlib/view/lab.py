@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -43,6 +44,8 @@ def lab_pseudo(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> 
     pseudo = _kind(choice.kind, sources, choice)(clip, torch.Generator().manual_seed(choice.seed))
     where = f"clip {choice.number}, from frame {clip.start} of video {clip.video}"
     made = f"{choice.kind} at strength {choice.strength:g}, seed {choice.seed}"
+    if choice.kind == "object":
+        made += f", boxes of {choice.detector}, pictures of {choice.patches}"
     if pseudo is None:
         missing = {"skip": "no frames left to skip to", "object": f"{choice.detector} found nobody in it"}[choice.kind]
         return clip, None, f"{made} cannot be made of {where}: {missing}"
@@ -62,7 +65,7 @@ def play_lab(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> st
     """The chosen clip, its pseudo-anomaly and the mask of what changed, side by side, as an HTML video; text if none is made."""
     clip, pseudo, text = lab_pseudo(clips, sources, choice)
     if pseudo is None:
-        return f"<p>{text}</p>"
+        return f"<p>{html.escape(text)}</p>"
     fps = next(v.fps for v in clips[choice.detector].videos if v.name == clip.video)
     return video_tag(side_by_side(clip, pseudo), fps, f"normal clip, pseudo-anomaly and mask: {text}")
 

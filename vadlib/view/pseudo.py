@@ -105,9 +105,9 @@ def plot_patches(sources: Mapping[str, Patches], count: int = 12, seed: int = 0)
 
 
 def plot_batch(clips: ClipDataset, mixer: PseudoAnomalyMixer, seed: int = 0, count: int = 48) -> tuple[Figure, str]:
-    """The first `count` samples of a training with that seed, and which of them the mixer turned. Returns the figure and its alt text.
+    """The first `count` samples of an epoch over all clips, and which of them the mixer turned. Returns the figure and its alt text.
 
-    What was turned has a frame in the colour of its kind, and its name; what could not be made has a dashed frame, and stays normal.
+    What was turned has a frame in the colour of its kind, and its name; what could not be made has a dotted frame, and stays normal.
     """
     samples, size = Samples(clips, np.arange(len(clips)), mixer, seed), min(count, len(clips))
     drawn = [samples[key] for key in samples.batches(0, size)[0]]
@@ -121,9 +121,10 @@ def plot_batch(clips: ClipDataset, mixer: PseudoAnomalyMixer, seed: int = 0, cou
     for k, (_, _, outcome) in enumerate(drawn):
         if outcome:
             name, at = mixer.kinds[abs(outcome) - 1].name, (k % columns * (width + GAP), k // columns * (height + GAP))
+            colour = COLOURS.get(name, GREY)
             look = {"linewidth": 2.5} if outcome > 0 else {"linewidth": 1.5, "linestyle": ":"}
-            ax.add_patch(plt.Rectangle(at, width, height, fill=False, edgecolor=COLOURS[name], **look))
-            label = {"color": "white", "backgroundcolor": COLOURS[name]} if outcome > 0 else {"color": "black", "backgroundcolor": "white"}
+            ax.add_patch(plt.Rectangle(at, width, height, fill=False, edgecolor=colour, **look))
+            label = {"color": "white", "backgroundcolor": colour} if outcome > 0 else {"color": "black", "backgroundcolor": "white"}
             ax.text(at[0] + width / 2, at[1] + height, name if outcome > 0 else f"no {name}", fontsize=6, ha="center", va="bottom", **label)
     counts, turned = mixer.count(outcome for _, _, outcome in drawn), sum(outcome > 0 for _, _, outcome in drawn)
     kinds = ", ".join(f"{n} {name.removeprefix('made_')}" for name, n in counts.items() if name.startswith("made_"))

@@ -1,0 +1,111 @@
+"""Fixtures of the tests in a real browser: JupyterLab in headless Chromium."""
+
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import nbformat
+import pytest
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def lacking(reason):
+    if os.environ.get("VADLIB_REQUIRE_BROWSER") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Headless Chromium."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        lacking("no browser test: playwright is not installed (pip install playwright)")
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if path is None:
+        lacking(f"no browser test: none of {', '.join(CHROMIUM)} is installed (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """(code, or a whole notebook; **environment) -> the address of a running JupyterLab that shows it."""
+    servers = []
+
+    def serve(code, **environment):
+        if isinstance(code, str):
+            code = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata={"kernelspec": KERNEL})
+        nbformat.write(code, tmp_path / "widget.ipynb")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        token = secrets.token_hex()
+        home = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+        home |= {"JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"), "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings")}
+        settings = tmp_path / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+        settings.parent.mkdir(parents=True)
+        settings.write_text('{"windowingMode": "none"}', encoding="utf-8")  # or cells out of sight, and their faults, are not in the page
+        options = [
+            "--no-browser",
+            f"--port={port}",
+            "--ip=127.0.0.1",
+            "--ServerApp.port_retries=0",
+            f"--IdentityProvider.token={token}",
+            f"--ServerApp.root_dir={tmp_path}",
+            "--allow-root",
+        ]
+        with (tmp_path / "lab.log").open("wb") as log:
+            command = [sys.executable, "-m", "jupyter", "lab", *options]
+            servers.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | home | environment))
+        address = f"http://127.0.0.1:{port}"
+        end = time.monotonic() + 90
+        while True:
+            try:
+                with urllib.request.urlopen(f"{address}/api", timeout=5):
+                    return f"{address}/lab/tree/widget.ipynb?reset&token={token}"
+            except OSError:
+                assert servers[-1].poll() is None, (tmp_path / "lab.log").read_text()
+                assert time.monotonic() < end, "JupyterLab did not start"
+                time.sleep(0.3)
+
+    yield serve
+    for server in servers:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def faults():
+    """Selects what JupyterLab makes of a traceback and of text on stderr."""
+    return ", ".join(f'.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in ("error", "stderr"))
+
+
+@pytest.fixture(scope="session")
+def run_first_cell():
+    """(page) -> None: a request to run that comes before the kernel is connected is lost, and nothing on the page tells that it is."""
+
+    def run(page):
+        prompt = page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt").first
+        for _ in range(20):
+            page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.click()
+            page.keyboard.press("Control+Enter")
+            for _ in range(10):
+                if re.search(r"[*\d]", prompt.inner_text()):
+                    return
+                time.sleep(0.2)
+        pytest.fail("the cell did not run")
+
+    return run
