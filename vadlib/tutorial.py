@@ -32,14 +32,15 @@ def tutorial_data() -> str:
 def tutorial_detectors() -> list[str]:
     """Detectors that need no download: "motion"; "boxes" on the synthetic scene; "darknet" where its weights lie below `VADLIB_DATA`."""
     folder = os.environ.get("VADLIB_DATA")
-    there = bool(folder) and any((Path(folder) / "weights").glob("MobileNetV2-YOLOv3-Nano-coco.weights"))
+    files = [Path(folder or "", "weights", f"MobileNetV2-YOLOv3-Nano-coco.{ending}") for ending in ("weights", "cfg")]
+    there = bool(folder) and all(path.is_file() for path in files)
     return ["motion", *["boxes"] * (tutorial_data() == "synthetic"), *["darknet"] * there]
 
 
 def tutorial_patches() -> list[str]:
     """Patch sources that need no download here: "builtin"; "cifar100" where it lies below `VADLIB_DATA`."""
     folder = os.environ.get("VADLIB_DATA")
-    there = bool(folder) and any((Path(folder) / name).is_dir() for name in ("cifar100", "cifar-100-python"))
+    there = bool(folder) and any((Path(folder) / name).is_dir() for name in ("cifar100/train", "cifar-100-python"))
     return ["builtin", *["cifar100"] * there]
 
 

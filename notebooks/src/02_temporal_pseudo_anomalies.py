@@ -145,9 +145,10 @@ for name, tensor in rows.items():
 
 # %% [markdown]
 # `stillest` is 0 for the frozen clip, and the range of the z-scored one is not the others'. Skipped and shuffled clips hold
-# frames of the same video, bit for bit, so range, mean and grain are those of normal clips. A test of vadlib trains small
-# classifiers on these numbers alone: on Ped2 they tell skipped and shuffled clips from normal ones with an AUC below 0.6, and
-# see through the careless ones at once.
+# frames of the same video, bit for bit, so range, mean and grain are those of normal clips. `stillest` is another matter: it is
+# measured over time, so it sees motion, and it should, for motion is what these two break. A test of vadlib trains small
+# classifiers on the other five numbers alone: on windows of Ped2 they tell skipped and shuffled clips from normal ones with an
+# AUC below 0.6, and see through the careless ones at once.
 #
 # ## Exercises
 #
@@ -199,8 +200,8 @@ if answer is not None:
 #     print(float((changed - clip.tensor).abs().mean()))
 # ```
 #
-# Usually skipping: in the end it shows other places of the same walk. That says little about what is easier: a shuffled clip goes
-# forwards and backwards in every second frame, which no person does; a skipped one just walks fast.
+# Usually skipping: in the end it shows other places of the same walk. That says little about what is easier: a shuffled clip
+# goes forwards and backwards in every second frame, which no person does; a skipped one just walks fast.
 #
 # </details>
 

@@ -36,7 +36,7 @@ print(f"{len(clips['motion'])} clips; detectors: {', '.join(clips)}; patch sourc
 # ## 1 The laboratory
 #
 # The film shows a clip, what became of it, and in white what changed; the strips below show it frame by frame. Underneath, `p`
-# and the first 48 samples of a training: framed is what was turned.
+# and 48 samples, drawn as a training over all these clips would draw them: framed is what was turned.
 #
 # With the keyboard: Escape leaves the text of a cell, Tab goes from control to control, the space bar presses a button, arrow
 # keys move a slider.
@@ -70,9 +70,9 @@ for name, kind in kinds.items():
 # %% [markdown]
 # Shuffling is: each still is normal. What is wrong appears only in time.
 #
-# ## 3 Seed, detector, patch source, on paper
+# ## 3 Seed, clip, detector, patch source, on paper
 #
-# The same object at seeds 0, 50 and 99: another person, another picture.
+# An object at seeds 0, 50 and 99: person and picture are drawn anew; where few people are, it may be the same person.
 
 # %%
 sources = {name: vad.load_patches(name) for name in patches}
@@ -80,6 +80,13 @@ number = max(range(len(clips[detector])), key=lambda i: len(clips[detector][i].b
 for seed in (0, 50, 99):
     choice = vad.Choice("object", 1.0, number, seed, detector, source)
     vad.show(*vad.plot_lab(clips, sources, choice))
+
+# %% [markdown]
+# The first and the last clip. The last one may have no frames left to skip to.
+
+# %%
+for number_shown in (0, len(clips[detector]) - 1):
+    vad.show(*vad.plot_lab(clips, sources, vad.Choice("skip", 0.5, number_shown, 0, detector, source)))
 
 # %% [markdown]
 # And with each detector and each patch source, at seed 7:
@@ -105,11 +112,11 @@ for p in (0, 0.01, 0.2, 1):
 # %% [markdown]
 # Not always: what cannot be made stays normal, in a dotted frame.
 #
-# How much is p = 0.01 over a training? An epoch of `fast` on Ped2 has about 16,000 clips.
+# How much is p = 0.01 over a training? An epoch of `fast` on Ped2 has 14,000 training clips.
 
 # %%
 for p in (0.01, 0.02, 0.2):
-    print(f"p = {p}: about {16000 * p:.0f} pseudo-anomalies an epoch; {1 - (1 - p) ** 8:.0%} of the batches of 8 hold at least one")
+    print(f"p = {p}: about {14000 * p:.0f} pseudo-anomalies an epoch; {1 - (1 - p) ** 8:.0%} of the batches of 8 hold at least one")
 
 # %% [markdown]
 # > **Common mistake.** Reading a small p as "hardly any effect". It also decides how often the two paths meet in one batch:

@@ -21,7 +21,7 @@ from vadlib.errors import InputError
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import Run
-from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames
+from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
 
 TINY = ModelConfig(width=8, slots=8)
@@ -286,6 +286,13 @@ def test_a_refused_training_leaves_no_run_behind(clips, tmp_path):
         fit(colour, clips, None, CONFIG, tmp_path / "a", progress=False)
     assert not (tmp_path / "a").exists()
     train(clips, tmp_path / "a")
+
+
+@pytest.mark.parametrize("other", [AddNoise(grain=4), AddNoise((0.25, 0.5)), PasteObjects()])
+def test_what_the_mixer_makes_is_part_of_a_run(clips, tmp_path, other):
+    fit(DualPathAutoencoder(TINY), clips, PseudoAnomalyMixer([AddNoise()], 0.5), CONFIG, tmp_path / "a", progress=False)
+    with pytest.raises(InputError, match=r"mixer\.kinds was"):
+        fit(DualPathAutoencoder(TINY), clips, PseudoAnomalyMixer([other], 0.5), CONFIG, tmp_path / "a", resume=True, progress=False)
 
 
 def test_the_order_of_the_kinds_is_part_of_a_run(clips, tmp_path):

@@ -15,7 +15,7 @@ from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames
 from vadlib.pseudo.statistics import clip_statistics, noise_level
 
-STILL = ["lowest", "highest", "mean", "grain"]
+STILL = ["lowest", "highest", "mean", "deviation", "grain"]  # of single frames; the others are measured over time, and so see motion
 
 
 def seeded(seed=0):
@@ -35,6 +35,26 @@ def test_the_statistics_of_a_textured_wall_under_noise(sigma):
     extremes = np.array([[frame.min(), frame.max()] for frame in clip[0].numpy()]).mean(0)
     assert [found["lowest"], found["highest"]] == pytest.approx(extremes.tolist(), rel=1e-5)
     assert found["deviation"] == pytest.approx(float(clip.numpy().std(ddof=1)), rel=1e-5)
+
+
+def test_the_noise_of_windows_full_of_motion_is_that_of_the_whole_frame(real_data):
+    """Half a grey level on Ped2. A median over the pixels would take people who pass for noise: up to 8 levels."""
+    videos = load_videos("ped2", "train", real_data)[::5]
+    windows, whole = (ClipDataset(videos, DataConfig(crop=crop, clip_step=16), progress=False) for crop in ((48, 48), None))
+    # Most of a whole frame stands still: there the median will do. Differences of Gaussian noise are 2 sigma / sqrt(pi) on average.
+    truth = np.median([float(whole[i].tensor.diff(dim=1).abs().mean((0, 1)).median()) for i in range(len(whole))]) * np.sqrt(np.pi) / 2
+    found = [noise_level(windows[i].tensor) for i in range(0, len(windows), 4)]
+    assert np.median(found) == pytest.approx(truth, rel=0.25)
+    assert np.quantile(found, 0.95) < 2.5 * truth
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("frames", [8, 16])
+def test_the_noise_of_a_window_four_fifths_of_which_moves(channels, frames):
+    clip = torch.zeros(channels, frames, 60, 60)
+    clip[:, :, 12:] = torch.rand(channels, frames, 48, 60, generator=seeded(1)) - 0.5
+    clip += 0.03 * torch.randn(clip.shape, generator=seeded(2))
+    assert 0.027 < noise_level(clip) < 0.048  # what moves would make it 0.3
 
 
 def told_apart(clips, change, names, count=1000):

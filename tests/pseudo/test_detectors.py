@@ -146,6 +146,12 @@ def test_a_dataset_without_boxes_is_refused_by_video(videos):
         find_boxes(videos, "boxes", progress=False)
 
 
+def test_two_videos_of_one_name_are_refused(array_video, walker):
+    twice = [array_video(walker(20, seed=seed)[0], "same") for seed in (0, 1)]
+    with pytest.raises(InputError, match="two videos are called 'same'"):
+        find_boxes(twice, "motion", progress=False)
+
+
 @pytest.mark.parametrize("name", ["yolo9000", "", "Motion", "motion:x", "boxes:x", "yolov3u.pt"])
 def test_an_unknown_detector_is_refused(videos, name):
     with pytest.raises(InputError, match=rf"detector '{name}' is unknown; expected motion, boxes"):
@@ -253,6 +259,17 @@ def test_real_darknet_is_asked_once(real_data, cache, nano, array_video, monkeyp
     monkeypatch.setattr(nano, "find", None)
     assert equal(find_boxes([video], nano, progress=False), first)
     assert min(map(len, first["a"])) >= 5
+
+
+def test_another_cfg_is_another_detector(real_data, tmp_path):
+    for ending in ("cfg", "weights"):
+        source = real_data / "weights" / f"MobileNetV2-YOLOv3-Nano-coco.{ending}"
+        (tmp_path / f"net.{ending}").write_bytes(source.read_bytes())
+    before = DarknetDetector(str(tmp_path / "net.weights"), "cpu").identity()
+    assert DarknetDetector(str(tmp_path / "net.weights"), "cpu").identity() == before
+    cfg = tmp_path / "net.cfg"
+    cfg.write_text(cfg.read_text().replace("anchors = 26, 48", "anchors = 27, 48").replace("anchors=26", "anchors=27") + "\n# other\n")
+    assert DarknetDetector(str(tmp_path / "net.weights"), "cpu").identity() != before
 
 
 def test_darknet_by_name_finds_its_files_below_the_datasets_root(real_data, cache, monkeypatch, array_video):

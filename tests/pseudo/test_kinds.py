@@ -99,7 +99,7 @@ def test_default_strengths_always_change_the_clip(kind, make_clip):
 
 
 @every_kind
-@pytest.mark.parametrize("strength", [-0.1, 1.1, (0.5, 0.2), (-1, 1), (0, 2), math.nan])
+@pytest.mark.parametrize("strength", [-0.1, 1.1, (0.5, 0.2), (-1, 1), (0, 2), math.nan, "0.5", (0.2, 0.5, 0.6), (), None])
 def test_a_strength_outside_0_to_1_is_refused(kind, strength):
     with pytest.raises(InputError, match=rf"{kind.__name__}: strength = .*expected a number in \[0, 1\]"):
         made(kind, strength)
@@ -312,9 +312,9 @@ def test_coarse_noise_has_the_same_deviation_and_soft_blotches_of_its_grain(grai
     assert abs(float(between_frames)) < 0.15
 
 
-@pytest.mark.parametrize("grain", [0, -3])
-def test_a_grain_below_a_pixel_is_refused(grain):
-    with pytest.raises(InputError, match=rf"grain = {grain}; expected at least 1"):
+@pytest.mark.parametrize("grain", [0, -3, 2.5])
+def test_a_grain_that_is_no_number_of_pixels_is_refused(grain):
+    with pytest.raises(InputError, match=rf"grain = {grain}; expected a whole number of pixels, at least 1"):
         AddNoise(grain=grain)
 
 

@@ -62,7 +62,7 @@ def test_equal_weights_draw_as_none_do(make_clip):
     assert [one(clip, seeded(s)).outcome for s in range(60)] == [other(clip, seeded(s)).outcome for s in range(60)]
 
 
-@pytest.mark.parametrize("weights", [[1], [1, 2, 3], [1, -1], [0, 0], [math.nan, 1], [math.inf, 1]])
+@pytest.mark.parametrize("weights", [[1], [1, 2, 3], [1, -1], [0, 0], [math.nan, 1], [math.inf, 1], [1e308, 1e308]])
 def test_weights_that_do_not_fit_are_refused(weights):
     with pytest.raises(InputError, match=r"weights = .* for 2 kinds; expected one number of at least 0 for each"):
         PseudoAnomalyMixer([SkipFrames(), AddNoise()], 0.2, weights)

@@ -150,7 +150,7 @@ def fetch_file(url: str, digest: str | None, folder: Path, instead: str, limit: 
     except (ValueError, requests.RequestException) as error:
         raise InputError(
             f"{url}: {_why(error)}; such hosts are often down: try again later (it goes on where it stopped), or {instead}, or download "
-            f"{name} by hand and put it at {folder / name}, where it is verified and used"
+            f"{name} by hand and put it at {folder / name}, where it is {'verified and ' if digest else ''}used"
         ) from error
     except OSError as error:
         raise InputError(f"{folder}: cannot keep {name} there ({error}); make room, or set VADLIB_CACHE to another folder") from error

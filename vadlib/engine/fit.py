@@ -311,7 +311,7 @@ def _held_out_errors(run: Run, held_out: Sequence[tuple[str, np.ndarray]], devic
 def _config_parts(
     model: DualPathAutoencoder, clips: ClipDataset, mixer: PseudoAnomalyMixer | None, config: TrainConfig, dataset: dict | None
 ) -> dict:
-    mixing = {"p": mixer.p, "kinds": [[k.name, *k.strength] for k in mixer.kinds]} if mixer else {"p": 0.0, "kinds": []}
+    mixing = {"p": mixer.p, "kinds": [kind.settings() for kind in mixer.kinds]} if mixer else {"p": 0.0, "kinds": []}
     mixing["weights"] = mixer.weights if mixer else []
     data: DataConfig = clips.config
     parts = {"dataset": dataset or {}, "data": asdict(data), "model": asdict(model.config), "mixer": mixing, "training": asdict(config)}

@@ -166,6 +166,7 @@ class Darknet(nn.Module):
 
     def __init__(self, cfg: Path):
         super().__init__()
+        self.cfg = cfg
         net, *sections = _read_cfg(cfg)
         incoming, shapes = (net.number("channels", "3"), 1.0), []
         self.module_list = nn.ModuleList()

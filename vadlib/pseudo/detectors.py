@@ -104,6 +104,9 @@ class DarknetDetector(PersonDetector):
         known_cfg = find_weights(self.default.replace(".weights", ".cfg")) if weights == self.default else None
         self.model = load_darknet(self.weights, known_cfg).to(self.device, memory_format=torch.channels_last)
 
+    def identity(self) -> list:
+        return [*super().identity(), pooch.file_hash(str(self.model.cfg))]  # anchors and the like stand there
+
     @torch.inference_mode()
     def find(self, images: np.ndarray) -> list[np.ndarray]:
         batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
@@ -149,6 +152,8 @@ def find_boxes(
     Raises:
         InputError: an unknown detector, missing weights, or "boxes" where the dataset brings none.
     """
+    names = [video.name for video in videos]
+    require(len(set(names)) == len(names), f"two videos are called {max(names, key=names.count)!r}; expected a name of its own for each")
     if detector == "boxes":
         for video in videos:
             require(video.boxes is not None, f"video {video.name}: the dataset brings no boxes; use the detector 'motion'")

@@ -47,9 +47,15 @@ class PseudoAnomaly(ABC):
     name: ClassVar[str]
 
     def __init__(self, strength: float | tuple[float, float]):
-        low, high = strength if isinstance(strength, tuple) else (strength, strength)
-        require(0 <= low <= high <= 1, f"{type(self).__name__}: strength = {strength}; expected a number in [0, 1], or (low, high) in it")
-        self.strength = (float(low), float(high))
+        span = tuple(strength) if isinstance(strength, (tuple, list)) else (strength, strength)
+        numbers = len(span) == 2 and all(isinstance(value, (int, float)) for value in span)
+        fits = numbers and 0 <= span[0] <= span[1] <= 1
+        require(fits, f"{type(self).__name__}: strength = {strength!r}; expected a number in [0, 1], or (low, high) in it")
+        self.strength = (float(span[0]), float(span[1]))
+
+    def settings(self) -> list:
+        """What makes this kind what it is, as JSON: its name, the range of its strength, and more where it has more."""
+        return [self.name, *self.strength]
 
     def __call__(self, clip: Clip, generator: Generator) -> PseudoClip | None:
         low, high = self.strength
@@ -135,7 +141,7 @@ class AddNoise(PseudoAnomaly):
 
     Args:
         strength: see `PseudoAnomaly`.
-        grain: pixels between independent values: 1 is noise of each pixel; more gives soft blotches of about that size, of the same sigma.
+        grain: 1 is noise of each pixel; more pixels give soft blotches of about that size, of the same sigma.
     """
 
     name = "noise"
@@ -143,8 +149,11 @@ class AddNoise(PseudoAnomaly):
 
     def __init__(self, strength: float | tuple[float, float] = (0.25, 1.0), grain: int = 1):
         super().__init__(strength)
-        require(grain >= 1, f"AddNoise: grain = {grain}; expected at least 1 pixel")
+        require(isinstance(grain, int) and grain >= 1, f"AddNoise: grain = {grain!r}; expected a whole number of pixels, at least 1")
         self.grain = grain
+
+    def settings(self) -> list:
+        return [*super().settings(), self.grain]
 
     def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict:
         return {"sigma": self.paper_sigma * strength * float(clip.tensor.std()), "grain": self.grain}
@@ -173,6 +182,9 @@ class PasteObjects(PseudoAnomaly):
         super().__init__(strength)
         self.patches = load_patches(patches) if isinstance(patches, str) else patches
 
+    def settings(self) -> list:
+        return [*super().settings(), self.patches.source]
+
     def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict | None:
         track = follow_box(clip.boxes, clip.tensor.shape[2:], generator)
         if track is None:
@@ -194,7 +206,7 @@ class PasteObjects(PseudoAnomaly):
 
 
 def _gaussian(shape: torch.Size, grain: int, generator: Generator) -> Tensor:
-    """Gaussian noise of deviation 1 (C, T, H, W), independent in every frame and channel, and in space from `grain` pixels on."""
+    """Gaussian noise of deviation 1 (C, T, H, W), new in every frame and channel; nearly independent in space from 2 `grain` pixels on."""
     channels, frames, height, width = shape
     coarse = (channels, frames, -(-height // grain) + 1, -(-width // grain) + 1)
     noise = torch.randn(coarse if grain > 1 else shape, generator=generator)

@@ -47,7 +47,7 @@ class PseudoAnomalyMixer:
         require(0 <= p <= 1, f"p = {p}; expected a probability in [0, 1]")
         require(p == 0 or len(kinds) > 0, f"p = {p} without any kind of pseudo-anomaly; name at least one, or set p to 0")
         weights = [1.0] * len(kinds) if weights is None else [float(w) for w in weights]
-        fits = len(weights) == len(kinds) and all(0 <= w < math.inf for w in weights) and (sum(weights) > 0 or not kinds)
+        fits = len(weights) == len(kinds) and all(w >= 0 for w in weights) and (0 < sum(weights) < math.inf or not kinds)
         require(fits, f"weights = {weights} for {len(kinds)} kinds; expected one number of at least 0 for each kind, and not 0 for all")
         self.kinds, self.p, self.weights = list(kinds), float(p), weights
 

@@ -19,7 +19,13 @@ from vadlib.errors import InputError
 
 
 class Patches(Protocol):
-    """A source of pictures."""
+    """A source of pictures.
+
+    Attributes:
+        source: where they come from, as `load_patches` takes it.
+    """
+
+    source: str
 
     def draw(self, generator: torch.Generator) -> np.ndarray:
         """One picture, uint8 RGB (h, w, 3)."""
@@ -27,6 +33,8 @@ class Patches(Protocol):
 
 class BuiltinPatches:
     """Square crops, 32 to 128 pixels wide, of scikit-learn's sample images: a temple and a flower. Needs no download."""
+
+    source = "builtin"
 
     def __init__(self):
         self.images = _sample_images()
@@ -46,7 +54,7 @@ class FolderPatches:
     """
 
     def __init__(self, root: str | Path):
-        root = Path(root)
+        self.source, root = str(root), Path(root)
         if not root.is_dir():
             raise InputError(f"patches {str(root)!r}: no such folder; expected 'builtin', 'cifar100', or class folders of images")
         classes = sorted(p for p in root.iterdir() if p.is_dir() and not is_junk(p))
@@ -67,6 +75,8 @@ class CIFAR100Patches:
     Raises:
         InputError: they are damaged, or cannot be downloaded.
     """
+
+    source = "cifar100"
 
     def __init__(self):
         root = default_root()

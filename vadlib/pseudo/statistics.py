@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import math
+from functools import cache
 
 import torch
 from torch import Tensor
 
 
 def noise_level(clip: Tensor) -> float:
-    """Standard deviation of the camera's noise in a clip (C, T, H, W): from how its pixels change from frame to frame.
+    """Standard deviation of the camera's noise in a clip (C, T, H, W): from how its stillest pixels change from frame to frame.
 
-    What moves changes more; so long as most pixels show the still scene, the median over the pixels does not see it.
+    Only the stillest tenth is looked at, since a window around what moves may show little else.
     """
-    change = clip.diff(dim=1).abs().mean(dim=(0, 1))  # differences of Gaussian noise are 2 sigma / sqrt(pi) on average
-    return float(change.median()) * math.sqrt(math.pi) / 2
+    return _least_change(clip) / _least_change_of_noise(*clip.shape[:2])
+
+
+def _least_change(clip: Tensor) -> float:
+    return float(clip.diff(dim=1).abs().mean(dim=(0, 1)).flatten().quantile(0.1))
+
+
+@cache
+def _least_change_of_noise(channels: int, frames: int) -> float:
+    """The same for noise of deviation 1, which also has pixels that are still by chance."""
+    return _least_change(torch.randn(channels, frames, 128, 128, generator=torch.Generator().manual_seed(0)))
 
 
 def clip_statistics(clip: Tensor) -> dict[str, float]:
-    """Numbers that tell nothing of motion or objects, yet can tell a careless pseudo-anomaly from a normal clip.
+    """Numbers that tell nothing of objects, yet can tell a careless pseudo-anomaly from a normal clip.
+
+    All but the last two are of single frames, so they tell nothing of motion either.
 
     Args:
         clip: float32 (C, T, H, W) in [-1, 1].

@@ -71,7 +71,7 @@ def play_lab(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> st
 
 
 def plot_lab_batch(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> tuple[Figure, str]:
-    """Which samples of a training's beginning p turns, each kind at the chosen strength; see `plot_batch`."""
+    """Which samples p turns, each kind at the chosen strength; see `plot_batch`."""
     mixer = PseudoAnomalyMixer([_kind(name, sources, choice) for name in KINDS], choice.p)
     return plot_batch(clips[choice.detector], mixer, choice.seed)
 
