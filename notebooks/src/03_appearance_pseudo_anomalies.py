@@ -63,7 +63,7 @@ vad.show(vad.plot_pseudo(clip, coarse), "A clip under blotches of noise, 8 pixel
 
 # %% [markdown]
 # Pixels live in [-1, 1]. What noise pushes beyond must come back, and how it comes back matters. We fold the clip around its
-# mean grey, so that many of its pixels are nearly black and a good part of them is pushed out.
+# mean grey, so that many of its pixels are nearly black and noise pushes some of them out.
 #
 # **Predict:** if values are *clamped* to the border, what will be odd about the histogram of the pixels?
 
