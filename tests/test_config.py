@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vadlib.config import from_dict, require
 from vadlib.data.clips import DataConfig
-from vadlib.engine.fit import TrainConfig
+from vadlib.engine.config import TrainConfig
 from vadlib.errors import InputError
 from vadlib.model.network import ModelConfig
 

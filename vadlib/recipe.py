@@ -13,7 +13,9 @@ import torch
 from vadlib.config import from_dict, require
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
-from vadlib.engine.fit import TrainConfig, fit, require_free
+from vadlib.device import pick_device, processes
+from vadlib.engine.config import TrainConfig
+from vadlib.engine.fit import fit, require_free
 from vadlib.errors import InputError
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.evaluate import evaluate as evaluate_videos
@@ -36,6 +38,11 @@ class MixerConfig:
     weights: tuple[float, ...] | None = None  # how often each kind is drawn, compared with the others; None: equally
     strengths: tuple[tuple[float, float], ...] | None = None  # the range of each kind; None: its default
 
+    @classmethod
+    def preset(cls, name: str) -> MixerConfig:
+        """What goes with the model preset of that name: the published ones turn one clip in a hundred, or in fifty."""
+        return cls(p={"paper": 0.01, "compact": 0.02}.get(name, cls.p))
+
 
 def train_run(
     data: str, root: Path | None, preset: str, chosen: Mapping[str, Mapping], out: Path, resume: bool = False, config: Path | None = None
@@ -44,7 +51,7 @@ def train_run(
 
     Args:
         data, root: see `load_videos`.
-        preset: of the model and the clips.
+        preset: of the model, the clips, the mixer and the training.
         chosen: values of the parts "data", "model", "mixer" and "training"; None means not chosen. They win over `config`.
         out: the run's folder.
         resume: go on with an interrupted run.
@@ -58,19 +65,24 @@ def train_run(
     for part, values in chosen.items():
         parts[part] |= {key: value for key, value in values.items() if value is not None}
     where = str(config or "options")
-    mixing = from_dict(MixerConfig, parts["mixer"], where)
-    mixer = make_mixer(mixing.kinds, mixing.p, mixing.patches, mixing.weights, mixing.strengths)
-    training = from_dict(TrainConfig, parts["training"], where)
     cutting = from_dict(DataConfig, asdict(DataConfig.preset(preset)) | parts["data"], where)
+    mixing = from_dict(MixerConfig, asdict(MixerConfig.preset(preset)) | parts["mixer"], where)
+    mixer = make_mixer(mixing.kinds, mixing.p, mixing.patches, mixing.weights, mixing.strengths)
+    training = from_dict(TrainConfig, asdict(TrainConfig.preset(preset)) | parts["training"], where)
 
+    together = processes(pick_device(training.device))
     require_free(out, resume)
     videos = load_videos(data, "train", root)
     shape = asdict(ModelConfig.preset(preset, channels=cutting.channels or videos[0].frames.shape[3])) | parts["model"]
     torch.manual_seed(training.seed)
     model = DualPathAutoencoder(from_dict(ModelConfig, shape, where))
-    boxes = find_boxes(videos, mixing.detector, device=training.device) if "object" in mixing.kinds and mixing.p > 0 else None
     dataset = {"name": data, "preset": preset, "detector": mixing.detector, "patches": mixing.patches}
-    return fit(model, ClipDataset(videos, cutting, boxes), mixer, training, out, resume, dataset)
+    with together.main_process_first():  # the others find frames and boxes in the cache
+        shown = together.is_main_process
+        pasting = "object" in mixing.kinds and mixing.p > 0
+        boxes = find_boxes(videos, mixing.detector, shown, training.device) if pasting else None
+        clips = ClipDataset(videos, cutting, boxes, shown)
+    return fit(model, clips, mixer, training, out, resume, dataset)
 
 
 def evaluate_run(
@@ -90,12 +102,13 @@ def evaluate_run(
     data = data or run.config["dataset"].get("name")
     require(data is not None, f"{run.folder}: its config does not name a dataset; name one with --data")
     videos = load_videos(data, "test", root, ground_truth)
-    result = evaluate_videos(run, videos, device)
+    result = evaluate_videos(run, videos, device, progress=processes(pick_device(device)).is_main_process)
     if result.metrics:
         result.metrics["dataset"] = data
     if result.metrics and with_yardstick:
         result.metrics["yardstick"] = measure_yardstick(yardstick_scores(load_videos(data, "train", root), videos), result.labels)
-    result.save(run.folder)
+    if processes().is_main_process:
+        result.save(run.folder)
     return result
 
 

@@ -19,7 +19,7 @@ class Darker(nn.Module):
 
     def forward(self, clips):
         wrong = torch.tensor([0.1, 0.3]).repeat(clips.shape[2])[: clips.shape[2]]
-        return PathOutput(clips - wrong[None, None, :, None, None], torch.zeros(0))
+        return PathOutput(clips - wrong[None, None, :, None, None], *[torch.zeros(0)] * 3)
 
 
 class Blank(nn.Module):
@@ -28,7 +28,7 @@ class Blank(nn.Module):
     config = ModelConfig()
 
     def forward(self, clips):
-        return PathOutput(torch.zeros_like(clips), torch.zeros(0))
+        return PathOutput(torch.zeros_like(clips), *[torch.zeros(0)] * 3)
 
 
 def walker(frames=40, height=64, width=80):

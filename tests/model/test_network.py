@@ -1,7 +1,8 @@
-"""Shapes, sizes, precision of gradients, and the shape's config."""
+"""Shapes, sizes, the published layers, precision of gradients, and the shape's config."""
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from vadlib.errors import InputError
@@ -65,8 +66,119 @@ def test_parameters_by_hand():
 
 
 @pytest.mark.parametrize(
+    ("preset", "encoder", "decoder", "memory", "total"),
+    [("paper", 5_837_920, 2_766_401, 512_000, 12_394_722), ("compact", 1_460_528, 692_001, 64_000, 2_972_530)],
+)
+def test_published_presets_have_the_counted_parameters(preset, encoder, decoder, memory, total):
+    model = DualPathAutoencoder(ModelConfig.preset(preset))
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    assert counts == {
+        "encoder": encoder,
+        "normal_memory": memory,
+        "pseudo_memory": memory,
+        "normal_decoder": decoder,
+        "pseudo_decoder": decoder,
+    }
+    assert sum(counts.values()) == total
+
+
+def literal_published(weights, clips, path):
+    """The published network in evaluation mode, written out from its description alone, in functions of torch."""
+
+    def conv(x, name, stride=1):
+        return F.conv3d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride=stride, padding=1)
+
+    def double(x, name):
+        for i in (0, 3):
+            x = conv(x, f"{name}.{i}")
+            norm = f"{name}.{i + 1}"
+            mean, variance = weights[f"{norm}.running_mean"], weights[f"{norm}.running_var"]
+            x = F.relu(F.batch_norm(x, mean, variance, weights[f"{norm}.weight"], weights[f"{norm}.bias"], eps=1e-3))
+        return x
+
+    first = double(clips, "encoder.top")
+    levels = [first]
+    for stage in range(3):
+        halved = conv(levels[-1], f"encoder.stages.{stage}.0", stride=2)
+        levels.append(double(halved, f"encoder.stages.{stage}.1"))
+    query = levels[3].movedim(1, -1)
+    slots = weights[f"{path}_memory.slots"]
+    length = lambda v: (v.square().sum(-1, keepdim=True) + 1e-4).sqrt()  # noqa: E731
+    attention = torch.softmax(10.0 * (query / length(query)) @ (slots / length(slots)).T, -1)
+    attention = torch.where(attention < 0.05 * attention.amax(-1, keepdim=True), 0.0, attention)
+    x = ((attention / attention.sum(-1, keepdim=True)) @ slots).movedim(-1, 1)
+    for level in range(3):
+        name = f"{path}_decoder.ups.{level}"
+        x = F.conv_transpose3d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride=2, padding=1, output_padding=1)
+        if level == 0:
+            x = torch.cat([x, levels[2]], 1)
+        x = double(x, f"{path}_decoder.convs.{level}")
+    return F.conv3d(x, weights[f"{path}_decoder.head.weight"], weights[f"{path}_decoder.head.bias"])
+
+
+@pytest.mark.parametrize("path", ["normal", "pseudo"])
+def test_the_published_network_is_its_description(path):
+    torch.manual_seed(0)
+    model = DualPathAutoencoder(ModelConfig(network="published", width=8, slots=12, skip=True, channels=3))
+    clips = torch.rand(2, 3, 16, 24, 16) * 2 - 1
+    model.fill_memories(clips, torch.Generator().manual_seed(0))  # in training mode: statistics of batch norm are no longer 0 and 1
+    model.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(model(clips, path).reconstruction, literal_published(model.state_dict(), clips, path))
+
+
+def test_the_bottleneck_of_the_paper_has_its_published_shape():
+    with torch.device("meta"):
+        model = DualPathAutoencoder(ModelConfig.preset("paper"))
+        middle, bottleneck = model.encode(torch.empty(1, 1, 16, 256, 256))
+    assert middle.shape == (1, 128, 4, 64, 64)
+    assert bottleneck.shape == (1, 256, 2, 32, 32)
+
+
+def test_ablations_leave_out_what_they_say():
+    def parts(**changes):
+        return {name for name, part in DualPathAutoencoder(ModelConfig(width=8, slots=4, **changes)).named_children()}
+
+    everything = {"encoder", "normal_memory", "pseudo_memory", "normal_decoder", "pseudo_decoder"}
+    assert parts() == everything
+    assert parts(memories=1) == everything - {"pseudo_memory"}
+    assert parts(memories=0) == everything - {"normal_memory", "pseudo_memory"}
+    assert parts(decoders=1) == everything - {"pseudo_decoder"}
+
+
+@pytest.mark.parametrize("network", ["fast", "published"])
+def test_skip_joins_the_encoders_features(network):
+    torch.manual_seed(0)
+    sizes = {}
+    for skip in (False, True):
+        model = DualPathAutoencoder(ModelConfig(network=network, width=8, slots=4, skip=skip)).eval()
+        sizes[skip] = sum(p.numel() for p in model.normal_decoder.parameters())
+        features = model.encode(torch.rand(1, 1, 16, 16, 16))
+        other = [features[0] + 1, features[1]]
+        outputs = [model.rebuild(f, "normal", torch.Size((1, 1, 16, 16, 16))).reconstruction for f in (features, other)]
+        assert torch.equal(*outputs) != skip
+    joined = 16 if network == "fast" else 32
+    assert sizes[True] - sizes[False] == 27 * joined * joined
+
+
+@pytest.mark.parametrize("network", ["fast", "published"])
+def test_layers_are_laid_out_channels_last(network):
+    model = DualPathAutoencoder(ModelConfig(network=network, width=8, slots=4))
+    for name, parameter in model.named_parameters():
+        assert parameter.ndim != 5 or parameter.is_contiguous(memory_format=torch.channels_last_3d), name
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
-    [({"channels": 2}, "channels = 2"), ({"width": 12}, "width = 12"), ({"slots": 0}, "slots = 0"), ({"shrink": 1.0}, "shrink = 1.0")],
+    [
+        ({"channels": 2}, "channels = 2"),
+        ({"width": 12}, "width = 12"),
+        ({"slots": 0}, "slots = 0"),
+        ({"shrink": 1.0}, "shrink = 1.0"),
+        ({"network": "unet"}, "network = 'unet'; expected one of: fast, published"),
+        ({"memories": 3}, "memories = 3; expected 0, 1 or 2"),
+        ({"decoders": 0}, "decoders = 0; expected 1 or 2"),
+    ],
 )
 def test_bad_shapes_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
@@ -74,22 +186,33 @@ def test_bad_shapes_are_refused(changes, message):
 
 
 def test_unknown_preset_names_the_known_ones():
-    with pytest.raises(InputError, match="'huge' is unknown; expected one of: fast"):
+    with pytest.raises(InputError, match="'huge' is unknown; expected one of: fast, compact, paper"):
         ModelConfig.preset("huge")
 
 
-def test_bf16_gradients_agree_with_float32_layer_by_layer():
-    """On some CPUs bf16 weight gradients are garbage at certain depths; every layer of `fast` must be free of that."""
+@pytest.mark.parametrize(
+    ("config", "clip", "depth_two"),
+    [
+        (ModelConfig.preset("fast"), (16, 48, 48), 0),
+        (ModelConfig.preset("fast"), (8, 48, 48), 4),  # two in the encoder, one in each decoder
+        (ModelConfig.preset("compact"), (16, 64, 64), 2),  # the bottleneck
+        (ModelConfig(network="published", width=16, slots=64), (8, 32, 32), 6),  # two in the encoder, two in each decoder
+    ],
+    ids=["fast", "fast-8-frames", "compact", "published-8-frames"],
+)
+def test_bf16_gradients_agree_with_float32_layer_by_layer(config, clip, depth_two):
+    """On some CPUs bf16 weight gradients of a plain convolution are garbage at depth 2; every layer must be free of that."""
     torch.manual_seed(0)
-    model = DualPathAutoencoder(ModelConfig.preset("fast"))
+    model = DualPathAutoencoder(config)
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d))}
     inputs = {}
     for name, layer in layers.items():
         layer.register_forward_hook(lambda _, given, __, name=name: inputs.__setitem__(name, given[0].detach().float()))
-    clips = torch.rand(2, 1, 16, 48, 48) * 2 - 1
+    clips = torch.rand(2, 1, *clip) * 2 - 1
     with torch.no_grad():
         model(clips, "normal"), model(clips, "pseudo")
-    assert len(inputs) == len(layers) == 19
+    assert inputs.keys() == layers.keys()
+    assert sum(given.shape[2] == 2 and layers[name].stride == (1, 1, 1) for name, given in inputs.items()) == depth_two
     for name, layer in layers.items():
         gradients = []
         for enabled in (False, True):
@@ -103,3 +226,12 @@ def test_bf16_gradients_agree_with_float32_layer_by_layer():
             gradients.append((layer.weight.grad.clone(), layer.bias.grad.clone(), given.grad.clone()))
         for exact, rounded in zip(*gradients, strict=True):
             assert (exact - rounded).norm() / exact.norm() < 0.01, name
+
+
+def test_a_convolution_of_depth_two_is_the_plain_one():
+    from vadlib.model.layers import Conv
+
+    torch.manual_seed(0)
+    layer, features = Conv(4, 6), torch.randn(2, 4, 2, 5, 7, dtype=torch.float64)
+    layer.double()
+    torch.testing.assert_close(layer(features), F.conv3d(features, layer.weight, layer.bias, padding=1))

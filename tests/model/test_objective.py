@@ -1,13 +1,20 @@
 """Each term has its formula, and its gradient reaches the parameters that the design names, and no others."""
 
+import math
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vadlib.model.memory import entropy
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
-from vadlib.model.objective import objective_terms, total
+from vadlib.model.objective import FARTHEST, Term, objective_terms, separation, weighted
 
 PARTS = {"E": "encoder", "M_n": "normal_memory", "D_n": "normal_decoder", "M_p": "pseudo_memory", "D_p": "pseudo_decoder"}
+FAST = ModelConfig(width=8, slots=12)
+PUBLISHED = ModelConfig(network="published", width=8, slots=12, skip=True)
+MARGIN = 2.0  # above every error of an untrained network, so that each clip has a gradient
 
 
 @pytest.fixture
@@ -19,85 +26,223 @@ def batch():
     return normal, inputs, is_pseudo
 
 
-@pytest.fixture
-def model(batch):
+def make(config, batch):
     torch.manual_seed(0)
-    model = DualPathAutoencoder(ModelConfig(width=8, slots=12))
+    model = DualPathAutoencoder(config)
     model.fill_memories(batch[0], torch.Generator().manual_seed(0))
     return model
+
+
+@pytest.fixture
+def model(batch):
+    return make(FAST, batch)
+
+
+def values(terms):
+    return {name: float(term.value.detach()) for name, term in terms.items()}
 
 
 def reached(model, loss):
     model.zero_grad(set_to_none=True)
     loss.backward(retain_graph=True)
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
-    return {part for part, name in PARTS.items() if any(p.grad is not None and p.grad.any() for p in getattr(model, name).parameters())}
+    parts = {part: getattr(model, name) for part, name in PARTS.items()}
+    return {part for part, module in parts.items() if module and any(p.grad is not None and p.grad.any() for p in module.parameters())}
+
+
+@pytest.mark.parametrize("config", [FAST, PUBLISHED], ids=["fast", "published"])
+@pytest.mark.parametrize(
+    ("objective", "term", "parts"),
+    [
+        ("inpaint", "rebuild", {"E", "M_n", "D_n"}),
+        ("inpaint", "inpaint", {"E", "M_n", "D_n"}),
+        ("inpaint", "pseudo", {"M_p", "D_p"}),
+        ("inpaint", "sparsity", {"E", "M_n", "M_p"}),
+        ("inpaint", "separation", {"E", "M_n", "M_p", "D_n", "D_p"}),
+        ("maximize", "rebuild", {"E", "M_n", "D_n"}),
+        ("maximize", "maximize", {"E", "M_p", "D_p"}),
+        ("maximize", "sparsity", {"E", "M_n", "M_p"}),
+        ("maximize", "separation", {"E", "M_n", "M_p", "D_n", "D_p"}),
+        ("none", "rebuild", {"E", "M_n", "D_n"}),
+        ("none", "sparsity", {"E", "M_n"}),
+    ],
+)
+def test_defect_10_each_term_reaches_its_parameters_and_no_others(config, batch, objective, term, parts):
+    model = make(config, batch)
+    assert reached(model, objective_terms(model, *batch, objective, MARGIN)[term].value) == parts
 
 
 @pytest.mark.parametrize(
-    ("term", "parts"),
+    ("changes", "objective", "term", "parts"),
     [
-        ("rebuild", {"E", "M_n", "D_n"}),
-        ("inpaint", {"E", "M_n", "D_n"}),
-        ("pseudo", {"M_p", "D_p"}),
-        ("sparsity", {"E", "M_n", "M_p"}),
+        ({"memories": 1}, "maximize", "maximize", {"E", "M_n", "D_p"}),
+        ({"memories": 0}, "maximize", "maximize", {"E", "D_p"}),
+        ({"decoders": 1}, "maximize", "maximize", {"E", "M_p", "D_n"}),
+        ({"memories": 0, "decoders": 1}, "inpaint", "pseudo", {"D_n"}),
+        ({"memories": 1}, "inpaint", "pseudo", {"M_n", "D_p"}),
     ],
 )
-def test_defect_10_each_term_reaches_its_parameters_and_no_others(model, batch, term, parts):
-    assert reached(model, objective_terms(model, *batch, "inpaint")[term]) == parts
+def test_without_a_part_of_its_own_the_pseudo_path_uses_the_normal_one(batch, changes, objective, term, parts):
+    model = make(ModelConfig(width=8, slots=12, **changes), batch)
+    terms = objective_terms(model, *batch, objective, MARGIN)
+    assert reached(model, terms[term].value) == parts
+    assert all(math.isfinite(value) for value in values(terms).values())
+    if changes.get("memories") == 0:
+        assert values(terms)["sparsity"] == 0
 
 
-def test_every_parameter_is_trained(model, batch):
-    model.zero_grad(set_to_none=True)
-    total(objective_terms(model, *batch, "inpaint"), 2e-4).backward()
+def test_the_reads_alone_are_separated_without_touching_the_decoders(model, batch):
+    terms = objective_terms(model, *batch, "inpaint")
+    assert terms["separation"].value < 0
+    features = model.encode(batch[1])
+    reads = [model.rebuild([f[rows] for f in features], path, batch[0][rows].shape).read.mean(0) for path, rows in ROUTES]
+    constant = torch.zeros(8)
+    assert reached(model, separation(*reads, constant, constant)) == {"E", "M_n", "M_p"}
+
+
+ROUTES = (("normal", torch.tensor([True, False, True, False])), ("pseudo", torch.tensor([False, True, False, True])))
+
+
+@pytest.mark.parametrize("objective", ["inpaint", "maximize"])
+@pytest.mark.parametrize("config", [FAST, PUBLISHED], ids=["fast", "published"])
+def test_every_parameter_is_trained(config, batch, objective):
+    model = make(config, batch)
+    weighted(objective_terms(model, *batch, objective, MARGIN), {"sparsity": 2e-4, "separation": 2e-4}).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
-def test_terms_are_their_formulas_sample_by_sample(model, batch):
+def literally(model, normal, inputs, is_pseudo, margin):
+    """All terms, clip by clip, from whole paths (group norm only: batch norm looks at the batch)."""
+    rebuild, inpaint, pseudo, maximize, inpaint_entropies, maximize_entropies = [], [], [], [], [], []
+    means = {"normal": [], "pseudo": []}
+    for x, given_clip, changed in zip(normal, inputs, is_pseudo, strict=True):
+        through_normal, through_pseudo = model(given_clip[None], "normal"), model(given_clip[None], "pseudo")
+        error = float(((through_normal.reconstruction - x) ** 2).mean())
+        inpaint_entropies.append(entropy(through_normal.weights).mean())
+        if changed:
+            failure = float(((through_pseudo.reconstruction - given_clip) ** 2).mean())
+            inpaint.append(error)
+            pseudo.append(failure)
+            maximize.append(max(0.0, margin - failure))
+            inpaint_entropies.append(entropy(through_pseudo.weights).mean())
+            maximize_entropies.append(entropy(through_pseudo.weights).mean())
+            means["pseudo"].append((through_pseudo.read[0], through_pseudo.last[0]))
+        else:
+            rebuild.append(error)
+            maximize_entropies.append(entropy(through_normal.weights).mean())
+            means["normal"].append((through_normal.read[0], through_normal.last[0]))
+    n, p = ([torch.stack(part).mean(0).double() for part in zip(*rows, strict=True)] for rows in means.values())
+
+    def kl(one, other):
+        one, other = torch.softmax(one, 0), torch.softmax(other, 0)
+        return float(sum(a * math.log(a / b) for a, b in zip(one.tolist(), other.tolist(), strict=True)))
+
+    l1 = sum(abs(a - b) for a, b in zip(n[0].tolist(), p[0].tolist(), strict=True)) / len(n[0])
+    apart = -(min(l1, FARTHEST) + min(kl(n[0], p[0]), FARTHEST) + min(kl(n[1], p[1]), FARTHEST))
+    average = lambda numbers: float(sum(numbers) / len(numbers))  # noqa: E731
+    return {
+        "inpaint": {
+            "rebuild": average(rebuild),
+            "inpaint": average(inpaint),
+            "pseudo": average(pseudo),
+            "sparsity": average(inpaint_entropies),
+            "separation": apart,
+        },
+        "maximize": {
+            "rebuild": average(rebuild),
+            "maximize": average(maximize),
+            "sparsity": average(maximize_entropies),
+            "separation": apart,
+        },
+    }
+
+
+@pytest.mark.parametrize("objective", ["inpaint", "maximize"])
+def test_terms_are_their_formulas_sample_by_sample(model, batch, objective):
     """Defect 9: each sample takes the branch of its own, here computed one clip at a time."""
-    normal, inputs, is_pseudo = batch
-    terms = objective_terms(model, *batch, "inpaint")
     with torch.no_grad():
-        errors = {"rebuild": [], "inpaint": [], "pseudo": []}
-        entropies = []
-        for x, given, pseudo in zip(normal, inputs, is_pseudo, strict=True):
-            restored = model(given[None], "normal")
-            errors["inpaint" if pseudo else "rebuild"].append(((restored.reconstruction - x) ** 2).mean())
-            entropies.append(entropy(restored.weights).flatten())
-            if pseudo:
-                kept = model(given[None], "pseudo")
-                errors["pseudo"].append(((kept.reconstruction - given) ** 2).mean())
-                entropies.append(entropy(kept.weights).flatten())
-    for name, values in errors.items():
-        torch.testing.assert_close(terms[name].detach(), torch.stack(values).mean(), rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(terms["sparsity"].detach(), torch.cat(entropies).mean(), rtol=1e-4, atol=1e-6)
+        expected = literally(model, *batch, 0.35)[objective]
+        found = values(objective_terms(model, *batch, objective, 0.35))
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-7)
+    assert list(found) == list(expected)
 
 
-@pytest.mark.parametrize(("flags", "absent"), [([False] * 4, {"inpaint", "pseudo"}), ([True] * 4, {"rebuild"})])
-def test_a_term_without_clips_of_its_kind_is_zero(model, batch, flags, absent):
-    terms = objective_terms(model, batch[0], batch[1], torch.tensor(flags), "inpaint")
-    assert {name for name, value in terms.items() if float(value.detach()) == 0} == absent
-    assert torch.isfinite(total(terms, 2e-4))
+def test_without_a_memory_what_is_read_are_the_features(batch):
+    model = make(ModelConfig(width=8, slots=12, memories=0), batch)
+    with torch.no_grad():
+        expected = model.normal_decoder(model.encode(batch[0])[-1], None)[0]
+    torch.testing.assert_close(model(batch[0]).reconstruction.detach(), expected)
+
+
+def test_defect_11_no_term_is_unbounded(batch):
+    """What is maximised stops at the margin, what is driven apart stops at `FARTHEST`; then neither has a gradient."""
+    for distance in (10.0, 1e3):
+        far = [torch.full((16,), 0.0), torch.linspace(-distance, distance, 16).requires_grad_()]
+        apart = separation(*far, *far)
+        assert float(apart.detach()) == pytest.approx(-3 * FARTHEST)
+        apart.backward()
+        assert not far[1].grad.any()
+    model = make(FAST, batch)
+    errors = objective_terms(model, *batch, "inpaint")["pseudo"].value
+    terms = objective_terms(model, *batch, "maximize", margin=float(errors.detach()) / 10)
+    assert values(terms)["maximize"] == 0
+    assert reached(model, terms["maximize"].value) == set()
+    large = objective_terms(model, batch[0], batch[1] * 100, batch[2], "maximize")
+    assert all(abs(value) < 100 for name, value in values(large).items() if name != "rebuild")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(*[st.floats(-50, 50)] * 4), min_size=2, max_size=20))
+def test_separation_is_bounded_and_zero_only_for_equal_means(rows):
+    means = [torch.tensor(column, dtype=torch.float64) for column in zip(*rows, strict=True)]
+    assert -3 * FARTHEST <= float(separation(*means)) <= 1e-9
+    assert float(separation(means[0], means[0], means[1], means[1])) == 0
+
+
+def test_separation_does_not_grow_with_the_number_of_channels():
+    """The published KL term is multiplied by the size of an array."""
+    one, other = torch.zeros(4), torch.tensor([0.1, -0.1, 0.1, -0.1])
+    small = float(separation(one, other, one, other))
+    large = float(separation(one.repeat(100), other.repeat(100), one.repeat(100), other.repeat(100)))
+    assert large == pytest.approx(small, rel=1e-3)
+
+
+@pytest.mark.parametrize("objective", ["inpaint", "maximize"])
+@pytest.mark.parametrize(
+    ("flags", "absent"), [([False] * 4, {"inpaint", "pseudo", "maximize", "separation"}), ([True] * 4, {"rebuild", "separation"})]
+)
+def test_a_term_without_clips_of_its_kind_is_zero(model, batch, objective, flags, absent):
+    terms = objective_terms(model, batch[0], batch[1], torch.tensor(flags), objective, MARGIN)
+    assert {name for name, value in values(terms).items() if value == 0} == absent & set(terms)
+    assert {name for name, term in terms.items() if term.clips == 0} == absent & set(terms)
+    assert torch.isfinite(weighted(terms, {"sparsity": 2e-4}))
+
+
+def test_a_term_says_of_how_many_clips_it_is_the_mean(model, batch):
+    flags = torch.tensor([True, False, False, False])
+    counts = {name: int(term.clips) for name, term in objective_terms(model, *batch[:2], flags, "inpaint").items()}
+    assert counts == {"rebuild": 3, "inpaint": 1, "pseudo": 1, "sparsity": 5, "separation": 4}
 
 
 def test_defect_12_terms_of_an_earlier_batch_leave_no_trace(model, batch):
     normal, inputs, is_pseudo = batch
-    before = objective_terms(model, normal, normal, torch.zeros(4, dtype=torch.bool), "inpaint")
+    no_pseudo = torch.zeros(4, dtype=torch.bool)
+    before = objective_terms(model, normal, normal, no_pseudo, "inpaint")
     objective_terms(model, normal, inputs, is_pseudo, "inpaint")
-    after = objective_terms(model, normal, normal, torch.zeros(4, dtype=torch.bool), "inpaint")
-    assert {k: float(v.detach()) for k, v in before.items()} == {k: float(v.detach()) for k, v in after.items()}
+    assert values(before) == values(objective_terms(model, normal, normal, no_pseudo, "inpaint"))
 
 
 def test_objective_none_rebuilds_normal_clips_only(model, batch):
-    normal, inputs, is_pseudo = batch
-    terms = objective_terms(model, normal, inputs, is_pseudo, "none")
+    normal, _, _ = batch
+    terms = objective_terms(model, *batch, "none")
     assert set(terms) == {"rebuild", "sparsity"}
     expected = ((model(normal).reconstruction - normal) ** 2).mean()
-    torch.testing.assert_close(terms["rebuild"], expected)
-    assert reached(model, total(terms, 2e-4)) == {"E", "M_n", "D_n"}
+    torch.testing.assert_close(terms["rebuild"].value, expected)
 
 
-def test_total_weighs_sparsity_alone(model, batch):
-    terms = objective_terms(model, *batch, "inpaint")
-    plain = sum(float(v.detach()) for k, v in terms.items() if k != "sparsity")
-    assert float(total(terms, 0.5).detach()) == pytest.approx(plain + 0.5 * float(terms["sparsity"].detach()), rel=1e-6)
+def test_weights_are_one_but_where_one_is_given():
+    terms = {"rebuild": Term(torch.tensor(2.0), torch.tensor(1.0)), "sparsity": Term(torch.tensor(3.0), torch.tensor(1.0))}
+    assert float(weighted(terms, {})) == 5
+    assert float(weighted(terms, {"sparsity": 0.5})) == 3.5
+    nan = {**terms, "separation": Term(torch.tensor(math.nan), torch.tensor(0.0))}
+    assert float(weighted(nan, {"separation": 0.0})) == 5  # what is off cannot do harm

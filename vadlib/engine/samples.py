@@ -49,11 +49,14 @@ class Samples(torch.utils.data.Dataset):
         pseudo, outcome = self.mixer(clip, generator) if self.mixer else (None, 0)
         return clip.tensor, clip.tensor if pseudo is None else pseudo.tensor, outcome
 
-    def batches(self, epoch: int, size: int, skip: int = 0) -> list[list[tuple[int, int]]]:
-        """The epoch's batches of keys, shuffled, the first `skip` left out; a last batch that is not full is dropped."""
+    def batches(self, epoch: int, size: int, skip: int = 0, process: int = 0, of: int = 1) -> list[list[tuple[int, int]]]:
+        """The epoch's batches of keys, shuffled, the first `skip` left out; a last batch that is not full is dropped.
+
+        Of several processes, `process` gets its share of each batch: every `of`-th sample.
+        """
         order = torch.randperm(len(self.chosen), generator=derived_generator(self.seed, epoch, -1)).tolist()
         starts = range(skip * size, len(order) - size + 1, size)
-        return [[(epoch, position) for position in order[start : start + size]] for start in starts]
+        return [[(epoch, position) for position in order[start + process : start + size : of]] for start in starts]
 
 
 def load_batches(samples: Samples, batches: list[list[tuple[int, int]]], workers: int, pin: bool) -> Iterator[Batch]:

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from vadlib.config import require
 from vadlib.data.clips import stored_frames, too_short
 from vadlib.data.video import Video
-from vadlib.device import pick_device
+from vadlib.device import pick_device, share_out, steady_memory
 from vadlib.errors import InputError
 from vadlib.evaluation.errors import ErrorMaps, error_maps
 from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
@@ -107,7 +107,7 @@ def evaluate(run: Run | str | Path, videos: Sequence[Video], device: str = "auto
 
 
 def score_videos(run: Run, videos: Sequence[Video], device: str = "auto", progress: bool = True) -> dict[str, ErrorMaps]:
-    """Error maps of some videos, by name."""
+    """Error maps of some videos, by name. Of several processes each scores its share of the videos, and gets all maps."""
     require(len(videos) > 0, "no videos to score: expected at least one")
     target = pick_device(device)
     for video in videos:
@@ -121,8 +121,9 @@ def score_videos(run: Run, videos: Sequence[Video], device: str = "auto", progre
     model = run.model.to(target).eval()
     precision = run.config["training"].get("precision", "auto")
     frames = stored_frames(videos, run.data, progress)
-    with tqdm(total=sum(map(len, videos)), desc="scoring", unit="frame", disable=not progress) as bar:
-        return {v.name: error_maps(model, f, run.data, target, precision, bar) for v, f in zip(videos, frames, strict=True)}
+    with tqdm(total=sum(map(len, videos)), desc="scoring", unit="frame", disable=not progress) as bar, steady_memory():
+        maps = share_out(lambda f: error_maps(model, f, run.data, target, precision, bar), frames)
+    return {video.name: found for video, found in zip(videos, maps, strict=True)}
 
 
 def measure(raw: dict[str, np.ndarray], calibrated: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict:

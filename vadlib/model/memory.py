@@ -82,3 +82,9 @@ class Memory(nn.Module):
         vectors = features.movedim(1, -1).reshape(-1, features.shape[1])
         chosen = torch.randint(len(vectors), (len(self.slots),), generator=generator)
         self.slots.copy_(vectors[chosen.to(vectors.device)])
+
+
+def unread(features: Tensor) -> Read:
+    """What is decoded without a memory: the features themselves, and weights over no slots."""
+    batch, _, *positions = features.shape
+    return Read(features, features.new_zeros(batch, *positions, 0, dtype=torch.float32))

@@ -1,58 +1,120 @@
-"""What training minimises (design: rebuild, inpaint, the pseudo path, sparsity), term by term."""
+"""What training minimises, term by term: the paper's terms, bounded, and ours (design: the table of terms)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vadlib.model.memory import entropy
 from vadlib.model.network import DualPathAutoencoder
 
-OBJECTIVES = ("inpaint", "none")
+OBJECTIVES = ("inpaint", "maximize", "none")
+MARGIN = 0.1  # mean squared error, pixels in [-1, 1]: well above what a trained network leaves on normal clips, 0.01 to 0.02
+FARTHEST = 1.0  # distances between the paths count up to here, so that no term grows without end
 
 
-def objective_terms(model: DualPathAutoencoder, normal: Tensor, inputs: Tensor, is_pseudo: Tensor, objective: str) -> dict[str, Tensor]:
+class Term(NamedTuple):
+    """One term of the objective.
+
+    Attributes:
+        value: scalar; 0 where there are no clips of its kind.
+        clips: scalar, how many clips it is the mean of, over all processes.
+    """
+
+    value: Tensor
+    clips: Tensor
+
+
+class PathRows(NamedTuple):
+    """What one path made of n clips, a row each: `error` and `entropy` (n,), `read` (n, C') and `last` (n, width) of `PathOutput`."""
+
+    error: Tensor
+    entropy: Tensor
+    read: Tensor
+    last: Tensor
+
+
+def objective_terms(
+    model: DualPathAutoencoder,
+    normal: Tensor,
+    inputs: Tensor,
+    is_pseudo: Tensor,
+    objective: str,
+    margin: float = MARGIN,
+    summed: Callable[[Tensor], Tensor] = lambda part: part,
+) -> dict[str, Term]:
     """The unweighted terms of one batch, from one pass of the encoder.
 
     Each sample takes the branch of its own `is_pseudo`. With D and M of the normal (n) and the pseudo (p) path, x normal
     clips, x' pseudo clips and sg = stop gradient:
 
     - rebuild: mean (D_n M_n E x - x)^2 over the normal samples; trains E, M_n, D_n.
+    - maximize: max(0, margin - mean (D_p M_p E x' - x')^2) of each pseudo sample: the pseudo path is to fail, as in the paper, but
+      only up to the margin; E, M_p, D_p.
     - inpaint: mean (D_n M_n E x' - x)^2 over the pseudo samples: the normal path restores what was there before; E, M_n, D_n.
-    - pseudo: mean (D_p M_p sg(E x') - x')^2: the pseudo path rebuilds the anomaly; M_p, D_p only.
+    - pseudo, with inpaint: mean (D_p M_p sg(E x') - x')^2: the pseudo path rebuilds the anomaly; M_p, D_p only.
     - sparsity: mean entropy of the addressing weights of those reads; E and the memories (not E behind sg).
+    - separation: minus how far the paths are apart, see `separation`, in batches that hold both kinds; E (not behind sg), the
+      memories and the decoders.
 
-    A term without samples of its kind is 0. With objective "none" only rebuild and its sparsity are made, of all samples'
-    normal clips.
+    With objective "none" only rebuild and its sparsity are made, of all samples' normal clips.
 
     Args:
         normal: the clips before they were changed, (B, C, T, H, W).
         inputs: the same, with pseudo-anomalous clips where `is_pseudo`.
         is_pseudo: bool (B,).
-        objective: "inpaint" or "none".
+        objective: "inpaint", "maximize" or "none".
+        margin: of maximize.
+        summed: sums a tensor over all processes; the gradient is that of this process's part. So each term is that of all processes'
+            batches together.
     """
+
+    def mean(rows: Tensor) -> Term:
+        clips = summed(torch.tensor(float(len(rows)), device=rows.device))
+        return Term(summed(rows.sum(0)) / clips.clamp_min(1), clips)
+
     if objective == "none":
-        output = model(normal)
-        return {"rebuild": squared_error(output.reconstruction, normal).mean(), "sparsity": entropy(output.weights).mean()}
+        rows = _follow(model, model.encode(normal), "normal", torch.ones_like(is_pseudo), normal)
+        return {"rebuild": mean(rows.error), "sparsity": mean(rows.entropy)}
     features = model.encode(inputs)
-    output = model.rebuild(features, "normal", inputs.shape)
-    errors = squared_error(output.reconstruction, normal).mean((1, 2, 3, 4))
-    terms = {"rebuild": _mean(errors, ~is_pseudo), "inpaint": _mean(errors, is_pseudo)}
-    entropies = [entropy(output.weights).flatten()]
-    terms["pseudo"] = errors.new_zeros(())
-    if is_pseudo.any():
-        changed = inputs[is_pseudo]
-        behind_stop = [level[is_pseudo].detach() for level in features]
-        rebuilt = model.rebuild(behind_stop, "pseudo", changed.shape)
-        terms["pseudo"] = squared_error(rebuilt.reconstruction, changed).mean()
-        entropies.append(entropy(rebuilt.weights).flatten())
-    terms["sparsity"] = torch.cat(entropies).mean()
+    if objective == "maximize":
+        on_normal, pseudo_features = ~is_pseudo, features
+    else:
+        on_normal, pseudo_features = torch.ones_like(is_pseudo), [level.detach() for level in features]
+    restored = _follow(model, features, "normal", on_normal, normal)
+    kept = _follow(model, pseudo_features, "pseudo", is_pseudo, inputs)
+    was_normal = ~is_pseudo[on_normal]
+
+    terms = {"rebuild": mean(restored.error[was_normal])}
+    if objective == "maximize":
+        terms["maximize"] = mean((margin - kept.error).clamp_min(0))
+    else:
+        terms["inpaint"], terms["pseudo"] = mean(restored.error[~was_normal]), mean(kept.error)
+    terms["sparsity"] = mean(torch.cat([restored.entropy, kept.entropy]))
+    reads, lasts = ((mean(n[was_normal]), mean(p)) for n, p in ((restored.read, kept.read), (restored.last, kept.last)))
+    both = reads[0].clips * reads[1].clips > 0
+    apart = separation(*(part.value for part in (*reads, *lasts)))
+    terms["separation"] = Term(torch.where(both, apart, 0.0), (reads[0].clips + reads[1].clips) * both)
     return terms
 
 
-def total(terms: dict[str, Tensor], sparsity_weight: float) -> Tensor:
-    """The loss: every term with weight 1, the sparsity with its own."""
-    return sum(value * (sparsity_weight if name == "sparsity" else 1.0) for name, value in terms.items())
+def separation(normal_read: Tensor, pseudo_read: Tensor, normal_last: Tensor, pseudo_last: Tensor) -> Tensor:
+    """Minus three distances between the paths' channel means (C,): mean L1 and KL of the reads, KL of the decoders' last features.
+
+    KL is that of the softmaxed normal from the softmaxed pseudo means. Each distance counts up to `FARTHEST`: from there on it is
+    far enough, and has no gradient.
+    """
+    distances = (normal_read - pseudo_read).abs().mean(), _kl(normal_read, pseudo_read), _kl(normal_last, pseudo_last)
+    return -sum(distance.clamp_max(FARTHEST) for distance in distances)
+
+
+def weighted(terms: Mapping[str, Term], weights: Mapping[str, float]) -> Tensor:
+    """The loss: every term times its weight, 1 where none is given; terms of weight 0 are left out."""
+    return sum(weights.get(name, 1.0) * term.value for name, term in terms.items() if weights.get(name, 1.0) != 0)
 
 
 def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -60,5 +122,18 @@ def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
     return (reconstruction.float() - target.float()).square()
 
 
-def _mean(values: Tensor, chosen: Tensor) -> Tensor:
-    return (values * chosen).sum() / chosen.sum().clamp_min(1)
+def _follow(model: DualPathAutoencoder, features: list[Tensor], path: str, chosen: Tensor, targets: Tensor) -> PathRows:
+    """Send the chosen (bool (B,)) of the encoded clips along a path."""
+    if not chosen.any():
+        nothing = targets.new_zeros(0)
+        return PathRows(nothing, nothing, nothing.new_zeros(0, features[-1].shape[1]), nothing.new_zeros(0, model.config.width))
+    if not chosen.all():
+        # A boolean mask keeps the channels-last layout; index_select does not.
+        features, targets = [level[chosen] for level in features], targets[chosen]
+    output = model.rebuild(features, path, targets.shape)
+    errors = squared_error(output.reconstruction, targets).mean((1, 2, 3, 4))
+    return PathRows(errors, entropy(output.weights).mean((1, 2, 3)), output.read, output.last)
+
+
+def _kl(one: Tensor, other: Tensor) -> Tensor:
+    return F.kl_div(F.log_softmax(other, 0), F.log_softmax(one, 0), reduction="sum", log_target=True)

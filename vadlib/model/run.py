@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,12 +84,16 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
         weights = load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
         raise InputError(f"{path}: a damaged file ({error}); copy it again, or train the run again") from error
+    if mismatch := first_mismatch(model, weights):
+        raise InputError(f"{path}: weights of another model: {mismatch}; use the config.json that was saved with it")
+    model.load_state_dict(weights)
+
+
+def first_mismatch(model: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> str | None:
+    """The first tensor that the model and some weights do not share, in words; None where all fit."""
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
-    for name in expected.keys() | found.keys():
+    for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
-            raise InputError(
-                f"{path}: weights of another model: {name} is {found.get(name, 'missing')}, "
-                f"expected {expected.get(name, 'no such tensor')}; use the config.json that was saved with it"
-            )
-    model.load_state_dict(weights)
+            return f"{name} is {found.get(name, 'missing')}, expected {expected.get(name, 'no such tensor')}"
+    return None

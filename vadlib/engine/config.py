@@ -1,0 +1,51 @@
+"""How to train, in plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vadlib.config import require
+from vadlib.model.objective import MARGIN, OBJECTIVES
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. Stored with the run."""
+
+    epochs: int = 3  # passes over the clips: 5 to 10 minutes for Ped2 on two CPU cores
+    seed: int = 0
+    batch_size: int = 8  # of all processes together; small: more steps for the same clips bring the error down faster
+    learning_rate: float = 1e-3  # of Adam; rises over the first steps, then falls to 0 along a cosine
+    objective: str = "inpaint"  # "inpaint"; "maximize", the paper's; "none": rebuild normal clips only
+    margin: float = MARGIN  # error up to which "maximize" drives the pseudo path
+    sparsity_weight: float = 2e-4  # of the entropy of the memory's addressing; 0 is off
+    separation_weight: float = 0.0  # of the distances between the two paths; 0 is off, the paper's is 2e-4
+    max_gradient: float = 1.0  # longer gradients are cut to this norm
+    device: str = "auto"  # "auto", "cpu", "cuda" or "mps"
+    precision: str = "auto"  # "auto": bf16 where the hardware has it, else float32; "fp32" or "bf16"
+    workers: int | None = None  # processes that read clips ahead; 0: the training process reads; None: 0 on a CPU, up to 4 for a GPU
+    compile: bool = False  # torch.compile: a minute at the beginning, then faster steps on a GPU
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size"):
+            require(getattr(self, name) >= 1, f"TrainConfig.{name} = {getattr(self, name)}; expected at least 1")
+        for name in ("seed", "workers", "sparsity_weight", "separation_weight"):
+            value = getattr(self, name)
+            require(value is None or value >= 0, f"TrainConfig.{name} = {value}; expected at least 0")
+        for name in ("learning_rate", "max_gradient", "margin"):
+            require(getattr(self, name) > 0, f"TrainConfig.{name} = {getattr(self, name)}; expected more than 0")
+        require(self.seed < 2**63, f"TrainConfig.seed = {self.seed}; expected less than 2**63")
+        require(self.objective in OBJECTIVES, f"objective {self.objective!r} is unknown; expected one of: {', '.join(OBJECTIVES)}")
+
+    @classmethod
+    def preset(cls, name: str) -> TrainConfig:
+        """How the model preset of that name is trained; the published ones with the paper's objective, rate and epochs.
+
+        Batches stay ours: the published ones hold 2 clips.
+        """
+        require(name in PRESETS, f"preset {name!r} is unknown; expected one of: {', '.join(PRESETS)}")
+        return cls(**PRESETS[name])
+
+
+_PUBLISHED = {"objective": "maximize", "separation_weight": 2e-4, "learning_rate": 1e-4, "epochs": 30}
+PRESETS: dict[str, dict] = {"fast": {}, "compact": _PUBLISHED, "paper": _PUBLISHED}

@@ -1,0 +1,99 @@
+"""How much memory a training needs, before it starts."""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple
+
+import psutil
+import torch
+from tqdm.auto import tqdm
+
+from vadlib.config import require
+from vadlib.device import autocast, processes
+from vadlib.engine.samples import Batch
+from vadlib.engine.trainer import Loss, Trainer
+
+SPARE = 0.1  # share of the free memory that is left to everything else
+
+
+class Footprint(NamedTuple):
+    """An estimate of a training's memory, in bytes.
+
+    Attributes:
+        fixed: weights, gradients and the two moments of Adam.
+        clip: what each clip of a batch adds: what the backward pass keeps, and the two largest gradients in flight.
+        free: what the device has to spare now.
+    """
+
+    fixed: int
+    clip: int
+    free: int
+
+    @property
+    def largest_batch(self) -> int:
+        """How many clips fit; 0 if none."""
+        return max(0, int(((1 - SPARE) * self.free - self.fixed) // self.clip))
+
+    def needed(self, batch_size: int) -> int:
+        """Bytes for batches of that size."""
+        return self.fixed + batch_size * self.clip
+
+
+def estimate_footprint(trainer: Trainer, batch: Batch) -> Footprint:
+    """Run one normal and one pseudo-anomalous clip forwards, and count what is kept for the way back.
+
+    So half of a batch is taken for pseudo-anomalies, which with "inpaint" go two ways; with fewer it is less.
+    """
+    model = copy.deepcopy(trainer.model)  # batch norm counts what passes through it
+    kept: dict[int, int] = {}
+    alive = []  # until all are counted, so that no storage takes the place of another
+
+    def count(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        alive.append(tensor)
+        return tensor
+
+    normal = batch.normal[:1].repeat(2, 1, 1, 1, 1).to(trainer.device)
+    is_pseudo = torch.tensor([False, True], device=trainer.device)
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor), autocast(trainer.device, trainer.precision):
+        terms = Loss(model, trainer.config)(normal, normal, is_pseudo)
+    del terms
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    of_weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    sizes = [size for pointer, size in kept.items() if pointer not in of_weights]
+    return Footprint(4 * weights, (sum(sizes) + 2 * max(sizes)) // 2, free_memory(trainer.device))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that the device has to spare."""
+    if device.type == "cuda":
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return psutil.virtual_memory().available
+
+
+def check_memory(trainer: Trainer, batch: Batch, progress: bool) -> None:
+    """Say how much memory the training will take.
+
+    Raises:
+        InputError: more than is free, with the batch size that would fit.
+    """
+    footprint, together = estimate_footprint(trainer, batch), processes()
+    size = -(-trainer.config.batch_size // together.num_processes)
+    share = footprint._replace(free=footprint.free // (together.num_processes if trainer.device.type == "cpu" else 1))
+    needed, free = (f"{value / 1e9:.1f} GB" for value in (share.needed(size), share.free))
+    fitting = share.largest_batch * together.num_processes
+    mend = f"set batch_size to at most {fitting}" if fitting else "make the clips smaller (size or crop), or the network narrower"
+    clip = " x ".join(map(str, batch.normal.shape[1:]))
+    require(
+        size <= share.largest_batch,
+        f"batches of {trainer.config.batch_size} clips of {clip} need about {needed}, but {free} are free on {trainer.device}; {mend}",
+    )
+    if progress and together.is_main_process:
+        tqdm.write(
+            f"training on {trainer.device}: at most about {needed} for batches of {trainer.config.batch_size} clips; {free} are free"
+        )
