@@ -35,10 +35,10 @@ def train(
     out: Annotated[Path, typer.Option(help="the run's folder")],
     data: Data = "synthetic",
     root: Root = None,
-    preset: Annotated[str, typer.Option(help="network and clips: fast")] = "fast",
+    preset: Annotated[str, typer.Option(help="network, clips and training: fast (ours), compact or paper (as published)")] = "fast",
     kinds: Annotated[str | None, typer.Option(help="pseudo-anomalies: some of skip,shuffle,noise,object")] = None,
     p: Annotated[float | None, typer.Option("--p", help="probability of a pseudo-anomaly, 0 to 1")] = None,
-    objective: Annotated[str | None, typer.Option(help="inpaint or none")] = None,
+    objective: Annotated[str | None, typer.Option(help="inpaint, maximize (the paper's) or none")] = None,
     detector: Annotated[
         str | None,
         typer.Option(help="finds people to paste onto: motion, boxes (the dataset's own), yolov3[:WEIGHTS] or darknet[:WEIGHTS]"),
@@ -56,6 +56,7 @@ def train(
     """The commands `train` and `run` take the same options."""
     from vadlib.data.catalog import find_copy, load_videos
     from vadlib.data.layout import first_of, unread_files
+    from vadlib.device import processes
     from vadlib.engine.fit import require_free
     from vadlib.recipe import evaluate_run, plot_run, train_run
 
@@ -75,12 +76,14 @@ def train(
     if context.command.name == "run":
         load_videos(data, "test", root, ground_truth)
     trained = train_run(data, root, preset, chosen, out, resume, config)
+    main_process = processes().is_main_process  # of those that torchrun started
     if context.command.name == "run":
         result = evaluate_run(trained, data, root, trained.config["training"]["device"], True, ground_truth)
-        plot_run(result, out)
-        print(_table(result.metrics) if result.metrics else NO_LABELS)
-        print(f"curves and scores are in {out}")
-    else:
+        if main_process:
+            plot_run(result, out)
+            print(_table(result.metrics) if result.metrics else NO_LABELS)
+            print(f"curves and scores are in {out}")
+    elif main_process:
         print(f"the run is in {out}; to score test videos with it: vadlib evaluate {out}" + (f" --root {root}" if root else ""))
 
 
@@ -94,14 +97,26 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score the test videos with a run; scores, metrics and curves in its folder are replaced by the new ones."""
+    from vadlib.device import processes
     from vadlib.recipe import evaluate_run, plot_run
 
     result = evaluate_run(run, data, root, device or "auto", ground_truth=ground_truth)
+    if not processes().is_main_process:
+        return
     plot_run(result, run)
     if as_json:
         print(json.dumps(result.metrics, indent=2))
     else:
         print(_table(result.metrics) if result.metrics else NO_LABELS, f"curves and scores are in {run}", sep="\n")
+
+
+@app.command()
+def bench(as_json: Json = False) -> None:
+    """Time training, scoring and reading against the published recipe, side by side, as ratios; some minutes."""
+    from vadlib.bench import describe_bench, run_bench
+
+    report = run_bench(not as_json)
+    print(json.dumps(report, indent=2) if as_json else describe_bench(report))
 
 
 @data_app.command("list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import sys
@@ -51,10 +52,14 @@ def processes(device: torch.device | None = None) -> PartialState:
     Raises:
         InputError: several processes were started for a device that cannot be shared by them.
     """
+    if _launched() == 1:
+        return PartialState()
     # Without a word, Accelerate takes processes that were started for a CPU for separate ones, unless it is told `cpu`.
-    state = PartialState(cpu=(device or _find_device("auto")).type == "cpu") if _launched() > 1 else PartialState()
+    state = PartialState(cpu=(device or _find_device("auto")).type == "cpu")
     found = f"{_launched()} processes were started, but {state.num_processes} can work together"
     require(state.num_processes == _launched(), f"{found} on {state.device}; start one, or use the CPU or CUDA")
+    atexit.unregister(state.destroy_process_group)
+    atexit.register(state.destroy_process_group)
     return state
 
 
