@@ -29,8 +29,10 @@ from PIL import Image
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.data.video import list_images
-from vadlib.engine.fit import TrainConfig, Trainer, hold_out
+from vadlib.engine.config import TrainConfig
+from vadlib.engine.fit import hold_out
 from vadlib.engine.samples import Samples, load_batches
+from vadlib.engine.trainer import Trainer
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import make_mixer

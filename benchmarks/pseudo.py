@@ -24,8 +24,10 @@ from tqdm.auto import tqdm
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.data.video import Video
-from vadlib.engine.fit import TrainConfig, Trainer, hold_out
+from vadlib.engine.config import TrainConfig
+from vadlib.engine.fit import hold_out
 from vadlib.engine.samples import Batch, Samples, derived_generator
+from vadlib.engine.trainer import Trainer
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.detectors import DarknetDetector, coverage, find_boxes
 from vadlib.pseudo.mixer import KINDS, make_mixer

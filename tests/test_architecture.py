@@ -13,7 +13,7 @@ PACKAGE = Path(vadlib.__file__).parent
 # Each room imports only from itself and from rooms before it, in the order in which the data flows.
 ROOMS = ["data", "pseudo", "model", "evaluation", "engine", "view"]
 SHARED = {"errors", "config", "device", "files", "tutorial"}  # below all rooms; they import none
-JOBS = {"recipe", "cli", "__main__", "__init__"}  # above all rooms
+JOBS = {"recipe", "bench", "cli", "__main__", "__init__"}  # above all rooms
 
 PUBLIC = [
     "InputError",
@@ -22,6 +22,7 @@ PUBLIC = [
     "tutorial_detectors",
     "tutorial_patches",
     "run_folder",
+    "kill_after",
     "load_videos",
     "list_datasets",
     "check_dataset",
@@ -50,6 +51,7 @@ PUBLIC = [
     "Result",
     "evaluate",
     "explain_clip",
+    "changed_errors",
     "yardstick_scores",
     "TrainConfig",
     "fit",
@@ -58,6 +60,12 @@ PUBLIC = [
     "plot_roc",
     "plot_rebuilt",
     "plot_attention",
+    "plot_network",
+    "plot_addressing",
+    "plot_paths",
+    "read_history",
+    "plot_history",
+    "plot_errors",
     "plot_examples",
     "plot_timelines",
     "plot_truths",

@@ -1,10 +1,12 @@
 """Devices are chosen by what is there, precisions by what the hardware does well."""
 
+import platform
+
 import pytest
 import torch
 
 from vadlib import device as devices
-from vadlib.device import autocast, pick_device, pick_precision
+from vadlib.device import autocast, pick_device, pick_precision, processes, share_out, steady_memory, sum_over_processes
 from vadlib.errors import InputError
 
 
@@ -45,3 +47,36 @@ def test_autocast_of_none_leaves_float32():
         assert layer(x).dtype is torch.float32
     with autocast(cpu, torch.bfloat16):
         assert layer(x).dtype is torch.bfloat16
+
+
+def test_alone_there_is_one_main_process_that_does_everything():
+    assert (processes().num_processes, processes().process_index, processes().is_main_process) == (1, 0, True)
+    part = torch.ones(2, requires_grad=True)
+    assert sum_over_processes(part) is part
+    assert share_out(lambda x: x * x, [3, 1, 2]) == [9, 1, 4]
+
+
+def test_processes_that_cannot_work_together_are_refused(monkeypatch):
+    """Started by a launcher for a device that it has no way to share, each would train on its own without a word."""
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(devices, "PartialState", lambda cpu: type("Alone", (), {"num_processes": 1, "device": "mps"})())
+    with pytest.raises(InputError, match="2 processes were started, but 1 can work together on mps"):
+        processes(torch.device("mps"))
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told to keep freed memory")
+def test_steady_memory_saves_page_faults_while_it_lasts():
+    import resource
+
+    def faults():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(8):
+            torch.ones(64 << 20, dtype=torch.uint8)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    without = faults()
+    with steady_memory():
+        faults()
+        assert faults() < without / 10
+    assert faults() > without / 2

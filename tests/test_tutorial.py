@@ -79,3 +79,25 @@ def test_no_exported_name_hides_behind_a_module_of_the_same_name():
     """`vadlib/profile.py` would replace the function `vad.profile` as soon as the module is imported."""
     folder = Path(vad.__file__).parent
     assert [name for name in vad.__all__ if (folder / f"{name}.py").exists() or (folder / name).is_dir()] == []
+
+
+def test_a_fresh_run_folder_holds_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("VADLIB_RUNS", str(tmp_path))
+    folder = vad.run_folder("a")
+    folder.mkdir()
+    (folder / "config.json").touch()
+    assert vad.run_folder("a").exists()
+    assert vad.run_folder("a", fresh=True) == folder
+    assert not folder.exists()
+
+
+def test_a_process_is_killed_after_it_wrote_the_file(tmp_path):
+    script = "import sys, time; open(sys.argv[1], 'w').close(); time.sleep(60); open(sys.argv[2], 'w').close()"
+    arguments = ["-c", script, tmp_path / "first", tmp_path / "second"]
+    assert vad.kill_after(arguments, tmp_path / "first", seconds=0.1) != 0
+    assert not (tmp_path / "second").exists()
+
+
+def test_a_process_that_writes_nothing_is_an_error(tmp_path):
+    with pytest.raises(vad.InputError, match="never: not written; the process ended with status 3"):
+        vad.kill_after(["-c", "raise SystemExit(3)"], tmp_path / "never", seconds=0)

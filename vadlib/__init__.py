@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "vadlib.errors": ["InputError"],
-    "vadlib.tutorial": ["profile", "tutorial_data", "tutorial_detectors", "tutorial_patches", "run_folder"],
+    "vadlib.tutorial": ["profile", "tutorial_data", "tutorial_detectors", "tutorial_patches", "run_folder", "kill_after"],
     "vadlib.data.catalog": ["load_videos", "list_datasets"],
     "vadlib.data.check": ["check_dataset", "describe_report"],
     "vadlib.data.video": ["Video"],
@@ -26,10 +26,13 @@ _EXPORTS = {
     "vadlib.model.run": ["Run"],
     "vadlib.evaluation.evaluate": ["Result", "evaluate"],
     "vadlib.evaluation.explain": ["explain_clip"],
+    "vadlib.evaluation.changed": ["changed_errors"],
     "vadlib.evaluation.yardstick": ["yardstick_scores"],
     "vadlib.engine.config": ["TrainConfig"],
     "vadlib.engine.fit": ["fit"],
     "vadlib.view.plots": ["plot_frames", "plot_scores", "plot_roc", "plot_rebuilt", "plot_attention"],
+    "vadlib.view.model": ["plot_network", "plot_addressing", "plot_paths"],
+    "vadlib.view.training": ["read_history", "plot_history", "plot_errors"],
     "vadlib.view.datasets": ["plot_examples", "plot_timelines", "plot_truths", "plot_changes"],
     "vadlib.view.browse": ["browse", "plot_browser", "sample_frames"],
     "vadlib.view.pseudo": ["plot_pseudo", "plot_strengths", "plot_slices", "plot_boxes", "plot_patches", "plot_batch"],

@@ -7,7 +7,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -135,6 +135,8 @@ def _cpu_has_bf16() -> bool:
     return bool(with_avx512() or with_amx())
 
 
-def autocast(device: torch.device, precision: torch.dtype | None) -> torch.autocast:
+def autocast(device: torch.device, precision: torch.dtype | None) -> AbstractContextManager:
     """Context in which convolutions compute with that precision; None computes in float32."""
+    if not torch.amp.is_autocast_available(device.type):  # the meta device computes nothing
+        return nullcontext()
     return torch.autocast(device.type, dtype=precision or torch.bfloat16, enabled=precision is not None)

@@ -1,8 +1,13 @@
-"""How long the notebooks may take, what they work on, and where their runs lie."""
+"""How long the notebooks may take, what they work on, where their runs lie, and how one of them is killed."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from vadlib.config import require
@@ -44,12 +49,47 @@ def tutorial_patches() -> list[str]:
     return ["builtin", *["cifar100"] * there]
 
 
-def run_folder(name: str) -> Path:
+def run_folder(name: str, fresh: bool = False) -> Path:
     """The folder of a notebook's run, one a profile, so that a quick run is never taken for a full one.
 
     It lies in `VADLIB_RUNS`, else in `build/runs` of the repository around the working folder, else in `./runs`.
+
+    Args:
+        name: of the run.
+        fresh: remove what an earlier run of that name has left.
     """
     here = Path.cwd()
     repository = next((p for p in (here, *here.parents) if (p / "notebooks" / "src").is_dir()), None)
     runs = os.environ.get("VADLIB_RUNS") or (repository / "build" / "runs" if repository else here / "runs")
-    return Path(runs) / f"{name}-{profile()}"
+    folder = Path(runs) / f"{name}-{profile()}"
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
+def kill_after(arguments: Sequence[str | Path], path: str | Path, seconds: float) -> int:
+    """Start `python` with these arguments and without its output, kill it some seconds after it wrote the file `path`.
+
+    A killed process gets no chance to clean up (SIGKILL; on Windows TerminateProcess), as when the power fails.
+
+    Args:
+        arguments: such as "-m", "vadlib", "train" and its options.
+        path: a file that it writes.
+        seconds: from the file to the end.
+
+    Returns:
+        The exit status: -9 on Linux and macOS.
+
+    Raises:
+        InputError: the process ended before it wrote the file.
+    """
+    with subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            while not Path(path).exists():
+                going = process.poll() is None or Path(path).exists()
+                require(going, f"{path}: not written; the process ended with status {process.returncode}")
+                time.sleep(0.1)
+            time.sleep(seconds)
+        finally:
+            process.kill()
+    return process.returncode

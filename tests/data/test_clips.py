@@ -1,5 +1,6 @@
 """Clips hold the right frames, windows and boxes; every frame of a video is covered."""
 
+import pickle
 import re
 
 import numpy as np
@@ -376,3 +377,15 @@ def test_grey_and_colour_become_one_kind_by_the_config(array_video):
     with pytest.raises(InputError, match=r"grey and colour videos together .*set channels in the data config"):
         stored_frames(videos, DataConfig(), progress=False)
     assert {f.shape[3] for f in stored_frames(videos, DataConfig(channels=3), progress=False)} == {3}
+
+
+def test_a_dataset_is_sent_to_another_process_without_its_frames(scene):
+    clips = ClipDataset(scene, DataConfig(length=8, crop=(24, 20)), progress=False)
+    clips.videos = []  # those of this test hold their frames in memory
+    sent = pickle.dumps(clips)
+    assert len(sent) < sum(frames.nbytes for frames in clips.frames) / 10
+    clips.videos = scene
+    arrived = pickle.loads(sent)
+    arrived.videos = scene
+    assert torch.equal(arrived[3].tensor, clips[3].tensor)
+    assert isinstance(arrived.frames[0], np.memmap)

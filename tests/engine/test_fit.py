@@ -2,12 +2,9 @@
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
+import pickle
+from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,8 +66,14 @@ def test_a_run_leaves_the_files_of_the_contract(clips, tmp_path):
 def test_same_seed_same_weights_and_another_seed_others(clips, tmp_path):
     first = weights(train(clips, tmp_path / "a"))
     assert equal(first, weights(train(clips, tmp_path / "b")))
-    other = TrainConfig(**{**CONFIG.__dict__, "seed": 1})
+    other = replace(CONFIG, seed=1)
     assert not equal(first, weights(train(clips, tmp_path / "c", other)))
+
+
+def test_the_number_of_readers_does_not_change_the_weights(clips, tmp_path):
+    runs = [weights(train(clips, tmp_path / str(n), replace(CONFIG, workers=n))) for n in (0, 1, 2)]
+    assert equal(runs[0], runs[1])
+    assert equal(runs[0], runs[2])
 
 
 def test_an_interrupted_training_ends_bit_identical(clips, tmp_path, monkeypatch):
@@ -96,50 +99,6 @@ def test_an_interrupted_training_ends_bit_identical(clips, tmp_path, monkeypatch
     assert (tmp_path / "a" / "history.csv").read_text() == (tmp_path / "b" / "history.csv").read_text()
 
 
-KILLED = """
-import os, signal, sys
-import torch
-from scenes import moving_videos
-from vadlib import ClipDataset, DataConfig, DualPathAutoencoder, ModelConfig, PseudoAnomalyMixer, ShuffleMotion, TrainConfig, fit
-from vadlib.engine import trainer as training
-
-training.CHECKPOINT_SECONDS = 0
-update, steps_left = training.Trainer.update, int(sys.argv[2])
-
-def killing(self, batch, steps):
-    global steps_left
-    steps_left -= 1
-    if steps_left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return update(self, batch, steps)
-
-training.Trainer.update = killing
-torch.manual_seed(0)
-clips = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
-config = TrainConfig(epochs=2, batch_size=4, precision="fp32", device="cpu")
-fit(DualPathAutoencoder(ModelConfig(width=8, slots=8)), clips, PseudoAnomalyMixer([ShuffleMotion()], 0.5), config, sys.argv[1], resume=True)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_a_killed_process_resumes(tmp_path):
-    """SIGKILL in a process of its own; what is left resumes and ends with the bytes of an undisturbed run."""
-
-    def run(out, kill_at):
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-        command = [sys.executable, "-c", KILLED, str(tmp_path / out), str(kill_at)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-
-    assert run("killed", 7).returncode == -signal.SIGKILL
-    assert (tmp_path / "killed" / "state.pt").exists()
-    assert not (tmp_path / "killed" / "model.safetensors").exists()
-    for out in ("killed", "whole"):
-        done = run(out, 10**9)
-        assert done.returncode == 0, done.stderr
-    killed, whole = ((tmp_path / out / "model.safetensors").read_bytes() for out in ("killed", "whole"))
-    assert killed == whole
-
-
 def test_a_finished_run_is_loaded_not_trained_again(clips, tmp_path, monkeypatch):
     first = weights(train(clips, tmp_path / "a"))
     monkeypatch.setattr(Trainer, "train", lambda *_: pytest.fail("trained again"))
@@ -154,7 +113,7 @@ def test_an_existing_run_is_never_overwritten(clips, tmp_path):
     with pytest.raises(InputError, match="already holds a run"):
         train(clips, tmp_path / "a")
     with pytest.raises(InputError, match=r"training.epochs was 2, now 3"):
-        train(clips, tmp_path / "a", TrainConfig(**{**CONFIG.__dict__, "epochs": 3}), resume=True)
+        train(clips, tmp_path / "a", replace(CONFIG, epochs=3), resume=True)
     assert {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()} == before
 
 
@@ -201,13 +160,74 @@ def test_checkpoints_load_without_pickle(clips, tmp_path):
     assert equal(weights(run), weights(Run.load(run.folder)))
 
 
-def test_a_damaged_checkpoint_is_one_clear_error(clips, tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "calibrate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        train(clips, tmp_path / "a")
-    (tmp_path / "a" / "state.pt").write_bytes(b"half")
+@pytest.fixture
+def unfinished(clips, tmp_path, monkeypatch):
+    """The folder of a run that was stopped before it was calibrated."""
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "calibrate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(clips, tmp_path / "unfinished")
+    return tmp_path / "unfinished"
+
+
+def test_a_compiled_training_computes_the_same(clips, tmp_path, monkeypatch):
+    """With the compiler's last stage left out, which would need a C++ compiler and a minute."""
+    real, used = torch.nn.Module.compile, []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: used.append(self) or real(self, backend="aot_eager"))
+    plain, compiled = (train(clips, tmp_path / str(on), replace(CONFIG, epochs=1, compile=on)) for on in (False, True))
+    assert len(used) == 1
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(weights(compiled)[name], value, rtol=1e-3, atol=1e-4)
+    assert equal(weights(compiled), weights(Run.load(compiled.folder)))
+
+
+def test_a_checkpoint_of_a_gpu_goes_on_without_one(clips, unfinished, monkeypatch):
+    """A file whose tensors say that they lay on a GPU, as `torch.save` writes it there."""
+    state = torch.load(unfinished / "state.pt", weights_only=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        torch.save(state, unfinished / "state.pt")
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            torch.load(unfinished / "state.pt", weights_only=True)
+    run = train(clips, unfinished, resume=True)
+    assert equal(state["model"], weights(run))
+
+
+def test_a_checkpoint_of_another_shape_is_refused_in_one_line(clips, unfinished):
+    state = torch.load(unfinished / "state.pt", weights_only=True)
+    state["model"]["normal_memory.slots"] = torch.zeros(5, 32)
+    torch.save(state, unfinished / "state.pt")
+    with pytest.raises(InputError, match=r"state.pt: the checkpoint of another model: .*slots is \(5, 32\), expected \(8, 32\)"):
+        train(clips, unfinished, resume=True)
+
+
+def test_a_hostile_checkpoint_is_refused_and_not_run(clips, unfinished):
+    class Hostile:
+        def __reduce__(self):
+            return pytest.fail, ("unpickled",)
+
+    (unfinished / "state.pt").write_bytes(pickle.dumps(Hostile(), protocol=2))
     with pytest.raises(InputError, match=r"state.pt: a damaged checkpoint"):
-        train(clips, tmp_path / "a", resume=True)
+        train(clips, unfinished, resume=True)
+
+
+def test_other_clips_are_another_training(clips, unfinished):
+    fewer = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), {}, progress=False)
+    fewer.index = fewer.index[:-1]
+    with pytest.raises(InputError, match=r"dataset\.\w+ was"):
+        train(fewer, unfinished, resume=True)
+    boxes = {v.name: [np.float32([[1, 2, 3, 4]])] * len(v) for v in moving_videos(3)}
+    boxed = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), boxes, progress=False)
+    with pytest.raises(InputError, match=r"dataset.fingerprint was"):
+        train(boxed, unfinished, resume=True)
+    train(clips, unfinished, resume=True)
+
+
+def test_a_damaged_checkpoint_is_one_clear_error(clips, unfinished):
+    (unfinished / "state.pt").write_bytes(b"half")
+    with pytest.raises(InputError, match=r"state.pt: a damaged checkpoint"):
+        train(clips, unfinished, resume=True)
 
 
 def test_held_out_videos_are_not_trained_on(clips):
@@ -244,8 +264,28 @@ def test_the_rate_rises_then_falls_to_zero():
     assert schedule(100, 100) == pytest.approx(0)
 
 
+def test_presets_by_name():
+    assert TrainConfig.preset("fast") == TrainConfig()
+    paper = TrainConfig.preset("paper")
+    assert (paper.objective, paper.learning_rate, paper.epochs) == ("maximize", 1e-4, 30)
+    assert paper.sparsity_weight == paper.separation_weight == 2e-4
+    assert TrainConfig.preset("compact") == paper
+    with pytest.raises(InputError, match="preset 'slow' is unknown; expected one of: fast, compact, paper"):
+        TrainConfig.preset("slow")
+
+
 @pytest.mark.parametrize(
-    ("field", "value"), [("epochs", 0), ("batch_size", 0), ("learning_rate", 0.0), ("seed", -1), ("objective", "maximise")]
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("learning_rate", 0.0),
+        ("seed", -1),
+        ("objective", "maximise"),
+        ("margin", 0.0),
+        ("separation_weight", -1.0),
+        ("workers", -1),
+    ],
 )
 def test_bad_values_are_refused_by_name(field, value):
     with pytest.raises(InputError, match=field):

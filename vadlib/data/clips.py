@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -14,7 +15,7 @@ from tqdm.auto import tqdm
 
 from vadlib.config import require
 from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
-from vadlib.data.store import WORKING_SIDE, store_frames, stored_shape
+from vadlib.data.store import WORKING_SIDE, open_frames, store_frames, stored_shape
 from vadlib.data.video import Video
 from vadlib.errors import InputError
 
@@ -151,6 +152,13 @@ class ClipDataset(torch.utils.data.Dataset):
         boxes = boxes if boxes is not None else {v.name: v.boxes for v in videos if v.boxes is not None}
         self.boxes = [_scale_boxes(boxes.get(v.name), v, f) for v, f in zip(self.videos, self.frames, strict=True)]
         self.index = self._list_clips()  # rows: video, start, top, left
+
+    def __getstate__(self) -> dict:
+        # A process that is spawned to read clips maps the same files; NumPy would send it a copy of all frames.
+        return self.__dict__ | {"frames": [Path(frames.filename) for frames in self.frames]}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__ |= state | {"frames": [open_frames(path) for path in state["frames"]]}
 
     def __len__(self) -> int:
         return len(self.index)

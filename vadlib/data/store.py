@@ -63,7 +63,7 @@ def store_frames(
         with tqdm(total=sum(len(v) for v, _, _ in missing), desc="decoding once", unit="frame", disable=not progress) as bar:
             for video, shape, path in missing:
                 _decode(video, shape, path, bar)
-    return [_open(path) for path in paths]
+    return [open_frames(path) for path in paths]
 
 
 def stored_shape(
@@ -95,7 +95,8 @@ def keep_arrays(kind: str, key: str, make: Callable[[], dict[str, np.ndarray]]) 
     return read_arrays(path, "remove it, and it is made again")
 
 
-def _open(path: Path) -> np.ndarray:
+def open_frames(path: Path) -> np.ndarray:
+    """Memory-mapped frames of the store, uint8 (T, H, W, C)."""
     try:
         return np.load(path, mmap_mode="c", allow_pickle=False)  # copy on write: torch warns of read-only arrays
     except (OSError, ValueError, EOFError) as error:

@@ -85,7 +85,7 @@ def check_memory(trainer: Trainer, batch: Batch, progress: bool) -> None:
     footprint, together = estimate_footprint(trainer, batch), processes()
     size = -(-trainer.config.batch_size // together.num_processes)
     share = footprint._replace(free=footprint.free // (together.num_processes if trainer.device.type == "cpu" else 1))
-    needed, free = (f"{value / 1e9:.1f} GB" for value in (share.needed(size), share.free))
+    needed, free = map(_readable, (share.needed(size), share.free))
     fitting = share.largest_batch * together.num_processes
     mend = f"set batch_size to at most {fitting}" if fitting else "make the clips smaller (size or crop), or the network narrower"
     clip = " x ".join(map(str, batch.normal.shape[1:]))
@@ -97,3 +97,7 @@ def check_memory(trainer: Trainer, batch: Batch, progress: bool) -> None:
         tqdm.write(
             f"training on {trainer.device}: at most about {needed} for batches of {trainer.config.batch_size} clips; {free} are free"
         )
+
+
+def _readable(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections import Counter
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -55,15 +56,17 @@ class Trainer:
         self.history: list[dict] = []
         self.bad_steps = 0
 
+    @cached_property
+    def loss(self) -> nn.Module:
+        """Made for the first step: by then the weights are those after `fill_memories`, or of a checkpoint, and all processes get them."""
+        loss = Loss(self.model, self.config)
+        if self.config.compile:
+            loss.compile()
+        # A batch without pseudo-anomalies leaves their path without gradients.
+        return DistributedDataParallel(loss, find_unused_parameters=True) if processes().num_processes > 1 else loss
+
     def train(self, progress: bool) -> None:
         """Go from the current step to the end."""
-        # Here, not in __init__: the first weights are those after `fill_memories` or of a checkpoint, and all processes get them.
-        self.loss: nn.Module = Loss(self.model, self.config)
-        if self.config.compile:
-            self.loss.compile()
-        if processes().num_processes > 1:
-            # A batch without pseudo-anomalies leaves their path without gradients.
-            self.loss = DistributedDataParallel(self.loss, find_unused_parameters=True)
         steps, saved, size = self.config.epochs * self.per_epoch, time.monotonic(), self.config.batch_size
         shown = progress and processes().is_main_process
         with tqdm(total=steps * size, initial=self.step * size, desc="training", unit="clip", disable=not shown) as bar:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vadlib.device import autocast
+
 EPSILON = 1e-4  # added to squared norms: an all-zero query, common after ReLU, then has a gradient of at most 1e2, not 1e12
 
 
@@ -68,7 +70,7 @@ class Memory(nn.Module):
 
     def forward(self, features: Tensor) -> Read:
         """Features (B, C, T, H, W) -> `Read`. Runs in float32 under autocast: similarities need the digits."""
-        with torch.autocast(features.device.type, enabled=False):
+        with autocast(features.device, None):
             weights = address(features.float().movedim(1, -1), self.slots.float(), self.sharpness, self.shrink)
             return Read((weights @ self.slots.float()).movedim(-1, 1), weights)
 

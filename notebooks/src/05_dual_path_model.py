@@ -1,0 +1,283 @@
+# %% [markdown]
+# # The dual-path model
+#
+# One encoder, two memories, two decoders: this notebook takes the model apart. You follow the shapes of a clip through it, read a
+# memory by hand, see how a memory can be empty, and look at what the two paths make of normal and of pseudo-anomalous clips.
+#
+# **After it you can**
+#
+# - say what goes in and out of `E`, `M_n`, `D_n`, `M_p` and `D_p`, and where most parameters are,
+# - compute a memory read by hand: cosine, softmax, cut, mixture,
+# - explain why a fixed threshold empties a large memory, and why a zero query can end a training,
+# - say what each path is trained to give back, and judge from numbers whether it does.
+#
+# **You need** notebooks 00, 02 and 03. **Time** 1 to 2 minutes of computing on two CPU cores in the quick profile, 35 minutes of
+# reading. **Memory** about 2 GB.
+
+# %%
+import matplotlib.pyplot as plt
+import torch
+
+import vadlib as vad
+from vadlib.model.memory import EPSILON, address
+
+# %% [markdown]
+# As in notebook 00 a clip is a window of 48 x 48 pixels and 16 frames in which something moves. The last two training videos are
+# put aside: on them we look at the paths later. The boxes of people are for pasting objects: the synthetic scene brings its own, on
+# Ped2 they are found by motion.
+
+# %%
+data, videos = vad.tutorial_data(), vad.load_videos(vad.tutorial_data(), "train")
+cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step=4 if vad.profile() == "full" else {"synthetic": 24, "ped2": 48}[data])
+detector = "boxes" if data == "synthetic" else "motion"
+clips, unseen = (vad.ClipDataset(part, cutting, vad.find_boxes(part, detector)) for part in (videos[:-2], videos[-2:]))
+print(f"{len(clips)} clips to train on, {len(unseen)} others; each has shape {tuple(clips[0].tensor.shape)}: channels, T, H, W")
+
+# %% [markdown]
+# ## 1 Shapes through the network
+#
+# The encoder `E` turns a clip into a small block of features: fewer frames, fewer places, more channels. A memory replaces the
+# features at each place by a mixture of its slots. A decoder turns the block back into a clip. Both paths start from the *same*
+# features.
+#
+# The figure is made by *forward hooks*: functions that are called with what a layer has just returned. So these are the real
+# shapes, not those of a drawing. Under each box stand its channels and T x H x W, above each part the number of its parameters.
+#
+# **Predict:** does the block in the middle of `fast` hold more numbers than the clip, or fewer?
+
+# %%
+torch.manual_seed(0)
+model = vad.DualPathAutoencoder(vad.ModelConfig.preset("fast", channels=len(clip := clips[0].tensor)))
+vad.show(vad.plot_network(model, clip.shape), "The network fast: an encoder, then a memory and a decoder for each of two paths.")
+
+# %% [markdown]
+# Fewer, but not by much: 64 x 4 x 6 x 6 numbers. A grey clip has four times as many, a colour clip twelve times. A block of this
+# size alone would hardly stop an anomaly. What is to limit the model is the memory: at each of the 4 x 6 x 6 places it may return
+# only mixtures of its slots.
+#
+# The same for the paper's network (first release), with its clips of 256 x 256. The tensors behind this figure have a shape and
+# no values, so nothing is computed. The dashed arrows are a *skip connection*: features that reach the decoders past the memory.
+#
+# **Predict:** where are most of the parameters: in the encoder, the decoders or the memories of 2000 slots?
+
+# %%
+paper = vad.DualPathAutoencoder(vad.ModelConfig.preset("paper"))
+vad.show(vad.plot_network(paper, (1, 16, 256, 256)), "The network of the paper: three stages down and up; a skip goes around each memory.")
+print(f"{sum(p.numel() for p in paper.parameters()):,} parameters in all")
+
+# %% [markdown]
+# Nearly half are in the encoder, and most of those in its last stage: a convolution from 256 to 256 channels has 27 x 256 x 256
+# weights. The two memories together hold 8 of 100.
+#
+# > **Common mistake.** Counting on the memory to stop anomalies while a skip connection goes around it. Whatever the decoder
+# > gets over the skip was never compared with a slot; an anomaly can be rebuilt from it. The paper's network has one skip, at the
+# > deepest level; `fast` has none.
+#
+# ## 2 A memory read by hand
+#
+# A memory of four slots with two values each, and one query. A read takes four steps:
+#
+# 1. *cosine*: how similar is the direction of the query to that of each slot? 1 is the same direction, -1 the opposite one;
+# 2. *softmax* of `sharpness` times the cosines: positive weights that sum to 1;
+# 3. *cut*: weights below `shrink` times the largest become 0; the rest is divided by its sum;
+# 4. *mixture*: the sum of the slots, each times its weight.
+#
+# **Predict:** which slots will be left after the cut, if the query is (1.1, 0.4)?
+
+# %%
+slots, query = torch.tensor([[1.0, -0.3], [0.4, 0.9], [-0.7, 0.7], [-0.3, -0.8]]), torch.tensor([1.1, 0.4])
+cosine = slots @ query / (slots.norm(dim=1) * query.norm())
+softmax = torch.softmax(2 * cosine, 0)
+kept = torch.where(softmax >= 0.2 * softmax.max(), softmax, 0)
+
+# %% [markdown]
+# The rows: cosine, softmax, the weights computed by hand, and what the model's own function `address` returns. It adds a small number
+# to each squared norm, so the last digits may differ.
+
+# %%
+for values in (cosine, softmax, kept / kept.sum(), address(query, slots, 2.0, 0.2)):
+    print(*(f"{value:7.3f}" for value in values.tolist()))
+vad.show(vad.plot_addressing(slots, query, 2.0, 0.2), "Slots and query as arrows; only slots 0 and 1 keep a weight; the read lies between.")
+
+# %% [markdown]
+# Slots 0 and 1 are left: slot 2 has a positive weight before the cut, but less than a fifth of the largest. The read lies on the
+# line between the tips of slots 0 and 1. Note that the *length* of the query has no influence: a cosine sees directions only.
+#
+# A sharper softmax comes nearer to picking one slot. `fast` uses `sharpness=10` and `shrink=0.05`.
+#
+# ## 3 How a memory becomes empty
+#
+# The published memory (after MemAE) weighs by `softmax(query . slot)` and cuts all weights below 0.0025, a *fixed* number. With
+# N slots that are all alike to the query, each weight is 1/N. For N = 2000 that is 0.0005: a weight must be five times as large as
+# the average to be kept. If none is, the read is all zeros, and the decoder gets nothing.
+#
+# How often does that happen at initialisation? Slots are uniform in +-1/sqrt(C), with C = 256 values, as published. Queries are
+# what batch norm and ReLU leave of random features: normal numbers, the negative ones set to 0.
+#
+# **Predict:** what share of the reads is empty at N = 2000? And at N = 50?
+
+# %%
+sizes, published, ours = [50, 200, 500, 1000, 1500, 2000, 3000, 4000], [], []
+for n in sizes:
+    slots, queries = (2 * torch.rand(n, 256) - 1) / 16, torch.randn(1000, 256).relu()
+    published.append(((queries @ slots.T).softmax(1).amax(1) <= 0.0025).float().mean().item())
+    ours.append((address(queries, slots, 10.0, 0.05).sum(1) == 0).float().mean().item())
+
+# %% [markdown]
+# In the figure, "relative" is the cut of section 2: a share of the largest weight of the same query.
+
+# %%
+ax = plt.figure(figsize=(6, 3)).add_subplot(xlabel="slots N", ylabel="share of empty reads", ylim=(-0.05, 1.05))
+ax.plot(sizes, published, "o-", sizes, ours, "s--")
+ax.legend(["cut at 0.0025 (published)", "relative cut (ours)"])
+vad.show(ax, f"Share of empty reads against N: {published[5]:.0%} at 2000 with the fixed cut, {ours[5]:.0%} with ours.")
+
+# %% [markdown]
+# About 95% of the reads are empty at N = 2000 with the fixed cut, and none at N = 50. The share depends on the queries: the paper's
+# untrained encoder itself, fed with noise, gives 93%; normal numbers without the ReLU are longer queries and give between 10 and
+# 20%. But the curve always rises, since the average weight falls with N and the cut does not. The relative cut never empties a
+# read: the largest weight is always kept.
+#
+# The second trap is the norm. Dividing a query by its length fails for a zero query, which is common after ReLU. PyTorch's
+# `normalize` divides by at least 1e-12, so its *value* is finite. Ours adds `EPSILON` = 1e-4 to the squared length.
+#
+# **Predict:** how large is the gradient of each at a zero query?
+
+# %%
+zero = torch.zeros(256, requires_grad=True)
+units = {"normalize": torch.nn.functional.normalize(zero, dim=0), "with EPSILON": zero * torch.rsqrt(zero.square().sum() + EPSILON)}
+for name, unit in units.items():
+    print(f"{name:13} largest gradient {torch.autograd.grad(unit.sum(), zero)[0].max().item():.0e}")
+
+# %% [markdown]
+# One such query among thousands, and the step goes astray or ends in NaN: 1e12 against 1e2.
+#
+# ## 4 What the two paths give back
+#
+# With the objective `inpaint`, `x` a normal clip and `x'` the pseudo-anomaly made of it, three errors are made small:
+#
+# | error | asks | trains |
+# |---|---|---|
+# | `(D_n M_n E x - x)^2` | the normal path to rebuild a normal clip | `E`, `M_n`, `D_n` |
+# | `(D_n M_n E x' - x)^2` | the normal path to *restore* what was there before | `E`, `M_n`, `D_n` |
+# | `(D_p M_p E x' - x')^2` | the pseudo path to rebuild the pseudo-anomaly | `M_p`, `D_p` only |
+#
+# We train briefly, and with p = 0.5, so that both paths get to see something.
+
+# %%
+kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
+mixer, training = vad.PseudoAnomalyMixer(kinds, p=0.5), vad.TrainConfig(epochs=3, seed=0, objective="inpaint")
+run = vad.fit(model, clips, mixer, training, vad.run_folder(f"05_dual_path_model-{data}"), resume=True, dataset={"name": data})
+
+# %% [markdown]
+# Now 40 clips of the videos put aside, and what each kind makes of them. Some cannot be made: nobody to paste onto, no frames to
+# skip to.
+
+# %%
+made = {"normal": {i: unseen[int(i * (len(unseen) - 1) / 39)] for i in range(40)}}
+for kind in kinds:
+    drawn = {i: kind(clip, torch.Generator().manual_seed(i)) for i, clip in made["normal"].items()}
+    made[kind.name] = {i: pseudo for i, pseudo in drawn.items() if pseudo is not None}
+
+# %% [markdown]
+# Three mean squared errors for each kind: of `D_n` from what went in, of `D_n` from the normal clip, and of `D_p` from what went
+# in.
+#
+# **Predict:** in which rows will the first column be larger than the second?
+
+# %%
+print(f"{'kind':9}{'clips':5}{'D_n, input':>13}{'D_n, normal':>13}{'D_p, input':>13}")
+for name, chosen in made.items():
+    inputs, before = (torch.stack([part[i].tensor for i in chosen]) for part in (chosen, made["normal"]))
+    n, p = (run.model.cpu()(inputs, path).reconstruction for path in ("normal", "pseudo"))
+    print(f"{name:9}{len(chosen):5}", *(f"{(a - b).square().mean():12.4f}" for a, b in ((n, inputs), (n, before), (p, inputs))))
+
+# %% [markdown]
+# Read it row by row. Noise is the clearest: `D_n` comes much nearer to the normal clip than to the noisy one, and `D_p` cannot
+# rebuild noise either, since no slot and no decoder can know it beforehand. In the other rows compare the first two columns: where
+# the first is smaller, `D_n` still rebuilds what went in, and has *not* learned to restore. After so short a training that may
+# well be so for pasted objects. A smaller second column alone proves little: a path that returned nothing but a blurred background
+# would have it too. The third column says whether the pseudo path does its own task; compare it with the row
+# of normal clips, whose error is mostly blur.
+#
+# Now as pictures: one of the clips, the same clip with a pasted object, and shuffled. Error maps compare with what went *in*, as
+# scoring does, so a good normal path shows a *bright* map on the object.
+#
+# **Predict:** in the second figure, will the map of `D_n` or that of `D_p` be brighter on the object?
+
+# %%
+number = max(made["object"], key=lambda i: float((made["object"][i].tensor - made["normal"][i].tensor).square().mean()))
+for name in ("normal", "object", "shuffle"):
+    vad.show(vad.plot_paths(model, made[name][number].tensor), f"A clip ({name}) over time, below it D_n and D_p and their errors.")
+
+# %% [markdown]
+# The paths look much alike: they share the encoder, `D_p` starts as a copy of `D_n`, and the training was short. Compare the two
+# error maps where the object is, and in the shuffled clip on what moves. What only *blurs* is bright in both maps and in all
+# three figures; it says nothing about anomalies.
+#
+# ## 5 Switches for ablations
+#
+# Does the model need two memories, two decoders, a skip? An *ablation* leaves out one part and measures again. `ModelConfig`
+# has a switch for each. With one memory or one decoder, the pseudo path uses that of the normal path.
+#
+# **Predict:** which switch saves the most parameters?
+
+# %%
+for changes in ({}, {"memories": 1}, {"memories": 0}, {"decoders": 1}, {"memories": 0, "decoders": 1}, {"skip": True}):
+    changed = vad.DualPathAutoencoder(vad.ModelConfig.preset("fast", channels=len(clip), **changes))
+    print(f"{sum(p.numel() for p in changed.parameters()):>9,}", changes or "fast as it is")
+
+# %% [markdown]
+# The second decoder. A skip *adds* parameters: the decoders' convolution at its level gets twice as many input channels.
+#
+# Parameters are not all that counts. Scoring uses `E`, `M_n` and `D_n` alone. With `inpaint` the pseudo path trains nothing that they
+# use: its gradient stops before `E` (what is left is the limit on the gradient's length, which all parts share). So `D_p` matters
+# for scores only with other terms (the paper's `maximize`, separation), or with a memory or a decoder that the paths share.
+#
+# ## Exercises
+#
+# **1.** From how many slots N on *can* a read be empty at all with the cut at 0.0025, if weights of 0.0025 are cut too?
+# Think of the largest weight, and how small it can be. Replace `None`; the cell checks your answer.
+#
+# <details><summary>Solution</summary>
+#
+# `answer = 400`: N weights that sum to 1 have a largest one of at least 1/N. A read is empty only if 1/N <= 0.0025.
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    print("right" if answer == next(n for n in range(1, 9999) if 1 / n <= 0.0025) else "not yet: the largest weight is at least 1/N")
+
+# %% [markdown]
+# **2.** How many parameters would the paper's network have with 500 slots in each memory and all else the same? Work it out
+# from the figure of section 1, without building the network.
+#
+# <details><summary>Solution</summary>
+#
+# `answer = 12_394_722 - 2 * 1500 * 256`: each of the two memories loses 1500 slots of 256 values.
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    smaller = vad.DualPathAutoencoder(vad.ModelConfig.preset("paper", slots=500))
+    print("right" if answer == sum(p.numel() for p in smaller.parameters()) else "not yet: a slot has 256 values; there are two memories")
+
+# %% [markdown]
+# ## Summary
+#
+# - Both paths start from the same features; each has a memory and a decoder. Scores use `E`, `M_n` and `D_n` only.
+# - A read: cosine, softmax, cut, mixture. What passes over a skip is never read.
+# - A fixed cut empties large memories at initialisation; a cut relative to the largest weight cannot.
+# - A norm that is safe in its value may still have a gradient of 1e12.
+# - That the normal path restores, and that the memory stops anomalies, are aims. Measure them.
+#
+# ## References
+#
+# - D. Gong, L. Liu, V. Le, B. Saha, M. R. Mansour, S. Venkatesh, A. van den Hengel: *Memorizing Normality to Detect Anomaly:
+#   Memory-augmented Deep Autoencoder for Unsupervised Anomaly Detection*, ICCV 2019, doi 10.1109/ICCV.2019.00179
+# - J. Wei, S. Li, G. Li, S. Guo, Y. Cheng: *Enhancing Video Anomaly Detection through Dual-Path Reconstruction and Diverse
+#   Pseudo-Anomaly Generation*, The Visual Computer, 2026

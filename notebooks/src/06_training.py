@@ -1,0 +1,309 @@
+# %% [markdown]
+# # Training: terms, curves, interruptions
+#
+# Notebook 00 trained a model in one line. Here you open that line: what is added up to the loss, what its curves tell and what
+# they do not, on which hardware it runs, and what happens when the power fails in the middle.
+#
+# **After it you can**
+#
+# - name each term of the objective, the clips it is made of and the parameters it trains,
+# - read loss curves, and say why a lower loss is not a better detector,
+# - compare `inpaint`, `maximize` and `none` on clips that were held out,
+# - resume an interrupted training, and prove that nothing was lost.
+#
+# **You need** notebooks 00 and 04: the parts `E`, `M_n`, `D_n`, `M_p`, `D_p` of the model, and the probability `p`.
+# **Time** 2 to 3 minutes of computing on two recent CPU cores in the quick profile, 40 minutes of reading. **Memory** about 2 GB.
+
+# %%
+import torch
+
+import vadlib as vad
+from vadlib import device, files
+from vadlib.engine import fit, footprint, samples, trainer
+from vadlib.model import objective, run
+
+# %% [markdown]
+# The quick profile takes few clips, so that each training lasts less than half a minute. That is enough to see how curves
+# behave, and far too little for a good detector.
+#
+# `hold_out` is what `fit` calls first: it sets whole training videos aside. The network never trains on their clips. We will
+# compare models on these, and so need no test labels.
+
+# %%
+data, quick = vad.tutorial_data(), vad.profile() == "quick"
+cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"ped2": 180, "synthetic": 96}[data] if quick else 4)
+train = vad.load_videos(data, "train")
+clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
+chosen, _ = fit.hold_out(clips)
+
+# %% [markdown]
+# ## 1 The loss, term by term
+#
+# `x` is a normal clip, `x'` the pseudo-anomaly made of it. `sg` (stop gradient) means: this value is used, but nothing is learned
+# through it. Squares are means over pixels.
+#
+# | term | formula | made of | trains |
+# |---|---|---|---|
+# | rebuild | `(D_n M_n E x - x)^2` | normal clips | `E`, `M_n`, `D_n` |
+# | inpaint | `(D_n M_n E x' - x)^2` | pseudo-anomalies | `E`, `M_n`, `D_n` |
+# | pseudo, with inpaint | `(D_p M_p sg(E x') - x')^2` | pseudo-anomalies | `M_p`, `D_p` |
+# | maximize (the paper, bounded) | `max(0, m - (D_p M_p E x' - x')^2)` | pseudo-anomalies | `E`, `M_p`, `D_p` |
+# | sparsity | entropy of what each memory read | both | `E`, the memories |
+# | separation | minus the distance between the two paths | batches that hold both | `E`, memories, decoders |
+#
+# Three objectives choose among them: `none` only rebuilds, with sparsity; `inpaint` adds its two terms; `maximize` adds its one.
+# In the paper the maximised error has no bound, so the loss can fall without end; here it counts only up to the margin `m`. With
+# `inpaint`, sparsity and separation do not reach `E` by way of the pseudo path, which is behind `sg`.
+#
+# A batch as `fit` would draw it, but larger:
+
+# %%
+kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
+mixer = vad.PseudoAnomalyMixer(kinds, p=0.2)
+drawn = samples.Samples(clips, chosen, mixer, seed=0)
+batch = next(samples.load_batches(drawn, drawn.batches(0, 32)[:1], workers=0, pin=False))
+print(f"{len(clips)} clips, {len(chosen)} to train on; of the {len(batch.outcome)} of this batch {int(batch.is_pseudo.sum())} were turned")
+
+# %% [markdown]
+# And its terms, before any training. Each term is a mean over its own clips.
+#
+# **Predict:** the margin `m` is 0.1. Pixels lie in [-1, 1], and an untrained decoder paints nearly plain grey, 0. How large will
+# `maximize` be: about 0.1, or about 0?
+
+# %%
+torch.manual_seed(0)
+untrained = vad.DualPathAutoencoder(vad.ModelConfig.preset("fast", channels=len(clips[0].tensor)))
+for name in ("none", "inpaint", "maximize"):
+    terms = objective.objective_terms(untrained, batch.normal, batch.inputs, batch.is_pseudo, name)
+    print(f"{name:9}", *(f"{term} {value.item():.4f} ({clips_of:.0f} clips)" for term, (value, clips_of) in terms.items()))
+
+# %% [markdown]
+# A decoder that paints grey already fails on pseudo-anomalies by about the margin: `maximize` starts near zero. So there is little
+# left for it to do. Keep this in mind for section 3.
+#
+# Why can sparsity count more clips than the batch has? It is taken of every read, and with `inpaint` a pseudo-anomaly is read
+# twice, by `M_n` and by `M_p`.
+#
+# The loss is the sum of the terms, each times its weight. Errors weigh 1, sparsity 0.0002. Separation is 0 unless you set
+# `separation_weight`; it is computed all the same, so that it can be watched.
+#
+# ## 2 Curves
+#
+# Five short epochs with `inpaint`. Before it starts, `fit` prints where it computes and how much memory it will take at most.
+
+# %%
+training, shape, runs = vad.TrainConfig(epochs=5, seed=0), untrained.config, {}
+torch.manual_seed(0)
+folder = vad.run_folder(f"06_training-inpaint-{data}")
+runs["inpaint"] = vad.fit(vad.DualPathAutoencoder(shape), clips, mixer, training, folder, resume=True, dataset={"name": data})
+
+# %% [markdown]
+# Each point is the mean over an epoch *while* the weights change. So the first point is worse than the model was at the epoch's
+# end.
+#
+# **Predict:** `rebuild` and `inpaint` give `D_n` different inputs, but the same target `x`; `pseudo` has the target `x'`, patches and
+# noise included. Which of the three ends lowest, which highest?
+
+# %%
+axes = vad.plot_history({"inpaint": runs["inpaint"]}, ["rebuild", "inpaint", "pseudo"], same_scale=True)
+vad.show(axes, f"Three errors by epoch; rebuild ends at {vad.read_history(folder)['rebuild'][-1]:.3f}.")
+
+# %% [markdown]
+# Expect `rebuild` lowest and `pseudo` highest: noise cannot be rebuilt, and a foreign patch only by a decoder that has seen its
+# like. `inpaint` stays close to `rebuild`, since most of either error is what a small network blurs in every clip.
+#
+# `inpaint` and `pseudo` are means over few clips, a fifth of an epoch, and so waver more.
+#
+# Much is gained in the first epochs, little in the last. The flattening has two causes: there is less left to learn, and the learning
+# rate falls to zero along a cosine. A curve that is flat at the end therefore does not prove that longer training would be useless;
+# a *new* training with more epochs, and so a slower fall, would tell.
+#
+# ## 3 `p` and the objective at work
+#
+# The same network, the same first weights, the same clips in the same order; only `p` and the objective differ.
+#
+# **Predict:** which of the three has the lowest `rebuild` at the end?
+
+# %%
+for name, p in {"none": 0.0, "maximize": 0.2}.items():
+    torch.manual_seed(0)
+    model, turning = vad.DualPathAutoencoder(shape), vad.PseudoAnomalyMixer(kinds, p)
+    config = vad.TrainConfig(epochs=training.epochs, seed=0, objective=name)
+    runs[name] = vad.fit(model, clips, turning, config, vad.run_folder(f"06_training-{name}-{data}"), resume=True, dataset={"name": data})
+
+# %% [markdown]
+# First what `p` did: how many clips of an epoch were turned, and how many should have been but could not be: nobody to paste onto, or
+# no frames to skip to.
+
+# %%
+for name in runs:
+    print(f"{name:9}", {column: int(v[0]) for column, v in vad.read_history(runs[name]).items() if "made" in column})
+
+# %% [markdown]
+# `inpaint` and `maximize` turned exactly the same number: what is drawn depends on the seed, the epoch and the clip, not on the
+# objective. With p = 0.2, `rebuild` sees a fifth fewer clips than with p = 0.
+
+# %%
+last = ", ".join(f"{name} {vad.read_history(runs[name])['rebuild'][-1]:.3f}" for name in runs)
+vad.show(vad.plot_history(runs, ["rebuild", "maximize", "sparsity"]), f"Terms of three trainings by epoch; rebuild ends at: {last}.")
+
+# %% [markdown]
+# - **rebuild.** One might expect `none` to win: it has more normal clips and nothing else to do. If it does not, look at sparsity.
+# - **maximize** is (nearly) zero from the second epoch on: the error of `D_p` has passed the margin. From then on the term has no
+#   gradient, and `maximize` trains like `none` with fewer clips. A larger margin keeps it alive longer.
+# - **sparsity** is an entropy. If it falls to zero, each read takes a single slot; if `rebuild` stays high meanwhile, the memory has
+#   collapsed: it answers every question with the same slot, and `D_n` can only paint one average picture. Small differences at the
+#   beginning decide whether that happens; another seed may turn out differently.
+#
+# `D_p` takes no part in scoring. So whatever `maximize` teaches it counts only as far as its gradient changes `E` on the way.
+#
+# What matters for detection is the error of `D_n` on clips it has not seen, normal and changed. We turn the held-out clips into each
+# kind.
+#
+# Here as in scoring, the error compares what `D_n` made of a clip with that clip itself, the pseudo-anomaly included.
+#
+# **Predict:** a good detector makes a small error on normal clips and a large one on the others. For which kind is the distance
+# largest? For which objective?
+
+# %%
+unseen = [clips[i] for i in sorted(set(range(len(clips))) - set(chosen.tolist()))]
+errors = {name: vad.changed_errors(runs[name], unseen[:: max(1, len(unseen) // 64)], kinds) for name in runs}
+
+# %% [markdown]
+# The marker is the median, the bar holds the middle half of the clips. The numbers are mean errors, divided by that on normal
+# clips: 1 means that `D_n` does not notice the kind at all.
+
+# %%
+for name, found in errors.items():
+    print(f"{name:9}", *(f"{kind} {error.mean() / found['normal'].mean():.2f}" for kind, error in found.items()), sep="  ")
+vad.show(vad.plot_errors(errors), "Errors of D_n on held-out clips, normal and changed, after three trainings.")
+
+# %% [markdown]
+# Two things can be read here. Noise is noticed by all: it cannot be rebuilt, whatever the objective. And for the other kinds the
+# bars overlap: how *difficult* a clip is (how much moves in it) matters more than whether it was changed. Ratios that differ so
+# little, from one seed, prove nothing. Where a row says 1.00 for `shuffle`, look back at sparsity: a `D_n` that paints one average
+# picture cannot notice a wrong order.
+#
+# > **Common mistake.** Reading a lower loss as a better detector. A network that copies its input has a `rebuild` of zero, on
+# > anomalies too, and finds nothing. What counts is the distance between normal and abnormal. The second mistake follows from
+# > it: choosing epoch or objective by the AUC on *test* videos. Then the labels have taken part in training, and the AUC is too
+# > good. Held-out normal videos with pseudo-anomalies, as here, cost no labels.
+#
+# ## 4 Where it computes
+#
+# `TrainConfig(device="auto", precision="auto")` takes a GPU if there is one, and bf16 (16 bits: the range of float32, but only 2 to 3
+# decimal digits) where the hardware multiplies it natively. Weights, sums and errors stay in float32.
+#
+# How large may a batch be? The backward pass needs what each layer put out in the forward pass, for each clip. `estimate_footprint`
+# runs two clips forwards and counts.
+
+# %%
+where = device.pick_device("auto")
+needs = footprint.estimate_footprint(trainer.Trainer(untrained.to(where), drawn, training, where, folder), batch)
+print(f"device {where}, precision {device.pick_precision('auto', where) or torch.float32}; {needs.free / 1e9:.1f} GB are free")
+print(f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.clip / 1e6:.0f} MB; so {needs.largest_batch} clips would fit")
+
+# %% [markdown]
+# A batch that fits need not be better: with the same number of epochs, larger batches mean fewer steps. If it does not fit, `fit` says
+# so before it starts.
+#
+# What a GPU changes:
+#
+# | | on a CPU | on a CUDA GPU |
+# |---|---|---|
+# | precision `auto` | bf16 on CPUs with AVX512-BF16 or AMX, else float32 | bf16 autocast where it is native, else float32 |
+# | memory for batches | pageable | pinned, copied while the GPU computes |
+# | reader processes, `workers=None` | none: reading would take cores from computing | up to 4 |
+# | `TrainConfig(compile=True)` | possible | a minute at the beginning, then faster steps |
+# | profile of the notebooks | quick | full |
+#
+# The GPU column is what the code is written for. The automatic tests of this suite run on CPUs: take it as intent, and time it
+# yourself.
+#
+# Several processes, for example on two GPUs, share each batch. The loss is that of the whole batch, so the result is the same but
+# for rounding:
+#
+# ```
+# torchrun --nproc-per-node 2 -m vadlib train --data ped2 --out runs/two
+# ```
+#
+# ## 5 Pull the plug
+#
+# `fit` writes a checkpoint, `state.pt`, at the end of each epoch and once a minute: weights, the state of Adam, the step, the sums of
+# the epoch so far. We now start the training of section 2 once more, as a process of its own, with the settings of that run in a JSON
+# file. Two seconds after its first checkpoint we kill it. A killed process cannot save anything.
+#
+# `vad.kill_after` starts Python, waits for a file, and then kills.
+#
+# **Predict:** what is lost?
+
+# %%
+killed = vad.run_folder(f"06_training-killed-{data}", fresh=True)
+settings = killed.with_suffix(".json")
+files.write_json(settings, {part: runs["inpaint"].config[part] for part in ("data", "training")})
+status = vad.kill_after(["-m", "vadlib", "train", "--data", data, "--config", settings, "--out", killed], killed / "state.pt", seconds=2)
+print(f"exit status {status}; left behind: {', '.join(sorted(path.name for path in killed.iterdir()))}")
+
+# %% [markdown]
+# There is a checkpoint, but no `model.safetensors`: the run is not finished. What was learned since the checkpoint is lost, and must
+# be done again. `resume=True` goes on; the bar does not start at zero.
+
+# %%
+step, name = torch.load(killed / "state.pt", weights_only=True)["step"], "model.safetensors"
+vad.fit(vad.DualPathAutoencoder(shape), clips, mixer, training, killed, resume=True, dataset=run.read_config(killed)["dataset"])
+print(f"went on after step {step}; weights as undisturbed: {(killed / name).read_bytes() == (folder / name).read_bytes()}")
+
+# %% [markdown]
+# Not similar: the same. That works since no random number depends on what was drawn before: a clip's window, its turning and the order
+# of an epoch are derived from (seed, epoch, position). If you see `False`, the two runs did not compute alike: sums in another order
+# round differently, and another number of threads, another machine or a GPU adds in another order.
+#
+# ## Exercises
+#
+# **1.** Which parts of the model does the term `maximize` train, as long as it is above zero? Give a set of their names, out of
+# `encoder`, `normal_memory`, `pseudo_memory`, `normal_decoder`, `pseudo_decoder`. The cell asks the gradients.
+#
+# <details><summary>Solution</summary>
+#
+# `answer = {"encoder", "pseudo_memory", "pseudo_decoder"}`. Neither `M_n` nor `D_n`, which do the scoring.
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    objective.objective_terms(untrained.cpu(), batch.normal, batch.inputs, batch.is_pseudo, "maximize", 1.0)["maximize"].value.backward()
+    reached = {name for name, part in untrained.named_children() if next(part.parameters()).grad is not None}
+    print("right" if set(answer) == reached else "not yet: which parts stand in its formula?")
+
+# %% [markdown]
+# **2.** An epoch has 46 steps. A training on a fast machine is killed half a minute after its start, when 137 steps are done.
+# After how many steps does it go on?
+#
+# <details><summary>Solution</summary>
+#
+# `answer = 92`: the last checkpoint is that of the end of the second epoch, 2 * 46 steps; the minute was not over yet.
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    print("right" if answer == 137 // 46 * 46 else "not yet: when was the last checkpoint written?")
+
+# %% [markdown]
+# ## Summary
+#
+# - Each term has its own clips and trains its own parts; only `E`, `M_n` and `D_n` count for scores.
+# - `maximize` has an effect only below its margin, and on scores only by way of `E`.
+# - A curve shows that training works, not that the detector does: compare errors on held-out clips, normal and changed.
+# - A killed training goes on from its checkpoint and ends with the same bytes.
+#
+# ## References
+#
+# - J. Wei, S. Li, G. Li, S. Guo, Y. Cheng: *Enhancing Video Anomaly Detection through Dual-Path Reconstruction and Diverse
+#   Pseudo-Anomaly Generation*, The Visual Computer, 2026
+# - D. Gong and others: *Memorizing Normality to Detect Anomaly: Memory-augmented Deep Autoencoder for Unsupervised Anomaly
+#   Detection*, ICCV 2019, doi 10.1109/ICCV.2019.00179: the memory and its sparsity
+# - M. Astrid, M. Z. Zaheer, J.-Y. Lee, S.-I. Lee: *Learning Not to Reconstruct Anomalies*, BMVC 2021: pseudo-anomalies whose
+#   normal original is to be rebuilt, as in `inpaint`

@@ -1,0 +1,88 @@
+"""The estimate of memory is near what torch allocates, and a training that cannot fit says which batch would."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from scenes import moving_videos
+from torch.profiler import ProfilerActivity, profile
+
+from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.engine import footprint
+from vadlib.engine.config import TrainConfig
+from vadlib.engine.fit import fit
+from vadlib.engine.footprint import Footprint, estimate_footprint
+from vadlib.engine.samples import Samples, load_batches
+from vadlib.engine.trainer import Loss, Trainer
+from vadlib.errors import InputError
+from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.pseudo.kinds import ShuffleMotion
+from vadlib.pseudo.mixer import PseudoAnomalyMixer
+
+CONFIG = TrainConfig(epochs=1, batch_size=4, precision="fp32", device="cpu")
+
+
+@pytest.fixture
+def clips():
+    return ClipDataset(moving_videos(3), DataConfig(length=8, crop=(32, 32), clip_step=8), progress=False)
+
+
+def make(clips, out, config=CONFIG, **shape):
+    torch.manual_seed(0)
+    samples = Samples(clips, range(len(clips)), PseudoAnomalyMixer([ShuffleMotion()], 0.5), 0)
+    trainer = Trainer(DualPathAutoencoder(ModelConfig(width=8, slots=8, **shape)), samples, config, torch.device("cpu"), out)
+    return trainer, next(load_batches(samples, samples.batches(0, 4)[:1], 0, False))
+
+
+@pytest.mark.parametrize("objective", ["inpaint", "maximize"])
+@pytest.mark.parametrize("network", ["fast", "published"])
+def test_what_is_counted_is_what_torch_keeps(clips, tmp_path, network, objective):
+    """torch's profiler counts every allocation and release of the same step."""
+    config = replace(CONFIG, objective=objective, separation_weight=1.0)
+    trainer, batch = make(clips, tmp_path, config, network=network)
+    found = estimate_footprint(trainer, batch)
+    loss = Loss(trainer.model, config)
+    is_pseudo = torch.tensor([False, True, False, True])
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        kept = loss(batch.normal, batch.normal, is_pseudo)  # noqa: F841, holds the graph
+    allocated = sum(event.self_device_memory_usage + event.self_cpu_memory_usage for event in profiler.key_averages())
+    assert 0.8 * allocated < 4 * found.clip < 1.5 * allocated
+    assert found.fixed == 4 * 4 * sum(p.numel() for p in trainer.model.parameters())
+
+
+def test_statistics_of_batch_norm_are_left_alone(clips, tmp_path):
+    trainer, batch = make(clips, tmp_path, network="published")
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    estimate_footprint(trainer, batch)
+    assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
+
+
+@pytest.mark.parametrize(("free", "batch"), [(0, 0), (1000, 0), (1200, 0), (1300, 1), (2000, 8), (2223, 10)])
+def test_the_largest_batch_leaves_a_tenth_free(free, batch):
+    estimate = Footprint(fixed=1000, clip=100, free=free)
+    assert estimate.largest_batch == batch
+    assert batch == 0 or estimate.needed(batch) <= 0.9 * free < estimate.needed(batch + 1)
+
+
+def test_a_training_that_cannot_fit_names_a_batch_that_does(clips, tmp_path, monkeypatch, capsys):
+    trainer, batch = make(clips, tmp_path)
+    real = estimate_footprint(trainer, batch)
+    monkeypatch.setattr(footprint, "free_memory", lambda device: int((real.fixed + 2.5 * real.clip) / 0.9))
+
+    def train(size, **options):
+        model = DualPathAutoencoder(ModelConfig(width=8, slots=8))
+        return fit(model, clips, None, replace(CONFIG, batch_size=size, objective="none"), tmp_path / "run", **options)
+
+    pattern = r"batches of 40 clips of 1 x 8 x 32 x 32 need about .* MB, but .* MB are free on cpu; set batch_size to at most (\d+)"
+    monkeypatch.setattr("vadlib.engine.fit.hold_out", lambda clips: (range(40), [("one", clips.frames[0])]))
+    with pytest.raises(InputError, match=pattern) as refused:
+        train(40)
+    assert not (tmp_path / "run").exists()
+    train(int(str(refused.value).split()[-1]))
+    assert "training on cpu: at most about" in capsys.readouterr().out
+
+
+def test_where_not_even_one_clip_fits_another_mend_is_named(clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(footprint, "free_memory", lambda device: 1000)
+    with pytest.raises(InputError, match="make the clips smaller"):
+        fit(DualPathAutoencoder(ModelConfig(width=8, slots=8)), clips, None, replace(CONFIG, objective="none"), tmp_path / "run")

@@ -1,0 +1,95 @@
+"""Plots of trainings show the numbers of `history.csv`, and differ by more than colour."""
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from vadlib.data.clips import DataConfig
+from vadlib.errors import InputError
+from vadlib.model.run import Run
+from vadlib.view import training
+
+ROWS = "epoch,rebuild,separation,made_skip\n1,0.5,-0.2,3\n2,0.25,-0.4,5\n"
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / "history.csv").write_text(ROWS)
+    return Run(tmp_path, {}, DataConfig(), None)
+
+
+def test_history_has_a_value_an_epoch(run):
+    for source in (run, run.folder, str(run.folder)):
+        history = training.read_history(source)
+        assert {name: values.tolist() for name, values in history.items()} == {
+            "epoch": [1, 2],
+            "rebuild": [0.5, 0.25],
+            "separation": [-0.2, -0.4],
+            "made_skip": [3, 5],
+        }
+
+
+def test_history_of_one_epoch_has_arrays_too(run):
+    (run.folder / "history.csv").write_text("\n".join(ROWS.splitlines()[:2]))
+    assert {name: values.tolist() for name, values in training.read_history(run).items()}["rebuild"] == [0.5]
+
+
+def test_without_a_history_the_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"history.csv: no such file"):
+        training.read_history(tmp_path)
+
+
+def test_curves_are_the_terms_of_the_runs_that_have_them(run):
+    other = {"epoch": np.array([1.0, 2.0, 3.0]), "rebuild": np.array([0.4, 0.3, 0.2])}
+    rebuild, separation = training.plot_history({"one": run, "two": other}, ["rebuild", "separation"])
+    assert [line.get_ydata().tolist() for line in rebuild.get_lines()] == [[0.5, 0.25], [0.4, 0.3, 0.2]]
+    assert [line.get_ydata().tolist() for line in separation.get_lines()] == [[-0.2, -0.4]]
+    assert [text.get_text() for text in rebuild.figure.legends[0].get_texts()] == ["one", "two"]
+    assert rebuild.get_ylim()[0] == 0
+    assert separation.get_ylim()[0] < -0.4
+
+
+def test_one_scale_for_all_terms(run):
+    history = training.read_history(run) | {"inpaint": np.array([2.0, 1.0])}
+    axes = training.plot_history({"run": history}, ["inpaint", "rebuild"], same_scale=True)
+    assert axes[0].get_ylim() == axes[1].get_ylim()
+    assert axes[0].get_ylim()[1] > 2
+
+
+def test_a_term_that_is_always_zero_is_drawn():
+    [ax] = training.plot_history({"run": {"epoch": np.arange(1, 4), "maximize": np.zeros(3)}}, ["maximize"])
+    assert ax.get_ylim()[0] == 0 < ax.get_ylim()[1]
+
+
+def test_unknown_terms_and_too_many_runs_are_refused(run):
+    with pytest.raises(InputError, match="no run has a term 'maximise'; they have: made_skip, rebuild, separation"):
+        training.plot_history({"run": run}, ["maximise"])
+    with pytest.raises(InputError, match="6 runs; expected 1 to 5"):
+        training.plot_history(dict.fromkeys("abcdef", run))
+
+
+def test_runs_differ_by_line_and_marker(run):
+    [ax] = training.plot_history(dict.fromkeys("abcde", run))
+    lines = ax.get_lines()
+    assert len({line.get_marker() for line in lines}) == len({line.get_color() for line in lines}) == 5
+
+
+def test_errors_show_median_and_quartiles():
+    errors = {"one": {"normal": np.arange(5.0), "skip": np.arange(5.0) + 10}, "two": {"normal": np.zeros(3), "skip": np.ones(4)}}
+    ax = training.plot_errors(errors)
+    one, two = ax.containers
+    assert one.lines[0].get_ydata().tolist() == [2, 12]
+    assert [segment[:, 1].tolist() for segment in one.lines[2][0].get_segments()] == [[1, 3], [11, 13]]
+    assert two.lines[0].get_ydata().tolist() == [0, 1]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["normal", "skip"]
+    assert one.lines[0].get_marker() != two.lines[0].get_marker()

@@ -1,0 +1,183 @@
+"""`vadlib bench`: training, scoring and reading against the published recipe, side by side in one process, as ratios.
+
+The published recipe is written out here from its description: float32, contiguous tensors, 16 JPEG files decoded for each clip, batches
+of 2 clips that are sent through the network once for every clip in them, and one frame scored for each clip of 16.
+"""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from vadlib.data.catalog import load_videos
+from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.device import pick_device, pick_precision, steady_memory
+from vadlib.engine.config import TrainConfig
+from vadlib.engine.fit import hold_out
+from vadlib.engine.samples import Samples, load_batches
+from vadlib.engine.trainer import Trainer
+from vadlib.evaluation.errors import error_maps
+from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.pseudo.mixer import make_mixer
+
+ROUNDS = 3  # everything is timed once in each; ratios are medians over the rounds
+LENGTH, SIDE = 16, 128
+DATA = DataConfig(length=LENGTH, size=(SIDE, SIDE), channels=1)
+
+
+class Published:
+    """The published recipe: `compact`'s layers as published code runs them."""
+
+    def __init__(self, folder: Path, frames: np.ndarray, device: torch.device):
+        self.paths = [folder / f"{t:03d}.jpg" for t in range(len(frames))]
+        for path, frame in zip(self.paths, frames, strict=True):
+            cv2.imwrite(str(path), frame)
+        self.device = device
+        self.model = DualPathAutoencoder(ModelConfig.preset("compact")).to(device, memory_format=torch.contiguous_format)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4)
+
+    def read(self, start: int) -> Tensor:
+        """One clip, (1, 16, 128, 128), each frame decoded, resized and z-scored by its own mean and deviation."""
+        frames = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in self.paths[start : start + LENGTH]]
+        frames = [cv2.resize(frame, (SIDE, SIDE)).astype(np.float32) for frame in frames]
+        return torch.from_numpy(np.stack([(f - f.mean()) / (f.std() + 1e-6) for f in frames]))[None]
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """E, M_n and D_n, in contiguous tensors."""
+        features = self.model.encoder(clips)
+        return self.model.normal_decoder(self.model.normal_memory(features[-1]).features.contiguous(), features[0])[0]
+
+    def train_step(self, starts: list[int]) -> None:
+        """One step of 2 clips, sent through the network once for each of them."""
+        clips = torch.stack([self.read(start) for start in starts]).to(self.device)
+        for _ in starts:
+            rebuilt = self.forward(clips)
+        self.optimizer.zero_grad()
+        (rebuilt - clips).square().mean().backward()
+        self.optimizer.step()
+
+    @torch.no_grad()
+    def score(self, start: int) -> float:
+        """The error of frame 8 of one clip."""
+        clip = self.read(start)[None].to(self.device)
+        return float((self.forward(clip) - clip)[:, :, LENGTH // 2].square().mean())
+
+
+class Ours:
+    """A preset's network under this package's engine, on the same clips."""
+
+    def __init__(self, preset: str, clips: ClipDataset, batch_size: int, device: torch.device, out: Path):
+        mixer = make_mixer(("skip", "shuffle", "noise"), 0.02)
+        self.clips, self.samples = clips, Samples(clips, hold_out(clips)[0], mixer, 0)
+        config = replace(TrainConfig.preset(preset), batch_size=batch_size, device=device.type)
+        self.trainer = Trainer(DualPathAutoencoder(ModelConfig.preset(preset)).to(device), self.samples, config, device, out)
+
+    def train(self, steps: int) -> None:
+        """Read and train so many batches."""
+        size = self.trainer.config.batch_size
+        self.trainer.model.train()
+        with steady_memory():
+            for batch in load_batches(self.samples, self.samples.batches(0, size)[:steps], 0, False):
+                self.trainer.update(batch, 10_000)
+
+    def score(self, frames: np.ndarray) -> None:
+        """Score every frame with half-overlapping clips."""
+        with steady_memory():
+            error_maps(self.trainer.model.eval(), frames, DATA, self.trainer.device)
+
+
+def run_bench(progress: bool = True) -> dict:
+    """Time everything in turns; about four minutes on two CPU cores.
+
+    Returns:
+        rates (clips or frames a second, medians) of "published", "compact" (the same layers) and "fast" (our default network, of the
+        same widths), and the ratios `train_ratio` (our default batch), `train_ratio_batch2`, `score_ratio`, of compact against
+        published, and of fast as `fast_...`; `read_ratio`; and what they were measured on.
+    """
+    device = pick_device("auto")
+    torch.manual_seed(0)
+    video = load_videos("synthetic", "train")[0]
+    grey = np.stack([cv2.cvtColor(video.frames[t], cv2.COLOR_RGB2GRAY) for t in range(64)])
+    starts = np.random.default_rng(0).integers(0, len(grey) - LENGTH, 1000).tolist()
+    with tempfile.TemporaryDirectory() as scratch:
+        published = Published(Path(scratch), grey, device)
+        clips = ClipDataset([video], DATA, {}, progress=False)  # without boxes: the published recipe reads none either
+        ours = {(p, b): Ours(p, clips, b, device, Path(scratch)) for p in ("compact", "fast") for b in (TrainConfig.batch_size, 2)}
+        frames = clips.frames[0][: len(grey)]
+        jobs: dict[str, tuple[Callable[[], object], int]] = {  # what to time, and how many clips or frames it makes
+            "published_read": (lambda: [published.read(s) for s in starts[:20]], 20),
+            "read": (lambda: [clips.clip(s) for s in starts], 1000),
+            "published_train": (lambda: [published.train_step(starts[i : i + 2]) for i in (0, 2)], 4),
+            "published_score": (lambda: [published.score(s) for s in starts[:4]], 4),
+        }
+        for (preset, batch), run in ours.items():
+            steps = 16 // batch
+            jobs[f"{preset}_train_batch{batch}"] = (lambda run=run, steps=steps: run.train(steps), steps * batch)
+        for preset in ("compact", "fast"):
+            run = ours[preset, TrainConfig.batch_size]
+            jobs[f"{preset}_score"] = (lambda run=run: run.score(frames), len(frames))
+        rates = _rates(jobs, device, progress)
+    return _report(rates, device)
+
+
+def describe_bench(report: dict) -> str:
+    """The report as lines of text."""
+    machine = "; ".join(f"{key}: {value}" for key, value in report["machine"].items())
+    rates = [f"{name:28}{rate:10.2f} {'frames' if 'score' in name else 'clips'}/s" for name, rate in report["rates"].items()]
+    ratios = [f"{name:28}{value:10.1f} x" for name, value in report.items() if name.endswith(("ratio", "batch2"))]
+    return "\n".join([machine, "", *rates, "", *ratios])
+
+
+def _rates(jobs: dict[str, tuple[Callable[[], object], int]], device: torch.device, progress: bool) -> dict[str, list[float]]:
+    """How many a second each job makes, in each round; the first time of each is not counted."""
+    rates: dict[str, list[float]] = {name: [] for name in jobs}
+    with tqdm(total=(ROUNDS + 1) * len(jobs), desc="timing", disable=not progress) as bar:
+        for _ in range(ROUNDS + 1):
+            for name, (job, count) in jobs.items():
+                with _timed(device) as seconds:
+                    job()
+                rates[name].append(count / seconds[0])
+                bar.update()
+    return {name: values[1:] for name, values in rates.items()}
+
+
+@contextmanager
+def _timed(device: torch.device) -> Iterator[list[float]]:
+    seconds: list[float] = []
+    started = time.perf_counter()
+    yield seconds
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+    seconds.append(time.perf_counter() - started)
+
+
+def _report(rates: dict[str, list[float]], device: torch.device) -> dict:
+    def ratio(ours: str, published: str) -> float:
+        return round(median(a / b for a, b in zip(rates[ours], rates[published], strict=True)), 2)
+
+    report = {"read_ratio": ratio("read", "published_read")}
+    for preset, prefix in (("compact", ""), ("fast", "fast_")):
+        report[f"{prefix}train_ratio"] = ratio(f"{preset}_train_batch{TrainConfig.batch_size}", "published_train")
+        report[f"{prefix}train_ratio_batch2"] = ratio(f"{preset}_train_batch2", "published_train")
+        report[f"{prefix}score_ratio"] = ratio(f"{preset}_score", "published_score")
+    precision = pick_precision("auto", device)
+    machine = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.processor() or platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "precision": "float32" if precision is None else "bf16",
+        "batch": TrainConfig.batch_size,
+    }
+    return report | {"rates": {name: round(median(values), 3) for name, values in rates.items()}, "machine": machine}
