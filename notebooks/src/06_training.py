@@ -67,8 +67,8 @@ print(f"{len(clips)} clips, {len(chosen)} to train on; of the {len(batch.outcome
 # %% [markdown]
 # And its terms, before any training. Each term is a mean over its own clips.
 #
-# **Predict:** the margin `m` is 0.1. Pixels lie in [-1, 1], and an untrained decoder paints nearly plain grey, 0. How large will
-# `maximize` be: about 0.1, or about 0?
+# **Predict:** the margin `m` is 0.5. Pixels lie in [-1, 1], and an untrained decoder paints nearly plain grey, 0. How large will
+# `maximize` be: 0.5, a little less, or 0?
 
 # %%
 torch.manual_seed(0)
@@ -78,8 +78,8 @@ for name in ("none", "inpaint", "maximize"):
     print(f"{name:9}", *(f"{term} {value.item():.4f} ({clips_of:.0f} clips)" for term, (value, clips_of) in terms.items()))
 
 # %% [markdown]
-# A decoder that paints grey already fails on pseudo-anomalies by about the margin: `maximize` starts near zero. So there is little
-# left for it to do. Keep this in mind for section 3.
+# A decoder that paints grey has the error that the other terms show, the mean square of the pixels; `maximize` is what is missing to
+# the margin. So the pseudo path has to become *worse* than plain grey. Is that hard to learn? Keep the question for section 3.
 #
 # Why can sparsity count more clips than the batch has? It is taken of every read, and with `inpaint` a pseudo-anomaly is read
 # twice, by `M_n` and by `M_p`.
@@ -149,8 +149,8 @@ vad.show(vad.plot_history(runs, ["rebuild", "maximize", "sparsity"]), f"Terms of
 
 # %% [markdown]
 # - **rebuild.** One might expect `none` to win: it has more normal clips and nothing else to do. If it does not, look at sparsity.
-# - **maximize** is (nearly) zero from the second epoch on: the error of `D_p` has passed the margin. From then on the term has no
-#   gradient, and `maximize` trains like `none` with fewer clips. A larger margin keeps it alive longer.
+# - **maximize** soon falls to (nearly) zero: to be wrong is easy, and once the error of `D_p` has passed the margin the term has no
+#   gradient. From then on `maximize` trains like `none` with fewer clips. A larger margin keeps it alive longer.
 # - **sparsity** is an entropy. If it falls to zero, each read takes a single slot; if `rebuild` stays high meanwhile, the memory has
 #   collapsed: it answers every question with the same slot, and `D_n` can only paint one average picture. Small differences at the
 #   beginning decide whether that happens; another seed may turn out differently.
