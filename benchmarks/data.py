@@ -6,6 +6,7 @@ read_ratio: clips of 16 frames a second read from the frame store, over those th
 (and resizing or cutting them in the same way); both end as float32 in [-1, 1].
 rss_anon: the largest anonymous memory (RssAnon; memory-mapped pages do not count) of a process that trains the preset `fast` on Ped2,
 and of one that does the same on 40 copies of its training set, 102,000 frames. Each prepares everything itself: decoding, boxes, motion.
+The same for `compact` and `paper` on Ped2, with the estimate that `fit` makes beforehand.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -29,15 +31,18 @@ from PIL import Image
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.data.video import list_images
+from vadlib.device import steady_memory
 from vadlib.engine.config import TrainConfig
 from vadlib.engine.fit import hold_out
+from vadlib.engine.footprint import estimate_footprint
 from vadlib.engine.samples import Samples, load_batches
 from vadlib.engine.trainer import Trainer
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import make_mixer
 
-COPIES, CLIPS, STEPS = 40, 400, 60
+COPIES, CLIPS = 40, 400
+STEPS = {"fast": 60, "compact": 8, "paper": 2}  # batches to train on
 
 
 def clips_per_second(read, starts: list) -> float:
@@ -82,8 +87,8 @@ def anonymous() -> int:
     return next(int(line.split()[1]) * 1024 for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
 
 
-def train_some(name: str, root: Path) -> dict:
-    """Prepare a dataset and train `STEPS` batches of `fast` on it; the largest RssAnon of each part."""
+def train_some(name: str, root: Path, preset: str) -> dict:
+    """Prepare a dataset and train a preset on some batches of it; the largest RssAnon of each part."""
     peaks, stop = {"start": anonymous(), "prepare": 0, "train": 0}, threading.Event()
     part = ["prepare"]
 
@@ -95,27 +100,30 @@ def train_some(name: str, root: Path) -> dict:
     videos = load_videos(name, "train", root)
     # One grey channel, as Ped2 has: copies of its JPEGs in a folder of one's own would be read as RGB.
     clips = ClipDataset(
-        videos, DataConfig(**{**vars(DataConfig.preset("fast")), "channels": 1}), find_boxes(videos, progress=False), progress=False
+        videos, DataConfig(**{**vars(DataConfig.preset(preset)), "channels": 1}), find_boxes(videos, progress=False), progress=False
     )
     samples = Samples(clips, hold_out(clips)[0], make_mixer(("skip", "shuffle", "noise", "object"), 0.2, "builtin"), 0)
-    model, device = DualPathAutoencoder(ModelConfig.preset("fast")), torch.device("cpu")
+    model, device = DualPathAutoencoder(ModelConfig.preset(preset)), torch.device("cpu")
     with tempfile.TemporaryDirectory() as out:
-        trainer = Trainer(model, samples, TrainConfig(device="cpu"), device, Path(out))
+        trainer = Trainer(model, samples, replace(TrainConfig.preset(preset), device="cpu"), device, Path(out))
+        batches = samples.batches(0, trainer.config.batch_size)[: STEPS[preset]]
+        estimate = estimate_footprint(trainer, next(load_batches(samples, batches[:1], 0, False))).needed(trainer.config.batch_size)
         part[0] = "train"
-        for batch in load_batches(samples, samples.batches(0, trainer.config.batch_size)[:STEPS], 0, False):
-            trainer.update(batch, STEPS)
+        with steady_memory():
+            for batch in load_batches(samples, batches, 0, False):
+                trainer.update(batch, len(batches))
     stop.set()
-    frames = sum(map(len, videos))
-    return {"frames": frames, "clips": len(clips)} | {f"rss_anon_{key}_mb": round(value / 1e6, 1) for key, value in peaks.items()}
+    found = {"frames": sum(map(len, videos)), "clips": len(clips), "estimate_mb": round(estimate / 1e6, 1)}
+    return found | {f"rss_anon_{key}_mb": round(value / 1e6, 1) for key, value in peaks.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path(os.environ.get("VADLIB_DATA", "data")))
-    parser.add_argument("--only", nargs=2, metavar=("NAME", "ROOT"), help=argparse.SUPPRESS)  # one part, in a process of its own
+    parser.add_argument("--only", nargs=3, metavar=("NAME", "ROOT", "PRESET"), help=argparse.SUPPRESS)  # one part, in a process of its own
     options = parser.parse_args()
     if options.only:
-        print(json.dumps(train_some(options.only[0], Path(options.only[1]))))
+        print(json.dumps(train_some(options.only[0], Path(options.only[1]), options.only[2])))
         return
     report = {"read": read_ratios(options.root)}
     with tempfile.TemporaryDirectory() as scratch:
@@ -123,9 +131,11 @@ def main() -> None:
         shutil.copytree(options.root / "ped2" / "training" / "frames", first)
         for copy in range(COPIES):  # hard links: other paths, so the store takes them for other frames
             shutil.copytree(first, large / "training" / f"copy{copy:02d}", copy_function=os.link)
-        for key, name, root in (("ped2", "ped2", options.root), ("large", "folder", large)):
+        jobs = [("ped2", "ped2", options.root, "fast"), ("large", "folder", large, "fast")]
+        jobs += [(f"ped2_{preset}", "ped2", options.root, preset) for preset in ("compact", "paper")]
+        for key, name, root, preset in jobs:
             environment = os.environ | {"VADLIB_CACHE": str(Path(scratch) / f"cache-{key}")}
-            command = [sys.executable, __file__, "--only", name, str(root)]
+            command = [sys.executable, __file__, "--only", name, str(root), preset]
             done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
             report[key] = json.loads(done.stdout.splitlines()[-1])
     report["rss_anon_difference_mb"] = round(report["large"]["rss_anon_train_mb"] - report["ped2"]["rss_anon_train_mb"], 1)

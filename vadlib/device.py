@@ -98,13 +98,14 @@ def steady_memory() -> Iterator[None]:
     if not sys.platform.startswith("linux") or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
         yield
         return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # of malloc.h
+    trim_threshold, top_pad, mmap_threshold, mmap_max = -1, -2, -3, -4  # of malloc.h
     for option, value in ((mmap_max, 0), (trim_threshold, 2**31 - 1), (top_pad, 2**26)):
         libc.mallopt(option, value)
     try:
         yield
     finally:
-        for option, value in ((mmap_max, 2**16), (trim_threshold, 2**17), (top_pad, 0)):  # glibc's defaults
+        # Where glibc's own adjustment, which ends with the first call of mallopt, leaves a process that frees large arrays.
+        for option, value in ((mmap_max, 2**16), (mmap_threshold, 2**25), (trim_threshold, 2**26), (top_pad, 2**17)):
             libc.mallopt(option, value)
         libc.malloc_trim(0)
 
