@@ -5,6 +5,7 @@ import json
 import pickle
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -295,6 +296,13 @@ def test_bad_values_are_refused_by_name(field, value):
 def test_fewer_clips_than_a_batch(clips, tmp_path):
     with pytest.raises(InputError, match="fewer than a batch of 5000"):
         train(clips, tmp_path / "a", TrainConfig(batch_size=5000))
+
+
+def test_fewer_clips_in_a_batch_than_processes(clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "processes", lambda: SimpleNamespace(num_processes=5))
+    with pytest.raises(InputError, match="batch_size = 4 for 5 processes"):
+        train(clips, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
 def test_stopped_at_the_end_of_an_epoch_the_history_keeps_its_rows(clips, tmp_path, monkeypatch):

@@ -81,6 +81,9 @@ def fit(
         len(chosen) >= config.batch_size,
         f"{len(chosen)} training clips, fewer than a batch of {config.batch_size}; lower batch_size or clip_step",
     )
+    together = processes()
+    alone = f"batch_size = {config.batch_size} for {together.num_processes} processes; expected at least one clip for each"
+    require(config.batch_size >= together.num_processes, alone)
     model.to(device).train()
     trainer = Trainer(model, samples, config, device, out)
     # Of several processes each fills the memories from the whole first batch, and so alike.
@@ -88,7 +91,6 @@ def fit(
     check_memory(trainer, first, progress)
     if not trainer.load():
         model.fill_memories(first.normal.to(device), derived_generator(config.seed, 0, 0, 0))
-    together = processes()
     together.wait_for_everyone()  # until all have found the folder free
     if together.is_main_process and not (out / "config.json").exists():
         write_json(out / "config.json", parts)  # after what can be refused, so that a refused training leaves no run behind

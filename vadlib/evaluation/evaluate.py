@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from vadlib.config import require
 from vadlib.data.clips import stored_frames, too_short
 from vadlib.data.video import Video
-from vadlib.device import pick_device, share_out, steady_memory
+from vadlib.device import pick_device, processes, share_out, steady_memory
 from vadlib.errors import InputError
 from vadlib.evaluation.errors import ErrorMaps, error_maps
 from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
@@ -120,7 +120,8 @@ def score_videos(run: Run, videos: Sequence[Video], device: str = "auto", progre
             raise too_short(video, len(video), needed)
     model = run.model.to(target).eval()
     precision = run.config["training"].get("precision", "auto")
-    frames = stored_frames(videos, run.data, progress)
+    with processes().main_process_first():  # the others find the frames in the store
+        frames = stored_frames(videos, run.data, progress)
     with tqdm(total=sum(map(len, videos)), desc="scoring", unit="frame", disable=not progress) as bar, steady_memory():
         maps = share_out(lambda f: error_maps(model, f, run.data, target, precision, bar), frames)
     return {video.name: found for video, found in zip(videos, maps, strict=True)}
