@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from vadlib.config import require
 from vadlib.errors import InputError
 
+PRECISIONS = ("auto", "fp32", "bf16")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -37,7 +39,7 @@ def _find_device(name: str) -> torch.device:
         if name == "auto":
             return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).item()  # the meta device makes tensors, but no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); expected auto, cpu, cuda or mps") from error
     return device
@@ -55,7 +57,12 @@ def processes(device: torch.device | None = None) -> PartialState:
     if _launched() == 1:
         return PartialState()
     # Without a word, Accelerate takes processes that were started for a CPU for separate ones, unless it is told `cpu`.
-    state = PartialState(cpu=(device or _find_device("auto")).type == "cpu")
+    device = device or _find_device("auto")
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    enough = device.type != "cuda" or here <= torch.cuda.device_count()
+    require(enough, f"{here} processes for {torch.cuda.device_count()} GPUs; start at most one for each")
+    # The others wait while one decodes a dataset or finds people in it, for longer than the group's usual ten minutes.
+    state = PartialState(cpu=device.type == "cpu", timeout=timedelta(days=1))
     found = f"{_launched()} processes were started, but {state.num_processes} can work together"
     require(state.num_processes == _launched(), f"{found} on {state.device}; start one, or use the CPU or CUDA")
     atexit.unregister(state.destroy_process_group)
@@ -118,8 +125,8 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
     Raises:
         InputError: an unknown name, or bf16 on MPS.
     """
-    if name not in ("auto", "fp32", "bf16"):
-        raise InputError(f"precision {name!r} is unknown; expected auto, fp32 or bf16")
+    if name not in PRECISIONS:
+        raise InputError(f"precision {name!r} is unknown; expected one of: {', '.join(PRECISIONS)}")
     if name == "fp32":
         return None
     if name == "bf16":

@@ -67,7 +67,6 @@ def train_run(
     where = str(config or "options")
     cutting = from_dict(DataConfig, asdict(DataConfig.preset(preset)) | parts["data"], where)
     mixing = from_dict(MixerConfig, asdict(MixerConfig.preset(preset)) | parts["mixer"], where)
-    mixer = make_mixer(mixing.kinds, mixing.p, mixing.patches, mixing.weights, mixing.strengths)
     training = from_dict(TrainConfig, asdict(TrainConfig.preset(preset)) | parts["training"], where)
 
     together = processes(pick_device(training.device))
@@ -77,7 +76,8 @@ def train_run(
     torch.manual_seed(training.seed)
     model = DualPathAutoencoder(from_dict(ModelConfig, shape, where))
     dataset = {"name": data, "preset": preset, "detector": mixing.detector, "patches": mixing.patches}
-    with together.main_process_first():  # the others find frames and boxes in the cache
+    with together.main_process_first():  # the others find frames, boxes and patches in the cache
+        mixer = make_mixer(mixing.kinds, mixing.p, mixing.patches, mixing.weights, mixing.strengths)
         shown = together.is_main_process
         pasting = "object" in mixing.kinds and mixing.p > 0
         boxes = find_boxes(videos, mixing.detector, shown, training.device) if pasting else None

@@ -35,6 +35,7 @@ if options.evaluate:
     scored, maps = [], evaluation.error_maps
     evaluation.error_maps = lambda *arguments: scored.append(1) or maps(*arguments)
     result = vad.evaluate(options.out, moving_videos(3, labelled=True), "cpu", progress=False)
+    model = vad.Run.load(options.out).model
     report = {"videos_scored": gather_object([len(scored)]), "names": gather_object([list(result.scores)]), "metrics": result.metrics}
     if processes().is_main_process:
         result.save(options.out)
@@ -51,5 +52,6 @@ else:
     vad.fit(model, clips, mixer, config, options.out, progress=False)
     report = {"norms": norms, "losses": losses[1:]}  # the first is the estimate's of memory
 
+report["buffers"] = gather_object([sum(float(buffer.double().sum()) for buffer in model.buffers())])
 if processes().is_main_process:
     (options.out / "report.json").write_text(json.dumps(report | {"processes": processes().num_processes}))

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch._inductor.exc
 from scenes import moving_videos
 
 from vadlib.data.clips import ClipDataset, DataConfig
@@ -20,6 +21,7 @@ from vadlib.engine.fit import fit, hold_out
 from vadlib.engine.trainer import Trainer, schedule
 from vadlib.errors import InputError
 from vadlib.evaluation.evaluate import evaluate
+from vadlib.evaluation.scores import Calibration
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.objective import Term
 from vadlib.model.run import Run
@@ -39,6 +41,16 @@ def train(clips, out, config=CONFIG, **options):
     torch.manual_seed(0)
     mixer = PseudoAnomalyMixer([SkipFrames(), ShuffleMotion()], p=0.5)
     return fit(DualPathAutoencoder(TINY), clips, mixer, config, out, progress=False, **options)
+
+
+@pytest.fixture
+def unfinished(clips, tmp_path, monkeypatch):
+    """The folder of a run that was stopped before it was calibrated."""
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "calibrate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(clips, tmp_path / "unfinished")
+    return tmp_path / "unfinished"
 
 
 def weights(run):
@@ -95,7 +107,10 @@ def test_an_interrupted_training_ends_bit_identical(clips, tmp_path, monkeypatch
             budget["steps"] = steps
             with pytest.raises(KeyboardInterrupt):
                 train(clips, tmp_path / "b", resume=True)
+    seen = []
+    monkeypatch.setattr(Trainer, "update", lambda self, *arguments: seen.append(self.step) or update(self, *arguments))
     resumed = train(clips, tmp_path / "b", resume=True)
+    assert seen[0] == 3 + 5 + 1  # it goes on; a training that began anew would end with the same weights
     assert equal(weights(undisturbed), weights(resumed))
     assert (tmp_path / "a" / "history.csv").read_text() == (tmp_path / "b" / "history.csv").read_text()
 
@@ -136,6 +151,76 @@ def test_a_non_finite_step_never_reaches_the_weights_and_several_stop(clips, tmp
     assert equal(seen[4], seen[-1])
 
 
+def test_a_non_finite_step_does_not_reach_batch_norms_statistics(clips, tmp_path, monkeypatch):
+    """They change in the forward pass, long before a loss is known."""
+    torch.manual_seed(0)
+    model = DualPathAutoencoder(ModelConfig(network="published", width=8, slots=8))
+    real, seen = training.Loss.forward, []
+
+    def poisoned(self, normal, inputs, is_pseudo):
+        seen.append(1)
+        return real(self, normal, inputs * (float("inf") if len(seen) == 4 else 1), is_pseudo)
+
+    monkeypatch.setattr(training.Loss, "forward", poisoned)
+    run = fit(model, clips, PseudoAnomalyMixer([ShuffleMotion()], 0.5), CONFIG, tmp_path / "a", progress=False)
+    assert all(torch.isfinite(value).all() for value in run.model.state_dict().values())
+    assert np.isfinite(Calibration.load(tmp_path / "a" / "calibration.npz").threshold)
+
+
+def test_an_epoch_without_a_good_step_leaves_a_row_without_terms(clips, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "hold_out", lambda clips, real=engine.hold_out: (real(clips)[0][:12], real(clips)[1]))
+    real, seen = training.objective_terms, []
+
+    def poisoned(model, *batch):
+        seen.append(1)
+        terms = real(model, *batch)  # the first call is the estimate's of memory, the next three are the first epoch
+        return {name: Term(value * (float("nan") if 1 < len(seen) <= 4 else 1), n) for name, (value, n) in terms.items()}
+
+    monkeypatch.setattr(training, "objective_terms", poisoned)
+    train(clips, tmp_path / "a")
+    first, second = csv.DictReader((tmp_path / "a" / "history.csv").open())
+    assert first["rebuild"] == ""
+    assert float(second["rebuild"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), "cpu ran out of memory with batch_size = 4; lower it"),
+        (torch._inductor.exc.InvalidCxxCompiler(), "cannot be compiled here .*; set compile to false"),
+    ],
+    ids=["memory", "compiler"],
+)
+def test_what_the_machine_lacks_is_one_clear_error(clips, tmp_path, monkeypatch, error, message):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(training.Loss, "forward", fail)
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: None)
+    with pytest.raises(InputError, match=message):
+        train(clips, tmp_path / "a", replace(CONFIG, compile=True))
+
+
+def test_going_on_in_another_precision_is_said(clips, unfinished, capsys):
+    train(clips, unfinished, resume=True)
+    assert "going on with" not in capsys.readouterr().out
+    (unfinished / "calibration.npz").unlink()
+    state = torch.load(unfinished / "state.pt", weights_only=True)
+    state["computed"] = {"precision": "torch.bfloat16", "processes": 1}
+    torch.save(state, unfinished / "state.pt")
+    train(clips, unfinished, resume=True)
+    assert "going on with {'precision': 'torch.float32', 'processes': 1} what began with" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("part", ["model", "step", "optimizer", "outcomes"])
+def test_a_checkpoint_that_lacks_a_part_is_damaged(clips, unfinished, part):
+    state = torch.load(unfinished / "state.pt", weights_only=True)
+    del state[part]
+    torch.save(state, unfinished / "state.pt")
+    with pytest.raises(InputError, match=rf"state.pt: a damaged checkpoint \('{part}'\)"):
+        train(clips, unfinished, resume=True)
+
+
 def test_a_non_finite_gradient_alone_is_skipped_too(clips, tmp_path, monkeypatch):
     real = training.objective_terms
 
@@ -159,16 +244,6 @@ def test_checkpoints_load_without_pickle(clips, tmp_path):
     state = torch.load(run.folder / "state.pt", weights_only=True)
     assert state["step"] == 2 * (len(hold_out(clips)[0]) // 4)
     assert equal(weights(run), weights(Run.load(run.folder)))
-
-
-@pytest.fixture
-def unfinished(clips, tmp_path, monkeypatch):
-    """The folder of a run that was stopped before it was calibrated."""
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "calibrate", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            train(clips, tmp_path / "unfinished")
-    return tmp_path / "unfinished"
 
 
 def test_a_compiled_training_computes_the_same(clips, tmp_path, monkeypatch):
@@ -222,6 +297,10 @@ def test_other_clips_are_another_training(clips, unfinished):
     boxed = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), boxes, progress=False)
     with pytest.raises(InputError, match=r"dataset.fingerprint was"):
         train(boxed, unfinished, resume=True)
+    moved = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+    moved.frames = [np.asarray(frames) // 2 for frames in moved.frames]  # the same names, lengths and windows
+    with pytest.raises(InputError, match=r"dataset.fingerprint was"):
+        train(moved, unfinished, resume=True)
     train(clips, unfinished, resume=True)
 
 
@@ -286,6 +365,10 @@ def test_presets_by_name():
         ("margin", 0.0),
         ("separation_weight", -1.0),
         ("workers", -1),
+        ("workers", 100_000),
+        ("learning_rate", float("inf")),
+        ("margin", float("nan")),
+        ("precision", "fp16"),
     ],
 )
 def test_bad_values_are_refused_by_name(field, value):

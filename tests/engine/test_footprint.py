@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import psutil
 import pytest
 import torch
 from scenes import moving_videos
@@ -86,3 +87,12 @@ def test_where_not_even_one_clip_fits_another_mend_is_named(clips, tmp_path, mon
     monkeypatch.setattr(footprint, "free_memory", lambda device: 1000)
     with pytest.raises(InputError, match="make the clips smaller"):
         fit(DualPathAutoencoder(ModelConfig(width=8, slots=8)), clips, None, replace(CONFIG, objective="none"), tmp_path / "run")
+
+
+def test_a_container_may_have_less_than_its_machine(tmp_path, monkeypatch):
+    (tmp_path / "memory.max").write_text("max\n")
+    monkeypatch.setattr(footprint, "CONTAINER_LIMITS", [tmp_path / "memory.max", tmp_path / "none"])
+    machine = footprint.free_memory(torch.device("cpu"))
+    (tmp_path / "memory.max").write_text(f"{psutil.Process().memory_info().rss + 10**8}\n")
+    assert footprint.free_memory(torch.device("cpu")) == pytest.approx(10**8, rel=0.2)
+    assert machine > 2 * 10**8

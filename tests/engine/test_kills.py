@@ -6,11 +6,13 @@ import random
 import signal
 import sys
 import time
+from itertools import pairwise
 from multiprocessing import forkserver
 
 import kills_job
 import numpy as np
 import pytest
+import torch
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no fork server")
 
@@ -61,8 +63,13 @@ def test_a_chain_of_kills_changes_nothing(forks, tmp_path, precision, kills):
 
     # The first comes before there is a checkpoint; the others within a step, between two, or while one is written.
     moments = [(0, draw.uniform(0, 0.3)), *((draw.randint(1, 9), draw.uniform(0, 0.05)) for _ in range(kills - 1))]
+    steps = []
     for saves, delay in moments:
-        assert kill_after(start(killed, True), killed / "state.pt", saves, delay)
+        assert kill_after(start(killed, True), killed / "state.pt", saves, delay), "the training had ended before the last kill"
+        if (killed / "state.pt").exists():
+            steps.append(torch.load(killed / "state.pt", weights_only=True)["step"])
+    assert all(a < b for a, b in pairwise(steps))  # it goes on; one that began anew would end with the same bytes
+    assert len(steps) >= kills - 1
     assert not (killed / "calibration.npz").exists()
     for out in (killed, whole):
         process = start(out, False)

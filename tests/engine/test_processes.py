@@ -60,9 +60,13 @@ def test_evaluation_is_shared_out_and_every_process_has_all_of_it(tmp_path):
     assert all(np.isfinite(scores).all() for scores in Result.load(tmp_path / "run").scores.values())
 
 
-def test_batch_norm_presets_run_in_two_processes(tmp_path):
+def test_batch_norm_presets_run_and_score_with_what_they_saved(tmp_path):
+    """Each process has counted other clips; all go on with the main one's statistics, which are those of the file."""
     report = job(2, tmp_path / "run", "--network", "published", "--objective", "maximize", "--epochs", "1")
     assert np.isfinite(report["losses"]).all()
+    first, second = report["buffers"]
+    assert first == second
+    assert job(1, tmp_path / "run", "--evaluate")["buffers"] == [first]
 
 
 def test_the_command_line_in_two_processes(tmp_path):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from vadlib.config import require
+from vadlib.device import PRECISIONS
 from vadlib.model.objective import MARGIN, OBJECTIVES
 
 
@@ -34,6 +36,10 @@ class TrainConfig:
             require(value is None or value >= 0, f"TrainConfig.{name} = {value}; expected at least 0")
         for name in ("learning_rate", "max_gradient", "margin"):
             require(getattr(self, name) > 0, f"TrainConfig.{name} = {getattr(self, name)}; expected more than 0")
+        for name in ("learning_rate", "max_gradient", "margin", "sparsity_weight", "separation_weight"):
+            require(math.isfinite(getattr(self, name)), f"TrainConfig.{name} = {getattr(self, name)}; expected a finite number")
+        require(self.workers is None or self.workers <= 64, f"TrainConfig.workers = {self.workers}; expected at most 64, or None")
+        require(self.precision in PRECISIONS, f"precision {self.precision!r} is unknown; expected one of: {', '.join(PRECISIONS)}")
         require(self.seed < 2**63, f"TrainConfig.seed = {self.seed}; expected less than 2**63")
         require(self.objective in OBJECTIVES, f"objective {self.objective!r} is unknown; expected one of: {', '.join(OBJECTIVES)}")
 

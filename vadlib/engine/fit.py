@@ -16,7 +16,7 @@ from vadlib.device import pick_device, processes, share_out, steady_memory
 from vadlib.engine.config import TrainConfig
 from vadlib.engine.footprint import check_memory
 from vadlib.engine.samples import Samples, derived_generator, load_batches
-from vadlib.engine.trainer import Trainer
+from vadlib.engine.trainer import Trainer, plain_errors
 from vadlib.evaluation.errors import error_maps
 from vadlib.evaluation.scores import calibrate, local_errors
 from vadlib.files import write_json
@@ -86,20 +86,25 @@ def fit(
     require(config.batch_size >= together.num_processes, alone)
     model.to(device).train()
     trainer = Trainer(model, samples, config, device, out)
-    # Of several processes each fills the memories from the whole first batch, and so alike.
     first = next(load_batches(samples, samples.batches(0, config.batch_size)[:1], 0, False))
-    check_memory(trainer, first, progress)
-    if not trainer.load():
-        model.fill_memories(first.normal.to(device), derived_generator(config.seed, 0, 0, 0))
-    together.wait_for_everyone()  # until all have found the folder free
-    if together.is_main_process and not (out / "config.json").exists():
-        write_json(out / "config.json", parts)  # after what can be refused, so that a refused training leaves no run behind
-    with steady_memory():
-        trainer.train(progress)
-    model.eval()
-    calibration = calibrate(_held_out_errors(run, held_out, device))
+    with plain_errors(config, device):
+        check_memory(trainer, first, progress)
+        if not trainer.load() and together.is_main_process:  # of several processes the main one's weights go to all
+            model.fill_memories(first.normal.to(device), derived_generator(config.seed, 0, 0, 0))
+        together.wait_for_everyone()  # until all have found the folder free
+        if together.is_main_process and not (out / "config.json").exists():
+            write_json(out / "config.json", parts)  # after what can be refused, so that a refused training leaves no run behind
+        with steady_memory():
+            trainer.train(progress)
+            model.eval()
+            broken = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
+            require(not broken, f"{out}: training ended with non-finite weights ({', '.join(broken[:3])}); lower learning_rate")
+            if together.is_main_process:
+                save_weights(model, out / "model.safetensors")
+            together.wait_for_everyone()
+            load_weights(model, out / "model.safetensors")  # batch norm counts in each process: all go on with what was saved
+            calibration = calibrate(_held_out_errors(run, held_out, device))
     if together.is_main_process:
-        save_weights(model, out / "model.safetensors")
         calibration.save(out / "calibration.npz")
     together.wait_for_everyone()
     return run
@@ -177,10 +182,12 @@ def _config_parts(
 
 def fingerprint(clips: ClipDataset) -> str:
     """Another one for other videos, other windows or other boxes: a training must not go on with those."""
-    shapes = [(video.name, frames.shape) for video, frames in zip(clips.videos, clips.frames, strict=True)]
-    digest = hashlib.sha256(repr(shapes).encode() + clips.index.tobytes())
-    for boxes in clips.boxes:
-        digest.update(repr([]).encode() if boxes is None else b"".join(found.tobytes() for found in boxes))
+    digest = hashlib.sha256(clips.index.tobytes())
+    for video, frames, boxes in zip(clips.videos, clips.frames, clips.boxes, strict=True):
+        digest.update(repr((video.name, frames.shape)).encode())
+        digest.update(frames[[0, len(frames) // 2, -1]].tobytes())  # some pixels stand for all
+        for found in boxes or []:
+            digest.update(repr(len(found)).encode() + found.tobytes())
     return digest.hexdigest()[:16]
 
 

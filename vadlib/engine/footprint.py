@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -17,6 +19,7 @@ from vadlib.engine.trainer import Loss, Trainer
 SPARE = 0.1  # share of the free memory that is left to everything else
 # On a CPU `steady_memory` never gives back the holes between blocks of different sizes: 1.7 to 2.2 times what is kept was measured.
 HOLES = 2.2
+CONTAINER_LIMITS = [Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory/memory.limit_in_bytes")]
 
 
 class Footprint(NamedTuple):
@@ -48,6 +51,7 @@ def estimate_footprint(trainer: Trainer, batch: Batch) -> Footprint:
 
     So half of a batch is taken for pseudo-anomalies, which with "inpaint" go two ways; with fewer it is less.
     """
+    free = free_memory(trainer.device)
     model = copy.deepcopy(trainer.model)  # batch norm counts what passes through it
     kept: dict[int, int] = {}
     alive = []  # until all are counted, so that no storage takes the place of another
@@ -67,7 +71,8 @@ def estimate_footprint(trainer: Trainer, batch: Batch) -> Footprint:
     of_weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     sizes = [size for pointer, size in kept.items() if pointer not in of_weights]
     clip = (sum(sizes) + 2 * max(sizes)) / 2 * (HOLES if trainer.device.type == "cpu" else 1)
-    return Footprint(4 * weights, int(clip), free_memory(trainer.device))
+    copies = 4 if processes().num_processes == 1 else 5  # DistributedDataParallel keeps the gradients once more
+    return Footprint(copies * weights, int(clip), free)
 
 
 def free_memory(device: torch.device) -> int:
@@ -77,7 +82,8 @@ def free_memory(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0] + cached
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return psutil.virtual_memory().available
+    limits = [int(path.read_text()) for path in CONTAINER_LIMITS if path.is_file() and path.read_text().strip().isdigit()]
+    return min([psutil.virtual_memory().available, *(limit - psutil.Process().memory_info().rss for limit in limits)])
 
 
 def check_memory(trainer: Trainer, batch: Batch, progress: bool) -> None:
@@ -88,7 +94,8 @@ def check_memory(trainer: Trainer, batch: Batch, progress: bool) -> None:
     """
     footprint, together = estimate_footprint(trainer, batch), processes()
     size = -(-trainer.config.batch_size // together.num_processes)
-    share = footprint._replace(free=footprint.free // (together.num_processes if trainer.device.type == "cpu" else 1))
+    sharing = int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if trainer.device.type == "cpu" else 1  # processes of this machine
+    share = footprint._replace(free=footprint.free // sharing)
     needed, free = map(_readable, (share.needed(size), share.free))
     fitting = share.largest_batch * together.num_processes
     mend = f"set batch_size to at most {fitting}" if fitting else "make the clips smaller (size or crop), or the network narrower"
@@ -98,9 +105,8 @@ def check_memory(trainer: Trainer, batch: Batch, progress: bool) -> None:
         f"batches of {trainer.config.batch_size} clips of {clip} need about {needed}, but {free} are free on {trainer.device}; {mend}",
     )
     if progress and together.is_main_process:
-        tqdm.write(
-            f"training on {trainer.device}: at most about {needed} for batches of {trainer.config.batch_size} clips; {free} are free"
-        )
+        use = f"at most about {needed} for batches of {trainer.config.batch_size} clips"
+        tqdm.write(f"training on {trainer.device}: {use}; {free} are free, enough for {fitting}")
 
 
 def _readable(size: int) -> str:

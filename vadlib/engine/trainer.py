@@ -7,6 +7,8 @@ import math
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -98,6 +100,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * schedule(self.step, steps)
         batch = Batch(*(part.to(self.device, non_blocking=True) for part in batch))
+        buffers = [buffer.clone() for buffer in self.model.buffers()]  # batch norm's, which the forward pass changes
         with autocast(self.device, self.precision):
             loss, terms = self.loss(batch.normal, batch.inputs, batch.is_pseudo)
         self.optimizer.zero_grad(set_to_none=True)
@@ -113,8 +116,11 @@ class Trainer:
                 so_far, count = self.sums.get(name, [0.0, 0.0])
                 self.sums[name] = [so_far + value * clips, count + clips]
         else:
+            for buffer, before in zip(self.model.buffers(), buffers, strict=True):
+                buffer.copy_(before)
             self.bad_steps += 1
-            tqdm.write(f"step {self.step}: the loss or its gradient is not finite; skipped")
+            if processes().is_main_process:
+                tqdm.write(f"step {self.step}: the loss or its gradient is not finite; skipped")
             if self.bad_steps >= MAX_BAD_STEPS:
                 raise InputError(
                     f"training diverged: {MAX_BAD_STEPS} non-finite steps in a row; lower learning_rate, or set precision to fp32"
@@ -127,12 +133,17 @@ class Trainer:
         counts = sum_over_processes(torch.bincount(outcomes + kinds, minlength=2 * kinds + 1)).tolist()
         self.outcomes += Counter({outcome: n for outcome, n in enumerate(counts, -kinds) if n})
 
+    def computed(self) -> dict[str, str | int]:
+        """How the steps are computed; another way ends with weights that differ a little."""
+        return {"precision": str(self.precision or torch.float32), "processes": processes().num_processes}
+
     def save(self) -> None:
         """Write `state.pt` and `history.csv`, atomically, in the main process."""
         if not processes().is_main_process:
             return
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         state |= {"step": self.step, "sums": self.sums, "outcomes": dict(self.outcomes), "history": self.history}
+        state |= {"bad_steps": self.bad_steps, "computed": self.computed()}
         with atomic(self.out / "state.pt") as temporary:
             torch.save(state, temporary)
         self.write_history()
@@ -141,7 +152,8 @@ class Trainer:
         """Write `history.csv`: one row an epoch, the mean of each term over its clips, and what the mixer made and could not make."""
         if self.history and processes().is_main_process:
             with atomic(self.out / "history.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(self.history[0]))
+                # An epoch whose steps were all skipped has no terms.
+                writer = csv.DictWriter(file, max(self.history, key=len), restval="")
                 writer.writeheader()
                 writer.writerows(self.history)
 
@@ -156,16 +168,18 @@ class Trainer:
             return False
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            found = state["model"]
+            found, optimizer, computed = state["model"], state["optimizer"], state["computed"]
+            self.step, self.sums, self.history, self.bad_steps = (state[key] for key in ("step", "sums", "history", "bad_steps"))
+            self.outcomes = Counter(state["outcomes"])
         except Exception as error:  # torch raises many kinds for a damaged file; all mean the same to the user
             first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{path}: a damaged checkpoint ({first_line}); remove it to start over") from error
         if mismatch := first_mismatch(self.model, found):
             raise InputError(f"{path}: the checkpoint of another model: {mismatch}; remove it to start over")
         self.model.load_state_dict(found)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.sums, self.history = (state[key] for key in ("step", "sums", "history"))
-        self.outcomes = Counter(state["outcomes"])
+        self.optimizer.load_state_dict(optimizer)
+        if computed != self.computed() and processes().is_main_process:
+            tqdm.write(f"going on with {self.computed()} what began with {computed}: the weights will differ a little")
         return True
 
 
@@ -173,3 +187,18 @@ def schedule(step: int, steps: int) -> float:
     """Factor of the learning rate: rises over the first 2% of the steps, then falls to 0 along half a cosine."""
     warm = max(1, steps // 50)
     return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
+
+
+@contextmanager
+def plain_errors(config: TrainConfig, device: torch.device) -> Iterator[None]:
+    """Says what to do where memory or a compiler is missing: `InputError` instead of torch's own errors."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        mend = "lower it, or make the clips smaller (size or crop)"
+        raise InputError(f"{device} ran out of memory with batch_size = {config.batch_size}; {mend}") from error
+    except RuntimeError as error:
+        if config.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            reason = str(error).splitlines()[0]
+            raise InputError(f"the model cannot be compiled here ({reason}); set compile to false, or install a C++ compiler") from error
+        raise
