@@ -153,7 +153,8 @@ vad.show(vad.plot_history(runs, ["rebuild", "maximize", "sparsity"]), f"Terms of
 #   gradient. From then on `maximize` trains like `none` with fewer clips. A larger margin keeps it alive longer.
 # - **sparsity** is an entropy. If it falls to zero, each read takes a single slot; if `rebuild` stays high meanwhile, the memory has
 #   collapsed: it answers every question with the same slot, and `D_n` can only paint one average picture. Small differences at the
-#   beginning decide whether that happens; another seed may turn out differently.
+#   beginning decide whether that happens; another seed may turn out differently. The term itself pulls that way: train `none` once more
+#   with `sparsity_weight=0`, and compare.
 #
 # `D_p` takes no part in scoring. So whatever `maximize` teaches it counts only as far as its gradient changes `E` on the way.
 #
@@ -214,7 +215,7 @@ print(f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.cli
 # | precision `auto` | bf16 on CPUs with AVX512-BF16 or AMX, else float32 | bf16 autocast where it is native, else float32 |
 # | memory for batches | pageable | pinned, copied while the GPU computes |
 # | reader processes, `workers=None` | none: reading would take cores from computing | up to 4 |
-# | `TrainConfig(compile=True)` | possible | a minute at the beginning, then faster steps |
+# | `TrainConfig(compile=True)` | a minute at the beginning, and slower steps | a minute at the beginning; measure the steps |
 # | profile of the notebooks | quick | full |
 #
 # The GPU column is what the code is written for. The automatic tests of this suite run on CPUs: take it as intent, and time it

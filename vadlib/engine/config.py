@@ -26,7 +26,7 @@ class TrainConfig:
     device: str = "auto"  # "auto", "cpu", "cuda" or "mps"
     precision: str = "auto"  # "auto": bf16 where the hardware has it, else float32; "fp32" or "bf16"
     workers: int | None = None  # processes that read clips ahead; 0: the training process reads; None: 0 on a CPU, up to 4 for a GPU
-    compile: bool = False  # torch.compile: a minute at the beginning, then faster steps on a GPU
+    compile: bool = False  # torch.compile: a minute at the beginning; steps were slower on a CPU, and are unmeasured on a GPU
 
     def __post_init__(self):
         for name in ("epochs", "batch_size"):
