@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ parser.add_argument("--objective", default="inpaint")
 parser.add_argument("--network", default="fast")
 parser.add_argument("--epochs", type=int, default=2)
 parser.add_argument("--evaluate", action="store_true")
+parser.add_argument("--stop", type=int, help="end without a word after so many steps, with a checkpoint of each")
 options = parser.parse_args()
 
 losses: list[float] = []
@@ -26,6 +28,8 @@ forward = trainer.Loss.forward
 
 
 def noted(self, *batch):
+    if len(losses) == options.stop:
+        os._exit(0)
     loss, terms = forward(self, *batch)
     losses.append(float(loss.detach()))
     return loss, terms
@@ -46,10 +50,11 @@ else:
     weights = {"sparsity_weight": 1e-2, "separation_weight": 1e-2, "margin": 0.5, "learning_rate": 3e-4}
     config = vad.TrainConfig(options.epochs, batch_size=5, precision="fp32", device="cpu", objective=options.objective, **weights)
     trainer.Loss.forward = noted
+    trainer.CHECKPOINT_SECONDS = 0 if options.stop else trainer.CHECKPOINT_SECONDS
     norms, cut = [], torch.nn.utils.clip_grad_norm_
     torch.nn.utils.clip_grad_norm_ = lambda *arguments: norms.append(float(norm := cut(*arguments))) or norm
     mixer = vad.PseudoAnomalyMixer([vad.ShuffleMotion(), vad.AddNoise()], p=0.3)
-    vad.fit(model, clips, mixer, config, options.out, progress=False)
+    vad.fit(model, clips, mixer, config, options.out, resume=True, progress=False)
     report = {"norms": norms, "losses": losses[1:]}  # the first is the estimate's of memory
 
 report["buffers"] = gather_object([sum(float(buffer.double().sum()) for buffer in model.buffers())])

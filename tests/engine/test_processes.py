@@ -49,6 +49,15 @@ def test_two_processes_train_as_one_with_the_same_global_batch(tmp_path, objecti
     assert sum(map(int, counts[0].values())) > 10
 
 
+def test_two_processes_go_on_where_two_were_stopped(tmp_path):
+    job(2, tmp_path / "whole", "--epochs", "1")
+    launch(2, JOB, tmp_path / "stopped", "--epochs", "1", "--stop", "20")
+    assert not (tmp_path / "stopped" / "model.safetensors").exists()
+    report = job(2, tmp_path / "stopped", "--epochs", "1")
+    assert len(report["norms"]) == len(json.loads((tmp_path / "whole" / "report.json").read_text())["norms"]) - 19
+    assert (tmp_path / "stopped" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+
+
 def test_evaluation_is_shared_out_and_every_process_has_all_of_it(tmp_path):
     """The same run, scored by one process and by two."""
     job(1, tmp_path / "run", "--epochs", "1")
