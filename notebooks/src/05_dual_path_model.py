@@ -23,8 +23,8 @@ from vadlib.model.memory import EPSILON, address
 
 # %% [markdown]
 # As in notebook 00 a clip is a window of 48 x 48 pixels and 16 frames in which something moves. The last two training videos are
-# put aside: on them we look at the paths later. The boxes of people are for pasting objects: the synthetic scene brings its own, on
-# Ped2 they are found by motion.
+# put aside: on them we look at the paths later. The boxes of people are for pasting objects: the synthetic scene brings its own,
+# on Ped2 they are found by motion.
 
 # %%
 data, videos = vad.tutorial_data(), vad.load_videos(vad.tutorial_data(), "train")
@@ -36,12 +36,13 @@ print(f"{len(clips)} clips to train on, {len(unseen)} others; each has shape {tu
 # %% [markdown]
 # ## 1 Shapes through the network
 #
-# The encoder `E` turns a clip into a small block of features: fewer frames, fewer places, more channels. A memory replaces the
-# features at each place by a mixture of its slots. A decoder turns the block back into a clip. Both paths start from the *same*
-# features.
+# The encoder `E` turns a clip into a block of features: fewer frames, fewer places, more channels. A memory replaces the features
+# at each place by a mixture of its slots. A decoder turns the block back into a clip. Both paths start from the *same* features.
 #
 # The figure is made by *forward hooks*: functions that are called with what a layer has just returned. So these are the real
-# shapes, not those of a drawing. Under each box stand its channels and T x H x W, above each part the number of its parameters.
+# shapes, not those of a drawing. Under each box stand its channels and T x H x W, above each part the number of its parameters;
+# boxes of one part follow each other from left to right. The last box but one of `fast` holds the pixels of 2 x 2 places as
+# channels, and the decoder spreads them out.
 #
 # **Predict:** does the block in the middle of `fast` hold more numbers than the clip, or fewer?
 
@@ -51,14 +52,14 @@ model = vad.DualPathAutoencoder(vad.ModelConfig.preset("fast", channels=len(clip
 vad.show(vad.plot_network(model, clip.shape), "The network fast: an encoder, then a memory and a decoder for each of two paths.")
 
 # %% [markdown]
-# Fewer, but not by much: 64 x 4 x 6 x 6 numbers. A grey clip has four times as many, a colour clip twelve times. A block of this
-# size alone would hardly stop an anomaly. What is to limit the model is the memory: at each of the 4 x 6 x 6 places it may return
-# only mixtures of its slots.
+# Fewer: 64 x 4 x 6 x 6 = 9,216 numbers. A grey clip has four times as many, a colour clip twelve times. A block of this size
+# still leaves room to rebuild much of an anomaly. What is to limit the model is the memory: at each of the 4 x 6 x 6 places it
+# may return only mixtures of its slots.
 #
 # The same for the paper's network (first release), with its clips of 256 x 256. The tensors behind this figure have a shape and
 # no values, so nothing is computed. The dashed arrows are a *skip connection*: features that reach the decoders past the memory.
 #
-# **Predict:** where are most of the parameters: in the encoder, the decoders or the memories of 2000 slots?
+# **Predict:** what share of the parameters is in the two memories of 2000 slots: 8, 30 or 60 of 100?
 
 # %%
 paper = vad.DualPathAutoencoder(vad.ModelConfig.preset("paper"))
@@ -66,12 +67,12 @@ vad.show(vad.plot_network(paper, (1, 16, 256, 256)), "The network of the paper: 
 print(f"{sum(p.numel() for p in paper.parameters()):,} parameters in all")
 
 # %% [markdown]
-# Nearly half are in the encoder, and most of those in its last stage: a convolution from 256 to 256 channels has 27 x 256 x 256
-# weights. The two memories together hold 8 of 100.
+# 8 of 100. The encoder holds 47 and the two decoders 45. Three quarters of the encoder are in its last stage: each convolution
+# from 256 to 256 channels has 27 x 256 x 256 weights.
 #
-# > **Common mistake.** Counting on the memory to stop anomalies while a skip connection goes around it. Whatever the decoder
-# > gets over the skip was never compared with a slot; an anomaly can be rebuilt from it. The paper's network has one skip, at the
-# > deepest level; `fast` has none.
+# > **Common mistake.** Counting on the memory to stop anomalies while a skip connection goes around it. Whatever the decoder gets
+# > over the skip was never compared with a slot; an anomaly can be rebuilt from it. The paper's network has one skip,
+# > one level above the memory (128 channels, 4 x 64 x 64); `fast` has none.
 #
 # ## 2 A memory read by hand
 #
@@ -82,7 +83,8 @@ print(f"{sum(p.numel() for p in paper.parameters()):,} parameters in all")
 # 3. *cut*: weights below `shrink` times the largest become 0; the rest is divided by its sum;
 # 4. *mixture*: the sum of the slots, each times its weight.
 #
-# **Predict:** which slots will be left after the cut, if the query is (1.1, 0.4)?
+# **Predict:** the slots are (1, -0.3), (0.4, 0.9), (-0.7, 0.7) and (-0.3, -0.8), `sharpness` is 2 and `shrink` 0.2. Which slots
+# keep a weight, if the query is (1.1, 0.4)?
 
 # %%
 slots, query = torch.tensor([[1.0, -0.3], [0.4, 0.9], [-0.7, 0.7], [-0.3, -0.8]]), torch.tensor([1.1, 0.4])
@@ -91,8 +93,8 @@ softmax = torch.softmax(2 * cosine, 0)
 kept = torch.where(softmax >= 0.2 * softmax.max(), softmax, 0)
 
 # %% [markdown]
-# The rows: cosine, softmax, the weights computed by hand, and what the model's own function `address` returns. It adds a small number
-# to each squared norm, so the last digits may differ.
+# The rows: cosine, softmax, the weights computed by hand, and what the model's own function `address` returns. It adds a small
+# number to each squared norm, so the last digits may differ.
 
 # %%
 for values in (cosine, softmax, kept / kept.sum(), address(query, slots, 2.0, 0.2)):
@@ -100,15 +102,16 @@ for values in (cosine, softmax, kept / kept.sum(), address(query, slots, 2.0, 0.
 vad.show(vad.plot_addressing(slots, query, 2.0, 0.2), "Slots and query as arrows; only slots 0 and 1 keep a weight; the read lies between.")
 
 # %% [markdown]
-# Slots 0 and 1 are left: slot 2 has a positive weight before the cut, but less than a fifth of the largest. The read lies on the
-# line between the tips of slots 0 and 1. Note that the *length* of the query has no influence: a cosine sees directions only.
+# Slots 0 and 1 are left: slots 2 and 3 have positive weights before the cut, but less than a fifth of the largest. The read lies
+# on the line between the tips of slots 0 and 1. Note that the *length* of the query has no influence: a cosine sees directions
+# only.
 #
 # A sharper softmax comes nearer to picking one slot. `fast` uses `sharpness=10` and `shrink=0.05`.
 #
 # ## 3 How a memory becomes empty
 #
-# The published memory (after MemAE) weighs by `softmax(query . slot)` and cuts all weights below 0.0025, a *fixed* number. With
-# N slots that are all alike to the query, each weight is 1/N. For N = 2000 that is 0.0005: a weight must be five times as large as
+# The published memory (after MemAE) weighs by `softmax(query . slot)` and cuts all weights below 0.0025, a *fixed* number. With N
+# slots that are all alike to the query, each weight is 1/N. For N = 2000 that is 0.0005: a weight must be five times as large as
 # the average to be kept. If none is, the read is all zeros, and the decoder gets nothing.
 #
 # How often does that happen at initialisation? Slots are uniform in +-1/sqrt(C), with C = 256 values, as published. Queries are
@@ -133,13 +136,14 @@ ax.legend(["cut at 0.0025 (published)", "relative cut (ours)"])
 vad.show(ax, f"Share of empty reads against N: {published[5]:.0%} at 2000 with the fixed cut, {ours[5]:.0%} with ours.")
 
 # %% [markdown]
-# About 95% of the reads are empty at N = 2000 with the fixed cut, and none at N = 50. The share depends on the queries: the paper's
-# untrained encoder itself, fed with noise, gives 93%; normal numbers without the ReLU are longer queries and give between 10 and
-# 20%. But the curve always rises, since the average weight falls with N and the cut does not. The relative cut never empties a
-# read: the largest weight is always kept.
+# More than nine in ten reads are empty at N = 2000 with the fixed cut, and none at N = 50. The share depends on the queries: the
+# paper's untrained encoder itself, fed with noise, gives 93%; normal numbers without the ReLU are longer queries and give between
+# 10 and 20%. But the curve never falls, since the average weight falls with N and the cut does not. The relative cut never
+# empties a read: the largest weight is always kept.
 #
-# The second trap is the norm. Dividing a query by its length fails for a zero query, which is common after ReLU. PyTorch's
-# `normalize` divides by at least 1e-12, so its *value* is finite. Ours adds `EPSILON` = 1e-4 to the squared length.
+# The second trap is the norm. ReLU sets values to 0; where it sets all values of a place to 0, in flat or padded regions or where
+# channels have died, the query is zero, and dividing it by its length fails. PyTorch's `normalize` divides by at least 1e-12, so
+# its *value* is finite. Ours adds `EPSILON` = 1e-4 to the squared length.
 #
 # **Predict:** how large is the gradient of each at a zero query?
 
@@ -183,7 +187,7 @@ for kind in kinds:
 # Three mean squared errors for each kind: of `D_n` from what went in, of `D_n` from the normal clip, and of `D_p` from what went
 # in.
 #
-# **Predict:** in which rows will the first column be larger than the second?
+# **Predict:** in which rows will the first column be larger than the second? (For normal clips the two are equal by definition.)
 
 # %%
 print(f"{'kind':9}{'clips':5}{'D_n, input':>13}{'D_n, normal':>13}{'D_p, input':>13}")
@@ -194,14 +198,14 @@ for name, chosen in made.items():
 
 # %% [markdown]
 # Read it row by row. Noise is the clearest: `D_n` comes much nearer to the normal clip than to the noisy one, and `D_p` cannot
-# rebuild noise either, since no slot and no decoder can know it beforehand. In the other rows compare the first two columns: where
-# the first is smaller, `D_n` still rebuilds what went in, and has *not* learned to restore. After so short a training that may
-# well be so for pasted objects. A smaller second column alone proves little: a path that returned nothing but a blurred background
-# would have it too. The third column says whether the pseudo path does its own task; compare it with the row
-# of normal clips, whose error is mostly blur.
+# rebuild noise either, since no slot and no decoder can know it beforehand. In the other rows compare the first two columns:
+# where the first is smaller, `D_n` still rebuilds what went in, and has *not* learned to restore. After so short a training this
+# may happen in any row but noise; which one depends on the data. A smaller second column alone proves little: a path that
+# returned nothing but a blurred background would have it too. The third column says whether the pseudo path does its own task;
+# compare it with the row of normal clips, whose error is mostly blur.
 #
-# Now as pictures: one of the clips, the same clip with a pasted object, and shuffled. Error maps compare with what went *in*, as
-# scoring does, so a good normal path shows a *bright* map on the object.
+# Now as pictures: the clip that its pasted object changes most, as it was, with the object, and shuffled; 8 of its 16 frames.
+# Error maps compare with what went *in*, as scoring does, so a good normal path shows a *bright* map on the object.
 #
 # **Predict:** in the second figure, will the map of `D_n` or that of `D_p` be brighter on the object?
 
@@ -211,14 +215,16 @@ for name in ("normal", "object", "shuffle"):
     vad.show(vad.plot_paths(model, made[name][number].tensor), f"A clip ({name}) over time, below it D_n and D_p and their errors.")
 
 # %% [markdown]
-# The paths look much alike: they share the encoder, `D_p` starts as a copy of `D_n`, and the training was short. Compare the two
-# error maps where the object is, and in the shuffled clip on what moves. What only *blurs* is bright in both maps and in all
+# After a long training the map of `D_n` should be the brighter one. Here expect hardly any difference: the paths share the
+# encoder, `D_p` starts as a copy of `D_n`, and in the row `object` above `D_p` is no better than `D_n`, so it has not learned its
+# task yet. Plain yellow is 0.3 or more: two yellow patches need not be equal. What only *blurs* is bright in both maps and in all
 # three figures; it says nothing about anomalies.
 #
 # ## 5 Switches for ablations
 #
-# Does the model need two memories, two decoders, a skip? An *ablation* leaves out one part and measures again. `ModelConfig`
-# has a switch for each. With one memory or one decoder, the pseudo path uses that of the normal path.
+# Does the model need two memories, two decoders, a skip? An *ablation* leaves out one part and measures again. `ModelConfig` has
+# a switch for each. With one memory or one decoder, the pseudo path uses that of the normal path; with `memories=0` the features
+# pass as they are.
 #
 # **Predict:** which switch saves the most parameters?
 
@@ -230,14 +236,15 @@ for changes in ({}, {"memories": 1}, {"memories": 0}, {"decoders": 1}, {"memorie
 # %% [markdown]
 # The second decoder. A skip *adds* parameters: the decoders' convolution at its level gets twice as many input channels.
 #
-# Parameters are not all that counts. Scoring uses `E`, `M_n` and `D_n` alone. With `inpaint` the pseudo path trains nothing that they
-# use: its gradient stops before `E` (what is left is the limit on the gradient's length, which all parts share). So `D_p` matters
-# for scores only with other terms (the paper's `maximize`, separation), or with a memory or a decoder that the paths share.
+# Parameters are not all that counts. Scoring uses `E`, `M_n` and `D_n` alone. With `inpaint` the pseudo path trains nothing that
+# they use: its gradient stops before `E`. (One indirect influence is left: if the gradient of *all* parameters together is longer
+# than `max_gradient`, it is shortened, so a long gradient of `D_p` makes the step of the others smaller.) So `D_p` matters for
+# scores only with other terms (the paper's `maximize`, separation), or with a memory or a decoder that the paths share.
 #
 # ## Exercises
 #
-# **1.** From how many slots N on *can* a read be empty at all with the cut at 0.0025, if weights of 0.0025 are cut too?
-# Think of the largest weight, and how small it can be. Replace `None`; the cell checks your answer.
+# **1.** From how many slots N on *can* a read be empty at all with the cut at 0.0025, if weights of 0.0025 are cut too? Think of
+# the largest weight, and how small it can be. Replace `None`; the cell checks your answer.
 #
 # <details><summary>Solution</summary>
 #
@@ -251,8 +258,8 @@ if answer is not None:
     print("right" if answer == next(n for n in range(1, 9999) if 1 / n <= 0.0025) else "not yet: the largest weight is at least 1/N")
 
 # %% [markdown]
-# **2.** How many parameters would the paper's network have with 500 slots in each memory and all else the same? Work it out
-# from the figure of section 1, without building the network.
+# **2.** How many parameters would the paper's network have with 500 slots in each memory and all else the same? Work it out from
+# the figure of section 1, without building the network.
 #
 # <details><summary>Solution</summary>
 #

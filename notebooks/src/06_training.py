@@ -2,17 +2,18 @@
 # # Training: terms, curves, interruptions
 #
 # Notebook 00 trained a model in one line. Here you open that line: what is added up to the loss, what its curves tell and what
-# they do not, on which hardware it runs, and what happens when the power fails in the middle.
+# they do not, on which hardware it runs, and what happens when its process is killed in the middle.
 #
 # **After it you can**
 #
 # - name each term of the objective, the clips it is made of and the parameters it trains,
 # - read loss curves, and say why a lower loss is not a better detector,
 # - compare `inpaint`, `maximize` and `none` on clips that were held out,
-# - resume an interrupted training, and prove that nothing was lost.
+# - resume an interrupted training, and prove that it ends with the same weights.
 #
-# **You need** notebooks 00 and 04: the parts `E`, `M_n`, `D_n`, `M_p`, `D_p` of the model, and the probability `p`.
-# **Time** 2 to 3 minutes of computing on two recent CPU cores in the quick profile, 40 minutes of reading. **Memory** about 2 GB.
+# **You need** notebooks 00, 04 and 05: the probability `p`, the parts `E`, `M_n`, `D_n`, `M_p`, `D_p` of the model, and what a
+# read is. **Time** 2 to 3 minutes of computing on two recent CPU cores in the quick profile, 40 minutes of reading. **Memory**
+# about 2 GB.
 
 # %%
 import torch
@@ -23,8 +24,8 @@ from vadlib.engine import fit, footprint, samples, trainer
 from vadlib.model import objective, run
 
 # %% [markdown]
-# The quick profile takes few clips, so that each training lasts less than half a minute. That is enough to see how curves
-# behave, and far too little for a good detector.
+# The quick profile takes few clips, so that each training lasts less than half a minute. That is enough to see how curves behave,
+# and far too little for a good detector.
 #
 # `hold_out` is what `fit` calls first: it sets whole training videos aside. The network never trains on their clips. We will
 # compare models on these, and so need no test labels.
@@ -48,8 +49,8 @@ chosen, _ = fit.hold_out(clips)
 # | inpaint | `(D_n M_n E x' - x)^2` | pseudo-anomalies | `E`, `M_n`, `D_n` |
 # | pseudo, with inpaint | `(D_p M_p sg(E x') - x')^2` | pseudo-anomalies | `M_p`, `D_p` |
 # | maximize (the paper, bounded) | `max(0, m - (D_p M_p E x' - x')^2)` | pseudo-anomalies | `E`, `M_p`, `D_p` |
-# | sparsity | entropy of what each memory read | both | `E`, the memories |
-# | separation | minus the distance between the two paths | batches that hold both | `E`, memories, decoders |
+# | sparsity | entropy of the weights of each read: 0 if one slot has all, ln 256 = 5.5 if all of `fast` have the same | both | `E`, the memories |
+# | separation | minus the distance of the two paths' mean reads and mean last decoder features | batches that hold both kinds of clip | `E`, memories, decoders |
 #
 # Three objectives choose among them: `none` only rebuilds, with sparsity; `inpaint` adds its two terms; `maximize` adds its one.
 # In the paper the maximised error has no bound, so the loss can fall without end; here it counts only up to the margin `m`. With
@@ -68,7 +69,7 @@ print(f"{len(clips)} clips, {len(chosen)} to train on; of the {len(batch.outcome
 # And its terms, before any training. Each term is a mean over its own clips.
 #
 # **Predict:** the margin `m` is 0.5. Pixels lie in [-1, 1], and an untrained decoder paints nearly plain grey, 0. How large will
-# `maximize` be: 0.5, a little less, or 0?
+# `maximize` be: 0.5, less than that, or 0? (The mean square of the pixels is about 0.11 here.)
 
 # %%
 torch.manual_seed(0)
@@ -78,8 +79,8 @@ for name in ("none", "inpaint", "maximize"):
     print(f"{name:9}", *(f"{term} {value.item():.4f} ({clips_of:.0f} clips)" for term, (value, clips_of) in terms.items()))
 
 # %% [markdown]
-# A decoder that paints grey has the error that the other terms show, the mean square of the pixels; `maximize` is what is missing to
-# the margin. So the pseudo path has to become *worse* than plain grey. Is that hard to learn? Keep the question for section 3.
+# A decoder that paints grey has the error that the other terms show, the mean square of the pixels; `maximize` is what is missing
+# to the margin. So the pseudo path has to become *worse* than plain grey. Is that hard to learn? Keep the question for section 3.
 #
 # Why can sparsity count more clips than the batch has? It is taken of every read, and with `inpaint` a pseudo-anomaly is read
 # twice, by `M_n` and by `M_p`.
@@ -101,8 +102,8 @@ runs["inpaint"] = vad.fit(vad.DualPathAutoencoder(shape), clips, mixer, training
 # Each point is the mean over an epoch *while* the weights change. So the first point is worse than the model was at the epoch's
 # end.
 #
-# **Predict:** `rebuild` and `inpaint` give `D_n` different inputs, but the same target `x`; `pseudo` has the target `x'`, patches and
-# noise included. Which of the three ends lowest, which highest?
+# **Predict:** `rebuild` and `inpaint` give `D_n` different inputs, but the same target `x`; `pseudo` has the target `x'`, patches
+# and noise included. Which of the three ends lowest, which highest?
 
 # %%
 axes = vad.plot_history({"inpaint": runs["inpaint"]}, ["rebuild", "inpaint", "pseudo"], same_scale=True)
@@ -110,13 +111,14 @@ vad.show(axes, f"Three errors by epoch; rebuild ends at {vad.read_history(folder
 
 # %% [markdown]
 # Expect `rebuild` lowest and `pseudo` highest: noise cannot be rebuilt, and a foreign patch only by a decoder that has seen its
-# like. `inpaint` stays close to `rebuild`, since most of either error is what a small network blurs in every clip.
+# like. `inpaint` lies between them: blur is in all three errors, and `inpaint` adds what could not be restored. Whether it ends
+# nearer to `rebuild` or to `pseudo` depends on the data; with so few clips small gaps mean nothing.
 #
 # `inpaint` and `pseudo` are means over few clips, a fifth of an epoch, and so waver more.
 #
-# Much is gained in the first epochs, little in the last. The flattening has two causes: there is less left to learn, and the learning
-# rate falls to zero along a cosine. A curve that is flat at the end therefore does not prove that longer training would be useless;
-# a *new* training with more epochs, and so a slower fall, would tell.
+# Much is gained in the first epochs, little in the last. The flattening has two causes: there is less left to learn, and the
+# learning rate falls to zero along a cosine. A curve that is flat at the end therefore does not prove that longer training would
+# be useless; a *new* training with more epochs, and so a slower fall, would tell.
 #
 # ## 3 `p` and the objective at work
 #
@@ -132,8 +134,8 @@ for name, p in {"none": 0.0, "maximize": 0.2}.items():
     runs[name] = vad.fit(model, clips, turning, config, vad.run_folder(f"06_training-{name}-{data}"), resume=True, dataset={"name": data})
 
 # %% [markdown]
-# First what `p` did: how many clips of an epoch were turned, and how many should have been but could not be: nobody to paste onto, or
-# no frames to skip to.
+# First what `p` did: how many clips of an epoch were turned, and how many should have been but could not be: nobody to paste
+# onto, or no frames to skip to.
 
 # %%
 for name in runs:
@@ -141,25 +143,26 @@ for name in runs:
 
 # %% [markdown]
 # `inpaint` and `maximize` turned exactly the same number: what is drawn depends on the seed, the epoch and the clip, not on the
-# objective. With p = 0.2, `rebuild` sees a fifth fewer clips than with p = 0.
+# objective. With p = 0.2, `rebuild` sees nearly a fifth fewer clips than with p = 0.
 
 # %%
 last = ", ".join(f"{name} {vad.read_history(runs[name])['rebuild'][-1]:.3f}" for name in runs)
 vad.show(vad.plot_history(runs, ["rebuild", "maximize", "sparsity"]), f"Terms of three trainings by epoch; rebuild ends at: {last}.")
 
 # %% [markdown]
-# - **rebuild.** One might expect `none` to win: it has more normal clips and nothing else to do. If it does not, look at sparsity.
-# - **maximize** soon falls to (nearly) zero: to be wrong is easy, and once the error of `D_p` has passed the margin the term has no
-#   gradient. From then on `maximize` trains like `none` with fewer clips. A larger margin keeps it alive longer.
-# - **sparsity** is an entropy. If it falls to zero, each read takes a single slot; if `rebuild` stays high meanwhile, the memory has
-#   collapsed: it answers every question with the same slot, and `D_n` can only paint one average picture. Small differences at the
-#   beginning decide whether that happens; another seed may turn out differently. The term itself pulls that way: train `none` once more
-#   with `sparsity_weight=0`, and compare.
+# - **rebuild.** One might expect `none` to win: it has more normal clips and nothing else to do. If it does not, look at
+#   sparsity.
+# - **maximize** soon falls to (nearly) zero: to be wrong is easy, and once the error of `D_p` has passed the margin the term has
+#   no gradient. From then on `maximize` trains like `none` with fewer clips. A larger margin keeps it alive longer.
+# - **sparsity** is an entropy. If it falls to zero, each read takes a single slot; if `rebuild` stays high meanwhile, the memory
+#   has collapsed: it answers every question with the same slot, and `D_n` can only paint one average picture. Small differences
+#   at the beginning decide whether that happens; another seed may turn out differently. The term itself pulls that way: train
+#   `none` once more with `sparsity_weight=0`, and compare.
 #
-# `D_p` takes no part in scoring. So whatever `maximize` teaches it counts only as far as its gradient changes `E` on the way.
+# `D_p` takes no part in scoring. What the pseudo path learns from `maximize` matters for scores only through the change in `E`.
 #
-# What matters for detection is the error of `D_n` on clips it has not seen, normal and changed. We turn the held-out clips into each
-# kind.
+# What matters for detection is the error of `D_n` on clips it has not seen, normal and changed. We turn the held-out clips into
+# each kind.
 #
 # Here as in scoring, the error compares what `D_n` made of a clip with that clip itself, the pseudo-anomaly included.
 #
@@ -180,23 +183,25 @@ for name, found in errors.items():
 vad.show(vad.plot_errors(errors), "Errors of D_n on held-out clips, normal and changed, after three trainings.")
 
 # %% [markdown]
-# Two things can be read here. Noise is noticed by all: it cannot be rebuilt, whatever the objective. And for the other kinds the
-# bars overlap: how *difficult* a clip is (how much moves in it) matters more than whether it was changed. Ratios that differ so
-# little, from one seed, prove nothing. Where a row says 1.00 for `shuffle`, look back at sparsity: a `D_n` that paints one average
-# picture cannot notice a wrong order.
+# Noise raises the error most under every objective, since it cannot be rebuilt. Yet the bars overlap, on some data for noise too:
+# how *difficult* a clip is (how much moves in it) can matter more than whether it was changed. No objective wins in every row,
+# and ratios that differ so little, from one seed, prove nothing: `inpaint`, vadlib's default, need not come out on top after so
+# short a training. Below 1 the changed clips were even easier; a kind's mean leaves out clips that could not be changed, the mean
+# of normal clips does not. Where a row says 1.00 for `shuffle`, look back at sparsity: a `D_n` that paints one average picture
+# cannot notice a wrong order.
 #
 # > **Common mistake.** Reading a lower loss as a better detector. A network that copies its input has a `rebuild` of zero, on
-# > anomalies too, and finds nothing. What counts is the distance between normal and abnormal. The second mistake follows from
-# > it: choosing epoch or objective by the AUC on *test* videos. Then the labels have taken part in training, and the AUC is too
-# > good. Held-out normal videos with pseudo-anomalies, as here, cost no labels.
+# > anomalies too, and finds nothing. What counts is the distance between normal and abnormal. The second mistake follows from it:
+# > choosing epoch or objective by the AUC on *test* videos. Then the labels have taken part in training, and the AUC is too good.
+# > Held-out normal videos with pseudo-anomalies, as here, cost no labels.
 #
 # ## 4 Where it computes
 #
-# `TrainConfig(device="auto", precision="auto")` takes a GPU if there is one, and bf16 (16 bits: the range of float32, but only 2 to 3
-# decimal digits) where the hardware multiplies it natively. Weights, sums and errors stay in float32.
+# `TrainConfig(device="auto", precision="auto")` takes a GPU if there is one, and bf16 (16 bits: the range of float32, but only 2
+# to 3 decimal digits) where the hardware multiplies it natively. Weights, sums and errors stay in float32.
 #
-# How large may a batch be? The backward pass needs what each layer put out in the forward pass, for each clip. `estimate_footprint`
-# runs two clips forwards and counts.
+# How large may a batch be? The backward pass needs what each layer put out in the forward pass, for each clip.
+# `estimate_footprint` runs two clips forwards and counts.
 
 # %%
 where = device.pick_device("auto")
@@ -205,8 +210,8 @@ print(f"device {where}, precision {device.pick_precision('auto', where) or torch
 print(f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.clip / 1e6:.0f} MB; so {needs.largest_batch} clips would fit")
 
 # %% [markdown]
-# A batch that fits need not be better: with the same number of epochs, larger batches mean fewer steps. If it does not fit, `fit` says
-# so before it starts.
+# A batch that fits need not be better: with the same number of epochs, larger batches mean fewer steps. If it does not fit, `fit`
+# says so before it starts.
 #
 # What a GPU changes:
 #
@@ -222,21 +227,21 @@ print(f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.cli
 # yourself.
 #
 # Several processes, for example on two GPUs, share each batch. The loss is that of the whole batch, so the result is the same but
-# for rounding:
+# for rounding (not with `compact` and `paper`: their batch norm sees each process's share):
 #
 # ```
-# torchrun --nproc-per-node 2 -m vadlib train --data ped2 --out runs/two
+# torchrun --standalone --nproc-per-node 2 -m vadlib train --data ped2 --out runs/two
 # ```
 #
 # ## 5 Pull the plug
 #
-# `fit` writes a checkpoint, `state.pt`, at the end of each epoch and once a minute: weights, the state of Adam, the step, the sums of
-# the epoch so far. We now start the training of section 2 once more, as a process of its own, with the settings of that run in a JSON
-# file. Two seconds after its first checkpoint we kill it. A killed process cannot save anything.
+# `fit` writes a checkpoint, `state.pt`, at the end of each epoch and once a minute: weights, the state of Adam, the step, the
+# sums of the epoch so far. We now start the training of section 2 once more, as a process of its own, with the settings of that
+# run in a JSON file. Two seconds after its first checkpoint we kill it.
 #
 # `vad.kill_after` starts Python, waits for a file, and then kills.
 #
-# **Predict:** what is lost?
+# **Predict:** resumed, will it end with the same weights as the undisturbed training, with similar ones, or with others?
 
 # %%
 killed = vad.run_folder(f"06_training-killed-{data}", fresh=True)
@@ -246,8 +251,8 @@ status = vad.kill_after(["-m", "vadlib", "train", "--data", data, "--config", se
 print(f"exit status {status}; left behind: {', '.join(sorted(path.name for path in killed.iterdir()))}")
 
 # %% [markdown]
-# There is a checkpoint, but no `model.safetensors`: the run is not finished. What was learned since the checkpoint is lost, and must
-# be done again. `resume=True` goes on; the bar does not start at zero.
+# There is a checkpoint, but no `model.safetensors`: the run is not finished. A killed process saves nothing; what was learned
+# since the checkpoint must be done again. `resume=True` goes on; the bar does not start at zero.
 
 # %%
 step, name = torch.load(killed / "state.pt", weights_only=True)["step"], "model.safetensors"
@@ -255,9 +260,9 @@ vad.fit(vad.DualPathAutoencoder(shape), clips, mixer, training, killed, resume=T
 print(f"went on after step {step}; weights as undisturbed: {(killed / name).read_bytes() == (folder / name).read_bytes()}")
 
 # %% [markdown]
-# Not similar: the same. That works since no random number depends on what was drawn before: a clip's window, its turning and the order
-# of an epoch are derived from (seed, epoch, position). If you see `False`, the two runs did not compute alike: sums in another order
-# round differently, and another number of threads, another machine or a GPU adds in another order.
+# Not similar: the same. That works since no random number depends on what was drawn before: a clip's window, its turning and the
+# order of an epoch are derived from (seed, epoch, position). If you see `False`, the two runs did not compute alike: sums in
+# another order round differently, and another number of threads, another machine or a GPU adds in another order.
 #
 # ## Exercises
 #

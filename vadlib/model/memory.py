@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vadlib.device import autocast
 
-EPSILON = 1e-4  # added to squared norms: an all-zero query, common after ReLU, then has a gradient of at most 1e2, not 1e12
+EPSILON = 1e-4  # added to squared norms: an all-zero query, as ReLU can leave it, then has a gradient of at most 1e2, not 1e12
 
 
 class Read(NamedTuple):
