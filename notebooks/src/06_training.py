@@ -49,8 +49,11 @@ chosen, _ = fit.hold_out(clips)
 # | inpaint | `(D_n M_n E x' - x)^2` | pseudo-anomalies | `E`, `M_n`, `D_n` |
 # | pseudo, with inpaint | `(D_p M_p sg(E x') - x')^2` | pseudo-anomalies | `M_p`, `D_p` |
 # | maximize (the paper, bounded) | `max(0, m - (D_p M_p E x' - x')^2)` | pseudo-anomalies | `E`, `M_p`, `D_p` |
-# | sparsity | entropy of the weights of each read: 0 if one slot has all, ln 256 = 5.5 if all of `fast` have the same | both | `E`, the memories |
-# | separation | minus the distance of the two paths' mean reads and mean last decoder features | batches that hold both kinds of clip | `E`, memories, decoders |
+# | sparsity | entropy of the weights of each read | both | `E`, the memories |
+# | separation | minus the distance of the two paths' mean features | batches that hold both | `E`, memories, decoders |
+#
+# The entropy is 0 if one slot has all the weight, and ln 256 = 5.5 if all slots of `fast` have the same. Separation compares the means
+# of what the memories return and of the decoders' last features; "both" are normal clips and pseudo-anomalies.
 #
 # Three objectives choose among them: `none` only rebuilds, with sparsity; `inpaint` adds its two terms; `maximize` adds its one.
 # In the paper the maximised error has no bound, so the loss can fall without end; here it counts only up to the margin `m`. With
