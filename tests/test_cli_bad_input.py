@@ -16,6 +16,8 @@ from PIL import Image
 
 from vadlib import cli
 from vadlib.errors import InputError
+from vadlib.evaluation.calibration import calibrate
+from vadlib.evaluation.errors import ErrorMaps
 from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import save_weights
@@ -262,6 +264,11 @@ def change(run, **parts):
     write_json(run / "config.json", {k: v | parts.get(k, {}) for k, v in config.items()})
 
 
+def calibrate_by_noise(run):
+    errors = np.random.default_rng(0).random((3, 20, 2, 3))
+    calibrate({"ped2": [ErrorMaps(*errors.astype(np.float16))]}, 16).save(run / "calibration.npz")
+
+
 def test_a_run_that_is_none(refused, tree, tmp_path):
     assert f"{tmp_path / 'nowhere'}: no such run" in refused("evaluate", tmp_path / "nowhere", "--root", tree.root)
     assert "no config.json in it" in refused("evaluate", tree.root, "--root", tree.root)
@@ -288,13 +295,14 @@ def test_an_unfinished_run(refused, tree, run):
 
 @pytest.mark.parametrize("keep", [0, 10, 300])
 def test_a_damaged_calibration(refused, tree, run, keep):
-    np.savez_compressed(run / "calibration.npz", threshold=1.0, **{"mean/ped2": np.zeros((2, 2, 3)), "deviation/ped2": np.ones((2, 2, 3))})
+    calibrate_by_noise(run)
     whole = (run / "calibration.npz").read_bytes()
     (run / "calibration.npz").write_bytes(whole[:keep])
     assert f"{run / 'calibration.npz'}: a damaged file" in refused("evaluate", run, "--root", tree.root)
 
 
 def test_a_run_for_colour_on_grey_videos(refused, tree, run):
+    calibrate_by_noise(run)
     change(run, model={"channels": 3})
     torch.manual_seed(0)
     save_weights(DualPathAutoencoder(ModelConfig(channels=3, width=8, slots=4)), run / "model.safetensors")
@@ -302,6 +310,7 @@ def test_a_run_for_colour_on_grey_videos(refused, tree, run):
 
 
 def test_a_test_video_shorter_than_a_clip(refused, tree, run):
+    calibrate_by_noise(run)
     change(run, data={"length": 200})
     assert "video 09: 120 frames, shorter than a clip of 200" in refused("evaluate", run, "--root", tree.root)
 

@@ -1,6 +1,7 @@
 """Whole runs on every kind of dataset, by command; small, so that they say that it works, not how well."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from trees import official_shanghaitech, official_ucsd, own_videos, scene, write
 
 from vadlib.data.catalog import load_videos
 from vadlib.data.ucsd import TEST_LENGTHS
+from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import evaluate
 
 TINY = {"data": {"clip_step": 16}, "model": {"width": 8, "slots": 16}, "training": {"epochs": 1}}
@@ -43,6 +45,10 @@ def test_the_real_avenue_in_colour_and_by_both_ground_truths(real_data, tiny, tm
     other = json.loads(other.stdout)
     community = int(np.load(real_data / "avenue" / "frame_labels_avenue.npy").ravel()[-349:].sum())
     assert (other["abnormal_frames"], other["ground_truth"]) == (community, "community")
+    # Each is measured beside the other, on the same scores.
+    assert metrics["protocols"]["all, community"]["abnormal_frames"] == community
+    assert other["protocols"]["all, vol"]["abnormal_frames"] == 207
+    assert other["protocols"]["all, vol"]["micro_auc_raw"] == pytest.approx(metrics["micro_auc_raw"], abs=1e-3)
 
 
 def test_shanghaitech(tiny, tmp_path):
@@ -50,8 +56,7 @@ def test_shanghaitech(tiny, tmp_path):
     metrics = run_on("shanghaitech", tmp_path, tiny, tmp_path / "run")
     assert (metrics["frames"], metrics["ground_truth"]) == (120, "frame_mask")
     assert metrics["abnormal_frames"] == sum(int(clip.sum()) for clip in truth.values())
-    with np.load(tmp_path / "run" / "calibration.npz") as stored:  # a scene for each camera
-        assert {name for name in stored.files if name.startswith("mean/")} == {"mean/shanghaitech 01", "mean/shanghaitech 02"}
+    assert set(Calibration.load(tmp_path / "run" / "calibration.npz").scenes) == {"shanghaitech 01", "shanghaitech 02"}  # one a camera
     assert {p.stem for p in (tmp_path / "run" / "curves").iterdir()} == set(truth)
 
 
@@ -64,8 +69,9 @@ def test_ones_own_videos(tiny, tmp_path, labels):
     assert (out / "curves" / "cam1" / "friday.png").is_file()
     assert (out / "metrics.json").exists() == (labels is not None)
     assert (out / "roc.png").exists() == (labels is not None)
-    again = vadlib("evaluate", out, "--root", tmp_path / "mine")
+    again = vadlib("evaluate", out, "--root", tmp_path / "mine", "--protocol", "center", "--yardstick")
     assert again.returncode == 0, again.stderr
+    assert bool(re.search(r"^ +all, csv +center, csv +yardstick$", again.stdout, re.MULTILINE)) == (labels is not None)
     assert f"curves and scores are in {out}" in again.stdout
     assert (out / "curves" / "cam1" / "friday.png").is_file()
     with np.load(out / "scores.npz") as stored:

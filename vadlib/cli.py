@@ -58,6 +58,7 @@ def train(
     from vadlib.data.layout import first_of, unread_files
     from vadlib.device import processes
     from vadlib.engine.fit import require_free
+    from vadlib.evaluation.report import describe_metrics
     from vadlib.recipe import evaluate_run, plot_run, train_run
 
     chosen = {
@@ -81,7 +82,7 @@ def train(
         result = evaluate_run(trained, data, root, trained.config["training"]["device"], True, ground_truth)
         if main_process:
             plot_run(result, out)
-            print(_table(result.metrics) if result.metrics else NO_LABELS)
+            print(describe_metrics(result.metrics) if result.metrics else NO_LABELS)
             print(f"curves and scores are in {out}")
     elif main_process:
         print(f"the run is in {out}; to score test videos with it: vadlib evaluate {out}" + (f" --root {root}" if root else ""))
@@ -94,20 +95,50 @@ def evaluate(
     root: Root = None,
     device: Device = None,
     ground_truth: Truth = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="all: every frame; center: beside it, as published, the middle frames of clips at every frame (8 times the work)"
+        ),
+    ] = "all",
+    yardstick: Annotated[bool, typer.Option("--yardstick", help="motion energy, which learns nothing, beside the model")] = False,
     as_json: Json = False,
 ) -> None:
     """Score the test videos with a run; scores, metrics and curves in its folder are replaced by the new ones."""
     from vadlib.device import processes
+    from vadlib.evaluation.report import describe_metrics
     from vadlib.recipe import evaluate_run, plot_run
 
-    result = evaluate_run(run, data, root, device or "auto", ground_truth=ground_truth)
+    result = evaluate_run(run, data, root, device or "auto", yardstick, ground_truth, protocol)
     if not processes().is_main_process:
         return
     plot_run(result, run)
     if as_json:
         print(json.dumps(result.metrics, indent=2))
     else:
-        print(_table(result.metrics) if result.metrics else NO_LABELS, f"curves and scores are in {run}", sep="\n")
+        print(describe_metrics(result.metrics) if result.metrics else NO_LABELS, f"curves and scores are in {run}", sep="\n")
+
+
+@app.command()
+def score(
+    run: Annotated[Path, typer.Argument(help="a run's folder")],
+    video: Annotated[Path, typer.Argument(help="one video file, or one folder of frame images (taken for 25 frames a second)")],
+    out: Annotated[Path, typer.Option(help="folder for scores.csv, curve.png and annotated.mp4")],
+    scene: Annotated[
+        str | None, typer.Option(help="which of the run's scenes the video shows; default: the only one with frames of its size")
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Score one video of your own while it is read: a table, a curve, and a video to watch."""
+    from vadlib.recipe import score_video
+
+    result = score_video(run, video, out, device or "auto", scene)
+    [(name, scores)], [found] = result.scores.items(), result.scenes.values()
+    above, known = int((scores > result.threshold).sum()), ", ".join(map(repr, result.calibration.scenes))
+    print(f"{name}: {above} of {len(scores)} frames are above the threshold, {result.threshold:.2f}")
+    judged = f"scene {found!r} of the run" if found else f"no single scene of the run; it knows {known}, and --scene names one"
+    print(f"judged as {judged}; scores of a camera that it was not trained on mean little")
+    print(f"scores.csv, curve.png and annotated.mp4 are in {out}")
 
 
 @app.command()
@@ -156,12 +187,6 @@ def check(name: Annotated[str, typer.Argument(help=NAMES)], root: Root = None, g
     print(json.dumps(report, indent=2) if as_json else describe_report(report))
     if report["problems"]:
         raise typer.Exit(1)
-
-
-def _table(metrics: dict) -> str:
-    rows = [(k, v) for k, v in metrics.items() if not isinstance(v, dict)]
-    rows += [(f"{part}: {k}", v) for part, values in metrics.items() if isinstance(values, dict) for k, v in values.items()]
-    return "\n".join(f"{name:44} {value:.4f}" if isinstance(value, float) else f"{name:44} {value}" for name, value in rows)
 
 
 def main() -> None:

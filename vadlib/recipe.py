@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
+import numpy as np
 import torch
+from tqdm.auto import tqdm
 
 from vadlib.config import from_dict, require
-from vadlib.data.catalog import load_videos
+from vadlib.data.catalog import find_copy, load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
-from vadlib.device import pick_device, processes
+from vadlib.data.encode import write_video
+from vadlib.data.folder import open_video
+from vadlib.data.video import Video
+from vadlib.device import pick_device, processes, steady_memory
 from vadlib.engine.config import TrainConfig
 from vadlib.engine.fit import fit, require_free
 from vadlib.errors import InputError
-from vadlib.evaluation.evaluate import Result
+from vadlib.evaluation.calibration import Calibration
+from vadlib.evaluation.errors import PROTOCOLS, scored_frames
+from vadlib.evaluation.evaluate import Result, measure
 from vadlib.evaluation.evaluate import evaluate as evaluate_videos
 from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
+from vadlib.evaluation.stream import find_scene, stream_scores
 from vadlib.evaluation.yardstick import yardstick_scores
+from vadlib.files import atomic
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import Run
 from vadlib.pseudo.detectors import find_boxes
@@ -92,24 +103,58 @@ def evaluate_run(
     device: str = "auto",
     with_yardstick: bool = False,
     ground_truth: str | None = None,
+    protocol: str = "all",
 ) -> Result:
     """Score the test videos of a dataset (by default the run's own) and leave `scores.npz` and `metrics.json` in the run's folder.
 
-    Without labels there are scores, but no metrics. With `with_yardstick` the metrics have a part "yardstick": motion energy, without
-    learning, on the same videos. `ground_truth`: see `load_videos`.
+    Without labels there are scores, but no metrics. The flat metrics are of protocol "all" and the chosen ground truth; what else was
+    measured stands under "protocols", by names such as "center, vol": each further ground truth that the copy has, and, with
+    `protocol` "center", all of them under that protocol too, which takes another, longer pass.
+
+    Args:
+        run, data, root, device: see `evaluate` and `load_videos`.
+        with_yardstick: the metrics get a part "yardstick": motion energy, without learning, on the same videos.
+        ground_truth: see `load_videos`.
+        protocol: "all", or "center" beside it.
     """
     run = run if isinstance(run, Run) else Run.load(run)
     data = data or run.config["dataset"].get("name")
     require(data is not None, f"{run.folder}: its config does not name a dataset; name one with --data")
+    require(protocol in PROTOCOLS, f"protocol {protocol!r} is unknown; expected one of: {', '.join(PROTOCOLS)}")
     videos = load_videos(data, "test", root, ground_truth)
-    result = evaluate_videos(run, videos, device, progress=processes(pick_device(device)).is_main_process)
+    shown = processes(pick_device(device)).is_main_process
+    result = evaluate_videos(run, videos, device, shown)
     if result.metrics:
         result.metrics["dataset"] = data
+        result.metrics["protocols"] = {}
+        found = {result.protocol: result}
+        if protocol == "center":
+            found |= {protocol: evaluate_videos(run, videos, device, shown, protocol)}
+        truths, unusable = _ground_truths(data, root, videos)
+        for kind, labels in truths.items():
+            for name, scored in found.items():
+                if (name, kind) != ("all", videos[0].ground_truth):
+                    kept = {v.name: labels[v.name][scored_frames(len(v), run.data, name)] for v in videos}
+                    result.metrics["protocols"][f"{name}, {kind}"] = measure(scored, kept)
+        if unusable:
+            result.metrics["not_measured"] = unusable
     if result.metrics and with_yardstick:
         result.metrics["yardstick"] = measure_yardstick(yardstick_scores(load_videos(data, "train", root), videos), result.labels)
     if processes().is_main_process:
         result.save(run.folder)
     return result
+
+
+def _ground_truths(data: str, root: Path | None, videos: Sequence[Video]) -> tuple[dict[str, dict], dict[str, str]]:
+    """All frame labels that a copy has for its test videos, by name, and why others cannot be used."""
+    truths, unusable = {videos[0].ground_truth: {v.name: v.labels for v in videos}}, {}
+    for kind in find_copy(data, root).ground_truths if data == "avenue" else []:
+        if kind not in truths:
+            try:
+                truths[kind] = {v.name: v.labels for v in load_videos(data, "test", root, kind)}
+            except InputError as error:  # told in the metrics: half a copy of the one must not cost the scores by the other
+                unusable[kind] = str(error)
+    return truths, unusable
 
 
 def measure_yardstick(scores: dict, labels: dict) -> dict:
@@ -137,6 +182,62 @@ def plot_run(result: Result, out: Path) -> None:
         figure = plot().figure
         figure.savefig(path, dpi=120)
         plt.close(figure)
+
+
+def score_video(run: Run | Path, path: Path, out: Path, device: str = "auto", scene: str | None = None, progress: bool = True) -> Result:
+    """Score one video of one's own while it is read, and write `scores.csv`, `curve.png` and `annotated.mp4` into a folder.
+
+    The files of an earlier time are replaced when all is done; memory does not grow with the video's length.
+
+    Args:
+        run: what `fit` returned, or a run's folder.
+        path: a video file, or a folder of frame images.
+        out: the folder to write to.
+        device: where to compute.
+        scene: which of the run's scenes it shows; None: see `find_scene`.
+        progress: show a bar.
+
+    Returns:
+        The scores, without error maps; `scenes` holds "" where no scene of the run is known to be this one.
+
+    Raises:
+        InputError: no run, one without calibration, no video, or what `find_scene` and `stream_scores` refuse.
+    """
+    import matplotlib.pyplot as plt
+
+    from vadlib.view.annotate import annotate
+    from vadlib.view.plots import plot_scores
+
+    run = run if isinstance(run, Run) else Run.load(run)
+    calibration = Calibration.load(run.folder / "calibration.npz")
+    video = open_video(path)
+    scene, seconds, scores = find_scene(calibration, run.data, video, scene), video.seconds, []
+    scored = stream_scores(run, calibration, video, scene, device)
+
+    def annotated(table: TextIO) -> Iterator[np.ndarray]:
+        table.write("frame,time,score,abnormal\n")
+        for t, found in enumerate(tqdm(scored, "scoring", len(video), unit="frame", disable=not progress)):
+            scores.append(found.score)
+            table.write(f"{t},{seconds[t]:.3f},{found.score:.6f},{int(found.score > calibration.threshold)}\n")
+            yield annotate(found.frame, found.map, found.score, calibration.threshold, seconds[t])
+
+    new = not out.exists()
+    try:
+        paths = (out / name for name in ("scores.csv", "curve.png", "annotated.mp4"))
+        with ExitStack() as files, steady_memory():
+            rows, curve, film = (files.enter_context(atomic(path)) for path in paths)
+            with rows.open("w", encoding="utf-8") as table:
+                write_video(film, annotated(table), video.fps)
+            name = video.name
+            result = Result({name: np.array(scores)}, {}, {}, {}, {name: seconds}, {name: scene}, calibration, {})
+            figure = plot_scores(result, name).figure
+            figure.savefig(curve, dpi=120)
+            plt.close(figure)
+    except BaseException:
+        if new and out.is_dir() and not any(out.iterdir()):
+            out.rmdir()
+        raise
+    return result
 
 
 def _read_config_file(path: Path) -> dict:

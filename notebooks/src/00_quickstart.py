@@ -228,7 +228,7 @@ start = min(max(peak - 8, 0), len(shown) - 16)
 strange, ordinary = vad.explain_clip(run, shown, start), vad.explain_clip(run, shown, 0)
 
 # %% [markdown]
-# Left the frame, in the middle what `D_n` made of it, right the squared error. Places where nothing moves are dark: they were not
+# Left the frame, in the middle what `D_n` made of it, right the squared error. Places where nothing moves are hatched: they were not
 # rebuilt.
 #
 # **Predict:** where is the error largest: on the abnormal object, on people, or at edges?
@@ -243,7 +243,7 @@ vad.show(pictures, f"Frame {peak}, what D_n rebuilt of it around what moves, and
 # at each place with what is usual there in normal videos.
 #
 # And the memory? A low entropy means that one or a few slots fitted; a high one that the model had to mix many. The right panel
-# shows how often each slot was read. Dark places outside the rebuilt windows mean nothing.
+# shows how often each slot was read. Notebook 08 looks into all this.
 
 # %%
 vad.show(vad.plot_attention(ordinary, strange), "Entropy of the memory in a normal and an abnormal clip; use of slots.")

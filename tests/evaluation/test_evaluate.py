@@ -5,15 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from scenes import moving_videos
+from scenes import ArrayFrames, moving_videos
 from sklearn.metrics import roc_auc_score
 
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.engine.fit import TrainConfig, fit
 from vadlib.errors import InputError
+from vadlib.evaluation.calibration import Calibration
+from vadlib.evaluation.errors import error_maps
 from vadlib.evaluation.evaluate import Result, evaluate
-from vadlib.evaluation.explain import explain_clip
-from vadlib.evaluation.scores import local_errors, raw_score
+from vadlib.evaluation.scores import ScoreConfig, raw_score
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 
 
@@ -69,21 +70,100 @@ def test_metrics_are_those_of_scikit_learn(result, labelled_videos):
 def test_a_result_of_an_earlier_version_is_refused_by_name(result, tmp_path):
     result.save(tmp_path)
     with np.load(tmp_path / "scores.npz") as stored:
-        np.savez(tmp_path / "scores.npz", **{name: stored[name] for name in stored.files if not name.startswith("time/")}, fps=10.0)
-    with pytest.raises(InputError, match=r"scores\.npz: without the frames' times, .*vadlib evaluate"):
-        Result.load(tmp_path)
+        kept = {name: stored[name] for name in stored.files}
+    for absent in ("time/", "pseudo/", "calibration/", "protocol"):
+        np.savez(tmp_path / "scores.npz", **{name: values for name, values in kept.items() if not name.startswith(absent)})
+        with pytest.raises(InputError, match=r"scores\.npz: .*of an earlier version; .*vadlib evaluate"):
+            Result.load(tmp_path)
 
 
-def test_a_saved_result_comes_back_and_rescores_without_another_pass(result, tmp_path, run):
+SETTINGS = [
+    {},
+    {"temporal": 0},
+    {"plain": 0},
+    {"contrast": 1},
+    {"plain": 0, "temporal": 0, "contrast": 1},
+    {"window": None, "frames": 1},
+    {"window": 8, "mean": 0.4, "frames": 1, "smoothing": 5},
+    {"causal": True},
+]
+
+
+@pytest.mark.parametrize("changes", SETTINGS, ids=str)
+@pytest.mark.parametrize("scale", ["raw", "calibrated", "per_video"])
+def test_rescoring_a_stored_result_equals_scoring_anew(result, run, labelled_videos, tmp_path, scale, changes):
+    result.save(tmp_path)
+    loaded, how = Result.load(tmp_path), ScoreConfig(frames=8, **{k: v for k, v in changes.items() if k != "frames"})
+    how = dataclasses.replace(how, **changes)
+    for video in labelled_videos:
+        maps = error_maps(run.model, video.frames[:], run.data, torch.device("cpu"), "fp32")
+        expected = (
+            Calibration.load(run.folder / "calibration.npz").score(maps, video.scene, how)
+            if scale == "calibrated"
+            else raw_score(maps, how)
+        )
+        if scale == "per_video":
+            expected = (expected - expected.min()) / (expected.max() - expected.min())
+        np.testing.assert_array_equal(loaded.rescore(scale, **changes)[video.name], expected)
+
+
+def test_a_saved_result_comes_back(result, tmp_path):
     result.save(tmp_path)
     loaded = Result.load(tmp_path)
     assert loaded.metrics == result.metrics
-    assert loaded.threshold == result.threshold
-    for name, scores in result.scores.items():
-        assert np.array_equal(loaded.scores[name], scores)
-        assert np.array_equal(loaded.labels[name], result.labels[name])
-        again = raw_score(local_errors(loaded.maps[name], run.data.length))
-        np.testing.assert_allclose(again, result.raw[name], atol=2e-3)  # maps are kept in half precision
+    assert (loaded.threshold, loaded.protocol, loaded.scenes) == (result.threshold, "all", result.scenes)
+    for kind in ("scores", "raw", "labels", "times"):
+        for name, values in getattr(result, kind).items():
+            assert np.array_equal(getattr(loaded, kind)[name], values)
+
+
+def test_the_default_scores_are_those_of_rescoring_without_changes(result):
+    for name in result.scores:
+        assert np.array_equal(result.rescore("calibrated")[name], result.scores[name])
+        assert np.array_equal(result.rescore()[name], result.raw[name])
+        assert np.array_equal(result.score_map(name).max((1, 2)), result.scores[name])
+
+
+def test_an_unknown_scale_or_setting_is_refused(result):
+    with pytest.raises(InputError, match="scale 'best' is unknown; expected one of: raw, calibrated, per_video"):
+        result.rescore("best")
+    with pytest.raises(InputError, match="window = 5; expected a multiple of 8"):
+        result.rescore(window=5)
+
+
+def test_the_published_protocol_leaves_out_the_borders(run, result, labelled_videos):
+    centre = evaluate(run, labelled_videos, "cpu", progress=False, protocol="center")
+    assert centre.protocol == "center"
+    for video in labelled_videos:
+        assert len(centre.scores[video.name]) == len(video) - 7
+        np.testing.assert_array_equal(centre.labels[video.name], video.labels[4:-3])
+        np.testing.assert_array_equal(centre.times[video.name], result.times[video.name][4:-3])
+        assert not np.array_equal(centre.raw[video.name], result.raw[video.name][4:-3])  # errors of one clip each, not averages
+    assert centre.metrics["frames"] == 135 - 21
+    assert centre.metrics["micro_auc_raw"] > 0.9
+    with pytest.raises(InputError, match="protocol 'half' is unknown"):
+        evaluate(run, labelled_videos, "cpu", progress=False, protocol="half")
+
+
+def test_pixels_and_kinds_are_measured_where_they_are_known(run, result, labelled_videos):
+    """Against the definitions: masks of what is dark, at the frames' own size; one kind in two of the videos, another in the third."""
+    films = []
+    for video, kind in zip(labelled_videos, ("cart", "cart", "runner"), strict=True):
+        masks = (video.frames[:, ..., 0] < 50) & video.labels[:, None, None].astype(bool)
+        films.append(dataclasses.replace(video, masks=ArrayFrames(masks), kinds=[kind if bad else "" for bad in video.labels]))
+    metrics = evaluate(run, films, "cpu", progress=False).metrics
+    values, normal = [], np.concatenate([result.scores[v.name][v.labels == 0] for v in films])
+    for film in films:
+        score_map = result.score_map(film.name).repeat(8, 1).repeat(8, 2)
+        for t in np.flatnonzero(film.labels):
+            inside = np.sort(score_map[t][film.masks[t]])[::-1]
+            values.append(inside[int(np.ceil(0.4 * len(inside))) - 1])
+    expected = np.mean([(value > normal).mean() + 0.5 * (value == normal).mean() for value in values])
+    assert metrics["pixel_auc"] == pytest.approx(expected)
+    for kind, members in (("cart", films[:2]), ("runner", films[2:])):
+        abnormal = np.concatenate([result.scores[v.name][v.labels == 1] for v in members])
+        assert metrics["kind_auc"][kind] == pytest.approx(np.mean([(a > normal).mean() for a in abnormal]))
+    assert metrics["micro_auc_calibrated"] == result.metrics["micro_auc_calibrated"]
 
 
 def test_a_folder_does_as_well_as_the_run(result, run, labelled_videos):
@@ -109,7 +189,8 @@ def test_all_normal_videos_keep_their_scores_and_have_no_auc(run):
     normal = [dataclasses.replace(v, labels=np.zeros(len(v), np.uint8)) for v in moving_videos(2)]
     result = evaluate(run, normal, "cpu", progress=False)
     assert result.metrics["micro_auc_raw"] is None
-    assert result.metrics["abnormal_frames"] == 0
+    assert result.metrics["intervals"]["micro_auc_raw"] is None
+    assert (result.metrics["abnormal_frames"], result.metrics["events"]) == (0, 0)
     assert set(result.scores) == {"01", "02"}
 
 
@@ -136,24 +217,3 @@ def test_a_result_that_was_not_made_or_is_damaged(tmp_path):
     (tmp_path / "scores.npz").write_bytes(b"PK\x03\x04")
     with pytest.raises(InputError, match=r"scores.npz: a damaged file"):
         Result.load(tmp_path)
-
-
-def test_explanation_rebuilds_what_moves_and_only_that(run, labelled_videos):
-    video, start = labelled_videos[0], 18
-    clip = explain_clip(run, video, start)
-    assert clip.frames.shape == clip.rebuilt.shape == (8, 48, 64, 1)
-    np.testing.assert_array_equal(clip.frames, video.frames[start : start + 8])
-    assert clip.seen.any()
-    assert not clip.rebuilt[:, ~clip.seen].any()
-    assert not clip.error[:, ~clip.seen].any()
-    assert clip.usage.sum() == pytest.approx(1)
-    assert 0 < clip.entropy.max() <= np.log(16)
-    inside = clip.seen & (clip.error > 0).all(0)
-    wrong = ((clip.rebuilt - clip.frames) / 127.5).astype(np.float64)[..., 0] ** 2
-    # Where one window shows a place the error is that of the picture shown; averages over several can only be larger.
-    assert (clip.error[:, inside] >= wrong[:, inside] - 1e-3).mean() > 0.95
-
-
-def test_explaining_beyond_the_end_is_refused(run, labelled_videos):
-    with pytest.raises(InputError, match=r"no clip begins at frame 40; expected 0 to 37"):
-        explain_clip(run, labelled_videos[0], 40)

@@ -1,95 +1,150 @@
-"""Scores and calibration, by hand and by invariance."""
+"""Scores from error maps: by hand, against literal transcriptions, and by invariance."""
+
+import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vadlib.errors import InputError
 from vadlib.evaluation.errors import ErrorMaps
-from vadlib.evaluation.scores import MOVED, PRIOR, Calibration, calibrate, local_errors, raw_score
+from vadlib.evaluation.scores import CONTRAST_FLOOR, ScoreConfig, local_errors, local_values, raw_score, smooth
 
 
 def maps_with(errors):
-    return ErrorMaps(errors.astype(np.float32), (errors / 2).astype(np.float32))
+    return ErrorMaps(*(np.asarray(kind, np.float16) for kind in (errors, errors / 2, errors / 4)))
+
+
+@pytest.fixture
+def random_maps():
+    return maps_with(np.random.default_rng(0).gamma(2, 0.01, (30, 6, 7)))
 
 
 def test_local_errors_are_means_over_a_window_and_time():
     errors = np.zeros((20, 9, 9))
     errors[10, 4, 4] = 32 * 4  # 4 x 4 cells and 4 frames share it
-    local = local_errors(maps_with(errors), frames=4)
+    local = local_errors(maps_with(errors), window=32, frames=4)
     assert local[0].max() == pytest.approx(32 * 4 / (4 * 4 * 4))
     assert (local[0] > 1e-6).sum() == 4 * 4 * 4
     assert local[1].max() == pytest.approx(local[0].max() / 2)
+    assert local[2].max() == pytest.approx(local[0].max() / 4)
 
 
-def test_raw_score_is_the_worst_place_of_each_frame():
-    local = np.full((2, 3, 2, 2), 0.01)
-    local[0, 1, 0, 1], local[1, 1, 1, 0] = 0.04, 0.09
+@pytest.mark.parametrize("frames", [1, 2, 5, 16])
+def test_causal_means_reach_back_only(random_maps, frames):
+    """Against a transcription: the mean of a frame and those before it; before the first one the first is repeated."""
+    local = local_errors(random_maps, 8, frames, causal=True)
+    plain = random_maps.plain.astype(float)
+    for t in range(30):
+        past = [plain[max(u, 0)] for u in range(t - frames + 1, t + 1)]
+        np.testing.assert_allclose(local[0, t], np.mean(past, axis=0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 16])
+def test_centred_means_reach_both_ways(random_maps, frames):
+    local = local_errors(random_maps, 8, frames)
+    plain = random_maps.plain.astype(float)
+    for t in range(30):
+        around = [plain[min(max(u, 0), 29)] for u in range(t - frames // 2, t - frames // 2 + frames)]
+        np.testing.assert_allclose(local[0, t], np.mean(around, axis=0), rtol=1e-4)
+
+
+def test_the_whole_frame_is_the_mean_over_what_was_rebuilt():
+    errors = np.zeros((3, 4, 4))
+    errors[1, 0, 0], errors[1, 2, 3] = 0.25, 0.5
+    local = local_errors(maps_with(errors), None, 1)
+    assert local.shape == (3, 3, 1, 1)
+    np.testing.assert_allclose(local[:, :, 0, 0], [[0, 0.375, 0], [0, 0.1875, 0], [0, 0.09375, 0]])
+
+
+def test_contrast_is_the_share_of_the_normal_path(random_maps):
+    local = local_errors(random_maps, 8, 1)
+    share = local_values(local)[2]
+    np.testing.assert_allclose(share, local[0] / (local[0] + local[2] + CONTRAST_FLOOR), rtol=1e-5)
+    assert (share > 0.5).mean() > 0.9  # D_p's errors are a quarter
+    assert local_values(np.zeros((3, 1, 1, 1), np.float32))[2].item() == 0
+
+
+def test_the_raw_score_is_the_worst_place_of_each_frame():
+    errors = np.full((3, 2, 2), 0.01)
+    temporal = errors.copy()
+    errors[1, 0, 1], temporal[1, 1, 0] = 0.04, 0.09
+    maps = ErrorMaps(*(np.asarray(kind, np.float16) for kind in (errors, temporal, errors)))
     expected = [np.log(0.01), 0.5 * (np.log(0.04) + np.log(0.09)), np.log(0.01)]
-    np.testing.assert_allclose(raw_score(local), expected, rtol=1e-5)
+    np.testing.assert_allclose(raw_score(maps, ScoreConfig(window=8, frames=1)), expected, rtol=1e-3)
+
+
+def test_a_mixture_against_a_slow_transcription(random_maps):
+    """Three weights, a worst window and the whole frame, single frames: loops instead of filters."""
+    how = ScoreConfig(plain=2, temporal=1, contrast=1, window=16, mean=0.4, frames=1)
+    scores = raw_score(random_maps, how)
+    plain, temporal, pseudo = (kind.astype(float) for kind in random_maps)
+    for t in (0, 7, 29):
+        windows = []
+        for y in range(6):
+            for x in range(7):
+                cells = [(r, c) for r in (y - 1, y) for c in (x - 1, x)]  # beyond the border there is no error
+                p, m, q = (sum(kind[t, r, c] for r, c in cells if r >= 0 and c >= 0) / 4 for kind in (plain, temporal, pseudo))
+                windows.append((p, m, p / (p + q + CONTRAST_FLOOR)))
+        worst = [max(w[k] for w in windows) for k in range(3)]
+        p, m, q = (kind[t].mean() for kind in (plain, temporal, pseudo))
+        whole = (p, m, p / (p + q + CONTRAST_FLOOR))
+        largest, mean = ((2 * math.log(v[0]) + math.log(v[1]) + math.log(v[2])) / 4 for v in (worst, whole))
+        assert scores[t] == pytest.approx(0.6 * largest + 0.4 * mean, abs=1e-3)
+
+
+def test_the_whole_frames_plain_error_ranks_as_the_psnr_does(random_maps):
+    mse = random_maps.plain.astype(float).mean((1, 2))
+    psnr = 10 * np.log10(2**2 / mse)  # pixels are in [-1, 1], so their range is 2
+    score = raw_score(random_maps, ScoreConfig(temporal=0, window=None, frames=1))
+    np.testing.assert_allclose(score, np.log(4) - psnr * np.log(10) / 10, atol=1e-3)
 
 
 def test_a_frame_without_motion_scores_lowest_and_stays_finite():
-    local = np.zeros((2, 2, 2, 2))
-    local[:, 1] = 1e-4
-    score = raw_score(local)
-    assert np.isfinite(score).all()
-    assert score[0] < score[1]
+    errors = np.zeros((2, 2, 2))
+    errors[1] = 1e-3
+    for kinds in ({}, {"contrast": 1}, {"window": None}):
+        score = raw_score(maps_with(errors), ScoreConfig(frames=1, **kinds))
+        assert np.isfinite(score).all()
+        assert score[0] < score[1]
 
 
-@pytest.fixture
-def held_out():
-    generator = np.random.default_rng(0)
-    return {"street": [generator.gamma(4, 0.01, (2, 300, 4, 5)) for _ in range(2)]}
+@pytest.mark.parametrize("causal", [False, True])
+def test_smoothing_is_a_gaussian_over_what_may_be_seen(causal):
+    scores = np.random.default_rng(1).normal(size=40)
+    smoothed = smooth(scores, 2.0, causal)
+    for t in (0, 5, 20, 39):
+        weighed = [(math.exp(-0.5 * (k / 2) ** 2), scores[min(max(t + k, 0), 39)]) for k in range(-8, 1 if causal else 9)]
+        assert smoothed[t] == pytest.approx(sum(w * s for w, s in weighed) / sum(w for w, _ in weighed))
 
 
-def test_statistics_are_shrunk_towards_the_whole_picture(held_out):
-    scene = calibrate(held_out).scenes["street"]
-    seen = np.concatenate(held_out["street"], axis=1)
-    everywhere = seen.mean((1, 2, 3))
-    here = seen[:, :, 2, 3]
-    expected = (here.sum(1) + PRIOR * everywhere) / (here.shape[1] + PRIOR)
-    np.testing.assert_allclose(scene.mean[:, 2, 3], expected, rtol=1e-5)
-    second = (np.square(here).sum(1) + PRIOR * np.square(seen).mean((1, 2, 3))) / (here.shape[1] + PRIOR)
-    np.testing.assert_allclose(scene.deviation[:, 2, 3], np.sqrt(second - expected**2), rtol=1e-4)
+@given(st.integers(1, 39), st.floats(0.1, 20), st.sampled_from([1, 4, 16]))
+def test_a_causal_score_does_not_depend_on_what_follows(cut, sigma, frames):
+    errors = np.random.default_rng(2).gamma(2, 0.01, (40, 3, 3))
+    how = ScoreConfig(frames=frames, smoothing=sigma, causal=True, window=8)
+    whole, part = raw_score(maps_with(errors), how), raw_score(maps_with(errors[:cut]), how)
+    np.testing.assert_allclose(part, whole[:cut], rtol=1e-4)
 
 
-def test_places_without_motion_do_not_count(held_out):
-    quiet = {"street": [np.where(np.arange(5) < 2, v, MOVED / 2) for v in held_out["street"]]}
-    busy = {"street": [v[..., :2] for v in held_out["street"]]}
-    np.testing.assert_allclose(calibrate(quiet).scenes["street"].mean[..., :2], calibrate(busy).scenes["street"].mean, rtol=1e-5)
+def test_no_smoothing_changes_nothing():
+    scores = np.arange(5.0)
+    assert smooth(scores, 0) is scores
 
 
-def test_the_calibrated_score_does_not_depend_on_the_unit_of_the_error(held_out):
-    scaled = {"street": [1000 * v for v in held_out["street"]]}
-    local = held_out["street"][0]
-    np.testing.assert_allclose(calibrate(held_out).score(local, "street"), calibrate(scaled).score(1000 * local, "street"), rtol=1e-3)
-
-
-def test_the_threshold_is_the_quantile_of_the_held_out_frames(held_out):
-    calibration = calibrate(held_out)
-    scores = np.concatenate([calibration.score(v, "street") for v in held_out["street"]])
-    assert (scores > calibration.threshold).mean() == pytest.approx(0.01, abs=0.002)
-
-
-def test_an_unknown_scene_and_another_size_are_judged_by_the_level_of_the_known(held_out):
-    calibration = calibrate(held_out)
-    assert np.isfinite(calibration.score(held_out["street"][0], "elsewhere")).all()
-    assert calibration.score(np.full((2, 6, 9, 9), 0.04), "street").shape == (6,)
-
-
-def test_calibration_survives_saving(tmp_path, held_out):
-    calibration = calibrate(held_out)
-    calibration.save(tmp_path / "calibration.npz")
-    loaded = Calibration.load(tmp_path / "calibration.npz")
-    assert loaded.threshold == calibration.threshold
-    local = held_out["street"][0]
-    assert np.array_equal(loaded.score(local, "street"), calibration.score(local, "street"))
-
-
-@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 half"])
-def test_a_missing_or_damaged_calibration_is_one_clear_error(tmp_path, content):
-    path = tmp_path / "calibration.npz"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(InputError, match=r"calibration.npz"):
-        Calibration.load(path)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"plain": 0, "temporal": 0}, "expected numbers of at least 0, not 0 for all"),
+        ({"plain": -1}, "expected numbers of at least 0"),
+        ({"contrast": math.nan}, "expected numbers of at least 0"),
+        ({"window": 12}, "window = 12; expected a multiple of 8"),
+        ({"window": 0}, "window = 0; expected a multiple of 8"),
+        ({"mean": 1.5}, "mean = 1.5; expected a share"),
+        ({"frames": 0}, "frames = 0; expected at least 1"),
+        ({"smoothing": -1}, "smoothing = -1; expected at least 0"),
+    ],
+)
+def test_wrong_values_are_refused(wrong, message):
+    with pytest.raises(InputError, match=message):
+        ScoreConfig(**wrong)

@@ -13,8 +13,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from vadlib.errors import InputError
+from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import Result
-from vadlib.evaluation.explain import Explanation
+from vadlib.evaluation.scores import ScoreConfig
 from vadlib.view import figure, plots
 
 
@@ -30,7 +31,8 @@ def result():
     labels = {"01": np.repeat([0, 1, 0, 1], 10).astype(np.uint8), "02": np.zeros(30, np.uint8)}
     scores = {name: generator.normal(size=len(v)) + v for name, v in labels.items()}
     raw = {name: generator.normal(size=len(v)) + v for name, v in labels.items()}
-    return Result(scores, raw, labels, {}, 1.5, {}, {name: np.arange(len(v)) / 10 for name, v in labels.items()})
+    times, scenes = {name: np.arange(len(v)) / 10 for name, v in labels.items()}, dict.fromkeys(labels, "one")
+    return Result(scores, raw, labels, {}, times, scenes, Calibration({}, 1.5, ScoreConfig()), {})
 
 
 def test_score_curve_has_the_scores_the_threshold_and_the_shaded_truth(result):
@@ -41,6 +43,13 @@ def test_score_curve_has_the_scores_the_threshold_and_the_shaded_truth(result):
     assert set(threshold.get_ydata()) == {1.5}
     spans = sorted((patch.get_extents().transformed(ax.transData.inverted())).intervalx.round(2).tolist() for patch in ax.patches)
     assert spans == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_other_scores_are_shown_without_the_threshold_that_is_not_theirs(result):
+    ax = plots.plot_scores(result, "01", rescored=result.raw)
+    [curve] = ax.get_lines()
+    np.testing.assert_array_equal(curve.get_ydata(), result.raw["01"])
+    assert len(ax.patches) == 2
 
 
 def test_score_curve_of_a_varying_rate_goes_by_the_frames_own_times(result):
@@ -71,30 +80,6 @@ def test_intervals_of_labels():
     assert plots.intervals(np.array([1, 1, 0, 0, 1])) == [(0, 2), (4, 5)]
     assert plots.intervals(np.zeros(4)) == []
     assert plots.intervals(np.ones(3)) == [(0, 3)]
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_rebuilt_strip_shows_frame_reconstruction_and_error(channels):
-    generator = np.random.default_rng(0)
-    frames = generator.integers(0, 256, (8, 16, 24, channels), np.uint8)
-    seen = np.zeros((16, 24), bool)
-    seen[:, :12] = True
-    clip = Explanation(frames, frames.astype(np.float32) / 2, generator.random((8, 16, 24)), seen, np.ones((2, 3)), np.ones(4) / 4)
-    axes = plots.plot_rebuilt(clip, frame=3)
-    images = [ax.get_images()[0].get_array().data for ax in axes]
-    np.testing.assert_array_equal(images[0], frames[3].squeeze())
-    np.testing.assert_array_equal(images[1][:, :12], (frames[3] // 2).squeeze()[:, :12])
-    np.testing.assert_array_equal(images[2], clip.error[3])
-
-
-def test_attention_shares_one_scale_between_the_clips():
-    parts = np.zeros((8, 16, 24, 1), np.uint8), np.zeros((8, 16, 24, 1), np.float32), np.zeros((8, 16, 24)), np.ones((16, 24), bool)
-    normal = Explanation(*parts, np.full((2, 3), 0.5), np.array([0.7, 0.1, 0.2]))
-    abnormal = Explanation(*parts, np.full((2, 3), 2.0), np.array([0.2, 0.7, 0.1]))
-    axes = plots.plot_attention(normal, abnormal)
-    assert {ax.get_images()[0].get_clim() for ax in axes[:2]} == {(0.0, 2.0)}
-    np.testing.assert_allclose(axes[2].get_lines()[0].get_ydata(), [0.7, 0.2, 0.1])
-    np.testing.assert_allclose(axes[2].get_lines()[1].get_ydata(), [0.2, 0.1, 0.7])
 
 
 def test_show_emits_an_image_with_its_text(monkeypatch):

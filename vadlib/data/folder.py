@@ -52,6 +52,20 @@ def find_folder(root: Path) -> Copy:
     return Copy(layout, root, partial(_list, root, bases, truths), truths, splits=tuple(bases))
 
 
+def open_video(path: Path) -> Video:
+    """One video of one's own, without labels: a video file, or a folder of frame images, which play at `FPS`. Read as in `load_videos`.
+
+    Raises:
+        InputError: it is neither, or cannot be read.
+    """
+    require(path.exists(), f"{path}: no such file or folder; expected one video file, or one folder of frame images")
+    if path.is_dir():
+        found = list_videos(path)
+        expected = f"one of its video files, such as {found[0]}" if found else "a folder of frame images, or a video file"
+        require(bool(list_images(path)), f"{path}: no images in this folder; expected {expected}")
+    return _open(path, path.resolve().name if path.is_dir() else path.stem, 1 if _is_grey(path) else 3, None, None)
+
+
 def _split(root: Path, split: str) -> Path | None:
     """`training/` or `train/`, `testing/` or `test/`."""
     return next((found for name in (f"{split}ing", split) if (found := below(root, name)) and found.is_dir()), None)

@@ -78,6 +78,12 @@ def two_truths(instead: Sequence[Video], root: str | Path | None = None) -> dict
     if here:
         both = {f"{number:02d}": pair for number, pair in both_truths(root).items()}
         return {kind: {name: pair[i] for name, pair in both.items()} for i, kind in enumerate(GROUND_TRUTHS)}
-    around = np.ones(2 * WIDENED + 1)
-    wide = {v.name: (np.convolve(v.labels, around, "same") > 0).astype(np.uint8) for v in instead}
-    return {instead[0].ground_truth or "given": {v.name: v.labels for v in instead}, "widened": wide}
+    return {
+        instead[0].ground_truth or "given": {v.name: v.labels for v in instead},
+        "widened": {v.name: widened(v.labels) for v in instead},
+    }
+
+
+def widened(labels: np.ndarray) -> np.ndarray:
+    """Labels (T,) as a more generous annotator might have drawn them: each event goes on for 5 frames more on either side; uint8 (T,)."""
+    return (np.convolve(labels, np.ones(2 * WIDENED + 1), "same") > 0).astype(np.uint8)

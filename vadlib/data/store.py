@@ -132,16 +132,18 @@ def _decode(video: Video, shape: tuple[int, int, int, int], path: Path, bar: tqd
     with atomic(path) as temporary:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         for t in range(len(video)):
-            array[t] = _with_channels(resize_frame(video.frames[t], shape[1:3]), shape[3])
+            array[t] = prepare_frame(video.frames[t], shape)
             bar.update()
         array.flush()
         del array  # Windows does not rename a file that is mapped
 
 
-def _with_channels(frame: np.ndarray, channels: int) -> np.ndarray:
-    if frame.shape[2] == channels:
+def prepare_frame(frame: np.ndarray, shape: tuple[int, int, int, int]) -> np.ndarray:
+    """One frame, uint8 (H, W, C), as it is kept for a video of that `stored_shape`."""
+    frame = resize_frame(frame, shape[1:3])
+    if frame.shape[2] == shape[3]:
         return frame
-    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None] if channels == 1 else np.repeat(frame, channels, axis=2)
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None] if shape[3] == 1 else np.repeat(frame, shape[3], axis=2)
 
 
 def resize_frame(frame: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

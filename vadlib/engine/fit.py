@@ -17,8 +17,8 @@ from vadlib.engine.config import TrainConfig
 from vadlib.engine.footprint import check_memory
 from vadlib.engine.samples import Samples, derived_generator, load_batches
 from vadlib.engine.trainer import Trainer, plain_errors
-from vadlib.evaluation.errors import error_maps
-from vadlib.evaluation.scores import calibrate, local_errors
+from vadlib.evaluation.calibration import calibrate
+from vadlib.evaluation.errors import ErrorMaps, error_maps
 from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, load_weights, read_config, save_weights
@@ -103,7 +103,7 @@ def fit(
                 save_weights(model, out / "model.safetensors")
             together.wait_for_everyone()
             load_weights(model, out / "model.safetensors")  # batch norm counts in each process: all go on with what was saved
-            calibration = calibrate(_held_out_errors(run, held_out, device))
+            calibration = calibrate(_held_out_errors(run, held_out, device), clips.config.length)
     if together.is_main_process:
         calibration.save(out / "calibration.npz")
     together.wait_for_everyone()
@@ -158,13 +158,11 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
     return chosen, [(video.scene, frames[first:]) for video, frames, first in parts if first < len(frames)]
 
 
-def _held_out_errors(run: Run, held_out: Sequence[tuple[str, np.ndarray]], device: torch.device) -> dict[str, list[np.ndarray]]:
-    def local(part: tuple[str, np.ndarray]) -> np.ndarray:
-        maps = error_maps(run.model, part[1], run.data, device, run.config["training"]["precision"])
-        return local_errors(maps, run.data.length)
-
-    scenes: dict[str, list[np.ndarray]] = {}
-    for (scene, _), errors in zip(held_out, share_out(local, held_out), strict=True):
+def _held_out_errors(run: Run, held_out: Sequence[tuple[str, np.ndarray]], device: torch.device) -> dict[str, list[ErrorMaps]]:
+    precision = run.config["training"]["precision"]
+    maps = share_out(lambda part: error_maps(run.model, part[1], run.data, device, precision), held_out)
+    scenes: dict[str, list[ErrorMaps]] = {}
+    for (scene, _), errors in zip(held_out, maps, strict=True):
         scenes.setdefault(scene, []).append(errors)
     return scenes
 

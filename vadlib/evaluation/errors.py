@@ -10,25 +10,31 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from vadlib.config import require
 from vadlib.data.clips import DataConfig, scoring_starts, to_tensor
 from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
 from vadlib.device import autocast, pick_precision
 from vadlib.model.network import DualPathAutoencoder
 
 CELL = 8  # pixels; errors are kept as means over squares of this side
+PROTOCOLS = ("all", "center")
 BATCH = 64  # windows in one pass: enough for a GPU, little memory on a CPU
 
 
 class ErrorMaps(NamedTuple):
     """Errors of one video, as means over cells of 8 x 8 pixels; 0 where nothing moved, so nothing was rebuilt.
 
+    Kept in half precision, as they are stored, so that scores made again from a stored result are the same.
+
     Attributes:
-        plain: float32 (T, H', W'), mean of (reconstruction - frame)^2, pixels in [-1, 1].
-        temporal: float32 (T, H', W'), the same for the differences of consecutive frames: how wrong the motion is.
+        plain: float16 (T, H', W'), mean of (D_n's reconstruction - frame)^2, pixels in [-1, 1].
+        temporal: float16 (T, H', W'), the same for the differences of consecutive frames: how wrong the motion is.
+        pseudo: float16 (T, H', W'), the plain error of D_p's reconstruction; equal to `plain` where the model has no second path.
     """
 
     plain: np.ndarray
     temporal: np.ndarray
+    pseudo: np.ndarray
 
 
 def error_maps(
@@ -38,8 +44,13 @@ def error_maps(
     device: torch.device,
     precision: str = "auto",
     bar: tqdm | None = None,
+    protocol: str = "all",
 ) -> ErrorMaps:
-    """Rebuild a whole video with half-overlapping clips and average the errors of every frame.
+    """Rebuild a whole video and keep the errors of every frame.
+
+    Protocol "all": half-overlapping clips, each frame's errors averaged over them. "center", the published one: a clip begins at
+    every frame, and only its middle frame (number 8 of 16) counts, so that the first 8 and the last 7 frames of a video get none;
+    their maps are left out.
 
     With `config.crop` the same windows around motion as in training are rebuilt, overlapping by half; where several
     windows or clips show a pixel, their errors are averaged, each weighing most at its own centre.
@@ -51,30 +62,51 @@ def error_maps(
         device: where to compute.
         precision: see `pick_precision`.
         bar: advanced by one a frame.
+        protocol: "all" or "center".
     """
     length, height, width = frames.shape[:3]
-    maps = np.zeros((2, length, -(-height // CELL), -(-width // CELL)), np.float32)
-    for first, errors in _frame_errors(model, frames, config, device, precision):
-        maps[:, first : first + errors.shape[1]] = _cell_means(errors)
+    maps = np.zeros((3, length, -(-height // CELL), -(-width // CELL)), np.float16)
+    for first, errors in cell_errors(model, frames, config, device, precision, protocol):
+        maps[:, first : first + errors.shape[1]] = errors
         if bar is not None:
             bar.update(errors.shape[1])
-    return ErrorMaps(*maps)
+    return ErrorMaps(*maps[:, scored_frames(length, config, protocol)])
+
+
+def scored_frames(length: int, config: DataConfig, protocol: str = "all") -> slice:
+    """The frames of a video of `length` frames that get a score: all of them, or, for protocol "center", those in the middle of a clip."""
+    require(protocol in PROTOCOLS, f"protocol {protocol!r} is unknown; expected one of: {', '.join(PROTOCOLS)}")
+    before, after = (config.length // 2) * config.frame_step, (config.length - 1 - config.length // 2) * config.frame_step
+    return slice(before, length - after) if protocol == "center" else slice(0, length)
 
 
 @torch.inference_mode()
-def _frame_errors(
-    model: DualPathAutoencoder, frames: np.ndarray, config: DataConfig, device: torch.device, precision: str
+def cell_errors(
+    model: DualPathAutoencoder,
+    frames: np.ndarray,
+    config: DataConfig,
+    device: torch.device,
+    precision: str = "auto",
+    protocol: str = "all",
+    both_paths: bool = True,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first frame, errors (2, T', H, W)) in order, as soon as no later clip can add to them.
+    """Yield (first frame, errors float32 (3, T', H', W')) in order, as soon as no later clip can add to them; see `error_maps`.
 
-    Only the frames of one clip are held, so memory does not grow with the video.
+    Only the frames of one clip are held, so memory does not grow with the video: `frames` may be anything with a length and a `shape`
+    that gives frames for slices and lists of numbers, none of which goes back to before the clip of the last.
+
+    With `both_paths` off the pseudo path is not computed and its errors are those of the normal one.
     """
     height, width = frames.shape[1:3]
     step, span = config.frame_step, (config.length - 1) * config.frame_step + 1
+    weight = _window_weight(config.length, config.crop or (height, width), config.crop is None)
     starts = scoring_starts(len(frames), config.length, step)
+    if protocol == "center":
+        starts = list(range(len(frames) - span + 1))
+        weight = torch.where(torch.arange(config.length)[:, None, None] == config.length // 2, weight, 0.0)
     window = config.crop or (height, width)
-    weight = _window_weight(config.length, window, flat=config.crop is None)
-    total = np.zeros((2, span, height, width), np.float32)
+    both_paths = both_paths and (model.pseudo_memory is not None or model.pseudo_decoder is not None)
+    total = np.zeros((3, span, height, width), np.float32)
     weights = np.zeros((span, height, width), np.float32)
     blurred = RollingBlur(frames)
     for start, following in zip(starts, [*starts[1:], len(frames)], strict=True):
@@ -83,13 +115,16 @@ def _frame_errors(
         for some, clips in read_windows(frames[picked], corners, window):
             clips = clips.to(device)
             with autocast(device, pick_precision(precision, device)):
-                rebuilt = model(clips).reconstruction
-            errors = (clip_errors(rebuilt, clips) * weight.to(device)).cpu().numpy()
+                features = model.encode(clips)
+                rebuilt = [model.rebuild(features, path, clips.shape).reconstruction for path in ("normal", "pseudo")[: 1 + both_paths]]
+            errors = clip_errors(rebuilt[0], clips)
+            pseudo = clip_errors(rebuilt[1], clips)[:, :1] if both_paths else errors[:, :1]
+            errors = (torch.cat([errors, pseudo], 1) * weight.to(device)).cpu().numpy()
             for (y, x), error in zip(some, errors, strict=True):
                 total[:, ::step, y : y + window[0], x : x + window[1]] += error
                 weights[::step, y : y + window[0], x : x + window[1]] += weight.numpy()
         done = following - start
-        yield start, total[:, :done] / np.maximum(weights[:done], 1e-12)
+        yield start, _cell_means(total[:, :done] / np.maximum(weights[:done], 1e-12))
         total[:, :-done], weights[:-done] = total[:, done:].copy(), weights[done:].copy()
         total[:, -done:], weights[-done:] = 0, 0
 
@@ -128,7 +163,7 @@ def _window_weight(length: int, window: tuple[int, int], flat: bool) -> Tensor:
 
 
 def _cell_means(errors: np.ndarray) -> np.ndarray:
-    """(2, T, H, W) -> (2, T, H / 8, W / 8), rounded up; cells at the border average the pixels they have."""
+    """(N, T, H, W) -> (N, T, H / 8, W / 8), rounded up; cells at the border average the pixels they have."""
     height, width = errors.shape[2:]
     rows = np.add.reduceat(errors, range(0, height, CELL), axis=2)
     cells = np.add.reduceat(rows, range(0, width, CELL), axis=3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,42 +15,77 @@ from vadlib.data.clips import stored_frames, too_short
 from vadlib.data.video import Video
 from vadlib.device import pick_device, processes, share_out, steady_memory
 from vadlib.errors import InputError
-from vadlib.evaluation.errors import ErrorMaps, error_maps
-from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
-from vadlib.evaluation.scores import Calibration, local_errors, raw_score
+from vadlib.evaluation import metrics as measures
+from vadlib.evaluation.calibration import Calibration
+from vadlib.evaluation.errors import ErrorMaps, error_maps, scored_frames
+from vadlib.evaluation.scores import raw_score
 from vadlib.files import atomic, read_arrays, write_json
 from vadlib.model.run import Run
+
+SCALES = ("raw", "calibrated", "per_video")
 
 
 @dataclass(frozen=True)
 class Result:
-    """Scores of some videos and what they are worth. Every frame of every video has a score.
+    """Scores of some videos and what they are worth. Under protocol "all" every frame of every video has a score.
 
     Attributes:
         scores: video name -> calibrated score, float64 (T,).
         raw: video name -> raw score, float64 (T,).
         labels: video name -> uint8 (T,); empty where the videos have no labels.
-        maps: video name -> `ErrorMaps`.
-        threshold: calibrated score above which a frame is called abnormal.
-        metrics: the flat metrics of the contract, and what they were measured on; empty without labels.
+        maps: video name -> `ErrorMaps`, from which all scores can be made again.
         times: video name -> seconds of each frame since the first, float64 (T,).
+        scenes: video name -> the scene it is calibrated for.
+        calibration: of the run, with its threshold.
+        metrics: the flat metrics of the contract, and what they were measured on; empty without labels.
+        protocol: "all", or "center": then the first 8 and the last 7 frames of each video are left out of everything above.
     """
 
     scores: dict[str, np.ndarray]
     raw: dict[str, np.ndarray]
     labels: dict[str, np.ndarray]
     maps: dict[str, ErrorMaps]
-    threshold: float
-    metrics: dict
     times: dict[str, np.ndarray]
+    scenes: dict[str, str]
+    calibration: Calibration
+    metrics: dict
+    protocol: str = "all"
+
+    @property
+    def threshold(self) -> float:
+        """Calibrated score above which a frame is called abnormal."""
+        return self.calibration.threshold
+
+    def rescore(self, scale: str = "raw", **changes) -> dict[str, np.ndarray]:
+        """Other scores from the same errors, without another pass through the model: video name -> float64 (T,).
+
+        Args:
+            scale: "raw"; "calibrated": compared with held-out normal videos; "per_video": raw ones, stretched to [0, 1] within each video.
+            changes: fields of `ScoreConfig` that differ from the run's own, such as `window=8, smoothing=32`.
+
+        Raises:
+            InputError: an unknown scale, a wrong value, or a calibrated score of a window that the calibration does not know.
+        """
+        require(scale in SCALES, f"scale {scale!r} is unknown; expected one of: {', '.join(SCALES)}")
+        how = replace(self.calibration.how, **changes)
+        if scale == "calibrated":
+            return {name: self.calibration.score(maps, self.scenes[name], how) for name, maps in self.maps.items()}
+        raw = {name: raw_score(maps, how) for name, maps in self.maps.items()}
+        return measures.per_video(raw) if scale == "per_video" else raw
+
+    def score_map(self, name: str) -> np.ndarray:
+        """Where a video's calibrated scores come from: float64 (T, H / 8, W / 8); its largest value in each frame is that frame's score."""
+        how = self.calibration.how
+        return self.calibration.score_map(self.maps[name], self.scenes[name], how, how.window)
 
     def save(self, folder: str | Path) -> None:
-        """Write `scores.npz` (scores, labels, error maps) and, with labels, `metrics.json`, each atomically."""
-        arrays = {f"score/{n}": v for n, v in self.scores.items()} | {f"raw/{n}": v for n, v in self.raw.items()}
-        arrays |= {f"label/{n}": v for n, v in self.labels.items()} | {f"time/{n}": v for n, v in self.times.items()}
-        arrays |= {f"{kind}/{n}": getattr(m, kind).astype(np.float16) for n, m in self.maps.items() for kind in ("plain", "temporal")}
+        """Write `scores.npz` (scores, labels, error maps, calibration) and, with labels, `metrics.json`, each atomically."""
+        parts = {"score": self.scores, "raw": self.raw, "label": self.labels, "time": self.times, "scene": self.scenes}
+        parts |= {kind: {name: getattr(maps, kind) for name, maps in self.maps.items()} for kind in ErrorMaps._fields}
+        arrays = {f"{kind}/{name}": values for kind, part in parts.items() for name, values in part.items()}
+        arrays |= {f"calibration/{name}": values for name, values in self.calibration.arrays().items()}
         with atomic(Path(folder) / "scores.npz") as temporary:
-            np.savez_compressed(temporary, threshold=self.threshold, **arrays)
+            np.savez_compressed(temporary, protocol=self.protocol, **arrays)
         if self.metrics:
             write_json(Path(folder) / "metrics.json", self.metrics)
         else:
@@ -63,53 +98,64 @@ class Result:
         Raises:
             InputError: the run was not evaluated, or a file is damaged.
         """
+        path, metrics = Path(folder) / "scores.npz", Path(folder) / "metrics.json"
         again = f"make it again with `vadlib evaluate {folder}`"
-        stored = read_arrays(Path(folder) / "scores.npz", again)
-        parts: dict[str, dict] = {kind: {} for kind in ("score", "raw", "label", "time", "plain", "temporal")}
+        stored = read_arrays(path, again)
+        parts: dict[str, dict] = {kind: {} for kind in ("score", "raw", "label", "time", "scene", "calibration", *ErrorMaps._fields)}
         for key, values in stored.items():
             kind, _, name = key.partition("/")
-            if name:
+            if kind in parts:
                 parts[kind][name] = values
-        complete = parts["time"].keys() == parts["score"].keys()
-        require(complete, f"{Path(folder) / 'scores.npz'}: without the frames' times, so of an earlier version; {again}")
-        metrics = Path(folder) / "metrics.json"
+        names = parts["score"].keys()
+        complete = "protocol" in stored and all(parts[kind].keys() == names for kind in ("raw", "time", "scene", *ErrorMaps._fields))
+        require(complete, f"{path}: incomplete, or of an earlier version; {again}")
+        calibration = Calibration.from_arrays(parts["calibration"], path, again)
         try:
             measured = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
         except ValueError as error:
             raise InputError(f"{metrics}: not JSON ({error}); {again}") from error
-        maps = {n: ErrorMaps(p.astype(np.float32), parts["temporal"][n].astype(np.float32)) for n, p in parts["plain"].items()}
-        return cls(parts["score"], parts["raw"], parts["label"], maps, float(stored["threshold"]), measured, parts["time"])
+        maps = {name: ErrorMaps(*(parts[kind][name] for kind in ErrorMaps._fields)) for name in names}
+        scenes = {name: str(scene) for name, scene in parts["scene"].items()}
+        of_frames = (parts[kind] for kind in ("score", "raw", "label"))
+        return cls(*of_frames, maps, parts["time"], scenes, calibration, measured, str(stored["protocol"]))
 
 
-def evaluate(run: Run | str | Path, videos: Sequence[Video], device: str = "auto", progress: bool = True) -> Result:
-    """Score every frame of the videos and, if they are labelled, measure the scores.
+def evaluate(run: Run | str | Path, videos: Sequence[Video], device: str = "auto", progress: bool = True, protocol: str = "all") -> Result:
+    """Score the frames of the videos and, if they are labelled, measure the scores.
 
     Args:
         run: what `fit` returned, or a run's folder.
         videos: the test videos; frames are prepared as in training.
         device: "auto", "cpu", "cuda" or "mps".
         progress: show a bar.
+        protocol: "all" scores every frame; "center" as published the middle frames of clips that begin at every frame: 8 times the work.
 
     Raises:
-        InputError: no videos, a video shorter than a clip, or frames that do not fit the model.
+        InputError: no videos, a video shorter than a clip, frames that do not fit the model, or an unknown protocol.
     """
     run = run if isinstance(run, Run) else Run.load(run)
-    maps = score_videos(run, videos, device, progress)
     calibration = Calibration.load(run.folder / "calibration.npz")
-    local = {v.name: local_errors(maps[v.name], run.data.length) for v in videos}
-    raw = {name: raw_score(errors) for name, errors in local.items()}
-    calibrated = {v.name: calibration.score(local[v.name], v.scene) for v in videos}
-    labels = {v.name: v.labels for v in videos if v.labels is not None}
-    metrics = measure(raw, calibrated, labels) if len(labels) == len(videos) else {}
-    if metrics:
-        metrics |= {"ground_truth": videos[0].ground_truth}
-    return Result(calibrated, raw, labels, maps, calibration.threshold, metrics, {v.name: v.seconds for v in videos})
+    maps = score_videos(run, videos, device, progress, protocol)
+    kept = {v.name: scored_frames(len(v), run.data, protocol) for v in videos}
+    labels = {v.name: v.labels[kept[v.name]] for v in videos if v.labels is not None}
+    times, scenes = {v.name: v.seconds[kept[v.name]] for v in videos}, {v.name: v.scene for v in videos}
+    result = Result({}, {}, labels, maps, times, scenes, calibration, {}, protocol)
+    result = replace(result, scores=result.rescore("calibrated"), raw=result.rescore("raw"))
+    if len(labels) < len(videos):
+        return result
+    metrics = measure(result)
+    if metrics["micro_auc_raw"] is not None:
+        metrics |= _by_pixel_and_kind(result, videos, kept)
+    return replace(result, metrics=metrics | {"ground_truth": videos[0].ground_truth})
 
 
-def score_videos(run: Run, videos: Sequence[Video], device: str = "auto", progress: bool = True) -> dict[str, ErrorMaps]:
+def score_videos(
+    run: Run, videos: Sequence[Video], device: str = "auto", progress: bool = True, protocol: str = "all"
+) -> dict[str, ErrorMaps]:
     """Error maps of some videos, by name. Of several processes each scores its share of the videos, and gets all maps."""
     require(len(videos) > 0, "no videos to score: expected at least one")
     target = pick_device(device)
+    scored_frames(0, run.data, protocol)  # an unknown protocol is refused before anything is decoded
     for video in videos:
         channels, needed = run.data.channels or video.frames.shape[3], run.data.length * run.data.frame_step
         if channels != run.model.config.channels:
@@ -123,24 +169,51 @@ def score_videos(run: Run, videos: Sequence[Video], device: str = "auto", progre
     with processes().main_process_first():  # the others find the frames in the store
         frames = stored_frames(videos, run.data, progress)
     with tqdm(total=sum(map(len, videos)), desc="scoring", unit="frame", disable=not progress) as bar, steady_memory():
-        maps = share_out(lambda f: error_maps(model, f, run.data, target, precision, bar), frames)
+        maps = share_out(lambda f: error_maps(model, f, run.data, target, precision, bar, protocol), frames)
     return {video.name: found for video, found in zip(videos, maps, strict=True)}
 
 
-def measure(raw: dict[str, np.ndarray], calibrated: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict:
-    """The flat metrics: raw, calibrated and per-video micro AUC, macro AUC of the raw scores, and the counts.
+def measure(result: Result, labels: dict[str, np.ndarray] | None = None) -> dict:
+    """The flat metrics of a result: what can be measured frame by frame. AUCs and rates are None where all frames have one label.
 
-    AUCs are None where all frames have one label.
+    `macro_auc` is of the raw scores; average precision, EER and what concerns alarms are of the calibrated ones. `intervals` are 95% ones,
+    by a bootstrap over videos.
+
+    Args:
+        result: of videos with labels.
+        labels: other labels of the same frames, such as another ground truth's.
     """
-    macro, left_out = macro_auc(raw, labels)
+    labels, raw, calibrated = labels or result.labels, result.raw, result.scores
+    curves = {"micro_auc_raw": raw, "micro_auc_calibrated": calibrated, "micro_auc_per_video": measures.per_video(raw)}
     both = len(np.unique(np.concatenate(list(labels.values())))) == 2
+    macro, left_out = measures.macro_auc(raw, labels)
     return {
-        "micro_auc_raw": micro_auc(raw, labels) if both else None,
-        "micro_auc_calibrated": micro_auc(calibrated, labels) if both else None,
-        "micro_auc_per_video": micro_auc(per_video(raw), labels) if both else None,
+        **{name: measures.micro_auc(curve, labels) if both else None for name, curve in curves.items()},
         "macro_auc": macro,
         "macro_auc_left_out": left_out,
+        "macro_auc_counted": measures.macro_auc(raw, labels, "counted")[0],
+        "macro_auc_padded": measures.macro_auc(raw, labels, "padded")[0],
+        "average_precision": measures.average_precision(calibrated, labels) if both else None,
+        "eer": measures.equal_error_rate(calibrated, labels) if both else None,
+        "intervals": {name: measures.bootstrap(curve, labels) if both else None for name, curve in curves.items()},
+        **measures.alarm_metrics(calibrated, labels, result.times, result.threshold),
         "videos": len(labels),
         "frames": int(sum(map(len, labels.values()))),
         "abnormal_frames": int(sum(int(x.sum()) for x in labels.values())),
     }
+
+
+def _by_pixel_and_kind(result: Result, videos: Sequence[Video], kept: dict[str, slice]) -> dict:
+    """Metrics that need more than labels of frames, where the videos have it: `pixel_auc`, and `kind_auc` by kind of anomaly."""
+    found = {}
+    if all(video.masks is not None for video in videos):
+        pixels = {}
+        for video in videos:
+            frames = zip(range(len(video))[kept[video.name]], result.score_map(video.name), result.labels[video.name], strict=True)
+            nothing = np.zeros(video.frames.shape[1:3], bool)
+            pixels[video.name] = np.array([measures.found_pixels(m, video.masks[t] if bad else nothing) for t, m, bad in frames])
+        found["pixel_auc"] = measures.micro_auc(pixels, result.labels)
+    if all(video.kinds is not None for video in videos):
+        kinds = {video.name: list(video.kinds)[kept[video.name]] for video in videos}
+        found["kind_auc"] = measures.kind_aucs(result.scores, result.labels, kinds)
+    return found

@@ -1,33 +1,45 @@
-"""Frame-level metrics. Labels: 0 normal, 1 abnormal. Scores: higher = more abnormal. AUCs are fractions in [0, 1]."""
+"""Frame-level metrics. Labels: 0 normal, 1 abnormal. Scores: higher = more abnormal. AUCs are fractions in [0, 1].
+
+`Curves` are dictionaries: video name -> (T,). Where both scores and labels are given, videos are those of the scores.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
+from vadlib.config import require
 from vadlib.errors import InputError
 
+Curves = Mapping[str, np.ndarray]
+ONE_SIDED = ("left_out", "counted", "padded")
 
-def micro_auc(scores: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]) -> float:
-    """Area under the ROC curve of all frames of all videos together: one threshold serves them all.
 
-    Args:
-        scores: video name -> (T,).
-        labels: video name -> (T,), 0 or 1.
+def pool(scores: Curves, labels: Curves) -> tuple[np.ndarray, np.ndarray]:
+    """All frames of all videos one after the other: labels and scores.
 
     Raises:
-        InputError: all frames are normal, or all abnormal, so that there is no curve.
+        InputError: all frames are normal, or all abnormal, so that nothing can be measured.
     """
     truth = np.concatenate([labels[name] for name in scores])
     if len(np.unique(truth)) < 2:
         what = "abnormal" if truth.any() else "normal"
         raise InputError(f"all {len(truth)} frames are {what}; expected some of both: the AUC needs labelled test videos with anomalies")
-    return float(roc_auc_score(truth, np.concatenate([scores[name] for name in scores])))
+    return truth, np.concatenate([scores[name] for name in scores])
 
 
-def per_video(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def micro_auc(scores: Curves, labels: Curves) -> float:
+    """Area under the ROC curve of all frames of all videos together: one threshold serves them all.
+
+    Raises:
+        InputError: all frames are of one kind, so that there is no curve.
+    """
+    return float(roc_auc_score(*pool(scores, labels)))
+
+
+def per_video(scores: Curves) -> dict[str, np.ndarray]:
     """Min-max scale each video's scores to [0, 1]; a constant curve becomes 0.
 
     This looks at the whole video, its future included, and forces a 0 and a 1 into each: common in papers, not usable live.
@@ -39,11 +51,144 @@ def per_video(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return scaled
 
 
-def macro_auc(scores: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray]) -> tuple[float | None, int]:
-    """Mean of the videos' own AUCs, and how many videos were left out since all their frames have one label.
+def macro_auc(scores: Curves, labels: Curves, one_sided: str = "left_out") -> tuple[float | None, int]:
+    """Mean of the videos' own AUCs, and how many videos have frames of one kind only, so that they have no AUC.
 
-    None where every video was left out.
+    Args:
+        scores, labels: of the videos.
+        one_sided: what becomes of such videos. "left_out" of the mean; None is returned where every video is. "counted" as 1: nothing in
+            them can be ranked wrongly. "padded": *every* video gets one more normal frame, which scores lowest, and one more abnormal
+            frame, which scores highest, as several public evaluations do.
+
+    Raises:
+        InputError: another word for `one_sided`.
     """
-    both = [name for name in scores if len(np.unique(labels[name])) == 2]
-    areas = [roc_auc_score(labels[name], scores[name]) for name in both]
-    return (float(np.mean(areas)) if areas else None), len(scores) - len(both)
+    require(one_sided in ONE_SIDED, f"one_sided = {one_sided!r}; expected one of: {', '.join(ONE_SIDED)}")
+    areas, without = [], 0
+    for name, values in scores.items():
+        truth, both = labels[name], len(np.unique(labels[name])) == 2
+        without += not both
+        if one_sided == "padded":
+            truth, values = np.append(truth, [0, 1]), np.append(values, [values.min(), values.max()])
+        if both or one_sided == "padded":
+            areas.append(roc_auc_score(truth, values))
+        elif one_sided == "counted":
+            areas.append(1.0)
+    return (float(np.mean(areas)) if areas else None), without
+
+
+def average_precision(scores: Curves, labels: Curves) -> float:
+    """Mean precision over all recalls, all frames together; the share of abnormal frames is what random scores get.
+
+    Raises:
+        InputError: all frames are of one kind.
+    """
+    return float(average_precision_score(*pool(scores, labels)))
+
+
+def equal_error_rate(scores: Curves, labels: Curves) -> float:
+    """The false-positive rate where it equals the rate of misses (FPR + TPR = 1), on the straight line between two points of the ROC curve.
+
+    Raises:
+        InputError: all frames are of one kind.
+    """
+    false, true, _ = roc_curve(*pool(scores, labels), drop_intermediate=False)
+    return float(np.interp(1.0, false + true, false))  # the sum never falls along the curve
+
+
+def kind_aucs(scores: Curves, labels: Curves, kinds: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Each kind of anomaly's frames against all normal frames: kind -> AUC. `kinds`: video name -> T strings, "" where normal."""
+    of = np.concatenate([np.asarray(kinds[name], dtype=str) for name in scores])
+    truth, pooled = pool(scores, labels)
+    found = [str(kind) for kind in np.unique(of[truth == 1]) if kind]
+    return {kind: float(roc_auc_score(truth[here], pooled[here])) for kind in found if (here := (truth == 0) | (of == kind)).any()}
+
+
+def intervals(labels: np.ndarray) -> list[tuple[int, int]]:
+    """Runs of ones in labels (T,): (start, end), end exclusive."""
+    edges = np.flatnonzero(np.diff(np.asarray(labels, np.int8), prepend=0, append=0))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def alarm_metrics(scores: Curves, labels: Curves, times: Curves, threshold: float) -> dict:
+    """What somebody who watches would meet at one threshold.
+
+    An alarm is a run of frames above it; it is false if no frame of it is abnormal. An event is a run of abnormal frames; it is found
+    if one of them is above the threshold, and the delay goes from its first frame to the first such.
+
+    Args:
+        scores, labels: of the videos.
+        times: seconds of each frame.
+        threshold: alarms are above it.
+
+    Returns:
+        "events", "events_found", "detection_delay" (seconds, the mean over the events found; None if none), "false_alarms",
+        "false_alarms_per_hour" (of normal frames; None if there are none).
+    """
+    delays, events, false_alarms, normal_seconds = [], 0, 0, 0.0
+    for name, values in scores.items():
+        above, truth, seconds = values > threshold, labels[name], times[name]
+        lasts = np.diff(seconds, append=2 * seconds[-1] - seconds[-2])
+        normal_seconds += float(lasts[truth == 0].sum())
+        false_alarms += sum(not truth[start:end].any() for start, end in intervals(above))
+        for start, end in intervals(truth):
+            events += 1
+            if above[start:end].any():
+                delays.append(seconds[start + above[start:end].argmax()] - seconds[start])
+    return {
+        "events": events,
+        "events_found": len(delays),
+        "detection_delay": float(np.mean(delays)) if delays else None,
+        "false_alarms": false_alarms,
+        "false_alarms_per_hour": false_alarms / normal_seconds * 3600 if normal_seconds else None,
+    }
+
+
+def found_pixels(score_map: np.ndarray, mask: np.ndarray, share: float = 0.4) -> float:
+    """The highest threshold at which a frame counts as found by its pixels: at least `share` of the abnormal ones reach it.
+
+    Ranked with the largest value of each normal frame, for which a single pixel is a false alarm, these give UCSD's pixel AUC.
+
+    Args:
+        score_map: (H', W'), spread over the picture; any size.
+        mask: bool (H, W), True = abnormal. Without abnormal pixels, the largest value of all.
+    """
+    if not mask.any():
+        return float(score_map.max())
+    y, x = np.nonzero(mask)
+    values = score_map[y * score_map.shape[0] // mask.shape[0], x * score_map.shape[1] // mask.shape[1]]
+    return float(np.sort(values)[::-1][int(np.ceil(share * len(values))) - 1])
+
+
+def bootstrap(scores: Curves, labels: Curves, draws: int = 2000, seed: int = 0, level: float = 0.95) -> list[float] | None:
+    """Interval of the micro AUC, had other videos of the same kind been filmed: as many videos are drawn with replacement, again and again.
+
+    Frames of one video are alike, so that drawing frames would give far too narrow an interval. Drawings without both kinds of frame
+    are left out. With few videos the interval is itself uncertain, and too narrow.
+
+    Args:
+        scores, labels: of the videos.
+        draws: how often.
+        seed: of the drawing; the same videos are drawn for every score.
+        level: share of the drawings inside.
+
+    Returns:
+        Lower and upper bound; None where there are fewer than two videos, or no drawing has both kinds of frame.
+    """
+    names = list(scores)
+    if len(names) < 2:
+        return None
+    abnormal, normal = ({name: np.sort(scores[name][labels[name] == kind]) for name in names} for kind in (1, 0))
+    # The AUC counts pairs of an abnormal and a normal frame; those of each two videos are counted once, and serve all drawings.
+    right = np.array([[_pairs(abnormal[a], normal[n]) for n in names] for a in names])
+    times = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
+    pairs = (times @ [len(abnormal[n]) for n in names]) * (times @ [len(normal[n]) for n in names])
+    if not pairs.any():
+        return None
+    areas = (np.einsum("da,an,dn->d", times, right, times)[pairs > 0]) / pairs[pairs > 0]
+    return np.quantile(areas, [(1 - level) / 2, (1 + level) / 2]).tolist()
+
+
+def _pairs(abnormal: np.ndarray, normal: np.ndarray) -> float:
+    """Pairs of values, sorted each, in which the abnormal one is larger; ties count half."""
+    return (np.searchsorted(normal, abnormal, "left") + np.searchsorted(normal, abnormal, "right")).sum() / 2

@@ -1,127 +1,109 @@
-"""From error maps to one score a frame, raw and calibrated. Higher = more abnormal."""
+"""From error maps to one score a frame, as it is and calibrated. Higher = more abnormal."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import correlate1d, uniform_filter1d
 
 from vadlib.config import require
 from vadlib.evaluation.errors import CELL, ErrorMaps
-from vadlib.files import atomic, read_arrays
 
-WINDOW = 32  # pixels: a frame is as abnormal as its worst square of this side, about as tall as a person of Ped2
-PRIOR = 3000  # frames' worth of the whole picture's statistics that each location starts with
-MOVED = 1e-5  # local error below which nothing moved there
-THRESHOLD_QUANTILE = 0.99  # of the held-out normal frames: about one false alarm in a hundred frames
-
-
-def local_errors(maps: ErrorMaps, frames: int) -> np.ndarray:
-    """Errors pooled over a moving window of 32 x 32 pixels and `frames` centred frames: float32 (2, T, H', W').
-
-    Row 0 is the plain, row 1 the temporal error.
-    """
-    pooled = np.stack([maps.plain, maps.temporal])
-    for axis, size in ((1, frames), (2, WINDOW // CELL), (3, WINDOW // CELL)):
-        pooled = uniform_filter1d(pooled, size, axis=axis, mode="nearest" if axis == 1 else "constant")
-    return np.maximum(pooled, 0)  # the filter's running sums can end a little below 0
-
-
-def raw_score(local: np.ndarray) -> np.ndarray:
-    """(2, T, H', W') -> float64 (T,): the log of the frame's worst local error, plain and temporal multiplied.
-
-    The product weighs both alike although their sizes differ, without statistics of other data.
-    """
-    worst = local.astype(np.float64).max((2, 3))
-    return 0.5 * np.log(worst + 1e-8).sum(0)
+KINDS = ("plain", "temporal", "contrast")
+FLOOR = 1e-8  # keeps the log finite where nothing moved
+CONTRAST_FLOOR = 1e-3  # errors well below this are noise to either decoder
 
 
 @dataclass(frozen=True)
-class SceneStatistics:
-    """Mean and deviation of the local errors of normal frames at each location of one scene, each (2, H', W')."""
+class ScoreConfig:
+    """How error maps become one number a frame. The default is what was chosen on held-out normal videos with pseudo-anomalies.
 
-    mean: np.ndarray
-    deviation: np.ndarray
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What held-out normal videos look like to the model, by scene, and the threshold of alarm.
-
-    Attributes:
-        scenes: scene -> statistics.
-        threshold: calibrated score above which a frame is called abnormal: the 0.99 quantile of the held-out frames.
+    The published scores are `ScoreConfig(temporal=0, window=None, frames=1)`, which ranks frames as the PSNR does (first release), and
+    `ScoreConfig(temporal=0, window=8, mean=0.4, frames=1, smoothing=32)` (second release; there of errors, here of their logarithms).
     """
 
-    scenes: dict[str, SceneStatistics]
-    threshold: float
+    plain: float = 1.0  # weight of D_n's squared error
+    temporal: float = 1.0  # weight of the error of its differences of consecutive frames
+    contrast: float = 0.0  # weight of D_n against D_p: the share that D_n's error has in the sum of both
+    window: int | None = 32  # a frame is as abnormal as its worst square of so many pixels, a person's height; None: as its whole
+    mean: float = 0.0  # share of the whole frame's score beside the worst window's
+    frames: int = 16  # errors are averaged over so many frames
+    smoothing: float = 0.0  # sigma, in frames, of a Gaussian over the scores; 0 is off
+    causal: bool = False  # averages and smoothing reach back only, not ahead; errors still look ahead to the end of their clips
 
-    def score(self, local: np.ndarray, scene: str) -> np.ndarray:
-        """(2, T, H', W') -> float64 (T,): the frame's largest mean of the two standardised errors.
+    def __post_init__(self):
+        weights = [getattr(self, kind) for kind in KINDS]
+        fits = all(w >= 0 and math.isfinite(w) for w in weights) and sum(weights) > 0
+        require(fits, f"ScoreConfig weights {dict(zip(KINDS, weights, strict=True))}; expected numbers of at least 0, not 0 for all")
+        whole = self.window is None or (self.window >= CELL and self.window % CELL == 0)
+        require(whole, f"ScoreConfig.window = {self.window}; expected a multiple of {CELL}, or None for the whole frame")
+        require(0 <= self.mean <= 1, f"ScoreConfig.mean = {self.mean}; expected a share in [0, 1]")
+        require(self.frames >= 1, f"ScoreConfig.frames = {self.frames}; expected at least 1")
+        require(0 <= self.smoothing < math.inf, f"ScoreConfig.smoothing = {self.smoothing}; expected at least 0")
 
-        A place where nothing moves counts as having no error at all.
+    @property
+    def weights(self) -> np.ndarray:
+        """float64 (3,), of `KINDS`; they sum to 1."""
+        weights = np.array([getattr(self, kind) for kind in KINDS], float)
+        return weights / weights.sum()
 
-        A scene without held-out videos is judged by the mean over the known scenes' statistics, and frames of another size by
-        those of the whole picture.
-        """
-        known = self.scenes.get(scene) or _pooled(list(self.scenes.values()))
-        if known.mean.shape != local[:, 0].shape:
-            # Another camera, another size: only the picture-wide level can be used.
-            known = SceneStatistics(*(s.mean((1, 2), keepdims=True) for s in (known.mean, known.deviation)))
-        standardised = (local - known.mean[:, None]) / known.deviation[:, None]
-        return standardised.astype(np.float64).mean(0).max((1, 2))
-
-    def save(self, path: Path) -> None:
-        """Write `calibration.npz`, atomically."""
-        arrays = {f"{kind}/{scene}": getattr(s, kind) for scene, s in self.scenes.items() for kind in ("mean", "deviation")}
-        with atomic(path) as temporary:
-            np.savez_compressed(temporary, threshold=self.threshold, quantile=THRESHOLD_QUANTILE, **arrays)
-
-    @classmethod
-    def load(cls, path: Path) -> Calibration:
-        """Read `calibration.npz`.
-
-        Raises:
-            InputError: it is missing or damaged.
-        """
-        stored = read_arrays(path, f"go on with the training of {path.parent} (--resume), or train it again")
-        require("threshold" in stored, f"{path}: not a calibration; train {path.parent} again")
-        names = [name.removeprefix("mean/") for name in stored if name.startswith("mean/")]
-        complete = len(names) > 0 and all(f"deviation/{name}" in stored for name in names)
-        require(complete, f"{path}: statistics are missing; train {path.parent} again")
-        scenes = {n: SceneStatistics(stored[f"mean/{n}"], stored[f"deviation/{n}"]) for n in names}
-        return cls(scenes, float(stored["threshold"]))
+    @property
+    def windows(self) -> dict[int | None, float]:
+        """The windows that count, and their shares."""
+        shares = {self.window: 1 - self.mean}
+        shares[None] = shares.get(None, 0) + self.mean
+        return {window: share for window, share in shares.items() if share > 0}
 
 
-def calibrate(held_out: dict[str, list[np.ndarray]]) -> Calibration:
-    """Statistics of normal frames.
+def local_errors(maps: ErrorMaps, window: int | None, frames: int, causal: bool = False) -> np.ndarray:
+    """Errors averaged over a moving square of `window` pixels and over `frames` frames: float32 (3, T, H', W').
 
-    Few people pass at each single place of a short held-out video, so every location starts with the statistics of the
-    whole picture, worth `PRIOR` frames, and is moved by what was seen there.
-
-    Args:
-        held_out: scene -> the local errors (2, T, H', W') of its held-out normal videos; places without motion are 0.
+    Rows are those of `ErrorMaps`. Frames are centred on each, or, `causal`, the ones up to it. Without a window: (3, T, 1, 1), the
+    means over the cells that were rebuilt, 0 where none was.
     """
-    scenes = {scene: _statistics(np.concatenate(local, axis=1)) for scene, local in held_out.items()}
-    calibration = Calibration(scenes, 0.0)
-    scores = np.concatenate([calibration.score(local, scene) for scene, videos in held_out.items() for local in videos])
-    return Calibration(scenes, float(np.quantile(scores, THRESHOLD_QUANTILE)))
+    errors = np.stack(maps).astype(np.float32)
+    if window is None:
+        rebuilt = np.maximum((errors[0] > 0).sum((1, 2)), 1)
+        errors = (errors.sum((2, 3)) / rebuilt)[..., None, None]
+    else:
+        for axis in (2, 3):
+            errors = uniform_filter1d(errors, window // CELL, axis=axis, mode="constant")
+    errors = uniform_filter1d(errors, frames, axis=1, mode="nearest", origin=(frames - 1) // 2 if causal else 0)
+    return np.maximum(errors, 0)  # the filter's running sums can end a little below 0
 
 
-def _statistics(local: np.ndarray) -> SceneStatistics:
-    seen = local > MOVED
-    errors = np.where(seen, local, 0).astype(np.float64)
-    count, total, squares = seen.sum(1), errors.sum(1), np.square(errors).sum(1)
-    everywhere = np.maximum(count.sum((1, 2), keepdims=True), 1)
-    mean_all, square_all = total.sum((1, 2), keepdims=True) / everywhere, squares.sum((1, 2), keepdims=True) / everywhere
-    mean = (total + PRIOR * mean_all) / (count + PRIOR)
-    variance = (squares + PRIOR * square_all) / (count + PRIOR) - np.square(mean)
-    return SceneStatistics(mean.astype(np.float32), np.sqrt(np.maximum(variance, 1e-12)).astype(np.float32))
+def local_values(local: np.ndarray) -> np.ndarray:
+    """`local_errors` -> (3, T, H', W') of `KINDS`: plain and temporal errors, and the share of D_n's in D_n's and D_p's, in [0, 1].
+
+    0 where nothing moved; a share of 0.5 means that both decoders do equally well.
+    """
+    plain, temporal, pseudo = local
+    return np.stack([plain, temporal, plain / (plain + pseudo + CONTRAST_FLOOR)])
 
 
-def _pooled(scenes: list[SceneStatistics]) -> SceneStatistics:
-    """The mean over the scenes and their locations, (2, 1, 1): for a scene that was not held out."""
-    mean = np.mean([s.mean.mean((1, 2), keepdims=True) for s in scenes], axis=0)
-    return SceneStatistics(mean, np.mean([s.deviation.mean((1, 2), keepdims=True) for s in scenes], axis=0))
+def raw_score(maps: ErrorMaps, how: ScoreConfig) -> np.ndarray:
+    """float64 (T,): the logs of each frame's worst local values, of every kind apart, averaged with their weights.
+
+    The mean of logs weighs all kinds alike although their sizes differ, without statistics of other data.
+    """
+    score = np.zeros(len(maps.plain))
+    for window, share in how.windows.items():
+        worst = local_values(local_errors(maps, window, how.frames, how.causal)).astype(np.float64).max((2, 3))
+        score += share * (how.weights @ np.log(worst + FLOOR))
+    return smooth(score, how.smoothing, how.causal)
+
+
+def smooth(scores: np.ndarray, sigma: float, causal: bool = False) -> np.ndarray:
+    """Scores (T,) weighed by a Gaussian of that deviation in frames, or, causal, by the half of it that lies in the past.
+
+    Beyond its ends a curve goes on with its first and last value. sigma = 0 changes nothing.
+    """
+    if sigma == 0:
+        return scores
+    reach = math.ceil(4 * sigma)
+    kernel = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
+    if causal:
+        kernel[reach + 1 :] = 0
+    return correlate1d(scores, kernel / kernel.sum(), mode="nearest")

@@ -112,11 +112,15 @@ class DualPathAutoencoder(nn.Module):
         clips = F.pad(clips, padding, mode="replicate") if any(padding) else clips
         return self.encoder(clips.contiguous(memory_format=torch.channels_last_3d))
 
+    def parts(self, path: str) -> tuple[Memory | None, nn.Module]:
+        """The memory (None without one) and the decoder of the "normal" or the "pseudo" path."""
+        if path == "pseudo":
+            return self.pseudo_memory or self.normal_memory, self.pseudo_decoder or self.normal_decoder
+        return self.normal_memory, self.normal_decoder
+
     def rebuild(self, features: list[Tensor], path: str, shape: torch.Size) -> PathOutput:
         """Read a memory with the features and decode what it returns, cut to the clips' `shape`."""
-        memory, decoder = self.normal_memory, self.normal_decoder
-        if path == "pseudo":
-            memory, decoder = self.pseudo_memory or memory, self.pseudo_decoder or decoder
+        memory, decoder = self.parts(path)
         read = memory(features[-1]) if memory else unread(features[-1])
         rebuilt, last = decoder(read.features, features[0])
         rebuilt = rebuilt[:, :, : shape[2], : shape[3], : shape[4]].float()

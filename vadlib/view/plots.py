@@ -12,18 +12,26 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from vadlib.config import require
 from vadlib.data.video import Video
 from vadlib.evaluation.evaluate import Result
-from vadlib.evaluation.explain import Explanation
+from vadlib.evaluation.metrics import Curves, intervals
 from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE
 
 
-def plot_scores(result: Result, name: str, ax: Axes | None = None) -> Axes:
-    """The calibrated score of one video over time; abnormal intervals are shaded and hatched, the threshold is dashed."""
+def plot_scores(result: Result, name: str, ax: Axes | None = None, rescored: Curves | None = None) -> Axes:
+    """The calibrated score of one video over time; abnormal intervals are shaded and hatched, the threshold is dashed.
+
+    Args:
+        result: of the video.
+        name: the video's.
+        ax: where to draw.
+        rescored: other scores of the same frames, from `result.rescore`, to show instead; the threshold is not theirs, and left out.
+    """
     require(name in result.scores, f"no video {name!r} in this result; it has: {', '.join(result.scores)}")
     ax = ax or plt.subplots(figsize=(8, 2.6), layout="constrained")[1]
     seconds = result.times[name]
     edges = np.append(seconds, 2 * seconds[-1] - seconds[-2])  # when each frame begins, and when the last one ends
-    ax.plot(seconds, result.scores[name], color=BLUE, label="score")
-    ax.axhline(result.threshold, color=GREY, linestyle="--", linewidth=1, label="threshold")
+    ax.plot(seconds, (rescored or result.scores)[name], color=BLUE, label="score")
+    if rescored is None:
+        ax.axhline(result.threshold, color=GREY, linestyle="--", linewidth=1, label="threshold")
     for i, (start, end) in enumerate(intervals(result.labels.get(name, np.zeros(0)))):
         look = {"facecolor": ORANGE, "alpha": 0.2, "hatch": "//", "edgecolor": ORANGE}
         ax.axvspan(edges[start], edges[end], **look, label="abnormal (truth)" if i == 0 else None)
@@ -61,43 +69,6 @@ def plot_frames(video: Video, frames: Sequence[int]) -> np.ndarray:
     return axes
 
 
-def plot_rebuilt(explanation: Explanation, frame: int = 8, title: str = "") -> np.ndarray:
-    """Frame, what D_n made of it, and the error map, of frame number `frame` of a clip. Returns the Axes."""
-    height, width = explanation.seen.shape
-    axes = _row(3, height / width)
-    _picture(axes[0], explanation.frames[frame], title or "frame")
-    rebuilt = np.where(explanation.seen[..., None], explanation.rebuilt[frame], explanation.frames[frame] * 0.35)
-    _picture(axes[1], rebuilt.astype(np.uint8), "rebuilt by D_n (dark: nothing moves)")
-    _heat(axes[2], explanation.error[frame], "squared error")
-    return axes
-
-
-def plot_attention(normal: Explanation, abnormal: Explanation) -> np.ndarray:
-    """Where M_n finds no fitting slot (entropy of its addressing), and which slots are read. Returns the Axes.
-
-    Args:
-        normal: a clip without anomalies.
-        abnormal: one with an anomaly, for comparison.
-    """
-    axes = _row(3, normal.seen.shape[0] / normal.seen.shape[1])
-    highest = max(float(normal.entropy.max()), float(abnormal.entropy.max()))
-    for ax, clip, title in ((axes[0], normal, "normal clip"), (axes[1], abnormal, "abnormal clip")):
-        _heat(ax, clip.entropy, f"{title}: entropy of M_n (nats)", highest)
-    ranks = np.argsort(normal.usage)[::-1]
-    axes[2].plot(normal.usage[ranks], color=BLUE, label="normal clip")
-    axes[2].plot(abnormal.usage[ranks], ".", color=ORANGE, markersize=3, label="abnormal clip")
-    axes[2].set(xlabel="slots, most read first", ylabel="share of attention", title="slots of M_n read")
-    axes[2].set_box_aspect(normal.seen.shape[0] / normal.seen.shape[1])
-    axes[2].legend(fontsize="small")
-    return axes
-
-
-def intervals(labels: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of ones in labels (T,): (start, end), end exclusive."""
-    edges = np.flatnonzero(np.diff(np.asarray(labels, np.int8), prepend=0, append=0))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-
-
 def _row(columns: int, aspect: float) -> np.ndarray:
     width = 9.0
     return plt.subplots(1, columns, figsize=(width, width / columns * aspect + 0.5), layout="constrained", squeeze=False)[1][0]
@@ -107,10 +78,3 @@ def _picture(ax: Axes, frame: np.ndarray, title: str) -> None:
     ax.imshow(frame.squeeze(), cmap="gray", vmin=0, vmax=255)
     ax.set(xticks=[], yticks=[])
     ax.set_title(title, fontsize="small")
-
-
-def _heat(ax: Axes, values: np.ndarray, title: str, highest: float | None = None) -> None:
-    image = ax.imshow(values, cmap="viridis", vmin=0, vmax=highest)  # viridis: even in greyscale and for every colour vision
-    ax.set(xticks=[], yticks=[])
-    ax.set_title(title, fontsize="small")
-    ax.figure.colorbar(image, ax=ax, shrink=0.8)

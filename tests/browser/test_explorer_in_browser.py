@@ -1,0 +1,141 @@
+"""The explorer in JupyterLab in headless Chromium, moved with the keyboard and the mouse, against arrays computed here."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scenes import moving_videos
+from sklearn.metrics import confusion_matrix
+
+import vadlib as vad
+from vadlib.view import explorer
+
+TESTS = Path(__file__).parents[1]
+# So many that a slider chooses among them, and the first is shorter.
+VIDEOS = "moving_videos(1, length=30, labelled=True) + moving_videos(7, length=45, labelled=True, seed=1)[1:]"
+CELL = f"""import sys
+sys.path.insert(0, {str(TESTS)!r})
+import vadlib as vad
+from scenes import moving_videos
+vad.explore(vad.Run.load("run"), vad.Result.load("run"), {VIDEOS})"""
+
+# What has the focus, if it is a part of an output.
+FOCUSED = """(e => e.closest(".jp-OutputArea-output") && (e.role || (e.matches(".widget-readout") ? "readout" : e.innerText)))(
+    document.activeElement)"""
+
+
+@pytest.fixture
+def result(tmp_path):
+    """Of a model trained for a second, in the folder "run" beside the notebook."""
+    torch.manual_seed(0)
+    clips = vad.ClipDataset(moving_videos(3), vad.DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+    model, config = vad.DualPathAutoencoder(vad.ModelConfig(width=8, slots=8)), vad.TrainConfig(epochs=1, precision="fp32", device="cpu")
+    run = vad.fit(model, clips, None, config, tmp_path / "run", progress=False)
+    result = vad.evaluate(run, eval(VIDEOS), "cpu", progress=False)
+    result.save(run.folder)
+    return result
+
+
+def test_the_explorer_follows_keyboard_and_mouse(chromium, lab, run_first_cell, faults, result, tmp_path):
+    page, complaints = chromium.new_page(viewport={"width": 1200, "height": 1000}), []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.set_default_timeout(60_000)
+    page.goto(lab(CELL))
+    run_first_cell(page)
+    box = page.locator(".jp-OutputArea-output .widget-vbox").first
+    picture, (video, frame, threshold) = box.locator("img[alt]"), (box.locator(".noUi-handle").nth(i) for i in range(3))
+    picture.wait_for()
+    box.scroll_into_view_if_needed()
+    pictures = set()
+
+    def expect(name, t, score, above):
+        """The picture of that frame, another one than all before; and the counts of its video and of all."""
+        labels = result.labels[name]
+        outcome = {(1, 1): "a hit", (1, 0): "a false alarm", (0, 1): "a miss", (0, 0): "normal and quiet"}[
+            score[name][t] > above, labels[t]
+        ]
+        box.locator(f'img[alt^="video {name}, frame {t} of {len(labels)}, "][alt*=" threshold of {above:.2f}: {outcome};"]').wait_for()
+        shown = picture.get_attribute("src")
+        assert shown not in pictures
+        pictures.add(shown)
+        pooled = [np.concatenate(list(part.values())) for part in (result.labels, score)]
+        for row, (truth, values) in enumerate(((labels, score[name]), pooled), start=1):
+            (quiet, false), (missed, hits) = confusion_matrix(truth, values > above, labels=[0, 1])
+            cells = box.locator("tr").nth(row).locator("td").all_inner_texts()
+            assert cells[1:5] == [str(n) for n in (hits, false, missed, quiet)]
+            assert cells[7] == f"{false / (false + quiet):.1%}"
+
+    scores, above = result.scores, result.threshold
+    name, t = next(view[:2] for view in vad.sample_views(result))
+    expect(name, t, scores, above)
+
+    page.keyboard.press("Escape")  # leaves the cell's text, in which Tab indents
+    reached = []
+    for _ in range(14):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(FOCUSED))
+    sliders, buttons = ["slider", "readout"], ["raw", "calibrated", "per video"]
+    assert list(filter(None, reached)) == [*sliders, *buttons, "slider", *sliders, "next false alarm", "next miss"]
+
+    frame.focus()
+    page.keyboard.press("End")
+    expect(name, 44, scores, above)
+    page.keyboard.press("ArrowLeft")
+    expect(name, 43, scores, above)
+
+    def centre(handle):
+        found = handle.bounding_box()
+        return found["x"] + found["width"] / 2, found["y"] + found["height"] / 2
+
+    # The slider's ends lie below those of the curve.
+    drawn, width = picture.bounding_box(), explorer.WIDTH + 2 * explorer.PAD
+    left, right = (
+        drawn["x"] + drawn["width"] * (explorer.PAD + share * explorer.WIDTH) / width for share in (explorer.LEFT, explorer.RIGHT)
+    )
+    assert centre(frame)[0] == pytest.approx(left + (right - left) * 43 / 44, abs=2)
+    page.mouse.move(*centre(frame))
+    page.mouse.down()
+    for t in range(43, 9, -1):
+        page.mouse.move(left + (right - left) * t / 44, centre(frame)[1])
+    expect(name, 10, scores, above)  # before the mouse lets go
+    page.mouse.up()
+
+    def jump(kind):
+        nonlocal name, t
+        page.get_by_role("button", name=f"next {kind}").focus()
+        page.keyboard.press("Space")
+        name, t = explorer.next_wrong(scores, result.labels, above, kind, name, t)
+        box.get_by_text(f"{kind}: video {name}, frame {t}", exact=True).wait_for()
+        expect(name, t, scores, above)
+        assert scores[name][t] > above if kind == "false alarm" else scores[name][t] <= above
+
+    t = 10
+    threshold.focus()
+    for _ in range(2):
+        page.keyboard.press("PageUp")
+    value = box.locator(".widget-readout").last
+    step = (max(map(np.max, scores.values())) - min(map(np.min, scores.values()))) / 50
+    above += 2 * 5 * 10 ** np.floor(np.log10(step))  # a page is five steps
+    expect(name, t, scores, above)
+    assert value.inner_text() == f"{above:.2f}"
+    jump("false alarm")
+    jump("miss")
+    jump("miss")
+    threshold.focus()
+    page.keyboard.press("End")
+    box.locator("tr").nth(2).get_by_text("none").wait_for()  # no alarm, no precision
+    page.get_by_role("button", name="next false alarm").click()
+    box.get_by_text("no false alarm at this threshold").wait_for()
+    page.screenshot(path=tmp_path / "explorer.png")
+
+    video.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("button", name="per video").click()
+    scores, above = result.rescore("per_video"), explorer.start_threshold(result, "per_video")
+    expect("02", min(t, 29), scores, above)
+    assert page.locator(faults).all_inner_texts() == []
+    assert complaints == []
+    page.close()

@@ -1,0 +1,131 @@
+"""Calibration: statistics by hand, invariances, the file."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vadlib.errors import InputError
+from vadlib.evaluation.calibration import MOVED, PRIOR, WINDOWS, Calibration, calibrate
+from vadlib.evaluation.errors import ErrorMaps
+from vadlib.evaluation.scores import ScoreConfig, local_errors, local_values, smooth
+
+LENGTH = 8
+
+
+def maps_of(errors):
+    return ErrorMaps(*(np.asarray(kind, np.float16) for kind in errors))
+
+
+@pytest.fixture
+def held_out():
+    generator = np.random.default_rng(0)
+    return {"street": [maps_of(generator.gamma(4, 0.01, (3, 300, 8, 9))) for _ in range(2)]}
+
+
+@pytest.mark.parametrize("frames", [1, LENGTH])
+@pytest.mark.parametrize("window", WINDOWS)
+def test_statistics_are_shrunk_towards_the_whole_picture(held_out, window, frames):
+    found = calibrate(held_out, LENGTH).scenes["street"][window, frames]
+    values = np.concatenate([local_values(local_errors(maps, window, frames)) for maps in held_out["street"]], axis=1).astype(float)
+    everywhere, squares = values.mean((1, 2, 3)), np.square(values).mean((1, 2, 3))
+    y, x = (2, 3) if window else (0, 0)
+    here = values[:, :, y, x]
+    expected = (here.sum(1) + PRIOR * everywhere) / (here.shape[1] + PRIOR)
+    np.testing.assert_allclose(found.mean[:, y, x], expected, rtol=1e-5)
+    second = (np.square(here).sum(1) + PRIOR * squares) / (here.shape[1] + PRIOR)
+    np.testing.assert_allclose(found.deviation[:, y, x], np.sqrt(second - expected**2), rtol=1e-3)
+
+
+def test_places_without_motion_do_not_count():
+    errors = np.random.default_rng(1).gamma(4, 0.01, (3, 300, 8, 9))
+    errors[..., 4:] = MOVED / 2
+    quiet, busy = ({"street": [maps_of(part)]} for part in (errors, errors[..., :4]))
+    for kind in range(2):
+        one, other = (calibrate(part, LENGTH).scenes["street"][8, 1].mean[kind] for part in (quiet, busy))
+        np.testing.assert_allclose(one[..., :4], other, rtol=1e-4)
+
+
+def test_the_score_is_the_worst_place_of_the_mean_standardised_error(held_out):
+    calibration, maps, how = calibrate(held_out, LENGTH), held_out["street"][0], ScoreConfig(frames=LENGTH, plain=3)
+    known = calibration.scenes["street"][32, LENGTH]
+    local = local_errors(maps, 32, LENGTH).astype(float)
+    z = [(local[kind] - known.mean[kind]) / known.deviation[kind] for kind in range(2)]
+    expected = (0.75 * z[0] + 0.25 * z[1]).max((1, 2))
+    np.testing.assert_allclose(calibration.score(maps, "street", how), expected, rtol=1e-3)
+    np.testing.assert_array_equal(
+        calibration.score_map(maps, "street", how, how.window).max((1, 2)), calibration.score(maps, "street", how)
+    )
+    smoothed = calibration.score(maps, "street", replace(how, smoothing=4))
+    np.testing.assert_allclose(smoothed, smooth(calibration.score(maps, "street", how), 4))
+
+
+def test_windows_mix_by_their_shares(held_out):
+    calibration, maps = calibrate(held_out, LENGTH), held_out["street"][0]
+    parts = [calibration.score(maps, "street", ScoreConfig(window=window, frames=1)) for window in (8, None)]
+    mixed = calibration.score(maps, "street", ScoreConfig(window=8, mean=0.4, frames=1))
+    np.testing.assert_allclose(mixed, 0.6 * parts[0] + 0.4 * parts[1], rtol=1e-6)
+
+
+def test_the_calibrated_score_does_not_depend_on_the_unit_of_the_error(held_out):
+    scaled = {"street": [maps_of(8 * np.stack(maps).astype(float)) for maps in held_out["street"]]}
+    how = ScoreConfig(frames=LENGTH)
+    one, other = (calibrate(part, LENGTH).score(part["street"][0], "street", how) for part in (held_out, scaled))
+    np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_the_threshold_is_the_quantile_of_the_held_out_frames(held_out):
+    calibration = calibrate(held_out, LENGTH)
+    assert calibration.how == ScoreConfig(frames=LENGTH)
+    scores = np.concatenate([calibration.score(maps, "street", calibration.how) for maps in held_out["street"]])
+    assert (scores > calibration.threshold).mean() == pytest.approx(0.01, abs=0.002)
+
+
+def test_an_unknown_scene_and_another_size_are_judged_by_the_level_of_the_known(held_out):
+    calibration, maps = calibrate(held_out, LENGTH), held_out["street"][0]
+    known = calibration.scenes["street"][32, LENGTH]
+    local = local_errors(maps, 32, LENGTH).astype(float)
+    z = [(local[kind] - known.mean[kind].mean()) / known.deviation[kind].mean() for kind in range(2)]
+    np.testing.assert_allclose(calibration.score(maps, "elsewhere", calibration.how), np.mean(z, 0).max((1, 2)), rtol=1e-3)
+    larger = maps_of(np.full((3, 6, 20, 21), 0.04))
+    assert np.isfinite(calibration.score(larger, "street", calibration.how)).all()
+
+
+def test_what_was_not_calibrated_is_refused(held_out):
+    calibration, maps = calibrate(held_out, LENGTH), held_out["street"][0]
+    for how, asked in ((ScoreConfig(window=24, frames=1), "24 over 1"), (ScoreConfig(frames=5), "32 over 5")):
+        with pytest.raises(InputError, match=f"no calibration for a window of {asked} frames; the run knows 8 over 1, 8 over 8, .*raw"):
+            calibration.score(maps, "street", how)
+
+
+def test_calibration_survives_saving(tmp_path, held_out):
+    calibration = calibrate({"a/b c": held_out["street"], "street": held_out["street"][:1]}, LENGTH)
+    calibration.save(tmp_path / "calibration.npz")
+    loaded = Calibration.load(tmp_path / "calibration.npz")
+    assert loaded.threshold == calibration.threshold
+    assert loaded.how == calibration.how
+    for scene in ("a/b c", "street"):
+        for how in (calibration.how, ScoreConfig(window=None, frames=1, contrast=1)):
+            expected = calibration.score(held_out["street"][1], scene, how)
+            assert np.array_equal(loaded.score(held_out["street"][1], scene, how), expected)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 half"])
+def test_a_missing_or_damaged_calibration_is_one_clear_error(tmp_path, content):
+    path = tmp_path / "calibration.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"calibration.npz"):
+        Calibration.load(path)
+
+
+def test_a_calibration_of_an_earlier_version_is_refused_by_name(tmp_path, held_out):
+    path = tmp_path / "calibration.npz"
+    np.savez(path, **{"threshold": 1.0, "quantile": 0.99, "mean/street": np.zeros(2), "deviation/street": np.ones(2)})
+    with pytest.raises(InputError, match=r"calibration\.npz: no calibration, or one of an earlier version; remove it and go on"):
+        Calibration.load(path)
+    calibrate(held_out, LENGTH).save(path)
+    with np.load(path) as stored:
+        np.savez(path, **{name: stored[name] for name in stored.files if not name.startswith("deviation/")})
+    with pytest.raises(InputError, match="statistics are missing"):
+        Calibration.load(path)

@@ -1,0 +1,153 @@
+"""What errors on normal videos are like, place by place, so that a frame is compared with what is usual there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vadlib.config import require
+from vadlib.evaluation.errors import ErrorMaps
+from vadlib.evaluation.scores import ScoreConfig, local_errors, local_values, smooth
+from vadlib.files import atomic, read_arrays
+
+WINDOWS = (8, 16, 32, 64, None)  # pixels; calibrated scores can be had for these, None being the whole frame
+PRIOR = 3000  # frames' worth of the whole picture's statistics that each location starts with
+MOVED = 1e-5  # local error below which nothing moved there
+THRESHOLD_QUANTILE = 0.99  # of the held-out normal frames: about one false alarm in a hundred frames
+
+
+class Statistics(NamedTuple):
+    """Mean and deviation of the local values of normal frames at each location of one scene, each (3, H', W'); see `local_values`."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What held-out normal videos look like to the model, by scene, and the threshold of alarm.
+
+    Attributes:
+        scenes: scene -> {(window, frames) -> statistics}; see `ScoreConfig` for the two.
+        threshold: calibrated score above which a frame is called abnormal: the 0.99 quantile of the held-out frames.
+        how: the score that the threshold is for.
+    """
+
+    scenes: dict[str, dict[tuple[int | None, int], Statistics]]
+    threshold: float
+    how: ScoreConfig
+
+    def score(self, maps: ErrorMaps, scene: str, how: ScoreConfig) -> np.ndarray:
+        """float64 (T,): the frame's largest mean of its standardised errors. A place where nothing moves counts as having none at all.
+
+        A scene without held-out videos is judged by the mean over the known scenes' statistics, and frames of another size by
+        those of the whole picture.
+
+        Raises:
+            InputError: nothing is known of that window, or of averages over so many frames.
+        """
+        parts = [share * self.score_map(maps, scene, how, window).max((1, 2)) for window, share in how.windows.items()]
+        return smooth(sum(parts), how.smoothing, how.causal)
+
+    def score_map(self, maps: ErrorMaps, scene: str, how: ScoreConfig, window: int | None) -> np.ndarray:
+        """float64 (T, H', W'): at each place the mean of its standardised errors, averaged over a window around it."""
+        local = local_values(local_errors(maps, window, how.frames, how.causal))
+        known = self._statistics(scene, window, how.frames)
+        if known.mean.shape != local[:, 0].shape:
+            # Another camera, another size: only the picture-wide level can be used.
+            known = Statistics(*(s.mean((1, 2), keepdims=True) for s in known))
+        standardised = (local - known.mean[:, None]) / known.deviation[:, None]
+        return np.tensordot(how.weights, standardised.astype(np.float64), 1)
+
+    def _statistics(self, scene: str, window: int | None, frames: int) -> Statistics:
+        known = self.scenes.get(scene)
+        every = [known] if known else list(self.scenes.values())
+        known_pairs = ", ".join(f"{w} over {f}" for w, f in every[0])
+        asked = f"no calibration for a window of {window} over {frames} frames"
+        require((window, frames) in every[0], f"{asked}; the run knows {known_pairs}: choose one of them, or raw scores")
+        found = [part[window, frames] for part in every]
+        if known:
+            return found[0]
+        return Statistics(*(np.mean([s.mean((1, 2), keepdims=True) for s in kind], axis=0) for kind in zip(*found, strict=True)))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it as arrays, by name."""
+        arrays = {"threshold": np.array(self.threshold), "quantile": np.array(THRESHOLD_QUANTILE), "frames": np.array(self.how.frames)}
+        for scene, statistics in self.scenes.items():
+            for (window, frames), found in statistics.items():
+                for kind, values in zip(Statistics._fields, found, strict=True):
+                    arrays[f"{kind}/{window or 'all'}/{frames}/{scene}"] = values
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, stored: Mapping[str, np.ndarray], path: Path, mend: str) -> Calibration:
+        """The inverse of `arrays`.
+
+        Raises:
+            InputError: something is missing, or they are of an earlier version.
+        """
+        whole = {"threshold", "frames"} <= stored.keys()
+        require(whole, f"{path}: no calibration, or one of an earlier version; {mend}")
+        scenes: dict[str, dict] = {}
+        for name, mean in stored.items():
+            if not name.startswith("mean/"):
+                continue
+            _, window, frames, scene = name.split("/", 3)
+            deviation = stored.get(f"deviation/{window}/{frames}/{scene}")
+            require(deviation is not None, f"{path}: statistics are missing; {mend}")
+            key = (None if window == "all" else int(window), int(frames))
+            scenes.setdefault(scene, {})[key] = Statistics(mean, deviation)
+        require(len(scenes) > 0, f"{path}: statistics are missing; {mend}")
+        return cls(scenes, float(stored["threshold"]), ScoreConfig(frames=int(stored["frames"])))
+
+    def save(self, path: Path) -> None:
+        """Write `calibration.npz`, atomically."""
+        with atomic(path) as temporary:
+            np.savez_compressed(temporary, **self.arrays())
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Read `calibration.npz`.
+
+        Raises:
+            InputError: it is missing, damaged, or of an earlier version.
+        """
+        stored = read_arrays(path, f"go on with the training of {path.parent} (--resume), or train it again")
+        return cls.from_arrays(stored, path, f"remove it and go on with {path.parent} (--resume), which makes it anew, or train it again")
+
+
+def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], length: int) -> Calibration:
+    """Statistics of normal frames, for every window of `WINDOWS`, over single frames and over a clip's `length`.
+
+    Few people pass at each single place of a short held-out video, so every location starts with the statistics of the
+    whole picture, worth `PRIOR` frames, and is moved by what was seen there.
+
+    Args:
+        held_out: scene -> the error maps of its held-out normal videos; places without motion are 0.
+        length: frames of a clip.
+    """
+    settings = [(window, frames) for window in WINDOWS for frames in dict.fromkeys((1, length))]
+    scenes = {scene: {key: _statistics(videos, *key) for key in settings} for scene, videos in held_out.items()}
+    how = ScoreConfig(frames=length)
+    calibration = Calibration(scenes, 0.0, how)
+    scores = np.concatenate([calibration.score(maps, scene, how) for scene, videos in held_out.items() for maps in videos])
+    return Calibration(scenes, float(np.quantile(scores, THRESHOLD_QUANTILE)), how)
+
+
+def _statistics(videos: Sequence[ErrorMaps], window: int | None, frames: int) -> Statistics:
+    count = total = squares = 0.0
+    for maps in videos:  # one after the other: the local errors of many videos do not fit into memory together
+        local = local_errors(maps, window, frames)
+        values = local_values(local).astype(np.float64)
+        seen = local[[0, 1, 0]] > MOVED  # the contrast is seen where the plain error is
+        values[~seen] = 0
+        count, total, squares = count + seen.sum(1), total + values.sum(1), squares + np.square(values).sum(1)
+    everywhere = np.maximum(count.sum((1, 2), keepdims=True), 1)
+    mean_all, square_all = total.sum((1, 2), keepdims=True) / everywhere, squares.sum((1, 2), keepdims=True) / everywhere
+    mean = (total + PRIOR * mean_all) / (count + PRIOR)
+    variance = (squares + PRIOR * square_all) / (count + PRIOR) - np.square(mean)
+    return Statistics(mean.astype(np.float32), np.sqrt(np.maximum(variance, 1e-12)).astype(np.float32))
