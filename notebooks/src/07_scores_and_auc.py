@@ -1,0 +1,250 @@
+# %% [markdown]
+# # Scores and AUC: from errors to a number
+#
+# A model leaves an error at every pixel. A paper prints one number. This notebook walks the way between them: errors become a score
+# for each frame, scores become alarms, and alarms are counted. At every step there is a choice, and each choice moves the number.
+#
+# **After it you can**
+#
+# - make different scores from the same errors, and say what each of them looks at,
+# - compute an ROC curve and its area by counting, without a library,
+# - say what micro, macro, raw, calibrated and per-video mean, and which of them a live camera could use,
+# - give an AUC with an interval, and say what a threshold would cost in alarms an hour.
+#
+# **You need** notebook 00. **Time** 1 to 2 minutes of computing on two recent CPU cores, and 2 more if notebook 00 has not been run;
+# 45 minutes of reading. **Memory** about 2 GB.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+import vadlib as vad
+
+# %% [markdown]
+# ## 1 A run to look at
+#
+# The run is that of notebook 00: same data, settings and folder. If you have run that notebook in this profile the model is loaded,
+# else it is trained now. All test videos are scored, in the quick profile too.
+
+# %%
+data = vad.tutorial_data()
+train, test = vad.load_videos(data, "train"), vad.load_videos(data, "test")
+step = {"synthetic": 8, "ped2": 16}[data] if vad.profile() == "quick" else 4
+clips = vad.ClipDataset(train, vad.DataConfig(length=16, crop=(48, 48), clip_step=step), vad.find_boxes(train))
+
+# %% [markdown]
+# As in notebook 00: weights, pseudo-anomalies, and three epochs.
+
+# %%
+torch.manual_seed(0)
+model = vad.DualPathAutoencoder(vad.ModelConfig.preset("fast", channels=len(clips[0].tensor)))
+mixer = vad.PseudoAnomalyMixer([vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()], p=0.2)
+training, folder = vad.TrainConfig(epochs=3, seed=0), vad.run_folder(f"00_quickstart-{data}")
+run = vad.fit(model, clips, mixer, training, folder, resume=True, dataset={"name": data})
+
+# %% [markdown]
+# `evaluate` sends every test video through the model *once*. What it keeps are three maps a frame, each the mean over squares of 8 x 8
+# pixels: the error of `D_n`, the error of its *motion* (differences of consecutive frames), and the error of `D_p`. All scores
+# below are made from these maps; the model is not asked again.
+
+# %%
+result = vad.evaluate(run, test)
+shown, maps = test[3].name, result.maps[test[3].name]
+print(f"video {shown}: {maps.plain.shape[0]} frames, maps of {maps.plain.shape[1]} x {maps.plain.shape[2]} squares")
+
+# %% [markdown]
+# ## 2 From a map to one score
+#
+# The simplest score is the mean error of the whole frame; the PSNR that many papers use ranks frames in the same way. But an
+# anomaly is small. So one may take the *worst place* instead: the largest mean over a window of 32 x 32 pixels. Errors also flicker
+# from frame to frame; averaging over 16 frames steadies them.
+#
+# **Predict:** in the video below, which of the three curves separates the shaded frames best? Which is the roughest?
+
+# %%
+settings = {"whole frame": {"window": None, "frames": 1}, "worst window": {"frames": 1}, "worst window, 16 frames": {}}
+figure, axes = plt.subplots(3, 1, figsize=(9, 5.4), sharex=True, layout="constrained")
+for ax, (name, changes) in zip(axes, settings.items(), strict=True):
+    vad.plot_scores(result, shown, ax, result.rescore(**changes)).set_title(name, loc="left")
+vad.show(figure, f"Three scores of video {shown}: whole frame, worst window, worst window averaged over 16 frames.")
+
+# %% [markdown]
+# Heights cannot be compared between panels; what counts is whether the shaded part lies above the rest *of the same curve*. Averaging makes
+# a curve smooth, and late: the score of a frame now depends on 8 frames before it and 7 after.
+#
+# Now all test videos, and more scores: `plain` is the error of `D_n` alone, `temporal` that of its motion. `contrast` asks where `D_n`
+# does worse than `D_p`, which has learned to rebuild pseudo-anomalies. The last one is the published score of the second release:
+# 0.6 x the worst 8 x 8 square + 0.4 x the mean, smoothed with a Gaussian of 32 frames (there of errors, here of their logarithms).
+#
+# **Predict:** which is best? And: if you now take the best one, what have you done?
+
+# %%
+settings |= {"plain": {"temporal": 0}, "temporal": {"plain": 0}, "contrast": {"plain": 0, "temporal": 0, "contrast": 1}}
+settings["published"] = {"temporal": 0, "window": 8, "mean": 0.4, "frames": 1, "smoothing": 32}
+areas = {name: [vad.micro_auc(result.rescore(s, **c), result.labels) for s in ("raw", "per_video")] for name, c in settings.items()}
+print("\n".join([f"{'micro AUC':26}   raw  per video", *(f"{name:26} {a:.3f}      {b:.3f}" for name, (a, b) in areas.items())]))
+
+# %% [markdown]
+# Whoever takes the best row of this table has chosen it on the test labels, and its number is no longer an honest one: notebook 09
+# measures how much such a choice claims. The default of `vadlib` (worst window, 16 frames, plain and temporal) was chosen on held-out
+# *normal* videos into which pseudo-anomalies had been put. It need not be the best row here.
+#
+# > **Common mistake.** Smoothing is free, so one smooths more. A Gaussian of 32 frames spans most of a short video: it looks
+# > seconds into the future, and one long event in each video becomes easy to find. A camera that must raise an alarm *now* may only
+# > look back: `rescore(causal=True)`.
+#
+# ## 3 An ROC curve by counting
+#
+# Choose a threshold: frames above it are alarms. The *true-positive rate* is the share of the abnormal frames that are alarms, the
+# *false-positive rate* that of the normal ones. Every threshold gives one point. We go through them all, from high to low.
+#
+# **Predict:** where does the curve begin, and where does it end?
+
+# %%
+scores, truth = (np.concatenate([part[name] for name in result.labels]) for part in (result.raw, result.labels))
+order = np.argsort(-scores)
+found, false = (np.append(0, np.cumsum(truth[order] == kind)) / np.count_nonzero(truth == kind) for kind in (1, 0))
+by_steps = np.sum(np.diff(false) * found[1:])
+print(f"area of the steps {by_steps:.4f}; vad.micro_auc {vad.micro_auc(result.raw, result.labels):.4f}")
+
+# %% [markdown]
+# It begins at (0, 0), where the threshold is so high that nothing is an alarm, and ends at (1, 1). The area has a meaning of its
+# own: draw an abnormal and a normal frame at random; it is the probability that the abnormal one scores higher.
+
+# %%
+generator = np.random.default_rng(0)
+abnormal, normal = (generator.choice(scores[truth == kind], 100_000) for kind in (1, 0))
+print(f"the abnormal frame scores higher in {np.mean(abnormal > normal):.4f} of 100,000 pairs")
+
+# %% [markdown]
+# So the AUC knows nothing of thresholds, and nothing of how rare anomalies are. Two other numbers: the *equal error rate*, where as
+# large a share of the normal frames is a false alarm as of the abnormal ones is missed; and the *average precision*, which asks how many of
+# the alarms are right.
+#
+# **Predict:** what does random guessing get for the AUC, the equal error rate, and the average precision?
+
+# %%
+random = {name: generator.random(len(labels)) for name, labels in result.labels.items()}
+for metric in (vad.micro_auc, vad.equal_error_rate, vad.average_precision):
+    print(f"{metric.__name__:20} model {metric(result.scores, result.labels):.3f}   random {metric(random, result.labels):.3f}")
+print(f"share of abnormal frames: {truth.mean():.3f}")
+
+# %% [markdown]
+# The average precision of random scores is the share of abnormal frames. In these test sets it is far larger than on a street camera, where
+# anomalies are rare; there, the same model with the same ROC curve would have a much lower precision.
+#
+# ## 4 Whose frames are compared with whose?
+#
+# `raw` puts all frames of all videos on one scale. `per_video` stretches each video's scores to [0, 1] first, and so needs
+# its future. `calibrated` compares each error with what held-out normal videos have *at that place*: it uses no test video at all, so a
+# live camera can use it. The *macro* AUC is the mean of the videos' own AUCs; a video with frames of one kind only has none.
+#
+# The whole table, as `vadlib evaluate` prints it:
+
+# %%
+print(vad.describe_metrics(result.metrics | {"dataset": data}))
+
+# %% [markdown]
+# Look at the intervals in brackets. They come from drawing as many videos, with replacement, again and again: had other
+# videos been filmed, the number might as well have been one of these. Frames are thousands, but videos are few, and the frames of one
+# video are alike.
+#
+# `pixel_auc` is stricter: a frame counts as found only if 40% of its abnormal pixels lie above the threshold. A high frame AUC with a
+# low pixel AUC means: right frame, wrong place.
+#
+# ## 5 A threshold, and what it costs
+#
+# An AUC raises no alarm. The run's threshold was set on held-out normal frames: 99 of 100 lie below it. At this threshold:
+
+# %%
+for quantile, threshold in (("run's own", result.threshold), ("higher", result.threshold + 1), ("higher still", result.threshold + 2)):
+    alarms = vad.alarm_metrics(result.scores, result.labels, result.times, threshold)
+    print(f"{quantile:13} {threshold:6.2f}: {alarms['events_found']} of {alarms['events']} events found, ", end="")
+    print(f"{alarms['false_alarms']} false alarms in the normal frames")
+
+# %% [markdown]
+# Move the threshold yourself. The curve is that of one video; the pictures show the frame under the cursor, what `D_n` made of it,
+# its error, and where the memory had to mix many slots. The table counts. Arrow keys move the sliders; the buttons jump to what
+# goes wrong.
+#
+# **Predict:** a false alarm is a normal frame with a large score. Where in time will you meet most of them, and what will they show?
+
+# %%
+vad.explore(run, result, test)
+
+# %% [markdown]
+# For readers without a running kernel, three states of it: the clearest hit, false alarm and miss.
+
+# %%
+for view in vad.sample_views(result):
+    vad.show(*vad.plot_explorer(run, result, test, view))
+
+# %% [markdown]
+# False alarms come in two sorts. Some are the tail of an event: clips and averages spread a large error over the frames around it,
+# while the label ends at once. Others stand alone. Look into their dashed square: often it holds several people, whose
+# blurred edges add up. Misses are mostly the first and last frames of an event, with little of it in the picture, or things
+# that move and look much like a pedestrian.
+#
+# ## Exercises
+#
+# **1** What is the AUC of the *negative* raw scores? Work it out from `vad.micro_auc(result.raw, result.labels)` before you compute it.
+#
+# <details><summary>Solution</summary>
+#
+# `answer = 1 - vad.micro_auc(result.raw, result.labels)`: every pair is turned round.
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    opposite = vad.micro_auc({name: -values for name, values in result.raw.items()}, result.labels)
+    print("right" if np.isclose(answer, opposite) else "not yet: what becomes of a pair that was in the right order?")
+
+# %% [markdown]
+# **2** At which false-positive rate does the ROC curve of section 3 reach a true-positive rate of 0.8? Use `found` and `false`.
+#
+# <details><summary>Solution</summary>
+#
+# `answer = false[np.argmax(found >= 0.8)]`: the first point that is high enough.
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    rate = min(f for f, t in zip(false, found, strict=True) if t >= 0.8)
+    print("right" if np.isclose(answer, rate, atol=0.01) else "not yet: find the first place where found is at least 0.8")
+
+# %% [markdown]
+# **3** A camera may not look ahead. What does the calibrated micro AUC become with `causal=True`?
+#
+# <details><summary>Solution</summary>
+#
+# `answer = vad.micro_auc(result.rescore("calibrated", causal=True), result.labels)`. The average over 16 frames then lags by 8 frames; and
+# the errors themselves still come from clips that end up to 15 frames later.
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    live = vad.micro_auc(result.rescore("calibrated", causal=True), result.labels)
+    print("right" if np.isclose(answer, live) else "not yet: rescore with the scale 'calibrated' and causal=True")
+
+# %% [markdown]
+# ## Summary
+#
+# - A score is a choice: which error, which place, how many frames, what is looked at ahead of time.
+# - The AUC is a share of pairs in the right order; it knows neither thresholds nor how rare anomalies are.
+# - Raw, calibrated, per-video, micro and macro answer different questions. Compare like with like, and give an interval over videos.
+# - A threshold comes from held-out normal videos and is judged by events found and false alarms, not by an AUC.
+#
+# ## References
+#
+# - T. Fawcett: *An introduction to ROC analysis*. Pattern Recognition Letters 27, 2006. doi:10.1016/j.patrec.2005.10.010
+# - V. Mahadevan, W. Li, V. Bhalodia, N. Vasconcelos: *Anomaly detection in crowded scenes*. CVPR 2010: Ped1 and Ped2 and the criterion by
+#   pixels. doi:10.1109/CVPR.2010.5539872
+# - B. Ramachandra, M. Jones: *Street Scene: A new dataset and evaluation protocol for video anomaly detection*. WACV 2020.
+#   arXiv:1902.05872

@@ -1,0 +1,291 @@
+# %% [markdown]
+# # What the memory reads
+#
+# A score says that a frame is strange, not why. This notebook looks inside: what both paths make of a clip, which slots of the
+# memories are read where, what a slot stands for, and what is lost without it. And it asks whether the reads alone could tell an
+# anomaly; be prepared for a sober answer.
+#
+# **After it you can**
+#
+# - compare the two paths' pictures, errors and x-t slices of a clip,
+# - read a map of entropy and a map of a slot's attention, and say what a hatched place means,
+# - say what a slot stands for, from what it decodes to and from the windows that read it,
+# - test whether abnormal clips read other slots than normal ones, with a fair comparison,
+# - measure what a slot is worth by removing it.
+#
+# **You need** notebooks 00 and 05: the parts `E`, `M_n`, `D_n`, `M_p`, `D_p`, and what a read is. **Time** about 1 minute of computing
+# on two recent CPU cores in the quick profile if notebook 00 has left its run, else 3; 40 minutes of reading. **Memory** about 2 GB.
+
+# %%
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+
+import vadlib as vad
+
+# %% [markdown]
+# We take the run of notebook 00: the same clips, the same settings, the same folder. If it is there, it is loaded, else trained now.
+
+# %%
+data, quick = vad.tutorial_data(), vad.profile() == "quick"
+train, test = vad.load_videos(data, "train"), vad.load_videos(data, "test")[: 4 if quick else None]
+cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"synthetic": 8, "ped2": 16}[data] if quick else 4)
+clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
+kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
+
+# %% [markdown]
+# The training itself: three epochs in the quick profile, so expect a blurred world.
+
+# %%
+torch.manual_seed(0)
+model = vad.DualPathAutoencoder(vad.ModelConfig.preset("fast", channels=len(clips[0].tensor)))
+mixer, training = vad.PseudoAnomalyMixer(kinds, p=0.2), vad.TrainConfig(epochs=3, seed=0)
+run = vad.fit(model, clips, mixer, training, vad.run_folder(f"00_quickstart-{data}"), resume=True, dataset={"name": data})
+
+# %% [markdown]
+# ## 1 Both paths, over the whole frame
+#
+# `explain_clip` rebuilds one clip of 16 frames along both paths, with the windows that scoring uses. We take the video of notebook
+# 00: the clip in whose middle the anomaly is largest, and for comparison the video's first clip, which is normal.
+
+# %%
+shown = test[3]
+largest = np.argmax([shown.masks[t].sum() for t in range(len(shown))])
+start = int(np.clip(largest - 8, 0, len(shown) - 16))
+strange, ordinary = vad.explain_clip(run, shown, start), vad.explain_clip(run, shown, 0)
+
+# %% [markdown]
+# First the normal clip. Above: a frame, and what `D_n` and `D_p` made of it. Below: how far these two are apart, and the squared
+# error of each. A hatched place was not rebuilt, since nothing moved there; it holds no number, also not zero.
+#
+# **Predict:** `D_p` was trained on pseudo-anomalies only, one clip in five. Can it rebuild people who just walk?
+
+# %%
+vad.show(vad.plot_rebuilt(ordinary, title="normal frame", both=True), "A normal frame as D_n and D_p rebuild it; their errors below.")
+
+# %% [markdown]
+# It can, about as well as `D_n`. Pseudo-anomalies are made of normal clips, most of their pixels are normal, and with `inpaint` `D_p` is
+# asked to rebuild them too. So `D_p` is not a decoder *of anomalies*.
+#
+# **Predict:** in the abnormal clip, which path comes nearer to the anomaly? What should be different if the training had gone as
+# intended?
+
+# %%
+errors = [float(np.nanmean(part.error[8][shown.masks[start + 8]])) for part in (strange, strange.pseudo)]
+vad.show(vad.plot_rebuilt(strange, title="abnormal frame", both=True), "A frame with an anomaly as D_n and D_p rebuild it.")
+print(f"mean squared error on the abnormal pixels: D_n {errors[0]:.3f}, D_p {errors[1]:.3f}")
+
+# %% [markdown]
+# As intended, `D_n` would paint the anomaly away and `D_p` would keep it: a large first number, a small second one. If the two
+# are close, the paths have not parted. Compare the scales of the error maps with those of the normal clip, too: they end where
+# only one pixel in 200 is brighter, each figure for itself.
+#
+# A frame is a moment. An **x-t slice** takes one row of pixels and lets time run downwards: what stands still leaves an upright line,
+# what walks a slanted one. The row below runs through the anomaly.
+#
+# **Predict:** how will a line look that a blurring model has rebuilt: thinner, paler, or at another slant?
+
+# %%
+row = int(np.argwhere(shown.masks[start + 8])[:, 0].mean())
+vad.show(vad.plot_over_time(strange, row), f"Row {row} over time: the frames, D_n, D_p and their errors; the anomaly is bright.")
+
+# %% [markdown]
+# Lines become pale and wide, and thin ones vanish; a moving thing leaves a smear where its shape was not found. A different slant
+# would mean another speed. The error is large where a line is missing, and on both sides of a line that is only blurred.
+#
+# ## 2 Where no slot fits
+#
+# At each place of 8 x 8 pixels the memory mixes slots. The **entropy** of the weights is 0 if a single slot is read, and ln 256 =
+# 5.5 if all are mixed evenly. One hopes: what is normal finds its slot, what is abnormal finds none, and so has a high entropy.
+#
+# **Predict:** will the anomaly stand out in the right map? Where else may the entropy be high?
+
+# %%
+vad.show(vad.plot_attention(ordinary, strange), "Entropy of M_n in a normal and an abnormal clip, and how often each slot is read.")
+
+# %% [markdown]
+# Look for edges and for borders between two grounds: there the entropy is high in *both* clips, for such a place is a mixture.
+# Flat ground has its slot and a low one. That is a map of how *complicated* a place is. Section 5 measures what is left for the anomaly.
+#
+# The curve on the right falls steeply: a few slots do much of the work.
+#
+# ## 3 Which slots are read where
+#
+# The five slots of `M_n` that are read most in this clip, and their mean weight at each place. Each map has its own scale.
+#
+# **Predict:** do you expect a slot for "person", or something else?
+
+# %%
+vad.show(vad.plot_slot_maps(strange), "A frame and five maps: where each of the most read slots of M_n is read.")
+
+# %% [markdown]
+# Mostly something else: ground, wall or lawn, edges. The first slots are those of the background, since most places *are*
+# background. People share many slots of small weight.
+#
+# The same for `M_p`. Its slots, too, began as features of the first batch, drawn at random, but not the same ones, and then learned apart
+# from those of `M_n`. So slot 17 of `M_n` has nothing to do with slot 17 of `M_p`.
+
+# %%
+vad.show(vad.plot_slot_maps(strange.pseudo), "The same frame and where the most read slots of M_p are read.")
+
+# %% [markdown]
+# Are two maps exactly alike, with the same share? Then the same feature was drawn twice at the start. Two equal slots get equal
+# gradients, so they stay equal for ever, and do the work of one.
+#
+# ## 4 A slot atlas
+#
+# What does a slot *mean*? Two ways to find out. We fill the whole bottleneck with that slot and let `D_n` decode it: the left
+# column. And we look for training windows whose middle (the square) reads it with the largest weight: the other columns.
+#
+# **Predict:** why must the pictures on the left repeat every 8 pixels?
+
+# %%
+some = [clips[int(i)].tensor for i in np.linspace(0, len(clips) - 1, 300)]
+read = np.argsort(vad.slot_usage(run, some)["M_n"])[::-1]
+vad.show(vad.plot_atlas(vad.slot_atlas(run, some, read[:6]), some), f"Slots {read[:6].tolist()} decoded, and windows that read them.")
+
+# %% [markdown]
+# All places hold the same, one place stands for 8 x 8 pixels, and the decoder does the same everywhere; only at the border it sees
+# where the picture ends. So a slot is a piece of *texture*: a shade, an edge, a stripe. Shapes arise from neighbouring places.
+#
+# Where all weights of a row are small, no place is *made of* this slot: it is an ingredient.
+#
+# ## 5 Do anomalies read other slots?
+#
+# Now many windows, cut from the test videos. *Abnormal* shall be a window with more than a tenth of its pixels abnormal in its middle
+# frame. With what do we compare? Anomalies do not happen just anywhere: a cart stays on the road. So abnormal windows show other
+# *ground* than normal ones on average, and any difference might be that. The fair partner is a normal window at the **same place**
+# of the frame, at another time. `paired_windows` finds two such partners for each abnormal window, and as many normal
+# windows of any place.
+
+# %%
+windows = vad.ClipDataset(test, vad.DataConfig(length=16, crop=(48, 48), clip_step=8), vad.find_boxes(test))
+pairs = vad.paired_windows(windows, most=100)
+made = [kinds[n % 4](clip, torch.Generator().manual_seed(n)) for n, clip in enumerate(pairs["normal"])]
+chosen = {"normal": pairs["normal"], "normal again": pairs["normal again"], "pseudo": filter(None, made), "abnormal": pairs["abnormal"]}
+groups = {name: [clip.tensor for clip in group] for name, group in chosen.items()}
+
+# %% [markdown]
+# Usage is the share of all reads that goes to each slot. Shown are the slots that normal windows read most. Bars always
+# differ a little; how much is much? The legend says which share of the reads, also of slots not shown, would have to *move* to
+# other slots to be as in the normal windows. "Normal again", the second partners, show what chance alone moves.
+#
+# **Predict:** which will have moved more, pseudo or abnormal? Will it be clearly more than "normal again"?
+
+# %%
+usage = {name: vad.slot_usage(run, group) for name, group in groups.items()}
+vad.show(vad.plot_usage(usage), "Share of the reads of the most used slots, for normal, pseudo-anomalous and abnormal windows.")
+
+# %% [markdown]
+# Pseudo-anomalies read nearly what the normal windows read that they are made of. Abnormal windows have moved further; but only
+# what exceeds "normal again" has to do with anomalies. And even a clear difference is one of *many windows together*: it need not
+# tell a single window.
+#
+# So we rank single windows, by the mean entropy of `M_n` and, for comparison, by the error of `D_n`. The AUC is the probability that
+# an abnormal window ranks above a normal one.
+#
+# **Predict:** will the entropy reach the AUC of the error? And does it matter whether the normal windows come from the same places or
+# from elsewhere?
+
+# %%
+groups["elsewhere"] = [clip.tensor for clip in pairs["elsewhere"]]
+measures, truth = {name: vad.window_measures(run, group) for name, group in groups.items()}, np.repeat([0, 1], len(groups["abnormal"]))
+for name in ("normal", "normal again", "elsewhere"):
+    areas = [roc_auc_score(truth, np.append(measures[name][key], measures["abnormal"][key])) for key in ("entropy", "error")]
+    print(f"abnormal against {name:13} AUC of the entropy {areas[0]:.2f}, of the error {areas[1]:.2f}")
+
+# %% [markdown]
+# 0.5 is guessing; below 0.5 the abnormal windows have the *lower* entropy. The entropy tells windows apart much worse than the error
+# does. So in this run attention does not find the anomalies; the reconstruction does. (The error is not innocent either: what is
+# large and moves fast has a large error, normal or not.)
+#
+# > **Common mistake.** Showing one attention map with a bright anomaly, and calling it an explanation. A map shows what is read, not
+# > what would be read if all were normal. Compare with normal clips *at the same place*, count over many, and give the yardstick.
+# > Where the first and the last line above differ, you see how much the choice of the normal windows alone can do.
+#
+# ## 6 What is lost without a slot
+#
+# Attention shows what is read, not whether it *matters*: another slot might serve as well. So we remove slots, one at a time,
+# from a copy of `M_n`, and rebuild again. The last bars are the reverse: all slots but the six are removed.
+#
+# **Predict:** the most read slot gets a large share of all reads. Will its removal raise the error by a similar share?
+
+# %%
+top = np.argsort(usage["normal"]["M_n"])[::-1]
+removed = {f"{slot}": [slot] for slot in top[:6]} | {"all but these 6": top[6:]}
+losses = {name: vad.removal_errors(run, groups[name][::2], removed) for name in usage}
+vad.show(vad.plot_removal(losses), "Change of the error of each kind of windows when slots of M_n are removed.")
+
+# %% [markdown]
+# Usually by less: its neighbours step in. How much is read and how much is lost need not have the same order either.
+#
+# Compare the kinds in the last bars. Slots that hold normal parts should be missed by normal windows most. But mind the percent: an
+# abnormal window was rebuilt badly before, so the same loss is a smaller share of its error. A bar below zero would mean that
+# windows are rebuilt *better* without the slot.
+#
+# ## Exercises
+#
+# **1.** How many of the 256 slots of `M_n` get less than a thousandth of the reads of the normal windows? Replace `None`; the cell
+# checks your answer.
+#
+# <details><summary>Solution</summary>
+#
+# `answer = (usage["normal"]["M_n"] < 0.001).sum()`. Such slots cost memory and time, and hardly anything else.
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    print("right" if answer == sum(value < 0.001 for value in usage["normal"]["M_n"]) else "not yet: count in usage['normal']['M_n']")
+
+# %% [markdown]
+# **2.** How many slots of `M_n`, the most read first, are needed for 90% of the reads of the normal windows?
+#
+# <details><summary>Solution</summary>
+#
+# `answer = np.searchsorted(np.cumsum(np.sort(usage["normal"]["M_n"])[::-1]), 0.9) + 1`
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    ordered = sorted(usage["normal"]["M_n"], reverse=True)
+    print("right" if sum(ordered[:answer]) >= 0.9 > sum(ordered[: answer - 1]) else "not yet: sort, add up, and stop at 0.9")
+
+# %% [markdown]
+# **3.** By which factor does the error of `D_p` on the pseudo-anomalous windows (`groups["pseudo"]`) grow if the slot of `M_p` that they
+# read most is removed? `vad.removal_errors` takes the path `"pseudo"`.
+#
+# <details><summary>Solution</summary>
+#
+# ```python
+# slot = usage["pseudo"]["M_p"].argmax()
+# found = vad.removal_errors(run, groups["pseudo"], {"it": [slot]}, "pseudo")
+# answer = found["it"].mean() / found["nothing"].mean()
+# ```
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    found = vad.removal_errors(run, groups["pseudo"], {"it": [usage["pseudo"]["M_p"].argmax()]}, "pseudo")
+    print("right" if np.isclose(answer, found["it"].mean() / found["nothing"].mean(), rtol=1e-3) else "not yet: M_p, and the path 'pseudo'")
+
+# %% [markdown]
+# ## Summary
+#
+# - Both paths rebuild normal clips; only the difference on the anomaly would show that they have parted.
+# - Slots are pieces of texture, not things. A few do most of the work, and background takes the most read ones.
+# - Entropy shows how complicated a place is. Whether it tells anomalies must be measured, against normal windows at the same place.
+# - To know what a slot is worth, remove it.
+#
+# ## References
+#
+# - D. Gong and others: *Memorizing Normality to Detect Anomaly: Memory-augmented Deep Autoencoder for Unsupervised Anomaly
+#   Detection*, ICCV 2019, doi 10.1109/ICCV.2019.00179
+# - J. Wei, S. Li, G. Li, S. Guo, Y. Cheng: *Enhancing Video Anomaly Detection through Dual-Path Reconstruction and Diverse
+#   Pseudo-Anomaly Generation*, The Visual Computer, 2026
+# - S. Jain, B. C. Wallace: *Attention is not Explanation*, NAACL 2019, doi 10.18653/v1/N19-1357: why attention must be tested

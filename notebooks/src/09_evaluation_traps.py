@@ -1,0 +1,325 @@
+# %% [markdown]
+# # Evaluation traps: the same scores, other numbers
+#
+# One set of scores can be worth many numbers. Some differences are mistakes, some are choices that a paper should state, and some
+# are ways of looking at the answers first. Here you fall into each trap on purpose, with the scores of one model, and measure how
+# far it moves the AUC.
+#
+# **After it you can**
+#
+# - find labels that are some frames off, by the curve they leave behind,
+# - say what min-max per video, padding, dropped borders and another ground truth do to a number, and which way,
+# - tell a gain that was *chosen* on test labels from one that is there on other videos,
+# - read a table of results with the right questions.
+#
+# **You need** notebook 00, and what an AUC is. **Time** 1 to 2 minutes of computing on two recent CPU cores, and 2 more if
+# notebook 00 has not been run before; 40 minutes of reading. **Memory** about 2 GB.
+
+# %%
+import numpy as np
+import torch
+
+import vadlib as vad
+from vadlib.data import statistics
+from vadlib.evaluation import errors, metrics, scores, traps
+
+# %% [markdown]
+# ## 1 Honest scores first
+#
+# The run is that of notebook 00: same data, same settings, same folder. If you have run that notebook in this profile, the model is
+# loaded, else it is trained now. Here it is tested on *all* test videos, in the quick profile too: what goes wrong with few
+# videos is one of the subjects.
+
+# %%
+data = vad.tutorial_data()
+train, test = vad.load_videos(data, "train"), vad.load_videos(data, "test")
+step = {"synthetic": 8, "ped2": 16}[data] if vad.profile() == "quick" else 4
+clips = vad.ClipDataset(train, vad.DataConfig(length=16, crop=(48, 48), clip_step=step), vad.find_boxes(train))
+
+# %% [markdown]
+# As in notebook 00: weights, pseudo-anomalies, and three epochs.
+
+# %%
+torch.manual_seed(0)
+model = vad.DualPathAutoencoder(vad.ModelConfig.preset("fast", channels=len(clips[0].tensor)))
+mixer = vad.PseudoAnomalyMixer([vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()], p=0.2)
+out, training = vad.run_folder(f"00_quickstart-{data}"), vad.TrainConfig(epochs=3, seed=0)
+run = vad.fit(model, clips, mixer, training, out, resume=True, dataset={"name": data})
+
+# %% [markdown]
+# The model runs once, in `evaluate`. All that follows works on what it left behind: the raw scores, the error maps from which
+# `rescore` makes other scores, and the labels. `found` collects pairs: the honest number, and the one in the trap.
+
+# %%
+result, found = vad.evaluate(run, test), {}
+raw, labels, honest = result.raw, result.labels, result.metrics["micro_auc_raw"]
+print("micro AUC of the raw scores {:.3f}; 95% interval {:.3f} to {:.3f}".format(honest, *result.metrics["intervals"]["micro_auc_raw"]))
+
+# %% [markdown]
+# Keep that interval in mind. It says how much the number would move had other videos of the same kind been filmed; many a
+# "gain" is far smaller than that.
+#
+# ## 2 Labels that are some frames off
+#
+# Files are counted from 1, frames from 0. A clip of 16 frames gives one score: is it that of its first frame, its last, or the one in
+# the middle? Half a clip lies between them. No error message tells; every length still fits.
+#
+# `shifted_labels(labels, k)` lets each label come `k` frames late: frame `t` gets the label of `t - k`.
+#
+# **Predict:** what does an off-by-one cost? What do 8 frames cost, and does it matter in which direction?
+
+# %%
+areas = {k: metrics.micro_auc(raw, traps.shifted_labels(labels, k)) for k in range(-16, 17)}
+found |= {f"labels {abs(k)} {'late' if k > 0 else 'early'}": (honest, areas[k]) for k in (1, -8, 8, -16, 16)}
+vad.show(vad.plot_by_shift(areas), f"AUC by the shift of the labels; it is largest at {max(areas, key=areas.get)} frames.")
+
+# %% [markdown]
+# One frame costs next to nothing, and may even *gain* a little: events last dozens of frames, and a shift by one changes two labels of
+# each. That is what makes this mistake so hard to see. At half a clip it shows in the mean of both directions, at a whole clip in each.
+#
+# The curve need not peak at 0. Somebody who rides into the picture is abnormal from the first visible wheel on, but the error grows
+# with what is seen of him: scores come late, and labels that come late as well suit them. So a curve that leans is no proof of a
+# mistake; one whose peak lies at 8 or 15 is a reason to look into the code.
+
+# %%
+assert max(abs(areas[k] - honest) for k in (-1, 0, 1)) < 0.01, "one frame should hardly matter"
+assert max((areas[-8] + areas[8]) / 2, areas[-16], areas[16]) < honest - 0.003, "half a clip and a whole one should cost something"
+
+# %% [markdown]
+# **Instead:** match labels by the clip's name and by position, never by the number in a file's name; stop if lengths differ; plot this
+# curve once for each dataset. (`vadlib` does the first two when it loads videos.)
+#
+# ## 3 Min-max per video
+#
+# Many papers stretch each video's scores to [0, 1] before they pool the frames. This looks at the whole video, its future included.
+# And it forces a 0 and a 1 into each, also where nothing happens, or something all the time.
+#
+# How much that matters depends on something that should not matter at all: where one video ends and the next begins. `in_pieces` cuts
+# the same frames into videos of 40, as if the camera had begun a new file every few seconds.
+#
+# **Predict:** what does cutting do to the micro AUC of the raw scores? What to that of the min-max scores?
+
+# %%
+pieces, truth, minmax = traps.in_pieces(raw, 40), traps.in_pieces(labels, 40), result.metrics["micro_auc_per_video"]
+found |= {"min-max per video": (honest, minmax), "min-max, videos cut": (minmax, metrics.micro_auc(metrics.per_video(pieces), truth))}
+assert metrics.micro_auc(pieces, truth) == honest, "raw scores must not notice where a file ends"
+assert found["min-max, videos cut"][1] < minmax - 0.03, "pieces with one kind of frame should ruin the min-max scores"
+
+# %% [markdown]
+# The frames are the same and so are their raw scores, so the raw AUC is the same to the last digit. Min-max falls far: in a piece that
+# is normal throughout, the largest score becomes 1, a false alarm; in one that is abnormal throughout the smallest becomes 0, a miss.
+# Ped2's test set has four such videos as it is, the rendered street none. So without any cut ("min-max per video" in the table of section
+# 9) the shift may have either sign.
+#
+# Why is it so common, then? Because it takes away what differs from video to video and has nothing to do with anomalies: light,
+# distance, how many people there are. Exercise 2 shows how much that can be worth.
+#
+# **Instead:** compare errors with those of held-out *normal* videos (the calibrated score), and show the raw number beside it. Compare a
+# per-video number with per-video numbers only.
+#
+# ## 4 Padding in the macro AUC
+#
+# The macro AUC is the mean of the videos' own AUCs. A video with one kind of frame has none. Three ways out are in use: leave it out;
+# count it as 1; or pad *every* video with one normal frame that scores lowest and one abnormal frame that scores highest. Then there is
+# always an AUC, and no error message.
+#
+# **Predict:** what is the padded AUC of a video without any anomaly?
+
+# %%
+macro = {how: metrics.macro_auc(pieces, truth, how) for how in metrics.ONE_SIDED}
+found["macro AUC, videos cut, padded"] = macro["left_out"][0], macro["padded"][0]
+print(f"{len(pieces)} pieces, {macro['padded'][1]} of one kind;", *(f"{how} {area:.3f};" for how, (area, _) in macro.items()))
+assert macro["padded"][0] > macro["left_out"][0] + 0.005, "padding should lift the mean"
+
+# %% [markdown]
+# Almost 1: its only abnormal frame is the padded one, which wins all comparisons but a tie. So videos in which nothing can be shown
+# count as solved. Where a video has both kinds, padding never lowers its AUC either: all pairs that are added are right, or no
+# worse than those that were there. The gift is the larger, the more videos have one kind and the shorter they are.
+#
+# **Instead:** leave such videos out, and say how many there were.
+#
+# ## 5 Dropped borders
+#
+# The published protocol scores the middle frame of each clip, so the first 8 and last 7 frames of a video get no score (`center`).
+# `scored_frames` names the frames that are left. Here the *scores stay the same*; only frames are left out of the comparison.
+#
+# **Predict:** which way will the AUC go? Are the frames at a video's ends easier or harder than the others?
+
+# %%
+inner = [{n: part[n][errors.scored_frames(len(part[n]), run.data, "center")] for n in part} for part in (raw, labels)]
+found["border frames dropped"] = honest, metrics.micro_auc(*inner)
+assert -0.005 < found["border frames dropped"][1] - honest < 0.03, "a little better, or hardly different"
+
+# %% [markdown]
+# A small step, and upwards in every run made for this notebook. No law gives that sign: it depends on what happens to be going on when a
+# recording begins and ends, and on how well these frames are scored. Fewer clips show them, so their errors are averages of less.
+#
+# **Instead:** score every frame (`all`), or name the protocol beside the number.
+#
+# ## 6 Two ground truths
+#
+# For Avenue two sets of labels are in use (notebook 01). If `VADLIB_DATA` has both, the cell compares them; else it compares this
+# dataset's labels with a made-up second opinion, `widened`: a more generous annotator lets each event begin 5 frames earlier and end 5
+# frames later. Our scores are of this dataset's videos, so for them the last lines take that second opinion in any case.
+#
+# **Predict:** by how much will the AUC of our scores change: as much as between two rows of a paper's table?
+
+# %%
+truths = {kind: np.concatenate(list(part.values())) for kind, part in vad.two_truths(test).items()}
+print(f"{' and '.join(truths)} differ on {np.not_equal(*truths.values()).sum()} of {len(next(iter(truths.values())))} frames")
+found["events 5 frames wider"] = honest, metrics.micro_auc(raw, {n: statistics.widened(part) for n, part in labels.items()})
+assert -0.1 < found["events 5 frames wider"][1] - honest < 0, "these scores should suit the labels of this dataset better"
+
+# %% [markdown]
+# Nobody is wrong here; "when does it begin?" has no exact answer. Papers argue about the third digit, and the label file moves the second.
+# That a generous second annotator lowers the AUC is no law either: scores that are averaged over many frames may suit him better than
+# a strict one.
+#
+# **Instead:** name the ground truth (`vadlib` writes it into `metrics.json`), and compare only numbers that share it.
+#
+# ## 7 Chosen on test labels
+#
+# Scores may be smoothed over time before they are used. How widely? Try some widths and take the best. The catch: "best" is asked
+# of the *test labels*. `oracle_gap` says which candidate has the largest AUC on them, and by how much it beats vadlib's default: 0, no
+# smoothing. Afterwards the scores are stretched per video.
+#
+# **Predict:** can the gap be negative?
+
+# %%
+widths = {sigma: result.rescore("per_video", smoothing=sigma) for sigma in (0, 1, 2, 4, 8, 16, 32)}
+best, gap = traps.oracle_gap(widths, labels, default=0)
+found[f"smoothing over {best}, the best of {len(widths)}"] = minmax, minmax + gap
+assert 0 <= gap < 0.2, "the best of some candidates cannot be worse than one of them"
+
+# %% [markdown]
+# It cannot: the default is one of the candidates. That is the trap. A choice made on the test labels *always* gains or breaks even,
+# whatever is chosen: width, window, weights, seed, epoch. (The table of section 9 names the winning width, a deviation in frames.) The
+# published code asks the test labels after every epoch. We keep no model of each epoch here, so our candidates are ways of scoring.
+#
+# Was the gain real? Ask videos that took no part in the choice. Below, the candidates are 15 ways of making a score from the
+# same errors: of the picture, of the motion or of both, over windows of five sizes. The test videos are split into halves. We
+# choose on one half, which gives the *claimed* gain over the default; then we look what that same choice gains on the other half, which
+# is the *true* gain. And so for 50 splits.
+#
+# **Predict:** claimed gains are never negative. What do you expect of the true ones?
+
+# %%
+settings = {(p, t, w): result.rescore(plain=p, temporal=t, window=w) for p, t in [(1, 1), (1, 0), (0, 1)] for w in (8, 16, 32, 64, None)}
+gains = traps.split_gains(settings, labels, default=(1, 1, 32))
+vad.show(vad.plot_gains(gains), "Gains over many splits, claimed {:+.3f} and true {:+.3f} on average.".format(*gains.mean(0)))
+
+# %% [markdown]
+# The distance between the two means is the *optimism* of choosing on test labels. It cannot be negative: a half's own winner is at least
+# as good there as the other half's winner. With so few videos it is large. A negative true gain means more: there, the
+# setting that looked best would have been a change for the worse.
+#
+# For the table we take what the choice is worth on the other half as the honest number, and what it claims as the trapped one.
+
+# %%
+found["score, the best of 15 on test labels"] = tuple(honest + gains.mean(0)[::-1])
+assert 0.005 < np.subtract(*gains.mean(0)) < 0.2, "with so few videos the optimism should be visible"
+
+# %% [markdown]
+# **Instead:** choose on held-out normal videos with pseudo-anomalies, as was done for vadlib's window and weights
+# (`benchmarks/choose_score.py`). If test labels must be used, choose on one half and report the other. Give the mean and the spread over
+# seeds, never the best seed.
+#
+# > **Common mistake.** "The test labels were never used for training." They need not be: whoever looks at the test AUC, changes something
+# > and looks again, is training on it, only slowly and by hand. Count how often you have looked.
+#
+# ## 8 The best of twenty detectors that know nothing
+#
+# How far can luck alone get? Twenty "seeds" of a detector that draws its scores by chance; then the same, smoothed and stretched per
+# video, as real scores are.
+#
+# **Predict:** the mean of the twenty is near 0.5 in both cases. And the best of them?
+
+# %%
+noise = [{name: np.random.default_rng([seed, i]).random(len(labels[name])) for i, name in enumerate(labels)} for seed in range(20)]
+smoothed = [metrics.per_video({name: scores.smooth(part, 16) for name, part in seed.items()}) for seed in noise]
+chance, lucky = ([metrics.micro_auc(seed, labels) for seed in seeds] for seeds in (noise, smoothed))
+
+# %% [markdown]
+# Smoothing makes neighbours alike. Hundreds of frames become a handful of independent bumps, and a handful of coin tosses
+# may well fall on the right side. The same holds for real scores: their AUC rests on a few events, not on a thousand frames.
+
+# %%
+found["random scores, smoothed, best of 20"] = 0.5, max(lucky)
+assert abs(np.mean(chance) - 0.5) < 0.02 < max(lucky) - max(chance), "chance should give one half, and smoothing more luck"
+
+# %% [markdown]
+# **Instead:** report an interval over *videos*, as section 1 did; and the yardstick of notebook 00 beside the model.
+#
+# ## 9 All of them
+#
+# **Predict:** before you look: which trap is the largest? Which of them make a number too good, and which too bad?
+
+# %%
+print(*(f"{trap:38}{before:7.3f} -> {after:.3f}{after - before:+8.3f}" for trap, (before, after) in found.items()), sep="\n")
+vad.show(vad.plot_shifts(found), f"Shifts of the AUC by {len(found)} traps, as bars with their signs; the table above has the numbers.")
+
+# %% [markdown]
+# Mistakes, such as shifted labels, mostly make a number worse: somebody wonders, and finds them in the end. What was chosen, or padded,
+# makes it better, and nobody goes looking for the reason. Compare the bars with the interval of section 1: many of them are smaller than
+# that interval is wide.
+#
+# ## A checklist for a table of results
+#
+# 1. **Which AUC?** Micro or macro; of the raw, the calibrated or the per-video scores?
+# 2. **Which videos?** All of the test set? How many have one kind of frame only, and what became of them?
+# 3. **Which frames?** All, or were borders dropped?
+# 4. **Whose labels?** The name of the ground truth, and how labels were matched to frames.
+# 5. **Chosen how?** Epoch, smoothing, window, weights: on what were they chosen? "Best" often means: on the test labels.
+# 6. **How many seeds?** Mean and spread, or one lucky number?
+# 7. **How wide?** Is the gain larger than the interval over videos?
+# 8. **Compared with what?** A yardstick without learning, under the same protocol?
+#
+# ## Exercises
+#
+# **1.** A program gives the score of each clip to the clip's first frame; it belongs to the middle one, number 8 of 0 to 15. By how
+# many frames must its labels be shifted to fit its scores again, and in which direction? Give the `k` for `shifted_labels(labels, k)`.
+#
+# <details><summary>Solution</summary>
+#
+# `answer = -8`: scores come 8 frames early, so labels must come early too.
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    print("right" if answer == -8 else "not yet: where does the score of frame 8 stand, and where its label?")
+
+# %% [markdown]
+# **2.** Suppose that each video was filmed in another light, and that this adds a number of its own to all of its scores. Which
+# of the three change: `"micro"` (of the raw scores), `"per_video"` (micro, of the min-max scores), `"macro"`? Give a set.
+#
+# <details><summary>Solution</summary>
+#
+# `answer = {"micro"}`. Within a video the order of the frames stays, so the macro AUC does; min-max takes the number away again. One
+# threshold for all videos, as in practice, is what suffers. That is why min-max is popular, and why the macro AUC is no
+# promise that a detector can be used.
+#
+# </details>
+
+# %%
+answer = None
+if answer is not None:
+    lit = {name: part + 2 * i for i, (name, part) in enumerate(raw.items())}
+    print(f"{'right' if set(answer) == {'micro'} else 'not yet'}: micro {honest:.3f} -> {metrics.micro_auc(lit, labels):.3f}")
+
+# %% [markdown]
+# ## Summary
+#
+# - One frame off is invisible in the AUC; a clip off is not. Plot the AUC against the shift.
+# - Min-max per video depends on where videos end; padding counts videos without an answer as solved.
+# - Borders and ground truths move a number less, but enough to reorder a table.
+# - The best of several candidates is never worse than the default on the labels it was chosen on, and often is elsewhere.
+# - Few videos are few examples, however many frames they have.
+#
+# ## References
+#
+# - G. C. Cawley, N. L. C. Talbot: *On Over-fitting in Model Selection and Subsequent Selection Bias in Performance Evaluation*, Journal of
+#   Machine Learning Research 11, 2010: what choosing on the test does, in general
+# - B. Ramachandra, M. J. Jones, R. R. Vatsavai: *A Survey of Single-Scene Video Anomaly Detection*, IEEE Transactions on Pattern Analysis
+#   and Machine Intelligence, 2022: datasets, protocols and metrics of this field
