@@ -84,26 +84,26 @@ def main() -> None:
                 copies += 1
     labels = {str(i): truth for i, (*_, truth) in enumerate(disturbed)}
 
-    def report(name: str, how: ScoreConfig) -> None:
-        known = calibrate(normal, run.data.length)
+    def report(name: str, how: ScoreConfig, known: calibration.Calibration) -> None:
         raw = {str(i): raw_score(maps, how) for i, (_, maps, _) in enumerate(disturbed)}
         areas = [micro_auc(raw, labels), micro_auc(per_video(raw), labels)]
         if how.window in WINDOWS and how.frames in (1, run.data.length):
             areas.append(micro_auc({str(i): known.score(maps, scene, how) for i, (scene, maps, _) in enumerate(disturbed)}, labels))
         print(f"{name:60}", *(f"{kind} {area:.3f}" for kind, area in zip(("raw", "per-video", "calibrated"), areas, strict=False)))
 
+    known = calibrate(normal, run.data.length)
     kinds = {"plain": {"temporal": 0}, "temporal": {"plain": 0}, "both": {}, "contrast": {"plain": 0, "temporal": 0, "contrast": 1}}
     kinds |= {"plain and contrast": {"temporal": 0, "contrast": 1}, "all three": {"contrast": 1}}
     for window in (16, 32, 48, None):
         for frames in (1, run.data.length // 2, run.data.length):
             for kind, weights in kinds.items():
-                report(f"window {window}, {frames} frames, {kind}", ScoreConfig(window=window, frames=frames, **weights))
+                report(f"window {window}, {frames} frames, {kind}", ScoreConfig(window=window, frames=frames, **weights), known)
     default = ScoreConfig(frames=run.data.length)
     for sigma in (2, 4, 8, 16, 32):
-        report(f"default, smoothed, sigma {sigma}", replace(default, smoothing=sigma))
+        report(f"default, smoothed, sigma {sigma}", replace(default, smoothing=sigma), known)
     for prior in (50, 300, 3000, 30000):
         calibration.PRIOR = prior
-        report(f"default, each location starts with {prior} frames", default)
+        report(f"default, each location starts with {prior} frames", default, calibrate(normal, run.data.length))
 
 
 if __name__ == "__main__":

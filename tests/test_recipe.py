@@ -1,6 +1,7 @@
 """Whole jobs by name: presets reach every part of a run, and a config file wins over them."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -78,6 +79,34 @@ def test_a_second_ground_truth_that_cannot_be_used_is_told_and_costs_nothing(own
     assert metrics["not_measured"] == {"vol": "1_label.mat: missing"}
     assert metrics["protocols"] == {}
     assert "not measured by vol: 1_label.mat: missing" in describe_metrics(metrics)
+
+
+def test_all_ground_truths_of_a_dataset_are_measured_under_each_protocol(own, monkeypatch):
+    """Avenue has two: here the second calls normal what the first calls abnormal."""
+    root, run = own
+
+    def load(name, split, where, truth=None):
+        videos = load_videos("folder", split, root)
+        return [replace(v, labels=1 - v.labels, ground_truth="other") for v in videos] if truth == "other" else videos
+
+    monkeypatch.setattr("vadlib.recipe.load_videos", load)
+    monkeypatch.setattr("vadlib.recipe.find_copy", lambda *arguments: SimpleNamespace(ground_truths={"csv": None, "other": None}))
+    metrics = evaluate_run(run, "avenue", root, protocol="center").metrics
+    assert list(metrics["protocols"]) == ["center, csv", "all, other", "center, other"]
+    centre, other, both = metrics["protocols"].values()
+    assert other["micro_auc_raw"] == pytest.approx(1 - metrics["micro_auc_raw"])
+    assert both["micro_auc_raw"] == pytest.approx(1 - centre["micro_auc_raw"])
+    assert other["abnormal_frames"] == metrics["frames"] - metrics["abnormal_frames"]
+
+
+def test_normal_test_videos_are_scored_and_kept_without_metrics_that_need_both(own, monkeypatch):
+    root, run = own
+    normal = [replace(v, labels=np.zeros(len(v), np.uint8)) for v in load_videos("folder", "test", root)]
+    monkeypatch.setattr("vadlib.recipe.load_videos", lambda *arguments: normal)
+    metrics = evaluate_run(run, None, root, with_yardstick=True).metrics
+    assert metrics["micro_auc_raw"] is None
+    assert "yardstick" not in metrics
+    assert json.loads((run.folder / "metrics.json").read_text())["abnormal_frames"] == 0
 
 
 def test_an_unknown_protocol_is_refused_before_anything_is_scored(own):

@@ -203,5 +203,5 @@ def main() -> None:
         print(f"vadlib: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("vadlib: stopped; `--resume` goes on from the last checkpoint", file=sys.stderr)
+        print("vadlib: stopped; a training goes on from its last checkpoint with `--resume`", file=sys.stderr)
         sys.exit(130)

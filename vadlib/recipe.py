@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -129,7 +129,7 @@ def evaluate_run(
         result.metrics["protocols"] = {}
         found = {result.protocol: result}
         if protocol == "center":
-            found |= {protocol: evaluate_videos(run, videos, device, shown, protocol)}
+            found |= {protocol: replace(evaluate_videos(run, videos, device, shown, protocol), maps={})}  # of a large set 1.5 GB
         truths, unusable = _ground_truths(data, root, videos)
         for kind, labels in truths.items():
             for name, scored in found.items():
@@ -138,7 +138,7 @@ def evaluate_run(
                     result.metrics["protocols"][f"{name}, {kind}"] = measure(scored, kept)
         if unusable:
             result.metrics["not_measured"] = unusable
-    if result.metrics and with_yardstick:
+    if with_yardstick and result.metrics.get("micro_auc_raw") is not None:
         result.metrics["yardstick"] = measure_yardstick(yardstick_scores(load_videos(data, "train", root), videos), result.labels)
     if processes().is_main_process:
         result.save(run.folder)

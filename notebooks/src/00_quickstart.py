@@ -240,7 +240,7 @@ vad.show(pictures, f"Frame {peak}, what D_n rebuilt of it around what moves, and
 # %% [markdown]
 # Errors gather at edges, of people and of the background alike: after a short training, everything fine is rebuilt blurred. Two
 # things help against that. Edges that stand still cause no error in the *motion*. And the calibrated score compares the error
-# at each place with what is usual there in normal videos.
+# at each place with what is usual there in normal videos (with as few of them as here, mostly: anywhere in the picture).
 #
 # And the memory? A low entropy means that one or a few slots fitted; a high one that the model had to mix many. The right panel
 # shows how often each slot was read. Notebook 08 looks into all this.

@@ -61,24 +61,31 @@ strange, ordinary = vad.explain_clip(run, shown, start), vad.explain_clip(run, s
 # **Predict:** `D_p` was trained on pseudo-anomalies only, one clip in five. Can it rebuild people who just walk?
 
 # %%
-vad.show(vad.plot_rebuilt(ordinary, title="normal frame", both=True), "A normal frame as D_n and D_p rebuild it; their errors below.")
+vad.show(vad.plot_rebuilt(ordinary, title="normal frame", both=True), "A normal frame as D_n and D_p rebuild it; difference and errors.")
 
 # %% [markdown]
-# It can, about as well as `D_n`. Pseudo-anomalies are made of normal clips, most of their pixels are normal, and with `inpaint` `D_p` is
-# asked to rebuild them too. So `D_p` is not a decoder *of anomalies*.
+# It can; how well, the numbers below will say. Pseudo-anomalies are made of normal clips, they show the same ground and the same
+# people, and with `inpaint` `D_p` is asked to rebuild them too. So `D_p` is not a decoder *of anomalies*.
 #
-# **Predict:** in the abnormal clip, which path comes nearer to the anomaly? What should be different if the training had gone as
-# intended?
+# Now the abnormal clip, its anomaly outlined, and the mean errors of both paths: over all that was rebuilt of the normal frame, and on
+# the pixels of the anomaly.
+#
+# **Predict:** which path comes nearer to the anomaly? Is `D_p` better on the anomaly than on normal frames, compared with `D_n`?
 
 # %%
-errors = [float(np.nanmean(part.error[8][shown.masks[start + 8]])) for part in (strange, strange.pseudo)]
-vad.show(vad.plot_rebuilt(strange, title="abnormal frame", both=True), "A frame with an anomaly as D_n and D_p rebuild it.")
-print(f"mean squared error on the abnormal pixels: D_n {errors[0]:.3f}, D_p {errors[1]:.3f}")
+mask, alt = shown.masks[start + 8], "A frame with an outlined anomaly as D_n and D_p rebuild it; their difference and errors."
+vad.show(vad.plot_rebuilt(strange, title="abnormal frame", both=True, mask=mask), alt)
+for what, clip, where in (("normal frame", ordinary, ordinary.seen), ("anomaly", strange, mask)):
+    e_n, e_p = (np.nanmean(part.error[8][where]) for part in (clip, clip.pseudo))
+    print(f"mean squared error, {what:12}: D_n {e_n:.4f}, D_p {e_p:.4f}, ratio D_p / D_n {e_p / e_n:.2f}")
 
 # %% [markdown]
-# As intended, `D_n` would paint the anomaly away and `D_p` would keep it: a large first number, a small second one. If the two
-# are close, the paths have not parted. Compare the scales of the error maps with those of the normal clip, too: they end where
-# only one pixel in 200 is brighter, each figure for itself.
+# As intended, `D_n` would paint the anomaly away and `D_p` would keep it. So compare the *ratios*: not below 1 in the normal frame, well
+# below 1 on the anomaly. This crossing is the sign that the paths have parted. If both ratios are alike, one decoder is just the
+# better one. And it is one frame only: a ratio that is nearly 1 could be chance.
+#
+# The anomaly's errors are also much larger than those of the normal frame, on both paths. Mind this when you compare the maps: the scale
+# of each figure ends where only one pixel in 200 is brighter.
 #
 # A frame is a moment. An **x-t slice** takes one row of pixels and lets time run downwards: what stands still leaves an upright line,
 # what walks a slanted one. The row below runs through the anomaly.
@@ -86,8 +93,8 @@ print(f"mean squared error on the abnormal pixels: D_n {errors[0]:.3f}, D_p {err
 # **Predict:** how will a line look that a blurring model has rebuilt: thinner, paler, or at another slant?
 
 # %%
-row = int(np.argwhere(shown.masks[start + 8])[:, 0].mean())
-vad.show(vad.plot_over_time(strange, row), f"Row {row} over time: the frames, D_n, D_p and their errors; the anomaly is bright.")
+row, alt = int(np.argwhere(mask)[:, 0].mean()), "over time: frames, D_n, D_p and errors, the largest along lines that were not rebuilt."
+vad.show(vad.plot_over_time(strange, row), f"Row {row} {alt}")
 
 # %% [markdown]
 # Lines become pale and wide, and thin ones vanish; a moving thing leaves a smear where its shape was not found. A different slant
@@ -98,20 +105,23 @@ vad.show(vad.plot_over_time(strange, row), f"Row {row} over time: the frames, D_
 # At each place of 8 x 8 pixels the memory mixes slots. The **entropy** of the weights is 0 if a single slot is read, and ln 256 =
 # 5.5 if all are mixed evenly. One hopes: what is normal finds its slot, what is abnormal finds none, and so has a high entropy.
 #
-# **Predict:** will the anomaly stand out in the right map? Where else may the entropy be high?
+# **Predict:** will the anomaly stand out in the middle map, that of the abnormal clip? Where else may the entropy be high?
 
 # %%
 vad.show(vad.plot_attention(ordinary, strange), "Entropy of M_n in a normal and an abnormal clip, and how often each slot is read.")
+values, inside = strange.entropy, mask[4::8, 4::8]
+print(f"mean entropy in nats: {np.nanmean(values[inside]):.1f} on the anomaly, {np.nanmean(values[~inside]):.1f} elsewhere in its clip")
 
 # %% [markdown]
 # Look for edges and for borders between two grounds: there the entropy is high in *both* clips, for such a place is a mixture.
-# Flat ground has its slot and a low one. That is a map of how *complicated* a place is. Section 5 measures what is left for the anomaly.
+# Flat ground that is seen often (walkway, road) has its slot and a low one. So it is a map of how *complicated* a place is. The anomaly
+# is hardly above or below the rest. Section 5 measures it with many windows.
 #
 # The curve on the right falls steeply: a few slots do much of the work.
 #
 # ## 3 Which slots are read where
 #
-# The five slots of `M_n` that are read most in this clip, and their mean weight at each place. Each map has its own scale.
+# The five slots of `M_n` that are read most in the abnormal clip, and their mean weight at each place. Each map has its own scale.
 #
 # **Predict:** do you expect a slot for "person", or something else?
 
@@ -120,7 +130,7 @@ vad.show(vad.plot_slot_maps(strange), "A frame and five maps: where each of the 
 
 # %% [markdown]
 # Mostly something else: ground, wall or lawn, edges. The first slots are those of the background, since most places *are*
-# background. People share many slots of small weight.
+# background. People may share many slots of small weight; five maps do not show that.
 #
 # The same for `M_p`. Its slots, too, began as features of the first batch, drawn at random, but not the same ones, and then learned apart
 # from those of `M_n`. So slot 17 of `M_n` has nothing to do with slot 17 of `M_p`.
@@ -135,7 +145,7 @@ vad.show(vad.plot_slot_maps(strange.pseudo), "The same frame and where the most 
 # ## 4 A slot atlas
 #
 # What does a slot *mean*? Two ways to find out. We fill the whole bottleneck with that slot and let `D_n` decode it: the left
-# column. And we look for training windows whose middle (the square) reads it with the largest weight: the other columns.
+# column. And we look, among 300 training windows, for those whose middle (the square) reads it with the largest weight: the other columns.
 #
 # **Predict:** why must the pictures on the left repeat every 8 pixels?
 
@@ -148,12 +158,12 @@ vad.show(vad.plot_atlas(vad.slot_atlas(run, some, read[:6]), some), f"Slots {rea
 # All places hold the same, one place stands for 8 x 8 pixels, and the decoder does the same everywhere; only at the border it sees
 # where the picture ends. So a slot is a piece of *texture*: a shade, an edge, a stripe. Shapes arise from neighbouring places.
 #
-# Where all weights of a row are small, no place is *made of* this slot: it is an ingredient.
+# Where all weights of a row are small, no middle of these windows is *made of* this slot: there it is an ingredient.
 #
 # ## 5 Do anomalies read other slots?
 #
 # Now many windows, cut from the test videos. *Abnormal* shall be a window with more than a tenth of its pixels abnormal in its middle
-# frame. With what do we compare? Anomalies do not happen just anywhere: a cart stays on the road. So abnormal windows show other
+# frame. With what do we compare? Anomalies do not happen just anywhere: a cart keeps to where it can drive. So abnormal windows show other
 # *ground* than normal ones on average, and any difference might be that. The fair partner is a normal window at the **same place**
 # of the frame, at another time. `paired_windows` finds two such partners for each abnormal window, and as many normal
 # windows of any place.
@@ -161,11 +171,19 @@ vad.show(vad.plot_atlas(vad.slot_atlas(run, some, read[:6]), some), f"Slots {rea
 # %%
 windows = vad.ClipDataset(test, vad.DataConfig(length=16, crop=(48, 48), clip_step=8), vad.find_boxes(test))
 pairs = vad.paired_windows(windows, most=100)
-made = [kinds[n % 4](clip, torch.Generator().manual_seed(n)) for n, clip in enumerate(pairs["normal"])]
-chosen = {"normal": pairs["normal"], "normal again": pairs["normal again"], "pseudo": filter(None, made), "abnormal": pairs["abnormal"]}
-groups = {name: [clip.tensor for clip in group] for name, group in chosen.items()}
 
 # %% [markdown]
+# One more group, **pseudo**: the normal windows, turned into pseudo-anomalies by the four kinds in turn. Where one cannot be made, the
+# window is left out.
+
+# %%
+pairs["pseudo"] = [p for n, clip in enumerate(pairs["normal"]) if (p := kinds[n % 4](clip, torch.Generator().manual_seed(n)))]
+groups = {name: [clip.tensor for clip in group] for name, group in pairs.items()}
+print("windows:", {name: len(group) for name, group in groups.items()}, "from", len({clip.video for clip in pairs["abnormal"]}), "videos")
+
+# %% [markdown]
+# Many windows, but of few events: several show the same anomaly at another place or moment. They are not so many independent cases.
+#
 # Usage is the share of all reads that goes to each slot. Shown are the slots that normal windows read most. Bars always
 # differ a little; how much is much? The legend says which share of the reads, also of slots not shown, would have to *move* to
 # other slots to be as in the normal windows. "Normal again", the second partners, show what chance alone moves.
@@ -173,8 +191,9 @@ groups = {name: [clip.tensor for clip in group] for name, group in chosen.items(
 # **Predict:** which will have moved more, pseudo or abnormal? Will it be clearly more than "normal again"?
 
 # %%
-usage = {name: vad.slot_usage(run, group) for name, group in groups.items()}
-vad.show(vad.plot_usage(usage), "Share of the reads of the most used slots, for normal, pseudo-anomalous and abnormal windows.")
+usage = {name: vad.slot_usage(run, groups[name]) for name in ("normal", "normal again", "pseudo", "abnormal")}
+axes = vad.plot_usage(usage)
+vad.show(axes, "Shares of the reads, M_n then M_p: " + ", ".join(t.get_text() for ax in axes for t in ax.get_legend().get_texts()))
 
 # %% [markdown]
 # Pseudo-anomalies read nearly what the normal windows read that they are made of. Abnormal windows have moved further; but only
@@ -188,7 +207,6 @@ vad.show(vad.plot_usage(usage), "Share of the reads of the most used slots, for 
 # from elsewhere?
 
 # %%
-groups["elsewhere"] = [clip.tensor for clip in pairs["elsewhere"]]
 measures, truth = {name: vad.window_measures(run, group) for name, group in groups.items()}, np.repeat([0, 1], len(groups["abnormal"]))
 for name in ("normal", "normal again", "elsewhere"):
     areas = [roc_auc_score(truth, np.append(measures[name][key], measures["abnormal"][key])) for key in ("entropy", "error")]
@@ -196,8 +214,8 @@ for name in ("normal", "normal again", "elsewhere"):
 
 # %% [markdown]
 # 0.5 is guessing; below 0.5 the abnormal windows have the *lower* entropy. The entropy tells windows apart much worse than the error
-# does. So in this run attention does not find the anomalies; the reconstruction does. (The error is not innocent either: what is
-# large and moves fast has a large error, normal or not.)
+# does. So in this run the mean entropy of a window does not find the anomalies; the reconstruction does. Other measures of the reads might
+# do better. (The error is not innocent either: what is large and moves fast has a large error, normal or not.)
 #
 # > **Common mistake.** Showing one attention map with a bright anomaly, and calling it an explanation. A map shows what is read, not
 # > what would be read if all were normal. Compare with normal clips *at the same place*, count over many, and give the yardstick.
@@ -206,22 +224,25 @@ for name in ("normal", "normal again", "elsewhere"):
 # ## 6 What is lost without a slot
 #
 # Attention shows what is read, not whether it *matters*: another slot might serve as well. So we remove slots, one at a time,
-# from a copy of `M_n`, and rebuild again. The last bars are the reverse: all slots but the six are removed.
+# from a copy of `M_n`, and rebuild again, to save time only every second window. The bars on the right are the reverse: all slots but
+# the six are removed. Each panel has its own scale.
 #
 # **Predict:** the most read slot gets a large share of all reads. Will its removal raise the error by a similar share?
 
 # %%
 top = np.argsort(usage["normal"]["M_n"])[::-1]
-removed = {f"{slot}": [slot] for slot in top[:6]} | {"all but these 6": top[6:]}
+removed = {f"{slot}": [slot] for slot in top[:6]} | {"all but these": top[6:]}
 losses = {name: vad.removal_errors(run, groups[name][::2], removed) for name in usage}
-vad.show(vad.plot_removal(losses), "Change of the error of each kind of windows when slots of M_n are removed.")
+vad.show(vad.plot_removal(losses, ["all but these"]), "Change of each kind's error without single slots of M_n, and without all but six.")
+print("error before:", ", ".join(f"{name} {found['nothing'].mean():.3f}" for name, found in losses.items()))
 
 # %% [markdown]
 # Usually by less: its neighbours step in. How much is read and how much is lost need not have the same order either.
 #
-# Compare the kinds in the last bars. Slots that hold normal parts should be missed by normal windows most. But mind the percent: an
-# abnormal window was rebuilt badly before, so the same loss is a smaller share of its error. A bar below zero would mean that
-# windows are rebuilt *better* without the slot.
+# Compare the kinds on the right. Slots that hold normal parts should be missed by normal windows most. But mind the percent: an
+# abnormal window was rebuilt badly before, so the same loss is a smaller share of its error. So was a pseudo window: its error is
+# that against the pseudo-anomaly itself, which `D_n` is not meant to rebuild. A bar below zero would mean that windows are rebuilt
+# *better* without the slot.
 #
 # ## Exercises
 #
@@ -251,12 +272,11 @@ if answer is not None:
 # %%
 answer = None
 if answer is not None:
-    ordered = sorted(usage["normal"]["M_n"], reverse=True)
-    print("right" if sum(ordered[:answer]) >= 0.9 > sum(ordered[: answer - 1]) else "not yet: sort, add up, and stop at 0.9")
+    print("right" if answer == 1 + sum(np.cumsum(np.sort(usage["normal"]["M_n"])[::-1]) < 0.9) else "not yet: sort, add up, stop at 0.9")
 
 # %% [markdown]
-# **3.** By which factor does the error of `D_p` on the pseudo-anomalous windows (`groups["pseudo"]`) grow if the slot of `M_p` that they
-# read most is removed? `vad.removal_errors` takes the path `"pseudo"`.
+# **3.** We remove the slot of `M_p` that the pseudo windows (`groups["pseudo"]`) read most. How large is the mean error of `D_p` on them
+# then: new error / old error? `vad.removal_errors` takes the path `"pseudo"`.
 #
 # <details><summary>Solution</summary>
 #
@@ -266,13 +286,16 @@ if answer is not None:
 # answer = found["it"].mean() / found["nothing"].mean()
 # ```
 #
+# Is it hardly above 1, although the slot is read most? Neighbours step in; and a slot may have a twin that does its work, since
+# memories start as randomly drawn features, and one may be drawn twice (section 3).
+#
 # </details>
 
 # %%
 answer = None
 if answer is not None:
     found = vad.removal_errors(run, groups["pseudo"], {"it": [usage["pseudo"]["M_p"].argmax()]}, "pseudo")
-    print("right" if np.isclose(answer, found["it"].mean() / found["nothing"].mean(), rtol=1e-3) else "not yet: M_p, and the path 'pseudo'")
+    print("right" if np.isclose(answer, found["it"].mean() / found["nothing"].mean(), rtol=1e-3) else "not yet: new / old error of D_p")
 
 # %% [markdown]
 # ## Summary

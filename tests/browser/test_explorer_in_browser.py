@@ -1,15 +1,20 @@
 """The explorer in JupyterLab in headless Chromium, moved with the keyboard and the mouse, against arrays computed here."""
 
+import base64
+import io
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scenes import moving_videos
 from sklearn.metrics import confusion_matrix
 
 import vadlib as vad
 from vadlib.view import explorer
+from vadlib.view.figure import image_tag
 
 TESTS = Path(__file__).parents[1]
 # So many that a slider chooses among them, and the first is shorter.
@@ -23,6 +28,12 @@ vad.explore(vad.Run.load("run"), vad.Result.load("run"), {VIDEOS})"""
 # What has the focus, if it is a part of an output.
 FOCUSED = """(e => e.closest(".jp-OutputArea-output") && (e.role || (e.matches(".widget-readout") ? "readout" : e.innerText)))(
     document.activeElement)"""
+
+
+def pixels(source):
+    """int (H, W, 3) of a picture in base64."""
+    encoded = re.search(r"base64,([\w+/=]+)", source)[1]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB"), int)
 
 
 @pytest.fixture
@@ -48,10 +59,10 @@ def test_the_explorer_follows_keyboard_and_mouse(chromium, lab, run_first_cell, 
     picture, (video, frame, threshold) = box.locator("img[alt]"), (box.locator(".noUi-handle").nth(i) for i in range(3))
     picture.wait_for()
     box.scroll_into_view_if_needed()
-    pictures = set()
+    pictures, run, videos = set(), vad.Run.load(tmp_path / "run"), eval(VIDEOS)
 
-    def expect(name, t, score, above):
-        """The picture of that frame, another one than all before; and the counts of its video and of all."""
+    def expect(name, t, score, above, scale="calibrated"):
+        """The picture of that frame, another one than all before, as it is drawn here; and the counts of its video and of all."""
         labels = result.labels[name]
         outcome = {(1, 1): "a hit", (1, 0): "a false alarm", (0, 1): "a miss", (0, 0): "normal and quiet"}[
             score[name][t] > above, labels[t]
@@ -60,6 +71,10 @@ def test_the_explorer_follows_keyboard_and_mouse(chromium, lab, run_first_cell, 
         shown = picture.get_attribute("src")
         assert shown not in pictures
         pictures.add(shown)
+        drawn = image_tag(*vad.plot_explorer(run, result, videos, vad.View(name, t, above, scale)))
+        one, other = (pixels(source) for source in (shown, drawn))
+        assert one.shape == other.shape
+        assert (np.abs(one - other) > 8).mean() < 1e-3
         pooled = [np.concatenate(list(part.values())) for part in (result.labels, score)]
         for row, (truth, values) in enumerate(((labels, score[name]), pooled), start=1):
             (quiet, false), (missed, hits) = confusion_matrix(truth, values > above, labels=[0, 1])
@@ -135,7 +150,7 @@ def test_the_explorer_follows_keyboard_and_mouse(chromium, lab, run_first_cell, 
     page.keyboard.press("ArrowRight")
     page.get_by_role("button", name="per video").click()
     scores, above = result.rescore("per_video"), explorer.start_threshold(result, "per_video")
-    expect("02", min(t, 29), scores, above)
+    expect("02", min(t, 29), scores, above, "per_video")
     assert page.locator(faults).all_inner_texts() == []
     assert complaints == []
     page.close()

@@ -33,6 +33,14 @@ def test_frames_may_come_one_by_one(tmp_path):
     assert np.abs(levels - 10 * np.arange(20)).max() < 4
 
 
+def test_the_same_frames_give_the_same_file(tmp_path):
+    """x264's default does not, on processors with AVX-512: a film written again would be another training set."""
+    [(frames, _)] = scene(1, 120, size=(160, 240))
+    for number in range(6):
+        write_video(tmp_path / f"{number}.mp4", frames, 10)
+    assert len({(tmp_path / f"{number}.mp4").read_bytes() for number in range(6)}) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "frames", "fps", "message"),
     [

@@ -127,6 +127,14 @@ def test_the_pseudo_path_has_errors_of_its_own(crop):
     assert not maps.pseudo[~seen].any()
 
 
+@pytest.mark.parametrize("absent", ["pseudo_memory", "pseudo_decoder"])
+def test_a_path_with_half_of_its_own_parts_has_errors_of_its_own(absent):
+    half = Darker()
+    setattr(half, absent, None)
+    maps = error_maps(half, walker(frames=20), DataConfig(length=8), CPU, "fp32")
+    np.testing.assert_allclose(maps.pseudo, 0.25, rtol=1e-3)
+
+
 def test_without_a_second_path_its_errors_are_those_of_the_first():
     shared = Darker()
     shared.pseudo_memory = shared.pseudo_decoder = None

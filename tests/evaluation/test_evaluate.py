@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 from scenes import ArrayFrames, moving_videos
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.engine.fit import TrainConfig, fit
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.errors import error_maps
-from vadlib.evaluation.evaluate import Result, evaluate
+from vadlib.evaluation.evaluate import Result, evaluate, measure
+from vadlib.evaluation.metrics import bootstrap
 from vadlib.evaluation.scores import ScoreConfig, raw_score
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 
@@ -129,6 +130,47 @@ def test_an_unknown_scale_or_setting_is_refused(result):
         result.rescore("best")
     with pytest.raises(InputError, match="window = 5; expected a multiple of 8"):
         result.rescore(window=5)
+    with pytest.raises(InputError, match=r"score settings smooth are unknown; expected some of: plain, temporal, .*smoothing"):
+        result.rescore(smooth=2)
+
+
+def test_every_number_is_of_the_score_that_the_readme_says():
+    """On a result whose raw and calibrated scores rank differently, with a one-sided video; by scikit-learn and by hand."""
+    generator = np.random.default_rng(5)
+    labels = {"a": np.repeat([0, 1, 0], 20), "b": np.repeat([1, 0], 25), "c": np.zeros(30, int)}
+    raw = {name: generator.normal(truth * 1.0) for name, truth in labels.items()}
+    calibrated = {name: generator.normal(truth * 2.0 + 3 * i) for i, (name, truth) in enumerate(labels.items())}
+    times = {name: np.arange(len(truth)) / 10 for name, truth in labels.items()}
+    result = Result(calibrated, raw, labels, {}, times, {}, Calibration({}, 2.5, ScoreConfig()), {})
+    found, truth = measure(result), np.concatenate(list(labels.values()))
+    pooled, scaled = np.concatenate(list(calibrated.values())), {n: (v - v.min()) / np.ptp(v) for n, v in raw.items()}
+    own = [roc_auc_score(labels[n], raw[n]) for n in "ab"]
+    padded = [roc_auc_score([*labels[n], 0, 1], [*raw[n], raw[n].min(), raw[n].max()]) for n in "abc"]
+    false, true, _ = roc_curve(truth, pooled, drop_intermediate=False)
+    expected = {
+        "micro_auc_raw": roc_auc_score(truth, np.concatenate(list(raw.values()))),
+        "micro_auc_calibrated": roc_auc_score(truth, pooled),
+        "micro_auc_per_video": roc_auc_score(truth, np.concatenate(list(scaled.values()))),
+        "macro_auc": np.mean(own),
+        "macro_auc_left_out": 1,
+        "macro_auc_counted": np.mean([*own, 1]),
+        "macro_auc_padded": np.mean(padded),
+        "average_precision": average_precision_score(truth, pooled),
+        "normal_frames_above": np.mean(pooled[truth == 0] > 2.5),
+        "events": 2,
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert found["eer"] == pytest.approx(false[np.abs(false + true - 1).argmin()], abs=0.02)
+    for name, scores in (("micro_auc_raw", raw), ("micro_auc_calibrated", calibrated), ("micro_auc_per_video", scaled)):
+        assert found["intervals"][name] == pytest.approx(bootstrap(scores, labels))
+    other = {name: 1 - truth for name, truth in labels.items()}
+    assert measure(result, other)["micro_auc_raw"] == pytest.approx(1 - expected["micro_auc_raw"])
+
+
+def test_a_video_of_one_clip_has_one_frame_under_the_published_protocol(run):
+    [video] = moving_videos(1, length=8, labelled=True)
+    result = evaluate(run, [video], "cpu", progress=False, protocol="center")
+    assert len(result.scores["01"]) == result.metrics["frames"] == 1
 
 
 def test_the_published_protocol_leaves_out_the_borders(run, result, labelled_videos):
@@ -150,16 +192,18 @@ def test_pixels_and_kinds_are_measured_where_they_are_known(run, result, labelle
     films = []
     for video, kind in zip(labelled_videos, ("cart", "cart", "runner"), strict=True):
         masks = (video.frames[:, ..., 0] < 50) & video.labels[:, None, None].astype(bool)
+        masks[np.flatnonzero(video.labels)[0]] = False  # labelled, but nothing is marked: left out
+        masks[0] = True  # marked, but not labelled: a normal frame
         films.append(dataclasses.replace(video, masks=ArrayFrames(masks), kinds=[kind if bad else "" for bad in video.labels]))
     metrics = evaluate(run, films, "cpu", progress=False).metrics
     values, normal = [], np.concatenate([result.scores[v.name][v.labels == 0] for v in films])
     for film in films:
         score_map = result.score_map(film.name).repeat(8, 1).repeat(8, 2)
-        for t in np.flatnonzero(film.labels):
+        for t in np.flatnonzero(film.labels)[1:]:
             inside = np.sort(score_map[t][film.masks[t]])[::-1]
             values.append(inside[int(np.ceil(0.4 * len(inside))) - 1])
     expected = np.mean([(value > normal).mean() + 0.5 * (value == normal).mean() for value in values])
-    assert metrics["pixel_auc"] == pytest.approx(expected)
+    assert (metrics["pixel_auc"], metrics["pixel_auc_left_out"]) == (pytest.approx(expected), 3)
     for kind, members in (("cart", films[:2]), ("runner", films[2:])):
         abnormal = np.concatenate([result.scores[v.name][v.labels == 1] for v in members])
         assert metrics["kind_auc"][kind] == pytest.approx(np.mean([(a > normal).mean() for a in abnormal]))
@@ -190,6 +234,7 @@ def test_all_normal_videos_keep_their_scores_and_have_no_auc(run):
     result = evaluate(run, normal, "cpu", progress=False)
     assert result.metrics["micro_auc_raw"] is None
     assert result.metrics["intervals"]["micro_auc_raw"] is None
+    assert result.metrics["macro_auc_padded"] is result.metrics["macro_auc_counted"] is None
     assert (result.metrics["abnormal_frames"], result.metrics["events"]) == (0, 0)
     assert set(result.scores) == {"01", "02"}
 

@@ -15,6 +15,7 @@ from vadlib.evaluation.metrics import (
     bootstrap,
     equal_error_rate,
     found_pixels,
+    frame_edges,
     intervals,
     kind_aucs,
     macro_auc,
@@ -146,7 +147,18 @@ def test_alarms_by_hand():
         "detection_delay": 0.5,
         "false_alarms": 3,  # frame 1 of a; frame 0, and frames 2 and 3, of b
         "false_alarms_per_hour": pytest.approx(3 / (8 / 2) * 3600),  # eight normal frames of half a second
+        "normal_frames_above": 4 / 8,
     }
+
+
+def test_at_the_threshold_itself_nothing_alarms():
+    found = alarm_metrics({"a": np.array([5.0, 5.0])}, {"a": np.array([0, 1])}, {"a": np.arange(2.0)}, 5.0)
+    assert (found["events_found"], found["false_alarms"], found["normal_frames_above"]) == (0, 0, 0)
+
+
+def test_a_single_frame_has_no_duration():
+    assert frame_edges(np.array([0.0, 0.1, 0.5])).tolist() == [0, 0.1, 0.5, 0.9]
+    assert frame_edges(np.array([0.4])).tolist() == [0.4, 0.4]
 
 
 def test_an_alarm_that_begins_before_its_event_is_not_false_and_has_no_delay():
@@ -157,6 +169,7 @@ def test_an_alarm_that_begins_before_its_event_is_not_false_and_has_no_delay():
 def test_without_alarms_or_normal_frames_there_is_no_rate():
     found = alarm_metrics({"a": np.zeros(3)}, {"a": np.ones(3, int)}, {"a": np.arange(3.0)}, 5)
     assert (found["detection_delay"], found["false_alarms_per_hour"], found["events_found"]) == (None, None, 0)
+    assert found["normal_frames_above"] is None
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0.1, 0.4, 1.0]))

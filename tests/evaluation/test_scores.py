@@ -61,9 +61,15 @@ def test_the_whole_frame_is_the_mean_over_what_was_rebuilt():
 def test_contrast_is_the_share_of_the_normal_path(random_maps):
     local = local_errors(random_maps, 8, 1)
     share = local_values(local)[2]
-    np.testing.assert_allclose(share, local[0] / (local[0] + local[2] + CONTRAST_FLOOR), rtol=1e-5)
-    assert (share > 0.5).mean() > 0.9  # D_p's errors are a quarter
+    np.testing.assert_allclose(share, (local[0] + CONTRAST_FLOOR) / (local[0] + local[2] + 2 * CONTRAST_FLOOR), rtol=1e-5)
+    assert (share > 0.5).all()  # D_p's errors are a quarter
     assert local_values(np.zeros((3, 1, 1, 1), np.float32))[2].item() == 0
+
+
+@given(st.floats(1e-6, 4))
+def test_where_both_decoders_do_equally_well_the_contrast_is_one_half_however_large_the_error(error):
+    local = np.full((3, 1, 1, 1), error, np.float32)
+    assert local_values(local)[2].item() == pytest.approx(0.5)
 
 
 def test_the_raw_score_is_the_worst_place_of_each_frame():
@@ -86,10 +92,10 @@ def test_a_mixture_against_a_slow_transcription(random_maps):
             for x in range(7):
                 cells = [(r, c) for r in (y - 1, y) for c in (x - 1, x)]  # beyond the border there is no error
                 p, m, q = (sum(kind[t, r, c] for r, c in cells if r >= 0 and c >= 0) / 4 for kind in (plain, temporal, pseudo))
-                windows.append((p, m, p / (p + q + CONTRAST_FLOOR)))
+                windows.append((p, m, (p + CONTRAST_FLOOR) / (p + q + 2 * CONTRAST_FLOOR)))
         worst = [max(w[k] for w in windows) for k in range(3)]
         p, m, q = (kind[t].mean() for kind in (plain, temporal, pseudo))
-        whole = (p, m, p / (p + q + CONTRAST_FLOOR))
+        whole = (p, m, (p + CONTRAST_FLOOR) / (p + q + 2 * CONTRAST_FLOOR))
         largest, mean = ((2 * math.log(v[0]) + math.log(v[1]) + math.log(v[2])) / 4 for v in (worst, whole))
         assert scores[t] == pytest.approx(0.6 * largest + 0.4 * mean, abs=1e-3)
 
@@ -141,7 +147,9 @@ def test_no_smoothing_changes_nothing():
         ({"window": 12}, "window = 12; expected a multiple of 8"),
         ({"window": 0}, "window = 0; expected a multiple of 8"),
         ({"mean": 1.5}, "mean = 1.5; expected a share"),
-        ({"frames": 0}, "frames = 0; expected at least 1"),
+        ({"window": 32.0}, "window = 32.0; expected a multiple of 8"),
+        ({"frames": 0}, "frames = 0; expected 1, 2, 3"),
+        ({"frames": 2.5}, "frames = 2.5; expected 1, 2, 3"),
         ({"smoothing": -1}, "smoothing = -1; expected at least 0"),
     ],
 )

@@ -86,6 +86,20 @@ def test_both_paths_share_one_scale_of_errors():
     assert limits.pop()[1] == pytest.approx(np.nanquantile([clip.error[3], clip.pseudo.error[3]], 0.995))
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_rebuilt_outlines_the_mask_in_the_frame_and_the_maps(both):
+    mask = np.zeros((16, 24), bool)
+    mask[4:8, 2:23] = True
+    plain, axes = (np.ravel(plots.plot_rebuilt(explanation(), both=both, mask=where)) for where in (np.zeros_like(mask), mask))
+    for number, (before, ax) in enumerate(zip(plain, axes, strict=True)):
+        assert not before.collections
+        assert len(ax.collections) == (number not in ({1, 2} if both else {1})), "not over the reconstructions"
+        assert (ax.get_xlim(), ax.get_ylim()) == (before.get_xlim(), before.get_ylim())
+        for lines in ax.collections:
+            low, high = lines.get_paths()[0].get_extents().get_points()
+            np.testing.assert_allclose([low, high], [[1.5, 3.5], [22.5, 7.5]])
+
+
 def test_slices_over_time_take_the_row_of_the_largest_error():
     clip = explanation()
     clip.error[:, 13, :12] += 3
@@ -169,6 +183,15 @@ def test_removal_shows_the_change_in_percent():
         "normal": {"nothing": np.array([1.0, 3.0]), "4": np.array([2.0, 3.0])},
         "abnormal": {"nothing": np.array([2.0]), "4": np.array([1.0])},
     }
-    ax = plots.plot_removal(errors)
+    [ax] = plots.plot_removal(errors)
     assert [bars[0].get_height() for bars in ax.containers] == pytest.approx([25, -50])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["4"]
+
+
+def test_removals_set_apart_have_their_own_scale():
+    errors = {"normal": {"nothing": np.array([1.0]), "4": np.array([1.1]), "rest": np.array([9.0]), "5": np.array([1.2])}}
+    first, second = plots.plot_removal(errors, ["rest"])
+    assert [label.get_text() for label in first.get_xticklabels()] == ["4", "5"]
+    assert [label.get_text() for label in second.get_xticklabels()] == ["rest"]
+    assert [bar.get_height() for bar in (*first.containers[0], *second.containers[0])] == pytest.approx([10, 20, 800])
+    assert first.get_ylim()[1] < 30 < second.get_ylim()[1]

@@ -18,11 +18,11 @@ def close_figures():
 
 
 def test_bars_have_sign_number_and_hatch_and_stand_in_order():
-    ax = plot_shifts({"padded": (0.8, 0.95), "shifted": (0.9, 0.85)})
-    assert [bar.get_width() for bar in ax.patches] == pytest.approx([0.15, -0.05])
-    assert [bool(bar.get_hatch()) for bar in ax.patches] == [True, False]
-    assert [text.get_text() for text in ax.texts] == ["+0.150", "-0.050"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["padded", "shifted"]
+    ax = plot_shifts({"padded": (0.8, 0.95), "shifted": (0.9, 0.85), "none": (0.9, 0.9)})
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([0.15, -0.05, 0])
+    assert [bool(bar.get_hatch()) for bar in ax.patches] == [True, False, False]
+    assert [(text.get_text(), text.get_ha()) for text in ax.texts] == [("+0.150", "left"), ("-0.050", "right"), ("+0.000", "left")]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["padded", "shifted", "none"]
     assert ax.yaxis_inverted()  # the first is at the top
 
 

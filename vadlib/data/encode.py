@@ -14,7 +14,7 @@ from vadlib.files import atomic
 
 
 def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> None:
-    """Write frames, one after the other, as H.264.
+    """Write frames, one after the other, as H.264. The same frames give the same file.
 
     Args:
         path: a name that ends in .mp4; replaced when the last frame is written.
@@ -36,6 +36,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
             if stream is None:
                 stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
                 stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+                stream.options = {"x264-params": "mbtree=0"}  # which gives other bytes each time where x264 uses AVX-512
             rgb = np.ascontiguousarray(np.broadcast_to(frame, (*frame.shape[:2], 3))[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         require(stream is not None, f"{path}: no frames to write; expected at least one")

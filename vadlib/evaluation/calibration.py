@@ -17,7 +17,7 @@ from vadlib.files import atomic, read_arrays
 WINDOWS = (8, 16, 32, 64, None)  # pixels; calibrated scores can be had for these, None being the whole frame
 PRIOR = 3000  # frames' worth of the whole picture's statistics that each location starts with
 MOVED = 1e-5  # local error below which nothing moved there
-THRESHOLD_QUANTILE = 0.99  # of the held-out normal frames: about one false alarm in a hundred frames
+THRESHOLD_QUANTILE = 0.99  # of the held-out normal frames; test videos that differ from those have more of their normal frames above it
 
 
 class Statistics(NamedTuple):
@@ -121,31 +121,49 @@ class Calibration:
 
 
 def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], length: int) -> Calibration:
-    """Statistics of normal frames, for every window of `WINDOWS`, over single frames and over a clip's `length`.
+    """Statistics of normal frames, for every window of `WINDOWS`, over single frames and over a clip's `length`; and the threshold.
 
     Few people pass at each single place of a short held-out video, so every location starts with the statistics of the
     whole picture, worth `PRIOR` frames, and is moved by what was seen there.
 
+    For the threshold each video is scored with the statistics of its scene's other videos; where there are none, with its own, which
+    makes the threshold too low.
+
     Args:
-        held_out: scene -> the error maps of its held-out normal videos; places without motion are 0.
+        held_out: scene -> the error maps of its held-out normal videos; places without motion are 0. Scenes in which nothing moves are left
+            out, and judged as unknown ones.
         length: frames of a clip.
+
+    Raises:
+        InputError: nothing moves in any of them.
     """
-    settings = [(window, frames) for window in WINDOWS for frames in dict.fromkeys((1, length))]
-    scenes = {scene: {key: _statistics(videos, *key) for key in settings} for scene, videos in held_out.items()}
     how = ScoreConfig(frames=length)
-    calibration = Calibration(scenes, 0.0, how)
-    scores = np.concatenate([calibration.score(maps, scene, how) for scene, videos in held_out.items() for maps in videos])
-    return Calibration(scenes, float(np.quantile(scores, THRESHOLD_QUANTILE)), how)
+    moving = {scene: [maps for maps in videos if maps.plain.any()] for scene, videos in held_out.items()}
+    moving = {scene: videos for scene, videos in moving.items() if videos}
+    require(len(moving) > 0, "nothing moves in the held-out training videos, so scores cannot be calibrated; add videos with motion")
+    scenes, scores = {}, []
+    for scene, videos in moving.items():
+        settings = [(window, frames) for window in WINDOWS for frames in dict.fromkeys((1, length))]
+        sums = {key: [_sums(maps, *key) for maps in videos] for key in settings}
+        scenes[scene] = {key: _statistics(parts) for key, parts in sums.items()}
+        parts = sums[how.window, length]
+        for i, maps in enumerate(videos):
+            others = {(how.window, length): _statistics([part for k, part in enumerate(parts) if k != i or len(parts) == 1])}
+            scores.append(Calibration({scene: others}, 0.0, how).score(maps, scene, how))
+    return Calibration(scenes, float(np.quantile(np.concatenate(scores), THRESHOLD_QUANTILE)), how)
 
 
-def _statistics(videos: Sequence[ErrorMaps], window: int | None, frames: int) -> Statistics:
-    count = total = squares = 0.0
-    for maps in videos:  # one after the other: the local errors of many videos do not fit into memory together
-        local = local_errors(maps, window, frames)
-        values = local_values(local).astype(np.float64)
-        seen = local[[0, 1, 0]] > MOVED  # the contrast is seen where the plain error is
-        values[~seen] = 0
-        count, total, squares = count + seen.sum(1), total + values.sum(1), squares + np.square(values).sum(1)
+def _sums(maps: ErrorMaps, window: int | None, frames: int) -> np.ndarray:
+    """(3, 3, H', W'): how often something moved at a place, and the sums of its values and of their squares, for each kind."""
+    local = local_errors(maps, window, frames)
+    values = local_values(local).astype(np.float64)
+    seen = local[[0, 1, 0]] > MOVED  # the contrast is seen where the plain error is
+    values[~seen] = 0
+    return np.stack([seen.sum(1), values.sum(1), np.square(values).sum(1)])
+
+
+def _statistics(parts: Sequence[np.ndarray]) -> Statistics:
+    count, total, squares = np.sum(parts, axis=0)
     everywhere = np.maximum(count.sum((1, 2), keepdims=True), 1)
     mean_all, square_all = total.sum((1, 2), keepdims=True) / everywhere, squares.sum((1, 2), keepdims=True) / everywhere
     mean = (total + PRIOR * mean_all) / (count + PRIOR)

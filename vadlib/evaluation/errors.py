@@ -18,7 +18,7 @@ from vadlib.model.network import DualPathAutoencoder
 
 CELL = 8  # pixels; errors are kept as means over squares of this side
 PROTOCOLS = ("all", "center")
-BATCH = 64  # windows in one pass: enough for a GPU, little memory on a CPU
+CPU_BATCH, GPU_BATCH = 16, 64  # windows in one pass; more do not make a CPU faster, but take memory
 
 
 class ErrorMaps(NamedTuple):
@@ -112,8 +112,7 @@ def cell_errors(
     for start, following in zip(starts, [*starts[1:], len(frames)], strict=True):
         picked = slice(start, start + span, step)
         corners = scoring_windows(blurred[picked], config)
-        for some, clips in read_windows(frames[picked], corners, window):
-            clips = clips.to(device)
+        for some, clips in read_windows(frames[picked], corners, window, device):
             with autocast(device, pick_precision(precision, device)):
                 features = model.encode(clips)
                 rebuilt = [model.rebuild(features, path, clips.shape).reconstruction for path in ("normal", "pseudo")[: 1 + both_paths]]
@@ -137,11 +136,14 @@ def scoring_windows(blurred: np.ndarray, config: DataConfig) -> np.ndarray:
     return motion_windows(moving_pixels(blurred), config.crop) if config.crop else np.zeros((1, 2), np.int64)
 
 
-def read_windows(frames: np.ndarray, corners: np.ndarray, window: tuple[int, int]) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """Batches of windows of one clip, uint8 (T, H, W, C): their corners (B, 2) and clips (B, C, T, h, w) in [-1, 1]."""
-    for first in range(0, len(corners), BATCH):
-        some = corners[first : first + BATCH]
-        yield some, torch.stack([to_tensor(frames[:, y : y + window[0], x : x + window[1]]) for y, x in some])
+def read_windows(
+    frames: np.ndarray, corners: np.ndarray, window: tuple[int, int], device: torch.device
+) -> Iterator[tuple[np.ndarray, Tensor]]:
+    """Batches of windows of one clip, uint8 (T, H, W, C): their corners (B, 2) and, on the device, clips (B, C, T, h, w) in [-1, 1]."""
+    size = CPU_BATCH if device.type == "cpu" else GPU_BATCH
+    for first in range(0, len(corners), size):
+        some = corners[first : first + size]
+        yield some, torch.stack([to_tensor(frames[:, y : y + window[0], x : x + window[1]]) for y, x in some]).to(device)
 
 
 def clip_errors(rebuilt: Tensor, clips: Tensor) -> Tensor:

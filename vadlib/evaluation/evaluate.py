@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from vadlib.errors import InputError
 from vadlib.evaluation import metrics as measures
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.errors import ErrorMaps, error_maps, scored_frames
-from vadlib.evaluation.scores import raw_score
+from vadlib.evaluation.scores import ScoreConfig, raw_score
 from vadlib.files import atomic, read_arrays, write_json
 from vadlib.model.run import Run
 
@@ -67,6 +67,9 @@ class Result:
             InputError: an unknown scale, a wrong value, or a calibrated score of a window that the calibration does not know.
         """
         require(scale in SCALES, f"scale {scale!r} is unknown; expected one of: {', '.join(SCALES)}")
+        known = [field.name for field in fields(ScoreConfig)]
+        unknown = [name for name in changes if name not in known]
+        require(not unknown, f"score settings {', '.join(unknown)} are unknown; expected some of: {', '.join(known)}")
         how = replace(self.calibration.how, **changes)
         if scale == "calibrated":
             return {name: self.calibration.score(maps, self.scenes[name], how) for name, maps in self.maps.items()}
@@ -191,8 +194,8 @@ def measure(result: Result, labels: dict[str, np.ndarray] | None = None) -> dict
         **{name: measures.micro_auc(curve, labels) if both else None for name, curve in curves.items()},
         "macro_auc": macro,
         "macro_auc_left_out": left_out,
-        "macro_auc_counted": measures.macro_auc(raw, labels, "counted")[0],
-        "macro_auc_padded": measures.macro_auc(raw, labels, "padded")[0],
+        "macro_auc_counted": measures.macro_auc(raw, labels, "counted")[0] if both else None,
+        "macro_auc_padded": measures.macro_auc(raw, labels, "padded")[0] if both else None,
         "average_precision": measures.average_precision(calibrated, labels) if both else None,
         "eer": measures.equal_error_rate(calibrated, labels) if both else None,
         "intervals": {name: measures.bootstrap(curve, labels) if both else None for name, curve in curves.items()},
@@ -207,12 +210,17 @@ def _by_pixel_and_kind(result: Result, videos: Sequence[Video], kept: dict[str, 
     """Metrics that need more than labels of frames, where the videos have it: `pixel_auc`, and `kind_auc` by kind of anomaly."""
     found = {}
     if all(video.masks is not None for video in videos):
-        pixels = {}
+        pixels, truth = [], []
         for video in videos:
-            frames = zip(range(len(video))[kept[video.name]], result.score_map(video.name), result.labels[video.name], strict=True)
-            nothing = np.zeros(video.frames.shape[1:3], bool)
-            pixels[video.name] = np.array([measures.found_pixels(m, video.masks[t] if bad else nothing) for t, m, bad in frames])
-        found["pixel_auc"] = measures.micro_auc(pixels, result.labels)
+            for t, score_map, bad in zip(
+                range(len(video))[kept[video.name]], result.score_map(video.name), result.labels[video.name], strict=True
+            ):
+                mask = video.masks[t] if bad else np.zeros(video.frames.shape[1:3], bool)
+                if mask.any() == bool(bad):  # an abnormal frame without abnormal pixels cannot be found by them
+                    pixels.append(measures.found_pixels(score_map, mask))
+                    truth.append(bad)
+        found["pixel_auc"] = measures.micro_auc({"all": np.array(pixels)}, {"all": np.array(truth)}) if len(set(truth)) == 2 else None
+        found["pixel_auc_left_out"] = sum(map(len, result.labels.values())) - len(truth)
     if all(video.kinds is not None for video in videos):
         kinds = {video.name: list(video.kinds)[kept[video.name]] for video in videos}
         found["kind_auc"] = measures.kind_aucs(result.scores, result.labels, kinds)

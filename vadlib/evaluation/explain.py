@@ -64,8 +64,7 @@ def explain_clip(run: Run, video: Video, start: int) -> Explanation:
     window, device = config.crop or frames.shape[1:3], next(model.parameters()).device
     corners = scoring_windows(blur(grey(frames)), config)
     pictures, reads = {"normal": [], "pseudo": []}, {"normal": [], "pseudo": []}
-    for _, clips in read_windows(frames, corners, window):
-        clips = clips.to(device)
+    for _, clips in read_windows(frames, corners, window, device):
         features = model.encode(clips)
         for path in pictures:
             output = model.rebuild(features, path, clips.shape)

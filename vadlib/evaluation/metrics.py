@@ -100,14 +100,19 @@ def kind_aucs(scores: Curves, labels: Curves, kinds: Mapping[str, Sequence[str]]
     """Each kind of anomaly's frames against all normal frames: kind -> AUC. `kinds`: video name -> T strings, "" where normal."""
     of = np.concatenate([np.asarray(kinds[name], dtype=str) for name in scores])
     truth, pooled = pool(scores, labels)
-    found = [str(kind) for kind in np.unique(of[truth == 1]) if kind]
-    return {kind: float(roc_auc_score(truth[here], pooled[here])) for kind in found if (here := (truth == 0) | (of == kind)).any()}
+    chosen = {str(kind): (truth == 0) | (of == kind) for kind in np.unique(of[truth == 1]) if kind}
+    return {kind: float(roc_auc_score(truth[here], pooled[here])) for kind, here in chosen.items()}
 
 
 def intervals(labels: np.ndarray) -> list[tuple[int, int]]:
     """Runs of ones in labels (T,): (start, end), end exclusive."""
     edges = np.flatnonzero(np.diff(np.asarray(labels, np.int8), prepend=0, append=0))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def frame_edges(seconds: np.ndarray) -> np.ndarray:
+    """When each frame begins, and when the last one ends: (T,) -> (T + 1,). The last one takes as long as the one before it."""
+    return np.append(seconds, 2 * seconds[-1] - seconds[-min(2, len(seconds))])
 
 
 def alarm_metrics(scores: Curves, labels: Curves, times: Curves, threshold: float) -> dict:
@@ -123,13 +128,14 @@ def alarm_metrics(scores: Curves, labels: Curves, times: Curves, threshold: floa
 
     Returns:
         "events", "events_found", "detection_delay" (seconds, the mean over the events found; None if none), "false_alarms",
-        "false_alarms_per_hour" (of normal frames; None if there are none).
+        "false_alarms_per_hour" and "normal_frames_above" (share of the normal frames above the threshold, in [0, 1], those in alarms that
+        touch an event included); the last two None without normal frames.
     """
-    delays, events, false_alarms, normal_seconds = [], 0, 0, 0.0
+    delays, events, false_alarms, normal_seconds, normal, above_normal = [], 0, 0, 0.0, 0, 0
     for name, values in scores.items():
         above, truth, seconds = values > threshold, labels[name], times[name]
-        lasts = np.diff(seconds, append=2 * seconds[-1] - seconds[-2])
-        normal_seconds += float(lasts[truth == 0].sum())
+        normal_seconds += float(np.diff(frame_edges(seconds))[truth == 0].sum())
+        normal, above_normal = normal + np.sum(truth == 0), above_normal + np.sum(above & (truth == 0))
         false_alarms += sum(not truth[start:end].any() for start, end in intervals(above))
         for start, end in intervals(truth):
             events += 1
@@ -140,6 +146,7 @@ def alarm_metrics(scores: Curves, labels: Curves, times: Curves, threshold: floa
         "events_found": len(delays),
         "detection_delay": float(np.mean(delays)) if delays else None,
         "false_alarms": false_alarms,
+        "normal_frames_above": float(above_normal / normal) if normal else None,
         "false_alarms_per_hour": false_alarms / normal_seconds * 3600 if normal_seconds else None,
     }
 

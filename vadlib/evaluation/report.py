@@ -14,13 +14,15 @@ ROWS = (
     "pixel_auc",
     "detection_delay",
     "false_alarms_per_hour",
+    "normal_frames_above",
 )
 NOTE = """\
 micro: all frames together; per_video: scores stretched to [0, 1] within each video; raw: as they are; calibrated: compared with
 those of held-out normal videos. In brackets: 95% intervals, by drawing videos anew. macro: the mean of the videos' own AUCs of raw
-scores; videos with frames of one kind are left out, counted as 1, or padded by a frame of each kind. All else is of calibrated
-scores; detection delay (in seconds) and false alarms are at the run's threshold. pixel_auc: 40% of the abnormal pixels found.
-Papers mostly print micro_auc_per_video, some a padded macro AUC; those that score the middle frames of clips mean "center"."""
+scores; videos with frames of one kind are left out, or counted as 1, or every video is padded by a frame of each kind. All else is of
+calibrated scores; delay (in seconds), false alarms and the share of normal frames above are at the run's threshold. pixel_auc: a
+frame is found by 40% of its abnormal pixels. Papers mostly print micro_auc_per_video, some a padded macro AUC; those that score the
+middle frames of clips mean "center"."""
 
 
 def describe_metrics(metrics: dict) -> str:

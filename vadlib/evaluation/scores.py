@@ -13,14 +13,15 @@ from vadlib.evaluation.errors import CELL, ErrorMaps
 
 KINDS = ("plain", "temporal", "contrast")
 FLOOR = 1e-8  # keeps the log finite where nothing moved
-CONTRAST_FLOOR = 1e-3  # errors well below this are noise to either decoder
+CONTRAST_FLOOR = 1e-3  # errors well below this are noise to either decoder: there the contrast is 0.5
 
 
 @dataclass(frozen=True)
 class ScoreConfig:
     """How error maps become one number a frame. The default is what was chosen on held-out normal videos with pseudo-anomalies.
 
-    The published scores are `ScoreConfig(temporal=0, window=None, frames=1)`, which ranks frames as the PSNR does (first release), and
+    The published scores are `ScoreConfig(temporal=0, window=None, frames=1)`, which ranks frames as the PSNR of what was rebuilt does
+    (first release), and
     `ScoreConfig(temporal=0, window=8, mean=0.4, frames=1, smoothing=32)` (second release; there of errors, here of their logarithms).
     """
 
@@ -37,10 +38,10 @@ class ScoreConfig:
         weights = [getattr(self, kind) for kind in KINDS]
         fits = all(w >= 0 and math.isfinite(w) for w in weights) and sum(weights) > 0
         require(fits, f"ScoreConfig weights {dict(zip(KINDS, weights, strict=True))}; expected numbers of at least 0, not 0 for all")
-        whole = self.window is None or (self.window >= CELL and self.window % CELL == 0)
+        whole = self.window is None or (self.window in range(CELL, 100_000, CELL) and isinstance(self.window, int))
         require(whole, f"ScoreConfig.window = {self.window}; expected a multiple of {CELL}, or None for the whole frame")
         require(0 <= self.mean <= 1, f"ScoreConfig.mean = {self.mean}; expected a share in [0, 1]")
-        require(self.frames >= 1, f"ScoreConfig.frames = {self.frames}; expected at least 1")
+        require(self.frames >= 1 and self.frames == int(self.frames), f"ScoreConfig.frames = {self.frames}; expected 1, 2, 3, ...")
         require(0 <= self.smoothing < math.inf, f"ScoreConfig.smoothing = {self.smoothing}; expected at least 0")
 
     @property
@@ -77,10 +78,11 @@ def local_errors(maps: ErrorMaps, window: int | None, frames: int, causal: bool 
 def local_values(local: np.ndarray) -> np.ndarray:
     """`local_errors` -> (3, T, H', W') of `KINDS`: plain and temporal errors, and the share of D_n's in D_n's and D_p's, in [0, 1].
 
-    0 where nothing moved; a share of 0.5 means that both decoders do equally well.
+    0 where nothing moved; elsewhere a share of 0.5 means that both decoders do equally well.
     """
     plain, temporal, pseudo = local
-    return np.stack([plain, temporal, plain / (plain + pseudo + CONTRAST_FLOOR)])
+    share = (plain + CONTRAST_FLOOR) / (plain + pseudo + 2 * CONTRAST_FLOOR)
+    return np.stack([plain, temporal, np.where(plain > 0, share, 0)])
 
 
 def raw_score(maps: ErrorMaps, how: ScoreConfig) -> np.ndarray:

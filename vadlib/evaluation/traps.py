@@ -56,7 +56,9 @@ def split_gains(candidates: Mapping[Hashable, Curves], labels: Curves, default: 
 
     The videos are split into halves at random, again and again. Over the default's micro AUC, the candidate that is best on one half gains
     its *claim* there and its *true* gain on the other half; both are means over the two halves, each of which serves once for the choice.
-    No claim is below 0, and none below the true gain: a half's own winner is at least as good there as the other half's.
+    No claim is below 0, and none below the true gain: a half's own winner is at least as good there as the other half's. The halves are
+    each other's rest, so that what is lucky in one is unlucky in the other, and the true gain is a cautious one. Both are gains of half
+    as many videos: what choosing on all of them claims is `oracle_gap`.
 
     Args:
         candidates, labels, default: see `oracle_gap`.

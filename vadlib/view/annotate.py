@@ -50,7 +50,7 @@ def annotate(frame: np.ndarray, score_map: np.ndarray, score: float, threshold: 
 
 def _bar(width: int, height: int, share: float, mark: float, alarm: bool, seconds: float) -> np.ndarray:
     """uint8 (h, width, 3): time, the score's share of the bar, a mark at the threshold's, and the word."""
-    tall = max(24, height // 24 * 2)
+    tall = max(24, min(height // 24, width // 20) * 2)  # a narrow picture has room for small texts only
     strip, size = np.full((tall, width, 3), 20, np.uint8), tall / 50
     left, right = (cv2.getTextSize(text, TEXT, size, 1)[0][0] + tall // 2 for text in (WIDEST_TIME, ALARM))
     clock = f"{int(seconds) // 3600:02d}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"

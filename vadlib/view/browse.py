@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from vadlib.config import require
 from vadlib.data.video import Video
 from vadlib.view.datasets import ABNORMAL, NORMAL, draw_frame, spans
-from vadlib.view.figure import GREY, image_tag
+from vadlib.view.figure import GREY, image_tag, in_turn
 
 Datasets = Mapping[str, Sequence[Video]]
 
@@ -79,14 +79,17 @@ def browse(datasets: Datasets):
     overlay = widgets.Checkbox(True, description="outline abnormal pixels", indent=False)
     picture = widgets.HTML()
 
+    @in_turn
     def draw(_=None) -> None:
         figure, alt = plot_browser(datasets, dataset.value, clip.value, frame.value, overlay.value)
         picture.value = image_tag(figure, alt)
 
+    @in_turn
     def enter_dataset(_) -> None:
         clip.options = _names(datasets, dataset.value)  # takes the first clip, and so the next handler runs
         enter_clip(None)
 
+    @in_turn
     def enter_clip(_) -> None:
         video = next(v for v in datasets[dataset.value] if v.name == clip.value)
         frame.value, frame.max = min(frame.value, len(video) - 1), len(video) - 1

@@ -21,7 +21,7 @@ from vadlib.evaluation.explain import Explanation, explain_clip
 from vadlib.evaluation.metrics import Curves, intervals, per_video
 from vadlib.model.run import Run
 from vadlib.view.datasets import draw_frame
-from vadlib.view.figure import BLUE, GREY, ORANGE, image_tag
+from vadlib.view.figure import BLUE, GREY, ORANGE, image_tag, in_turn
 from vadlib.view.memory import draw_heat, draw_picture, heat_limit
 
 KEPT = 12  # clips whose explanation is kept: of 16 frames of Ped2 each takes 12 MB
@@ -65,7 +65,7 @@ def next_wrong(scores: Curves, labels: Curves, threshold: float, kind: str, vide
     through the videos after it, and round to where it began.
 
     Args:
-        scores, labels, threshold: as of `confusion`.
+        scores, labels, threshold: as of `count_frames`.
         kind: "false alarm" (normal, above) or "miss" (abnormal, not above).
         video: where to begin.
         frame: its number.
@@ -260,6 +260,7 @@ def explore(run: Run, result: Result, videos: Sequence[Video]):
         frame.value, frame.max = min(t, last), last
         entering = False
 
+    @in_turn
     def follow(change) -> None:
         if entering:
             return
@@ -269,6 +270,7 @@ def explore(run: Run, result: Result, videos: Sequence[Video]):
         said.value = ""
         draw()
 
+    @in_turn
     def jump(kind: str) -> None:
         scores = {name: curves(result, scale.value)[name] for name in names}
         found = next_wrong(scores, result.labels, thresholds[scale.value].value, kind, video.value, frame.value)

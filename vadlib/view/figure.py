@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import io
 import tempfile
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -20,6 +22,24 @@ from vadlib.data.encode import write_video
 
 # Okabe and Ito's palette: told apart with every common colour vision; line styles and markers repeat the difference.
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+
+
+_turn = threading.RLock()
+
+
+def in_turn(handler: Callable) -> Callable:
+    """A handler of a widget that waits while another one runs.
+
+    JupyterLab has the messages of each widget handled in a thread of its own ("subshells"), so that a slider's handler starts while that of
+    another one still draws; and matplotlib draws wrong pictures in several threads at once.
+    """
+
+    @functools.wraps(handler)
+    def waiting(*arguments):
+        with _turn:
+            return handler(*arguments)
+
+    return waiting
 
 
 def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:

@@ -14,7 +14,7 @@ from vadlib.data.clips import Clip, ClipDataset
 from vadlib.pseudo.kinds import PasteObjects, PseudoAnomaly, PseudoClip
 from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer
 from vadlib.pseudo.patches import Patches, load_patches
-from vadlib.view.figure import image_tag, video_tag
+from vadlib.view.figure import image_tag, in_turn, video_tag
 from vadlib.view.pseudo import plot_batch, plot_pseudo, side_by_side
 
 Clips = Mapping[str, ClipDataset]  # detector -> the same clips with the boxes that it found
@@ -106,6 +106,7 @@ def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
     }
     film, strips, batch = widgets.HTML(), widgets.HTML(), widgets.HTML()
 
+    @in_turn
     def draw(change=None) -> None:
         choice = Choice(**{name: control.value for name, control in controls.items()})
         moved = change and next(name for name, control in controls.items() if control is change["owner"])

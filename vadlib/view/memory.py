@@ -28,10 +28,13 @@ LOOKS = [
 ]
 
 
-def plot_rebuilt(explanation: Explanation, frame: int | None = None, title: str = "", both: bool = False) -> np.ndarray:
+def plot_rebuilt(
+    explanation: Explanation, frame: int | None = None, title: str = "", both: bool = False, mask: np.ndarray | None = None
+) -> np.ndarray:
     """One frame of a clip (None: the middle one), what D_n made of it, and the error map. Returns the Axes.
 
-    With `both` in two rows: the frame, D_n and D_p; and below how far these two are apart, and their errors on one scale.
+    With `both` in two rows: the frame, D_n and D_p; and below how far these two are apart, and their errors on one scale. The True
+    pixels of `mask` (H, W) are outlined in the frame and in the maps of errors.
     """
     normal, pseudo = explanation, explanation.pseudo
     frame = len(normal.frames) // 2 if frame is None else frame
@@ -40,6 +43,7 @@ def plot_rebuilt(explanation: Explanation, frame: int | None = None, title: str 
     draw_picture(axes[0, 1], normal.rebuilt[frame], "rebuilt by D_n (hatched: nothing moves)")
     if not both:
         draw_heat(axes[0, 2], normal.error[frame], "squared error", heat_limit(normal.error[frame]))
+        _outline(axes[0, [0, 2]], mask)
         return axes[0]
     draw_picture(axes[0, 2], pseudo.rebuilt[frame], "rebuilt by D_p")
     apart = np.abs(pseudo.rebuilt[frame] - normal.rebuilt[frame]).mean(-1)
@@ -47,6 +51,7 @@ def plot_rebuilt(explanation: Explanation, frame: int | None = None, title: str 
     highest = heat_limit(normal.error[frame], pseudo.error[frame])
     draw_heat(axes[1, 1], normal.error[frame], "squared error of D_n", highest)
     draw_heat(axes[1, 2], pseudo.error[frame], "squared error of D_p", highest)
+    _outline([axes[0, 0], *axes[1]], mask)
     return axes
 
 
@@ -162,19 +167,25 @@ def plot_atlas(pages: Sequence[SlotPicture], clips: Sequence[Tensor]) -> np.ndar
     return axes
 
 
-def plot_removal(errors: Mapping[str, Mapping[str, np.ndarray]], ax: Axes | None = None) -> Axes:
-    """By how much the mean error of some kinds of clips changes when slots are removed.
+def plot_removal(errors: Mapping[str, Mapping[str, np.ndarray]], apart: Sequence[str] = ()) -> np.ndarray:
+    """By how much the mean error of some kinds of clips changes when slots are removed. Returns the Axes, two with `apart`.
 
     Args:
         errors: kind of clip, up to four -> what `removal_errors` returned for it.
-        ax: to draw on.
+        apart: names in it that get a panel and a scale of their own, for much larger changes.
     """
-    ax = ax or plt.subplots(figsize=(9, 3), layout="constrained")[1]
-    names = [name for name in next(iter(errors.values())) if name != "nothing"]
-    _bars(ax, {kind: [100 * (found[name].mean() / found["nothing"].mean() - 1) for name in names] for kind, found in errors.items()}, names)
-    ax.axhline(0, color=GREY, linewidth=0.8)
-    ax.set(xlabel="slots removed", ylabel="change of the error (%)")
-    return ax
+    panels = [[name for name in next(iter(errors.values())) if name != "nothing" and name not in apart]] + [list(apart)] * bool(apart)
+    widths = [len(names) + 0.5 for names in panels]
+    _, axes = plt.subplots(1, len(panels), figsize=(9, 3), layout="constrained", squeeze=False, width_ratios=widths)
+    for ax, names in zip(axes[0], panels, strict=True):
+        changes = {kind: [100 * (found[name].mean() / found["nothing"].mean() - 1) for name in names] for kind, found in errors.items()}
+        _bars(ax, changes, names)
+        ax.axhline(0, color=GREY, linewidth=0.8)
+        ax.set_xlabel("slots removed")
+    axes[0, 0].set_ylabel("change of the error (%)")
+    for ax in axes[0, 1:]:
+        ax.get_legend().remove()
+    return axes[0]
 
 
 def _bars(ax: Axes, groups: Mapping[str, Sequence[float]], names: Sequence) -> None:
@@ -188,6 +199,12 @@ def _bars(ax: Axes, groups: Mapping[str, Sequence[float]], names: Sequence) -> N
 def _grid(rows: int, columns: int, shape: tuple[int, int]) -> np.ndarray:
     height = 8.0 / columns * shape[0] / shape[1] + 0.3
     return plt.subplots(rows, columns, figsize=(9, rows * height), layout="constrained", squeeze=False)[1]
+
+
+def _outline(axes: Sequence[Axes], mask: np.ndarray | None) -> None:
+    """The True pixels of a mask, outlined; an empty one has no outline, of which contour would warn."""
+    for ax in axes if mask is not None and np.any(mask) else ():
+        ax.contour(mask, [0.5], colors=ORANGE, linewidths=0.8)
 
 
 def heat_limit(*maps: np.ndarray, share: float = 0.995) -> float | None:

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from vadlib.config import require
 from vadlib.data.video import Video
 from vadlib.evaluation.evaluate import Result
-from vadlib.evaluation.metrics import Curves, intervals
+from vadlib.evaluation.metrics import Curves, frame_edges, intervals
 from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE
 
 
@@ -28,7 +28,7 @@ def plot_scores(result: Result, name: str, ax: Axes | None = None, rescored: Cur
     require(name in result.scores, f"no video {name!r} in this result; it has: {', '.join(result.scores)}")
     ax = ax or plt.subplots(figsize=(8, 2.6), layout="constrained")[1]
     seconds = result.times[name]
-    edges = np.append(seconds, 2 * seconds[-1] - seconds[-2])  # when each frame begins, and when the last one ends
+    edges = frame_edges(seconds)
     ax.plot(seconds, (rescored or result.scores)[name], color=BLUE, label="score")
     if rescored is None:
         ax.axhline(result.threshold, color=GREY, linestyle="--", linewidth=1, label="threshold")

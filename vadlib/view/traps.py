@@ -27,10 +27,10 @@ def plot_shifts(areas: Mapping[str, tuple[float, float]], ax: Axes | None = None
         ax.annotate(
             f"{shift:+.3f}",
             (shift, row),
-            (4 if shift > 0 else -4, 0),
+            (4 if shift >= 0 else -4, 0),
             textcoords="offset points",
             va="center",
-            ha="left" if shift > 0 else "right",
+            ha="left" if shift >= 0 else "right",
             fontsize="small",
         )
     ax.axvline(0, color=GREY, linewidth=0.8)

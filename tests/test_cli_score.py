@@ -1,0 +1,192 @@
+"""`vadlib score`: one video in, a table, a curve and a film out; or one line that says why not, and nothing left behind."""
+
+import csv
+import dataclasses
+import re
+import shutil
+import sys
+
+import av
+import numpy as np
+import pytest
+import torch
+from films import encode
+from PIL import Image
+from scenes import moving_videos
+
+from vadlib import cli
+from vadlib.data.catalog import load_videos
+from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.decode import VideoFrames
+from vadlib.data.encode import write_video
+from vadlib.engine.fit import TrainConfig, fit
+from vadlib.evaluation.evaluate import evaluate
+from vadlib.model.network import DualPathAutoencoder, ModelConfig
+
+FILES = ["annotated.mp4", "curve.png", "scores.csv"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    torch.manual_seed(0)
+    clips = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+    config, folder = TrainConfig(epochs=1, precision="fp32", device="cpu"), tmp_path_factory.mktemp("runs") / "a"
+    return fit(DualPathAutoencoder(ModelConfig(width=8, slots=16)), clips, None, config, folder, progress=False).folder
+
+
+@pytest.fixture
+def film(tmp_path):
+    """A video file of 45 frames in which something abnormal happens."""
+    write_video(tmp_path / "films" / "monday.mp4", moving_videos(1, length=45, labelled=True, seed=1)[0].frames.frames, 12.5)
+    return tmp_path / "films" / "monday.mp4"
+
+
+@pytest.fixture
+def score(monkeypatch, capfd):
+    """(*arguments) -> exit status, standard output, the last line of standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["vadlib", "score", *map(str, arguments)])
+        capfd.readouterr()
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return status, out, re.split(r"[\r\n]+", err.strip())[-1]
+
+    return call
+
+
+def table(folder):
+    with (folder / "scores.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["frame", "time", "score", "abnormal"]
+    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+
+
+def test_a_file_gets_the_scores_of_evaluate_and_a_film_that_browsers_play(run, film, tmp_path, score):
+    out = tmp_path / "new" / "out"
+    status, said, _ = score(run, film, "--out", out)
+    assert status == 0
+    assert sorted(p.name for p in out.iterdir()) == FILES
+    [video] = load_videos("folder", "train", film.parent)
+    whole = evaluate(run, [dataclasses.replace(video, frames=VideoFrames(film, 1), scene="one")], "cpu", progress=False)
+    rows = table(out)
+    np.testing.assert_array_equal(rows["frame"], range(45))
+    np.testing.assert_allclose(rows["time"], np.arange(45) / 12.5, atol=5e-4)
+    np.testing.assert_allclose(rows["score"], whole.scores["monday"], atol=1e-6)
+    above = whole.scores["monday"] > whole.threshold
+    np.testing.assert_array_equal(rows["abnormal"], above)
+    assert 0 < above.sum() < 45
+    assert f"monday: {above.sum()} of 45 frames are above the threshold" in said
+    assert "judged as scene 'one'" in said
+    with av.open(str(out / "annotated.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt, stream.average_rate) == ("h264", "yuv420p", 12.5)
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    assert np.shape(frames) == (45, 264, 320, 3)  # enlarged, and the bar below
+    corners = np.array([frame[2, 2].min() for frame in frames])  # white in an alarm
+    np.testing.assert_array_equal(corners > 180, above)
+    with Image.open(out / "curve.png") as curve:
+        assert curve.width > 600
+
+
+def test_a_folder_of_images_and_a_named_scene(run, tmp_path, score):
+    (tmp_path / "walk").mkdir()
+    frames = moving_videos(1, length=20)[0].frames.frames
+    for t, frame in enumerate(frames):
+        Image.fromarray(frame[..., 0]).save(tmp_path / "walk" / f"{t}.png")
+    status, said, _ = score(run, tmp_path / "walk", "--out", tmp_path / "out", "--scene", "one", "--device", "cpu")
+    assert status == 0
+    assert said.startswith("walk: ")
+    rows = table(tmp_path / "out")
+    assert len(rows["frame"]) == 20
+    assert rows["time"][-1] == pytest.approx(19 / 25, abs=5e-4)
+
+
+def test_the_times_of_a_variable_rate_are_the_files_own(run, tmp_path, score):
+    times = [*range(0, 400, 40), *range(400, 1400, 100)]
+    encode(tmp_path / "phone.mp4", "libx264", np.repeat(moving_videos(1, length=20)[0].frames.frames, 3, axis=3), times=times)
+    assert score(run, tmp_path / "phone.mp4", "--out", tmp_path / "out")[0] == 0
+    np.testing.assert_allclose(table(tmp_path / "out")["time"], np.array(times) / 1000, atol=5e-4)
+
+
+def test_another_size_is_no_known_scene(run, tmp_path, score):
+    write_video(tmp_path / "a.mp4", moving_videos(1, size=(64, 80), length=12)[0].frames.frames, 10)
+    status, said, _ = score(run, tmp_path / "a.mp4", "--out", tmp_path / "out")
+    assert status == 0
+    assert "no single scene of the run; it knows 'one'" in said
+
+
+def no_video(folder):
+    (folder / "text.mp4").write_text("not a video")
+    return "text.mp4", r"text\.mp4: not a video"
+
+
+def another_file(folder):
+    (folder / "notes.txt").write_text("not a video")
+    return "notes.txt", r"notes\.txt: not a video"
+
+
+def no_images(folder):
+    (folder / "empty").mkdir()
+    return "empty", r"empty: no images in this folder; expected a folder of frame images, or a video file$"
+
+
+def videos_inside(folder):
+    write_video(folder / "cam" / "monday.mp4", np.zeros((20, 48, 64, 1), np.uint8), 10)
+    return "cam", r"cam: no images in this folder; expected one of its video files, such as .*monday\.mp4$"
+
+
+def missing(folder):
+    return "gone.mp4", r"gone\.mp4: no such file or folder"
+
+
+def short(folder):
+    write_video(folder / "short.mp4", np.zeros((7, 48, 64, 1), np.uint8), 10)
+    return "short.mp4", r"video short: 7 frames, shorter than a clip of 8"
+
+
+def narrow(folder):
+    write_video(folder / "narrow.mp4", np.zeros((20, 48, 14, 1), np.uint8), 10)
+    return "narrow.mp4", r"frames of 48x14, smaller than the windows of 16x16"
+
+
+def odd_frame(folder):
+    (folder / "odd").mkdir()
+    for t in range(30):
+        Image.new("L", (64 if t != 25 else 62, 48), 100).save(folder / "odd" / f"{t:02}.png")
+    return "odd", r"25\.png: 62x48 pixels, but 00\.png has 64x48"
+
+
+@pytest.mark.parametrize("make", [no_video, another_file, no_images, videos_inside, missing, short, narrow, odd_frame])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_video_that_cannot_be_scored_leaves_nothing_and_takes_nothing(run, tmp_path, score, make, there):
+    video, message = make(tmp_path)
+    out = tmp_path / "out"
+    if there:
+        out.mkdir()
+        for name in FILES:
+            (out / name).write_text("old")
+    status, said, error = score(run, tmp_path / video, "--out", out)
+    assert (status, said) == (1, "")
+    assert error.startswith("vadlib: ")
+    assert re.search(message, error)
+    assert [p.read_text() for p in sorted(out.iterdir())] == ["old"] * 3 if there else not out.exists()
+
+
+def test_a_run_that_cannot_score_is_refused(run, film, tmp_path, score):
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("calibration.npz"))
+    for folder, message in [
+        (tmp_path / "run", r"calibration\.npz: no such file; go on with the training"),
+        (tmp_path / "nothing", r"nothing: no such run"),
+    ]:
+        status, _, error = score(folder, film, "--out", tmp_path / "out")
+        assert status == 1
+        assert re.search(message, error)
+    assert re.search("scene 'two' is unknown to the run; it knows: 'one'", score(run, film, "--out", tmp_path / "out", "--scene", "two")[2])
+    assert "cannot write there" in score(run, film, "--out", film)[2]
+    assert not (tmp_path / "out").exists()
