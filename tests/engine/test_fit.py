@@ -20,8 +20,8 @@ from vadlib.engine.config import TrainConfig
 from vadlib.engine.fit import fit, hold_out
 from vadlib.engine.trainer import Trainer, schedule
 from vadlib.errors import InputError
+from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import evaluate
-from vadlib.evaluation.scores import Calibration
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.objective import Term
 from vadlib.model.run import Run
