@@ -150,6 +150,10 @@ def test_a_clip_in_which_nothing_moved_is_hatched_throughout():
         plots.plot_slot_maps(clip),
     ):
         np.ravel(axes)[0].figure.canvas.draw()
+        maps = [np.ma.filled(image.get_array().astype(float), np.nan) for ax in np.ravel(axes) for image in ax.images]
+        heats = [values for values in maps if values.ndim == 2]
+        assert heats
+        assert all(np.isnan(values).all() for values in heats)
 
 
 def test_usage_shows_the_slots_that_the_first_kind_reads_most_and_how_much_has_moved():
