@@ -72,3 +72,14 @@ def test_filled_slots_are_features_and_read_differently():
     vectors = features.movedim(1, -1).reshape(-1, 4)
     assert all((slot == vectors).all(1).any() for slot in memory.slots)
     assert memory(features).features.std(dim=(0, 2, 3, 4)).min() > 0.1
+
+
+@pytest.mark.parametrize("slots", [5, 36, 40, 100])
+def test_no_feature_fills_two_slots_while_others_are_left(slots):
+    """Equal slots get equal gradients, and so stay equal for ever."""
+    features = torch.randn(2, 4, 2, 3, 3, generator=torch.Generator().manual_seed(0))  # 36 positions
+    memory = Memory(slots, channels=4, sharpness=10.0, shrink=0.05)
+    memory.fill(features, torch.Generator().manual_seed(1))
+    _, counts = memory.slots.unique(dim=0, return_counts=True)
+    assert len(counts) == min(slots, 36)
+    assert counts.max() == math.ceil(slots / 36)

@@ -79,10 +79,11 @@ class Memory(nn.Module):
         """Set the slots to encoder features (B, C, T, H, W) drawn at random positions.
 
         Random slots are all alike to the encoder: every position then reads nearly the same mixture, and the decoders
-        behind see no variance. Slots that start as real features differ as the features do.
+        behind see no variance. Slots that start as real features differ as the features do. Equal slots would stay equal for
+        ever, so no position is drawn twice while there are others.
         """
         vectors = features.movedim(1, -1).reshape(-1, features.shape[1])
-        chosen = torch.randint(len(vectors), (len(self.slots),), generator=generator)
+        chosen = torch.randperm(len(vectors), generator=generator).repeat(-(-len(self.slots) // len(vectors)))[: len(self.slots)]
         self.slots.copy_(vectors[chosen.to(vectors.device)])
 
 
