@@ -216,5 +216,25 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     assert 0.85 < np.mean(covered) <= 1  # 0.95 in theory; a little less with 20 videos
 
 
+@given(st.integers(0, 10_000))
+def test_the_interval_of_a_difference_draws_the_same_videos_for_both(seed):
+    """Against one drawing at a time, measured by scikit-learn."""
+    scores, labels = random_videos(4, seed, length=12)
+    base, _ = random_videos(4, seed + 1, length=12)
+    differences = []
+    for times in np.random.default_rng(seed).multinomial(4, np.full(4, 1 / 4), 25):
+        chosen = [name for name, count in zip(scores, times, strict=True) for _ in range(count)]
+        truth = np.concatenate([labels[name] for name in chosen])
+        if len(np.unique(truth)) == 2:
+            one, other = (roc_auc_score(truth, np.concatenate([part[name] for name in chosen])) for part in (scores, base))
+            differences.append(one - other)
+    found = bootstrap(scores, labels, base, draws=25, seed=seed)
+    assert found is None if not differences else found == pytest.approx(np.quantile(differences, [0.025, 0.975]).tolist())
+
+
+def test_against_itself_a_score_differs_by_nothing():
+    assert bootstrap(SCORES, LABELS, SCORES) == [0, 0]
+
+
 def test_a_single_video_has_no_interval():
     assert bootstrap({"a": np.arange(4.0)}, {"a": np.array([0, 1, 0, 1])}) is None

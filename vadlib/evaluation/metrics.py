@@ -167,7 +167,9 @@ def found_pixels(score_map: np.ndarray, mask: np.ndarray, share: float = 0.4) ->
     return float(np.sort(values)[::-1][int(np.ceil(share * len(values))) - 1])
 
 
-def bootstrap(scores: Curves, labels: Curves, draws: int = 2000, seed: int = 0, level: float = 0.95) -> list[float] | None:
+def bootstrap(
+    scores: Curves, labels: Curves, base: Curves | None = None, draws: int = 2000, seed: int = 0, level: float = 0.95
+) -> list[float] | None:
     """Interval of the micro AUC, had other videos of the same kind been filmed: as many videos are drawn with replacement, again and again.
 
     Frames of one video are alike, so that drawing frames would give far too narrow an interval. Drawings without both kinds of frame
@@ -175,6 +177,8 @@ def bootstrap(scores: Curves, labels: Curves, draws: int = 2000, seed: int = 0, 
 
     Args:
         scores, labels: of the videos.
+        base: other scores of the same videos. With them the interval is that of the difference of the AUCs, `scores` minus `base`, both on
+            the same drawings: what makes a drawing hard for both cancels out.
         draws: how often.
         seed: of the drawing; the same videos are drawn for every score.
         level: share of the drawings inside.
@@ -185,15 +189,20 @@ def bootstrap(scores: Curves, labels: Curves, draws: int = 2000, seed: int = 0, 
     names = list(scores)
     if len(names) < 2:
         return None
+    times = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
+    areas = _drawn_areas(scores, labels, names, times)
+    if base is not None:
+        areas -= _drawn_areas(base, labels, names, times)
+    return np.quantile(areas, [(1 - level) / 2, (1 + level) / 2]).tolist() if len(areas) else None
+
+
+def _drawn_areas(scores: Curves, labels: Curves, names: list[str], times: np.ndarray) -> np.ndarray:
+    """The micro AUC of each drawing that has both kinds of frame; `times`, (draws, videos): how often each video was drawn."""
     abnormal, normal = ({name: np.sort(scores[name][labels[name] == kind]) for name in names} for kind in (1, 0))
     # The AUC counts pairs of an abnormal and a normal frame; those of each two videos are counted once, and serve all drawings.
     right = np.array([[_pairs(abnormal[a], normal[n]) for n in names] for a in names])
-    times = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
     pairs = (times @ [len(abnormal[n]) for n in names]) * (times @ [len(normal[n]) for n in names])
-    if not pairs.any():
-        return None
-    areas = (np.einsum("da,an,dn->d", times, right, times)[pairs > 0]) / pairs[pairs > 0]
-    return np.quantile(areas, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    return (np.einsum("da,an,dn->d", times, right, times)[pairs > 0]) / pairs[pairs > 0]
 
 
 def _pairs(abnormal: np.ndarray, normal: np.ndarray) -> float:
