@@ -18,6 +18,7 @@ from vadlib import cli
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import calibrate
 from vadlib.evaluation.errors import ErrorMaps
+from vadlib.evaluation.scores import ScoreConfig
 from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import save_weights
@@ -266,7 +267,7 @@ def change(run, **parts):
 
 def calibrate_by_noise(run):
     errors = np.random.default_rng(0).random((3, 20, 2, 3))
-    calibrate({"ped2": [ErrorMaps(*errors.astype(np.float16))]}, 16).save(run / "calibration.npz")
+    calibrate({"ped2": [ErrorMaps(*errors.astype(np.float16))]}, ScoreConfig()).save(run / "calibration.npz")
 
 
 def test_a_run_that_is_none(refused, tree, tmp_path):

@@ -8,9 +8,10 @@ import pytest
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import MOVED, PRIOR, WINDOWS, Calibration, calibrate
 from vadlib.evaluation.errors import ErrorMaps
-from vadlib.evaluation.scores import ScoreConfig, local_errors, local_values, smooth
+from vadlib.evaluation.scores import ScoreConfig, local_values, smooth
 
 LENGTH = 8
+HOW = ScoreConfig(frames=LENGTH)
 
 
 def maps_of(errors):
@@ -26,8 +27,8 @@ def held_out():
 @pytest.mark.parametrize("frames", [1, LENGTH])
 @pytest.mark.parametrize("window", WINDOWS)
 def test_statistics_are_shrunk_towards_the_whole_picture(held_out, window, frames):
-    found = calibrate(held_out, LENGTH).scenes["street"][window, frames]
-    values = np.concatenate([local_values(local_errors(maps, window, frames)) for maps in held_out["street"]], axis=1).astype(float)
+    found = calibrate(held_out, HOW).scenes["street"][window, frames]
+    values = np.concatenate([local_values(maps, window, frames) for maps in held_out["street"]], axis=1).astype(float)
     everywhere, squares = values.mean((1, 2, 3)), np.square(values).mean((1, 2, 3))
     y, x = (2, 3) if window else (0, 0)
     here = values[:, :, y, x]
@@ -42,16 +43,17 @@ def test_places_without_motion_do_not_count():
     errors[..., 4:] = MOVED / 2
     quiet, busy = ({"street": [maps_of(part)]} for part in (errors, errors[..., :4]))
     for kind in range(2):
-        one, other = (calibrate(part, LENGTH).scenes["street"][8, 1].mean[kind] for part in (quiet, busy))
+        one, other = (calibrate(part, HOW).scenes["street"][8, 1].mean[kind] for part in (quiet, busy))
         np.testing.assert_allclose(one[..., :4], other, rtol=1e-4)
 
 
 def test_the_score_is_the_worst_place_of_the_mean_standardised_error(held_out):
-    calibration, maps, how = calibrate(held_out, LENGTH), held_out["street"][0], ScoreConfig(frames=LENGTH, plain=3)
+    calibration, maps, how = calibrate(held_out, HOW), held_out["street"][0], ScoreConfig(frames=LENGTH, plain=3)
     known = calibration.scenes["street"][32, LENGTH]
-    local = local_errors(maps, 32, LENGTH).astype(float)
-    z = [(local[kind] - known.mean[kind]) / known.deviation[kind] for kind in range(2)]
-    expected = (0.75 * z[0] + 0.25 * z[1]).max((1, 2))
+    plain, _, contrast = (
+        (v - m) / d for v, m, d in zip(local_values(maps, 32, LENGTH).astype(float), known.mean, known.deviation, strict=True)
+    )
+    expected = (0.75 * plain + 0.25 * contrast).max((1, 2))
     np.testing.assert_allclose(calibration.score(maps, "street", how), expected, rtol=1e-3)
     np.testing.assert_array_equal(
         calibration.score_map(maps, "street", how, how.window).max((1, 2)), calibration.score(maps, "street", how)
@@ -61,7 +63,7 @@ def test_the_score_is_the_worst_place_of_the_mean_standardised_error(held_out):
 
 
 def test_windows_mix_by_their_shares(held_out):
-    calibration, maps = calibrate(held_out, LENGTH), held_out["street"][0]
+    calibration, maps = calibrate(held_out, HOW), held_out["street"][0]
     parts = [calibration.score(maps, "street", ScoreConfig(window=window, frames=1)) for window in (8, None)]
     mixed = calibration.score(maps, "street", ScoreConfig(window=8, mean=0.4, frames=1))
     np.testing.assert_allclose(mixed, 0.6 * parts[0] + 0.4 * parts[1], rtol=1e-6)
@@ -69,64 +71,65 @@ def test_windows_mix_by_their_shares(held_out):
 
 def test_the_calibrated_score_does_not_depend_on_the_unit_of_the_error(held_out):
     scaled = {"street": [maps_of(8 * np.stack(maps).astype(float)) for maps in held_out["street"]]}
-    how = ScoreConfig(frames=LENGTH)
-    one, other = (calibrate(part, LENGTH).score(part["street"][0], "street", how) for part in (held_out, scaled))
+    how = ScoreConfig(frames=LENGTH, temporal=1, contrast=0)  # the contrast has a floor
+    one, other = (calibrate(part, HOW).score(part["street"][0], "street", how) for part in (held_out, scaled))
     np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
 def test_the_threshold_is_the_quantile_of_the_held_out_frames(held_out):
-    calibration = calibrate(held_out, LENGTH)
+    calibration = calibrate(held_out, HOW)
     assert calibration.how == ScoreConfig(frames=LENGTH)
     one, other = held_out["street"]
     # Each video is scored with what is known of the other one.
-    scores = [calibrate({"street": [known]}, LENGTH).score(maps, "street", calibration.how) for known, maps in ((one, other), (other, one))]
+    scores = [calibrate({"street": [known]}, HOW).score(maps, "street", calibration.how) for known, maps in ((one, other), (other, one))]
     assert calibration.threshold == pytest.approx(np.quantile(np.concatenate(scores), 0.99))
 
 
 def test_a_single_held_out_video_is_scored_with_itself(held_out):
-    calibration = calibrate({"street": held_out["street"][:1]}, LENGTH)
+    calibration = calibrate({"street": held_out["street"][:1]}, HOW)
     scores = calibration.score(held_out["street"][0], "street", calibration.how)
     assert calibration.threshold == pytest.approx(np.quantile(scores, 0.99))
 
 
 def test_a_scene_in_which_nothing_moves_is_judged_by_the_others(held_out):
     still = maps_of(np.zeros((3, 20, 8, 9)))
-    calibration = calibrate({"still": [still], **held_out, "half": [still, held_out["street"][0]]}, LENGTH)
+    calibration = calibrate({"still": [still], **held_out, "half": [still, held_out["street"][0]]}, HOW)
     assert set(calibration.scenes) == {"street", "half"}
-    alone = calibrate({"half": held_out["street"][:1]}, LENGTH)
+    alone = calibrate({"half": held_out["street"][:1]}, HOW)
     np.testing.assert_array_equal(calibration.scenes["half"][32, LENGTH].mean, alone.scenes["half"][32, LENGTH].mean)
     assert calibration.score(held_out["street"][0], "still", calibration.how).max() < 10
     with pytest.raises(InputError, match="nothing moves in the held-out training videos"):
-        calibrate({"still": [still]}, LENGTH)
+        calibrate({"still": [still]}, HOW)
 
 
-def test_the_contrast_is_seen_where_the_plain_error_is():
+def test_the_contrast_is_seen_in_frames_in_which_something_moved():
     errors = np.full((3, 50, 8, 9), 0.01)
-    errors[0, :, :, 5:] = 0  # not rebuilt, as far as D_n goes
-    found = calibrate({"street": [maps_of(errors)]}, LENGTH).scenes["street"][8, 1]
-    np.testing.assert_allclose(found.mean[2, 2, :4], 0.5, rtol=1e-3)
-    np.testing.assert_allclose(found.mean[2, 2, 6:], 0.5, rtol=1e-3)  # of the whole picture: here nothing was seen
+    errors[2] = 0.03
+    errors[:, 25:] = 0  # half of the frames: nothing moved, so they do not halve the mean
+    found = calibrate({"street": [maps_of(errors)]}, HOW).scenes["street"][8, 1]
+    np.testing.assert_allclose(found.mean[2], 0.011 / 0.042, rtol=1e-2)
 
 
 def test_an_unknown_scene_and_another_size_are_judged_by_the_level_of_the_known(held_out):
-    calibration, maps = calibrate(held_out, LENGTH), held_out["street"][0]
+    calibration, maps = calibrate(held_out, HOW), held_out["street"][0]
     known = calibration.scenes["street"][32, LENGTH]
-    local = local_errors(maps, 32, LENGTH).astype(float)
-    z = [(local[kind] - known.mean[kind].mean()) / known.deviation[kind].mean() for kind in range(2)]
-    np.testing.assert_allclose(calibration.score(maps, "elsewhere", calibration.how), np.mean(z, 0).max((1, 2)), rtol=1e-3)
+    values = local_values(maps, 32, LENGTH).astype(float)
+    plain, _, contrast = ((v - m.mean()) / d.mean() for v, m, d in zip(values, known.mean, known.deviation, strict=True))
+    expected = ((plain + contrast) / 2).max((1, 2))
+    np.testing.assert_allclose(calibration.score(maps, "elsewhere", calibration.how), expected, rtol=1e-3)
     larger = maps_of(np.full((3, 6, 20, 21), 0.04))
     assert np.isfinite(calibration.score(larger, "street", calibration.how)).all()
 
 
 def test_what_was_not_calibrated_is_refused(held_out):
-    calibration, maps = calibrate(held_out, LENGTH), held_out["street"][0]
+    calibration, maps = calibrate(held_out, HOW), held_out["street"][0]
     for how, asked in ((ScoreConfig(window=24, frames=1), "24 over 1"), (ScoreConfig(frames=5), "32 over 5")):
         with pytest.raises(InputError, match=f"no calibration for a window of {asked} frames; the run knows 8 over 1, 8 over 8, .*raw"):
             calibration.score(maps, "street", how)
 
 
 def test_calibration_survives_saving(tmp_path, held_out):
-    calibration = calibrate({"a/b c": held_out["street"], "street": held_out["street"][:1]}, LENGTH)
+    calibration = calibrate({"a/b c": held_out["street"], "street": held_out["street"][:1]}, HOW)
     calibration.save(tmp_path / "calibration.npz")
     loaded = Calibration.load(tmp_path / "calibration.npz")
     assert loaded.threshold == calibration.threshold
@@ -151,7 +154,7 @@ def test_a_calibration_of_an_earlier_version_is_refused_by_name(tmp_path, held_o
     np.savez(path, **{"threshold": 1.0, "quantile": 0.99, "mean/street": np.zeros(2), "deviation/street": np.ones(2)})
     with pytest.raises(InputError, match=r"calibration\.npz: no calibration, or one of an earlier version; remove it and go on"):
         Calibration.load(path)
-    calibrate(held_out, LENGTH).save(path)
+    calibrate(held_out, HOW).save(path)
     with np.load(path) as stored:
         np.savez(path, **{name: stored[name] for name in stored.files if not name.startswith("deviation/")})
     with pytest.raises(InputError, match="statistics are missing"):

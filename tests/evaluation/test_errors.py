@@ -8,7 +8,7 @@ from torch import nn
 from vadlib.data.clips import DataConfig, scoring_starts
 from vadlib.errors import InputError
 from vadlib.evaluation.errors import CELL, clip_errors, error_maps, scored_frames
-from vadlib.model.network import PathOutput
+from vadlib.model.network import DualPathAutoencoder, PathOutput
 
 CPU = torch.device("cpu")
 
@@ -17,6 +17,7 @@ class StandIn(nn.Module):
     """A model whose features are the clips themselves."""
 
     pseudo_memory = pseudo_decoder = "a path of its own"
+    two_paths = DualPathAutoencoder.two_paths
 
     def encode(self, clips):
         return [clips]

@@ -51,6 +51,10 @@ def test_a_big_fast_thing_never_seen_before_is_found(result):
     assert result.metrics["micro_auc_calibrated"] > 0.9
 
 
+def test_the_score_has_no_contrast_where_the_pseudo_path_has_learned_nothing(result):
+    assert result.calibration.how == ScoreConfig(frames=8, contrast=0)
+
+
 def test_metrics_are_those_of_scikit_learn(result, labelled_videos):
     truth = np.concatenate([v.labels for v in labelled_videos])
     raw = [result.raw[v.name] for v in labelled_videos]
@@ -80,10 +84,10 @@ def test_a_result_of_an_earlier_version_is_refused_by_name(result, tmp_path):
 
 SETTINGS = [
     {},
-    {"temporal": 0},
-    {"plain": 0},
+    {"temporal": 1},
+    {"plain": 0, "temporal": 1},
     {"contrast": 1},
-    {"plain": 0, "temporal": 0, "contrast": 1},
+    {"plain": 0, "contrast": 1},
     {"window": None, "frames": 1},
     {"window": 8, "mean": 0.4, "frames": 1, "smoothing": 5},
     {"causal": True},
@@ -94,8 +98,8 @@ SETTINGS = [
 @pytest.mark.parametrize("scale", ["raw", "calibrated", "per_video"])
 def test_rescoring_a_stored_result_equals_scoring_anew(result, run, labelled_videos, tmp_path, scale, changes):
     result.save(tmp_path)
-    loaded, how = Result.load(tmp_path), ScoreConfig(frames=8, **{k: v for k, v in changes.items() if k != "frames"})
-    how = dataclasses.replace(how, **changes)
+    loaded = Result.load(tmp_path)
+    how = dataclasses.replace(loaded.calibration.how, **changes)
     for video in labelled_videos:
         maps = error_maps(run.model, video.frames[:], run.data, torch.device("cpu"), "fp32")
         expected = (

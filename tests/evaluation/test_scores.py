@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vadlib.errors import InputError
 from vadlib.evaluation.errors import ErrorMaps
-from vadlib.evaluation.scores import CONTRAST_FLOOR, ScoreConfig, local_errors, local_values, raw_score, smooth
+from vadlib.evaluation.scores import CONTRAST_FLOOR, CONTRAST_SCALE, ScoreConfig, local_errors, local_values, raw_score, smooth
 
 
 def maps_with(errors):
@@ -58,18 +58,31 @@ def test_the_whole_frame_is_the_mean_over_what_was_rebuilt():
     np.testing.assert_allclose(local[:, :, 0, 0], [[0, 0.375, 0], [0, 0.1875, 0], [0, 0.09375, 0]])
 
 
-def test_contrast_is_the_share_of_the_normal_path(random_maps):
-    local = local_errors(random_maps, 8, 1)
-    share = local_values(local)[2]
-    np.testing.assert_allclose(share, (local[0] + CONTRAST_FLOOR) / (local[0] + local[2] + 2 * CONTRAST_FLOOR), rtol=1e-5)
+def test_contrast_is_the_share_of_the_normal_path_in_the_whole_frame(random_maps):
+    local, whole = local_errors(random_maps, 8, 1), local_errors(random_maps, None, 1)
+    plain, temporal, share = local_values(random_maps, 8, 1)
+    np.testing.assert_array_equal([plain, temporal], local[:2])
+    expected = (whole[0] + CONTRAST_FLOOR) / (whole[0] + whole[2] + 2 * CONTRAST_FLOOR)
+    np.testing.assert_allclose(share, np.broadcast_to(expected, share.shape), rtol=1e-5)
     assert (share > 0.5).all()  # D_p's errors are a quarter
-    assert local_values(np.zeros((3, 1, 1, 1), np.float32))[2].item() == 0
+    assert (local_values(maps_with(np.zeros((3, 2, 2))), 8, 1)[2] == 0).all()
 
 
 @given(st.floats(1e-6, 4))
 def test_where_both_decoders_do_equally_well_the_contrast_is_one_half_however_large_the_error(error):
-    local = np.full((3, 1, 1, 1), error, np.float32)
-    assert local_values(local)[2].item() == pytest.approx(0.5)
+    maps = ErrorMaps(*(np.full((3, 2, 2), error, np.float16) for _ in range(3)))
+    np.testing.assert_allclose(local_values(maps, 8, 1)[2], 0.5, rtol=1e-6)
+
+
+def test_the_contrast_scale_puts_a_ratio_beside_an_error():
+    """D_n's error e times as large, and D_p's not: the log of the error rises by 1, that of the ratio by nearly 1, times the scale."""
+    one, other = (ErrorMaps(*(np.full((1, 2, 2), v) for v in (normal, normal, 0.1))) for normal in (0.1, 0.1 * math.e))
+    rise = {
+        how: float(np.subtract(*(raw_score(m, ScoreConfig(frames=1, **how_)) for m in (other, one))).item())
+        for how, how_ in {"plain": {"contrast": 0}, "contrast": {"plain": 0}}.items()
+    }
+    assert rise["plain"] == pytest.approx(1, abs=0.01)
+    assert rise["contrast"] == pytest.approx(CONTRAST_SCALE, rel=0.02)
 
 
 def test_the_raw_score_is_the_worst_place_of_each_frame():
@@ -78,7 +91,8 @@ def test_the_raw_score_is_the_worst_place_of_each_frame():
     errors[1, 0, 1], temporal[1, 1, 0] = 0.04, 0.09
     maps = ErrorMaps(*(np.asarray(kind, np.float16) for kind in (errors, temporal, errors)))
     expected = [np.log(0.01), 0.5 * (np.log(0.04) + np.log(0.09)), np.log(0.01)]
-    np.testing.assert_allclose(raw_score(maps, ScoreConfig(window=8, frames=1)), expected, rtol=1e-3)
+    how = ScoreConfig(plain=1, temporal=1, contrast=0, window=8, frames=1)
+    np.testing.assert_allclose(raw_score(maps, how), expected, rtol=1e-3)
 
 
 def test_a_mixture_against_a_slow_transcription(random_maps):
@@ -91,26 +105,25 @@ def test_a_mixture_against_a_slow_transcription(random_maps):
         for y in range(6):
             for x in range(7):
                 cells = [(r, c) for r in (y - 1, y) for c in (x - 1, x)]  # beyond the border there is no error
-                p, m, q = (sum(kind[t, r, c] for r, c in cells if r >= 0 and c >= 0) / 4 for kind in (plain, temporal, pseudo))
-                windows.append((p, m, (p + CONTRAST_FLOOR) / (p + q + 2 * CONTRAST_FLOOR)))
-        worst = [max(w[k] for w in windows) for k in range(3)]
+                windows.append([sum(kind[t, r, c] for r, c in cells if r >= 0 and c >= 0) / 4 for kind in (plain, temporal)])
+        worst = [max(w[k] for w in windows) for k in range(2)]
         p, m, q = (kind[t].mean() for kind in (plain, temporal, pseudo))
-        whole = (p, m, (p + CONTRAST_FLOOR) / (p + q + 2 * CONTRAST_FLOOR))
-        largest, mean = ((2 * math.log(v[0]) + math.log(v[1]) + math.log(v[2])) / 4 for v in (worst, whole))
+        ratio = CONTRAST_SCALE * math.log((p + CONTRAST_FLOOR) / (q + CONTRAST_FLOOR))
+        largest, mean = ((2 * math.log(v[0]) + math.log(v[1]) + ratio) / 4 for v in (worst, (p, m)))
         assert scores[t] == pytest.approx(0.6 * largest + 0.4 * mean, abs=1e-3)
 
 
 def test_the_whole_frames_plain_error_ranks_as_the_psnr_does(random_maps):
     mse = random_maps.plain.astype(float).mean((1, 2))
     psnr = 10 * np.log10(2**2 / mse)  # pixels are in [-1, 1], so their range is 2
-    score = raw_score(random_maps, ScoreConfig(temporal=0, window=None, frames=1))
+    score = raw_score(random_maps, ScoreConfig(contrast=0, window=None, frames=1))
     np.testing.assert_allclose(score, np.log(4) - psnr * np.log(10) / 10, atol=1e-3)
 
 
 def test_a_frame_without_motion_scores_lowest_and_stays_finite():
     errors = np.zeros((2, 2, 2))
     errors[1] = 1e-3
-    for kinds in ({}, {"contrast": 1}, {"window": None}):
+    for kinds in ({}, {"contrast": 0}, {"plain": 0}, {"temporal": 1}, {"window": None}):
         score = raw_score(maps_with(errors), ScoreConfig(frames=1, **kinds))
         assert np.isfinite(score).all()
         assert score[0] < score[1]
@@ -141,7 +154,7 @@ def test_no_smoothing_changes_nothing():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"plain": 0, "temporal": 0}, "expected numbers of at least 0, not 0 for all"),
+        ({"plain": 0, "contrast": 0}, "expected numbers of at least 0, not 0 for all"),
         ({"plain": -1}, "expected numbers of at least 0"),
         ({"contrast": math.nan}, "expected numbers of at least 0"),
         ({"window": 12}, "window = 12; expected a multiple of 8"),

@@ -15,6 +15,7 @@ from vadlib.errors import InputError
 from vadlib.evaluation.calibration import Calibration, calibrate
 from vadlib.evaluation.errors import error_maps
 from vadlib.evaluation.evaluate import evaluate
+from vadlib.evaluation.scores import ScoreConfig
 from vadlib.evaluation.stream import SHOWN_SIDE, find_scene, stream_scores
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import Run
@@ -45,7 +46,7 @@ def make_run(tmp_path):
         for seed, scene in enumerate(scenes):
             frames = stored_frames(moving_videos(2, seed=seed), dataclasses.replace(config, channels=channels), progress=False)
             known[scene] = [error_maps(model, f, config, torch.device("cpu"), "fp32") for f in frames]
-        calibrate(known, config.length).save(tmp_path / "calibration.npz")
+        calibrate(known, ScoreConfig(frames=config.length)).save(tmp_path / "calibration.npz")
         return Run(tmp_path, {"training": {"precision": "fp32"}}, config, model)
 
     return make

@@ -19,6 +19,7 @@ from vadlib.engine.samples import Samples, derived_generator, load_batches
 from vadlib.engine.trainer import Trainer, plain_errors
 from vadlib.evaluation.calibration import calibrate
 from vadlib.evaluation.errors import ErrorMaps, error_maps
+from vadlib.evaluation.scores import ScoreConfig
 from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, load_weights, read_config, save_weights
@@ -103,7 +104,7 @@ def fit(
                 save_weights(model, out / "model.safetensors")
             together.wait_for_everyone()
             load_weights(model, out / "model.safetensors")  # batch norm counts in each process: all go on with what was saved
-            calibration = calibrate(_held_out_errors(run, held_out, device), clips.config.length)
+            calibration = calibrate(_held_out_errors(run, held_out, device), _score(trainer, clips.config.length))
     if together.is_main_process:
         calibration.save(out / "calibration.npz")
     together.wait_for_everyone()
@@ -156,6 +157,12 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
             raise too_short(video, len(frames), span)
     parts = zip(clips.videos, clips.frames, first_held_out, strict=True)
     return chosen, [(video.scene, frames[first:]) for video, frames, first in parts if first < len(frames)]
+
+
+def _score(trainer: Trainer, frames: int) -> ScoreConfig:
+    """The default score, without its contrast where the pseudo path has not learned to rebuild anything, and so compares with nothing."""
+    learned = trainer.model.two_paths and any(row.get("pseudo", 0) > 0 for row in trainer.history)
+    return ScoreConfig(frames=frames, contrast=ScoreConfig.contrast if learned else 0)
 
 
 def _held_out_errors(run: Run, held_out: Sequence[tuple[str, np.ndarray]], device: torch.device) -> dict[str, list[ErrorMaps]]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from vadlib.config import require
+from vadlib.config import from_dict, require
 from vadlib.evaluation.errors import ErrorMaps
-from vadlib.evaluation.scores import ScoreConfig, local_errors, local_values, smooth
+from vadlib.evaluation.scores import ScoreConfig, local_values, smooth
 from vadlib.files import atomic, read_arrays
 
 WINDOWS = (8, 16, 32, 64, None)  # pixels; calibrated scores can be had for these, None being the whole frame
@@ -55,7 +56,7 @@ class Calibration:
 
     def score_map(self, maps: ErrorMaps, scene: str, how: ScoreConfig, window: int | None) -> np.ndarray:
         """float64 (T, H', W'): at each place the mean of its standardised errors, averaged over a window around it."""
-        local = local_values(local_errors(maps, window, how.frames, how.causal))
+        local = local_values(maps, window, how.frames, how.causal)
         known = self._statistics(scene, window, how.frames)
         if known.mean.shape != local[:, 0].shape:
             # Another camera, another size: only the picture-wide level can be used.
@@ -76,7 +77,11 @@ class Calibration:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All of it as arrays, by name."""
-        arrays = {"threshold": np.array(self.threshold), "quantile": np.array(THRESHOLD_QUANTILE), "frames": np.array(self.how.frames)}
+        arrays = {
+            "threshold": np.array(self.threshold),
+            "quantile": np.array(THRESHOLD_QUANTILE),
+            "how": np.array(json.dumps(asdict(self.how))),
+        }
         for scene, statistics in self.scenes.items():
             for (window, frames), found in statistics.items():
                 for kind, values in zip(Statistics._fields, found, strict=True):
@@ -90,7 +95,7 @@ class Calibration:
         Raises:
             InputError: something is missing, or they are of an earlier version.
         """
-        whole = {"threshold", "frames"} <= stored.keys()
+        whole = {"threshold", "how"} <= stored.keys()
         require(whole, f"{path}: no calibration, or one of an earlier version; {mend}")
         scenes: dict[str, dict] = {}
         for name, mean in stored.items():
@@ -102,7 +107,7 @@ class Calibration:
             key = (None if window == "all" else int(window), int(frames))
             scenes.setdefault(scene, {})[key] = Statistics(mean, deviation)
         require(len(scenes) > 0, f"{path}: statistics are missing; {mend}")
-        return cls(scenes, float(stored["threshold"]), ScoreConfig(frames=int(stored["frames"])))
+        return cls(scenes, float(stored["threshold"]), from_dict(ScoreConfig, json.loads(str(stored["how"])), str(path)))
 
     def save(self, path: Path) -> None:
         """Write `calibration.npz`, atomically."""
@@ -120,8 +125,8 @@ class Calibration:
         return cls.from_arrays(stored, path, f"remove it and go on with {path.parent} (--resume), which makes it anew, or train it again")
 
 
-def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], length: int) -> Calibration:
-    """Statistics of normal frames, for every window of `WINDOWS`, over single frames and over a clip's `length`; and the threshold.
+def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], how: ScoreConfig) -> Calibration:
+    """Statistics of normal frames, for every window of `WINDOWS`, over single frames and over those of the score; and the threshold.
 
     Few people pass at each single place of a short held-out video, so every location starts with the statistics of the
     whole picture, worth `PRIOR` frames, and is moved by what was seen there.
@@ -132,32 +137,30 @@ def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], length: int) -> Calib
     Args:
         held_out: scene -> the error maps of its held-out normal videos; places without motion are 0. Scenes in which nothing moves are left
             out, and judged as unknown ones.
-        length: frames of a clip.
+        how: the score that the threshold is for; its window is one of `WINDOWS`.
 
     Raises:
         InputError: nothing moves in any of them.
     """
-    how = ScoreConfig(frames=length)
     moving = {scene: [maps for maps in videos if maps.plain.any()] for scene, videos in held_out.items()}
     moving = {scene: videos for scene, videos in moving.items() if videos}
     require(len(moving) > 0, "nothing moves in the held-out training videos, so scores cannot be calibrated; add videos with motion")
     scenes, scores = {}, []
     for scene, videos in moving.items():
-        settings = [(window, frames) for window in WINDOWS for frames in dict.fromkeys((1, length))]
+        settings = [(window, frames) for window in WINDOWS for frames in dict.fromkeys((1, how.frames))]
         sums = {key: [_sums(maps, *key) for maps in videos] for key in settings}
         scenes[scene] = {key: _statistics(parts) for key, parts in sums.items()}
-        parts = sums[how.window, length]
+        parts = sums[how.window, how.frames]
         for i, maps in enumerate(videos):
-            others = {(how.window, length): _statistics([part for k, part in enumerate(parts) if k != i or len(parts) == 1])}
+            others = {(how.window, how.frames): _statistics([part for k, part in enumerate(parts) if k != i or len(parts) == 1])}
             scores.append(Calibration({scene: others}, 0.0, how).score(maps, scene, how))
     return Calibration(scenes, float(np.quantile(np.concatenate(scores), THRESHOLD_QUANTILE)), how)
 
 
 def _sums(maps: ErrorMaps, window: int | None, frames: int) -> np.ndarray:
     """(3, 3, H', W'): how often something moved at a place, and the sums of its values and of their squares, for each kind."""
-    local = local_errors(maps, window, frames)
-    values = local_values(local).astype(np.float64)
-    seen = local[[0, 1, 0]] > MOVED  # the contrast is seen where the plain error is
+    values = local_values(maps, window, frames).astype(np.float64)
+    seen = values > np.array([MOVED, MOVED, 0])[:, None, None, None]
     values[~seen] = 0
     return np.stack([seen.sum(1), values.sum(1), np.square(values).sum(1)])
 

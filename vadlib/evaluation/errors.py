@@ -105,7 +105,7 @@ def cell_errors(
         starts = list(range(len(frames) - span + 1))
         weight = torch.where(torch.arange(config.length)[:, None, None] == config.length // 2, weight, 0.0)
     window = config.crop or (height, width)
-    both_paths = both_paths and (model.pseudo_memory is not None or model.pseudo_decoder is not None)
+    both_paths = both_paths and model.two_paths
     total = np.zeros((3, span, height, width), np.float32)
     weights = np.zeros((span, height, width), np.float32)
     blurred = RollingBlur(frames)

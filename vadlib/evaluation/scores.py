@@ -14,21 +14,22 @@ from vadlib.evaluation.errors import CELL, ErrorMaps
 KINDS = ("plain", "temporal", "contrast")
 FLOOR = 1e-8  # keeps the log finite where nothing moved
 CONTRAST_FLOOR = 1e-3  # errors well below this are noise to either decoder: there the contrast is 0.5
+CONTRAST_SCALE = 10  # on normal frames the log of D_n's error varies ten times as much as that of its ratio to D_p's
 
 
 @dataclass(frozen=True)
 class ScoreConfig:
     """How error maps become one number a frame. The default is what was chosen on held-out normal videos with pseudo-anomalies.
 
-    The published scores are `ScoreConfig(temporal=0, window=None, frames=1)`, which ranks frames as the PSNR of what was rebuilt does
+    The published scores are `ScoreConfig(contrast=0, window=None, frames=1)`, which ranks frames as the PSNR of what was rebuilt does
     (first release), and
-    `ScoreConfig(temporal=0, window=8, mean=0.4, frames=1, smoothing=32)` (second release; there of errors, here of their logarithms).
+    `ScoreConfig(contrast=0, window=8, mean=0.4, frames=1, smoothing=32)` (second release; there of errors, here of their logarithms).
     """
 
     plain: float = 1.0  # weight of D_n's squared error
-    temporal: float = 1.0  # weight of the error of its differences of consecutive frames
-    contrast: float = 0.0  # weight of D_n against D_p: the share that D_n's error has in the sum of both
-    window: int | None = 32  # a frame is as abnormal as its worst square of so many pixels, a person's height; None: as its whole
+    temporal: float = 0.0  # weight of the error of its differences of consecutive frames
+    contrast: float = 1.0  # weight of D_n against D_p: the share that D_n's error has in the sum of both, over the whole frame
+    window: int | None = 32  # errors are those of a frame's worst square of so many pixels, a person's height; None: of its whole
     mean: float = 0.0  # share of the whole frame's score beside the worst window's
     frames: int = 16  # errors are averaged over so many frames
     smoothing: float = 0.0  # sigma, in frames, of a Gaussian over the scores; 0 is off
@@ -75,25 +76,30 @@ def local_errors(maps: ErrorMaps, window: int | None, frames: int, causal: bool 
     return np.maximum(errors, 0)  # the filter's running sums can end a little below 0
 
 
-def local_values(local: np.ndarray) -> np.ndarray:
-    """`local_errors` -> (3, T, H', W') of `KINDS`: plain and temporal errors, and the share of D_n's in D_n's and D_p's, in [0, 1].
+def local_values(maps: ErrorMaps, window: int | None, frames: int, causal: bool = False) -> np.ndarray:
+    """What scores are made of: (3, T, H', W') of `KINDS`; arguments as of `local_errors`.
 
-    0 where nothing moved; elsewhere a share of 0.5 means that both decoders do equally well.
+    Plain and temporal errors are those of `local_errors`. The contrast is the share of D_n's error in D_n's and D_p's, in [0, 1], of the
+    whole frame, so the same at all its places: over many windows the ratio is so steady that a single abnormal thing shows in it. 0.5
+    means that both decoders do equally well. It is 0 where nothing in the frame moved.
     """
-    plain, temporal, pseudo = local
-    share = (plain + CONTRAST_FLOOR) / (plain + pseudo + 2 * CONTRAST_FLOOR)
-    return np.stack([plain, temporal, np.where(plain > 0, share, 0)])
+    normal, _, pseudo = local_errors(maps, None, frames, causal)
+    share = np.where(normal > 0, (normal + CONTRAST_FLOOR) / (normal + pseudo + 2 * CONTRAST_FLOOR), 0)
+    plain, temporal, _ = local_errors(maps, window, frames, causal)
+    return np.stack([plain, temporal, np.broadcast_to(share, plain.shape)])
 
 
 def raw_score(maps: ErrorMaps, how: ScoreConfig) -> np.ndarray:
-    """float64 (T,): the logs of each frame's worst local values, of every kind apart, averaged with their weights.
+    """float64 (T,): the logs of each frame's worst local errors, of every kind apart, and of the ratio of D_n's to D_p's, averaged.
 
     The mean of logs weighs all kinds alike although their sizes differ, without statistics of other data.
     """
     score = np.zeros(len(maps.plain))
     for window, share in how.windows.items():
-        worst = local_values(local_errors(maps, window, how.frames, how.causal)).astype(np.float64).max((2, 3))
-        score += share * (how.weights @ np.log(worst + FLOOR))
+        *worst, contrast = local_values(maps, window, how.frames, how.causal).astype(np.float64).max((2, 3))
+        contrast = contrast.clip(0.01, 0.99)  # finite where nothing moved
+        logs = [*np.log(np.array(worst) + FLOOR), CONTRAST_SCALE * np.log(contrast / (1 - contrast))]
+        score += share * (how.weights @ logs)
     return smooth(score, how.smoothing, how.causal)
 
 

@@ -100,6 +100,11 @@ class DualPathAutoencoder(nn.Module):
         # Layers are laid out as their inputs are, so that no convolution reorders anything.
         self.to(memory_format=torch.channels_last_3d)
 
+    @property
+    def two_paths(self) -> bool:
+        """Whether the pseudo path has a memory or a decoder of its own."""
+        return self.pseudo_memory is not None or self.pseudo_decoder is not None
+
     def forward(self, clips: Tensor, path: str = "normal") -> PathOutput:
         """Rebuild clips (B, C, T, H, W) in [-1, 1] along the "normal" or the "pseudo" path."""
         return self.rebuild(self.encode(clips), path, clips.shape)
