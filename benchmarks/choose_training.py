@@ -17,8 +17,7 @@ import numpy as np
 from held_out import held_out_aucs, held_out_maps
 from scipy.stats import spearmanr
 
-from vadlib.evaluation.calibration import calibrate
-from vadlib.evaluation.scores import ScoreConfig
+from vadlib.evaluation.calibration import Calibration, calibrate
 from vadlib.model.run import Run
 
 NAMES = ("micro_auc_raw", "micro_auc_per_video", "micro_auc_calibrated")
@@ -34,7 +33,7 @@ def main() -> None:
     for folder in options.runs:
         run = Run.load(folder)
         normal, disturbed = held_out_maps(run, options.root)
-        how = ScoreConfig(frames=run.data.length)
+        how = Calibration.load(folder / "calibration.npz").how
         known = calibrate(normal, how)
         parts = [held_out_aucs(part, how, known) for part in (disturbed, [d for d in disturbed if d.sort == "glide"])]
         cells, test = [" / ".join(f"{area:.3f}" for area in part) for part in parts], ""

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 
+from vadlib.config import require
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset, DataConfig, to_frames, to_tensor
 from vadlib.engine.fit import hold_out
@@ -46,14 +47,17 @@ def held_out_maps(run: Run, root: Path | None) -> tuple[dict[str, list[ErrorMaps
     normal, disturbed = {}, []
     for scene, frames in hold_out(clips)[1]:
         number = next(i for i, whole in enumerate(clips.frames) if np.shares_memory(whole, frames))
-        there = boxes[videos[number].name]
+        there = boxes[videos[number].name][-len(frames) :]  # of a scene's only video just the end is held out
         normal.setdefault(scene, []).append(error_maps(run.model, frames, run.data, device))
         for sort, copies in COPIES.items():
-            while copies:
+            for _ in range(100 * copies):
                 made = glide(frames, there, rng) if sort == "glide" else disturb(frames, there, rng, torch_rng)
                 if made is not None:
                     disturbed.append(Disturbed(sort, scene, error_maps(run.model, made[0], run.data, device), made[1]))
                     copies -= 1
+                if not copies:
+                    break
+            require(not copies, f"video {videos[number].name}: {copies} copies of the sort {sort} could not be made")
     return normal, disturbed
 
 
@@ -101,7 +105,7 @@ def disturb(frames: np.ndarray, boxes: list[np.ndarray], rng: np.random.Generato
 def glide(frames: np.ndarray, boxes: list[np.ndarray], rng: np.random.Generator):
     """A copy of a video through which the still picture of a person glides, 2.5 to 5 pixels a frame, and its labels (T,); None likewise."""
     total, height, width, _ = frames.shape
-    length = int(rng.integers(35, 60))
+    length = min(int(rng.integers(35, 60)), total - 11)
     first, source = int(rng.integers(5, total - length - 5)), int(rng.integers(total))
     people = [box for box in boxes[source] if 12 <= box[2] - box[0] <= 32 and 20 <= box[3] - box[1] <= 60]
     if not people:

@@ -13,7 +13,7 @@ PACKAGE = Path(vadlib.__file__).parent
 # Each room imports only from itself and from rooms before it, in the order in which the data flows.
 ROOMS = ["data", "pseudo", "model", "evaluation", "engine", "view"]
 SHARED = {"errors", "config", "device", "files", "tutorial"}  # below all rooms; they import none
-JOBS = {"recipe", "bench", "cli", "__main__", "__init__"}  # above all rooms
+JOBS = {"recipe", "bench", "ablation", "cli", "__main__", "__init__"}  # above all rooms
 
 PUBLIC = [
     "InputError",
@@ -48,6 +48,7 @@ PUBLIC = [
     "ModelConfig",
     "DualPathAutoencoder",
     "Run",
+    "load_pretrained",
     "ScoreConfig",
     "micro_auc",
     "macro_auc",
@@ -59,6 +60,7 @@ PUBLIC = [
     "Result",
     "evaluate",
     "describe_metrics",
+    "read_ablation",
     "explain_clip",
     "slot_usage",
     "window_measures",
@@ -109,7 +111,9 @@ PUBLIC = [
     "plot_by_shift",
     "plot_gains",
     "plot_shifts",
+    "plot_ablation",
     "show",
+    "ablate",
 ]
 
 

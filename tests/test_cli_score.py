@@ -190,3 +190,10 @@ def test_a_run_that_cannot_score_is_refused(run, film, tmp_path, score):
     assert re.search("scene 'two' is unknown to the run; it knows: 'one'", score(run, film, "--out", tmp_path / "out", "--scene", "two")[2])
     assert "cannot write there" in score(run, film, "--out", film)[2]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pretrained_run_can_be_named(score, film, tmp_path):
+    status, out, _ = score("ped2", film, "--out", tmp_path / "out")
+    assert status == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
+    assert "judged as no single scene of the run; it knows 'ped2'" in out

@@ -21,7 +21,7 @@ from vadlib.recipe import MixerConfig, evaluate_run, train_run
 
 def test_every_part_knows_the_same_presets():
     assert list(MODEL_PRESETS) == list(DATA_PRESETS) == list(TRAINING_PRESETS) == ["fast", "compact", "paper"]
-    assert [MixerConfig.preset(name).p for name in MODEL_PRESETS] == [0.2, 0.02, 0.01]
+    assert [MixerConfig.preset(name).p for name in MODEL_PRESETS] == [0.5, 0.02, 0.01]
 
 
 @pytest.mark.parametrize("preset", ["compact", "paper"])

@@ -23,7 +23,7 @@ _EXPORTS = {
     "vadlib.pseudo.mixer": ["PseudoAnomalyMixer"],
     "vadlib.pseudo.statistics": ["clip_statistics"],
     "vadlib.model.network": ["ModelConfig", "DualPathAutoencoder"],
-    "vadlib.model.run": ["Run"],
+    "vadlib.model.run": ["Run", "load_pretrained"],
     "vadlib.evaluation.scores": ["ScoreConfig"],
     "vadlib.evaluation.metrics": [
         "micro_auc",
@@ -36,6 +36,7 @@ _EXPORTS = {
     ],
     "vadlib.evaluation.evaluate": ["Result", "evaluate"],
     "vadlib.evaluation.report": ["describe_metrics"],
+    "vadlib.evaluation.table": ["read_ablation"],
     "vadlib.evaluation.explain": ["explain_clip"],
     "vadlib.evaluation.slots": ["slot_usage", "window_measures", "slot_atlas", "removal_errors"],
     "vadlib.evaluation.pairs": ["paired_windows"],
@@ -61,7 +62,9 @@ _EXPORTS = {
     "vadlib.view.pseudo": ["plot_pseudo", "plot_strengths", "plot_slices", "plot_boxes", "plot_patches", "plot_batch"],
     "vadlib.view.lab": ["lab", "Choice", "plot_lab", "play_lab"],
     "vadlib.view.traps": ["plot_by_shift", "plot_gains", "plot_shifts"],
+    "vadlib.view.ablation": ["plot_ablation"],
     "vadlib.view.figure": ["show"],
+    "vadlib.ablation": ["ablate"],
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = list(_HOME)

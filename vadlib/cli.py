@@ -24,6 +24,7 @@ Root = Annotated[
     Path | None, typer.Option(help="folder that holds the dataset's own folder; for folder, your videos; default VADLIB_DATA, else ./data")
 ]
 Truth = Annotated[str | None, typer.Option(help="of avenue: vol (its authors' masks) or community; AUCs on them differ")]
+RunName = Annotated[Path, typer.Argument(help="a run's folder, or a pretrained one by name: ped2, synthetic")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -90,7 +91,7 @@ def train(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="a run's folder")],
+    run: RunName,
     data: Annotated[str | None, typer.Option(help="default: the dataset that the run was trained on")] = None,
     root: Root = None,
     device: Device = None,
@@ -102,26 +103,34 @@ def evaluate(
         ),
     ] = "all",
     yardstick: Annotated[bool, typer.Option("--yardstick", help="motion energy, which learns nothing, beside the model")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for scores, metrics and curves; default: the run's own, where they are replaced")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Score the test videos with a run; scores, metrics and curves in its folder are replaced by the new ones."""
+    """Score the test videos with a run. What a pretrained one finds is only printed, unless there is an --out."""
     from vadlib.device import processes
     from vadlib.evaluation.report import describe_metrics
+    from vadlib.model.run import open_run
     from vadlib.recipe import evaluate_run, plot_run
 
-    result = evaluate_run(run, data, root, device or "auto", yardstick, ground_truth, protocol)
+    opened = open_run(run)
+    out = out or opened.results_folder
+    result = evaluate_run(opened, data, root, device or "auto", yardstick, ground_truth, protocol, out)
     if not processes().is_main_process:
         return
-    plot_run(result, run)
+    if out:
+        plot_run(result, out)
     if as_json:
         print(json.dumps(result.metrics, indent=2))
     else:
-        print(describe_metrics(result.metrics) if result.metrics else NO_LABELS, f"curves and scores are in {run}", sep="\n")
+        where = f"curves and scores are in {out}" if out else "nothing was written; name a folder with --out to keep scores and curves"
+        print(describe_metrics(result.metrics) if result.metrics else NO_LABELS, where, sep="\n")
 
 
 @app.command()
 def score(
-    run: Annotated[Path, typer.Argument(help="a run's folder")],
+    run: RunName,
     video: Annotated[Path, typer.Argument(help="one video file, or one folder of frame images (taken for 25 frames a second)")],
     out: Annotated[Path, typer.Option(help="folder for scores.csv, curve.png and annotated.mp4")],
     scene: Annotated[
@@ -139,6 +148,22 @@ def score(
     judged = f"scene {found!r} of the run" if found else f"no single scene of the run; it knows {known}, and --scene names one"
     print(f"judged as {judged}; scores of a camera that it was not trained on mean little")
     print(f"scores.csv, curve.png and annotated.mp4 are in {out}")
+
+
+@app.command()
+def ablate(
+    out: Annotated[Path, typer.Option(help="folder for ablation.csv and a run for each row")] = Path("runs/ablation"),
+    data: Data = "synthetic",
+    root: Root = None,
+    device: Device = None,
+) -> None:
+    """Change the default in one place at a time, train each small, measure: a table. An hour on two cores; goes on where it stopped."""
+    from vadlib.ablation import ablate, describe_ablation
+    from vadlib.device import processes
+
+    table = ablate(out, data, root, device=device)
+    if processes().is_main_process:
+        print(describe_ablation(table), f"the table is {out / 'ablation.csv'}", sep="\n")
 
 
 @app.command()

@@ -33,7 +33,7 @@ from vadlib.evaluation.stream import find_scene, stream_scores
 from vadlib.evaluation.yardstick import yardstick_scores
 from vadlib.files import atomic
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
-from vadlib.model.run import Run
+from vadlib.model.run import Run, open_run
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import KINDS, make_mixer
 
@@ -43,7 +43,7 @@ class MixerConfig:
     """Which pseudo-anomalies to make, by name."""
 
     kinds: tuple[str, ...] = tuple(KINDS)
-    p: float = 0.2  # probability that a clip becomes one
+    p: float = 0.5  # probability that a clip becomes one
     detector: str = "motion"  # finds the people to paste onto; see `find_boxes`
     patches: str = "builtin"  # the pictures to paste; see `load_patches`
     weights: tuple[float, ...] | None = None  # how often each kind is drawn, compared with the others; None: equally
@@ -97,15 +97,16 @@ def train_run(
 
 
 def evaluate_run(
-    run: Run | Path,
+    run: Run | str | Path,
     data: str | None,
     root: Path | None,
     device: str = "auto",
     with_yardstick: bool = False,
     ground_truth: str | None = None,
     protocol: str = "all",
+    out: Path | None = None,
 ) -> Result:
-    """Score the test videos of a dataset (by default the run's own) and leave `scores.npz` and `metrics.json` in the run's folder.
+    """Score the test videos of a dataset (by default the run's own) and leave `scores.npz` and `metrics.json` in a folder.
 
     Without labels there are scores, but no metrics. The flat metrics are of protocol "all" and the chosen ground truth; what else was
     measured stands under "protocols", by names such as "center, vol": each further ground truth that the copy has, and, with
@@ -116,8 +117,9 @@ def evaluate_run(
         with_yardstick: the metrics get a part "yardstick": motion energy, without learning, on the same videos.
         ground_truth: see `load_videos`.
         protocol: "all", or "center" beside it.
+        out: that folder; None: the run's own, or none for a pretrained run, whose folder is the package's.
     """
-    run = run if isinstance(run, Run) else Run.load(run)
+    run = open_run(run)
     data = data or run.config["dataset"].get("name")
     require(data is not None, f"{run.folder}: its config does not name a dataset; name one with --data")
     require(protocol in PROTOCOLS, f"protocol {protocol!r} is unknown; expected one of: {', '.join(PROTOCOLS)}")
@@ -140,8 +142,9 @@ def evaluate_run(
             result.metrics["not_measured"] = unusable
     if with_yardstick and result.metrics.get("micro_auc_raw") is not None:
         result.metrics["yardstick"] = measure_yardstick(yardstick_scores(load_videos(data, "train", root), videos), result.labels)
-    if processes().is_main_process:
-        result.save(run.folder)
+    out = out or run.results_folder
+    if out and processes().is_main_process:
+        result.save(out)
     return result
 
 
@@ -184,13 +187,15 @@ def plot_run(result: Result, out: Path) -> None:
         plt.close(figure)
 
 
-def score_video(run: Run | Path, path: Path, out: Path, device: str = "auto", scene: str | None = None, progress: bool = True) -> Result:
+def score_video(
+    run: Run | str | Path, path: Path, out: Path, device: str = "auto", scene: str | None = None, progress: bool = True
+) -> Result:
     """Score one video of one's own while it is read, and write `scores.csv`, `curve.png` and `annotated.mp4` into a folder.
 
     The files of an earlier time are replaced when all is done; memory does not grow with the video's length.
 
     Args:
-        run: what `fit` returned, or a run's folder.
+        run: what `fit` returned, a run's folder, or a pretrained name.
         path: a video file, or a folder of frame images.
         out: the folder to write to.
         device: where to compute.
@@ -208,7 +213,7 @@ def score_video(run: Run | Path, path: Path, out: Path, device: str = "auto", sc
     from vadlib.view.annotate import annotate
     from vadlib.view.plots import plot_scores
 
-    run = run if isinstance(run, Run) else Run.load(run)
+    run = open_run(run)
     calibration = Calibration.load(run.folder / "calibration.npz")
     video = open_video(path)
     scene, seconds, scores = find_scene(calibration, run.data, video, scene), video.seconds, []

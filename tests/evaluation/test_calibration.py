@@ -62,6 +62,47 @@ def test_the_score_is_the_worst_place_of_the_mean_standardised_error(held_out):
     np.testing.assert_allclose(smoothed, smooth(calibration.score(maps, "street", how), 4))
 
 
+def test_the_contrast_lights_up_where_the_errors_are(held_out):
+    """Against a transcription; D_p is much better in the second frame, and D_n's error has its largest value in one place."""
+    calibration, how = calibrate(held_out, HOW), ScoreConfig(window=8, frames=1)
+    errors = np.full((3, 2, 8, 9), 0.04)
+    errors[0, :, 2, 3], errors[2, 0], errors[2, 1] = 0.2, 0.3, 0.01
+    maps = maps_of(errors)
+    score_map, alone = (calibration.score_map(maps, "street", how_, 8) for how_ in (how, replace(how, contrast=0)))
+    known = calibration.scenes["street"][8, 1]
+    share = float(local_values(maps, 8, 1)[2, 1, 0, 0])
+    contrast = (share - known.mean[2, 0, 0]) / known.deviation[2, 0, 0]
+    assert contrast > 3
+    near = (alone[1] - alone[1].min()) / np.ptp(alone[1])
+    np.testing.assert_allclose(score_map[1], 0.5 * alone[1] + 0.5 * contrast * near**4, rtol=1e-4, atol=1e-4)
+    assert np.unravel_index(score_map[1].argmax(), (8, 9)) == (2, 3)
+    assert np.median(score_map[1]) < calibration.score(maps, "street", how)[1] / 4
+    np.testing.assert_allclose(np.ptp(score_map[0] - 0.5 * alone[0]), 0, atol=1e-5)  # there it speaks against an anomaly, everywhere alike
+
+
+def test_the_contrast_of_a_frame_without_motion_is_neutral(held_out):
+    calibration, maps = calibrate(held_out, HOW), maps_of(np.zeros((3, 20, 8, 9)))
+    both, alone = (calibration.score(maps, "street", how) for how in (HOW, replace(HOW, contrast=0)))
+    np.testing.assert_allclose(both, alone / 2)
+
+
+def test_a_mixture_of_windows_has_a_threshold_too(held_out):
+    how = replace(HOW, mean=0.4)
+    calibration = calibrate(held_out, how)
+    one, other = held_out["street"]
+    scores = [calibrate({"street": [known]}, how).score(maps, "street", how) for known, maps in ((one, other), (other, one))]
+    assert calibration.threshold == pytest.approx(np.quantile(np.concatenate(scores), 0.99))
+
+
+@pytest.mark.parametrize("how", ["{", "3", '{"colour": 1}', '{"window": "wide"}'])
+def test_a_damaged_setting_is_one_clear_error(tmp_path, held_out, how):
+    calibrate(held_out, HOW).save(tmp_path / "calibration.npz")
+    with np.load(tmp_path / "calibration.npz") as stored:
+        np.savez(tmp_path / "calibration.npz", **{name: stored[name] for name in stored.files} | {"how": how})
+    with pytest.raises(InputError, match=r"calibration\.npz: "):
+        Calibration.load(tmp_path / "calibration.npz")
+
+
 def test_windows_mix_by_their_shares(held_out):
     calibration, maps = calibrate(held_out, HOW), held_out["street"][0]
     parts = [calibration.score(maps, "street", ScoreConfig(window=window, frames=1)) for window in (8, None)]

@@ -68,6 +68,15 @@ def test_contrast_is_the_share_of_the_normal_path_in_the_whole_frame(random_maps
     assert (local_values(maps_with(np.zeros((3, 2, 2))), 8, 1)[2] == 0).all()
 
 
+def test_the_contrast_of_a_constant_ratio_is_the_same_where_motion_begins_as_later():
+    """Frames in which nothing moved must not thin out the errors: near the floor their ratio would be lost."""
+    errors = np.zeros((40, 3, 3))
+    errors[20:] = 0.006
+    share = local_values(maps_with(errors), 8, 16)[2, :, 0, 0]
+    assert (share[:12] == 0).all()
+    np.testing.assert_allclose(share[13:], 0.007 / (0.007 + 0.0015 + 0.001), rtol=1e-2)
+
+
 @given(st.floats(1e-6, 4))
 def test_where_both_decoders_do_equally_well_the_contrast_is_one_half_however_large_the_error(error):
     maps = ErrorMaps(*(np.full((3, 2, 2), error, np.float16) for _ in range(3)))
@@ -127,6 +136,8 @@ def test_a_frame_without_motion_scores_lowest_and_stays_finite():
         score = raw_score(maps_with(errors), ScoreConfig(frames=1, **kinds))
         assert np.isfinite(score).all()
         assert score[0] < score[1]
+    contrast, alone = (raw_score(maps_with(errors), ScoreConfig(frames=1, plain=plain, contrast=c))[0] for plain, c in ((1, 1), (1, 0)))
+    assert contrast == pytest.approx(alone / 2)  # the contrast of nothing is neutral, and so does not add to how low it is
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -47,9 +47,9 @@ class Footprint(NamedTuple):
 
 
 def estimate_footprint(trainer: Trainer, batch: Batch) -> Footprint:
-    """Run one normal and one pseudo-anomalous clip forwards, and count what is kept for the way back.
+    """Run two clips forwards, and count what is kept for the way back.
 
-    So half of a batch is taken for pseudo-anomalies, which with "inpaint" go two ways; with fewer it is less.
+    All of a batch is taken for pseudo-anomalies, which with "inpaint" go two ways; with fewer it is less.
     """
     free = free_memory(trainer.device)
     model = copy.deepcopy(trainer.model)  # batch norm counts what passes through it
@@ -63,7 +63,7 @@ def estimate_footprint(trainer: Trainer, batch: Batch) -> Footprint:
         return tensor
 
     normal = batch.normal[:1].repeat(2, 1, 1, 1, 1).to(trainer.device)
-    is_pseudo = torch.tensor([False, True], device=trainer.device)
+    is_pseudo = torch.tensor([True, True], device=trainer.device)
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor), autocast(trainer.device, trainer.precision):
         terms = Loss(model, trainer.config)(normal, normal, is_pseudo)
     del terms

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vadlib.config import from_dict, require
+from vadlib.errors import InputError
 from vadlib.evaluation.errors import ErrorMaps
 from vadlib.evaluation.scores import ScoreConfig, local_values, smooth
 from vadlib.files import atomic, read_arrays
@@ -55,14 +56,22 @@ class Calibration:
         return smooth(sum(parts), how.smoothing, how.causal)
 
     def score_map(self, maps: ErrorMaps, scene: str, how: ScoreConfig, window: int | None) -> np.ndarray:
-        """float64 (T, H', W'): at each place the mean of its standardised errors, averaged over a window around it."""
+        """float64 (T, H', W'): at each place the mean of its standardised values, averaged over a window around it; see `local_values`.
+
+        The contrast is one of the whole frame. Where it speaks for an anomaly, it counts in full at the place of the largest error, and
+        elsewhere by the fourth power of how near the error comes to that one: a map lights up where the frame is strange, not all over.
+        """
         local = local_values(maps, window, how.frames, how.causal)
         known = self._statistics(scene, window, how.frames)
         if known.mean.shape != local[:, 0].shape:
             # Another camera, another size: only the picture-wide level can be used.
             known = Statistics(*(s.mean((1, 2), keepdims=True) for s in known))
-        standardised = (local - known.mean[:, None]) / known.deviation[:, None]
-        return np.tensordot(how.weights, standardised.astype(np.float64), 1)
+        moved = local[2] > 0
+        standardised = how.weights[:, None, None, None] * ((local - known.mean[:, None]) / known.deviation[:, None])
+        errors, contrast = standardised[:2].sum(0), np.where(moved, standardised[2], 0)
+        least, most = (end((1, 2), keepdims=True) for end in (errors.min, errors.max))
+        nearness = np.divide(errors - least, most - least, out=np.ones_like(errors), where=most > least)
+        return errors + np.where(contrast > 0, contrast * nearness**4, contrast)
 
     def _statistics(self, scene: str, window: int | None, frames: int) -> Statistics:
         known = self.scenes.get(scene)
@@ -107,7 +116,11 @@ class Calibration:
             key = (None if window == "all" else int(window), int(frames))
             scenes.setdefault(scene, {})[key] = Statistics(mean, deviation)
         require(len(scenes) > 0, f"{path}: statistics are missing; {mend}")
-        return cls(scenes, float(stored["threshold"]), from_dict(ScoreConfig, json.loads(str(stored["how"])), str(path)))
+        try:
+            how = from_dict(ScoreConfig, json.loads(str(stored["how"])), str(path))
+        except (ValueError, AttributeError) as error:
+            raise InputError(f"{path}: a damaged calibration (how = {stored['how']}); {mend}") from error
+        return cls(scenes, float(stored["threshold"]), how)
 
     def save(self, path: Path) -> None:
         """Write `calibration.npz`, atomically."""
@@ -137,7 +150,7 @@ def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], how: ScoreConfig) -> 
     Args:
         held_out: scene -> the error maps of its held-out normal videos; places without motion are 0. Scenes in which nothing moves are left
             out, and judged as unknown ones.
-        how: the score that the threshold is for; its window is one of `WINDOWS`.
+        how: the score that the threshold is for; its windows are some of `WINDOWS`.
 
     Raises:
         InputError: nothing moves in any of them.
@@ -150,9 +163,9 @@ def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], how: ScoreConfig) -> 
         settings = [(window, frames) for window in WINDOWS for frames in dict.fromkeys((1, how.frames))]
         sums = {key: [_sums(maps, *key) for maps in videos] for key in settings}
         scenes[scene] = {key: _statistics(parts) for key, parts in sums.items()}
-        parts = sums[how.window, how.frames]
+        needed = [(window, how.frames) for window in how.windows]
         for i, maps in enumerate(videos):
-            others = {(how.window, how.frames): _statistics([part for k, part in enumerate(parts) if k != i or len(parts) == 1])}
+            others = {key: _statistics([part for k, part in enumerate(sums[key]) if k != i or len(videos) == 1]) for key in needed}
             scores.append(Calibration({scene: others}, 0.0, how).score(maps, scene, how))
     return Calibration(scenes, float(np.quantile(np.concatenate(scores), THRESHOLD_QUANTILE)), how)
 

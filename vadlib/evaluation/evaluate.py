@@ -20,7 +20,7 @@ from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.errors import ErrorMaps, error_maps, scored_frames
 from vadlib.evaluation.scores import ScoreConfig, raw_score
 from vadlib.files import atomic, read_arrays, write_json
-from vadlib.model.run import Run
+from vadlib.model.run import Run, open_run
 
 SCALES = ("raw", "calibrated", "per_video")
 
@@ -127,7 +127,7 @@ def evaluate(run: Run | str | Path, videos: Sequence[Video], device: str = "auto
     """Score the frames of the videos and, if they are labelled, measure the scores.
 
     Args:
-        run: what `fit` returned, or a run's folder.
+        run: what `fit` or `load_pretrained` returned, a run's folder, or a pretrained name.
         videos: the test videos; frames are prepared as in training.
         device: "auto", "cpu", "cuda" or "mps".
         progress: show a bar.
@@ -136,7 +136,7 @@ def evaluate(run: Run | str | Path, videos: Sequence[Video], device: str = "auto
     Raises:
         InputError: no videos, a video shorter than a clip, frames that do not fit the model, or an unknown protocol.
     """
-    run = run if isinstance(run, Run) else Run.load(run)
+    run = open_run(run)
     calibration = Calibration.load(run.folder / "calibration.npz")
     maps = score_videos(run, videos, device, progress, protocol)
     kept = {v.name: scored_frames(len(v), run.data, protocol) for v in videos}

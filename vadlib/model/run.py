@@ -17,6 +17,8 @@ from vadlib.errors import InputError
 from vadlib.files import atomic
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 
+SHIPPED = Path(__file__).parents[1] / "shipped"  # runs that come with the package, each in a folder of its name
+
 
 @dataclass(frozen=True)
 class Run:
@@ -34,6 +36,11 @@ class Run:
     data: DataConfig
     model: DualPathAutoencoder
 
+    @property
+    def results_folder(self) -> Path | None:
+        """Where an evaluation leaves its files unless told otherwise: the run's folder; None for a pretrained run, whose folder ships."""
+        return None if self.folder.resolve().parent == SHIPPED.resolve() else self.folder
+
     @classmethod
     def load(cls, folder: str | Path) -> Run:
         """Load a run's folder, without pickle and without the device that it was trained on.
@@ -48,6 +55,38 @@ class Run:
         return cls(folder, config, from_dict(DataConfig, config["data"], str(folder / "config.json")), model.eval())
 
 
+def pretrained_names() -> list[str]:
+    """What `load_pretrained` takes."""
+    return sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+
+
+def load_pretrained(name: str) -> Run:
+    """A run of preset `fast` that ships with the package: its weights, what calibrates it, its settings and its recorded metrics.
+
+    How it was made, and the terms of the data that it was made of, stand in `NOTE.md` of its folder.
+
+    Args:
+        name: "synthetic" or "ped2".
+
+    Raises:
+        InputError: any other name.
+    """
+    require(name in pretrained_names(), f"no pretrained run is called {name!r}; there are: {', '.join(pretrained_names())}")
+    return Run.load(SHIPPED / name)
+
+
+def open_run(run: Run | str | Path) -> Run:
+    """A run as it is, by its folder, or by a pretrained name; where a folder of that name holds a run, it is meant.
+
+    Raises:
+        InputError: what `Run.load` refuses.
+    """
+    if isinstance(run, Run):
+        return run
+    named = str(run) in pretrained_names() and not (Path(run) / "config.json").is_file()
+    return load_pretrained(str(run)) if named else Run.load(run)
+
+
 def read_config(folder: Path) -> dict:
     """The parts of a run's `config.json`.
 
@@ -55,7 +94,8 @@ def read_config(folder: Path) -> dict:
         InputError: there is none, or it is not JSON with the parts of a run.
     """
     path = folder / "config.json"
-    require(folder.is_dir(), f"{folder}: no such run; expected a folder made by `vadlib train --out {folder}`")
+    shipped = f"or one of the pretrained: {', '.join(pretrained_names())}"
+    require(folder.is_dir(), f"{folder}: no such run; expected a folder made by `vadlib train --out {folder}`, {shipped}")
     require(path.is_file(), f"{folder}: not a run (no config.json in it); expected a folder made by `vadlib train`")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -43,7 +43,7 @@ class PseudoAnomalyMixer:
         InputError: p outside [0, 1], p > 0 without kinds, or weights that do not fit.
     """
 
-    def __init__(self, kinds: Sequence[PseudoAnomaly], p: float = 0.2, weights: Sequence[float] | None = None):
+    def __init__(self, kinds: Sequence[PseudoAnomaly], p: float = 0.5, weights: Sequence[float] | None = None):
         require(0 <= p <= 1, f"p = {p}; expected a probability in [0, 1]")
         require(p == 0 or len(kinds) > 0, f"p = {p} without any kind of pseudo-anomaly; name at least one, or set p to 0")
         weights = [1.0] * len(kinds) if weights is None else [float(w) for w in weights]

@@ -1,0 +1,164 @@
+"""The ablation: its rows, its numbers, and that it goes on where it stopped."""
+
+import csv
+import shutil
+import sys
+
+import pytest
+from trees import own_videos
+
+from vadlib import ablation, cli
+from vadlib.ablation import BASE, MEASURES, ROWS, ablate, describe_ablation
+from vadlib.engine.config import TrainConfig
+from vadlib.errors import InputError
+from vadlib.evaluation.evaluate import Result
+from vadlib.evaluation.metrics import bootstrap, micro_auc
+from vadlib.evaluation.table import read_ablation, write_ablation
+from vadlib.model.network import ModelConfig
+from vadlib.model.run import Run
+from vadlib.pseudo.mixer import KINDS
+from vadlib.recipe import MixerConfig
+
+TINY = {"data": {"clip_step": 8, "crop": [24, 24]}, "model": {"width": 8, "slots": 8}, "training": {"epochs": 1}}
+SOME = [BASE, "seed 1", "p = 0", "maximize"]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """(root, folder of the ablation, its table)."""
+    root = tmp_path_factory.mktemp("own") / "mine"
+    own_videos(root, "csv")
+    out = root.parent / "ablation"
+    return root, out, ablate(out, "folder", root, SOME, TINY)
+
+
+def test_each_row_changes_one_part_of_the_default():
+    assert ROWS[BASE] == {}
+    for changes in ROWS.values():
+        assert sum(len(values) for values in changes.values()) <= 1 or changes == {"model": {"memories": 1, "decoders": 1}}
+    defaults = {"mixer": MixerConfig(), "training": TrainConfig(), "model": ModelConfig()}
+    for name, changes in ROWS.items():
+        for part, values in changes.items():
+            assert all(getattr(defaults[part], key) != value for key, value in values.items()), f"{name} is the default"
+
+
+def test_the_rows_of_the_issue_are_there():
+    changed = {(part, key, repr(value)) for row in ROWS.values() for part, values in row.items() for key, value in values.items()}
+    p = {float(value) for part, key, value in changed if key == "p"} | {MixerConfig().p}
+    assert p >= {0, 0.01, 0.05, 0.2, 0.5}
+    assert {("mixer", "kinds", repr([kind])) for kind in KINDS} <= changed
+    assert {"'maximize'", "'none'"} == {value for _, key, value in changed if key == "objective"}
+    assert {"0", "1"} == {value for _, key, value in changed if key == "memories"}
+    assert {"1"} == {value for _, key, value in changed if key == "decoders"}
+
+
+def test_the_table_says_what_the_runs_in_its_folder_say(done):
+    _, out, table = done
+    assert [row["row"] for row in table] == ["yardstick", *SOME]
+    base, row = Result.load(out / "default"), table[-1]
+    result = Result.load(out / "maximize")
+    assert [row[name] for name in MEASURES] == [result.metrics[name] for name in MEASURES]
+    assert [row["micro_auc_calibrated_low"], row["micro_auc_calibrated_high"]] == bootstrap(result.scores, result.labels, base.scores)
+    assert row["plain_calibrated"] == row["micro_auc_calibrated"]  # where D_p is made to fail nothing is compared with it
+    assert table[1]["plain_calibrated"] == micro_auc(base.rescore("calibrated", contrast=0), base.labels)
+    configs = [Run.load(out / name).config for name in ("default", "seed_1", "p_=_0", "maximize")]
+    assert [c["training"]["seed"] for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
+    assert [c["mixer"]["p"] for c in configs] == [MixerConfig().p] * 2 + [0, MixerConfig().p]
+    assert [c["training"]["objective"] for c in configs] == ["inpaint"] * 3 + ["maximize"]
+    assert "micro_auc_raw_low" not in table[1]  # the default against itself
+    assert table[0]["micro_auc_calibrated"] is None
+
+
+def test_finished_rows_are_not_computed_again(done, monkeypatch):
+    root, out, table = done
+    monkeypatch.setattr(ablation, "evaluate_run", lambda *arguments: pytest.fail("evaluated again"))
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("model.safetensors")}
+    again = ablate(out, "folder", root, SOME, TINY)
+    assert again == table
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("model.safetensors")} == before
+
+
+def test_rows_of_another_size_are_refused(done):
+    root, out, _ = done
+    with pytest.raises(InputError, match=r"default/config\.json: training\.epochs was 1, now 2; resume with the same settings"):
+        ablate(out, "folder", root, SOME, TINY | {"training": {"epochs": 2}})
+
+
+def test_it_is_read_as_it_was_written(done):
+    _, out, table = done
+    read = read_ablation(out / "ablation.csv")
+    assert [{key: row[key] for key in row if row[key] is not None} for row in read] == [
+        {key: value for key, value in row.items() if value is not None} for row in table
+    ]
+    with (out / "ablation.csv").open(encoding="utf-8", newline="") as file:
+        assert next(csv.reader(file))[:2] == ["row", "micro_auc_raw"]
+    text = describe_ablation(table)
+    assert len(text.splitlines()) == 1 + len(table)
+    assert f"{table[-1]['micro_auc_raw']:.3f}" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file; expected a table made by `vadlib ablate`"),
+        ("row,micro_auc_raw\ndefault,high\n", "not a table of an ablation"),
+        ("name,micro_auc_raw\n1,0.5\n", "no column 'row', or no rows"),
+        ("row,micro_auc_raw\n", "no column 'row', or no rows"),
+        ("row,micro_auc_raw\ndefault,0.5,0.6\n", "not a table of an ablation"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path, content, message):
+    path = tmp_path / "ablation.csv"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"ablation\.csv: {message}"):
+        read_ablation(path)
+
+
+def test_rows_and_labels_are_asked_for_before_anything_is_trained(tmp_path):
+    with pytest.raises(InputError, match=r"row p=0 is unknown; expected some of: default, seed 1"):
+        ablate(tmp_path / "out", rows=[BASE, "p=0"])
+    with pytest.raises(InputError, match="rows p = 0; expected 'default' first"):
+        ablate(tmp_path / "out", rows=["p = 0"])
+    own_videos(tmp_path / "mine", None)
+    with pytest.raises(InputError, match="have no labels of both kinds"):
+        ablate(tmp_path / "out", "folder", tmp_path / "mine")
+    assert not (tmp_path / "out").exists()
+
+
+def test_empty_numbers_survive(tmp_path):
+    write_ablation(tmp_path / "a.csv", [{"row": "x", "micro_auc_raw": None}, {"row": "y", "micro_auc_raw": 0.25, "minutes": 1.5}])
+    assert read_ablation(tmp_path / "a.csv") == [
+        {"row": "x", "micro_auc_raw": None, "minutes": None},
+        {"row": "y", "micro_auc_raw": 0.25, "minutes": 1.5},
+    ]
+
+
+def test_what_was_measured_earlier_stays_in_the_table(done, tmp_path, monkeypatch):
+    """An ablation that is called for a few rows, or that fails at the second one, keeps the rest."""
+    root, out, table = done
+    shutil.copytree(out, tmp_path / "out")
+    ablate(tmp_path / "out", "folder", root, SOME[:2], TINY)
+    names = [row["row"] for row in read_ablation(tmp_path / "out" / "ablation.csv")]
+    assert names == [row["row"] for row in table]
+    (tmp_path / "out" / "seed_1" / "scores.npz").unlink()
+    monkeypatch.setattr(ablation, "evaluate_run", lambda *arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        ablate(tmp_path / "out", "folder", root, SOME, TINY)
+    kept = {row["row"]: row["minutes"] for row in read_ablation(tmp_path / "out" / "ablation.csv")}
+    assert kept == {row["row"]: row.get("minutes") for row in table}
+
+
+def test_the_command_needs_no_more_than_a_folder(monkeypatch, capsys, tmp_path):
+    """What it trains takes an hour, so a stand-in does it here."""
+    called = {}
+    monkeypatch.setattr(
+        ablation,
+        "ablate",
+        lambda *given, **named: called.update(given=given, named=named) or [{"row": "default", **dict.fromkeys(MEASURES, 0.5)}],
+    )
+    monkeypatch.setattr(sys, "argv", ["vadlib", "ablate", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    assert called == {"given": (tmp_path, "synthetic", None), "named": {"device": None}}
+    assert capsys.readouterr().out.splitlines()[-1] == f"the table is {tmp_path / 'ablation.csv'}"
