@@ -40,6 +40,7 @@ from vadlib.engine.trainer import Trainer
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import make_mixer
+from vadlib.recipe import MixerConfig
 
 COPIES, CLIPS = 40, 400
 STEPS = {"fast": 60, "compact": 8, "paper": 2}  # batches to train on
@@ -102,7 +103,7 @@ def train_some(name: str, root: Path, preset: str) -> dict:
     clips = ClipDataset(
         videos, DataConfig(**{**vars(DataConfig.preset(preset)), "channels": 1}), find_boxes(videos, progress=False), progress=False
     )
-    samples = Samples(clips, hold_out(clips)[0], make_mixer(("skip", "shuffle", "noise", "object"), 0.2, "builtin"), 0)
+    samples = Samples(clips, hold_out(clips)[0], make_mixer(MixerConfig().kinds, MixerConfig.p, "builtin"), 0)
     model, device = DualPathAutoencoder(ModelConfig.preset(preset)), torch.device("cpu")
     with tempfile.TemporaryDirectory() as out:
         trainer = Trainer(model, samples, replace(TrainConfig.preset(preset), device="cpu"), device, Path(out))

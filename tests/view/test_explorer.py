@@ -234,7 +234,7 @@ def test_the_text_says_what_the_threshold_makes_of_the_frame(run, videos, result
     for name, t in (("01", 0), ("01", 20), ("01", 27), ("01", 32), ("03", 10), ("03", 44)):
         text = plot_explorer(run, result, videos, View(name, t, THRESHOLD))[1]
         said[name, t], place = text.split("; ")
-        assert re.fullmatch(r"the score comes from \d+% from the left and \d+% from the top", place)
+        assert re.fullmatch(r"the worst place is \d+% from the left and \d+% from the top", place)
     assert said == {
         ("01", 0): "video 01, frame 0 of 45, calibrated score 1.00, not above the threshold of 2.00: normal and quiet",
         ("01", 20): "video 01, frame 20 of 45, calibrated score 5.00, above the threshold of 2.00: a hit",

@@ -115,7 +115,7 @@ def plot_explorer(
 ) -> tuple[Figure, str]:
     """A frame, what the model made of it, and the score curve of its video; and the same in words.
 
-    The frame's abnormal pixels are outlined where the video has masks, and a dashed square says where its calibrated score comes from. The
+    The frame's abnormal pixels are outlined where the video has masks, and a dashed square marks the worst place. The
     small pictures: D_n's reconstruction, its error and the mean entropy of M_n's addressing, of one clip around the frame; and the
     calibrated score by place.
 
@@ -158,7 +158,7 @@ def plot_explorer(
 
 
 def describe_view(result: Result, view: View, local: np.ndarray | None = None) -> str:
-    """The alt text of one view; with the calibrated score by place (H', W') also where the score comes from."""
+    """The alt text of one view; with the calibrated score by place (H', W') also the worst place."""
     score = curves(result, view.scale)[view.video]
     above = score[view.frame] > view.threshold
     text = f"video {view.video}, frame {view.frame} of {len(score)}, {view.scale.replace('_', ' ')} score {score[view.frame]:.2f}, "
@@ -168,7 +168,7 @@ def describe_view(result: Result, view: View, local: np.ndarray | None = None) -
     text += ("an alarm" if above else "quiet") + ", unlabelled" if labels is None else outcomes[int(above), int(labels[view.frame])]
     if local is not None and local.size > 1:
         down, across = ((at + 0.5) / size for at, size in zip(np.unravel_index(local.argmax(), local.shape), local.shape, strict=True))
-        text += f"; the score comes from {across:.0%} from the left and {down:.0%} from the top"
+        text += f"; the worst place is {across:.0%} from the left and {down:.0%} from the top"
     return text
 
 
@@ -330,7 +330,7 @@ def _mark_origin(ax: Axes, video: Video, clip: Explanation, result: Result, loca
     for look in ({"edgecolor": "white", "linewidth": 2.6}, {"edgecolor": BLUE, "linewidth": 1.5, "linestyle": (0, (3, 2))}):
         ax.add_patch(plt.Rectangle((x * across, y * down), cells * CELL * across, cells * CELL * down, fill=False, **look))
     truth = "outlined: the truth; " if ax.collections else ""
-    ax.set_xlabel(f"{truth}dashed: where the score comes from", fontsize="small")
+    ax.set_xlabel(f"{truth}dashed: the worst place", fontsize="small")
 
 
 def _draw_curve(ax: Axes, result: Result, view: View) -> None:

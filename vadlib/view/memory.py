@@ -193,7 +193,7 @@ def _bars(ax: Axes, groups: Mapping[str, Sequence[float]], names: Sequence) -> N
     for k, ((group, heights), look) in enumerate(zip(groups.items(), LOOKS[: len(groups)], strict=True)):
         ax.bar(np.arange(len(names)) + (k - (len(groups) - 1) / 2) * 0.2, heights, 0.2, label=group, **look)
     ax.set_xticks(np.arange(len(names)), names, fontsize="small")
-    ax.legend(fontsize="small")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(groups), fontsize="small", frameon=False)  # above, not over the bars
 
 
 def _grid(rows: int, columns: int, shape: tuple[int, int]) -> np.ndarray:
