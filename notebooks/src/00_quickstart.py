@@ -139,7 +139,7 @@ for name, part in model.named_children():
 
 # %%
 kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
-mixer = vad.PseudoAnomalyMixer(kinds, p=0.2)
+mixer = vad.PseudoAnomalyMixer(kinds, p=0.5)
 training = vad.TrainConfig(epochs=3, seed=0)
 folder = vad.run_folder(f"00_quickstart-{data}")
 run = vad.fit(model, clips, mixer, training, folder, resume=True, dataset={"name": data})
@@ -164,8 +164,9 @@ vad.show(figure, f"Errors of training end at {history['rebuild'][-1]:.3f} and {h
 #
 # ## 6 Evaluation
 #
-# From here on only `E`, `M_n` and `D_n` are used. Every test video is rebuilt; where the rebuilt video differs from the true one, and
-# where its *motion* does (the difference of consecutive frames), there is an error. A frame is as abnormal as its worst place.
+# Every test video is rebuilt along both paths. A frame's score is the mean of two parts. One is the error of `D_n` at the frame's
+# worst place. The other is the *contrast*: how large `D_n`'s error is beside `D_p`'s, over the whole frame. `D_p` has learned to rebuild
+# pseudo-anomalies, so where it does better than usual beside `D_n`, something is odd.
 #
 # A number alone says little. So we also score the videos with a **yardstick** that learns nothing: how much changes from frame to
 # frame around the moving things. A model that does not beat it has not shown that its learning is of use.
@@ -239,8 +240,8 @@ vad.show(pictures, f"Frame {peak}, what D_n rebuilt of it around what moves, and
 
 # %% [markdown]
 # Errors gather at edges, of people and of the background alike: after a short training, everything fine is rebuilt blurred. Two
-# things help against that. Edges that stand still cause no error in the *motion*. And the calibrated score compares the error
-# at each place with what is usual there in normal videos (with as few of them as here, mostly: anywhere in the picture).
+# things help against that. Both paths blur alike, so in the contrast most of the blur cancels out. And the calibrated score compares the
+# error at each place with what is usual there in normal videos (with as few of them as here, mostly: anywhere in the picture).
 #
 # And the memory? A low entropy means that one or a few slots fitted; a high one that the model had to mix many. The right panel
 # shows how often each slot was read. Notebook 08 looks into all this.
@@ -278,7 +279,8 @@ if answer is not None:
 # ## Summary
 #
 # - Training sees normal videos only; pseudo-anomalies stand in for what is missing, and each breaks one thing.
-# - The normal path gives back normal clips; scores come from its errors, in appearance and in motion, at a frame's worst place.
+# - The normal path gives back normal clips; scores come from its error at a frame's worst place, and from its error beside that of the
+#   pseudo path.
 # - An AUC means something beside a yardstick, a stated protocol and the number of videos behind it.
 # - A threshold comes from held-out normal videos, never from test labels, and must be checked.
 #

@@ -236,10 +236,10 @@ for changes in ({}, {"memories": 1}, {"memories": 0}, {"decoders": 1}, {"memorie
 # %% [markdown]
 # The second decoder. A skip *adds* parameters: the decoders' convolution at its level gets twice as many input channels.
 #
-# Parameters are not all that counts. Scoring uses `E`, `M_n` and `D_n` alone. With `inpaint` the pseudo path trains nothing that
-# they use: its gradient stops before `E`. (One indirect influence is left: if the gradient of *all* parameters together is longer
-# than `max_gradient`, it is shortened, so a long gradient of `D_p` makes the step of the others smaller.) So `D_p` matters for
-# scores only with other terms (the paper's `maximize`, separation), or with a memory or a decoder that the paths share.
+# Parameters are not all that counts. With `inpaint` the pseudo path trains nothing that `D_n`'s error depends on: its gradient stops
+# before `E`. (One indirect influence is left: if the gradient of *all* parameters together is longer than `max_gradient`, it is
+# shortened, so a long gradient of `D_p` makes the step of the others smaller.) But vadlib's score compares the two errors, so there `D_p`
+# counts. With the paper's `maximize`, which drives `D_p` to fail, there is nothing to compare; then it matters only by way of `E`.
 #
 # ## Exercises
 #

@@ -16,6 +16,8 @@
 # about 2 GB.
 
 # %%
+import dataclasses
+
 import torch
 
 import vadlib as vad
@@ -88,15 +90,16 @@ for name in ("none", "inpaint", "maximize"):
 # Why can sparsity count more clips than the batch has? It is taken of every read, and with `inpaint` a pseudo-anomaly is read
 # twice, by `M_n` and by `M_p`.
 #
-# The loss is the sum of the terms, each times its weight. Errors weigh 1, sparsity 0.0002. Separation is 0 unless you set
-# `separation_weight`; it is computed all the same, so that it can be watched.
+# The loss is the sum of the terms, each times its weight. Errors weigh 1. Sparsity and separation weigh nothing unless you set
+# `sparsity_weight` and `separation_weight`; they are computed all the same, so that they can be watched. Here sparsity weighs 0.0002, as
+# in the paper.
 #
 # ## 2 Curves
 #
 # Five short epochs with `inpaint`. Before it starts, `fit` prints where it computes and how much memory it will take at most.
 
 # %%
-training, shape, runs = vad.TrainConfig(epochs=5, seed=0), untrained.config, {}
+training, shape, runs = vad.TrainConfig(epochs=5, seed=0, sparsity_weight=2e-4), untrained.config, {}
 torch.manual_seed(0)
 folder = vad.run_folder(f"06_training-inpaint-{data}")
 runs["inpaint"] = vad.fit(vad.DualPathAutoencoder(shape), clips, mixer, training, folder, resume=True, dataset={"name": data})
@@ -133,7 +136,7 @@ vad.show(axes, f"Three errors by epoch; rebuild ends at {vad.read_history(folder
 for name, p in {"none": 0.0, "maximize": 0.2}.items():
     torch.manual_seed(0)
     model, turning = vad.DualPathAutoencoder(shape), vad.PseudoAnomalyMixer(kinds, p)
-    config = vad.TrainConfig(epochs=training.epochs, seed=0, objective=name)
+    config = dataclasses.replace(training, objective=name)
     runs[name] = vad.fit(model, clips, turning, config, vad.run_folder(f"06_training-{name}-{data}"), resume=True, dataset={"name": data})
 
 # %% [markdown]
@@ -162,9 +165,10 @@ vad.show(vad.plot_history(runs, ["rebuild", "maximize", "sparsity"]), f"Terms of
 #   at the beginning decide whether that happens; another seed may turn out differently. The term itself pulls that way: train
 #   `none` once more with `sparsity_weight=0`, and compare.
 #
-# `D_p` takes no part in scoring. What the pseudo path learns from `maximize` matters for scores only through the change in `E`.
+# With `maximize`, `D_p` takes no part in scoring: what the pseudo path learns matters only through the change in `E`. (With `inpaint`
+# it has learned to rebuild pseudo-anomalies, and vadlib's score compares `D_n` with it: notebook 07.)
 #
-# What matters for detection is the error of `D_n` on clips it has not seen, normal and changed. We turn the held-out clips into
+# What matters most for detection is the error of `D_n` on clips it has not seen, normal and changed. We turn the held-out clips into
 # each kind.
 #
 # Here as in scoring, the error compares what `D_n` made of a clip with that clip itself, the pseudo-anomaly included.
@@ -249,7 +253,7 @@ print(f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.cli
 # %%
 killed = vad.run_folder(f"06_training-killed-{data}", fresh=True)
 settings = killed.with_suffix(".json")
-files.write_json(settings, {part: runs["inpaint"].config[part] for part in ("data", "training")})
+files.write_json(settings, {part: runs["inpaint"].config[part] for part in ("data", "training")} | {"mixer": {"p": mixer.p}})
 status = vad.kill_after(["-m", "vadlib", "train", "--data", data, "--config", settings, "--out", killed], killed / "state.pt", seconds=2)
 print(f"exit status {status}; left behind: {', '.join(sorted(path.name for path in killed.iterdir()))}")
 
@@ -274,7 +278,7 @@ print(f"went on after step {step}; weights as undisturbed: {(killed / name).read
 #
 # <details><summary>Solution</summary>
 #
-# `answer = {"encoder", "pseudo_memory", "pseudo_decoder"}`. Neither `M_n` nor `D_n`, which do the scoring.
+# `answer = {"encoder", "pseudo_memory", "pseudo_decoder"}`. Neither `M_n` nor `D_n`, whose error is scored.
 #
 # </details>
 
@@ -303,7 +307,7 @@ if answer is not None:
 # %% [markdown]
 # ## Summary
 #
-# - Each term has its own clips and trains its own parts; only `E`, `M_n` and `D_n` count for scores.
+# - Each term has its own clips and trains its own parts. The error that is scored is that of `E`, `M_n` and `D_n`.
 # - `maximize` has an effect only below its margin, and on scores only by way of `E`.
 # - A curve shows that training works, not that the detector does: compare errors on held-out clips, normal and changed.
 # - A killed training goes on from its checkpoint and ends with the same bytes.

@@ -14,7 +14,7 @@
 # - measure what a slot is worth by removing it.
 #
 # **You need** notebooks 00 and 05: the parts `E`, `M_n`, `D_n`, `M_p`, `D_p`, and what a read is. **Time** about 1 minute of computing
-# on two recent CPU cores in the quick profile if notebook 00 has left its run, else 3; 40 minutes of reading. **Memory** about 2 GB.
+# on two recent CPU cores in the quick profile; 40 minutes of reading. **Memory** about 2 GB.
 
 # %%
 import numpy as np
@@ -24,23 +24,15 @@ from sklearn.metrics import roc_auc_score
 import vadlib as vad
 
 # %% [markdown]
-# We take the run of notebook 00: the same clips, the same settings, the same folder. If it is there, it is loaded, else trained now.
+# `load_pretrained` loads a model that ships with `vadlib`: the network of notebook 00, trained for longer and on all clips. Of the
+# training videos we need a few windows, to see later which of them read a slot.
 
 # %%
 data, quick = vad.tutorial_data(), vad.profile() == "quick"
-train, test = vad.load_videos(data, "train"), vad.load_videos(data, "test")[: 4 if quick else None]
-cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"synthetic": 8, "ped2": 16}[data] if quick else 4)
-clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
+run, test = vad.load_pretrained(data), vad.load_videos(data, "test")[: 4 if quick else None]
+cutting = vad.DataConfig(length=16, crop=run.data.crop, clip_step=16)
+clips = vad.ClipDataset(vad.load_videos(data, "train"), cutting)
 kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
-
-# %% [markdown]
-# The training itself: three epochs in the quick profile, so expect a blurred world.
-
-# %%
-torch.manual_seed(0)
-model = vad.DualPathAutoencoder(vad.ModelConfig.preset("fast", channels=len(clips[0].tensor)))
-mixer, training = vad.PseudoAnomalyMixer(kinds, p=0.2), vad.TrainConfig(epochs=3, seed=0)
-run = vad.fit(model, clips, mixer, training, vad.run_folder(f"00_quickstart-{data}"), resume=True, dataset={"name": data})
 
 # %% [markdown]
 # ## 1 Both paths, over the whole frame
@@ -58,7 +50,7 @@ strange, ordinary = vad.explain_clip(run, shown, start), vad.explain_clip(run, s
 # First the normal clip. Above: a frame, and what `D_n` and `D_p` made of it. Below: how far these two are apart, and the squared
 # error of each. A hatched place was not rebuilt, since nothing moved there; it holds no number, also not zero.
 #
-# **Predict:** `D_p` was trained on pseudo-anomalies only, one clip in five. Can it rebuild people who just walk?
+# **Predict:** `D_p` was trained on pseudo-anomalies only, one clip in two. Can it rebuild people who just walk?
 
 # %%
 vad.show(vad.plot_rebuilt(ordinary, title="normal frame", both=True), "A normal frame as D_n and D_p rebuild it; difference and errors.")
@@ -139,8 +131,7 @@ vad.show(vad.plot_slot_maps(strange), "A frame and five maps: where each of the 
 vad.show(vad.plot_slot_maps(strange.pseudo), "The same frame and where the most read slots of M_p are read.")
 
 # %% [markdown]
-# Are two maps exactly alike, with the same share? Then the same feature was drawn twice at the start. Two equal slots get equal
-# gradients, so they stay equal for ever, and do the work of one.
+# No feature is drawn twice: two equal slots would get equal gradients, stay equal for ever, and do the work of one.
 #
 # ## 4 A slot atlas
 #
@@ -169,7 +160,7 @@ vad.show(vad.plot_atlas(vad.slot_atlas(run, some, read[:6]), some), f"Slots {rea
 # windows of any place.
 
 # %%
-windows = vad.ClipDataset(test, vad.DataConfig(length=16, crop=(48, 48), clip_step=8), vad.find_boxes(test))
+windows = vad.ClipDataset(test, vad.DataConfig(length=16, crop=run.data.crop, clip_step=8), vad.find_boxes(test))
 pairs = vad.paired_windows(windows, most=100)
 
 # %% [markdown]
@@ -196,9 +187,9 @@ axes = vad.plot_usage(usage)
 vad.show(axes, "Shares of the reads, M_n then M_p: " + ", ".join(t.get_text() for ax in axes for t in ax.get_legend().get_texts()))
 
 # %% [markdown]
-# Pseudo-anomalies read nearly what the normal windows read that they are made of. Abnormal windows have moved further; but only
-# what exceeds "normal again" has to do with anomalies. And even a clear difference is one of *many windows together*: it need not
-# tell a single window.
+# Only what exceeds "normal again" has to do with anomalies. Pseudo-anomalies mostly read what the normal windows read that they are
+# made of; abnormal windows tend to have moved further. And even a clear difference is one of *many windows together*: it need not tell
+# a single window.
 #
 # So we rank single windows, by the mean entropy of `M_n` and, for comparison, by the error of `D_n`. The AUC is the probability that
 # an abnormal window ranks above a normal one.
@@ -213,9 +204,10 @@ for name in ("normal", "normal again", "elsewhere"):
     print(f"abnormal against {name:13} AUC of the entropy {areas[0]:.2f}, of the error {areas[1]:.2f}")
 
 # %% [markdown]
-# 0.5 is guessing; below 0.5 the abnormal windows have the *lower* entropy. The entropy tells windows apart much worse than the error
-# does. So in this run the mean entropy of a window does not find the anomalies; the reconstruction does. Other measures of the reads might
-# do better. (The error is not innocent either: what is large and moves fast has a large error, normal or not.)
+# 0.5 is guessing; below 0.5 the abnormal windows have the *lower* entropy, the opposite of what one hopes for: what no slot fits need
+# not be mixed of many. Whoever turns the measure round after seeing this has chosen it on test labels. Either way it tells windows apart
+# worse than the error does: in this run it is the reconstruction that finds anomalies. Other measures of the reads might do better. (The
+# error is not innocent either: what is large and moves fast has a large error, normal or not.)
 #
 # > **Common mistake.** Showing one attention map with a bright anomaly, and calling it an explanation. A map shows what is read, not
 # > what would be read if all were normal. Compare with normal clips *at the same place*, count over many, and give the yardstick.
@@ -286,8 +278,7 @@ if answer is not None:
 # answer = found["it"].mean() / found["nothing"].mean()
 # ```
 #
-# Is it hardly above 1, although the slot is read most? Neighbours step in; and a slot may have a twin that does its work, since
-# memories start as randomly drawn features, and one may be drawn twice (section 3).
+# Is it hardly above 1, although the slot is read most? Neighbours step in.
 #
 # </details>
 

@@ -12,12 +12,11 @@
 # - tell a gain that was *chosen* on test labels from one that is there on other videos,
 # - read a table of results with the right questions.
 #
-# **You need** notebook 00, and what an AUC is. **Time** 1 to 2 minutes of computing on two recent CPU cores, and 2 more if
-# notebook 00 has not been run before; 40 minutes of reading. **Memory** about 2 GB.
+# **You need** notebook 00, and what an AUC is. **Time** 1 to 2 minutes of computing on two recent CPU cores; 40 minutes
+# of reading. **Memory** about 2 GB.
 
 # %%
 import numpy as np
-import torch
 
 import vadlib as vad
 from vadlib.data import statistics
@@ -26,25 +25,12 @@ from vadlib.evaluation import errors, metrics, scores, traps
 # %% [markdown]
 # ## 1 Honest scores first
 #
-# The run is that of notebook 00: same data, same settings, same folder. If you have run that notebook in this profile, the model is
-# loaded, else it is trained now. Here it is tested on *all* test videos, in the quick profile too: what goes wrong with few
-# videos is one of the subjects. Lines with `assert` stop the notebook if a claim of the text does not hold.
+# `load_pretrained` loads a model that ships with `vadlib`. Here it is tested on *all* test videos, in the quick profile too: what goes
+# wrong with few videos is one of the subjects. Lines with `assert` stop the notebook if a claim of the text does not hold.
 
 # %%
 data = vad.tutorial_data()
-train, test = vad.load_videos(data, "train"), vad.load_videos(data, "test")
-step = {"synthetic": 8, "ped2": 16}[data] if vad.profile() == "quick" else 4
-clips = vad.ClipDataset(train, vad.DataConfig(length=16, crop=(48, 48), clip_step=step), vad.find_boxes(train))
-
-# %% [markdown]
-# As in notebook 00: weights, pseudo-anomalies, and three epochs.
-
-# %%
-torch.manual_seed(0)
-model = vad.DualPathAutoencoder(vad.ModelConfig.preset("fast", channels=len(clips[0].tensor)))
-mixer = vad.PseudoAnomalyMixer([vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()], p=0.2)
-out, training = vad.run_folder(f"00_quickstart-{data}"), vad.TrainConfig(epochs=3, seed=0)
-run = vad.fit(model, clips, mixer, training, out, resume=True, dataset={"name": data})
+run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 
 # %% [markdown]
 # The model runs once, in `evaluate`. All that follows works on what it left behind: the raw scores, the error maps from which
@@ -155,12 +141,11 @@ assert cut["padded"][0] > cut["left_out"][0] + 0.005, "padding should lift the m
 # %%
 inner = [{n: part[n][errors.scored_frames(len(part[n]), run.data, "center")] for n in part} for part in (raw, labels)]
 found["border frames dropped"] = honest, metrics.micro_auc(*inner)
-assert -0.005 < found["border frames dropped"][1] - honest < 0.03, "a little better, or hardly different"
+assert -0.005 < found["border frames dropped"][1] - honest < 0.03, "a small step"
 
 # %% [markdown]
-# A small step, and upwards in every run made for this notebook. No law gives that sign: it depends on what happens to be going on when a
-# recording begins and ends, and on how well these frames are scored. Fewer clips show them, so their errors are averages of less. So in
-# these runs the ends were a little harder.
+# A small step, and no law gives its sign: it depends on what happens to be going on when a recording begins and ends, and on how well
+# these frames are scored. Fewer clips show them, so their errors are averages of less.
 #
 # **Instead:** score every frame (`all`), or name the protocol beside the number.
 #
@@ -176,27 +161,27 @@ assert -0.005 < found["border frames dropped"][1] - honest < 0.03, "a little bet
 truths = {kind: np.concatenate(list(part.values())) for kind, part in vad.two_truths(test).items()}
 print(f"{' and '.join(truths)} differ on {np.not_equal(*truths.values()).sum()} of {len(next(iter(truths.values())))} frames")
 found["events 5 frames wider"] = honest, metrics.micro_auc(raw, {n: statistics.widened(part) for n, part in labels.items()})
-assert -0.1 < found["events 5 frames wider"][1] - honest < 0, "these scores should suit the labels of this dataset better"
+assert 0.001 < abs(found["events 5 frames wider"][1] - honest) < 0.1, "ten frames an event should be seen in the AUC"
 
 # %% [markdown]
-# Nobody is wrong here; "when does it begin?" has no exact answer. Papers argue about the third digit, and the label file moves the second.
-# That a generous second annotator lowers the AUC is no law either: scores that are averaged over many frames may suit him better than
+# Nobody is wrong here; "when does it begin?" has no exact answer. Papers argue about the third digit, and the label file moves it. Which
+# way is no law: scores that are averaged over many frames begin early and end late, and so may suit a generous annotator better than
 # a strict one.
 #
 # **Instead:** name the ground truth (`vadlib` writes it into `metrics.json`), and compare only numbers that share it.
 #
 # ## 7 Chosen on test labels
 #
-# Scores may be smoothed over time before they are stretched per video. How widely? And a score can be made from the same errors in many
-# ways: of the picture, of the motion or of both, over windows of five sizes. Try some of each and take the best. The catch: "best" is
-# asked of the *test labels*. `oracle_gap` says which candidate has the largest AUC on them, and by how much it beats vadlib's default:
-# width 0, no smoothing; and picture and motion alike over windows of 32 pixels, `(1, 1, 32)`.
+# Scores may be smoothed over time before they are stretched per video. How widely? And a score can be made from the same errors in
+# many ways: of the error, with the contrast of `D_n` and `D_p` or without, over windows of five sizes. Try some of each and take the
+# best. The catch: "best" is asked of the *test labels*. `oracle_gap` says which candidate has the largest AUC on them, and by how much
+# it beats vadlib's default: width 0, no smoothing; and error and contrast alike, the error over windows of 32 pixels, `(1, 1, 32)`.
 #
 # **Predict:** can such a gap be negative? Can it be 0?
 
 # %%
 widths = {sigma: result.rescore("per_video", smoothing=sigma) for sigma in (0, 1, 2, 4, 8, 16, 32)}
-ways = {(p, t, w): result.rescore(plain=p, temporal=t, window=w) for p, t in [(1, 1), (1, 0), (0, 1)] for w in (8, 16, 32, 64, None)}
+ways = {(p, c, w): result.rescore(plain=p, contrast=c, window=w) for p, c in [(1, 1), (1, 0), (2, 1)] for w in (8, 16, 32, 64, None)}
 (width, gap), (way, gain) = traps.oracle_gap(widths, labels, default=0), traps.oracle_gap(ways, labels, default=(1, 1, 32))
 found |= {f"smoothing over {width}, the best of 7": (minmax, minmax + gap), "score, the best of 15": (honest, honest + gain)}
 print(f"best width {width}: {gap:+.3f}; best score {way}: {gain:+.3f}; each over its default")
@@ -222,9 +207,9 @@ assert 0.005 < np.subtract(*scoring.mean(0)) < 0.2, "with so few videos the opti
 # %% [markdown]
 # The distance between the two means is the *optimism* of choosing on test labels. Averaged over both roles it cannot be negative: a half's
 # own winner is at least as good there as the other half's winner. How much of a claim is real depends on the candidates and on the data.
-# Of the smoothing's claim a part is left on other videos: in the runs made for this notebook more than half on Ped2, and almost nothing
-# on the rendered street. Among the 15 scores there is hardly anything to win over the default; there the claim is luck, and a negative
-# true gain means that the setting which looked best was a change for the worse.
+# Here neither the widths nor the scores have much to win over the default. So what is claimed is mostly luck, and a negative true gain
+# means that the setting which looked best was a change for the worse. With a poor default there is more to win, and more of a claim is
+# real.
 #
 # These are gains of halves: few videos, so much luck. The halves are also each other's rest: what is lucky in one is unlucky in the other.
 # So the mean on the other half is a cautious one.

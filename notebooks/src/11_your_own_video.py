@@ -102,9 +102,9 @@ print(f"judged as scene {result.scenes['tuesday']!r}; written: {', '.join(sorted
 print(*(out / "scores.csv").read_text().splitlines()[:4], sep="\n")
 
 # %% [markdown]
-# Each frame has a row: its number, its time in seconds, its score, and 1 if that is above the threshold. The score is the
-# largest mean error of any 32 x 32 pixels, averaged over 16 frames and compared with what is usual at that place. Any
-# spreadsheet reads the table.
+# Each frame has a row: its number, its time in seconds, its score, and 1 if that is above the threshold. The score is the mean of the
+# largest error of any 32 x 32 pixels and of how `D_n`'s error compares with `D_p`'s in the whole frame, both averaged over 16 frames and
+# compared with what is usual. Any spreadsheet reads the table.
 #
 # **Predict:** something passes in the middle of the film, or is there to its end. Where will the curve rise: when it enters, or
 # before?

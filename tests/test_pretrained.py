@@ -1,0 +1,115 @@
+"""The runs that ship with the package: what is in their folders, that they do what is written there, and that nobody writes to them."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from trees import own_videos
+
+import vadlib as vad
+from vadlib import cli
+from vadlib.errors import InputError
+from vadlib.evaluation.calibration import Calibration
+from vadlib.model.run import SHIPPED, Run, open_run, pretrained_names
+from vadlib.recipe import evaluate_run
+
+NAMES = ("ped2", "synthetic")
+AREAS = ("micro_auc_raw", "micro_auc_calibrated", "micro_auc_per_video", "macro_auc", "average_precision", "pixel_auc")
+
+
+def listing():
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in SHIPPED.rglob("*")}
+
+
+def test_these_ship():
+    assert tuple(pretrained_names()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_folder_says_what_it_is_and_is_small(name):
+    folder = SHIPPED / name
+    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors", "calibration.npz", "metrics.json", "NOTE.md"}
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 5_000_000
+    run, note = vad.load_pretrained(name), (folder / "NOTE.md").read_text(encoding="utf-8")
+    assert not run.model.training
+    assert run.config["dataset"]["name"] == name
+    assert run.config["dataset"]["preset"] == "fast"
+    assert isinstance(run.config["training"]["seed"], int)
+    assert f"vadlib run --data {name}" in note
+    assert f"--seed {run.config['training']['seed']}" in note
+    assert "Terms" in note
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["dataset"] == name
+    assert f"{metrics['micro_auc_per_video']:.3f}" in note
+    assert Calibration.load(folder / "calibration.npz").scenes
+
+
+def evaluated(name):
+    before, recorded = listing(), json.loads((SHIPPED / name / "metrics.json").read_text(encoding="utf-8"))
+    result = evaluate_run(name, None, None)
+    assert {area: result.metrics[area] for area in AREAS} == pytest.approx({area: recorded[area] for area in AREAS}, abs=0.002)
+    assert (result.metrics["frames"], result.metrics["abnormal_frames"]) == (recorded["frames"], recorded["abnormal_frames"])
+    assert abs(result.metrics["events_found"] - recorded["events_found"]) <= 1
+    assert listing() == before
+
+
+def test_the_synthetic_run_reproduces_its_metrics():
+    evaluated("synthetic")
+
+
+def test_the_ped2_run_reproduces_its_metrics(real_data):
+    evaluated("ped2")
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match="no pretrained run is called 'ped3'; there are: ped2, synthetic"):
+        vad.load_pretrained("ped3")
+    with pytest.raises(InputError, match=r"ped3: no such run; expected a folder made by .*, or one of the pretrained: ped2, synthetic"):
+        open_run("ped3")
+
+
+def test_a_folder_with_a_run_wins_over_a_name_and_one_without_does_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ped2").mkdir()  # as below a folder of datasets
+    assert open_run("ped2").folder == SHIPPED / "ped2"
+    config = json.loads((SHIPPED / "ped2" / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "ped2" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(InputError, match=r"ped2/model\.safetensors: no such file"):
+        open_run("ped2")
+    run = Run(tmp_path, config, vad.load_pretrained("ped2").data, None)
+    assert open_run(run) is run
+    assert (run.results_folder, vad.load_pretrained("ped2").results_folder) == (tmp_path, None)
+    monkeypatch.chdir(SHIPPED.parent)
+    assert open_run("shipped/ped2").results_folder is None
+
+
+def test_what_a_pretrained_run_finds_is_written_only_where_it_is_told_to(tmp_path, monkeypatch, capsys):
+    own_videos(tmp_path / "mine")
+    before = listing()
+    for more in ([], ["--out", str(tmp_path / "out")]):
+        command = ["vadlib", "evaluate", "synthetic", "--data", "folder", "--root", str(tmp_path / "mine"), "--device", "cpu", *more]
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit, match="0"):
+            cli.main()
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last == (
+            f"curves and scores are in {more[1]}" if more else "nothing was written; name a folder with --out to keep scores and curves"
+        )
+    assert listing() == before
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"scores.npz", "metrics.json", "curves", "roc.png"}
+
+
+def test_a_wheel_holds_them(tmp_path):
+    """Files of a package are left out of wheels unless they are declared."""
+    root = SHIPPED.parents[1]
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, tmp_path)
+    shutil.copytree(root / "vadlib", tmp_path / "vadlib", ignore=shutil.ignore_patterns("__pycache__"))
+    code = "from setuptools import build_meta; print(build_meta.build_wheel('wheels'))"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=True)
+    [wheel] = (tmp_path / "wheels").glob("*.whl")
+    shipped = {path.relative_to(root).as_posix() for path in SHIPPED.rglob("*") if path.is_file()}
+    assert shipped <= set(zipfile.ZipFile(wheel).namelist())
