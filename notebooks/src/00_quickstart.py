@@ -67,7 +67,7 @@ vad.show(vad.plot_frames(shown, moments), f"Frames {moments} of a video; in the 
 # things by background subtraction; we need them for one of the pseudo-anomalies.
 
 # %%
-cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"synthetic": 8, "ped2": 16}[data] if quick else 4)
+cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"synthetic": 12, "ped2": 24}[data] if quick else 4)
 clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
 clip = clips[12]
 print(f"{len(clips)} clips; number 12 has shape {tuple(clip.tensor.shape)}: channels, frames, height, width")

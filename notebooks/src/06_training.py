@@ -16,8 +16,6 @@
 # about 2 GB.
 
 # %%
-import dataclasses
-
 import torch
 
 import vadlib as vad
@@ -136,7 +134,7 @@ vad.show(axes, f"Three errors by epoch; rebuild ends at {vad.read_history(folder
 for name, p in {"none": 0.0, "maximize": 0.2}.items():
     torch.manual_seed(0)
     model, turning = vad.DualPathAutoencoder(shape), vad.PseudoAnomalyMixer(kinds, p)
-    config = dataclasses.replace(training, objective=name)
+    config = vad.TrainConfig(epochs=training.epochs, seed=0, objective=name, sparsity_weight=training.sparsity_weight)
     runs[name] = vad.fit(model, clips, turning, config, vad.run_folder(f"06_training-{name}-{data}"), resume=True, dataset={"name": data})
 
 # %% [markdown]

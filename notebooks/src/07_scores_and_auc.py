@@ -36,7 +36,7 @@ run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 
 # %%
 result = vad.evaluate(run, test)
-shown, maps = test[3].name, result.maps[test[3].name]
+shown, maps, plain = test[3].name, result.maps[test[3].name], {"contrast": 0}
 print(f"video {shown}: {maps.plain.shape[0]} frames, maps of {maps.plain.shape[1]} x {maps.plain.shape[2]} squares")
 
 # %% [markdown]
@@ -51,7 +51,6 @@ print(f"video {shown}: {maps.plain.shape[0]} frames, maps of {maps.plain.shape[1
 # **Predict:** in the video below, which of the three curves will be the roughest? Can averaging do harm?
 
 # %%
-plain = {"contrast": 0}
 settings = {"whole frame": plain | {"window": None, "frames": 1}, "worst window": plain | {"frames": 1}, "worst window, 16 frames": plain}
 figure, axes = plt.subplots(3, 1, figsize=(9, 5.4), sharex=True, layout="constrained")
 for ax, (name, changes) in zip(axes, settings.items(), strict=True):
