@@ -18,6 +18,8 @@ from servers import Host
 
 from vadlib.data.clips import Clip, to_tensor
 from vadlib.data.video import Video
+from vadlib.evaluation.evaluate import Result
+from vadlib.recipe import evaluate_run
 
 # Runs share slow machines, so a single slow example is no failure; and a run that failed fails again.
 settings.register_profile("vadlib", deadline=None, derandomize=True, max_examples=60)
@@ -77,6 +79,12 @@ def real_data() -> Path:
     if os.environ.get("VADLIB_REQUIRE_DATA") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def pretrained_on_ped2(real_data) -> Result:
+    """The pretrained run's result on the real test set, which takes a minute."""
+    return evaluate_run("ped2", None, real_data, "cpu")
 
 
 @pytest.fixture(scope="session")
