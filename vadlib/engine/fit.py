@@ -160,7 +160,7 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
 
 
 def _score(trainer: Trainer, frames: int) -> ScoreConfig:
-    """The default score, without its contrast where the pseudo path has not learned to rebuild anything, and so compares with nothing."""
+    """The default score, without its contrast where the pseudo path has learned nothing that could be compared with."""
     learned = trainer.model.two_paths and any(row.get("pseudo", 0) > 0 for row in trainer.history)
     return ScoreConfig(frames=frames, contrast=ScoreConfig.contrast if learned else 0)
 
