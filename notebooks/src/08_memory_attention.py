@@ -72,8 +72,8 @@ for what, clip, where in (("normal frame", ordinary, ordinary.seen), ("anomaly",
     print(f"mean squared error, {what:12}: D_n {e_n:.4f}, D_p {e_p:.4f}, ratio D_p / D_n {e_p / e_n:.2f}")
 
 # %% [markdown]
-# As intended, `D_n` would paint the anomaly away and `D_p` would keep it. So compare the *ratios*: not below 1 in the normal frame, well
-# below 1 on the anomaly. This crossing is the sign that the paths have parted. If both ratios are alike, one decoder is just the
+# As intended, `D_n` would paint the anomaly away and `D_p` would keep it. So compare the *ratios*: above 1 in the normal frame, below 1 on
+# the anomaly. This crossing is the sign that the paths have parted. If both ratios are alike, one decoder is just the
 # better one. And it is one frame only: a ratio that is nearly 1 could be chance.
 #
 # The anomaly's errors are also much larger than those of the normal frame, on both paths. Mind this when you compare the maps: the scale
