@@ -14,7 +14,7 @@ from vadlib.model.objective import MARGIN, OBJECTIVES
 class TrainConfig:
     """How to train. Stored with the run."""
 
-    epochs: int = 6  # passes over the clips: 15 to 25 minutes for Ped2 on two CPU cores
+    epochs: int = 6  # passes over the clips: about 20 minutes for Ped2 on two CPU cores
     seed: int = 0
     batch_size: int = 8  # of all processes together; small: more steps for the same clips bring the error down faster
     learning_rate: float = 1e-3  # of Adam; rises over the first steps, then falls to 0 along a cosine
