@@ -1,19 +1,23 @@
 """The ablation: its rows, its numbers, and that it goes on where it stopped."""
 
 import csv
+import re
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from trees import own_videos
 
 from vadlib import ablation, cli
 from vadlib.ablation import BASE, MEASURES, ROWS, ablate, describe_ablation
+from vadlib.data.catalog import load_videos
 from vadlib.engine.config import TrainConfig
 from vadlib.errors import InputError
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import bootstrap, micro_auc
 from vadlib.evaluation.table import read_ablation, write_ablation
+from vadlib.evaluation.yardstick import yardstick_scores
 from vadlib.model.network import ModelConfig
 from vadlib.model.run import Run
 from vadlib.pseudo.mixer import KINDS
@@ -61,7 +65,7 @@ def test_the_table_says_what_the_runs_in_its_folder_say(done):
     assert [row["micro_auc_calibrated_low"], row["micro_auc_calibrated_high"]] == bootstrap(result.scores, result.labels, base.scores)
     assert row["plain_calibrated"] == row["micro_auc_calibrated"]  # where D_p is made to fail nothing is compared with it
     assert table[1]["plain_calibrated"] == micro_auc(base.rescore("calibrated", contrast=0), base.labels)
-    configs = [Run.load(out / name).config for name in ("default", "seed_1", "p_=_0", "maximize")]
+    configs = [Run.load(out / name).config for name in ("default", "seed_1", "p_0", "maximize")]
     assert [c["training"]["seed"] for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
     assert [c["mixer"]["p"] for c in configs] == [MixerConfig().p] * 2 + [0, MixerConfig().p]
     assert [c["training"]["objective"] for c in configs] == ["inpaint"] * 3 + ["maximize"]
@@ -162,3 +166,15 @@ def test_the_command_needs_no_more_than_a_folder(monkeypatch, capsys, tmp_path):
         cli.main()
     assert called == {"given": (tmp_path, "synthetic", None), "named": {"device": None}}
     assert capsys.readouterr().out.splitlines()[-1] == f"the table is {tmp_path / 'ablation.csv'}"
+
+
+def test_the_table_that_ships_is_whole_and_stands_in_the_readme(real_data):
+    table = read_ablation()
+    assert [row["row"] for row in table] == ["yardstick", *ROWS]
+    videos = {split: load_videos("ped2", split, real_data) for split in ("train", "test")}
+    labels = {video.name: video.labels for video in videos["test"]}
+    assert table[0]["micro_auc_raw"] == pytest.approx(micro_auc(yardstick_scores(videos["train"], videos["test"]), labels), abs=5e-4)
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    for row in table:
+        numbers = [f"{row[name]:.3f}" for name in ("micro_auc_raw", "micro_auc_per_video")]
+        assert re.search(rf"^\| `{re.escape(row['row'])}` \| {numbers[0]} \| .* \| {numbers[1]} \|", readme, re.MULTILINE), row["row"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,7 +78,7 @@ def ablate(
     path, table = out / "ablation.csv", []
     earlier = {row["row"]: row for row in read_ablation(path)} if path.is_file() else {}
     for row in rows:
-        folder, started = out / row.replace(",", "").replace(" ", "_"), time.monotonic()
+        folder, started = out / re.sub(r"[^\w.]+", "_", row), time.monotonic()
         chosen = {part: {**size.get(part, {}), **ROWS[row].get(part, {})} for part in ("data", "model", "mixer", "training")}
         chosen["training"] |= {"device": device}
         run = train_run(data, root, "fast", chosen, folder, resume=True)

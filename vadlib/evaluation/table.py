@@ -9,6 +9,7 @@ from pathlib import Path
 from vadlib.config import require
 from vadlib.errors import InputError
 from vadlib.files import atomic
+from vadlib.model.run import SHIPPED
 
 TEXT = ("row", "data")  # columns of words; all others hold numbers
 
@@ -21,16 +22,16 @@ def write_ablation(path: Path, table: Sequence[dict]) -> None:
         writer.writerows(table)
 
 
-def read_ablation(path: str | Path) -> list[dict]:
+def read_ablation(path: str | Path | None = None) -> list[dict]:
     """The table that `vadlib ablate` wrote, a dict a row; see `vadlib.ablation.ablate` for its columns. Empty fields are None.
 
     Args:
-        path: its `ablation.csv`.
+        path: its `ablation.csv`; None: the table of Ped2 that ships with vadlib.
 
     Raises:
         InputError: no such file, or not such a table.
     """
-    path = Path(path)
+    path = Path(path or SHIPPED / "ablation.csv")
     require(path.is_file(), f"{path}: no such file; expected a table made by `vadlib ablate`")
     try:
         with path.open(newline="", encoding="utf-8") as file:

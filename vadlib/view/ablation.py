@@ -40,5 +40,5 @@ def plot_ablation(table: Sequence[dict], measure: str = "micro_auc_raw", ax: Axe
         ax.plot(row[measure], y, marker, color=colour)
     ax.set(yticks=range(len(rows)), yticklabels=[row["row"] for row in rows], ylim=(len(rows) - 0.5, -0.5), xlabel=f"AUC ({measure})")
     ax.grid(axis="x", linewidth=0.4)
-    ax.legend(loc="lower right", fontsize="small", frameon=False)
+    ax.legend(loc="upper left", fontsize="small", frameon=False)
     return ax
