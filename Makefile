@@ -1,6 +1,9 @@
 # make tutorial   run the notebooks top to bottom; executed notebooks and HTML are left in build/notebooks
 # make test       all checks and tests, notebooks included
 # make lab        open the notebooks in JupyterLab
+# make student    the notebooks without the exercises' answers, in build/student
+# make book       a site of the executed notebooks, in build/book
+# make rehearse   the notebooks without network, widgets, a folder to write to ...
 # make notebooks  make notebooks/*.ipynb again from notebooks/src
 # make clean      remove what the targets above left, but not .venv
 #
@@ -22,7 +25,7 @@ endif
 VERSION_CHECK = import sys; v = sys.version_info[:2]; \
   sys.exit(0 if (3, 11) <= v <= (3, 13) else "vadlib needs Python 3.11, 3.12 or 3.13; %s is %d.%d: name another one with make PYTHON=..." % (sys.executable, *v))
 
-.PHONY: help tutorial test lab notebooks clean
+.PHONY: help tutorial test lab student book rehearse notebooks clean
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -39,16 +42,27 @@ $(STAMP): pyproject.toml | $(BIN)/python
 tutorial: $(STAMP)
 	$(BIN)/python tools/notebooks.py run
 
-# nbmake executes fresh copies of the notebooks, with runs of their own; then the tests look at these copies.
+# nbmake executes fresh copies of the notebooks, with runs of their own; then the tests look at these copies. A test takes one thread, so two
+# run at a time; those of one file stay together, and share what they made.
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/notebooks.py copy
 	rm -rf build/test/runs
-	VADLIB_RUNS="$(CURDIR)/build/test/runs" $(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=1200 build/test/notebooks tests
+	VADLIB_RUNS="$(CURDIR)/build/test/runs" $(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=1200 build/test/notebooks
+	VADLIB_RUNS="$(CURDIR)/build/test/runs" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests
 
 lab: $(STAMP)
 	$(BIN)/python -m jupyter lab notebooks
+
+student: $(STAMP)
+	$(BIN)/python tools/notebooks.py student
+
+book: $(STAMP)
+	$(BIN)/python tools/notebooks.py book
+
+rehearse: $(STAMP)
+	$(BIN)/python tools/rehearse.py
 
 notebooks: $(STAMP)
 	$(BIN)/python tools/notebooks.py build

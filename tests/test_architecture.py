@@ -13,7 +13,7 @@ PACKAGE = Path(vadlib.__file__).parent
 # Each room imports only from itself and from rooms before it, in the order in which the data flows.
 ROOMS = ["data", "pseudo", "model", "evaluation", "engine", "view"]
 SHARED = {"errors", "config", "device", "files", "tutorial"}  # below all rooms; they import none
-JOBS = {"recipe", "bench", "ablation", "cli", "__main__", "__init__"}  # above all rooms
+JOBS = {"recipe", "bench", "ablation", "exercises", "cli", "__main__", "__init__"}  # above all rooms
 
 PUBLIC = [
     "InputError",
@@ -114,6 +114,7 @@ PUBLIC = [
     "plot_ablation",
     "show",
     "ablate",
+    "check_answer",
 ]
 
 

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 import shutil
+import symtable
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MOST_LINES, MOST_LINES_A_CELL = 60, 5
+MOST_MINUTES = 24  # the budgets of all; a run beyond twice its budget fails
 
 spec = importlib.util.spec_from_file_location("notebook_tools", ROOT / "tools" / "notebooks.py")
 tools = importlib.util.module_from_spec(spec)
@@ -46,12 +48,20 @@ def lines(cell: nbformat.NotebookNode) -> list[str]:
     return [line for line in cell.source.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
+def assigned_and_read(code: str) -> tuple[set[str], set[str]]:
+    """Names that a cell sets, and those that it reads; what lives only inside a comprehension is neither."""
+    table = symtable.symtable(code, "cell", "exec")
+    inner = [symbol for child in table.get_children() for symbol in child.get_symbols() if symbol.is_global()]
+    outer = table.get_symbols()
+    return {s.get_name() for s in outer if s.is_assigned()}, {s.get_name() for s in [*outer, *inner] if s.is_referenced()}
+
+
 def executed(name: str) -> nbformat.NotebookNode:
     """The copy that nbmake executed. Without one of the present notebook: skip, but fail in CI, where it must be there."""
     path, missing = tools.COPIES / f"{name}.ipynb", "was not executed in this run"
     if path.exists():
         notebook = nbformat.read(path, as_version=4)
-        if [c.source for c in notebook.cells] != [c.source for c in read(name).cells]:
+        if [c.source for c in notebook.cells[:-1]] != [c.source for c in read(name).cells]:  # the last one reports
             missing = "was executed before the notebook changed"
         elif all(c.execution_count for c in notebook.cells if c.cell_type == "code"):
             return notebook
@@ -135,9 +145,74 @@ def test_text_stands_before_every_code_cell(name):
 @each_notebook
 def test_text_says_what_is_learned_needed_asked_and_practised(name):
     text = "\n".join(c.source for c in read(name).cells if c.cell_type == "markdown")
-    for part in ("**After it you can**", "**You need**", "**Time**", "**Memory**", "**Predict:**", "## Exercise", "## Summary"):
-        assert part in text
+    parts = ("**After it you can**", "**You need**", "**Time**", "**Memory**", "**Words**", "**Predict:**", "**Common mistake.**")
+    for part in (*parts, "## Exercises", "## Summary", "## References"):
+        assert part in text, part
     assert not re.search(r"\$[^$\n]+\$", text), "formulas need MathJax, which the exported page does not load"
+
+
+@each_notebook
+def test_words_are_in_the_glossary(name):
+    entries = re.findall(r"^### (.*)$", (ROOT / "notebooks" / "glossary.md").read_text(encoding="utf-8"), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", entry.lower()).replace(" ", "-"): entry for entry in entries}
+    assert len(anchors) == len(entries)
+    links = re.findall(r"\[([^\]]+)\]\(glossary\.md#([^)]+)\)", " ".join(c.source for c in read(name).cells if c.cell_type == "markdown"))
+    assert links
+    assert all(anchors.get(anchor) == re.sub(r"\s+", " ", word) for word, anchor in links), links
+
+
+@each_notebook
+def test_no_cell_needs_what_an_exercise_computes(name):
+    """So that the student edition runs from top to bottom before anything is solved."""
+    made = set()
+    for cell in read(name).cells:
+        if cell.cell_type == "code":
+            exercise = "exercise" in cell.metadata.get("tags", [])
+            solution, rest = tools.split_exercise(cell.source) if exercise else ("", cell.source)
+            set_by_solution, set_by_rest = assigned_and_read(solution)[0] - {"answer"}, assigned_and_read(rest)[0]
+            needed = assigned_and_read(rest)[1] - set_by_rest
+            assert not needed & (made | set_by_solution), cell.source
+            made = (made | set_by_solution) - set_by_rest
+
+
+@each_notebook
+def test_results_of_the_executed_notebook(name):
+    entry, found = tools.expected()[name], tools.report(executed(name))
+    if found["where"].startswith("full"):
+        pytest.skip("expected values are known of the quick profile only")
+    wanted, tolerances = entry["values"][found["where"]], entry["tolerances"]
+    assert list(found["results"]) == list(wanted) == list(tolerances)
+    for result, value in found["results"].items():
+        assert abs(value - wanted[result]) <= tolerances[result] + 1e-4, f"{result}: {value}, expected {wanted[result]}"
+
+
+@each_notebook
+def test_the_executed_notebook_kept_its_budget(name):
+    entry, found = tools.expected()[name], tools.report(executed(name))
+    if found["where"].startswith("quick"):
+        assert found["seconds"] <= 2 * 60 * entry["minutes"]
+        assert found["memory"] is None or found["memory"] <= 2 * entry["memory_gb"]
+
+
+def test_budgets_stand_in_the_readme_and_in_each_header():
+    rows = re.findall(
+        r"^\| `(\d\d_\w+)` \| .* \| ([\d.]+) min \| ([\d.]+) GB \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert rows == [(name, f"{entry['minutes']:g}", f"{entry['memory_gb']:g}") for name, entry in tools.expected().items()]
+    assert [name for name, *_ in rows] == [source.stem for source in tools.sources()]
+    assert sum(entry["minutes"] for entry in tools.expected().values()) <= MOST_MINUTES
+    for name, entry in tools.expected().items():
+        header = re.sub(r"\s+", " ", read(name).cells[0].source)
+        minutes, memory = entry["minutes"], entry["memory_gb"]
+        assert f"**Time** {minutes:g} minute{'s' * (minutes != 1)} of computing on two CPU cores in the quick profile, " in header, name
+        assert f"**Memory** {memory:g} GB" in header, name
+
+
+@each_notebook
+def test_exercises_of_the_executed_notebook_are_solved(name):
+    cells = [cell for cell in executed(name).cells if "exercise" in cell.metadata.get("tags", [])]
+    said = ["".join(output.get("text", "") for output in cell.outputs).splitlines()[-1] for cell in cells]
+    assert said == [f"{name[:2]}-{i}: right" for i in range(1, len(cells) + 1)]
 
 
 @each_notebook
@@ -169,3 +244,12 @@ def test_exported_page_fetches_nothing_and_keeps_alt_texts():
     assert 'alt="a curve that rises"' in page
     assert "0%|" not in page
     assert notebook.cells[1].outputs == [bar, figure]  # the argument stays as it is
+
+
+def test_the_gallery_of_the_readme_has_the_alt_texts_of_its_command():
+    spec = importlib.util.spec_from_file_location("gallery", ROOT / "tools" / "gallery.py")
+    gallery = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(gallery)
+    shown = re.findall(r"!\[([^\]]*)\]\(gallery/(\w+)\.png\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert {name: alt for alt, name in shown} == gallery.ALTS
+    assert {path.stem for path in (ROOT / "gallery").glob("*.png")} == set(gallery.ALTS)

@@ -2,18 +2,24 @@
 
 python tools/notebooks.py build    notebooks/NN_name.ipynb, without outputs, from notebooks/src/NN_name.py
 python tools/notebooks.py check    fail if one of them is not what `build` makes
+python tools/notebooks.py student  the notebooks without the exercises' answers, in build/student
 python tools/notebooks.py copy     fresh copies in build/test/notebooks, for nbmake to execute
+python tools/notebooks.py record   what the executed copies gave, into notebooks/expected.json
 python tools/notebooks.py run      execute all; leave notebooks and HTML in build/notebooks
+python tools/notebooks.py book     a site of what is in build/notebooks, in build/book; what is missing there is executed first
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import jupytext
@@ -28,6 +34,20 @@ NOTEBOOKS = ROOT / "notebooks"
 SOURCES = NOTEBOOKS / "src"
 COPIES = ROOT / "build" / "test" / "notebooks"
 EXECUTED = ROOT / "build" / "notebooks"
+STUDENT = ROOT / "build" / "student"
+EXPECTED_RESULTS = NOTEBOOKS / "expected.json"
+# Linux knows the peak of a process's memory, mapped files included; elsewhere it is left out.
+REPORT = """import json
+from pathlib import Path
+
+import vadlib as vad
+
+status = Path("/proc/self/status").read_text() if Path("/proc/self/status").is_file() else ""
+peak = [int(line.split()[1]) / 1e6 for line in status.splitlines() if line.startswith("VmHWM")]
+print(json.dumps({"where": f"{vad.profile()}, {vad.tutorial_data()}", "memory": peak[0] if peak else None, "results": {RESULTS}}))"""
+GLOSSARY = NOTEBOOKS / "glossary.md"  # the notebooks link to it
+BOOK = ROOT / "build" / "book"
+STUB = "answer = None  # your answer"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # nbconvert's page without what it would fetch from other hosts: require.js, MathJax, Mermaid, and the widgets' renderer.
@@ -50,9 +70,17 @@ def notebook_of(source: Path) -> Path:
     return NOTEBOOKS / f"{source.stem}.ipynb"
 
 
-def generate(source: Path) -> str:
-    """The text of the notebook made of a source. The same source gives the same text: cell ids count the cells."""
+def generate(source: Path, student: bool = False) -> str:
+    """The text of the notebook made of a source. The same source gives the same text: cell ids count the cells.
+
+    In the students' edition a cell with the tag "solution" is left out, and of one with the tag "exercise" the check stays.
+    """
     notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
+    if student:
+        notebook.cells = [cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", [])]
+        for cell in notebook.cells:
+            if "exercise" in cell.metadata.get("tags", []):
+                cell.source = f"{STUB}\n{split_exercise(cell.source)[1]}"
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:02d}"
         cell["metadata"] = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
@@ -60,6 +88,14 @@ def generate(source: Path) -> str:
     made.nbformat_minor = 5
     nbformat.validate(made)
     return nbformat.writes(made) + "\n"
+
+
+def split_exercise(cell: str) -> tuple[str, str]:
+    """The solution in a cell with the tag "exercise", and its last line, the check."""
+    solution, _, check = cell.rpartition("\n")
+    if not check.startswith("vad.check_answer(") or "answer = " not in solution:
+        sys.exit(f"an exercise's cell must set `answer` and end with a line vad.check_answer(...); found:\n{cell}")
+    return solution, check
 
 
 def differences() -> list[str]:
@@ -90,35 +126,136 @@ def check() -> None:
         sys.exit("\n".join(wrong))
 
 
+def student() -> None:
+    """The notebooks without the exercises' answers, in a new folder: one that is there may hold what somebody has solved."""
+    if STUDENT.exists() and any(STUDENT.iterdir()):
+        sys.exit(f"{STUDENT}: there already, perhaps with somebody's answers in it; move it away or remove it first")
+    STUDENT.mkdir(parents=True, exist_ok=True)
+    shutil.copy(GLOSSARY, STUDENT)
+    for source in sources():
+        (STUDENT / f"{source.stem}.ipynb").write_text(generate(source, student=True), encoding="utf-8", newline="\n")
+    print(f"the students' edition is in {STUDENT}")
+
+
 def copy() -> None:
-    """Fresh copies, so that no test takes an earlier execution for this one."""
+    """Fresh copies, so that no test takes an earlier execution for this one. A last cell of each prints its results and its memory."""
     shutil.rmtree(COPIES, ignore_errors=True)
     COPIES.mkdir(parents=True)
     for source in sources():
-        shutil.copy(notebook_of(source), COPIES)
+        notebook = nbformat.read(notebook_of(source), as_version=4)
+        results = ", ".join(f"{name!r}: float({code})" for name, code in expected()[source.stem]["results"].items())
+        notebook.cells.append(nbformat.v4.new_code_cell(REPORT.replace("RESULTS", results), id="report"))
+        nbformat.write(notebook, COPIES / f"{source.stem}.ipynb")
+
+
+def expected() -> dict[str, dict]:
+    """What each notebook should give, and what it may take: see the text in `notebooks/expected.json`."""
+    found = json.loads(EXPECTED_RESULTS.read_text(encoding="utf-8"))["notebooks"]
+    missing = [source.stem for source in sources() if source.stem not in found]
+    if missing:
+        sys.exit(f"{', '.join(missing)}: no entry in {EXPECTED_RESULTS.relative_to(ROOT)}; give it minutes, memory and results")
+    return found
+
+
+def report(notebook: NotebookNode) -> dict:
+    """What an executed copy printed last, and how long its cells took, in seconds."""
+    found = json.loads("".join(output["text"] for output in notebook.cells[-1].outputs if output.get("name") == "stdout"))
+    times = [cell.metadata["execution"] for cell in notebook.cells if "execution" in cell.metadata]
+    first, last = times[0]["iopub.status.busy"], times[-1]["iopub.status.idle"]
+    return found | {"seconds": (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()}
+
+
+def record() -> None:
+    """Write what the executed copies gave into `expected.json`, for their profile and dataset; tolerances stay."""
+    whole = json.loads(EXPECTED_RESULTS.read_text(encoding="utf-8"))
+    missing = [source.stem for source in sources() if not is_executed(source, COPIES)]
+    if missing:
+        sys.exit(f"{', '.join(missing)}: no executed copy in {COPIES.relative_to(ROOT)}; `make test` makes them")
+    for source in sources():
+        found, entry = report(nbformat.read(COPIES / f"{source.stem}.ipynb", as_version=4)), whole["notebooks"][source.stem]
+        entry.setdefault("values", {})[found["where"]] = {name: round(value, 4) for name, value in found["results"].items()}
+        print(f"{source.stem:32}{found['seconds']:6.0f} s {found['memory'] or 0:6.2f} GB", found["results"])
+    EXPECTED_RESULTS.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
 def run() -> None:
     EXECUTED.mkdir(parents=True, exist_ok=True)
+    shutil.copy(GLOSSARY, EXECUTED)
+    for source in sources():
+        execute(source)
+    print(f"executed notebooks and HTML are in {EXECUTED.relative_to(ROOT)}")
+
+
+def execute(source: Path) -> None:
+    """Execute one notebook; it, and its HTML, are left in build/notebooks."""
     if os.environ.get("VADLIB_DATA"):  # notebooks run in their own folder
         os.environ["VADLIB_DATA"] = str(Path(os.environ["VADLIB_DATA"]).resolve())
-    for source in sources():
-        notebook = nbformat.read(notebook_of(source), as_version=4)
-        target, started = EXECUTED / f"{source.stem}.ipynb", time.monotonic()
-        print(f"{source.stem} ...", end=" ", flush=True)
-        where = {"metadata": {"path": str(NOTEBOOKS)}}
-        # The kernel's warnings are about the connection to it; what the notebook itself warns of stays in its outputs.
-        quiet = ["--IPKernelApp.log_level=ERROR"]
-        client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=where, extra_arguments=quiet)
-        try:
-            client.execute()
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            nbformat.write(notebook, target)
-            sys.exit(f"failed\n{source.stem}: {_last_line(error)}\nup to the failed cell it is in {target.relative_to(ROOT)}")
+    EXECUTED.mkdir(parents=True, exist_ok=True)
+    notebook = nbformat.read(notebook_of(source), as_version=4)
+    target, started = EXECUTED / f"{source.stem}.ipynb", time.monotonic()
+    print(f"{source.stem} ...", end=" ", flush=True)
+    where = {"metadata": {"path": str(NOTEBOOKS)}}
+    # The kernel's warnings are about the connection to it; what the notebook itself warns of stays in its outputs.
+    quiet = ["--IPKernelApp.log_level=ERROR"]
+    client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=where, extra_arguments=quiet)
+    try:
+        client.execute()
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         nbformat.write(notebook, target)
-        target.with_suffix(".html").write_text(to_html(notebook, source.stem), encoding="utf-8")
-        print(f"{time.monotonic() - started:.0f} s")
-    print(f"executed notebooks and HTML are in {EXECUTED.relative_to(ROOT)}")
+        sys.exit(f"failed\n{source.stem}: {_last_line(error)}\nup to the failed cell it is in {target.relative_to(ROOT)}")
+    nbformat.write(notebook, target)
+    target.with_suffix(".html").write_text(to_html(notebook, source.stem), encoding="utf-8")
+    print(f"{time.monotonic() - started:.0f} s")
+
+
+def is_executed(source: Path, folder: Path) -> bool:
+    """True where a folder holds the present notebook with all its cells executed; a report may follow them."""
+    path = folder / f"{source.stem}.ipynb"
+    if not path.is_file():
+        return False
+    found, present = (nbformat.read(p, as_version=4).cells for p in (path, notebook_of(source)))
+    code = [cell for cell in found if cell.cell_type == "code"]
+    done = all(cell.execution_count and not any(output.output_type == "error" for output in cell.outputs) for cell in code)
+    return done and [cell.source for cell in found if cell.id != "report"] == [cell.source for cell in present]
+
+
+def book(executed: Path = EXECUTED, target: Path = BOOK) -> None:
+    """A site of the executed notebooks; those that are missing, or not the present ones, are executed first."""
+    pages = target / "source"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(ROOT / "book", pages)
+    shutil.copy(GLOSSARY, pages)
+    for source in sources():
+        folder = next((folder for folder in (executed, EXECUTED) if is_executed(source, folder)), None)
+        if folder is None:
+            folder = EXECUTED
+            execute(source)
+        notebook = nbformat.read(folder / f"{source.stem}.ipynb", as_version=4)
+        nbformat.write(to_page(notebook), pages / f"{source.stem}.ipynb")
+    # A broken link or a missing image is a warning, and a warning an error.
+    sphinx = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--nitpicky", "--builder", "html"]
+    if subprocess.run([*sphinx, str(pages), str(target / "html")]).returncode:
+        sys.exit("the book was not built; the lines above say why")
+    print(f"the book is {target / 'html' / 'index.html'}")
+    if os.environ.get("VADLIB_DATA"):
+        print("it shows frames of the datasets in VADLIB_DATA; to publish it, build it without that variable")
+
+
+def to_page(notebook: NotebookNode) -> NotebookNode:
+    """A notebook as a page of the book: without the report and what needs a kernel, the exercises' answers folded up."""
+    notebook.cells = [cell for cell in notebook.cells if cell.id != "report"]
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.metadata["tags"] = [*tags, *["hide-cell"] * ("exercise" in tags)]
+        elif "solution" in tags:
+            title, mark, text = cell.source.partition(".** ")
+            if not title.startswith("**Answer ") or not mark:
+                sys.exit(f"a text with the tag `solution` must begin with **Answer NN-N.**; found:\n{cell.source}")
+            cell.source = f"<details><summary>{title.strip('*')}</summary>\n\n{text}\n\n</details>"
+    return notebook
 
 
 def to_html(notebook: NotebookNode, title: str) -> str:
@@ -143,7 +280,7 @@ def _last_line(error: Exception) -> str:
 
 
 def main() -> None:
-    commands = {command.__name__: command for command in (build, check, copy, run)}
+    commands = {command.__name__: command for command in (build, check, student, copy, record, run, book)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=commands)
     commands[parser.parse_args().command]()

@@ -65,6 +65,7 @@ _EXPORTS = {
     "vadlib.view.ablation": ["plot_ablation"],
     "vadlib.view.figure": ["show"],
     "vadlib.ablation": ["ablate"],
+    "vadlib.exercises": ["check_answer"],
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = list(_HOME)

@@ -16,9 +16,11 @@
 # **You need** Python and NumPy, and an idea of what a convolutional network and an autoencoder are.
 # **Time** 2 to 3 minutes of computing on two recent CPU cores in the quick profile, 30 to 45 minutes of reading. **Memory** about 2 GB.
 #
-# The method is that of J. Wei, S. Li, G. Li, S. Guo and Y. Cheng, *Enhancing Video Anomaly Detection through Dual-Path
-# Reconstruction and Diverse Pseudo-Anomaly Generation*, The Visual Computer, 2026. Where `vadlib` departs from the paper, this
-# notebook says so.
+# **Words** [anomaly](glossary.md#anomaly), [clip](glossary.md#clip), [pseudo-anomaly](glossary.md#pseudo-anomaly),
+# [autoencoder](glossary.md#autoencoder), [memory](glossary.md#memory), [score](glossary.md#score), [AUC](glossary.md#auc),
+# [yardstick](glossary.md#yardstick), [threshold](glossary.md#threshold).
+#
+# The method is that of J. Wei and others (see the references). Where `vadlib` departs from the paper, this notebook says so.
 
 # %% [markdown]
 # ## 1 The data
@@ -195,6 +197,10 @@ print(f"{'micro_auc_calibrated':22}{result.metrics['micro_auc_calibrated']:8.3f}
 # anything of use, however good its number looks alone. What the yardstick must miss is what moves as much as a pedestrian does:
 # somebody who walks the wrong way, for example.
 #
+# > **Common mistake.** Reading an AUC as a grade: "0.85, that is good". It is good or bad beside something: a yardstick on the same
+# > videos, other scores of the same frames, another seed. And it says nothing of a threshold: a model with a high AUC may still raise an
+# > alarm every minute.
+#
 # The curve of our video: shaded is what is abnormal by the ground truth. The dashed threshold was chosen without test labels: 99 of
 # 100 held-out normal frames lie below it.
 #
@@ -251,29 +257,40 @@ vad.show(vad.plot_attention(ordinary, strange), "Entropy of the memory in a norm
 
 # %% [markdown]
 # If the two maps look alike, the memory does not tell this anomaly apart on its own; the reconstruction may still do so.
+
+# %% [markdown]
+# ## Exercises
 #
-# ## Exercise
+# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
+# replace `None`.
 #
-# The threshold should cause about one false alarm in 100 normal frames. Does it on the *test* videos? Compute the **false-alarm
-# rate**: the share of the normal test frames whose score is above `result.threshold`. Replace `None`; the cell checks your answer.
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# answer = (scores[truth == 0] > result.threshold).mean()
-# ```
-#
-# The rate can differ much from 0.01: the few held-out videos do not show everything that is normal, and neighbouring frames are so
-# alike that some hundred frames are far fewer independent examples.
-#
-# </details>
+# **Exercise 00-1.** Four frames have been scored. The two abnormal ones got 0.9 and 0.4, the two normal ones 0.5 and 0.1. Compute the AUC
+# by hand, as the share of pairs that section 6 describes.
+
+# %% tags=["exercise"]
+answer = (2 + 1) / 4
+vad.check_answer("00-1", answer)
+
+# %% [markdown] tags=["solution"]
+# **Answer 00-1.** 0.9 is above both normal scores, 0.4 above one of them: three of the four pairs are in the right order.
+
+# %% [markdown]
+# For the next one, the frames of all videos in one row:
 
 # %%
 scores, truth = (np.concatenate(list(part.values())) for part in (result.scores, result.labels))
-answer = None
-if answer is not None:
-    rate = np.count_nonzero((scores > result.threshold) & (truth == 0)) / np.count_nonzero(truth == 0)
-    print("right" if np.isclose(answer, rate) else "not yet: look at the normal frames only")
+
+# %% [markdown]
+# **Exercise 00-2.** The threshold should cause about one false alarm in 100 normal frames. Does it on the *test* videos? Compute the
+# **false-alarm rate**: the share of the normal test frames whose score is above `result.threshold`. Use `scores` and `truth`.
+
+# %% tags=["exercise"]
+answer = (scores[truth == 0] > result.threshold).mean()
+vad.check_answer("00-2", answer, scores=scores, truth=truth, threshold=result.threshold)
+
+# %% [markdown] tags=["solution"]
+# **Answer 00-2.** The rate can differ much from 0.01: the few held-out videos do not show everything that is normal, and neighbouring
+# frames are so alike that some hundred frames are far fewer independent examples.
 
 # %% [markdown]
 # ## Summary
@@ -287,3 +304,10 @@ if answer is not None:
 # `VADLIB_PROFILE=full` starts a clip every fourth frame and tests on all videos. From the command line,
 # `vadlib run --out runs/demo` does all of
 # this.
+#
+# ## References
+#
+# - J. Wei, S. Li, G. Li, S. Guo, Y. Cheng: *Enhancing Video Anomaly Detection through Dual-Path Reconstruction and Diverse
+#   Pseudo-Anomaly Generation*, The Visual Computer, 2026
+# - T. Fawcett: *An introduction to ROC analysis*, Pattern Recognition Letters 27, 2006,
+#   [doi:10.1016/j.patrec.2005.10.010](https://doi.org/10.1016/j.patrec.2005.10.010): what an AUC is

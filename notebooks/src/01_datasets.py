@@ -15,6 +15,9 @@
 # **Time** half a minute to a minute of computing on two CPU cores, more with complete copies of the larger datasets; 30 minutes
 # of reading. **Memory** about 1 GB; 2 GB where Avenue is.
 #
+# **Words** [label](glossary.md#label), [mask](glossary.md#mask), [ground truth](glossary.md#ground-truth), [clip](glossary.md#clip),
+# [yardstick](glossary.md#yardstick).
+#
 # Words used throughout: a *clip* of a dataset is one of its videos; a *label* says of a frame whether it is abnormal (1) or
 # normal (0); a *mask* says it of each pixel.
 
@@ -226,42 +229,30 @@ for dataset, clip, frame in vad.sample_frames(datasets):
 # %% [markdown]
 # ## Exercises
 #
-# **1.** On which share of the rendered street's abnormal *frames* does the mask cover less than half a percent of the picture?
-# Replace `None`; the cell checks your answer.
+# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
+# replace `None`.
 #
-# <details><summary>Solution</summary>
-#
-# ```python
-# answer = np.mean([v.masks[t].mean() < 0.005 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels)])
-# ```
-#
-# </details>
+# **Exercise 01-1.** On which share of the rendered street's abnormal *frames* does the mask cover less than half a percent of the
+# picture?
 
-# %%
-answer = None
-if answer is not None:
-    areas = np.concatenate([v.masks[:][v.labels == 1].mean((1, 2)) for v in datasets["synthetic"]])
-    print("right" if np.isclose(answer, np.count_nonzero(areas < 0.005) / len(areas)) else "not yet: all test clips, abnormal frames only")
+# %% tags=["exercise"]
+answer = np.mean([v.masks[t].mean() < 0.005 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels)])
+vad.check_answer("01-1", answer, videos=datasets["synthetic"])
+
+# %% [markdown] tags=["solution"]
+# **Answer 01-1.** A mask is True where something is abnormal, so its mean is the share of the picture. Such small things decide what a
+# score of the whole frame can see: notebook 07 takes the worst window instead.
 
 # %% [markdown]
-# **2.** An off-by-one: shift the labels of every clip of the rendered street by one frame (`np.roll`). On how many frames do
+# **Exercise 01-2.** An off-by-one: shift the labels of every clip of the rendered street by one frame (`np.roll`). On how many frames do
 # they now differ from the true ones? Why is that number even, and twice the number of events?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# answer = sum(int((np.roll(v.labels, 1) != v.labels).sum()) for v in datasets["synthetic"])
-# ```
-#
-# Each event has a beginning and an end, and each of the two moves by one frame.
-#
-# </details>
 
-# %%
-answer = None
-if answer is not None:
-    edges = sum(np.count_nonzero(np.diff(np.r_[v.labels, v.labels[0]].astype(int))) for v in datasets["synthetic"])
-    print("right" if answer == edges else "not yet: compare np.roll(v.labels, 1) with v.labels, clip by clip")
+# %% tags=["exercise"]
+answer = sum(int((np.roll(v.labels, 1) != v.labels).sum()) for v in datasets["synthetic"])
+vad.check_answer("01-2", answer, videos=datasets["synthetic"])
+
+# %% [markdown] tags=["solution"]
+# **Answer 01-2.** Each event has a beginning and an end, and each of the two moves by one frame.
 
 # %% [markdown]
 # ## Summary

@@ -13,9 +13,13 @@
 # **You need** notebook 00, sections 1 to 3. **Time** under a minute of computing on two CPU cores, 25 minutes of reading.
 # **Memory** about 1 GB.
 #
+# **Words** [kind](glossary.md#kind), [strength](glossary.md#strength), [x-t slice](glossary.md#x-t-slice).
+#
 # A clip here is a window of 96 x 96 pixels and 16 frames. Windows in training are smaller; these show more of what is around.
 
 # %%
+import itertools
+
 import torch
 
 import vadlib as vad
@@ -149,67 +153,46 @@ for name, tensor in rows.items():
 # measured over time, so it sees motion, and it should, for motion is what these two break. A test of vadlib trains small
 # classifiers on the other five numbers alone: on windows of Ped2 they tell skipped and shuffled clips from normal ones with an
 # AUC below 0.6, and see through the careless ones at once.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# **1.** A video has 120 frames. From which first frame on can a clip of 16 frames no longer be skipped with stride 2? Replace
-# `None`; the cell checks your answer.
+# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
+# replace `None`.
 #
-# <details><summary>Solution</summary>
-#
-# The clip needs the frames s, s + 2, ..., s + 30, and the last one that exists is 119. So s may be 89 at most: `answer = 90`.
-#
-# </details>
+# **Exercise 02-1.** A video has 120 frames. From which first frame on can a clip of 16 frames no longer be skipped with stride 2?
 
-# %%
-answer = None
-if answer is not None:
-    print(
-        "right" if answer == min(s for s in range(120) if s + 2 * 15 > 119) else "not yet: the last frame shown is s + 2 * 15; is it there?"
-    )
+# %% tags=["exercise"]
+answer = 90
+vad.check_answer("02-1", answer)
+
+# %% [markdown] tags=["solution"]
+# **Answer 02-1.** The clip needs the frames s, s + 2, ..., s + 30, and the last one that exists is 119. So s may be 89 at most.
 
 # %% [markdown]
-# **2.** How many orders of 5 frames have no kept neighbours? Count them with `itertools.permutations`.
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# from itertools import pairwise, permutations
-# answer = sum(all(abs(a - b) != 1 for a, b in pairwise(order)) for order in permutations(range(5)))
-# ```
-#
-# It is 14 of 120, about one in nine.
-#
-# </details>
+# **Exercise 02-2.** How many orders of 5 frames have no kept neighbours? Count them with `itertools.permutations`.
 
-# %%
-answer = None
-if answer is not None:
-    short, draw = clip._replace(tensor=clip.tensor[:, :5]), torch.Generator().manual_seed(0)
-    drawn = {str(vad.ShuffleMotion(1.0)(short, draw).params["order"]) for _ in range(1000)}
-    print("right: as many as can be drawn" if answer == len(drawn) else "not yet: neighbours in the order must not be neighbours in time")
+# %% tags=["exercise"]
+orders = itertools.permutations(range(5))
+answer = sum(all(abs(a - b) != 1 for a, b in itertools.pairwise(order)) for order in orders)
+vad.check_answer("02-2", answer)
+
+# %% [markdown] tags=["solution"]
+# **Answer 02-2.** It is 14 of 120, about one in nine. So drawing orders until one fits does end soon, but for 2 and 3 frames it never
+# would: there is none.
 
 # %% [markdown]
-# **3.** Compare how much skipping and shuffling change a clip: compute the mean absolute change of all pixels for `skipped` and
-# for `shuffled`. Which is larger, and does that say which is easier to notice?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# for changed in (skipped.tensor, shuffled):
-#     print(float((changed - clip.tensor).abs().mean()))
-# ```
-#
-# Usually skipping: in the end it shows other places of the same walk. That says little about what is easier: a shuffled clip
-# goes forwards and backwards in every second frame, which no person does; a skipped one just walks fast.
-#
-# </details>
+# **Exercise 02-3.** Compare how much skipping and shuffling change a clip: compute the mean absolute change of all pixels for
+# `skipped.tensor` and for `shuffled`. Which is larger, `"skip"` or `"shuffle"`, and does that say which is easier to notice?
 
-# %%
-answer = None  # the larger one: "skip" or "shuffle"
-if answer is not None:
-    size = {"skip": skipped.tensor, "shuffle": shuffled}
-    print("right" if answer == max(size, key=lambda k: float((size[k] - clip.tensor).abs().mean())) else "not yet: compute both means")
+# %% tags=["exercise"]
+change = {"skip": (skipped.tensor - clip.tensor).abs().mean(), "shuffle": (shuffled - clip.tensor).abs().mean()}
+answer = max(change, key=change.get)
+vad.check_answer("02-3", answer, clip=clip.tensor, skipped=skipped.tensor, shuffled=shuffled)
+
+# %% [markdown] tags=["solution"]
+# **Answer 02-3.** Usually skipping: in the end it shows other places of the same walk. That says little about what is easier: a shuffled
+# clip goes forwards and backwards in every second frame, which no person does; a skipped one just walks fast.
 
 # %% [markdown]
 # ## Summary

@@ -12,6 +12,8 @@
 #
 # **You need** notebooks 00 and 02. **Time** one to two minutes of computing on two CPU cores, 30 minutes of reading. **Memory**
 # about 1.5 GB.
+#
+# **Words** [kind](glossary.md#kind), [strength](glossary.md#strength), [detector](glossary.md#detector), [mask](glossary.md#mask).
 
 # %%
 from functools import partial
@@ -192,41 +194,28 @@ print(f"of {len(clips)} clips: {mixer.count(outcomes)}; normal by chance: {outco
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Which sigma, in grey levels (0 to 255), does noise of strength 0.5 have on `clip`? Replace `None`; the cell checks your
-# answer.
+# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
+# replace `None`.
 #
-# <details><summary>Solution</summary>
-#
-# `answer = 0.81 * 0.5 * float(clip.tensor.std()) * 127.5`: the range of 2 is 255 levels wide.
-#
-# </details>
+# **Exercise 03-1.** Which sigma, in grey levels (0 to 255), does noise of strength 0.5 have on `clip`?
 
-# %%
-answer = None
-if answer is not None:
-    sigma = vad.AddNoise(strength=0.5)(clip, torch.Generator()).params["sigma"]
-    print("right" if abs(answer - 127.5 * sigma) < 0.01 else "not yet: 0.81 * strength * the clip's deviation; and how many levels are 1?")
+# %% tags=["exercise"]
+answer = 0.81 * 0.5 * float(clip.tensor.std()) * 127.5
+vad.check_answer("03-1", answer, clip=clip.tensor)
+
+# %% [markdown] tags=["solution"]
+# **Answer 03-1.** Noise is relative to the clip's own deviation, up to 0.81 of it; and the range of 2, from -1 to 1, is 255 levels wide.
 
 # %% [markdown]
-# **2.** Of which share of the clips can no object be made, since no box has its centre in the window in the middle frame? Try
+# **Exercise 03-2.** Of which share of the clips can no object be made, since no box has its centre in the window in the middle frame? Try
 # every clip at strength 1.
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# answer = np.mean([paste(strength=1.0)(clips[i], torch.Generator()) is None for i in range(len(clips))])
-# ```
-#
-# Another detector gives another share: build `clips` with `boxes["motion"]` and compare.
-#
-# </details>
 
-# %%
-answer = None
-if answer is not None:
-    centres = [(c.boxes[8][:, :2] + c.boxes[8][:, 2:]) / 2 for c in map(clips.__getitem__, range(len(clips)))]
-    empty = np.mean([not ((xy >= 0) & (xy < 96)).all(1).any() for xy in centres])
-    print("right" if np.isclose(answer, empty) else "not yet: count the clips for which the kind returns None")
+# %% tags=["exercise"]
+answer = np.mean([paste(strength=1.0)(clips[i], torch.Generator()) is None for i in range(len(clips))])
+vad.check_answer("03-2", answer, clips=clips)
+
+# %% [markdown] tags=["solution"]
+# **Answer 03-2.** Another detector gives another share: build `clips` with `boxes["motion"]` and compare.
 
 # %% [markdown]
 # ## Summary

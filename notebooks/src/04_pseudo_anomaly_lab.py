@@ -13,13 +13,15 @@
 # **You need** notebooks 02 and 03. **Time** half a minute of computing on two CPU cores, 20 minutes of playing. **Memory**
 # about 1.5 GB.
 #
+# **Words** [p](glossary.md#p), [kind](glossary.md#kind), [strength](glossary.md#strength).
+#
 # The sliders need a running kernel. Below the laboratory stand pictures of it at the minimum, the default and the maximum of
 # each slider, for readers without one.
 
 # %%
 from functools import partial
 
-import numpy as np
+import torch
 
 import vadlib as vad
 
@@ -120,47 +122,36 @@ for p in (0.01, 0.02, 0.2):
 
 # %% [markdown]
 # > **Common mistake.** Reading a small p as "hardly any effect". It also decides how often the two paths meet in one batch:
-# > terms that compare normal with pseudo-anomalous clips exist only in batches that hold both. With p = 0.01 and the paper's
-# > batches of 2, that is one in fifty.
-#
-# ## Exercises
-#
-# **1.** With batches of 2 and p = 0.01: what is the probability that a batch holds one normal and one pseudo-anomalous clip?
-# Replace `None`; the cell checks your answer.
-#
-# <details><summary>Solution</summary>
-#
-# `answer = 2 * 0.01 * 0.99`: either the first or the second is turned, not both.
-#
-# </details>
-
-# %%
-answer = None
-if answer is not None:
-    drawn = np.random.default_rng(0).random((2_000_000, 2)) < 0.01
-    print("right" if abs(answer - (drawn.sum(1) == 1).mean()) < 5e-4 else "not yet: exactly one of two, and there are two ways")
+# > terms that compare normal with pseudo-anomalous clips exist only in batches that hold both. The exercise asks how many those are.
 
 # %% [markdown]
-# **2.** Which kind of the four is *not made* most often when p is 1? Count with `mixer.count`, over all clips, and give its
-# name.
+# ## Exercises
 #
-# <details><summary>Solution</summary>
+# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
+# replace `None`.
 #
-# ```python
-# import torch
-# outcomes = [mixer(clips[detector][i], torch.Generator().manual_seed(i)).outcome for i in range(len(clips[detector]))]
-# counts = mixer.count(outcomes)
-# answer = max(kinds, key=lambda name: counts[f"not_made_{name}"])
-# ```
-#
-# Skipping needs frames after the clip, pasting needs a person; which is scarcer depends on the videos and the detector.
-#
-# </details>
+# **Exercise 04-1.** With batches of 2 and p = 0.01: what is the probability that a batch holds one normal and one pseudo-anomalous clip?
 
-# %%
-answer = None
-if answer is not None:
-    print("possible: shuffle and noise can always be made" if answer in ("skip", "object") else "not yet: what do skip and object need?")
+# %% tags=["exercise"]
+answer = 2 * 0.01 * 0.99
+vad.check_answer("04-1", answer)
+
+# %% [markdown] tags=["solution"]
+# **Answer 04-1.** Either the first or the second is turned, not both. Only such batches feed the paper's separation term: one in fifty.
+
+# %% [markdown]
+# **Exercise 04-2.** Which kind of the four is *not made* most often when p is 1? Let each clip be drawn with its number as the seed,
+# count with `mixer.count`, and give the kind's name.
+
+# %% tags=["exercise"]
+mixer = vad.PseudoAnomalyMixer([kind(1.0) for kind in kinds.values()], p=1.0)
+outcomes = [mixer(clip, torch.Generator().manual_seed(i)).outcome for i, clip in enumerate(clips[detector])]
+counts = mixer.count(outcomes)
+answer = max(kinds, key=lambda name: counts[f"not_made_{name}"])
+vad.check_answer("04-2", answer, clips=clips[detector], kinds=kinds)
+
+# %% [markdown] tags=["solution"]
+# **Answer 04-2.** Skipping needs frames after the clip, pasting needs a person; which is scarcer depends on the videos and the detector.
 
 # %% [markdown]
 # ## Summary

@@ -13,6 +13,9 @@
 #
 # **You need** notebooks 00, 02 and 03. **Time** 1 to 2 minutes of computing on two CPU cores in the quick profile, 35 minutes of
 # reading. **Memory** about 2 GB.
+#
+# **Words** [autoencoder](glossary.md#autoencoder), [dual path](glossary.md#dual-path), [slot](glossary.md#slot),
+# [read](glossary.md#read), [skip connection](glossary.md#skip-connection).
 
 # %%
 import matplotlib.pyplot as plt
@@ -240,43 +243,39 @@ for changes in ({}, {"memories": 1}, {"memories": 0}, {"decoders": 1}, {"memorie
 # before `E`. (One indirect influence is left: if the gradient of *all* parameters together is longer than `max_gradient`, it is
 # shortened, so a long gradient of `D_p` makes the step of the others smaller.) But vadlib's score compares the two errors, so there `D_p`
 # counts. With the paper's `maximize`, which drives `D_p` to fail, there is nothing to compare; then it matters only by way of `E`.
-#
-# ## Exercises
-#
-# **1.** From how many slots N on *can* a read be empty at all with the cut at 0.0025, if weights of 0.0025 are cut too? Think of
-# the largest weight, and how small it can be. Replace `None`; the cell checks your answer.
-#
-# <details><summary>Solution</summary>
-#
-# `answer = 400`: N weights that sum to 1 have a largest one of at least 1/N. A read is empty only if 1/N <= 0.0025.
-#
-# </details>
-
-# %%
-answer = None
-if answer is not None:
-    print("right" if answer == next(n for n in range(1, 9999) if 1 / n <= 0.0025) else "not yet: the largest weight is at least 1/N")
 
 # %% [markdown]
-# **2.** How many parameters would the paper's network have with 500 slots in each memory and all else the same? Work it out from
-# the figure of section 1, without building the network.
+# ## Exercises
 #
-# <details><summary>Solution</summary>
+# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
+# replace `None`.
 #
-# `answer = 12_394_722 - 2 * 1500 * 256`: each of the two memories loses 1500 slots of 256 values.
-#
-# </details>
+# **Exercise 05-1.** From how many slots N on *can* a read be empty at all with the cut at 0.0025, if weights of 0.0025 are cut too? Think
+# of the largest weight, and how small it can be.
 
-# %%
-answer = None
-if answer is not None:
-    smaller = vad.DualPathAutoencoder(vad.ModelConfig.preset("paper", slots=500))
-    print("right" if answer == sum(p.numel() for p in smaller.parameters()) else "not yet: a slot has 256 values; there are two memories")
+# %% tags=["exercise"]
+answer = 400
+vad.check_answer("05-1", answer)
+
+# %% [markdown] tags=["solution"]
+# **Answer 05-1.** N weights that sum to 1 have a largest one of at least 1/N. A read is empty only if 1/N <= 0.0025.
+
+# %% [markdown]
+# **Exercise 05-2.** How many parameters would the paper's network have with 500 slots in each memory and all else the same? Work it out
+# from the figure of section 1, without building the network.
+
+# %% tags=["exercise"]
+answer = 12_394_722 - 2 * 1500 * 256
+vad.check_answer("05-2", answer)
+
+# %% [markdown] tags=["solution"]
+# **Answer 05-2.** Each of the two memories loses 1500 slots of 256 values. `vad.ModelConfig.preset("paper", slots=500)` builds it.
 
 # %% [markdown]
 # ## Summary
 #
-# - Both paths start from the same features; each has a memory and a decoder. Scores use `E`, `M_n` and `D_n` only.
+# - Both paths start from the same features; each has a memory and a decoder. Scores are made of the error of `D_n`,
+#   and of how it compares with that of `D_p`, where `D_p` has learned something.
 # - A read: cosine, softmax, cut, mixture. What passes over a skip is never read.
 # - A fixed cut empties large memories at initialisation; a cut relative to the largest weight cannot.
 # - A norm that is safe in its value may still have a gradient of 1e12.
@@ -285,6 +284,6 @@ if answer is not None:
 # ## References
 #
 # - D. Gong, L. Liu, V. Le, B. Saha, M. R. Mansour, S. Venkatesh, A. van den Hengel: *Memorizing Normality to Detect Anomaly:
-#   Memory-augmented Deep Autoencoder for Unsupervised Anomaly Detection*, ICCV 2019, doi 10.1109/ICCV.2019.00179
+#   Memory-augmented Deep Autoencoder for Unsupervised Anomaly Detection*, ICCV 2019, [doi:10.1109/ICCV.2019.00179](https://doi.org/10.1109/ICCV.2019.00179)
 # - J. Wei, S. Li, G. Li, S. Guo, Y. Cheng: *Enhancing Video Anomaly Detection through Dual-Path Reconstruction and Diverse
 #   Pseudo-Anomaly Generation*, The Visual Computer, 2026

@@ -14,6 +14,9 @@
 # **You need** notebooks 00, 04 and 05: the probability `p`, the parts `E`, `M_n`, `D_n`, `M_p`, `D_p` of the model, and what a
 # read is. **Time** 2 to 3 minutes of computing on two recent CPU cores in the quick profile, 40 minutes of reading. **Memory**
 # about 2 GB.
+#
+# **Words** [objective](glossary.md#objective), [epoch](glossary.md#epoch), [checkpoint](glossary.md#checkpoint), [held-out
+# videos](glossary.md#held-out-videos).
 
 # %%
 import torch
@@ -220,7 +223,7 @@ print(f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.cli
 #
 # What a GPU changes:
 #
-# | | on a CPU | on a CUDA GPU |
+# | what | on a CPU | on a CUDA GPU |
 # |---|---|---|
 # | precision `auto` | bf16 on CPUs with AVX512-BF16 or AMX, else float32 | bf16 autocast where it is native, else float32 |
 # | memory for batches | pageable | pinned, copied while the GPU computes |
@@ -268,44 +271,41 @@ print(f"went on after step {step}; weights as undisturbed: {(killed / name).read
 # Not similar: the same. That works since no random number depends on what was drawn before: a clip's window, its turning and the
 # order of an epoch are derived from (seed, epoch, position). If you see `False`, the two runs did not compute alike: sums in
 # another order round differently, and another number of threads, another machine or a GPU adds in another order.
-#
-# ## Exercises
-#
-# **1.** Which parts of the model does the term `maximize` train, as long as it is above zero? Give a set of their names, out of
-# `encoder`, `normal_memory`, `pseudo_memory`, `normal_decoder`, `pseudo_decoder`. The cell asks the gradients.
-#
-# <details><summary>Solution</summary>
-#
-# `answer = {"encoder", "pseudo_memory", "pseudo_decoder"}`. Neither `M_n` nor `D_n`, whose error is scored.
-#
-# </details>
-
-# %%
-answer = None
-if answer is not None:
-    objective.objective_terms(untrained.cpu(), batch.normal, batch.inputs, batch.is_pseudo, "maximize", 1.0)["maximize"].value.backward()
-    reached = {name for name, part in untrained.named_children() if next(part.parameters()).grad is not None}
-    print("right" if set(answer) == reached else "not yet: which parts stand in its formula?")
 
 # %% [markdown]
-# **2.** An epoch has 46 steps. A training on a fast machine is killed half a minute after its start, when 137 steps are done.
-# After how many steps does it go on?
+# ## Exercises
 #
-# <details><summary>Solution</summary>
+# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
+# replace `None`.
 #
-# `answer = 92`: the last checkpoint is that of the end of the second epoch, 2 * 46 steps; the minute was not over yet.
-#
-# </details>
+# **Exercise 06-1.** With the objective `maximize` and p = 1, every clip of a batch may be turned. Which parts of the model learn from the
+# errors of such a batch, as long as the margin is not reached? (Leave sparsity and separation aside.) Give a set of names, out
+# of `encoder`, `normal_memory`, `pseudo_memory`, `normal_decoder`, `pseudo_decoder`.
 
-# %%
-answer = None
-if answer is not None:
-    print("right" if answer == 137 // 46 * 46 else "not yet: when was the last checkpoint written?")
+# %% tags=["exercise"]
+answer = {"encoder", "pseudo_memory", "pseudo_decoder"}
+vad.check_answer("06-1", answer)
+
+# %% [markdown] tags=["solution"]
+# **Answer 06-1.** Neither `M_n` nor `D_n`, whose error is scored. So with `maximize` pseudo-anomalies change a score only by way of the
+# encoder.
+
+# %% [markdown]
+# **Exercise 06-2.** An epoch has 46 steps. A training on a fast machine is killed half a minute after its start, when 137 steps are done.
+# After how many steps does it go on?
+
+# %% tags=["exercise"]
+answer = 2 * 46
+vad.check_answer("06-2", answer)
+
+# %% [markdown] tags=["solution"]
+# **Answer 06-2.** The last checkpoint is that of the end of the second epoch; the minute was not over yet.
 
 # %% [markdown]
 # ## Summary
 #
-# - Each term has its own clips and trains its own parts. The error that is scored is that of `E`, `M_n` and `D_n`.
+# - Each term has its own clips and trains its own parts. Scores are made of the error of `D_n`; with `inpaint` also of how it compares with
+#   that of `D_p`.
 # - `maximize` has an effect only below its margin, and on scores only by way of `E`.
 # - A curve shows that training works, not that the detector does: compare errors on held-out clips, normal and changed.
 # - A killed training goes on from its checkpoint and ends with the same bytes.
@@ -315,6 +315,6 @@ if answer is not None:
 # - J. Wei, S. Li, G. Li, S. Guo, Y. Cheng: *Enhancing Video Anomaly Detection through Dual-Path Reconstruction and Diverse
 #   Pseudo-Anomaly Generation*, The Visual Computer, 2026
 # - D. Gong and others: *Memorizing Normality to Detect Anomaly: Memory-augmented Deep Autoencoder for Unsupervised Anomaly
-#   Detection*, ICCV 2019, doi 10.1109/ICCV.2019.00179: the memory and its sparsity
+#   Detection*, ICCV 2019, [doi:10.1109/ICCV.2019.00179](https://doi.org/10.1109/ICCV.2019.00179): the memory and its sparsity
 # - M. Astrid, M. Z. Zaheer, J.-Y. Lee, S.-I. Lee: *Learning Not to Reconstruct Anomalies*, BMVC 2021: pseudo-anomalies whose
 #   normal original is to be rebuilt, as in `inpaint`

@@ -12,6 +12,9 @@
 # - give an AUC with an interval, and say what a threshold would cost in alarms an hour.
 #
 # **You need** notebook 00. **Time** 1 to 2 minutes of computing on two recent CPU cores; 45 minutes of reading. **Memory** about 2 GB.
+#
+# **Words** [error](glossary.md#error), [raw, calibrated, per video](glossary.md#raw-calibrated-per-video), [ROC
+# curve](glossary.md#roc-curve), [AUC](glossary.md#auc), [interval](glossary.md#interval), [threshold](glossary.md#threshold).
 
 # %%
 import matplotlib.pyplot as plt
@@ -90,7 +93,7 @@ print("\n".join([f"{'micro AUC':26}   raw  per video", *(f"{name:26} {a:.3f}    
 #
 # ## 3 An ROC curve by counting
 #
-# Choose a threshold: frames above it are alarms. The *true-positive rate* is the share of the abnormal frames that are alarms, the
+# Choose a threshold: frames above it raise an alarm. The *true-positive rate* is the share of the abnormal frames that do, the
 # *false-positive rate* that of the normal ones. Every threshold gives one point. We go through them all, from high to low.
 #
 # **Predict:** where does the curve begin, and where does it end?
@@ -197,52 +200,44 @@ for view in vad.sample_views(result):
 # while the label ends at once. Others stand alone. Look into their dashed square, the worst place: what is there that
 # the training videos may not have shown? (The contrast is one of the whole frame, and has no place.) Missed frames are the first and
 # last ones of an event, with little of it in the picture, or things that are far away, or that move and look much like a pedestrian.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# **1** What is the AUC of the *negative* raw scores? Work it out from `vad.micro_auc(result.raw, result.labels)` before you compute it.
+# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
+# replace `None`.
 #
-# <details><summary>Solution</summary>
-#
-# `answer = 1 - vad.micro_auc(result.raw, result.labels)`: every pair is turned round.
-#
-# </details>
+# **Exercise 07-1.** What is the AUC of the *negative* raw scores? Work it out from `vad.micro_auc(result.raw, result.labels)` before you
+# compute it.
 
-# %%
-answer = None
-if answer is not None:
-    print("right" if np.isclose(answer, 1 - by_steps) else "not yet: what becomes of a pair that was in the right order?")
+# %% tags=["exercise"]
+answer = 1 - vad.micro_auc(result.raw, result.labels)
+vad.check_answer("07-1", answer, raw=result.raw, labels=result.labels)
 
-# %% [markdown]
-# **2** At which false-positive rate does the ROC curve of section 3 reach a true-positive rate of 0.8? Use `found` and `false`.
-#
-# <details><summary>Solution</summary>
-#
-# `answer = false[np.argmax(found >= 0.8)]`: the first point that is high enough.
-#
-# </details>
-
-# %%
-answer = None
-if answer is not None:
-    rate = min(f for f, t in zip(false, found, strict=True) if t >= 0.8)
-    print("right" if np.isclose(answer, rate, atol=0.01) else "not yet: find the first place where found is at least 0.8")
+# %% [markdown] tags=["solution"]
+# **Answer 07-1.** Every pair is turned round.
 
 # %% [markdown]
-# **3** A camera cannot look ahead. What does the calibrated micro AUC become with `causal=True`?
-#
-# <details><summary>Solution</summary>
-#
-# `answer = vad.micro_auc(result.rescore("calibrated", causal=True), result.labels)`. The average over 16 frames then comes 7 frames
-# later, and the AUC is lower. The errors themselves still come from clips whose last frame is up to 15 frames later.
-#
-# </details>
+# **Exercise 07-2.** At which false-positive rate does the ROC curve of section 3 reach a true-positive rate of 0.8? Use `found` and
+# `false`.
 
-# %%
-answer = None
-if answer is not None:
-    live = vad.micro_auc(result.rescore("calibrated", causal=True), result.labels)
-    print("right" if np.isclose(answer, live) else "not yet: rescore with the scale 'calibrated' and causal=True")
+# %% tags=["exercise"]
+answer = false[np.argmax(found >= 0.8)]
+vad.check_answer("07-2", answer, found=found, false=false)
+
+# %% [markdown] tags=["solution"]
+# **Answer 07-2.** The first point that is high enough: `np.argmax` of an array of truth values finds the first that is True.
+
+# %% [markdown]
+# **Exercise 07-3.** A camera cannot look ahead. What does the calibrated micro AUC become with `causal=True`?
+
+# %% tags=["exercise"]
+answer = vad.micro_auc(result.rescore("calibrated", causal=True), result.labels)
+vad.check_answer("07-3", answer, result=result)
+
+# %% [markdown] tags=["solution"]
+# **Answer 07-3.** The average over 16 frames then comes 7 frames later, and the AUC is lower. The errors themselves still come from clips
+# whose last frame is up to 15 frames later.
 
 # %% [markdown]
 # ## Summary
@@ -254,8 +249,8 @@ if answer is not None:
 #
 # ## References
 #
-# - T. Fawcett: *An introduction to ROC analysis*. Pattern Recognition Letters 27, 2006. doi:10.1016/j.patrec.2005.10.010
+# - T. Fawcett: *An introduction to ROC analysis*. Pattern Recognition Letters 27, 2006. [doi:10.1016/j.patrec.2005.10.010](https://doi.org/10.1016/j.patrec.2005.10.010)
 # - V. Mahadevan, W. Li, V. Bhalodia, N. Vasconcelos: *Anomaly detection in crowded scenes*. CVPR 2010: Ped1 and Ped2 and the criterion by
-#   pixels. doi:10.1109/CVPR.2010.5539872
+#   pixels. [doi:10.1109/CVPR.2010.5539872](https://doi.org/10.1109/CVPR.2010.5539872)
 # - B. Ramachandra, M. Jones: *Street Scene: A new dataset and evaluation protocol for video anomaly detection*. WACV 2020.
 #   arXiv:1902.05872

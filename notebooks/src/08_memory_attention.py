@@ -15,6 +15,9 @@
 #
 # **You need** notebooks 00 and 05: the parts `E`, `M_n`, `D_n`, `M_p`, `D_p`, and what a read is. **Time** about 1 minute of computing
 # on two recent CPU cores in the quick profile; 40 minutes of reading. **Memory** about 2 GB.
+#
+# **Words** [memory](glossary.md#memory), [slot](glossary.md#slot), [read](glossary.md#read), [entropy](glossary.md#entropy), [x-t
+# slice](glossary.md#x-t-slice).
 
 # %%
 import numpy as np
@@ -235,58 +238,45 @@ print("error before:", ", ".join(f"{name} {found['nothing'].mean():.3f}" for nam
 # abnormal window was rebuilt badly before, so the same loss is a smaller share of its error. So was a pseudo window: its error is
 # that against the pseudo-anomaly itself, which `D_n` is not meant to rebuild. A bar below zero would mean that windows are rebuilt
 # *better* without the slot.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# **1.** How many of the 256 slots of `M_n` get less than a thousandth of the reads of the normal windows? Replace `None`; the cell
-# checks your answer.
+# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
+# replace `None`.
 #
-# <details><summary>Solution</summary>
-#
-# `answer = (usage["normal"]["M_n"] < 0.001).sum()`. Such slots cost memory and time, and hardly anything else.
-#
-# </details>
+# **Exercise 08-1.** How many of the 256 slots of `M_n` get less than a thousandth of the reads of the normal windows?
 
-# %%
-answer = None
-if answer is not None:
-    print("right" if answer == sum(value < 0.001 for value in usage["normal"]["M_n"]) else "not yet: count in usage['normal']['M_n']")
+# %% tags=["exercise"]
+answer = (usage["normal"]["M_n"] < 0.001).sum()
+vad.check_answer("08-1", answer, usage=usage)
+
+# %% [markdown] tags=["solution"]
+# **Answer 08-1.** Such slots cost memory and time, and hardly anything else.
 
 # %% [markdown]
-# **2.** How many slots of `M_n`, the most read first, are needed for 90% of the reads of the normal windows?
-#
-# <details><summary>Solution</summary>
-#
-# `answer = np.searchsorted(np.cumsum(np.sort(usage["normal"]["M_n"])[::-1]), 0.9) + 1`
-#
-# </details>
+# **Exercise 08-2.** How many slots of `M_n`, the most read first, are needed for 90% of the reads of the normal windows?
 
-# %%
-answer = None
-if answer is not None:
-    print("right" if answer == 1 + sum(np.cumsum(np.sort(usage["normal"]["M_n"])[::-1]) < 0.9) else "not yet: sort, add up, stop at 0.9")
+# %% tags=["exercise"]
+answer = np.searchsorted(np.cumsum(np.sort(usage["normal"]["M_n"])[::-1]), 0.9) + 1
+vad.check_answer("08-2", answer, usage=usage)
+
+# %% [markdown] tags=["solution"]
+# **Answer 08-2.** `np.cumsum` of the sorted shares says how much the first slots get together; `np.searchsorted` finds the first place
+# that reaches 0.9, and places are counted from 0.
 
 # %% [markdown]
-# **3.** We remove the slot of `M_p` that the pseudo windows (`groups["pseudo"]`) read most. How large is the mean error of `D_p` on them
-# then: new error / old error? `vad.removal_errors` takes the path `"pseudo"`.
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# slot = usage["pseudo"]["M_p"].argmax()
-# found = vad.removal_errors(run, groups["pseudo"], {"it": [slot]}, "pseudo")
-# answer = found["it"].mean() / found["nothing"].mean()
-# ```
-#
-# Is it hardly above 1, although the slot is read most? Neighbours step in.
-#
-# </details>
+# **Exercise 08-3.** We remove the slot of `M_p` that the pseudo windows (`groups["pseudo"]`) read most. How large is the mean error of
+# `D_p` on them then: new error / old error? `vad.removal_errors` takes the path `"pseudo"`.
 
-# %%
-answer = None
-if answer is not None:
-    found = vad.removal_errors(run, groups["pseudo"], {"it": [usage["pseudo"]["M_p"].argmax()]}, "pseudo")
-    print("right" if np.isclose(answer, found["it"].mean() / found["nothing"].mean(), rtol=1e-3) else "not yet: new / old error of D_p")
+# %% tags=["exercise"]
+slot = usage["pseudo"]["M_p"].argmax()
+without = vad.removal_errors(run, groups["pseudo"], {"it": [slot]}, "pseudo")
+answer = without["it"].mean() / without["nothing"].mean()
+vad.check_answer("08-3", answer, run=run, windows=groups["pseudo"], usage=usage)
+
+# %% [markdown] tags=["solution"]
+# **Answer 08-3.** Compare the rise with the slot's share of the reads: neighbours step in.
 
 # %% [markdown]
 # ## Summary
@@ -299,7 +289,8 @@ if answer is not None:
 # ## References
 #
 # - D. Gong and others: *Memorizing Normality to Detect Anomaly: Memory-augmented Deep Autoencoder for Unsupervised Anomaly
-#   Detection*, ICCV 2019, doi 10.1109/ICCV.2019.00179
+#   Detection*, ICCV 2019, [doi:10.1109/ICCV.2019.00179](https://doi.org/10.1109/ICCV.2019.00179)
 # - J. Wei, S. Li, G. Li, S. Guo, Y. Cheng: *Enhancing Video Anomaly Detection through Dual-Path Reconstruction and Diverse
 #   Pseudo-Anomaly Generation*, The Visual Computer, 2026
-# - S. Jain, B. C. Wallace: *Attention is not Explanation*, NAACL 2019, doi 10.18653/v1/N19-1357: why attention must be tested
+# - S. Jain, B. C. Wallace: *Attention is not Explanation*, NAACL 2019,
+#   [doi:10.18653/v1/N19-1357](https://doi.org/10.18653/v1/N19-1357): why attention must be tested

@@ -14,6 +14,9 @@
 #
 # **You need** notebook 00, and what an AUC is. **Time** 1 to 2 minutes of computing on two recent CPU cores; 40 minutes
 # of reading. **Memory** about 2 GB.
+#
+# **Words** [AUC](glossary.md#auc), [leakage](glossary.md#leakage), [ground truth](glossary.md#ground-truth),
+# [interval](glossary.md#interval).
 
 # %%
 import numpy as np
@@ -269,41 +272,43 @@ vad.show(vad.plot_shifts(found), f"Shifts of the AUC by {len(found)} traps, as b
 # 6. **How many seeds?** Mean and spread, or one lucky number?
 # 7. **How sure?** Draw the same videos for both methods: does the interval of the *difference* exclude 0?
 # 8. **Compared with what?** A yardstick without learning, under the same protocol?
-#
-# ## Exercises
-#
-# **1.** A program gives the score of each clip to the clip's first frame; it belongs to the middle one, number 8 of 0 to 15. By how
-# many frames must its labels be shifted to fit its scores again, and in which direction? Give the `k` for `shifted_labels(labels, k)`.
-#
-# <details><summary>Solution</summary>
-#
-# `answer = -8`: scores come 8 frames early, so labels must come early too.
-#
-# </details>
-
-# %%
-answer = None
-if answer is not None:
-    print("right" if answer == -8 else "not yet: where does the score of frame 8 stand, and where its label?")
 
 # %% [markdown]
-# **2.** Suppose that each video was filmed in another light, and that this adds a number of its own to all of its scores. Which
-# of the three change: `"micro"` (of the raw scores), `"per_video"` (micro, of the min-max scores), `"macro"`? Give a name, or a
-# set of names. Hint: which of them compare a frame of one video with a frame of another, by the scores as they are?
+# ## Exercises
 #
-# <details><summary>Solution</summary>
+# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
+# replace `None`.
 #
-# `answer = {"micro"}`. Within a video the order of the frames stays, so the macro AUC does; min-max takes the number away again. One
-# threshold for all videos, as in practice, is what suffers. That is why min-max is popular, and why the macro AUC is no
-# promise that a detector can be used.
-#
-# </details>
+# **Exercise 09-1.** A program gives the score of each clip to the clip's first frame; it belongs to the middle one, number 8 of 0 to 15.
+# By how many frames must its labels be shifted to fit its scores again, and in which direction? Give the `k` for `shifted_labels(labels,
+# k)`.
+
+# %% tags=["exercise"]
+answer = -8
+vad.check_answer("09-1", answer)
+
+# %% [markdown] tags=["solution"]
+# **Answer 09-1.** Scores come 8 frames early, so labels must come early too.
+
+# %% [markdown]
+# **Exercise 09-2.** Suppose that each video was filmed in another light, and that this adds a number of its own to all of its scores.
+# Which of the three change: `"micro"` (of the raw scores), `"per_video"` (micro, of the min-max scores), `"macro"`? Give a set of names.
+
+# %% tags=["exercise"]
+answer = {"micro"}
+vad.check_answer("09-2", answer)
+
+# %% [markdown] tags=["solution"]
+# **Answer 09-2.** Within a video the order of the frames stays, so the macro AUC does; min-max takes the number away again. One threshold
+# for all videos, as in practice, is what suffers. That is why min-max is popular, and why the macro AUC is no promise that a detector can
+# be used.
+
+# %% [markdown]
+# How much is at stake: each video's scores are raised by 2 more than those of the one before.
 
 # %%
-answer = None
-if answer is not None:
-    lit = {name: part + 2 * i for i, (name, part) in enumerate(raw.items())}
-    print(f"right: {honest:.3f} -> {metrics.micro_auc(lit, labels):.3f}" if answer in ("micro", {"micro"}) else "not yet: see the hint")
+lit = {name: part + 2 * i for i, (name, part) in enumerate(raw.items())}
+print(f"micro AUC: as filmed {honest:.3f}, each video in another light {metrics.micro_auc(lit, labels):.3f}")
 
 # %% [markdown]
 # ## Summary

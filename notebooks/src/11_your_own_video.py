@@ -14,6 +14,8 @@
 #
 # **You need** notebook 00. **Time** 2 to 3 minutes of computing on two recent CPU cores in the quick profile, 30 minutes of
 # reading. **Memory** about 2 GB.
+#
+# **Words** [held-out videos](glossary.md#held-out-videos), [threshold](glossary.md#threshold), [score](glossary.md#score).
 
 # %%
 import numpy as np
@@ -212,63 +214,46 @@ for name in ("sunday", "mirrored", "zoomed"):
 # > And filming comes first: in most countries, filming people where others walk needs a reason, a notice and a date by which
 # > the films are deleted, and more than that at work or near schools. Ask those who are filmed, or who speaks for them, before
 # > you record. Keep the scores and delete the films where that suffices. Let a person look before anything is done to anybody.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# **1.** The model has learned clips of 16 frames at 10 frames a second. Your camera films 30. Which `frame_step` (the distance
-# between the frames of a clip) makes a clip last as long as before? Replace `None`; the cell checks your answer.
+# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
+# replace `None`.
 #
-# <details><summary>Solution</summary>
-#
-# `answer = 3`: every third frame of 30 a second is 10 a second.
-#
-# </details>
+# **Exercise 11-1.** The model has learned clips of 16 frames at 10 frames a second. Your camera films 30. Which `frame_step` (the
+# distance between the frames of a clip) makes a clip last as long as before?
 
-# %%
-answer = None
-if answer is not None:
-    print("right" if answer * 10 == 30 else "not yet: how many of your frames pass in a tenth of a second?")
+# %% tags=["exercise"]
+answer = 3
+vad.check_answer("11-1", answer)
+
+# %% [markdown] tags=["solution"]
+# **Answer 11-1.** Every third frame of 30 a second is 10 a second.
 
 # %% [markdown]
-# **2.** How many *alarms* does `scores.csv` of tuesday hold: runs of frames with `abnormal` 1, however long? Count them from
+# **Exercise 11-2.** How many *alarms* does `scores.csv` of tuesday hold: runs of frames with `abnormal` 1, however long? Count them from
 # the column.
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# answer = np.count_nonzero(np.diff(abnormal, prepend=0) == 1)
-# ```
-#
-# An alarm begins where the column steps from 0 to 1.
-#
-# </details>
 
-# %%
-abnormal, answer = np.genfromtxt(out / "scores.csv", delimiter=",", names=True)["abnormal"], None
-if answer is not None:
-    runs = "".join(str(int(value)) for value in abnormal).split("0")
-    print("right" if answer == sum(map(bool, runs)) else "not yet: an alarm that lasts 50 frames counts once")
+# %% tags=["exercise"]
+abnormal = np.genfromtxt(out / "scores.csv", delimiter=",", names=True)["abnormal"]
+answer = np.count_nonzero(np.diff(abnormal, prepend=0) == 1)
+vad.check_answer("11-2", answer, table=out / "scores.csv")
+
+# %% [markdown] tags=["solution"]
+# **Answer 11-2.** An alarm begins where the column steps from 0 to 1.
 
 # %% [markdown]
-# **3.** Single frames above the threshold are often chance. Suppose an alarm is raised only when 10 frames *in a row* are
-# above. What is the lowest threshold (take it from the scores of sunday) at which sunday raises none?
-#
-# <details><summary>Solution</summary>
-#
-# ```python
-# answer = np.lib.stride_tricks.sliding_window_view(calm, 10).min(axis=1).max()
-# ```
-#
-# Ten frames in a row are above a threshold exactly if the smallest of them is; the threshold must reach the largest of these
-# smallest values. Scores are means over 16 frames and so waver little: waiting gains less than one might hope.
-#
-# </details>
+# **Exercise 11-3.** Single frames above the threshold are often chance. Suppose an alarm is raised only when 10 frames *in a row* are
+# above. What is the lowest threshold (take it from the scores of sunday, `calm`) at which sunday raises none?
 
-# %%
-answer = None
-if answer is not None:
-    longest = [max(map(len, "".join("01"[int(x > t)] for x in calm).split("0"))) for t in (answer, answer - 1e-6)]
-    print("right" if longest[0] < 10 <= longest[1] else f"not yet: {longest[0]} frames in a row are above it, and 9 may be")
+# %% tags=["exercise"]
+answer = np.lib.stride_tricks.sliding_window_view(calm, 10).min(axis=1).max()
+vad.check_answer("11-3", answer, calm=calm)
+
+# %% [markdown] tags=["solution"]
+# **Answer 11-3.** Ten frames in a row are above a threshold exactly if the smallest of them is; the threshold must reach the largest of
+# these smallest values. Scores are means over 16 frames and so waver little: waiting gains less than one might hope.
 
 # %% [markdown]
 # ## Summary
