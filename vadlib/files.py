@@ -54,7 +54,8 @@ def atomic(path: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     except OSError as error:
         raise InputError(
-            f"{path.parent}: cannot write there ({error.strerror}); choose another folder (VADLIB_CACHE sets the cache's)"
+            f"{path.parent}: cannot write there ({error.strerror}); choose another folder "
+            "(VADLIB_CACHE sets that of the cache, VADLIB_RUNS that of the notebooks' runs)"
         ) from error
     os.close(handle)
     temporary = Path(name)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from vadlib.config import require
 from vadlib.data.video import Video
 from vadlib.view.datasets import ABNORMAL, NORMAL, draw_frame, spans
-from vadlib.view.figure import GREY, image_tag, in_turn
+from vadlib.view.figure import GREY, image_tag, in_turn, load_ipywidgets
 
 Datasets = Mapping[str, Sequence[Video]]
 
@@ -69,7 +69,7 @@ def browse(datasets: Datasets):
     Raises:
         InputError: no datasets, or one without videos.
     """
-    import ipywidgets as widgets
+    widgets = load_ipywidgets()
 
     require(len(datasets) > 0 and all(datasets.values()), "nothing to browse: expected at least one dataset with videos")
     wide = {"style": {"description_width": "5em"}, "layout": widgets.Layout(width="32em")}

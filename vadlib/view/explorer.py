@@ -21,7 +21,7 @@ from vadlib.evaluation.explain import Explanation, explain_clip
 from vadlib.evaluation.metrics import Curves, intervals, per_video
 from vadlib.model.run import Run
 from vadlib.view.datasets import draw_frame
-from vadlib.view.figure import BLUE, GREY, ORANGE, image_tag, in_turn
+from vadlib.view.figure import BLUE, GREY, ORANGE, image_tag, in_turn, load_ipywidgets
 from vadlib.view.memory import draw_heat, draw_picture, heat_limit
 
 KEPT = 12  # clips whose explanation is kept: of 16 frames of Ped2 each takes 12 MB
@@ -213,7 +213,7 @@ def explore(run: Run, result: Result, videos: Sequence[Video]):
     Raises:
         InputError: no videos, or a result of others.
     """
-    import ipywidgets as widgets
+    widgets = load_ipywidgets()
 
     by_name = _require_fitting(result, videos)
     names = list(by_name)

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,9 +20,25 @@ from matplotlib.figure import Figure
 
 from vadlib.config import require
 from vadlib.data.encode import write_video
+from vadlib.errors import InputError
 
 # Okabe and Ito's palette: told apart with every common colour vision; line styles and markers repeat the difference.
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+
+
+def load_ipywidgets() -> ModuleType:
+    """The library of the sliders, which loads only where some are shown.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import ipywidgets
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"sliders need ipywidgets ({error}): install it with `pip install ipywidgets`, or go on; the next cells need none"
+        ) from error
+    return ipywidgets
 
 
 _turn = threading.RLock()

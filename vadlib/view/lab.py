@@ -14,7 +14,7 @@ from vadlib.data.clips import Clip, ClipDataset
 from vadlib.pseudo.kinds import PasteObjects, PseudoAnomaly, PseudoClip
 from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer
 from vadlib.pseudo.patches import Patches, load_patches
-from vadlib.view.figure import image_tag, in_turn, video_tag
+from vadlib.view.figure import image_tag, in_turn, load_ipywidgets, video_tag
 from vadlib.view.pseudo import plot_batch, plot_pseudo, side_by_side
 
 Clips = Mapping[str, ClipDataset]  # detector -> the same clips with the boxes that it found
@@ -88,7 +88,7 @@ def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
     Raises:
         InputError: no clips or no patches.
     """
-    import ipywidgets as widgets
+    widgets = load_ipywidgets()
 
     require(len(clips) > 0 and len(patches) > 0, "nothing to show: expected clips of at least one detector, and a patch source")
     sources = {name: load_patches(name) for name in patches}

@@ -1,0 +1,60 @@
+"""Make the pictures of the README: of the rendered street, and curves of Ped2 where it is below VADLIB_DATA.
+
+python tools/gallery.py
+
+They are in gallery/; README.md shows each with the alt text that stands here, as a test checks.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import vadlib as vad
+
+GALLERY = Path(__file__).resolve().parents[1] / "gallery"
+ALTS = {
+    "frames": "Three frames of a rendered street; in two of them somebody who runs is outlined.",
+    "object": "A clip of people who walk, and the same clip with a foreign picture pasted onto one of them.",
+    "explorer": "A frame with what the model rebuilt of it, its error and its attention, above the score curve and its threshold.",
+    "atlas": "Slots of the memory, decoded to pieces of texture, each beside windows that read it.",
+    "ablation": "AUCs of a table of trainings, each with the interval of its difference to the default.",
+    "ped2": "The score of a video of Ped2 over time: low until the shaded event begins, then above the threshold.",
+}
+
+
+def save(name: str, figure: object) -> None:
+    """Save a figure, or that of some axes."""
+    if not hasattr(figure, "savefig"):
+        figure = np.ravel(figure)[0].figure
+    figure.savefig(GALLERY / f"{name}.png", dpi=80, bbox_inches="tight", metadata={"Software": None})
+
+
+def main() -> None:
+    GALLERY.mkdir(exist_ok=True)
+    train, test = (vad.load_videos("synthetic", split) for split in ("train", "test"))
+    run, shown = vad.load_pretrained("synthetic"), test[3]
+    abnormal = np.flatnonzero(shown.labels)
+    save("frames", vad.plot_frames(shown, [0, int(abnormal[10]), int(abnormal[len(abnormal) // 2])]))
+    clips = vad.ClipDataset(train[:2], vad.DataConfig(length=16, crop=(96, 96), clip_step=16), vad.find_boxes(train[:2], "boxes"))
+    clip = max((clips[i] for i in range(len(clips))), key=lambda clip: len(clip.boxes[8]))
+    save("object", vad.plot_pseudo(clip, vad.PasteObjects(strength=1.0)(clip, torch.Generator().manual_seed(0))))
+    result = vad.evaluate(run, [shown], progress=False)
+    save("explorer", vad.plot_explorer(run, result, [shown], vad.sample_views(result)[0])[0])
+    small = vad.ClipDataset(train, vad.DataConfig(length=16, crop=run.data.crop, clip_step=16))
+    windows = [small[int(i)].tensor for i in np.linspace(0, len(small) - 1, 300)]
+    slots = np.argsort(vad.slot_usage(run, windows)["M_n"])[::-1][:3]
+    save("atlas", vad.plot_atlas(vad.slot_atlas(run, windows, slots), windows))
+    save("ablation", vad.plot_ablation(vad.read_ablation()))
+    folder = os.environ.get("VADLIB_DATA")
+    if folder and (Path(folder) / "ped2").is_dir():  # only its curve: the frames are not ours to show
+        videos = [video for video in vad.load_videos("ped2", "test") if video.name == "04"]
+        save("ped2", vad.plot_scores(vad.evaluate("ped2", videos, progress=False), "04"))
+    print(*sorted(f"{path.name}: {path.stat().st_size // 1024} kB" for path in GALLERY.iterdir()), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
