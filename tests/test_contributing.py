@@ -1,0 +1,80 @@
+"""CONTRIBUTING's worked examples, followed to the letter on a copy of the project."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from test_notebooks import ROOT
+from trees import scene, write_video
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Worked examples")[1].split("\n## ")[0]
+EXAMPLES = dict(re.findall(r"^### (.*?)\n(.*?)(?=^### |\Z)", TEXT, re.MULTILINE | re.DOTALL))
+
+
+def follow(title, folder):
+    """Do what the blocks of an example say in a copy of the project; returns its commands."""
+    for part in ("vadlib", "tests", "tools", "notebooks", "pyproject.toml"):
+        ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+        source = ROOT / part
+        shutil.copytree(source, folder / part, ignore=ignored) if source.is_dir() else shutil.copy(source, folder / part)
+    commands, said = [], ""
+    for text, language, block in re.findall(r"(.*?)^```(\w*)\n(.*?)^```$", EXAMPLES[title], re.MULTILINE | re.DOTALL):
+        said += text
+        path = folder / re.findall(r"`((?:(?:vadlib|tests|notebooks)/[\w/]+|small)\.(?:py|json))`", said)[-1]
+        if language in ("python", "json"):
+            assert not path.exists()
+            path.write_text(block, encoding="utf-8")
+        elif language == "diff":
+            lines = block.splitlines()
+            removed, added = ("\n".join(line[1:] for line in lines if line[0] == sign) for sign in "-+")
+            before = path.read_text(encoding="utf-8")
+            assert before.count(f"\n{removed}\n") == 1, f"{path.name}: {removed}"
+            path.write_text(before.replace(f"\n{removed}\n", f"\n{added}\n"), encoding="utf-8")
+        else:
+            commands += block.splitlines()
+    for check in (["format", "--check"], ["check"]):
+        subprocess.run([sys.executable, "-m", "ruff", *check, "--quiet", "vadlib", "tests", "notebooks/src"], cwd=folder, check=True)
+    return commands
+
+
+def run(command, folder):
+    """A command of the text, with the copy's vadlib."""
+    words = [sys.executable, *(["-m"] if command.startswith("vadlib ") else []), *command.removeprefix("python ").split()]
+    done = subprocess.run(words, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def test_a_kind(tmp_path):
+    (command,) = follow("A kind of pseudo-anomaly", tmp_path)
+    said = run(f"{command} -v", tmp_path)
+    assert "test_all_of_the_clip_plays_backwards PASSED" in said
+    assert len(re.findall(r"\[.*reverse.*\] PASSED", said)) >= 3
+
+
+def test_a_dataset(tmp_path):
+    commands = follow("A dataset", tmp_path)
+    for name, (frames, labels) in zip(("monday", "tuesday", "friday"), scene(3, 40, labelled=True), strict=True):
+        write_video(tmp_path / "data" / "corridor" / ("test" if name == "friday" else "normal") / f"{name}.mp4", frames)
+        (tmp_path / "data" / "corridor" / "labels").mkdir(exist_ok=True)
+        np.save(tmp_path / "data" / "corridor" / "labels" / f"{name}.npy", labels)
+    for command in commands:
+        run(command, tmp_path)
+    metrics = json.loads((tmp_path / "runs" / "corridor" / "metrics.json").read_text())
+    assert (metrics["frames"], metrics["abnormal_frames"], metrics["ground_truth"]) == (40, int(labels.sum()), "npy")
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_notebook(tmp_path):
+    *commands, execute = follow("A notebook", tmp_path)
+    said = [run(f"{command} -v" if "pytest" in command else command, tmp_path) for command in commands]
+    assert "test_notebook_is_thin[12_my_notebook] PASSED" in said[-1]
+    run(f"{execute} --overwrite", tmp_path)
+    executed = json.loads((tmp_path / "notebooks" / "12_my_notebook.ipynb").read_text(encoding="utf-8"))
+    printed = ["".join(out["text"]) for cell in executed["cells"] for out in cell.get("outputs", []) if "text" in out]
+    assert printed[-1] == "12-1: right\n"
