@@ -58,14 +58,10 @@ def assigned_and_read(code: str) -> tuple[set[str], set[str]]:
 
 def executed(name: str) -> nbformat.NotebookNode:
     """The copy that nbmake executed. Without one of the present notebook: skip, but fail in CI, where it must be there."""
-    path, missing = tools.COPIES / f"{name}.ipynb", "was not executed in this run"
-    if path.exists():
-        notebook = nbformat.read(path, as_version=4)
-        if [c.source for c in notebook.cells[:-1]] != [c.source for c in read(name).cells]:  # the last one reports
-            missing = "was executed before the notebook changed"
-        elif all(c.execution_count for c in notebook.cells if c.cell_type == "code"):
-            return notebook
-    reason = f"{path.relative_to(ROOT)} {missing}; `make test` executes it"
+    path = tools.COPIES / f"{name}.ipynb"
+    if tools.is_executed(tools.SOURCES / f"{name}.py", tools.COPIES):
+        return nbformat.read(path, as_version=4)
+    reason = f"{path.relative_to(ROOT)} is not the present notebook, executed; `make test` executes it"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
