@@ -87,7 +87,10 @@ def namespaces(array_video, make_clip, tmp_path_factory):
     found, false = (np.append(0, np.cumsum(truth[order] == kind)) / np.count_nonzero(truth == kind) for kind in (1, 0))
     folder = tmp_path_factory.mktemp("scores")
     (folder / "scores.csv").write_text("frame,abnormal\n" + "".join(f"{i},{b}\n" for i, b in enumerate([0, 1, 1, 0, 0, 1, 1, 1])))
-    rows = {name: {"micro_auc_raw": area} for name, area in (("default", 0.9), ("seed 1", 0.87), ("seed 2", 0.94))}
+    rows = {row["row"]: row for row in vad.read_ablation()}
+    pair = [
+        (name, row["micro_auc_calibrated"], row["plain_calibrated"]) for name, row in rows.items() if row["plain_calibrated"] is not None
+    ]
     return {
         "00": common
         | {
@@ -104,7 +107,7 @@ def namespaces(array_video, make_clip, tmp_path_factory):
         "07": common | {"result": SimpleNamespace(raw=raw, labels=labels, rescore=rescore), "found": found, "false": false},
         "08": common | {"usage": shares, "run": SimpleNamespace(model=model), "groups": {"pseudo": windows}},
         "09": common | {"raw": raw, "labels": labels, "honest": 0.5, "metrics": metrics},
-        "10": common | {"rows": rows, "seeds": [row["micro_auc_raw"] for row in rows.values()]},
+        "10": common | {"rows": rows, "pair": pair, "seeds": [0.9, 0.87, 0.94]},
         "11": common | {"out": folder, "calm": np.linspace(0, 1, 60)},
     }
 
@@ -293,11 +296,12 @@ MUTANTS = {
         ("answer = 1", "sum of their variances"),
     ],
     "10-2": [
-        ("answer = 'no memory'", "takes M_n away"),
-        ("answer = 'one memory, one decoder'", "second decoder"),
-        ("answer = 'one decoder'", "about the decoder"),
-        ("answer = 'default'", "lacks one"),
-        ("answer = 'p = 0'", "by nothing else"),
+        ("answer = {name for name, scored, plain in pair if scored != plain}", "plays a part"),
+        ("answer = {name for name, scored, plain in pair if scored < plain}", "lose by the contrast"),
+        ("answer = {'yardstick'} | {name for name, scored, plain in pair if scored == plain}", "is not trained"),
+        ("answer = 'p = 0'", "not only there"),
+        ("answer = {'one decoder'} | {name for name, scored, plain in pair if scored == plain}", "two reads to compare"),
+        ("answer = {'default'}", "to the last digit"),
     ],
     "10-3": [
         ("answer = 24", "root of 2"),

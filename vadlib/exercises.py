@@ -423,15 +423,20 @@ def spread_of_a_difference(seeds: Sequence[float]) -> Key:
     return Key(math.sqrt(2) * s, wrong, "the variance of a difference of independent numbers is the sum of their variances")
 
 
-def row_of_the_second_memory() -> Key:
-    """The row that shows, beside the default, what a memory of its own does for the pseudo path."""
-    wrong = {
-        "that takes M_n away, too: two changes": "no memory",
-        "that takes the second decoder away, too": "one memory, one decoder",
-        "that is about the decoder; both memories are there": "one decoder",
-        "there both memories are; the answer is the row that lacks one": "default",
+def rows_without_contrast(rows: Mapping[str, Mapping[str, float]]) -> Key:
+    """The trained rows that were scored by the error of D_n alone; `rows`: a row's name -> its numbers."""
+    scored = {
+        name: (row["micro_auc_calibrated"], row["plain_calibrated"]) for name, row in rows.items() if row["plain_calibrated"] is not None
     }
-    return Key("one memory", wrong, "give the name of a row that differs from the default by one memory, and by nothing else")
+    right = {name for name, (default, plain) in scored.items() if default == plain}
+    wrong = {
+        "those are the rows in which it plays a part": set(scored) - right,
+        "those lose by the contrast, so they have it; look for two equal columns": {n for n, (d, plain) in scored.items() if d < plain},
+        "the yardstick is not trained, and D_n has no part in it": right | {"yardstick"},
+        "not only there: compare the columns of every row": {"p = 0"},
+        "with one decoder but two memories there are two reads to compare; its columns differ": right | {"one decoder"},
+    }
+    return Key(right, wrong, "in which rows do the two columns of section 4 agree to the last digit?")
 
 
 def videos_for_half_the_interval() -> Key:
@@ -506,7 +511,7 @@ EXERCISES: dict[str, Callable[..., Key]] = {
     "09-1": shift_that_mends,
     "09-2": which_auc_changes,
     "10-1": spread_of_a_difference,
-    "10-2": row_of_the_second_memory,
+    "10-2": rows_without_contrast,
     "10-3": videos_for_half_the_interval,
     "11-1": frames_apart,
     "11-2": alarms,

@@ -11,9 +11,8 @@
 # - tell how far the amount of motion alone gets,
 # - check a copy of a dataset, and bring your own video.
 #
-# **You need** notebook 00, NumPy, and what an AUC is (notebook 00, section 6).
-# **Time** half a minute to a minute of computing on two CPU cores, more with complete copies of the larger datasets; 30 minutes
-# of reading. **Memory** about 1 GB; 2 GB where Avenue is.
+# **You need** notebook 00, NumPy, and what an AUC is (notebook 00, section 6). **Time** 1 minute of computing on two CPU cores in the
+# quick profile, 30 minutes of reading. **Memory** 2 GB. **Download** nothing. Complete copies of the larger datasets take longer.
 #
 # **Words** [label](glossary.md#label), [mask](glossary.md#mask), [ground truth](glossary.md#ground-truth), [clip](glossary.md#clip),
 # [yardstick](glossary.md#yardstick).

@@ -10,8 +10,8 @@
 # - say what skipping and shuffling imitate, and what their strengths mean in frames,
 # - name what would give a pseudo-anomaly away without any look at the motion, and check that it does not.
 #
-# **You need** notebook 00, sections 1 to 3. **Time** under a minute of computing on two CPU cores, 25 minutes of reading.
-# **Memory** about 1 GB.
+# **You need** notebook 00, sections 1 to 3. **Time** 0.5 minutes of computing on two CPU cores in the quick profile, 25 minutes of
+# reading. **Memory** 1 GB. **Download** nothing.
 #
 # **Words** [kind](glossary.md#kind), [strength](glossary.md#strength), [x-t slice](glossary.md#x-t-slice).
 #

@@ -10,8 +10,8 @@
 # - compare detectors by which share of what moves they cover,
 # - explain why a pasted picture must follow its person, keep its pixels, and carry the camera's noise.
 #
-# **You need** notebooks 00 and 02. **Time** one to two minutes of computing on two CPU cores, 30 minutes of reading. **Memory**
-# about 1.5 GB.
+# **You need** notebooks 00 and 02. **Time** 1 minute of computing on two CPU cores in the quick profile, 30 minutes of reading.
+# **Memory** 1.5 GB. **Download** nothing.
 #
 # **Words** [kind](glossary.md#kind), [strength](glossary.md#strength), [detector](glossary.md#detector), [mask](glossary.md#mask).
 

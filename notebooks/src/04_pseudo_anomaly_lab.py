@@ -10,8 +10,8 @@
 # - say what p means for a batch, an epoch, and a whole training,
 # - foresee when a pseudo-anomaly cannot be made.
 #
-# **You need** notebooks 02 and 03. **Time** half a minute of computing on two CPU cores, 20 minutes of playing. **Memory**
-# about 1.5 GB.
+# **You need** notebooks 02 and 03. **Time** 0.5 minutes of computing on two CPU cores in the quick profile, 20 minutes of playing.
+# **Memory** 1.5 GB. **Download** nothing.
 #
 # **Words** [p](glossary.md#p), [kind](glossary.md#kind), [strength](glossary.md#strength).
 #

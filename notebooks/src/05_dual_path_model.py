@@ -11,8 +11,8 @@
 # - explain why a fixed threshold empties a large memory, and why a zero query can end a training,
 # - say what each path is trained to give back, and judge from numbers whether it does.
 #
-# **You need** notebooks 00, 02 and 03. **Time** 1 to 2 minutes of computing on two CPU cores in the quick profile, 35 minutes of
-# reading. **Memory** about 2 GB.
+# **You need** notebooks 00, 02 and 03. **Time** 1.5 minutes of computing on two CPU cores in the quick profile, 35 minutes of reading.
+# **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [autoencoder](glossary.md#autoencoder), [dual path](glossary.md#dual-path), [slot](glossary.md#slot),
 # [read](glossary.md#read), [skip connection](glossary.md#skip-connection).

@@ -11,9 +11,8 @@
 # - compare `inpaint`, `maximize` and `none` on clips that were held out,
 # - resume an interrupted training, and prove that it ends with the same weights.
 #
-# **You need** notebooks 00, 04 and 05: the probability `p`, the parts `E`, `M_n`, `D_n`, `M_p`, `D_p` of the model, and what a
-# read is. **Time** 2 to 3 minutes of computing on two recent CPU cores in the quick profile, 40 minutes of reading. **Memory**
-# about 2 GB.
+# **You need** notebooks 00, 04 and 05: the probability `p`, the parts `E`, `M_n`, `D_n`, `M_p`, `D_p` of the model, and what a read is.
+# **Time** 2.5 minutes of computing on two CPU cores in the quick profile, 40 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [objective](glossary.md#objective), [epoch](glossary.md#epoch), [checkpoint](glossary.md#checkpoint), [held-out
 # videos](glossary.md#held-out-videos).

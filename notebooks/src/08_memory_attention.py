@@ -13,8 +13,8 @@
 # - test whether abnormal clips read other slots than normal ones, with a fair comparison,
 # - measure what a slot is worth by removing it.
 #
-# **You need** notebooks 00 and 05: the parts `E`, `M_n`, `D_n`, `M_p`, `D_p`, and what a read is. **Time** about 1 minute of computing
-# on two recent CPU cores in the quick profile; 40 minutes of reading. **Memory** about 2 GB.
+# **You need** notebooks 00 and 05: the parts `E`, `M_n`, `D_n`, `M_p`, `D_p`, and what a read is. **Time** 0.5 minutes of computing on
+# two CPU cores in the quick profile, 40 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [memory](glossary.md#memory), [slot](glossary.md#slot), [read](glossary.md#read), [entropy](glossary.md#entropy), [x-t
 # slice](glossary.md#x-t-slice).

@@ -12,8 +12,8 @@
 # - tell a gain that was *chosen* on test labels from one that is there on other videos,
 # - read a table of results with the right questions.
 #
-# **You need** notebook 00, and what an AUC is. **Time** 1 to 2 minutes of computing on two recent CPU cores; 40 minutes
-# of reading. **Memory** about 2 GB.
+# **You need** notebook 00, and what an AUC is. **Time** 1 minute of computing on two CPU cores in the quick profile, 40 minutes of
+# reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [AUC](glossary.md#auc), [leakage](glossary.md#leakage), [ground truth](glossary.md#ground-truth),
 # [interval](glossary.md#interval).
