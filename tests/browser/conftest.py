@@ -100,6 +100,10 @@ def run_first_cell():
     def run(page):
         prompt = page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt").first
         for _ in range(20):
+            asked = page.locator(".jp-Dialog .jp-mod-accept")
+            if asked.count():  # on a busy machine JupyterLab complains of a slow server, or asks for the kernel
+                print("JupyterLab asked:", page.locator(".jp-Dialog").first.inner_text())
+                asked.first.click()
             page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.click()
             page.keyboard.press("Control+Enter")
             for _ in range(10):

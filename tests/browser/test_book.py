@@ -43,7 +43,7 @@ def test_every_link_leads_somewhere_and_nothing_comes_from_another_host(pages):
     assert {f"{source.stem}.html" for source in tools.sources()} | {"index.html", "glossary.html", "search.html"} <= set(found)
     for name, page in found.items():
         for address in page.loaded:
-            if not address.startswith("data:"):
+            if not address.startswith(("data:", "#")):
                 assert (pages / unquote(re.sub(r"\?.*", "", urldefrag(address)[0]))).is_file(), f"{name} loads {address}"
         for link in page.links:
             path, anchor = urldefrag(link)
