@@ -66,11 +66,11 @@ print(ablation.describe_ablation(table))
 # %%
 rows = {row["row"]: row for row in table}
 best = max(rows, key=lambda name: rows[name]["micro_auc_raw"])
-vad.show(vad.plot_ablation(table), f"Raw AUC of {len(table)} rows with intervals around the default; the highest dot is {best}.")
+vad.show(vad.plot_ablation(table), f"Raw AUC of {len(table)} rows with intervals around the default; furthest to the right is {best}.")
 
 # %% [markdown]
-# A hurried reader sorts the dots, and writes: "this part brings so many points, that one so many". But look at the highest dot: it is
-# `seed 1`, in which nothing was changed but the random numbers. Chance has won this table. How much chance is in it?
+# A hurried reader sorts the dots, and writes: "this part brings so many points, that one so many". But look at the dot furthest to the
+# right: it is `seed 1`, in which nothing was changed but the random numbers. Chance has won this table. How much chance is in it?
 #
 # ## 2 Chance, first part: the seed
 #
