@@ -12,7 +12,7 @@
 # - say what each path is trained to give back, and judge from numbers whether it does.
 #
 # **You need** notebooks 00, 02 and 03. **Time** 1.5 minutes of computing on two CPU cores in the quick profile, 35 minutes of reading.
-# **Memory** 2 GB. **Download** nothing.
+# **Memory** 2.5 GB. **Download** nothing.
 #
 # **Words** [autoencoder](glossary.md#autoencoder), [dual path](glossary.md#dual-path), [slot](glossary.md#slot),
 # [read](glossary.md#read), [skip connection](glossary.md#skip-connection).
