@@ -43,14 +43,15 @@ tutorial: $(STAMP)
 	$(BIN)/python tools/notebooks.py run
 
 # nbmake executes fresh copies of the notebooks, with runs of their own; then the tests look at these copies. A test takes one thread, so two
-# run at a time; those of one file stay together, and share what they made.
+# run at a time; those of one file stay together, and share what they made. Those in a browser wait for pictures: they get the machine alone.
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/notebooks.py copy
 	rm -rf build/test/runs
 	VADLIB_RUNS="$(CURDIR)/build/test/runs" $(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=1200 build/test/notebooks
-	VADLIB_RUNS="$(CURDIR)/build/test/runs" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests
+	VADLIB_RUNS="$(CURDIR)/build/test/runs" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser tests
+	$(BIN)/python -m pytest tests/browser
 
 lab: $(STAMP)
 	$(BIN)/python -m jupyter lab notebooks

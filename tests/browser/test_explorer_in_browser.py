@@ -77,7 +77,7 @@ def test_the_explorer_follows_keyboard_and_mouse(chromium, lab, run_first_cell, 
         pictures.add(shown)
         drawn = image_tag(*vad.plot_explorer(run, result, videos, vad.View(name, t, above, scale)))
         differ = 1.0
-        for _ in range(50):  # a picture that another one follows at once may still be there
+        for _ in range(300):  # a picture that another one follows at once may still be there
             one, other = (pixels(source) for source in (picture.get_attribute("src"), drawn))
             differ = (np.abs(one - other) > 8).mean() if one.shape == other.shape else 1.0
             if differ < 1e-3:
