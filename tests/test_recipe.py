@@ -1,6 +1,7 @@
 """Whole jobs by name: presets reach every part of a run, and a config file wins over them."""
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,10 +14,11 @@ from vadlib.data.clips import PRESETS as DATA_PRESETS
 from vadlib.engine.config import PRESETS as TRAINING_PRESETS
 from vadlib.engine.config import TrainConfig
 from vadlib.errors import InputError
-from vadlib.evaluation.evaluate import evaluate
+from vadlib.evaluation.calibration import Calibration
+from vadlib.evaluation.evaluate import Result, evaluate
 from vadlib.evaluation.report import describe_metrics
 from vadlib.model.network import PRESETS as MODEL_PRESETS
-from vadlib.recipe import MixerConfig, evaluate_run, train_run
+from vadlib.recipe import MixerConfig, evaluate_once, evaluate_run, train_run
 
 
 def test_every_part_knows_the_same_presets():
@@ -112,3 +114,36 @@ def test_normal_test_videos_are_scored_and_kept_without_metrics_that_need_both(o
 def test_an_unknown_protocol_is_refused_before_anything_is_scored(own):
     with pytest.raises(InputError, match="protocol 'middle' is unknown; expected one of: all, center"):
         evaluate_run(own[1], None, own[0], protocol="middle")
+
+
+def test_scores_are_made_once_for_the_same_run_and_videos(own, tmp_path):
+    root, run = own
+    videos, folder = load_videos("folder", "test", root), tmp_path / "kept"
+    expected = evaluate(run, videos, progress=False)
+    evaluate_once(run, videos, folder)
+    stored = (folder / "scores.npz").read_bytes()
+    broken = replace(run, model=None)  # whoever asks it for errors fails
+    again = evaluate_once(broken, videos, folder)
+    assert again.metrics == expected.metrics
+    for name, curve in expected.scores.items():
+        np.testing.assert_array_equal(again.scores[name], curve)
+    assert (folder / "scores.npz").read_bytes() == stored
+
+
+@pytest.mark.parametrize("changed", ["videos", "labels", "calibration"])
+def test_scores_of_other_videos_labels_or_runs_are_made_again(own, tmp_path, changed):
+    root, run = own
+    videos, folder = load_videos("folder", "test", root), tmp_path / "kept"
+    evaluate_once(run, videos, folder)
+    if changed == "videos":
+        videos = videos[:1]
+    elif changed == "labels":
+        videos = [replace(video, labels=1 - video.labels) for video in videos]
+    else:
+        shutil.copytree(run.folder, tmp_path / "other")
+        calibration = Calibration.load(run.folder / "calibration.npz")
+        replace(calibration, threshold=calibration.threshold + 1).save(tmp_path / "other" / "calibration.npz")
+        run = replace(run, folder=tmp_path / "other")
+    made, expected = evaluate_once(run, videos, folder), evaluate(run, videos, progress=False)
+    assert (made.threshold, made.metrics, made.scores.keys()) == (expected.threshold, expected.metrics, expected.scores.keys())
+    assert Result.load(folder).metrics == expected.metrics

@@ -148,6 +148,34 @@ def evaluate_run(
     return result
 
 
+def evaluate_once(run: Run, videos: Sequence[Video], folder: Path) -> Result:
+    """`evaluate`, whose result is kept: several notebooks look at the same scores.
+
+    A result that lies there is taken if it is of a run with the same calibration and of videos with the same names, lengths
+    and labels.
+
+    Args:
+        run, videos: see `evaluate`.
+        folder: where the result lies, or will lie.
+
+    Raises:
+        InputError: what `evaluate` refuses, a damaged result, or a folder that cannot be written.
+    """
+    if (folder / "scores.npz").is_file():
+        kept, calibration = Result.load(folder), Calibration.load(run.folder / "calibration.npz")
+        labels = {video.name: video.labels for video in videos if video.labels is not None}
+        lengths = {name: len(curve) for name, curve in kept.scores.items()} == {video.name: len(video) for video in videos}
+        if lengths and _equal(kept.labels, labels) and _equal(kept.calibration.arrays(), calibration.arrays()):
+            return kept
+    result = evaluate_videos(run, videos)
+    result.save(folder)
+    return result
+
+
+def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
+    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+
+
 def _ground_truths(data: str, root: Path | None, videos: Sequence[Video]) -> tuple[dict[str, dict], dict[str, str]]:
     """All frame labels that a copy has for its test videos, by name, and why others cannot be used."""
     truths, unusable = {videos[0].ground_truth: {v.name: v.labels for v in videos}}, {}
