@@ -1,6 +1,7 @@
 """Plots show the numbers they are given; figures carry their text."""
 
 import base64
+import html
 import re
 
 import matplotlib as mpl
@@ -89,6 +90,8 @@ def test_show_emits_an_image_with_its_text(monkeypatch):
     figure.show(drawing, 'A line that rises <fast> & "far".')
     [output] = shown
     assert 'alt="A line that rises &lt;fast&gt; &amp; &quot;far&quot;."' in output.data
+    caption = re.search(r'<figcaption aria-hidden="true".*?>(.*?)</figcaption>', output.data)[1]
+    assert html.unescape(caption) == 'A line that rises <fast> & "far".', "for those who see it, once for those who hear it"
     encoded = re.search(r"base64,([^\"]+)", output.data)[1]
     assert base64.b64decode(encoded).startswith(b"\x89PNG")
     assert not plt.fignum_exists(drawing.number)

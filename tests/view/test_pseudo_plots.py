@@ -61,7 +61,7 @@ def test_strips_show_clip_change_difference_and_mask(make_clip, kind, channels, 
     chosen = times(axes)
     assert (chosen[0], chosen[-1], len(chosen)) == (0, 15, min(columns, 16))
     assert chosen == sorted(set(chosen))
-    assert [ax.get_ylabel() for ax in axes] == ["normal", pseudo.kind, "difference", "changed"]
+    assert [ax.get_ylabel().split("\n")[0] for ax in axes] == ["normal", pseudo.kind, "difference", "changed"]
     before, after, difference, mask = (cells(ax, SIZE, len(chosen)) for ax in axes)
     normal, changed = to_frames(clip.tensor)[chosen], to_frames(pseudo.tensor)[chosen]
     np.testing.assert_array_equal(before, normal.squeeze())
@@ -69,6 +69,11 @@ def test_strips_show_clip_change_difference_and_mask(make_clip, kind, channels, 
     np.testing.assert_array_equal(difference, np.abs(changed.astype(int) - normal).max(-1))
     np.testing.assert_array_equal(mask, np.where(pseudo.mask.numpy(), 255, 0)[chosen])
     assert difference.any()
+    differences = np.abs(to_frames(pseudo.tensor).astype(int) - to_frames(clip.tensor)).max(-1)
+    low, white = axes[2].get_images()[0].get_clim()
+    assert axes[2].get_ylabel() == f"difference\n(white: {white:.0f})"
+    assert low == 0
+    assert (differences[differences > 0] > white).mean() <= 0.01 <= (differences[differences > 0] >= white).mean()
     if kind is ShuffleMotion:
         order = np.array(pseudo.params["order"])
         np.testing.assert_array_equal(after, to_frames(clip.tensor)[order[chosen]].squeeze())

@@ -60,15 +60,17 @@ def in_turn(handler: Callable) -> Callable:
 
 
 def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
-    """Show a figure in a notebook as an image with alt text, and close it.
+    """Show a figure in a notebook as an image with alt text, which is also its caption, and close it.
 
-    The image is emitted as HTML: nbconvert and myst-nb drop the alt text of matplotlib's own outputs.
+    The image is emitted as HTML: nbconvert and myst-nb drop the alt text of matplotlib's own outputs. Who hears the alt text need not hear
+    the caption, too.
 
     Args:
         figure: what to show: a figure, or the Axes that a plot returned.
         alt: what the figure shows, in a sentence: at least five words.
     """
-    display(HTML(image_tag(figure, alt)))
+    caption = f'<figcaption aria-hidden="true" style="font-size: smaller">{html.escape(alt)}</figcaption>'
+    display(HTML(f'<figure style="margin: 0">{image_tag(figure, alt)}{caption}</figure>'))
 
 
 def image_tag(figure: Figure | Axes | np.ndarray, alt: str) -> str:

@@ -48,7 +48,7 @@ def plot_roc(result: Result, yardstick: dict[str, np.ndarray] | None = None, ax:
     truth = np.concatenate(list(result.labels.values()))
     curves = [("calibrated score", result.scores, BLUE, "-"), ("raw score", result.raw, GREEN, "-.")]
     if yardstick is not None:
-        curves.append(("motion energy (no learning)", yardstick, ORANGE, ":"))
+        curves.append(("yardstick, motion energy", yardstick, ORANGE, ":"))
     for label, scores, colour, style in curves:
         pooled = np.concatenate([scores[name] for name in result.labels])
         false, true, _ = roc_curve(truth, pooled)

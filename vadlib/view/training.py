@@ -58,9 +58,9 @@ def plot_history(
         if min(limits.ymin for limits in drawn) >= 0:
             ax.set_ylim(0, max(*(1.08 * limits.ymax for limits in drawn), 1e-3))
     axes[0, 0].set_ylabel("mean over the epoch's clips", fontsize="small")
-    figure.legend(
-        handles.values(), handles, loc="outside lower center", ncols=len(handles), handlelength=4, fontsize="small", frameon=False
-    )
+    if len(runs) > 1:
+        look = {"ncols": len(handles), "handlelength": 4, "fontsize": "small", "frameon": False}
+        figure.legend(handles.values(), handles, loc="outside lower center", **look)
     return axes[0]
 
 
