@@ -21,7 +21,8 @@ from test_notebooks import ROOT, tools
 import vadlib as vad
 from vadlib.errors import InputError
 from vadlib.evaluation import metrics
-from vadlib.exercises import EXERCISES, Key, check_answer, judge
+from vadlib.exercises import EXERCISES, check_answer
+from vadlib.exercises.key import Key, judge
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 
 
@@ -80,7 +81,7 @@ def namespaces(array_video, make_clip, tmp_path_factory):
         group: {memory: part / part.sum() for memory, part in (("M_n", rng.random(8) ** 6), ("M_p", rng.random(8) + 0.1))}
         for group in ("normal", "pseudo")
     }
-    shares["normal"]["M_n"] = np.array([0.0005, 0.3, 0.0045, 0.57, 0.0002, 0.0248, 0.06, 0.04])
+    shares["normal"]["M_n"] = np.array([0.0007, 0.3, 0.0045, 0.57, 0.0, 0.0248, 0.06, 0.04])
     shares["pseudo"]["M_n"] = np.array([0.0005, 0.3, 0.0003, 0.0002, 0.3, 0.299, 0.0005, 0.0995])
     pooled, truth = (np.concatenate(list(part.values())) for part in (raw, labels))
     order = np.argsort(-pooled)
@@ -100,7 +101,7 @@ def namespaces(array_video, make_clip, tmp_path_factory):
         },
         "01": common | {"datasets": {"synthetic": videos}},
         "02": common | {"clip": clip, "skipped": skipped, "shuffled": shuffled},
-        "03": common | {"clip": clip, "clips": [clip, clip, clip, empty], "paste": partial(vad.PasteObjects, "builtin")},
+        "03": common | {"clip": clip, "small": [clip, clip, clip, empty], "paste": partial(vad.PasteObjects, "builtin")},
         "04": common | {"clips": {"boxes": [*ends, clip, clip, empty]}, "detector": "boxes", "kinds": kinds},
         "05": common,
         "06": common,
@@ -108,7 +109,7 @@ def namespaces(array_video, make_clip, tmp_path_factory):
         "08": common | {"usage": shares, "run": SimpleNamespace(model=model), "groups": {"pseudo": windows}},
         "09": common | {"raw": raw, "labels": labels, "honest": 0.5, "metrics": metrics},
         "10": common | {"rows": rows, "pair": pair, "seeds": [0.9, 0.87, 0.94]},
-        "11": common | {"out": folder, "calm": np.linspace(0, 1, 60)},
+        "11": common | {"out": folder, "calm": np.r_[np.linspace(0, 1, 30), np.linspace(0.25, 1.1, 50)]},
     }
 
 
@@ -144,7 +145,7 @@ MUTANTS = {
             "not of all",
         ),
         ('answer = np.mean([v.masks[t].mean() < 0.05 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels)])', "0.005"),
-        ("answer = 17", "over all test clips"),
+        ("answer = 17", "over all test videos"),
     ],
     "01-2": [
         ('answer = sum(int((np.diff(v.labels.astype(int)) == 1).sum()) for v in datasets["synthetic"])', "number of events"),
@@ -153,7 +154,8 @@ MUTANTS = {
             "not a share",
         ),
         ('answer = sum(int((np.roll(v.labels, 2) != v.labels).sum()) for v in datasets["synthetic"])', "two frames"),
-        ("answer = 0", "clip by clip"),
+        ('answer = sum(int(np.abs(np.roll(v.labels, 1) - v.labels).sum()) for v in datasets["synthetic"])', "!="),
+        ("answer = 0", "video by video"),
     ],
     "02-1": [
         ("answer = max(s for s in range(120) if s + 2 * 15 <= 119)", "119 exists"),
@@ -175,7 +177,15 @@ MUTANTS = {
         ("answer = 14 / 120", "how many"),
         ("answer = 13", "one apart in time"),
     ],
-    "02-3": [("answer = 'shuffle'", "compare (changed - clip.tensor)"), ("answer = 'noise'", '"skip" or "shuffle"')],
+    "02-3": [
+        ("skip, shuffle = skipped.tensor - clip.tensor, shuffled - clip.tensor", None),
+        ("answer = shuffle.abs().mean() / skip.abs().mean()", "the other way round"),
+        ("answer = skip.abs().mean() / shuffle.abs().mean() - 1", "not by how much more"),
+        ("answer = skip.abs().mean() - shuffle.abs().mean()", "do not subtract"),
+        ("answer = skip.square().mean() / shuffle.square().mean()", "not squared"),
+        ("answer = skip.double().mean() / shuffle.double().mean()", "before the mean"),
+        ("answer = 77", "(changed - clip.tensor)"),
+    ],
     "03-1": [
         ("answer = 0.81 * 0.5 * float(clip.tensor.std())", "2 wide"),
         ("answer = 0.81 * 0.5 * float(clip.tensor.std()) * 255", "twice too much"),
@@ -183,8 +193,8 @@ MUTANTS = {
         ("answer = 1", "how many grey levels are 1"),
     ],
     "03-2": [
-        ("answer = np.mean([paste(strength=1.0)(c, torch.Generator()) is not None for c in clips])", "somebody to paste onto"),
-        ("answer = sum(paste(strength=1.0)(c, torch.Generator()) is None for c in clips)", "that is how many"),
+        ("answer = np.mean([paste(strength=1.0)(c, torch.Generator()) is not None for c in small])", "somebody to paste onto"),
+        ("answer = sum(paste(strength=1.0)(c, torch.Generator()) is None for c in small)", "that is how many"),
         ("answer = 0.5", "returns None"),
     ],
     "04-1": [
@@ -212,10 +222,11 @@ MUTANTS = {
         ("answer = 12_394_722 - 2 * 500 * 256", "1500 go"),
         ("answer = 12_394_722 - 2 * 1500", "256 values"),
         ("answer = 2 * 1500 * 256", "how many are left"),
-        ("answer = 12_394_722", "each of two memories"),
+        ("answer = 12_394_722", "does one slot have"),
     ],
     "06-1": [
-        ("answer = {'pseudo_memory', 'pseudo_decoder'}", "without a stop gradient"),
+        ("answer = {'pseudo_memory', 'pseudo_decoder'}", "stop gradient (sg)"),
+        ("answer = {'E', 'M_p', 'D_p'}", "names that are given"),
         ("answer = ['encoder', 'pseudo_decoder']", "D_p decodes what M_p returns"),
         ("answer = {'encoder', 'normal_memory', 'normal_decoder'}", "none in this batch"),
         ("answer = {'encoder', 'normal_memory', 'normal_decoder', 'pseudo_memory', 'pseudo_decoder'}", "learn from normal clips only"),
@@ -251,7 +262,8 @@ MUTANTS = {
         ("answer = (usage['normal']['M_p'] < 0.001).sum()", "that is M_p"),
         ("answer = (usage['pseudo']['M_n'] < 0.001).sum()", "another group"),
         ("answer = (usage['normal']['M_n'] < 0.01).sum()", "a thousandth is 0.001"),
-        ("answer = -3", "count in usage"),
+        ("answer = (usage['normal']['M_n'] <= 0).sum()", "never read"),
+        ("answer = -3", "count the shares"),
     ],
     "08-2": [
         ("answer = np.searchsorted(np.cumsum(np.sort(usage['normal']['M_n'])[::-1]), 0.9)", "counted from 0"),
@@ -270,6 +282,16 @@ MUTANTS = {
             "found = vad.removal_errors(run, groups['pseudo'], {'it': [usage['pseudo']['M_p'].argmax()]})\n"
             "answer = found['it'].mean() / found['nothing'].mean()",
             "error of D_n",
+        ),
+        (
+            "found = vad.removal_errors(run, groups['pseudo'][::2], {'it': [usage['pseudo']['M_p'].argmax()]}, 'pseudo')\n"
+            "answer = found['it'].mean() / found['nothing'].mean()",
+            "every second one",
+        ),
+        (
+            "found = vad.removal_errors(run, groups['pseudo'], {'it': [usage['pseudo']['M_n'].argmax()]}, 'pseudo')\n"
+            "answer = found['it'].mean() / found['nothing'].mean()",
+            "not that of M_n",
         ),
         ("answer = 100", "with all slots"),
     ],
@@ -323,9 +345,11 @@ MUTANTS = {
         ("answer = 0", "steps from 0 to 1"),
     ],
     "11-3": [
-        ("answer = calm.max()", "no frame at all"),
-        ("answer = np.lib.stride_tricks.sliding_window_view(calm, 9).min(axis=1).max()", "nine frames"),
-        ("answer = np.lib.stride_tricks.sliding_window_view(calm, 11).min(axis=1).max()", "too many already"),
+        ("answer = calm[:-16].max()", "no frame at all"),
+        ("answer = np.lib.stride_tricks.sliding_window_view(calm[:-16], 9).min(axis=1).max()", "nine frames"),
+        ("answer = np.lib.stride_tricks.sliding_window_view(calm[:-16], 11).min(axis=1).max()", "too many already"),
+        ("answer = np.lib.stride_tricks.sliding_window_view(calm, 10).min(axis=1).max()", "last 16 frames out"),
+        ("answer = np.sort(calm[:-16])[-10]", "anywhere in the film"),
         ("answer = 5", "the smallest of them"),
     ],
 }
@@ -384,6 +408,8 @@ def test_answers_of_another_sort_are_told_what_is_expected():
     for one in ("a", ["a"], ("a",), frozenset("a"), np.array(["a"]), {"a": 1}.keys()):
         assert judge(one, names) == "right"
     assert judge({}, names) == judge(float("nan"), number) == "not yet: hint"
+    assert judge(0.33, Key(1 / 3, {}, "hint")) == judge(0.333, Key(1 / 3, {}, "hint")) == "not yet: it is rounded; give four digits"
+    assert judge(0.3, Key(1 / 3, {}, "hint")) == "not yet: hint"
     assert judge(50, number) == "not yet: a share lies between 0 and 1; divide by 100"
     assert judge(np.int64(3), Key(3, {}, "hint")) == judge(3.0, Key(3, {}, "hint")) == "right"
 
