@@ -178,3 +178,43 @@ def test_the_table_that_ships_is_whole_and_stands_in_the_readme(real_data):
     for row in table:
         numbers = [f"{row[name]:.3f}" for name in ("micro_auc_raw", "micro_auc_per_video")]
         assert re.search(rf"^\| `{re.escape(row['row'])}` \| {numbers[0]} \| .* \| {numbers[1]} \|", readme, re.MULTILINE), row["row"]
+
+
+def test_what_notebook_10_says_of_the_table_holds():
+    """Its text compares rows in words; another table would want other words."""
+    rows = {row["row"]: row for row in read_ablation()}
+    raw, calibrated, plain, per_video = (
+        {name: row[key] for name, row in rows.items() if row[key] is not None}
+        for key in ("micro_auc_raw", "micro_auc_calibrated", "plain_calibrated", "micro_auc_per_video")
+    )
+
+    def clear(name, measure="micro_auc_raw"):
+        return not rows[name][f"{measure}_low"] <= 0 <= rows[name][f"{measure}_high"]
+
+    few, alone = ["p = 0", "p = 0.01", "p = 0.05", "p = 0.2"], [f"only {kind}" for kind in KINDS]
+    everywhere = (raw, calibrated, plain, per_video)
+    # sections 1 and 4
+    assert max(raw, key=raw.get) == "seed 1"
+    assert all(column["none"] == column["p = 0"] for column in everywhere)
+    assert max(plain, key=plain.get) == "only skip"
+    assert all(calibrated[name] < plain[name] for name in [*alone, "one decoder"])
+    gains = {name: calibrated[name] - plain[name] for name in ("default", "seed 1", "seed 2")}
+    assert max(gains, key=gains.get) == "default"
+    assert abs(plain["p = 0"] - plain["default"]) < 0.005
+    # section 5
+    assert -0.001 < rows["only object"]["micro_auc_raw_high"] < 0
+    assert rows["yardstick"]["micro_auc_raw_low"] < 0 < rows["yardstick"]["micro_auc_raw_high"]
+    # section 6, point by point
+    assert all(raw[name] < raw[BASE] for name in alone)
+    assert [name for name in alone if clear(name)] == ["only skip", "only shuffle", "only object"]
+    assert [name for name in alone if per_video[name] > per_video[BASE]] == ["only noise"]
+    assert [name for name in alone if plain[name] > plain[BASE]] == ["only skip"]
+    assert calibrated[BASE] - calibrated["one decoder"] > 0.1 > 0.02 > plain[BASE] - plain["one decoder"]
+    assert raw["p = 0.01"] < raw["p = 0.05"] < raw["p = 0.2"]
+    assert max(per_video, key=per_video.get) == "p = 0.05"
+    assert not any(clear(name, measure) for name in [*few, "maximize"] for measure in MEASURES)
+    assert all(column["maximize"] < column[BASE] for column in everywhere)
+    assert all(column["one memory"] > column[BASE] for column in (raw, calibrated, per_video))
+    assert plain["one memory"] < plain[BASE]
+    assert clear("no memory", "micro_auc_calibrated")
+    assert not clear("no memory", "micro_auc_per_video")
