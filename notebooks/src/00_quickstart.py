@@ -14,7 +14,7 @@
 # - point at the place in a frame that caused a high score.
 #
 # **You need** Python and NumPy, and an idea of what a convolutional network and an autoencoder are. **Time** 4 minutes of computing on
-# two CPU cores in the quick profile, 45 minutes of reading. **Memory** 2 GB. **Download** nothing.
+# two CPU cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [anomaly](glossary.md#anomaly), [clip](glossary.md#clip), [pseudo-anomaly](glossary.md#pseudo-anomaly),
 # [autoencoder](glossary.md#autoencoder), [memory](glossary.md#memory), [score](glossary.md#score), [AUC](glossary.md#auc),
@@ -50,11 +50,12 @@ print(f"dataset: {data}; profile: {vad.profile()}; training: {len(train)} videos
 print(f"testing: {len(test)} videos, {sum(map(len, test))} frames, {sum(int(v.labels.sum()) for v in test)} abnormal")
 
 # %% [markdown]
-# Here is one test video at three moments: its first frame, which is normal, and two abnormal ones. The outline is the ground truth
-# for pixels. We will follow this video to the end.
+# Here is one test video at three moments: its first frame, which is normal, and two abnormal ones. The outline is the ground truth for
+# pixels. We will follow this video to the end. On Ped2 what is abnormal are cyclists, skaters and carts; on the synthetic street, among
+# others, a cart, cyclists, runners, and people who walk the wrong way.
 #
-# **Predict:** what in these pictures could a model measure that tells the abnormal object from a pedestrian? Its shape, its
-# speed, its direction?
+# **Predict:** what in these pictures could a model measure that tells the abnormal object from a pedestrian? Its shape, its speed, its
+# direction?
 
 # %%
 shown, abnormal = test[3], np.flatnonzero(test[3].labels)
@@ -64,9 +65,10 @@ vad.show(vad.plot_frames(shown, moments), f"Frames {moments} of a video; in the 
 # %% [markdown]
 # ## 2 Clips
 #
-# One frame cannot show motion, so the model works on *clips* of 16 consecutive frames. Most of a frame never changes, so training
-# looks only at windows of 48 x 48 pixels in which something moves. Pixels are scaled to [-1, 1]. `find_boxes` finds the moving
-# things by background subtraction; we need them for one of the pseudo-anomalies.
+# One frame cannot show motion, so the model works on *clips* of 16 consecutive frames. Most of a frame never changes, so training looks
+# only at windows of 48 x 48 pixels in which something moves. Pixels are scaled to [-1, 1]. `find_boxes` finds the moving things by
+# background subtraction; we need them for one of the pseudo-anomalies. `clip_step` is the distance between the starts of two clips: a
+# larger one means fewer clips.
 
 # %%
 cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"synthetic": 12, "ped2": 24}[data] if quick else 4)
@@ -108,11 +110,11 @@ noisy = vad.AddNoise(strength=0.5)(clip, torch.Generator().manual_seed(0))
 vad.show(vad.plot_pseudo(clip, noisy), f"The clip under noise of deviation {noisy.params['sigma']:.3f}.")
 
 # %% [markdown]
-# The fourth kind pastes a picture onto something that moves, and lets it move along: a foreign **object**. The mask now has a
-# shape.
+# The fourth kind pastes a picture (grey here, if the video is grey) onto something that moves, and lets it move along: a foreign
+# **object**. The mask now has a shape.
 
 # %%
-pasted = vad.PasteObjects(strength=1.0)(clip, torch.Generator().manual_seed(0))
+pasted = vad.PasteObjects(strength=1.0)(clip, torch.Generator().manual_seed(3))
 vad.show(vad.plot_pseudo(clip, pasted), "A foreign picture covers what moves, and moves along.")
 
 # %% [markdown]
@@ -156,22 +158,22 @@ run = vad.fit(model, clips, mixer, training, folder, resume=True, dataset={"name
 history = np.genfromtxt(run.folder / "history.csv", delimiter=",", names=True)
 figure, ax = plt.subplots(figsize=(5, 2.8), layout="constrained")
 ax.plot(history["epoch"], history["rebuild"], "o-", history["epoch"], history["inpaint"], "s--")
-ax.set(xlabel="epoch", xticks=history["epoch"], ylim=(0, None), title="rebuild (dots) and inpaint (squares)")
+ax.set(xlabel="epoch", xticks=history["epoch"], ylim=(0, None), ylabel="mean squared error", title="rebuild (dots) and inpaint (squares)")
 vad.show(figure, f"Errors of training end at {history['rebuild'][-1]:.3f} and {history['inpaint'][-1]:.3f}.")
 
 # %% [markdown]
-# `inpaint` looks like the harder task: what a patch has covered must be guessed from its surroundings, and the right order of
-# shuffled frames from what they show. Yet the two often stay close. So early in training, most of either error is what a small
-# network blurs in *every* clip.
+# `inpaint` is the harder task: what a patch has covered must be guessed from its surroundings, and the right order of shuffled frames
+# from what they show. That is the gap between the two. What they have in common is what a small network blurs in *every* clip, and after
+# so short a training that is most of either error.
 #
 # ## 6 Evaluation
 #
 # Every test video is rebuilt along both paths. A frame's score is the mean of two parts. One is the error of `D_n` at the frame's
-# worst place. The other is the *contrast*: how large `D_n`'s error is beside `D_p`'s, over the whole frame. `D_p` has learned to rebuild
+# worst place. The other is the *contrast*: the ratio of `D_n`'s error to `D_p`'s, over the whole frame. `D_p` has learned to rebuild
 # pseudo-anomalies, so where it does better than usual beside `D_n`, something is odd.
 #
-# A number alone says little. So we also score the videos with a **yardstick** that learns nothing: how much changes from frame to
-# frame around the moving things. A model that does not beat it has not shown that its learning is of use.
+# A number alone says little. So we also score the videos with a **yardstick** that learns nothing, the *motion energy*: how much changes
+# from frame to frame around the moving things. A model that does not beat it has not shown that its learning is of use.
 #
 # **Predict:** which anomalies of this dataset does the yardstick find as well as a network could, and which not at all?
 
@@ -181,10 +183,12 @@ yardstick = vad.yardstick_scores(train, test)
 baseline = measure_yardstick(yardstick, result.labels)
 
 # %% [markdown]
-# The AUC is the probability that a random abnormal frame scores higher than a random normal one: 0.5 is chance, 1 is perfect.
-# *Raw* puts all frames of all videos together, under one threshold. *Per video* first stretches each video's scores to
-# [0, 1], which needs the whole video, its future included. *Macro* is the mean over the videos' own AUCs. *Calibrated* compares the
-# errors with those of the held-out normal videos.
+# The AUC is the probability that a random abnormal frame scores higher than a random normal one, where a tie counts half: 0.5 is chance,
+# 1 is perfect. *Micro* puts the frames of all videos together, under one threshold. *Raw* scores are the errors as they are (their
+# logarithms). *Per video* first stretches each video's scores to [0, 1], which needs the whole video, its future included. *Macro* is the
+# mean over the videos' own AUCs. *Calibrated* scores compare both parts with what is usual in the held-out normal videos: 0 is usual, 3
+# is three standard deviations above it. (The yardstick is not calibrated.) The threshold, and the curves from here on, are those of
+# calibrated scores.
 
 # %%
 print(f"{'':22}{'model':>8}{'yardstick':>11}")
@@ -193,9 +197,9 @@ for name, value in baseline.items():
 print(f"{'micro_auc_calibrated':22}{result.metrics['micro_auc_calibrated']:8.3f}{'-':>11}")
 
 # %% [markdown]
-# Compare the columns. After so short a training the model may lose to the yardstick; then it has not yet shown that it learned
-# anything of use, however good its number looks alone. What the yardstick must miss is what moves as much as a pedestrian does:
-# somebody who walks the wrong way, for example.
+# Compare the columns. After so short a training the model may lose to the yardstick; then it has not yet shown that it learned anything
+# of use, however good its number looks alone. If the rows do not agree on who wins, four videos are too few to tell. What the yardstick
+# must miss is what moves as much as a pedestrian does: somebody who walks the wrong way, or a skater who takes his time.
 #
 # > **Common mistake.** Reading an AUC as a grade: "0.85, that is good". It is good or bad beside something: a yardstick on the same
 # > videos, other scores of the same frames, another seed. And it says nothing of a threshold: a model with a high AUC may still raise an
@@ -211,11 +215,12 @@ above = np.count_nonzero(result.scores[shown.name] > result.threshold)
 vad.show(vad.plot_scores(result, shown.name), f"Score over time; {above} of {len(shown)} frames exceed the threshold.")
 
 # %% [markdown]
-# Peaks outside the shaded spans are false alarms; a low curve inside them is a miss. After so short a training, expect some of both.
-# `shown.frames[t]` shows what there was to see at frame t; there are 10 frames a second.
+# What is above the threshold outside the shaded spans is a false alarm; what is below it inside them, a miss. After so short a training,
+# expect both in some of the videos; this one may show only one of them. `shown.frames[t]` shows what there was to see at frame t; there
+# are 10 frames a second.
 #
-# The ROC curve shows every threshold at once: how many abnormal frames are found (upwards) at the price of how many false alarms
-# (to the right).
+# The ROC curve shows every threshold at once: how many abnormal frames are found (upwards) at
+# the price of how many false alarms (to the right).
 #
 # **Predict:** a guard accepts false alarms on 5 of 100 normal frames. Which curve would you choose at that point? Is it the one with
 # the largest area?
@@ -225,6 +230,8 @@ areas = f"{result.metrics['micro_auc_raw']:.3f} (raw score), {baseline['micro_au
 vad.show(vad.plot_roc(result, yardstick), f"ROC curves of the test frames; areas: {areas}.")
 
 # %% [markdown]
+# At 0.05 the highest curve is the best choice, whatever its area; a large area may have been won far to the right.
+#
 # ## 7 Why this frame?
 #
 # We take the abnormal frame of our video with the highest score, and for comparison the clip at the video's beginning, which is normal.
@@ -245,12 +252,14 @@ pictures = vad.plot_rebuilt(strange, peak - start, f"{shown.name}, frame {peak}"
 vad.show(pictures, f"Frame {peak}, what D_n rebuilt of it around what moves, and a map of the squared error.")
 
 # %% [markdown]
-# Errors gather at edges, of people and of the background alike: after a short training, everything fine is rebuilt blurred. Two
-# things help against that. Both paths blur alike, so in the contrast most of the blur cancels out. And the calibrated score compares the
-# error at each place with what is usual there in normal videos (with as few of them as here, mostly: anywhere in the picture).
+# The largest errors lie where something looks unlike what was learned, such as the bright roof of a cart. Weaker ones line the edges, of
+# people and of the background alike: after a short training, everything fine is rebuilt blurred. Two things help against that. Both paths
+# blur alike, so in the contrast most of the blur cancels out. And the calibrated score compares the error at each place with what is
+# usual there in normal videos.
 #
-# And the memory? A low entropy means that one or a few slots fitted; a high one that the model had to mix many. The right panel
-# shows how often each slot was read. Notebook 08 looks into all this.
+# And the memory? *Entropy* says how evenly the slots are mixed at a place: 0 (nats) means that a single slot was read, ln 256 = 5.5 that
+# all 256 were, each as much as the others. The right panel shows how often each slot was read, in the order of the normal clip. Notebook
+# 08 looks into all this.
 
 # %%
 vad.show(vad.plot_attention(ordinary, strange), "Entropy of the memory in a normal and an abnormal clip; use of slots.")
@@ -261,8 +270,8 @@ vad.show(vad.plot_attention(ordinary, strange), "Entropy of the memory in a norm
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
-# replace `None`.
+# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
+# `None`: put yours in its place.
 #
 # **Exercise 00-1.** Four frames have been scored. The two abnormal ones got 0.9 and 0.4, the two normal ones 0.5 and 0.1. Compute the AUC
 # by hand, as the share of pairs that section 6 describes.

@@ -6,7 +6,7 @@
 #
 # **After it you can**
 #
-# - say what is normal and what is abnormal in four public datasets, and how often,
+# - say what is normal and what is abnormal in four public datasets, and how large they are,
 # - explain why an AUC on a test set that is mostly abnormal must be read with care,
 # - tell how far the amount of motion alone gets,
 # - check a copy of a dataset, and bring your own video.
@@ -17,8 +17,8 @@
 # **Words** [label](glossary.md#label), [mask](glossary.md#mask), [ground truth](glossary.md#ground-truth), [clip](glossary.md#clip),
 # [yardstick](glossary.md#yardstick).
 #
-# Words used throughout: a *clip* of a dataset is one of its videos; a *label* says of a frame whether it is abnormal (1) or
-# normal (0); a *mask* says it of each pixel.
+# Words used throughout: a *label* says of a frame whether it is abnormal (1) or normal (0); a *mask* says it of each pixel. Papers often
+# call the videos of a dataset *clips*; here a clip is what notebook 00 cut, 16 frames.
 
 # %% [markdown]
 # ## 1 What is here?
@@ -36,13 +36,13 @@ import vadlib as vad
 from vadlib.evaluation.metrics import micro_auc
 
 # %% [markdown]
-# We take the *test* clips: training clips are normal throughout, so only test clips have something to compare. A copy may hold
-# only some of them. In the quick profile, what has to read every frame (sections 4 and 5) reads at most 12 clips of a dataset.
+# We take the *test* videos: training videos are normal throughout, so only test videos have something to compare. A copy may hold only
+# some of them. In the quick profile, what has to read every frame (sections 4 and 5) reads at most 12 videos of a dataset.
 
 # %%
 datasets, absent = vad.load_tests()
 for name in [*datasets, *absent]:
-    print(f"{name:13}{f'{len(datasets[name])} test clips' if name in datasets else f'not used: {absent[name]}'}")
+    print(f"{name:13}{f'{len(datasets[name])} test videos' if name in datasets else f'not used: {absent[name]}'}")
 few = {name: videos[: 12 if vad.profile() == "quick" else None] for name, videos in datasets.items()}
 
 # %% [markdown]
@@ -50,22 +50,34 @@ few = {name: videos[: 12 if vad.profile() == "quick" else None] for name, videos
 #
 # A normal and an abnormal frame of each dataset; abnormal pixels are outlined.
 #
-# **Predict:** before you look at the outline, find what is abnormal in each picture on the right. In which dataset is it
-# hardest?
+# **Predict:** which of the outlined things would you have found without the outline? In which dataset is that hardest?
 
 # %%
 names = " and ".join(datasets)
 vad.show(vad.plot_examples(datasets), f"A normal and an abnormal frame from each of {names}; what is abnormal is outlined.")
 
 # %% [markdown]
-# What all have in common: fixed cameras, people who walk. What counts as abnormal is decided by what the *training* clips
-# show: a bicycle is abnormal on these walkways because training shows people on foot only; had it shown cyclists, it would be
-# normal. In UCSD's Ped1 and Ped2 bicycles, skateboards and carts are abnormal; in CUHK Avenue running, throwing things and walking
-# the wrong way; in ShanghaiTech, filmed by thirteen cameras, bicycles, fights, running and more.
+# Hardest is what looks like its surroundings: somebody on a skateboard among people on foot. A moment later, in motion, it is easier.
+#
+# What all have in common: fixed cameras, people who walk. What counts as abnormal is decided by what the *training* videos show: a
+# bicycle is abnormal on these walkways because training shows people on foot only; had it shown cyclists, it would be normal. In UCSD's
+# Ped1 and Ped2 bicycles, skateboards and carts are abnormal; in CUHK Avenue running, throwing things and walking the wrong way; in
+# ShanghaiTech, filmed by thirteen cameras, bicycles, fights, running and more.
+#
+# The complete datasets, in numbers:
+#
+# | dataset | training videos, frames | test videos, frames | of these abnormal | size | frames a second |
+# |---|---|---|---|---|---|
+# | UCSD Ped1 | 34, 6,800 | 36, 7,200 | 4,045 | 238 x 158 | 10 |
+# | UCSD Ped2 | 16, 2,550 | 12, 2,010 | 1,648 | 360 x 240 | 10 |
+# | CUHK Avenue | 16, 15,328 | 21, 15,324 | 3,712 (`vol`) or 3,867 (`community`) | 640 x 360 | 25 |
+# | ShanghaiTech | 330, 274,515 | 107, 40,791 | 17,326 | 856 x 480 | 24 |
+#
+# `vol` and `community` are two ground truths; section 6 is about them.
 #
 # ## 3 When?
 #
-# Each bar is a test clip, its hatched parts are abnormal.
+# Each bar is a test video, its hatched parts are abnormal.
 #
 # **Predict:** a detector that calls *every* frame abnormal: on which share of the frames is it right?
 
@@ -73,24 +85,23 @@ vad.show(vad.plot_examples(datasets), f"A normal and an abnormal frame from each
 for name, videos in datasets.items():
     share = np.concatenate([v.labels for v in videos]).mean()
     vad.show(
-        vad.plot_timelines(videos, name), f"{name}: test clips over time, abnormal spans hatched; {share:.0%} of all frames are abnormal."
+        vad.plot_timelines(videos, name), f"{name}: test videos over time, abnormal spans hatched; {share:.0%} of all frames are abnormal."
     )
 
 # %% [markdown]
-# Look at the percentages on the right. A clip with 100% (or 0%) has only one kind of frame. There a clip's own AUC does not
-# exist: the AUC compares abnormal frames with normal ones. *Macro AUC*, the mean over the clips, must leave such clips out, and
-# should say how many.
+# Look at the percentages on the right. A video with 100% (or 0%) has only one kind of frame. It has no AUC of its own: the AUC compares
+# abnormal frames with normal ones. *Macro AUC*, the mean over the videos, must leave such videos out, and should say how many.
 
 # %%
 for name, videos in datasets.items():
     truth = np.concatenate([v.labels for v in videos])
     one_kind = sum(len(np.unique(v.labels)) == 1 for v in videos)
-    print(f"{name:13}{truth.sum()} of {len(truth)} frames abnormal ({truth.mean():.0%}); {one_kind} of {len(videos)} clips of one kind")
+    print(f"{name:13}{truth.sum()} of {len(truth)} frames abnormal ({truth.mean():.0%}); {one_kind} of {len(videos)} videos of one kind")
 
 # %% [markdown]
-# > **Common mistake.** Accuracy. On the complete Ped2, 1,648 of 2,010 test frames are abnormal, so "always abnormal" is right
-# > on 82% of them and tells nothing apart. An AUC does not reward that: a constant score has an AUC of 0.5. But it rests on the
-# > few: on Ped2, all that is known of false alarms comes from 362 normal frames.
+# > **Common mistake.** Accuracy. On the complete Ped2, 1,648 of 2,010 test frames are abnormal, so "always abnormal" is right on 82% of
+# > them and tells nothing apart. An AUC does not reward that: a constant score has an AUC of 0.5, since ties count half. But it rests on
+# > the few: on Ped2, all that is known of false alarms comes from 362 normal frames.
 #
 # ## 4 Where?
 #
@@ -108,15 +119,17 @@ for name, videos in masked.items():
 # So a mean over the frame drowns an anomaly in the rest of the picture, and its noise. That is why notebook 00 scored a frame
 # by its *worst place*.
 #
-# Masks differ in style: outlines of a thing, boxes around it. Here are three moments of one clip of each dataset.
+# Masks differ in style: outlines of a thing, boxes around it. Here are three moments of one video of each dataset.
 
 # %%
 for name, videos in masked.items():
     shown = videos[len(videos) // 2]
     moments = np.flatnonzero(shown.labels)[np.linspace(0, shown.labels.sum() - 1, 5).astype(int)[1:4]].tolist()
-    vad.show(vad.plot_frames(shown, moments), f"{name}: frames {moments} of one clip with outlined masks.")
+    vad.show(vad.plot_frames(shown, moments), f"{name}: frames {moments} of one video with outlined masks.")
 
 # %% [markdown]
+# And not everything that you would call odd is outlined: somebody decided. Section 6 comes back to that.
+#
 # ## 5 How much does it move?
 #
 # Many anomalies are fast. The simplest measure of motion there is: how much a frame differs from the one before, on average
@@ -130,23 +143,25 @@ labels = {name: {v.name: v.labels for v in videos} for name, videos in few.items
 vad.show(vad.plot_changes(changes, labels), f"Distributions of the mean change of normal and abnormal frames in {names}.")
 
 # %% [markdown]
-# As a detector, this number has an AUC of its own:
+# As a detector, this number has an AUC of its own. The last line is that of the *yardstick* of notebook 00, which measures motion at one
+# place at a time, on the complete Ped2. It comes from a table that ships with `vadlib`.
 
 # %%
 for name in few:
-    print(f"{name:12} AUC of the mean change: {micro_auc(changes[name], labels[name]):.3f} (clips: {len(few[name])})")
+    print(f"{name:12} AUC of the mean change: {micro_auc(changes[name], labels[name]):.3f} (videos: {len(few[name])})")
+print(f"{'yardstick':12} on the complete Ped2: {vad.read_ablation()[0]['micro_auc_raw']:.3f}")
 
 # %% [markdown]
-# 0.5 would be chance; mind how few clips stand behind a number. So motion alone gets somewhere, and not everywhere equally far:
-# many people who walk change as much of a picture as one who runs. The *yardstick* of notebook 00 measures motion at one place at
-# a time, and does far better: on the complete Ped2 it reaches 0.87. Any model must be compared with such a number before its own
-# is called good.
+# 0.5 would be chance; mind how few videos stand behind a number. So motion alone gets somewhere, and not everywhere equally far:
+# many people who walk change as much of a picture as one who runs. One place at a time, motion tells more. Any model must be compared
+# with such a number before its own is called good.
 #
 # ## 6 Who says so? Avenue's two ground truths
 #
-# Avenue's authors gave masks; a frame is abnormal when any pixel of it is (`vol`). Copies that circulate come with a file of
-# frame labels instead (`community`). Without a copy of Avenue, the figure shows the rendered street, and its second truth,
-# `widened`, is made up: the first with each event widened by 5 frames on either side, as a more generous annotator might have drawn it.
+# Avenue's authors gave masks; a frame is abnormal when any pixel of it is (`vol`). Copies that circulate come with a file of frame labels
+# instead (`community`). `two_truths` takes both wherever a copy of Avenue has them. Only without one the figure shows the rendered
+# street, and its second truth, `widened`, is made up: the first with each event widened by 5 frames on either side, as a more generous
+# annotator might have drawn it.
 #
 # **Predict:** where in an event will two annotators differ: at its beginning, in the middle, or at its end?
 
@@ -158,15 +173,15 @@ print(f"{' and '.join(truths)} differ on {sum(differ.values())} of {sum(map(len,
 most = sorted(differ, key=differ.get, reverse=True)[:6]
 
 # %% [markdown]
-# The clips that differ most. Black lines mark frames on which the two disagree.
+# The videos that differ most. Black lines mark frames on which the two disagree.
 
 # %%
 pictures = vad.plot_truths({n: first[n] for n in most}, {n: second[n] for n in most}, tuple(truths))
-vad.show(pictures, f"The ground truths {' and '.join(truths)} of clips {', '.join(most)}, and the frames in which they differ.")
+vad.show(pictures, f"The ground truths {' and '.join(truths)} of videos {', '.join(most)}, and the frames in which they differ.")
 
 # %% [markdown]
 # On the complete Avenue the two differ on 441 of 15,324 frames, and not only at the ends of events: `vol` has gaps where
-# `community` goes on, and in clip 02 `community` has an event of which `vol` knows nothing. Score one by the other, as if it
+# `community` goes on, and in video 02 `community` has an event of which `vol` knows nothing. Score one by the other, as if it
 # were a detector's output: the AUC below is what a *perfect* copy of the first truth gets when the second one is the judge.
 
 # %%
@@ -212,7 +227,7 @@ print(*vad.load_videos("folder", "train", mine), *vad.load_videos("folder", "tes
 # %% [markdown]
 # ## 8 Browse
 #
-# Choose a dataset and a clip, and move through its frames. With the keyboard: Escape leaves the text of a cell, Tab goes from
+# Choose a dataset and a video, and move through its frames. With the keyboard: Escape leaves the text of a cell, Tab goes from
 # control to control, the space bar presses a button, arrow keys move a slider.
 
 # %%
@@ -228,8 +243,8 @@ for dataset, clip, frame in vad.sample_frames(datasets):
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
-# replace `None`.
+# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
+# `None`: put yours in its place.
 #
 # **Exercise 01-1.** On which share of the rendered street's abnormal *frames* does the mask cover less than half a percent of the
 # picture?
@@ -243,7 +258,7 @@ vad.check_answer("01-1", answer, videos=datasets["synthetic"])
 # score of the whole frame can see: notebook 07 takes the worst window instead.
 
 # %% [markdown]
-# **Exercise 01-2.** An off-by-one: shift the labels of every clip of the rendered street by one frame (`np.roll`). On how many frames do
+# **Exercise 01-2.** An off-by-one: shift the labels of every video of the rendered street by one frame (`np.roll`). On how many frames do
 # they now differ from the true ones? Why is that number even, and twice the number of events?
 
 # %% tags=["exercise"]

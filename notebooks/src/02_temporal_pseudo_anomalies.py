@@ -54,8 +54,9 @@ vad.show(vad.plot_slices(slices), "x-t slices: the clip, twice as fast with flat
 #
 # ## 2 Skipping: too fast
 #
-# `SkipFrames` shows every k-th frame of the *video*. It imitates running and riding: whatever is faster than a walk. Its
-# strength maps onto the stride k: 0 is stride 1 (the clip comes back unchanged), 0.25 the paper's stride 2, 1 stride 5.
+# `SkipFrames` shows every k-th frame of the *video*. It imitates running and riding: whatever is faster than a walk. Its strength maps
+# onto the stride k: 0 is stride 1 (the clip comes back unchanged), 0.25 the paper's stride 2, 1 stride 5. Where the video ends too early
+# for that, the largest stride that fits is taken.
 
 # %%
 sheet = vad.plot_strengths(clip, vad.SkipFrames, (0, 0.25, 1))
@@ -70,12 +71,12 @@ vad.show(sheet, "Skipping at strengths 0, 0.25 and 1: the further down, the furt
 skipped = vad.SkipFrames(strength=0.5)(clip, torch.Generator())
 vad.show(
     vad.plot_pseudo(clip, skipped),
-    f"A clip at stride {skipped.params['stride']}: the difference lies on what moves, the mask nearly all over.",
+    f"A clip at stride {skipped.params['stride']}: the difference lies on what moves, the mask is white on empty ground, too.",
 )
 
 # %% [markdown]
-# It is white nearly everywhere: another frame is another exposure, and the camera's noise is new in each. The *difference* is
-# large only on what moves.
+# It is white on much of the empty ground as well: another frame is another exposure, and the camera's noise is new in each. The
+# *difference* is large only on what moves.
 #
 # Where do the frames come from? With stride 5 a clip of 16 frames spans 76, so skipping looks ahead in the video. Some code
 # does not: at the end of the clip it repeats the last frame.
@@ -85,13 +86,14 @@ vad.show(
 # %%
 frozen = clip.tensor[:, (3 * torch.arange(16)).clamp(max=15)]
 vad.show(
-    vad.plot_slices({"looks ahead": skipped.tensor, "frozen": frozen}),
+    vad.plot_slices({"first": skipped.tensor, "second": frozen}),
     "Two x-t slices at stride 3; in the second all lines stand upright from frame 5 on.",
 )
 
 # %% [markdown]
-# A network learns the frozen tail at once, and nothing about speed. Here a clip from which not even stride 2 is possible is not
-# changed at all: the kind returns `None`, and the clip stays normal. It is counted, so that you know how many that are.
+# It is the second, from frame 5 on: 3 x 5 is the clip's last frame. A network learns such a frozen tail at once, and nothing about speed.
+# Here a clip from which not even stride 2 is possible is not changed at all: the kind returns `None`, and the clip stays normal. It is
+# counted, so that you know how many that are.
 
 # %%
 ends = [vad.SkipFrames(strength=0.25)(clip, torch.Generator()) is None for clip in map(clips.__getitem__, range(len(clips)))]
@@ -110,7 +112,7 @@ for strength in (0.25, 0.5, 1.0):
     print(f"strength {strength:4}: {' '.join(map(str, order))}")
 
 # %% [markdown]
-# The slices of those three. **Predict:** up to which strength could you still tell where people walk?
+# The slices of those three. **Predict:** up to which strength could you still tell in which direction people walk?
 
 # %%
 orders = {f"strength {s}": vad.ShuffleMotion(s)(clip, torch.Generator().manual_seed(0)).tensor for s in (0.25, 0.5, 1.0)}
@@ -120,13 +122,9 @@ vad.show(
 )
 
 # %% [markdown]
-# And as pictures:
-
-# %%
-sheet = vad.plot_strengths(clip, vad.ShuffleMotion, (0, 0.5, 1))
-vad.show(sheet, "Shuffling at strengths 0, 0.5 and 1: the same pictures in another order.")
-
-# %% [markdown]
+# At 0.5 some lines still lean to one side; at 1 there are no lines any more. A single picture would not tell: each is a frame of the
+# clip.
+#
 # > **Common mistake.** Drawing a random order and calling it shuffled. Of 16 frames in random order, about two pairs of
 # > neighbours stay together on average, and a short clip may come back almost as it was. For 2 or 3 frames an order without
 # > kept neighbours does not even exist; code that draws until it finds one never ends. `ShuffleMotion` asks for at least 4
@@ -148,17 +146,17 @@ for name, tensor in rows.items():
     print(f"{name:9}" + "".join(f"  {key} {value:6.3f}" for key, value in vad.clip_statistics(tensor).items() if key != "change"))
 
 # %% [markdown]
-# `stillest` is 0 for the frozen clip, and the range of the z-scored one is not the others'. Skipped and shuffled clips hold
-# frames of the same video, bit for bit, so range, mean and grain are those of normal clips. `stillest` is another matter: it is
-# measured over time, so it sees motion, and it should, for motion is what these two break. A test of vadlib trains small
-# classifiers on the other five numbers alone: on windows of Ped2 they tell skipped and shuffled clips from normal ones with an
-# AUC below 0.6, and see through the careless ones at once.
+# `stillest` is 0 for the frozen clip, and the range of the z-scored one is not the others'. Skipped and shuffled clips hold frames of the
+# same video, bit for bit, so range, mean and grain differ from those of this clip by no more than any two moments of a video do.
+# `stillest` is another matter: it is measured over time, so it sees motion, and it should, for motion is what these two break. A test of
+# vadlib trains small classifiers on the other five numbers alone: on windows of Ped2 they tell skipped and shuffled clips from normal
+# ones with an AUC below 0.6, and see through the careless ones at once.
 
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
-# replace `None`.
+# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
+# `None`: put yours in its place.
 #
 # **Exercise 02-1.** A video has 120 frames. From which first frame on can a clip of 16 frames no longer be skipped with stride 2?
 
@@ -170,7 +168,8 @@ vad.check_answer("02-1", answer)
 # **Answer 02-1.** The clip needs the frames s, s + 2, ..., s + 30, and the last one that exists is 119. So s may be 89 at most.
 
 # %% [markdown]
-# **Exercise 02-2.** How many orders of 5 frames have no kept neighbours? Count them with `itertools.permutations`.
+# **Exercise 02-2.** How many orders of 5 frames put no two neighbours in time next to each other, the one first or the other? Count them
+# with `itertools.permutations`.
 
 # %% tags=["exercise"]
 orders = itertools.permutations(range(5))
@@ -182,16 +181,16 @@ vad.check_answer("02-2", answer)
 # would: there is none.
 
 # %% [markdown]
-# **Exercise 02-3.** Compare how much skipping and shuffling change a clip: compute the mean absolute change of all pixels for
-# `skipped.tensor` and for `shuffled`. Which is larger, `"skip"` or `"shuffle"`, and does that say which is easier to notice?
+# **Exercise 02-3.** How many times as much as shuffling does skipping change a clip? Compare the mean absolute change of all pixels from
+# `clip.tensor` to `skipped.tensor` with that to `shuffled`. And does it say which of the two is easier to notice?
 
 # %% tags=["exercise"]
 change = {"skip": (skipped.tensor - clip.tensor).abs().mean(), "shuffle": (shuffled - clip.tensor).abs().mean()}
-answer = max(change, key=change.get)
+answer = change["skip"] / change["shuffle"]
 vad.check_answer("02-3", answer, clip=clip.tensor, skipped=skipped.tensor, shuffled=shuffled)
 
 # %% [markdown] tags=["solution"]
-# **Answer 02-3.** Usually skipping: in the end it shows other places of the same walk. That says little about what is easier: a shuffled
+# **Answer 02-3.** Usually more: in the end skipping shows other places of the same walk. That says little about what is easier: a shuffled
 # clip goes forwards and backwards in every second frame, which no person does; a skipped one just walks fast.
 
 # %% [markdown]

@@ -13,7 +13,8 @@
 # **You need** notebooks 02 and 03. **Time** 0.5 minutes of computing on two CPU cores in the quick profile, 20 minutes of playing.
 # **Memory** 1.5 GB. **Download** nothing.
 #
-# **Words** [p](glossary.md#p), [kind](glossary.md#kind), [strength](glossary.md#strength).
+# **Words** [p](glossary.md#p), [kind](glossary.md#kind), [strength](glossary.md#strength), [detector](glossary.md#detector),
+# [patch source](glossary.md#patch-source).
 #
 # The sliders need a running kernel. Below the laboratory stand pictures of it at the minimum, the default and the maximum of
 # each slider, for readers without one.
@@ -37,8 +38,9 @@ print(f"{len(clips['motion'])} clips; detectors: {', '.join(clips)}; patch sourc
 # %% [markdown]
 # ## 1 The laboratory
 #
-# The film shows a clip, what became of it, and in white what changed; the strips below show it frame by frame. Underneath, `p`
-# and 48 samples, drawn as a training over all these clips would draw them: framed is what was turned.
+# The film shows a clip, what became of it, and in white what changed; the strips below show it frame by frame. Among the strips,
+# *difference* says by how many grey levels each pixel changed; its label says which change is white. Underneath, `p` and 48 samples,
+# drawn as a training over all these clips would draw them: framed is what was turned into a pseudo-anomaly (*turned*, for short).
 #
 # With the keyboard: Escape leaves the text of a cell, Tab goes from control to control, the space bar presses a button, arrow
 # keys move a slider.
@@ -91,7 +93,10 @@ for number_shown in (0, len(clips[detector]) - 1):
     vad.show(*vad.plot_lab(clips, sources, vad.Choice("skip", 0.5, number_shown, 0, detector, source)))
 
 # %% [markdown]
-# And with each detector and each patch source, at seed 7:
+# And with each detector and each patch source, at seed 7. `motion` takes what differs from the empty scene; `darknet`, where it is there,
+# is a network that was trained to find people (notebook 03).
+#
+# **Predict:** with which detector will the pasted picture be larger?
 
 # %%
 for detector_name in clips:
@@ -99,6 +104,8 @@ for detector_name in clips:
         vad.show(*vad.plot_lab(clips, sources, vad.Choice("object", 0.9, number, 7, detector_name, source_name)))
 
 # %% [markdown]
+# `motion` may put one box around people who walk close together, and the picture fills the box. A detector of people tells them apart.
+#
 # ## 4 p, on paper
 #
 # The batch view at p = 0, 0.01, 0.2 and 1. Each sample draws on its own, from a generator that depends on the seed, the epoch
@@ -114,21 +121,23 @@ for p in (0, 0.01, 0.2, 1):
 # %% [markdown]
 # Not always: what cannot be made stays normal, in a dotted frame.
 #
-# How much is p = 0.01 over a training? An epoch of `fast` on Ped2 has 14,000 training clips.
+# How much is p = 0.01 over a training? The paper uses 0.01 and 0.02. What `vadlib train` cuts from Ped2 are about 14,000 clips, each of
+# which is used once an epoch.
 
 # %%
 for p in (0.01, 0.02, 0.2):
     print(f"p = {p}: about {14000 * p:.0f} pseudo-anomalies an epoch; {1 - (1 - p) ** 8:.0%} of the batches of 8 hold at least one")
 
 # %% [markdown]
-# > **Common mistake.** Reading a small p as "hardly any effect". It also decides how often the two paths meet in one batch:
-# > terms that compare normal with pseudo-anomalous clips exist only in batches that hold both. The exercise asks how many those are.
+# > **Common mistake.** Reading a small p as "hardly any effect". It also decides how often the two paths meet in one batch: terms of the
+# > loss that compare normal with pseudo-anomalous clips (notebook 06) exist only in batches that hold both. The exercise asks how many
+# > those are.
 
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
-# replace `None`.
+# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
+# `None`: put yours in its place.
 #
 # **Exercise 04-1.** With batches of 2 and p = 0.01: what is the probability that a batch holds one normal and one pseudo-anomalous clip?
 
@@ -140,8 +149,9 @@ vad.check_answer("04-1", answer)
 # **Answer 04-1.** Either the first or the second is turned, not both. Only such batches feed the paper's separation term: one in fifty.
 
 # %% [markdown]
-# **Exercise 04-2.** Which kind of the four is *not made* most often when p is 1? Let each clip be drawn with its number as the seed,
-# count with `mixer.count`, and give the kind's name.
+# **Exercise 04-2.** Which kind of the four is *not made* most often when p is 1? Take `clips[detector]` and `vad.PseudoAnomalyMixer` with
+# the four `kinds`, each at strength 1. `mixer(clip, generator).outcome` says what became of a clip (let its number be the generator's
+# seed), and `mixer.count` counts a list of outcomes. Give the kind's name.
 
 # %% tags=["exercise"]
 mixer = vad.PseudoAnomalyMixer([kind(1.0) for kind in kinds.values()], p=1.0)

@@ -11,7 +11,7 @@
 # - explain why a fixed threshold empties a large memory, and why a zero query can end a training,
 # - say what each path is trained to give back, and judge from numbers whether it does.
 #
-# **You need** notebooks 00, 02 and 03. **Time** 1.5 minutes of computing on two CPU cores in the quick profile, 35 minutes of reading.
+# **You need** notebooks 00, 02 and 03. **Time** 1.5 minutes of computing on two CPU cores in the quick profile, 50 minutes of reading.
 # **Memory** 2.5 GB. **Download** nothing.
 #
 # **Words** [autoencoder](glossary.md#autoencoder), [dual path](glossary.md#dual-path), [slot](glossary.md#slot),
@@ -31,7 +31,7 @@ from vadlib.model.memory import EPSILON, address
 
 # %%
 data, videos = vad.tutorial_data(), vad.load_videos(vad.tutorial_data(), "train")
-cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step=4 if vad.profile() == "full" else {"synthetic": 24, "ped2": 48}[data])
+cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step=4 if vad.profile() == "full" else {"synthetic": 32, "ped2": 64}[data])
 detector = "boxes" if data == "synthetic" else "motion"
 clips, unseen = (vad.ClipDataset(part, cutting, vad.find_boxes(part, detector)) for part in (videos[:-2], videos[-2:]))
 print(f"{len(clips)} clips to train on, {len(unseen)} others; each has shape {tuple(clips[0].tensor.shape)}: channels, T, H, W")
@@ -59,8 +59,9 @@ vad.show(vad.plot_network(model, clip.shape), "The network fast: an encoder, the
 # still leaves room to rebuild much of an anomaly. What is to limit the model is the memory: at each of the 4 x 6 x 6 places it
 # may return only mixtures of its slots.
 #
-# The same for the paper's network (first release), with its clips of 256 x 256. The tensors behind this figure have a shape and
-# no values, so nothing is computed. The dashed arrows are a *skip connection*: features that reach the decoders past the memory.
+# The same for the paper's network (as in the first of the two releases of its code), with its clips of 256 x 256. The tensors behind this
+# figure have a shape and no values, so nothing is computed. The dashed arrows are a *skip connection*: features that reach the decoders
+# past the memory.
 #
 # **Predict:** what share of the parameters is in the two memories of 2000 slots: 8, 30 or 60 of 100?
 
@@ -70,7 +71,7 @@ vad.show(vad.plot_network(paper, (1, 16, 256, 256)), "The network of the paper: 
 print(f"{sum(p.numel() for p in paper.parameters()):,} parameters in all")
 
 # %% [markdown]
-# 8 of 100. The encoder holds 47 and the two decoders 45. Three quarters of the encoder are in its last stage: each convolution
+# 8 of 100. The encoder holds 47 and the two decoders 45. Most of the encoder's are in its last stage: each convolution
 # from 256 to 256 channels has 27 x 256 x 256 weights.
 #
 # > **Common mistake.** Counting on the memory to stop anomalies while a skip connection goes around it. Whatever the decoder gets
@@ -96,12 +97,13 @@ softmax = torch.softmax(2 * cosine, 0)
 kept = torch.where(softmax >= 0.2 * softmax.max(), softmax, 0)
 
 # %% [markdown]
-# The rows: cosine, softmax, the weights computed by hand, and what the model's own function `address` returns. It adds a small
+# The four rows: cosine, softmax, the weights computed by hand, and what the model's own function `address` returns. It adds a small
 # number to each squared norm, so the last digits may differ.
 
 # %%
-for values in (cosine, softmax, kept / kept.sum(), address(query, slots, 2.0, 0.2)):
-    print(*(f"{value:7.3f}" for value in values.tolist()))
+rows = {"cosine": cosine, "softmax": softmax, "by hand": kept / kept.sum(), "address": address(query, slots, 2.0, 0.2)}
+for name, values in rows.items():
+    print(f"{name:8}", *(f"{value:7.3f}" for value in values.tolist()))
 vad.show(vad.plot_addressing(slots, query, 2.0, 0.2), "Slots and query as arrows; only slots 0 and 1 keep a weight; the read lies between.")
 
 # %% [markdown]
@@ -109,13 +111,13 @@ vad.show(vad.plot_addressing(slots, query, 2.0, 0.2), "Slots and query as arrows
 # on the line between the tips of slots 0 and 1. Note that the *length* of the query has no influence: a cosine sees directions
 # only.
 #
-# A sharper softmax comes nearer to picking one slot. `fast` uses `sharpness=10` and `shrink=0.05`.
+# A sharper softmax comes nearer to picking one slot. `fast`, vadlib's own small network, uses `sharpness=10` and `shrink=0.05`.
 #
 # ## 3 How a memory becomes empty
 #
-# The published memory (after MemAE) weighs by `softmax(query . slot)` and cuts all weights below 0.0025, a *fixed* number. With N
-# slots that are all alike to the query, each weight is 1/N. For N = 2000 that is 0.0005: a weight must be five times as large as
-# the average to be kept. If none is, the read is all zeros, and the decoder gets nothing.
+# The published memory (after MemAE, the first autoencoder with a memory for anomalies) weighs by `softmax(query . slot)` and cuts all
+# weights below 0.0025, a *fixed* number. With N slots that are all alike to the query, each weight is 1/N. For N = 2000 that is 0.0005: a
+# weight must be five times as large as the average to be kept. If none is, the read is all zeros, and the decoder gets nothing.
 #
 # How often does that happen at initialisation? Slots are uniform in +-1/sqrt(C), with C = 256 values, as published. Queries are
 # what batch norm and ReLU leave of random features: normal numbers, the negative ones set to 0.
@@ -207,7 +209,7 @@ for name, chosen in made.items():
 # returned nothing but a blurred background would have it too. The third column says whether the pseudo path does its own task;
 # compare it with the row of normal clips, whose error is mostly blur.
 #
-# Now as pictures: the clip that its pasted object changes most, as it was, with the object, and shuffled; 8 of its 16 frames.
+# Now as three pictures: the clip that its pasted object changes most, as it was, with the object, and shuffled; 8 of its 16 frames.
 # Error maps compare with what went *in*, as scoring does, so a good normal path shows a *bright* map on the object.
 #
 # **Predict:** in the second figure, will the map of `D_n` or that of `D_p` be brighter on the object?
@@ -218,10 +220,11 @@ for name in ("normal", "object", "shuffle"):
     vad.show(vad.plot_paths(model, made[name][number].tensor), f"A clip ({name}) over time, below it D_n and D_p and their errors.")
 
 # %% [markdown]
-# After a long training the map of `D_n` should be the brighter one. Here expect hardly any difference: the paths share the
-# encoder, `D_p` starts as a copy of `D_n`, and in the row `object` above `D_p` is no better than `D_n`, so it has not learned its
-# task yet. Plain yellow is 0.3 or more: two yellow patches need not be equal. What only *blurs* is bright in both maps and in all
-# three figures; it says nothing about anomalies.
+# After a long training the map of `D_n` should be the brighter one. Here expect little difference, even if single frames look brighter:
+# the paths share the encoder, and `D_p` starts as a copy of `D_n`. Look at the row `object` above: where the first column and the third
+# are nearly equal, `D_p` has not learned its task yet. Plain yellow is 0.3 or more: two yellow patches need not be equal. What only
+# *blurs* is bright in both maps and in all three figures; it says nothing about anomalies. The shuffled clip shows how much of the error
+# is such blur: each of its frames is a normal one.
 #
 # ## 5 Switches for ablations
 #
@@ -229,7 +232,7 @@ for name in ("normal", "object", "shuffle"):
 # a switch for each. With one memory or one decoder, the pseudo path uses that of the normal path; with `memories=0` the features
 # pass as they are.
 #
-# **Predict:** which switch saves the most parameters?
+# **Predict:** which *single* switch saves the most parameters?
 
 # %%
 for changes in ({}, {"memories": 1}, {"memories": 0}, {"decoders": 1}, {"memories": 0, "decoders": 1}, {"skip": True}):
@@ -247,8 +250,8 @@ for changes in ({}, {"memories": 1}, {"memories": 0}, {"decoders": 1}, {"memorie
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
-# replace `None`.
+# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
+# `None`: put yours in its place.
 #
 # **Exercise 05-1.** From how many slots N on *can* a read be empty at all with the cut at 0.0025, if weights of 0.0025 are cut too? Think
 # of the largest weight, and how small it can be.
@@ -284,6 +287,7 @@ vad.check_answer("05-2", answer)
 # ## References
 #
 # - D. Gong, L. Liu, V. Le, B. Saha, M. R. Mansour, S. Venkatesh, A. van den Hengel: *Memorizing Normality to Detect Anomaly:
-#   Memory-augmented Deep Autoencoder for Unsupervised Anomaly Detection*, ICCV 2019, [doi:10.1109/ICCV.2019.00179](https://doi.org/10.1109/ICCV.2019.00179)
+#   Memory-augmented Deep Autoencoder for Unsupervised Anomaly Detection*, ICCV 2019,
+#   [doi:10.1109/ICCV.2019.00179](https://doi.org/10.1109/ICCV.2019.00179)
 # - J. Wei, S. Li, G. Li, S. Guo, Y. Cheng: *Enhancing Video Anomaly Detection through Dual-Path Reconstruction and Diverse
 #   Pseudo-Anomaly Generation*, The Visual Computer, 2026

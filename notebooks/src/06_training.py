@@ -12,7 +12,7 @@
 # - resume an interrupted training, and prove that it ends with the same weights.
 #
 # **You need** notebooks 00, 04 and 05: the probability `p`, the parts `E`, `M_n`, `D_n`, `M_p`, `D_p` of the model, and what a read is.
-# **Time** 2.5 minutes of computing on two CPU cores in the quick profile, 40 minutes of reading. **Memory** 2 GB. **Download** nothing.
+# **Time** 2.5 minutes of computing on two CPU cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [objective](glossary.md#objective), [epoch](glossary.md#epoch), [checkpoint](glossary.md#checkpoint), [held-out
 # videos](glossary.md#held-out-videos).
@@ -57,9 +57,9 @@ chosen, _ = fit.hold_out(clips)
 # The entropy is 0 if one slot has all the weight, and ln 256 = 5.5 if all slots of `fast` have the same. Separation compares the means
 # of what the memories return and of the decoders' last features; "both" are normal clips and pseudo-anomalies.
 #
-# Three objectives choose among them: `none` only rebuilds, with sparsity; `inpaint` adds its two terms; `maximize` adds its one.
-# In the paper the maximised error has no bound, so the loss can fall without end; here it counts only up to the margin `m`. With
-# `inpaint`, sparsity and separation do not reach `E` by way of the pseudo path, which is behind `sg`.
+# Three *objectives* choose among these terms. They are named after what they add: `none` only rebuilds, with sparsity; `inpaint` adds its
+# two terms; `maximize` adds its one. In the paper the maximised error has no bound, so the loss can fall without end; here it counts only
+# up to the margin `m`. With `inpaint`, sparsity and separation do not reach `E` by way of the pseudo path, which is behind `sg`.
 #
 # A batch as `fit` would draw it, but larger:
 
@@ -87,8 +87,8 @@ for name in ("none", "inpaint", "maximize"):
 # A decoder that paints grey has the error that the other terms show, the mean square of the pixels; `maximize` is what is missing
 # to the margin. So the pseudo path has to become *worse* than plain grey. Is that hard to learn? Keep the question for section 3.
 #
-# Why can sparsity count more clips than the batch has? It is taken of every read, and with `inpaint` a pseudo-anomaly is read
-# twice, by `M_n` and by `M_p`.
+# With `none` nothing is turned into a task of its own: it takes the normal clips of the whole batch. Why can sparsity count more clips
+# than the batch has? It is taken of every read, and with `inpaint` a pseudo-anomaly is read twice, by `M_n` and by `M_p`.
 #
 # The loss is the sum of the terms, each times its weight. Errors weigh 1. Sparsity and separation weigh nothing unless you set
 # `sparsity_weight` and `separation_weight`; they are computed all the same, so that they can be watched. Here sparsity weighs 0.0002, as
@@ -96,10 +96,11 @@ for name in ("none", "inpaint", "maximize"):
 #
 # ## 2 Curves
 #
-# Five short epochs with `inpaint`. Before it starts, `fit` prints where it computes and how much memory it will take at most.
+# Four short epochs with the objective `inpaint`. A last, incomplete batch is left out. Before it starts, `fit` prints where it computes
+# and how much memory it will take at most.
 
 # %%
-training, shape, runs = vad.TrainConfig(epochs=5, seed=0, sparsity_weight=2e-4), untrained.config, {}
+training, shape, runs = vad.TrainConfig(epochs=4, seed=0, sparsity_weight=2e-4), untrained.config, {}
 torch.manual_seed(0)
 folder = vad.run_folder(f"06_training-inpaint-{data}")
 runs["inpaint"] = vad.fit(vad.DualPathAutoencoder(shape), clips, mixer, training, folder, resume=True, dataset={"name": data})
@@ -140,8 +141,8 @@ for name, p in {"none": 0.0, "maximize": 0.2}.items():
     runs[name] = vad.fit(model, clips, turning, config, vad.run_folder(f"06_training-{name}-{data}"), resume=True, dataset={"name": data})
 
 # %% [markdown]
-# First what `p` did: how many clips of an epoch were turned, and how many should have been but could not be: nobody to paste
-# onto, or no frames to skip to.
+# First what `p` did: how many clips of the first epoch were turned (`made_`), and how many should have been but could not be
+# (`not_made_`): nobody to paste onto, or no frames to skip to.
 
 # %%
 for name in runs:
@@ -156,8 +157,8 @@ last = ", ".join(f"{name} {vad.read_history(runs[name])['rebuild'][-1]:.3f}" for
 vad.show(vad.plot_history(runs, ["rebuild", "maximize", "sparsity"]), f"Terms of three trainings by epoch; rebuild ends at: {last}.")
 
 # %% [markdown]
-# - **rebuild.** One might expect `none` to win: it has more normal clips and nothing else to do. If it does not, look at
-#   sparsity.
+# - **rebuild.** One might expect `none` to win: it has more normal clips and nothing else to do; with `inpaint` the same `D_n` must also
+#   restore. If `none` does not win, look at sparsity.
 # - **maximize** soon falls to (nearly) zero: to be wrong is easy, and once the error of `D_p` has passed the margin the term has
 #   no gradient. From then on `maximize` trains like `none` with fewer clips. A larger margin keeps it alive longer.
 # - **sparsity** is an entropy. If it falls to zero, each read takes a single slot; if `rebuild` stays high meanwhile, the memory
@@ -233,8 +234,9 @@ print(f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.cli
 # The GPU column is what the code is written for. The automatic tests of this suite run on CPUs: take it as intent, and time it
 # yourself.
 #
-# Several processes, for example on two GPUs, share each batch. The loss is that of the whole batch, so the result is the same but
-# for rounding (not with `compact` and `paper`: their batch norm sees each process's share):
+# Several processes, for example on two GPUs, share each batch. The loss is that of the whole batch, so the result is the same but for
+# rounding (not with `compact` and `paper`, the presets after the two releases of the paper's code: their batch norm sees each process's
+# share):
 #
 # ```
 # torchrun --standalone --nproc-per-node 2 -m vadlib train --data ped2 --out runs/two
@@ -267,15 +269,16 @@ vad.fit(vad.DualPathAutoencoder(shape), clips, mixer, training, killed, resume=T
 print(f"went on after step {step}; weights as undisturbed: {(killed / name).read_bytes() == (folder / name).read_bytes()}")
 
 # %% [markdown]
-# Not similar: the same. That works since no random number depends on what was drawn before: a clip's window, its turning and the
-# order of an epoch are derived from (seed, epoch, position). If you see `False`, the two runs did not compute alike: sums in
-# another order round differently, and another number of threads, another machine or a GPU adds in another order.
+# Not similar: the same. That works since no random number depends on what was drawn before: a clip's window, its turning and the order of
+# an epoch are derived from (seed, epoch, position). If you see `False`, the two runs did not compute alike: sums in another order round
+# differently, and another number of threads, another machine or a GPU adds in another order. So may a run of section 2 that was not
+# trained just now but loaded, from an earlier day: train it again, with `vad.run_folder(..., fresh=True)`.
 
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
-# replace `None`.
+# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
+# `None`: put yours in its place.
 #
 # **Exercise 06-1.** With the objective `maximize` and p = 1, every clip of a batch may be turned. Which parts of the model learn from the
 # errors of such a batch, as long as the margin is not reached? (Leave sparsity and separation aside.) Give a set of names, out

@@ -22,6 +22,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import vadlib as vad
+from vadlib.recipe import evaluate_once
 
 # %% [markdown]
 # ## 1 A run to look at
@@ -35,27 +36,31 @@ run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 
 # %% [markdown]
 # `evaluate` sends every test video through the model *once*. What it keeps are three maps a frame, each the mean over squares of 8 x 8
-# pixels: the error of `D_n`, the error of its *motion* (differences of consecutive frames), and the error of `D_p`. All scores
-# below are made from these maps; the model is not asked again.
+# pixels: the error of `D_n`, the error of its *motion* (differences of consecutive frames), and the error of `D_p`. All scores below are
+# made from these maps; the model is not asked again. `result.raw` holds the raw scores, `result.scores` the calibrated ones (section 4).
+# `evaluate_once` keeps the result, for the next time and for notebook 09.
 
 # %%
-result = vad.evaluate(run, test)
-shown, maps, plain = test[3].name, result.maps[test[3].name], {"contrast": 0}
+result = evaluate_once(run, test, vad.run_folder(f"pretrained-{data}"))
+shown, maps, alone = test[3].name, result.maps[test[3].name], {"contrast": 0}
 print(f"video {shown}: {maps.plain.shape[0]} frames, maps of {maps.plain.shape[1]} x {maps.plain.shape[2]} squares")
 
 # %% [markdown]
 # ## 2 From a map to one score
 #
-# The simplest score is the mean error of all squares that were rebuilt. (The PSNR of many papers is minus the logarithm of the whole
-# picture's mean error.) But an anomaly is small. So one may take the *worst place* instead: the largest mean over a window of
-# 32 x 32 pixels. Errors also flicker from frame to frame; so one may first average them, at each place, over 16 frames.
+# The simplest score is the mean error of all squares that were rebuilt. (Many papers use the PSNR, peak signal-to-noise ratio: up to a
+# factor, minus the logarithm of the whole picture's mean error.) But an anomaly is small. So one may take the *worst place* instead: the
+# largest mean over a window of 32 x 32 pixels. Errors also flicker from frame to frame; so one may first average them, at each place,
+# over 16 frames.
 #
 # Here and below a raw score is made of logarithms of errors: hence the minus signs. In these first three only `D_n`'s error counts.
+# `rescore` takes what is to differ from the default: the weights `plain` (the error), `temporal` and `contrast`; the side of the `window`
+# in pixels (`None`: no window), the share `mean` that the whole frame has beside it, the number of `frames` averaged, and `smoothing`.
 #
 # **Predict:** in the video below, which of the three curves will be the roughest? Can averaging do harm?
 
 # %%
-settings = {"whole frame": plain | {"window": None, "frames": 1}, "worst window": plain | {"frames": 1}, "worst window, 16 frames": plain}
+settings = {"whole frame": alone | {"window": None, "frames": 1}, "worst window": alone | {"frames": 1}, "worst window, 16 frames": alone}
 figure, axes = plt.subplots(3, 1, figsize=(9, 5.4), sharex=True, layout="constrained")
 for ax, (name, changes) in zip(axes, settings.items(), strict=True):
     vad.plot_scores(result, shown, ax, result.rescore(**changes)).set_title(name, loc="left")
@@ -67,20 +72,19 @@ vad.show(figure, f"Three scores of video {shown}: whole frame, worst window, wor
 # event spreads to both sides. It can do harm, too. What moves fast is soon somewhere else, and at each place it is averaged away: see
 # whether a shaded part sinks in the third panel.
 #
-# Now all test videos, and more scores. The next three keep the 16 frames: `temporal` is the error of `D_n`'s motion in the worst
-# window. `contrast` is the ratio of `D_n`'s error to `D_p`'s, of the whole frame: `D_p` has learned to rebuild pseudo-anomalies, so
-# where it does better than usual beside `D_n`, something is odd. `default` is the mean of the third row's score and of this one. The
-# last two are the score of the published code's second release, 0.6 x the worst 8 x 8 square + 0.4 x the mean (there of errors, here
-# of their logarithms), without and with its smoothing by a Gaussian of 32 frames. *Per video* stretches the scores of each video to
-# [0, 1].
+# Now all test videos, and more scores. The next three keep the 16 frames: `temporal` is the error of `D_n`'s motion in the worst window.
+# `contrast` is the ratio of `D_n`'s error to `D_p`'s, of the whole frame: `D_p` has learned to rebuild pseudo-anomalies, so where it does
+# better than usual beside `D_n`, something is odd. `default` is the mean of the third row's score and of this one. The last two are made
+# after the score of the published code's second release, 0.6 x the worst 8 x 8 square + 0.4 x the mean (there of errors, here of their
+# logarithms), without and with its smoothing by a Gaussian of 32 frames. *Per video* stretches the scores of each video to [0, 1].
 #
 # **Predict:** will the two columns agree on the best row? And: if you now take the best one, what have you done?
 
 # %%
 settings |= {"temporal": {"plain": 0, "temporal": 1, "contrast": 0}, "contrast": {"plain": 0}, "default": {}}
-settings |= {f"published, sigma {s}": plain | {"window": 8, "mean": 0.4, "frames": 1, "smoothing": s} for s in (0, 32)}
+settings |= {f"after the published, sigma {s}": alone | {"window": 8, "mean": 0.4, "frames": 1, "smoothing": s} for s in (0, 32)}
 areas = {name: [vad.micro_auc(result.rescore(s, **c), result.labels) for s in ("raw", "per_video")] for name, c in settings.items()}
-print("\n".join([f"{'micro AUC':26}   raw  per video", *(f"{name:26} {a:.3f}      {b:.3f}" for name, (a, b) in areas.items())]))
+print("\n".join([f"{'micro AUC':30}   raw  per video", *(f"{name:30} {a:.3f}      {b:.3f}" for name, (a, b) in areas.items())]))
 
 # %% [markdown]
 # The columns need not agree. And whoever takes the best row of this table has chosen it on the test labels, and its number is no
@@ -89,7 +93,7 @@ print("\n".join([f"{'micro AUC':26}   raw  per video", *(f"{name:26} {a:.3f}    
 # best row here.
 #
 # > **Common mistake.** Smoothing is free, so one smooths more. A Gaussian of 32 frames spans most of a short video and looks seconds into
-# > the future. Where each video has one long event it may help the per-video number; where events are short it wipes them out. What
+# > the future. Where events are long it may help the per-video number, or not; where they are short it wipes them out. What
 # > did it do here? Compare the last two rows. A camera that must raise an alarm *now* can only look back: `rescore(causal=True)`.
 #
 # ## 3 An ROC curve by counting
@@ -111,8 +115,8 @@ print(f"area of the steps {by_steps:.4f}; vad.micro_auc {vad.micro_auc(result.ra
 
 # %%
 ax = plt.figure(figsize=(3.6, 3.4)).add_subplot(xlabel="false-positive rate", ylabel="true-positive rate", aspect="equal")
-ax.plot(false, found)
-vad.show(ax, f"The ROC curve that was counted, from the lower left to the upper right; its area is {by_steps:.3f}.")
+ax.plot(false, found, [0, 1], [0, 1], ":")
+vad.show(ax, f"The ROC curve that was counted, and dotted that of guessing; its area is {by_steps:.3f}.")
 
 # %% [markdown]
 # It begins at (0, 0), where the threshold is so high that nothing is an alarm, and ends at (1, 1). The area has a meaning of its
@@ -142,12 +146,15 @@ print(f"share of abnormal frames: {truth.mean():.3f}")
 #
 # ## 4 Whose frames are compared with whose?
 #
-# `raw` puts all frames of all videos on one scale. `per_video` stretches each video's scores to [0, 1] first, and so needs
-# its future. `calibrated` compares each error with those of held-out normal videos at that place; with as few held-out frames as here,
-# mostly: anywhere in the picture. Raw and calibrated scores need no other frames of the test, so a live camera can use them (exercise
-# 3: at which price). The *macro* AUC is the mean of the videos' own AUCs; a video with frames of one kind only has none.
+# `raw` puts all frames of all videos on one scale. `per_video` stretches each video's scores to [0, 1] first, and so needs its future.
+# `calibrated` compares each error with those of held-out normal videos: `(error - usual) / deviation`, where *usual* and *deviation* are
+# mean and standard deviation there (with as few held-out frames as here, mostly: anywhere in the picture). So 0 is usual, and 3 is three
+# deviations above it. The error's part and the contrast's are averaged. Raw and calibrated scores need no other frames of the test, so a
+# live camera can use them (exercise 3: at which price). The *macro* AUC is the mean of the videos' own AUCs; a video with frames of one
+# kind only has none.
 #
-# The whole table, as `vadlib evaluate` prints it:
+# The whole table, as `vadlib evaluate` prints it. The head of its column names the protocol (`all`: every frame counts) and the ground
+# truth, after the file that it comes from; `detection_delay` is the time in seconds from an event's beginning to its first alarm.
 
 # %%
 print(vad.describe_metrics(result.metrics | {"dataset": data}))
@@ -169,16 +176,17 @@ print(vad.describe_metrics(result.metrics | {"dataset": data}))
 # **Predict:** what share of the *normal* test frames will lie above the run's threshold: 1 of 100, fewer, or more?
 
 # %%
-calm = np.concatenate([result.scores[name][truth == 0] for name, truth in result.labels.items()])
-for threshold in result.threshold * np.array([0.5, 1, 2]):
-    alarms = vad.alarm_metrics(result.scores, result.labels, result.times, threshold)
-    print(f"above {threshold:.2f}: {alarms['events_found']} of {alarms['events']} events, {alarms['false_alarms']} false alarms", end="")
-    print(f" ({alarms['false_alarms_per_hour']:.0f} an hour of normal film), {np.mean(calm > threshold):.1%} of the normal frames")
+calm, odd = (np.concatenate([result.scores[name][truth == kind] for name, truth in result.labels.items()]) for kind in (0, 1))
+for t in result.threshold * np.array([0.5, 1, 2]):
+    alarms = vad.alarm_metrics(result.scores, result.labels, result.times, t)
+    print(f"above {t:.2f}: {alarms['events_found']} of {alarms['events']} events, {alarms['false_alarms']} false alarms", end=" ")
+    print(f"({alarms['false_alarms_per_hour']:.0f} an hour); {np.mean(odd > t):.0%} of abnormal, {np.mean(calm > t):.1%} of normal frames")
 
 # %% [markdown]
-# The last column was meant to be 1% for the run's own threshold, in the second line. It seldom is: one or two held-out videos do not
-# show everything that is normal. Alarms that begin before their event or outlast it are not false, but their normal frames count
-# there. And mind the rate an hour: these test sets hold about a minute of normal film, so it is a handful of alarms, multiplied.
+# The last column was meant to be 1% for the run's own threshold, in the second line. It seldom is, for two reasons. One or two held-out
+# videos do not show everything that is normal. And alarms begin before their event or outlast it: those are not false, but their normal
+# frames count there. Mind the rate an hour, too: these test sets hold about a minute of normal film, so it is a handful of alarms,
+# multiplied. And an event is found by a single frame above the threshold: most of its frames may be missed all the same.
 #
 # Move the threshold yourself. The curve is that of one video; the pictures show the frame under the cursor, what `D_n` made of it,
 # its error, where the memory had to mix many slots, and the score of each place. The table counts *frames*; recall is the
@@ -190,23 +198,25 @@ for threshold in result.threshold * np.array([0.5, 1, 2]):
 vad.explore(run, result, test)
 
 # %% [markdown]
-# For readers without a running kernel, three states of it: the clearest hit, false alarm and miss.
+# For readers without a running kernel, three states of it: the clearest hit, false alarm and miss, each counted as a frame. (An *alarm*
+# that also covers frames of an event is not a false one.)
 
 # %%
 for view in vad.sample_views(result):
     vad.show(*vad.plot_explorer(run, result, test, view))
 
 # %% [markdown]
-# Such frames come in two sorts. Some are the tail of an event: clips and averages spread a large error over the frames around it,
-# while the label ends at once. Others stand alone. Look into their dashed square, the worst place: what is there that
-# the training videos may not have shown? (The contrast is one of the whole frame, and has no place.) Missed frames are the first and
-# last ones of an event, with little of it in the picture, or things that are far away, or that move and look much like a pedestrian.
+# Normal frames above the threshold come in two sorts. Some are the beginning or the tail of an event: clips and averages spread a large
+# error over the frames around it, while the label ends at once. Others stand alone; at a lower threshold you will meet them. Look into
+# their dashed square, the worst place: what is there that the training videos may not have shown? (The contrast is one of the whole
+# frame, and has no place.) Missed frames are the first and last ones of an event, with little of it in the picture, or things that are
+# far away, or that move and look much like a pedestrian. The entropy need not be high on an anomaly: notebook 08 looks into that.
 
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
-# replace `None`.
+# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
+# `None`: put yours in its place.
 #
 # **Exercise 07-1.** What is the AUC of the *negative* raw scores? Work it out from `vad.micro_auc(result.raw, result.labels)` before you
 # compute it.
@@ -250,7 +260,8 @@ vad.check_answer("07-3", answer, result=result)
 #
 # ## References
 #
-# - T. Fawcett: *An introduction to ROC analysis*. Pattern Recognition Letters 27, 2006. [doi:10.1016/j.patrec.2005.10.010](https://doi.org/10.1016/j.patrec.2005.10.010)
+# - T. Fawcett: *An introduction to ROC analysis*. Pattern Recognition Letters 27, 2006.
+#   [doi:10.1016/j.patrec.2005.10.010](https://doi.org/10.1016/j.patrec.2005.10.010)
 # - V. Mahadevan, W. Li, V. Bhalodia, N. Vasconcelos: *Anomaly detection in crowded scenes*. CVPR 2010: Ped1 and Ped2 and the criterion by
 #   pixels. [doi:10.1109/CVPR.2010.5539872](https://doi.org/10.1109/CVPR.2010.5539872)
 # - B. Ramachandra, M. Jones: *Street Scene: A new dataset and evaluation protocol for video anomaly detection*. WACV 2020.

@@ -14,7 +14,7 @@
 # - measure what a slot is worth by removing it.
 #
 # **You need** notebooks 00 and 05: the parts `E`, `M_n`, `D_n`, `M_p`, `D_p`, and what a read is. **Time** 0.5 minutes of computing on
-# two CPU cores in the quick profile, 40 minutes of reading. **Memory** 2 GB. **Download** nothing.
+# two CPU cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [memory](glossary.md#memory), [slot](glossary.md#slot), [read](glossary.md#read), [entropy](glossary.md#entropy), [x-t
 # slice](glossary.md#x-t-slice).
@@ -62,8 +62,8 @@ vad.show(vad.plot_rebuilt(ordinary, title="normal frame", both=True), "A normal 
 # It can; how well, the numbers below will say. Pseudo-anomalies are made of normal clips, they show the same ground and the same
 # people, and with `inpaint` `D_p` is asked to rebuild them too. So `D_p` is not a decoder *of anomalies*.
 #
-# Now the abnormal clip, its anomaly outlined, and the mean errors of both paths: over all that was rebuilt of the normal frame, and on
-# the pixels of the anomaly.
+# Now the abnormal clip, what is abnormal outlined (it may be more than one thing), and the mean errors of both paths: over all that was
+# rebuilt of the normal frame, and on the outlined pixels.
 #
 # **Predict:** which path comes nearer to the anomaly? Is `D_p` better on the anomaly than on normal frames, compared with `D_n`?
 
@@ -92,25 +92,28 @@ row, alt = int(np.argwhere(mask)[:, 0].mean()), "over time: frames, D_n, D_p and
 vad.show(vad.plot_over_time(strange, row), f"Row {row} {alt}")
 
 # %% [markdown]
-# Lines become pale and wide, and thin ones vanish; a moving thing leaves a smear where its shape was not found. A different slant
-# would mean another speed. The error is large where a line is missing, and on both sides of a line that is only blurred.
+# Lines become pale and wide, and thin ones vanish; a moving thing leaves a smear where its shape was not found. Look at the slant, too:
+# another slant would mean another speed, and one to the other side another direction. Where what was rebuilt slants otherwise than the
+# frames, the model did not find the motion. The error is large where a line is missing, and on both sides of a line that is only blurred.
 #
 # ## 2 Where no slot fits
 #
-# At each place of 8 x 8 pixels the memory mixes slots. The **entropy** of the weights is 0 if a single slot is read, and ln 256 =
-# 5.5 if all are mixed evenly. One hopes: what is normal finds its slot, what is abnormal finds none, and so has a high entropy.
+# At each place of 8 x 8 pixels the memory mixes slots. The **entropy** of the weights, in nats (that is, with the natural logarithm), is
+# 0 if a single slot is read, and ln 256 = 5.5 if all are mixed evenly. `exp` of it says how many slots it would be if all had the same
+# weight. One hopes: what is normal finds its slot, what is abnormal finds none, and so has a high entropy.
 #
 # **Predict:** will the anomaly stand out in the middle map, that of the abnormal clip? Where else may the entropy be high?
 
 # %%
 vad.show(vad.plot_attention(ordinary, strange), "Entropy of M_n in a normal and an abnormal clip, and how often each slot is read.")
 values, inside = strange.entropy, mask[4::8, 4::8]
-print(f"mean entropy in nats: {np.nanmean(values[inside]):.1f} on the anomaly, {np.nanmean(values[~inside]):.1f} elsewhere in its clip")
+print(f"mean entropy in nats: {np.nanmean(values[inside]):.2f} on the anomaly, {np.nanmean(values[~inside]):.2f} elsewhere in its clip")
 
 # %% [markdown]
-# Look for edges and for borders between two grounds: there the entropy is high in *both* clips, for such a place is a mixture.
-# Flat ground that is seen often (walkway, road) has its slot and a low one. So it is a map of how *complicated* a place is. The anomaly
-# is hardly above or below the rest. Section 5 measures it with many windows.
+# Look for edges and for borders between two grounds: there the entropy is high in *both* clips, for such a place is a mixture. Flat
+# ground that is seen often (walkway, road) has a lower one, though even there several slots are mixed. So it is a map of how
+# *complicated* a place is. The anomaly does not stand out as higher; parts of it may even be lower than what surrounds them. Section 5
+# measures it with many windows.
 #
 # The curve on the right falls steeply: a few slots do much of the work.
 #
@@ -127,8 +130,9 @@ vad.show(vad.plot_slot_maps(strange), "A frame and five maps: where each of the 
 # Mostly something else: ground, wall or lawn, edges. The first slots are those of the background, since most places *are*
 # background. People may share many slots of small weight; five maps do not show that.
 #
-# The same for `M_p`. Its slots, too, began as features of the first batch, drawn at random, but not the same ones, and then learned apart
-# from those of `M_n`. So slot 17 of `M_n` has nothing to do with slot 17 of `M_p`.
+# The same for `M_p`. In `vadlib` the slots of both memories begin as features of the first batch, drawn at random (notebook 05 shows the
+# published beginning: random numbers). Those of `M_p` were drawn and then learned apart from those of `M_n`. So slot 17 of `M_n` has
+# nothing to do with slot 17 of `M_p`.
 
 # %%
 vad.show(vad.plot_slot_maps(strange.pseudo), "The same frame and where the most read slots of M_p are read.")
@@ -152,7 +156,8 @@ vad.show(vad.plot_atlas(vad.slot_atlas(run, some, read[:6]), some), f"Slots {rea
 # All places hold the same, one place stands for 8 x 8 pixels, and the decoder does the same everywhere; only at the border it sees
 # where the picture ends. So a slot is a piece of *texture*: a shade, an edge, a stripe. Shapes arise from neighbouring places.
 #
-# Where all weights of a row are small, no middle of these windows is *made of* this slot: there it is an ingredient.
+# The rows are the six slots that are read most. A weight near 1 would mean that a place is *made of* its slot. Where the largest weight
+# of a row is a third or less, the slot is one ingredient of several.
 #
 # ## 5 Do anomalies read other slots?
 #
@@ -218,17 +223,17 @@ for name in ("normal", "normal again", "elsewhere"):
 #
 # ## 6 What is lost without a slot
 #
-# Attention shows what is read, not whether it *matters*: another slot might serve as well. So we remove slots, one at a time,
-# from a copy of `M_n`, and rebuild again, to save time only every second window. The bars on the right are the reverse: all slots but
-# the six are removed. Each panel has its own scale.
+# Attention shows what is read, not whether it *matters*: another slot might serve as well. So we remove slots, one at a time, from a copy
+# of `M_n`, and rebuild again, to save time only every second window. The bars on the right are the reverse: all slots but the six are
+# removed. Each panel has its own scale, in percent.
 #
 # **Predict:** the most read slot gets a large share of all reads. Will its removal raise the error by a similar share?
 
 # %%
 top = np.argsort(usage["normal"]["M_n"])[::-1]
-removed = {f"{slot}": [slot] for slot in top[:6]} | {"all but these": top[6:]}
+removed = {f"{slot}": [slot] for slot in top[:6]} | {"all but the six": top[6:]}
 losses = {name: vad.removal_errors(run, groups[name][::2], removed) for name in usage}
-vad.show(vad.plot_removal(losses, ["all but these"]), "Change of each kind's error without single slots of M_n, and without all but six.")
+vad.show(vad.plot_removal(losses, ["all but the six"]), "Change of each kind's error without single slots of M_n, and without all but six.")
 print("error before:", ", ".join(f"{name} {found['nothing'].mean():.3f}" for name, found in losses.items()))
 
 # %% [markdown]
@@ -242,8 +247,8 @@ print("error before:", ", ".join(f"{name} {found['nothing'].mean():.3f}" for nam
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
-# replace `None`.
+# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
+# `None`: put yours in its place.
 #
 # **Exercise 08-1.** How many of the 256 slots of `M_n` get less than a thousandth of the reads of the normal windows?
 

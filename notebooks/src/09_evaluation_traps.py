@@ -12,8 +12,8 @@
 # - tell a gain that was *chosen* on test labels from one that is there on other videos,
 # - read a table of results with the right questions.
 #
-# **You need** notebook 00, and what an AUC is. **Time** 1 minute of computing on two CPU cores in the quick profile, 40 minutes of
-# reading. **Memory** 2 GB. **Download** nothing.
+# **You need** notebooks 00 and 07 (the contrast; micro AUC, calibrated, per video, intervals). **Time** 1 minute of computing on two CPU
+# cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [AUC](glossary.md#auc), [leakage](glossary.md#leakage), [ground truth](glossary.md#ground-truth),
 # [interval](glossary.md#interval).
@@ -24,6 +24,7 @@ import numpy as np
 import vadlib as vad
 from vadlib.data import statistics
 from vadlib.evaluation import errors, metrics, scores, traps
+from vadlib.recipe import evaluate_once
 
 # %% [markdown]
 # ## 1 Honest scores first
@@ -36,11 +37,12 @@ data = vad.tutorial_data()
 run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 
 # %% [markdown]
-# The model runs once, in `evaluate`. All that follows works on what it left behind: the raw scores, the error maps from which
-# `rescore` makes other scores, and the labels. `found` collects pairs: the honest number, and the one in the trap.
+# The model runs once, in `evaluate_once`, or not at all if notebook 07 has left its result. All that follows works on that: the raw
+# scores, the error maps from which `rescore` makes other scores, and the labels. `found` collects pairs: the honest number, and the one
+# in the trap.
 
 # %%
-result, found = vad.evaluate(run, test), {}
+result, found = evaluate_once(run, test, vad.run_folder(f"pretrained-{data}")), {}
 raw, labels, honest = result.raw, result.labels, result.metrics["micro_auc_raw"]
 print("micro AUC of the raw scores {:.3f}; 95% interval {:.3f} to {:.3f}".format(honest, *result.metrics["intervals"]["micro_auc_raw"]))
 
@@ -52,7 +54,7 @@ print("micro AUC of the raw scores {:.3f}; 95% interval {:.3f} to {:.3f}".format
 # ## 2 Labels that are some frames off
 #
 # Files are counted from 1, frames from 0. A clip of 16 frames gives one score: is it that of its first frame, its last, or the one in
-# the middle? Half a clip lies between them. No error message tells; every length still fits.
+# the middle? Half a clip lies between one and the next. No error message tells; every length still fits.
 #
 # `shifted_labels(labels, k)` lets each label come `k` frames late: frame `t` gets the label of `t - k`.
 #
@@ -92,6 +94,8 @@ assert all([np.ptp([areas[-1], honest, areas[1]]) < 0.01, max((areas[-8] + areas
 # %%
 pieces, truth, minmax = traps.in_pieces(raw, 40), traps.in_pieces(labels, 40), result.metrics["micro_auc_per_video"]
 found |= {"min-max per video": (honest, minmax), "min-max, videos cut": (minmax, metrics.micro_auc(metrics.per_video(pieces), truth))}
+print("min-max: {:.3f}, videos cut {:.3f}".format(*found["min-max, videos cut"]))
+print(f"raw:     {honest:.3f}, videos cut {metrics.micro_auc(pieces, truth):.3f}")
 assert all([metrics.micro_auc(pieces, truth) == honest, found["min-max, videos cut"][1] < minmax - 0.03]), "only min-max should fall"
 
 # %% [markdown]
@@ -144,6 +148,7 @@ assert cut["padded"][0] > cut["left_out"][0] + 0.005, "padding should lift the m
 # %%
 inner = [{n: part[n][errors.scored_frames(len(part[n]), run.data, "center")] for n in part} for part in (raw, labels)]
 found["border frames dropped"] = honest, metrics.micro_auc(*inner)
+print("all frames {:.4f}, without the border frames {:.4f}".format(*found["border frames dropped"]))
 assert -0.005 < found["border frames dropped"][1] - honest < 0.03, "a small step"
 
 # %% [markdown]
@@ -154,9 +159,10 @@ assert -0.005 < found["border frames dropped"][1] - honest < 0.03, "a small step
 #
 # ## 6 Two ground truths
 #
-# For Avenue two sets of labels are in use (notebook 01). If `VADLIB_DATA` has both, the cell compares them; else it compares this
-# dataset's labels with a made-up second opinion, `widened`: a more generous annotator lets each event begin 5 frames earlier and end 5
-# frames later. Our scores are of this dataset's videos, so for them the last lines take that second opinion in any case.
+# For Avenue two sets of labels are in use (notebook 01): `vol`, made of the authors' masks, and `community`, a file that circulates. If
+# `VADLIB_DATA` has both, the cell compares them; else it compares this dataset's labels with a made-up second opinion, `widened`: a more
+# generous annotator lets each event begin 5 frames earlier and end 5 frames later. Our scores are of this dataset's videos, so for them
+# the last lines take that second opinion in any case.
 #
 # **Predict:** by how much will the AUC of our scores change: as much as between two rows of a paper's table?
 
@@ -164,6 +170,7 @@ assert -0.005 < found["border frames dropped"][1] - honest < 0.03, "a small step
 truths = {kind: np.concatenate(list(part.values())) for kind, part in vad.two_truths(test).items()}
 print(f"{' and '.join(truths)} differ on {np.not_equal(*truths.values()).sum()} of {len(next(iter(truths.values())))} frames")
 found["events 5 frames wider"] = honest, metrics.micro_auc(raw, {n: statistics.widened(part) for n, part in labels.items()})
+print("AUC of our scores by the dataset's labels {:.4f}, by the second opinion {:.4f}".format(*found["events 5 frames wider"]))
 assert 0.001 < abs(found["events 5 frames wider"][1] - honest) < 0.1, "ten frames an event should be seen in the AUC"
 
 # %% [markdown]
@@ -175,10 +182,11 @@ assert 0.001 < abs(found["events 5 frames wider"][1] - honest) < 0.1, "ten frame
 #
 # ## 7 Chosen on test labels
 #
-# Scores may be smoothed over time before they are stretched per video. How widely? And a score can be made from the same errors in
-# many ways: of the error, with the contrast of `D_n` and `D_p` or without, over windows of five sizes. Try some of each and take the
-# best. The catch: "best" is asked of the *test labels*. `oracle_gap` says which candidate has the largest AUC on them, and by how much
-# it beats vadlib's default: width 0, no smoothing; and error and contrast alike, the error over windows of 32 pixels, `(1, 1, 32)`.
+# Scores may be smoothed over time before they are stretched per video. How widely? And a score can be made from the same errors in many
+# ways: of the error, with the contrast of `D_n` and `D_p` or without, over windows of five sizes. Try some of each and take the best. The
+# catch: "best" is asked of the *test labels*. `oracle_gap` says which candidate has the largest AUC on them, and by how much it beats
+# vadlib's default: width 0, no smoothing; and error and contrast alike, the error over windows of 32 pixels, `(1, 1, 32)`. (`None` for a
+# window is the whole frame.)
 #
 # **Predict:** can such a gap be negative? Can it be 0?
 
@@ -250,10 +258,10 @@ assert abs(np.mean(chance) - 0.5) < 0.02 < max(lucky) - max(chance), "chance sho
 #
 # ## 9 All of them
 #
-# **Predict:** before you look: which trap is the largest? Which of them make a number too good, and which too bad?
+# **Predict:** before you look: which trap is the largest? Which of them make a number too good (orange, hatched), and which too bad (blue)?
 
 # %%
-print(f"{'':38} honest -> in the trap", *(f"{t:38}{a:7.3f} -> {b:.3f}{b - a:+8.3f}" for t, (a, b) in found.items()), sep="\n")
+print(f"{'':38}before -> in the trap", *(f"{t:38}{a:.4f} -> {b:.4f}{b - a:+9.4f}" for t, (a, b) in found.items()), sep="\n")
 vad.show(vad.plot_shifts(found), f"Shifts of the AUC by {len(found)} traps, as bars with their signs; the table above has the numbers.")
 
 # %% [markdown]
@@ -276,8 +284,8 @@ vad.show(vad.plot_shifts(found), f"Shifts of the AUC by {len(found)} traps, as b
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
-# replace `None`.
+# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
+# `None`: put yours in its place.
 #
 # **Exercise 09-1.** A program gives the score of each clip to the clip's first frame; it belongs to the middle one, number 8 of 0 to 15.
 # By how many frames must its labels be shifted to fit its scores again, and in which direction? Give the `k` for `shifted_labels(labels,

@@ -14,7 +14,7 @@
 # - compare what a paper says with what a table shows.
 #
 # **You need** notebooks 00, 05 and 06 (pseudo-anomalies, both paths, objectives) and sections 2 and 4 of notebook 07 (the contrast; micro
-# AUC, calibrated, intervals). **Time** 3 minutes of computing on two CPU cores in the quick profile, 40 minutes of reading. **Memory** 2
+# AUC, calibrated, intervals). **Time** 3 minutes of computing on two CPU cores in the quick profile, 60 minutes of reading. **Memory** 2
 # GB. **Download** nothing.
 #
 # **Words** [ablation](glossary.md#ablation), [seed](glossary.md#seed), [interval](glossary.md#interval),
@@ -31,9 +31,9 @@ from vadlib.evaluation.evaluate import Result
 # %% [markdown]
 # ## 1 A table of trainings
 #
-# `vadlib ablate --data ped2` made this table; on a free core that takes an hour. It ships with `vadlib`, so you can read it without Ped2.
-# Each row is a training of its own, from new weights, and is tested on all twelve test videos of Ped2. To be affordable each is small: a
-# third of the clips and a third of the epochs of vadlib's default, so a ninth of its steps.
+# `vadlib ablate --data ped2` made this table; on a free core that takes more than an hour. It ships with `vadlib`, so you can read it
+# without Ped2. Each row but the first is a training from new weights, and is tested on all twelve test videos of Ped2. To be affordable
+# each is small: a third of the clips and a third of the epochs of vadlib's default, so a ninth of its steps.
 #
 # | row | what is changed |
 # |---|---|
@@ -57,8 +57,9 @@ table = vad.read_ablation()
 print(ablation.describe_ablation(table))
 
 # %% [markdown]
-# The column `change of raw` is an interval: where the difference of the raw AUC to `default` might lie (95%), had other videos been
-# filmed. It is estimated by drawing the twelve videos again and again, and with so few it is rather too narrow. Section 3 makes one.
+# The column `minutes` is what training and scoring took. The column `change of raw` is an interval: where the difference of the raw AUC
+# to `default` might lie (95%), had other videos been filmed. It is estimated by drawing the twelve videos again and again, and with so
+# few it is rather too narrow. Section 3 makes one.
 #
 # The same as a picture. The dashed line is `default`, the grey band spans its three seeds. A bar shows where the row's AUC might lie: at
 # the default's AUC plus that interval. A row whose interval holds no 0 is orange, with a diamond. The green square is the yardstick.
@@ -105,7 +106,7 @@ print(f"t = {t:.2f}; one more run: {mean:.3f} ± {reach:.3f}. Outside:", ", ".jo
 
 # %%
 data = vad.tutorial_data()
-size = {"data": {"clip_step": 24}, "training": {"epochs": 1}} if vad.profile() == "quick" else ablation.SMALL
+size = {"data": {"clip_step": 48}, "training": {"epochs": 1}} if vad.profile() == "quick" else ablation.SMALL
 folder = vad.run_folder(f"10_ablations-{data}")
 live = vad.ablate(folder, data, rows=["default", "p = 0"], size=size)
 print(ablation.describe_ablation(live))
@@ -124,7 +125,7 @@ print(ablation.describe_ablation(live))
 default, without = (Result.load(folder / name) for name in ("default", "p_0"))
 spans = {"default": vad.bootstrap(default.raw, default.labels), "p = 0": vad.bootstrap(without.raw, without.labels)}
 spans["difference"] = vad.bootstrap(without.raw, without.labels, base=default.raw)
-print(*(f"{name:12} {low:+.3f} to {high:+.3f}, {high - low:.3f} wide" for name, (low, high) in spans.items()), sep="\n")
+print(*(f"{name:12}{low:7.3f} to {high:6.3f}, {high - low:.3f} wide" for name, (low, high) in spans.items()), sep="\n")
 
 # %% [markdown]
 # A drawing with many hard videos is hard for both models. What is hard for both cancels out. Had the two nothing in common, the width of
@@ -145,7 +146,7 @@ print(*(f"{name:12} {low:+.3f} to {high:+.3f}, {high - low:.3f} wide" for name, 
 # of `D_n`'s error and `D_p`'s has the same weight in it as `D_n`'s error. Where there is nothing to compare with, `vadlib` scores without
 # it. So this row changes *two* things: what the encoder and `D_n` have learned, and how frames are scored.
 #
-# The column `plain_calibrated` takes the second one out: all rows by `D_n`'s error alone.
+# `plain_calibrated`, a column that section 1 did not print, takes the second one out: all rows by `D_n`'s error alone.
 #
 # **Predict:** what is the gain of the default over `p = 0` made of: a better `D_n`, or the contrast?
 
@@ -166,9 +167,9 @@ low, high = min(b for *_, b in pair), max(b for *_, b in pair)
 vad.show(ax, f"Calibrated AUC of each row by D_n's error alone, from {low:.3f} to {high:.3f}; the three seeds as a band.")
 
 # %% [markdown]
-# - `p = 0` against `default`: by `D_n` alone one cannot tell them apart, seeds differ as much. If pseudo-anomalies bring anything here,
-#   it is by way of the contrast. But see how much that adds to `default`, and how much to the two other seeds: the run that happens to be
-#   called "default" was the lucky one.
+# - `p = 0` against `default`: by `D_n` alone one cannot tell them apart. The dot lies left of the band, but by less than one more seed
+#   may fall off (the last line above). If pseudo-anomalies bring anything here, it is by way of the contrast. But see how much that adds
+#   to `default`, and how much to the two other seeds: the run that happens to be called "default" was the lucky one.
 # - `only skip` is the best row by `D_n` alone, and falls behind with the contrast. All four `only ...` rows lose by it; perhaps since
 #   their `D_p` has seen one kind only.
 # - `one decoder` falls far by the contrast: the same decoder cannot give back `x` and `x'`, so what is compared has lost its meaning.
@@ -210,23 +211,24 @@ print(f"by chance, if rows were independent, at least one in {1 - 0.95 ** len(ch
 choices = {"default": ["default"], "few": ["p = 0", "p = 0.01", "p = 0.05", "p = 0.2"], "a large error": ["maximize"]}
 choices |= {"several kinds": [name for name in rows if name.startswith("only")], "a memory each": ["no memory", "one memory"]}
 for what, names in (choices | {"a decoder each": ["one decoder", "one memory, one decoder"]}).items():
-    columns = [[f"{rows[n][key]:.3f}" for key in ("micro_auc_raw", "micro_auc_per_video", "plain_calibrated")] for n in names]
+    columns = [[f"{rows[n][key]:.3f}" for key in (*ablation.MEASURES, "plain_calibrated")] for n in names]
     print(f"{what:16}", "; ".join(f"{n} {' / '.join(column)}" for n, column in zip(names, columns, strict=True)))
 
 # %% [markdown]
-# (Raw / per video / calibrated by `D_n` alone.)
+# (Raw / calibrated / per video / calibrated by `D_n` alone.)
 #
-# - **Several kinds.** By the raw AUC each kind alone is worse than the four together, two of them clearly. Per video, and by `D_n` alone,
-#   one kind each does better. And there is a second change: p stays, so a single kind gets four times as many clips.
-# - **A decoder each.** By `D_n` alone the loss is small, little more than a seed explains. That the row falls far by the default score
-#   has to do with vadlib's contrast, which the paper does not have.
-# - **Few.** It depends on the column: the raw AUC rises from 0.01 to 0.2, and per video 0.05 is the best of the whole table. All
-#   intervals hold 0. And the paper's p goes with the paper's objective: with `inpaint` a pseudo-anomaly is a task to learn, with
-#   `maximize` each one pushes the encoder.
+# - **Few.** It depends on the column: the raw AUC rises as p goes from 0.01 to 0.2, but per video p = 0.05 is the best of the whole
+#   table. All intervals hold 0. And the paper's p goes with the paper's objective: with `inpaint` a pseudo-anomaly is a task to learn,
+#   with `maximize` each one pushes the encoder.
 # - **A large error.** `maximize` lies below `inpaint` in all columns, and all intervals hold 0. It is no fair test of the paper: p is 0.5
 #   here.
+# - **Several kinds.** By the raw AUC each kind alone is worse than the four together, `skip` and `shuffle` clearly (`object` hangs on the
+#   drawing: section 5). Per video, and by `D_n` alone, one kind each does better. And there is a second change: p stays, so a single kind
+#   gets four times as many clips.
 # - **A memory each.** One memory does as well as two, or better, by the default score, and a little worse by `D_n` alone. Whether *any*
 #   memory helps depends on the column: calibrated it does, clearly; per video it does not.
+# - **A decoder each.** By `D_n` alone the loss is small, little more than a seed explains. That the row falls far by the default score
+#   has to do with vadlib's contrast, which the paper does not have.
 #
 # So the table says nothing without an "if". Does it refute the paper? No. It is another network, with another score, trained for two
 # short epochs, on one dataset, one seed for each changed row. A row that surprises you is a reason for more seeds, not for a headline.
@@ -234,8 +236,8 @@ for what, names in (choices | {"a decoder each": ["one decoder", "one memory, on
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the student edition (`make student`) there is no answer yet:
-# replace `None`.
+# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
+# `None`: put yours in its place.
 #
 # **Exercise 10-1.** In section 2, `seeds` are the AUCs of three runs that differ by their seed. What is the standard deviation of the
 # *difference* of two such runs, if their luck is independent?
