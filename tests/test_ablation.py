@@ -75,11 +75,26 @@ def test_the_table_says_what_the_runs_in_its_folder_say(done):
 
 def test_finished_rows_are_not_computed_again(done, monkeypatch):
     root, out, table = done
-    monkeypatch.setattr(ablation, "evaluate_run", lambda *arguments: pytest.fail("evaluated again"))
+    monkeypatch.setattr("vadlib.recipe.evaluate_videos", lambda *arguments: pytest.fail("evaluated again"))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("model.safetensors")}
     again = ablate(out, "folder", root, SOME, TINY)
     assert again == table
     assert {path: path.stat().st_mtime_ns for path in out.rglob("model.safetensors")} == before
+
+
+def test_fewer_test_videos_are_scored_anew_and_nothing_is_trained_again(done, tmp_path):
+    root, out, table = done
+    shutil.copytree(out, tmp_path / "few")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "few").rglob("model.safetensors")}
+    few = ablate(tmp_path / "few", "folder", root, SOME, TINY, every=2)
+    kept = [video.name for video in load_videos("folder", "test", root)[::2]]
+    for name, row in zip(("default", "seed_1", "p_0", "maximize"), few[1:], strict=True):
+        result, whole = Result.load(tmp_path / "few" / name), Result.load(out / name)
+        assert list(result.scores) == kept
+        raw, labels = ({video: part[video] for video in kept} for part in (whole.raw, whole.labels))
+        assert row["micro_auc_raw"] == pytest.approx(micro_auc(raw, labels))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "few").rglob("model.safetensors")} == before
+    assert [row["minutes"] for row in few[1:]] == [row["minutes"] for row in table[1:]]
 
 
 def test_rows_of_another_size_are_refused(done):
@@ -146,7 +161,7 @@ def test_what_was_measured_earlier_stays_in_the_table(done, tmp_path, monkeypatc
     names = [row["row"] for row in read_ablation(tmp_path / "out" / "ablation.csv")]
     assert names == [row["row"] for row in table]
     (tmp_path / "out" / "seed_1" / "scores.npz").unlink()
-    monkeypatch.setattr(ablation, "evaluate_run", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("vadlib.recipe.evaluate_videos", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         ablate(tmp_path / "out", "folder", root, SOME, TINY)
     kept = {row["row"]: row["minutes"] for row in read_ablation(tmp_path / "out" / "ablation.csv")}

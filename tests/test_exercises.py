@@ -145,6 +145,7 @@ MUTANTS = {
             "not of all",
         ),
         ('answer = np.mean([v.masks[t].mean() < 0.05 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels)])', "0.005"),
+        ('answer = sum(v.masks[t].mean() < 0.005 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels))', "that is how many"),
         ("answer = 17", "over all test videos"),
     ],
     "01-2": [

@@ -17,7 +17,7 @@ from vadlib.evaluation.metrics import Curves, bootstrap, micro_auc, per_video
 from vadlib.evaluation.table import read_ablation, write_ablation
 from vadlib.evaluation.yardstick import yardstick_scores
 from vadlib.pseudo.mixer import KINDS
-from vadlib.recipe import MixerConfig, evaluate_run, train_run
+from vadlib.recipe import MixerConfig, evaluate_once, train_run
 
 SMALL = {"data": {"clip_step": 12}, "training": {"epochs": 2}}  # a ninth of the default's steps
 BASE = "default"
@@ -43,6 +43,7 @@ def ablate(
     root: Path | None = None,
     rows: Sequence[str] | None = None,
     size: Mapping[str, Mapping] = SMALL,
+    every: int = 1,
     device: str | None = None,
 ) -> list[dict]:
     """Train and measure the default and its variants, and write `ablation.csv` after each.
@@ -54,6 +55,7 @@ def ablate(
         data, root: see `load_videos`; with labels.
         rows: some of `ROWS`, the base among them; None: all.
         size: parts of a run's config that make all rows small, see `train_run`.
+        every: score every n-th test video only, to save time.
         device: where to compute.
 
     Returns:
@@ -69,7 +71,7 @@ def ablate(
     unknown = [row for row in rows if row not in ROWS]
     require(not unknown, f"row {', '.join(unknown)} is unknown; expected some of: {', '.join(ROWS)}")
     require(rows[:1] == [BASE], f"rows {', '.join(rows)}; expected {BASE!r} first: the others are compared with it")
-    videos = load_videos(data, "test", root)
+    videos = load_videos(data, "test", root)[::every]
     labelled = all(video.labels is not None for video in videos)
     require(
         labelled and len({int(label) for video in videos for label in np.unique(video.labels)}) == 2,
@@ -83,7 +85,7 @@ def ablate(
         chosen["training"] |= {"device": device}
         run = train_run(data, root, "fast", chosen, folder, resume=True)
         known = row in earlier and (folder / "scores.npz").is_file()
-        result = Result.load(folder) if known else evaluate_run(run, data, root, device or "auto")
+        result = evaluate_once(run, videos, folder, device or "auto")
         took = earlier[row]["minutes"] if known else (time.monotonic() - started) / 60
         scores = _scores(result)
         if row == BASE:

@@ -148,14 +148,14 @@ def evaluate_run(
     return result
 
 
-def evaluate_once(run: Run, videos: Sequence[Video], folder: Path) -> Result:
+def evaluate_once(run: Run, videos: Sequence[Video], folder: Path, device: str = "auto") -> Result:
     """`evaluate`, whose result is kept: several notebooks look at the same scores.
 
     A result that lies there is taken if it is of a run with the same calibration and of videos with the same names, lengths
     and labels.
 
     Args:
-        run, videos: see `evaluate`.
+        run, videos, device: see `evaluate`.
         folder: where the result lies, or will lie.
 
     Raises:
@@ -167,8 +167,10 @@ def evaluate_once(run: Run, videos: Sequence[Video], folder: Path) -> Result:
         lengths = {name: len(curve) for name, curve in kept.scores.items()} == {video.name: len(video) for video in videos}
         if lengths and _equal(kept.labels, labels) and _equal(kept.calibration.arrays(), calibration.arrays()):
             return kept
-    result = evaluate_videos(run, videos)
-    result.save(folder)
+    main = processes(pick_device(device)).is_main_process
+    result = evaluate_videos(run, videos, device, main)
+    if main:
+        result.save(folder)
     return result
 
 

@@ -65,10 +65,10 @@ vad.show(vad.plot_frames(shown, moments), f"Frames {moments} of a video; in the 
 # %% [markdown]
 # ## 2 Clips
 #
-# One frame cannot show motion, so the model works on *clips* of 16 consecutive frames. Most of a frame never changes, so training looks
-# only at windows of 48 x 48 pixels in which something moves. Pixels are scaled to [-1, 1]. `find_boxes` finds the moving things by
-# background subtraction; we need them for one of the pseudo-anomalies. `clip_step` is the distance between the starts of two clips: a
-# larger one means fewer clips.
+# A single picture shows the shape; speed and direction need several. So the model works on *clips* of 16 consecutive frames. Most of a
+# frame never changes, so training looks only at windows of 48 x 48 pixels in which something moves. Pixels are scaled to [-1, 1].
+# `find_boxes` finds the moving things by background subtraction; we need them for one of the pseudo-anomalies. `clip_step` is the
+# distance between the starts of two clips: a larger one means fewer clips.
 
 # %%
 cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"synthetic": 12, "ped2": 24}[data] if quick else 4)
@@ -120,9 +120,10 @@ vad.show(vad.plot_pseudo(clip, pasted), "A foreign picture covers what moves, an
 # %% [markdown]
 # ## 4 The model
 #
-# One encoder `E` and two paths. The normal path is a memory `M_n` and a decoder `D_n`, the pseudo path `M_p` and `D_p`. A memory
-# is a table of learned feature vectors, its *slots*. What the encoder found at a place is replaced by a mixture of the slots that
-# resemble it most. The idea: if the slots hold parts of normal clips, an anomaly can only be rebuilt from normal parts, and so badly.
+# One encoder `E` and two paths; `fast` is vadlib's own network, small enough for a CPU. The normal path is a memory `M_n` and a decoder
+# `D_n`, the pseudo path `M_p` and `D_p`. A memory is a table of learned feature vectors, its *slots*. What the encoder found at a place
+# is replaced by a mixture of the slots that resemble it most. The idea: if the slots hold parts of normal clips, an anomaly can only be
+# rebuilt from normal parts, and so badly.
 
 # %%
 torch.manual_seed(0)
@@ -291,7 +292,8 @@ scores, truth = (np.concatenate(list(part.values())) for part in (result.scores,
 
 # %% [markdown]
 # **Exercise 00-2.** The threshold should cause about one false alarm in 100 normal frames. Does it on the *test* videos? Compute the
-# **false-alarm rate**: the share of the normal test frames whose score is above `result.threshold`. Use `scores` and `truth`.
+# **false-alarm rate**: the share of the normal test frames whose score is above `result.threshold`. Use `scores` and `truth`. If it is
+# far from 0.01: what may be the reason? (Notebook 07, section 5, comes back to that.)
 
 # %% tags=["exercise"]
 answer = (scores[truth == 0] > result.threshold).mean()

@@ -59,9 +59,8 @@ vad.show(sheet, "Noise at strengths 0, 0.5 and 1: the stronger it is, the less i
 # %% [markdown]
 # People who stand out from their ground can still be counted at strength 1; those who hardly do are gone.
 #
-# This noise is drawn anew for
-# each pixel. With `grain` it comes in soft blotches of that size, of the same sigma: less like a bad sensor, more like smoke. (The
-# `grain` in notebook 02's table is another thing, the noise that a clip has.)
+# This noise is drawn anew for each pixel. With `grain` it comes in soft blotches of that size, of the same sigma: less like a bad sensor,
+# more like smoke. (The `grain` in notebook 02's table is another thing, the noise that a clip has.)
 
 # %%
 coarse = vad.AddNoise(strength=0.5, grain=8)(clip, torch.Generator().manual_seed(0))
@@ -148,8 +147,7 @@ vad.show(sheet, "Pasting at strengths 0, 0.5 and 1: a picture covers a person mo
 # %% [markdown]
 # What sticks out of the ellipse is left: often the feet, or an arm.
 #
-# Before, after, difference, and the mask, which has the shape of
-# the patch now.
+# Before, after, difference, and the mask, which has the shape of the patch now.
 
 # %%
 pasted = made[seed]
@@ -218,7 +216,7 @@ vad.check_answer("03-1", answer, clip=clip.tensor)
 # For the next one, smaller windows, of the size that is used in training:
 
 # %%
-small = vad.ClipDataset(train, vad.DataConfig(length=16, crop=(48, 48), clip_step=64), boxes[detectors[-1]])
+small = vad.ClipDataset(train, vad.DataConfig(length=16, crop=(48, 48), clip_step=192), boxes[detectors[-1]])
 
 # %% [markdown]
 # **Exercise 03-2.** Of which share of the clips in `small` can no object be made, since no box has its centre in the window in the middle

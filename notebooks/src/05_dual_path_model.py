@@ -31,7 +31,7 @@ from vadlib.model.memory import EPSILON, address
 
 # %%
 data, videos = vad.tutorial_data(), vad.load_videos(vad.tutorial_data(), "train")
-cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step=4 if vad.profile() == "full" else {"synthetic": 32, "ped2": 64}[data])
+cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step=4 if vad.profile() == "full" else {"synthetic": 48, "ped2": 96}[data])
 detector = "boxes" if data == "synthetic" else "motion"
 clips, unseen = (vad.ClipDataset(part, cutting, vad.find_boxes(part, detector)) for part in (videos[:-2], videos[-2:]))
 print(f"{len(clips)} clips to train on, {len(unseen)} others; each has shape {tuple(clips[0].tensor.shape)}: channels, T, H, W")

@@ -34,7 +34,7 @@ from vadlib.model import objective, run
 
 # %%
 data, quick = vad.tutorial_data(), vad.profile() == "quick"
-cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"ped2": 180, "synthetic": 96}[data] if quick else 4)
+cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"ped2": 240, "synthetic": 128}[data] if quick else 4)
 train = vad.load_videos(data, "train")
 clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
 chosen, _ = fit.hold_out(clips)

@@ -169,8 +169,8 @@ def _strips(strips: Mapping[str, np.ndarray], columns: int, titles: bool = True)
 
 
 def _beside(pictures: np.ndarray) -> np.ndarray:
-    """uint8 (N, H, W, C) -> (H + GAP, N * (W + GAP), C), with white between them."""
-    padded = np.pad(pictures, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=255)
+    """uint8 (N, H, W, C) -> (H + GAP, N * (W + GAP), C), with grey between them, since masks may be white."""
+    padded = np.pad(pictures, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=170)
     return np.concatenate(list(padded), axis=1)
 
 
