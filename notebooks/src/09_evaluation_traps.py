@@ -12,8 +12,8 @@
 # - tell a gain that was *chosen* on test labels from one that is there on other videos,
 # - read a table of results with the right questions.
 #
-# **You need** notebooks 00 and 07 (the contrast; micro AUC, calibrated, per video, intervals). **Time** 1 minute of computing on two CPU
-# cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
+# **You need** notebooks 00 and 07 (the contrast; micro AUC, calibrated, per video, intervals). **Time** 0.5 minutes of computing on two
+# CPU cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [AUC](glossary.md#auc), [leakage](glossary.md#leakage), [ground truth](glossary.md#ground-truth),
 # [interval](glossary.md#interval).
@@ -37,9 +37,9 @@ data = vad.tutorial_data()
 run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 
 # %% [markdown]
-# The model runs once, in `evaluate_once`, or not at all if notebook 07 has left its result. All that follows works on that: the raw
-# scores, the error maps from which `rescore` makes other scores, and the labels. `found` collects pairs: the honest number, and the one
-# in the trap.
+# The model runs once, in `evaluate_once`, or not at all if notebook 07 has left its result (else it takes most of a minute). All that
+# follows works on that: the raw scores, the error maps from which `rescore` makes other scores, and the labels. `found` collects pairs:
+# the honest number, and the one in the trap.
 
 # %%
 result, found = evaluate_once(run, test, vad.run_folder(f"pretrained-{data}")), {}

@@ -12,8 +12,8 @@
 # - choose a threshold by the alarms that you can afford,
 # - say what a score is worth on another camera, and what an alarm is not.
 #
-# **You need** notebook 00. **Time** 1.5 minutes of computing on two CPU cores in the quick profile, 30 minutes of reading. **Memory** 2
-# GB. **Download** nothing.
+# **You need** notebook 00. **Time** 1 minute of computing on two CPU cores in the quick profile, 30 minutes of reading. **Memory** 2 GB.
+# **Download** nothing.
 #
 # **Words** [held-out videos](glossary.md#held-out-videos), [threshold](glossary.md#threshold), [score](glossary.md#score).
 
@@ -82,7 +82,7 @@ print(vad.describe_report(vad.check_dataset("folder", home, progress=False)))
 # **Predict:** one of the seven days is not trained on. What is it kept for?
 
 # %%
-chosen = {"data": {"channels": 1, "clip_step": 48 if quick else 4}, "training": {"epochs": 3}}
+chosen = {"data": {"channels": 1, "clip_step": 32 if quick else 4}, "training": {"epochs": 3}}
 run = train_run("folder", home, "fast", chosen, vad.run_folder(f"11_your_own_video-{data}"), resume=True)
 
 # %% [markdown]
