@@ -114,7 +114,7 @@ vad.show(vad.plot_pseudo(clip, noisy), f"The clip under noise of deviation {nois
 # **object**. The mask now has a shape.
 
 # %%
-pasted = vad.PasteObjects(strength=1.0)(clip, torch.Generator().manual_seed(3))
+pasted = vad.PasteObjects(strength=1.0)(clip, torch.Generator().manual_seed(2))
 vad.show(vad.plot_pseudo(clip, pasted), "A foreign picture covers what moves, and moves along.")
 
 # %% [markdown]
