@@ -147,3 +147,11 @@ def test_scores_of_other_videos_labels_or_runs_are_made_again(own, tmp_path, cha
     made, expected = evaluate_once(run, videos, folder), evaluate(run, videos, progress=False)
     assert (made.threshold, made.metrics, made.scores.keys()) == (expected.threshold, expected.metrics, expected.scores.keys())
     assert Result.load(folder).metrics == expected.metrics
+
+
+def test_where_nothing_can_be_written_nothing_is_computed(own, tmp_path):
+    root, run = own
+    (tmp_path / "file").write_text("in the way")
+    broken = replace(run, model=None)
+    with pytest.raises(InputError, match=r"file/kept: cannot write there \(Not a directory\); choose another folder"):
+        evaluate_once(broken, load_videos("folder", "test", root), tmp_path / "file" / "kept")

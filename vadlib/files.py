@@ -53,10 +53,7 @@ def atomic(path: Path) -> Iterator[Path]:
         # The suffix stays: NumPy and matplotlib go by it.
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     except OSError as error:
-        raise InputError(
-            f"{path.parent}: cannot write there ({error.strerror}); choose another folder "
-            "(VADLIB_CACHE sets that of the cache, VADLIB_RUNS that of the notebooks' runs)"
-        ) from error
+        raise _no_place(path.parent, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -71,3 +68,23 @@ def atomic(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError):
             raise InputError(f"{path}: cannot be written ({error}); make room on the disk, or choose another folder") from error
         raise
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder, if need be, and try to write there: before an hour of computing, not after it.
+
+    Raises:
+        InputError: nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _no_place(folder, error) from error
+
+
+def _no_place(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{folder}: cannot write there ({error.strerror}); choose another folder "
+        "(VADLIB_CACHE sets that of the cache, VADLIB_RUNS that of the notebooks' runs)"
+    )

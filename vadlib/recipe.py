@@ -31,7 +31,7 @@ from vadlib.evaluation.evaluate import evaluate as evaluate_videos
 from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
 from vadlib.evaluation.stream import find_scene, stream_scores
 from vadlib.evaluation.yardstick import yardstick_scores
-from vadlib.files import atomic
+from vadlib.files import atomic, require_writable
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import Run, open_run
 from vadlib.pseudo.detectors import find_boxes
@@ -168,6 +168,8 @@ def evaluate_once(run: Run, videos: Sequence[Video], folder: Path, device: str =
         if lengths and _equal(kept.labels, labels) and _equal(kept.calibration.arrays(), calibration.arrays()):
             return kept
     main = processes(pick_device(device)).is_main_process
+    if main:
+        require_writable(folder)
     result = evaluate_videos(run, videos, device, main)
     if main:
         result.save(folder)
