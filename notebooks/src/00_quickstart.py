@@ -71,7 +71,7 @@ vad.show(vad.plot_frames(shown, moments), f"Frames {moments} of a video; in the 
 # distance between the starts of two clips: a larger one means fewer clips.
 
 # %%
-cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"synthetic": 16, "ped2": 32}[data] if quick else 4)
+cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"synthetic": 12, "ped2": 32}[data] if quick else 4)
 clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
 clip = clips[12]
 print(f"{len(clips)} clips; number 12 has shape {tuple(clip.tensor.shape)}: channels, frames, height, width")

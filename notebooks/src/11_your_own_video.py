@@ -203,10 +203,11 @@ for name in ("sunday", "mirrored", "zoomed"):
     print(f"{name:9} median {np.median(other):5.2f}, highest {other.max():5.2f}; {np.mean(other > threshold):4.0%} of the frames are above")
 
 # %% [markdown]
-# Mirrored, people look as before, and only the places are other ones: the scores shift little, up or down, since each place is compared
-# with what was usual *there*. Zoomed, texture is finer or coarser and people are faster in pixels: the scores shift much. A threshold
-# that was right at one gate is arbitrary at another, even where the film is judged as the known scene: only the size of the frames is
-# compared. A frame of another size is judged by the average over the whole picture, and the command says so.
+# Mirrored, people look as before, but each place is compared with what was usual *there*: the less the two halves of the picture are
+# alike, the more the scores shift. Zoomed, texture is coarser and people are faster in pixels. How far each of the two shifts the scores,
+# and which way, depends on the scene. A threshold that was right at one gate is arbitrary at another, even where the film is judged as
+# the known scene: only the size of the frames is compared. A frame of another size is judged by the average over the whole picture, and
+# the command says so.
 #
 # So a new camera needs its own normal footage and its own training. It costs no labels, only films and minutes.
 #
