@@ -86,6 +86,11 @@ def test_fewer_test_videos_are_scored_anew_and_nothing_is_trained_again(done, tm
     root, out, table = done
     shutil.copytree(out, tmp_path / "few")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "few").rglob("model.safetensors")}
+    with pytest.raises(InputError, match=r"ablation\.csv: yardstick was tested on 2 videos, now 1; choose another folder"):
+        ablate(tmp_path / "few", "folder", root, SOME, TINY, every=2)
+    with pytest.raises(InputError, match=r"every = 0; expected 1 \(all test videos\)"):
+        ablate(tmp_path / "few", "folder", root, SOME, TINY, every=0)
+    (tmp_path / "few" / "ablation.csv").unlink()
     few = ablate(tmp_path / "few", "folder", root, SOME, TINY, every=2)
     kept = [video.name for video in load_videos("folder", "test", root)[::2]]
     for name, row in zip(("default", "seed_1", "p_0", "maximize"), few[1:], strict=True):
@@ -94,7 +99,8 @@ def test_fewer_test_videos_are_scored_anew_and_nothing_is_trained_again(done, tm
         raw, labels = ({video: part[video] for video in kept} for part in (whole.raw, whole.labels))
         assert row["micro_auc_raw"] == pytest.approx(micro_auc(raw, labels))
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "few").rglob("model.safetensors")} == before
-    assert [row["minutes"] for row in few[1:]] == [row["minutes"] for row in table[1:]]
+    assert [row["videos"] for row in few] == [1] * len(table)
+    assert [row["videos"] for row in table] == [2] * len(table)
 
 
 def test_rows_of_another_size_are_refused(done):
@@ -225,6 +231,7 @@ def test_what_notebook_10_says_of_the_table_holds():
     assert [name for name in alone if per_video[name] > per_video[BASE]] == ["only noise"]
     assert [name for name in alone if plain[name] > plain[BASE]] == ["only skip"]
     assert calibrated[BASE] - calibrated["one decoder"] > 0.1 > 0.02 > plain[BASE] - plain["one decoder"]
+    assert plain[BASE] - plain["one memory, one decoder"] > 0.02
     assert raw["p = 0.01"] < raw["p = 0.05"] < raw["p = 0.2"]
     assert max(per_video, key=per_video.get) == "p = 0.05"
     assert not any(clear(name, measure) for name in [*few, "maximize"] for measure in MEASURES)

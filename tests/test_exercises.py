@@ -184,7 +184,7 @@ MUTANTS = {
         ("answer = skip.abs().mean() / shuffle.abs().mean() - 1", "not by how much more"),
         ("answer = skip.abs().mean() - shuffle.abs().mean()", "do not subtract"),
         ("answer = skip.square().mean() / shuffle.square().mean()", "not squared"),
-        ("answer = skip.double().mean() / shuffle.double().mean()", "before the mean"),
+        ("answer = skip.mean() / shuffle.mean()", "before the mean"),
         ("answer = 77", "(changed - clip.tensor)"),
     ],
     "03-1": [
@@ -409,8 +409,19 @@ def test_answers_of_another_sort_are_told_what_is_expected():
     for one in ("a", ["a"], ("a",), frozenset("a"), np.array(["a"]), {"a": 1}.keys()):
         assert judge(one, names) == "right"
     assert judge({}, names) == judge(float("nan"), number) == "not yet: hint"
-    assert judge(0.33, Key(1 / 3, {}, "hint")) == judge(0.333, Key(1 / 3, {}, "hint")) == "not yet: it is rounded; give four digits"
-    assert judge(0.3, Key(1 / 3, {}, "hint")) == "not yet: hint"
+    assert (
+        judge(0.33, Key(1 / 3, {}, "hint"))
+        == judge(0.333, Key(1 / 3, {}, "hint"))
+        == "not yet: it is rounded; give four digits after the point"
+    )
+    assert judge(0.3, Key(1 / 3, {}, "hint")) == judge(0, Key(0.003, {}, "hint")) == "not yet: hint"
+    assert (
+        judge(0.1429, Key(1 / 7, {}, "hint"))
+        == judge(0.0123, Key(0.01234, {}, "hint"))
+        == judge(14.2371, Key(14.23714, {}, "hint"))
+        == "right"
+    )
+    assert judge(14.24, Key(14.23714, {}, "hint")) == "not yet: it is rounded; give four digits after the point"
     assert judge(50, number) == "not yet: a share lies between 0 and 1; divide by 100"
     assert judge(np.int64(3), Key(3, {}, "hint")) == judge(3.0, Key(3, {}, "hint")) == "right"
 

@@ -155,3 +155,15 @@ def test_where_nothing_can_be_written_nothing_is_computed(own, tmp_path):
     broken = replace(run, model=None)
     with pytest.raises(InputError, match=r"file/kept: cannot write there \(Not a directory\); choose another folder"):
         evaluate_once(broken, load_videos("folder", "test", root), tmp_path / "file" / "kept")
+
+
+@pytest.mark.parametrize("harm", ["no metrics", "damaged"])
+def test_scores_that_a_kill_left_incomplete_are_made_again(own, tmp_path, harm):
+    root, run = own
+    videos, folder = load_videos("folder", "test", root), tmp_path / "kept"
+    expected = evaluate_once(run.folder, videos, folder).metrics
+    if harm == "no metrics":
+        (folder / "metrics.json").unlink()
+    else:
+        (folder / "scores.npz").write_bytes((folder / "scores.npz").read_bytes()[:1000])
+    assert evaluate_once(run, videos, folder).metrics == expected == Result.load(folder).metrics != {}

@@ -43,8 +43,8 @@ def ablate(
     root: Path | None = None,
     rows: Sequence[str] | None = None,
     size: Mapping[str, Mapping] = SMALL,
-    every: int = 1,
     device: str | None = None,
+    every: int = 1,
 ) -> list[dict]:
     """Train and measure the default and its variants, and write `ablation.csv` after each.
 
@@ -55,14 +55,14 @@ def ablate(
         data, root: see `load_videos`; with labels.
         rows: some of `ROWS`, the base among them; None: all.
         size: parts of a run's config that make all rows small, see `train_run`.
-        every: score every n-th test video only, to save time.
         device: where to compute.
+        every: n > 1 scores every n-th test video only, to save time.
 
     Returns:
         The table, a dict a row, the yardstick first. Its keys: "row"; `MEASURES`; for each of them NAME_low and NAME_high, the 95% interval
         of its difference to the default on the same videos; "plain_calibrated", the calibrated AUC of D_n's error alone, which all rows
         have in common, while the default score of a row without a trained pseudo path has no contrast; "minutes" (training and scoring;
-        after an interruption, since then); "data" and "seed". None where there is no such number.
+        after an interruption, since then); "data", "seed" and "videos", the number of test videos. None where there is no such number.
 
     Raises:
         InputError: an unknown row, test videos without labels of both kinds, or runs of other settings in `out`.
@@ -71,6 +71,7 @@ def ablate(
     unknown = [row for row in rows if row not in ROWS]
     require(not unknown, f"row {', '.join(unknown)} is unknown; expected some of: {', '.join(ROWS)}")
     require(rows[:1] == [BASE], f"rows {', '.join(rows)}; expected {BASE!r} first: the others are compared with it")
+    require(every >= 1, f"every = {every}; expected 1 (all test videos), 2 (every second one), ...")
     videos = load_videos(data, "test", root)[::every]
     labelled = all(video.labels is not None for video in videos)
     require(
@@ -79,6 +80,9 @@ def ablate(
     )
     path, table = out / "ablation.csv", []
     earlier = {row["row"]: row for row in read_ablation(path)} if path.is_file() else {}
+    for name, row in earlier.items():
+        tested = row.get("videos") or len(videos)
+        require(tested == len(videos), f"{path}: {name} was tested on {tested:.0f} videos, now {len(videos)}; choose another folder")
     for row in rows:
         folder, started = out / re.sub(r"[^\w.]+", "_", row), time.monotonic()
         chosen = {part: {**size.get(part, {}), **ROWS[row].get(part, {})} for part in ("data", "model", "mixer", "training")}
@@ -92,10 +96,12 @@ def ablate(
             base, labels = scores, result.labels
             energy = yardstick_scores(load_videos(data, "train", root), videos)
             motion = dict(zip(MEASURES, (energy, None, per_video(energy)), strict=True))
-            table.append({"row": YARDSTICK, **_areas(motion, labels), **_differences(motion, base, labels), "data": data})
+            table.append(
+                {"row": YARDSTICK, **_areas(motion, labels), **_differences(motion, base, labels), "data": data, "videos": len(videos)}
+            )
         areas, differences = _areas(scores, labels), _differences(scores, base, labels) if row != BASE else {}
         plain = micro_auc(result.rescore("calibrated", plain=1, temporal=0, contrast=0), labels)
-        where = {"minutes": round(took, 2), "data": data, "seed": run.config["training"]["seed"]}
+        where = {"minutes": round(took, 2), "data": data, "seed": run.config["training"]["seed"], "videos": len(videos)}
         table.append({"row": row, **areas, "plain_calibrated": plain, **differences, **where})
         if processes().is_main_process:
             new = {part["row"] for part in table}

@@ -148,7 +148,7 @@ def evaluate_run(
     return result
 
 
-def evaluate_once(run: Run, videos: Sequence[Video], folder: Path, device: str = "auto") -> Result:
+def evaluate_once(run: Run | str | Path, videos: Sequence[Video], folder: Path, device: str = "auto") -> Result:
     """`evaluate`, whose result is kept: several notebooks look at the same scores.
 
     A result that lies there is taken if it is of a run with the same calibration and of videos with the same names, lengths
@@ -159,21 +159,31 @@ def evaluate_once(run: Run, videos: Sequence[Video], folder: Path, device: str =
         folder: where the result lies, or will lie.
 
     Raises:
-        InputError: what `evaluate` refuses, a damaged result, or a folder that cannot be written.
+        InputError: what `evaluate` refuses, or a folder that cannot be written.
     """
-    if (folder / "scores.npz").is_file():
-        kept, calibration = Result.load(folder), Calibration.load(run.folder / "calibration.npz")
+    run = open_run(run)
+    kept = _kept_result(folder)
+    if kept is not None:
+        calibration = Calibration.load(run.folder / "calibration.npz")
         labels = {video.name: video.labels for video in videos if video.labels is not None}
+        complete = bool(kept.metrics) == (len(labels) == len(videos))  # they are written last
         lengths = {name: len(curve) for name, curve in kept.scores.items()} == {video.name: len(video) for video in videos}
-        if lengths and _equal(kept.labels, labels) and _equal(kept.calibration.arrays(), calibration.arrays()):
+        if complete and lengths and _equal(kept.labels, labels) and _equal(kept.calibration.arrays(), calibration.arrays()):
             return kept
+    require_writable(folder)
     main = processes(pick_device(device)).is_main_process
-    if main:
-        require_writable(folder)
     result = evaluate_videos(run, videos, device, main)
     if main:
         result.save(folder)
     return result
+
+
+def _kept_result(folder: Path) -> Result | None:
+    """What lies there; None where nothing does, or nothing that can be read: it is made again then."""
+    try:
+        return Result.load(folder) if (folder / "scores.npz").is_file() else None
+    except InputError:
+        return None
 
 
 def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:

@@ -51,8 +51,8 @@ print(f"testing: {len(test)} videos, {sum(map(len, test))} frames, {sum(int(v.la
 
 # %% [markdown]
 # Here is one test video at three moments: its first frame, which is normal, and two abnormal ones. The outline is the ground truth for
-# pixels. We will follow this video to the end. On Ped2 what is abnormal are cyclists, skaters and carts; on the synthetic street, among
-# others, a cart, cyclists, runners, and people who walk the wrong way.
+# pixels. We will follow this video to the end. On Ped2 cyclists, skaters and carts are abnormal; on the synthetic street, among others, a
+# cart, cyclists, runners, and people who walk the wrong way.
 #
 # **Predict:** what in these pictures could a model measure that tells the abnormal object from a pedestrian? Its shape, its speed, its
 # direction?
@@ -79,8 +79,9 @@ print(f"{len(clips)} clips; number 12 has shape {tuple(clip.tensor.shape)}: chan
 # %% [markdown]
 # ## 3 Pseudo-anomalies
 #
-# There are no anomalies to train on, so we make some: we break normal clips on purpose. Each kind has a `strength` from 0 (the
-# clip comes back unchanged) to 1. The figures show a normal clip, what became of it, and in white the pixels that differ.
+# There are no anomalies to train on, so we make some: we break normal clips on purpose. Each kind has a `strength` from 0 (the clip comes
+# back unchanged) to 1. The figures show a normal clip, what became of it, the difference (its label says which change, in grey levels, is
+# white), and a mask: white where anything differs.
 #
 # The first kind skips frames, so that everything moves too **fast**.
 
@@ -185,10 +186,10 @@ baseline = measure_yardstick(yardstick, result.labels)
 
 # %% [markdown]
 # The AUC is the probability that a random abnormal frame scores higher than a random normal one, where a tie counts half: 0.5 is chance,
-# 1 is perfect. *Micro* puts the frames of all videos together, under one threshold. *Raw* scores are the errors as they are (their
-# logarithms). *Per video* first stretches each video's scores to [0, 1], which needs the whole video, its future included. *Macro* is the
-# mean over the videos' own AUCs. *Calibrated* scores compare both parts with what is usual in the held-out normal videos: 0 is usual, 3
-# is three standard deviations above it. (The yardstick is not calibrated.) The threshold, and the curves from here on, are those of
+# 1 is perfect. *Micro* puts the frames of all videos together, under one threshold. *Raw* scores are made of the logarithms of both
+# parts, and compared with nothing. *Per video* first stretches each video's scores to [0, 1], which needs the whole video, its future
+# included. *Macro* is the mean over the videos' own AUCs. *Calibrated* scores compare both parts with what is usual in the held-out
+# normal videos, in standard deviations. (The yardstick is not calibrated.) The threshold and the score curve below are those of
 # calibrated scores.
 
 # %%
@@ -199,7 +200,7 @@ print(f"{'micro_auc_calibrated':22}{result.metrics['micro_auc_calibrated']:8.3f}
 
 # %% [markdown]
 # Compare the columns. After so short a training the model may lose to the yardstick; then it has not yet shown that it learned anything
-# of use, however good its number looks alone. If the rows do not agree on who wins, four videos are too few to tell. What the yardstick
+# of use, however good its number looks alone. If the rows do not agree on who wins, so few videos cannot tell. What the yardstick
 # must miss is what moves as much as a pedestrian does: somebody who walks the wrong way, or a skater who takes his time.
 #
 # > **Common mistake.** Reading an AUC as a grade: "0.85, that is good". It is good or bad beside something: a yardstick on the same
@@ -227,7 +228,7 @@ vad.show(vad.plot_scores(result, shown.name), f"Score over time; {above} of {len
 # the largest area?
 
 # %%
-areas = f"{result.metrics['micro_auc_raw']:.3f} (raw score), {baseline['micro_auc_raw']:.3f} (motion energy)"
+areas = f"{result.metrics['micro_auc_raw']:.3f} (raw score), {baseline['micro_auc_raw']:.3f} (yardstick)"
 vad.show(vad.plot_roc(result, yardstick), f"ROC curves of the test frames; areas: {areas}.")
 
 # %% [markdown]
@@ -256,7 +257,7 @@ vad.show(pictures, f"Frame {peak}, what D_n rebuilt of it around what moves, and
 # The largest errors lie where something looks unlike what was learned, such as the bright roof of a cart. Weaker ones line the edges, of
 # people and of the background alike: after a short training, everything fine is rebuilt blurred. Two things help against that. Both paths
 # blur alike, so in the contrast most of the blur cancels out. And the calibrated score compares the error at each place with what is
-# usual there in normal videos.
+# usual there in normal videos (with as few of them as here, mostly: anywhere in the picture).
 #
 # And the memory? *Entropy* says how evenly the slots are mixed at a place: 0 (nats) means that a single slot was read, ln 256 = 5.5 that
 # all 256 were, each as much as the others. The right panel shows how often each slot was read, in the order of the normal clip. Notebook
@@ -271,8 +272,8 @@ vad.show(vad.plot_attention(ordinary, strange), "Entropy of the memory in a norm
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
-# `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
+# answer is still `None`: put yours in its place.
 #
 # **Exercise 00-1.** Four frames have been scored. The two abnormal ones got 0.9 and 0.4, the two normal ones 0.5 and 0.1. Compute the AUC
 # by hand, as the share of pairs that section 6 describes.

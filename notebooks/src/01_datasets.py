@@ -66,7 +66,7 @@ vad.show(vad.plot_examples(datasets), f"A normal and an abnormal frame from each
 #
 # The complete datasets, in numbers:
 #
-# | dataset | training videos, frames | test videos, frames | of these abnormal | size | frames a second |
+# | dataset | training videos, frames | test videos, frames | of these abnormal | width x height | frames a second |
 # |---|---|---|---|---|---|
 # | UCSD Ped1 | 34, 6,800 | 36, 7,200 | 4,045 | 238 x 158 | 10 |
 # | UCSD Ped2 | 16, 2,550 | 12, 2,010 | 1,648 | 360 x 240 | 10 |
@@ -143,7 +143,7 @@ labels = {name: {v.name: v.labels for v in videos} for name, videos in few.items
 vad.show(vad.plot_changes(changes, labels), f"Distributions of the mean change of normal and abnormal frames in {names}.")
 
 # %% [markdown]
-# As a detector, this number has an AUC of its own. The last line is that of the *yardstick* of notebook 00, which measures motion at one
+# As a detector, this number has an AUC of its own. The last line is the AUC of notebook 00's *yardstick*, which measures motion at one
 # place at a time, on the complete Ped2. It comes from a table that ships with `vadlib`.
 
 # %%
@@ -159,8 +159,8 @@ print(f"{'yardstick':12} on the complete Ped2: {vad.read_ablation()[0]['micro_au
 # ## 6 Who says so? Avenue's two ground truths
 #
 # Avenue's authors gave masks; a frame is abnormal when any pixel of it is (`vol`). Copies that circulate come with a file of frame labels
-# instead (`community`). `two_truths` takes both wherever a copy of Avenue has them. Only without one the figure shows the rendered
-# street, and its second truth, `widened`, is made up: the first with each event widened by 5 frames on either side, as a more generous
+# instead (`community`). `two_truths` takes both wherever a copy of Avenue has them. Without such a copy the figure shows the rendered
+# street; its second truth, `widened`, is made up: the first with each event widened by 5 frames on either side, as a more generous
 # annotator might have drawn it.
 #
 # **Predict:** where in an event will two annotators differ: at its beginning, in the middle, or at its end?
@@ -237,14 +237,14 @@ vad.browse(datasets)
 # The same picture at three moments, for readers without a running kernel:
 
 # %%
-for dataset, clip, frame in vad.sample_frames(datasets):
-    vad.show(*vad.plot_browser(datasets, dataset, clip, frame))
+for dataset, video, frame in vad.sample_frames(datasets):
+    vad.show(*vad.plot_browser(datasets, dataset, video, frame))
 
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
-# `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
+# answer is still `None`: put yours in its place.
 #
 # **Exercise 01-1.** On which share of the rendered street's abnormal *frames* does the mask cover less than half a percent of the
 # picture?
@@ -272,7 +272,7 @@ vad.check_answer("01-2", answer, videos=datasets["synthetic"])
 # ## Summary
 #
 # - What is abnormal is what training does not show; each dataset draws that line elsewhere.
-# - Anomalies cover a small part of the frame; Ped2's test set is mostly abnormal, and four of its clips have one kind of frame only.
+# - Anomalies cover a small part of the frame; Ped2's test set is mostly abnormal, and four of its videos have one kind of frame only.
 # - The amount of motion is a cheap detector; its AUC is the bar.
 # - Ground truths differ. A result without the name of its ground truth cannot be compared.
 #

@@ -10,7 +10,7 @@
 # - say what skipping and shuffling imitate, and what their strengths mean in frames,
 # - name what would give a pseudo-anomaly away without any look at the motion, and check that it does not.
 #
-# **You need** notebook 00, sections 1 to 3. **Time** 0.5 minutes of computing on two CPU cores in the quick profile, 25 minutes of
+# **You need** notebook 00, sections 1 to 3. **Time** 0.2 minutes of computing on two CPU cores in the quick profile, 25 minutes of
 # reading. **Memory** 1 GB. **Download** nothing.
 #
 # **Words** [kind](glossary.md#kind), [strength](glossary.md#strength), [x-t slice](glossary.md#x-t-slice).
@@ -155,8 +155,8 @@ for name, tensor in rows.items():
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
-# `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
+# answer is still `None`: put yours in its place.
 #
 # **Exercise 02-1.** A video has 120 frames. From which first frame on can a clip of 16 frames no longer be skipped with stride 2?
 
@@ -181,8 +181,8 @@ vad.check_answer("02-2", answer)
 # would: there is none.
 
 # %% [markdown]
-# **Exercise 02-3.** How many times as much as shuffling does skipping change a clip? Compare the mean absolute change of all pixels from
-# `clip.tensor` to `skipped.tensor` with that to `shuffled`. And does it say which of the two is easier to notice?
+# **Exercise 02-3.** By which factor does skipping change a clip more than shuffling does? Compare the mean absolute change of all pixels
+# from `clip.tensor` to `skipped.tensor` with that to `shuffled`. And does it say which of the two is easier to notice?
 
 # %% tags=["exercise"]
 change = {"skip": (skipped.tensor - clip.tensor).abs().mean(), "shuffle": (shuffled - clip.tensor).abs().mean()}
@@ -190,8 +190,8 @@ answer = change["skip"] / change["shuffle"]
 vad.check_answer("02-3", answer, clip=clip.tensor, skipped=skipped.tensor, shuffled=shuffled)
 
 # %% [markdown] tags=["solution"]
-# **Answer 02-3.** Usually more: in the end skipping shows other places of the same walk. That says little about what is easier: a shuffled
-# clip goes forwards and backwards in every second frame, which no person does; a skipped one just walks fast.
+# **Answer 02-3.** Usually more than 1: in the end skipping shows other places of the same walk. That says little about what is easier: a
+# shuffled clip goes forwards and backwards in every second frame, which no person does; a skipped one just walks fast.
 
 # %% [markdown]
 # ## Summary

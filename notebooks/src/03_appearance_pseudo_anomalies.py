@@ -89,7 +89,8 @@ for name, tensor in {"before": dark.tensor, "clamped": clamped, "reflected": ref
 #
 # - `motion`: what differs from the empty scene. Needs nothing, but people who walk side by side become one box.
 # - `boxes`: those that the dataset brings; only the rendered street has some.
-# - `darknet`: a small YOLOv3, a network that draws a box around each thing it knows; in the format of its inventor, the weights are 3.6 MB.
+# - `darknet`: a small YOLOv3, a network that draws a box around each thing it knows, in the file format of its inventor (3.6 MB of
+#   weights).
 # - `yolov3`: larger YOLOv3 networks from the ultralytics library (under AGPL-3.0). `vad.find_boxes(train, "yolov3")` downloads
 #   their weights the first time, so it is not used here.
 #
@@ -200,8 +201,8 @@ print(f"of {len(clips)} clips: {mixer.count(outcomes)}; normal by chance: {outco
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
-# `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
+# answer is still `None`: put yours in its place.
 #
 # **Exercise 03-1.** Which sigma, in grey levels (0 to 255), does noise of strength 0.5 have on `clip`?
 

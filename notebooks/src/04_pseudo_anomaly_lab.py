@@ -10,7 +10,7 @@
 # - say what p means for a batch, an epoch, and a whole training,
 # - foresee when a pseudo-anomaly cannot be made.
 #
-# **You need** notebooks 02 and 03. **Time** 0.5 minutes of computing on two CPU cores in the quick profile, 20 minutes of playing.
+# **You need** notebooks 02 and 03. **Time** 0.3 minutes of computing on two CPU cores in the quick profile, 20 minutes of playing.
 # **Memory** 1.5 GB. **Download** nothing.
 #
 # **Words** [p](glossary.md#p), [kind](glossary.md#kind), [strength](glossary.md#strength), [detector](glossary.md#detector),
@@ -121,8 +121,8 @@ for p in (0, 0.01, 0.2, 1):
 # %% [markdown]
 # Not always: what cannot be made stays normal, in a dotted frame.
 #
-# How much is p = 0.01 over a training? The paper uses 0.01 and 0.02. What `vadlib train` cuts from Ped2 are about 14,000 clips, each of
-# which is used once an epoch.
+# How much is p = 0.01 over a training? The paper uses 0.01 and 0.02. `vadlib train` cuts about 14,000 clips from Ped2; each is used once
+# an epoch.
 
 # %%
 for p in (0.01, 0.02, 0.2):
@@ -136,8 +136,8 @@ for p in (0.01, 0.02, 0.2):
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
-# `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
+# answer is still `None`: put yours in its place.
 #
 # **Exercise 04-1.** With batches of 2 and p = 0.01: what is the probability that a batch holds one normal and one pseudo-anomalous clip?
 

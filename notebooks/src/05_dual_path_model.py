@@ -223,8 +223,8 @@ for name in ("normal", "object", "shuffle"):
 # After a long training the map of `D_n` should be the brighter one. Here expect little difference, even if single frames look brighter:
 # the paths share the encoder, and `D_p` starts as a copy of `D_n`. Look at the row `object` above: where the first column and the third
 # are nearly equal, `D_p` has not learned its task yet. Plain yellow is 0.3 or more: two yellow patches need not be equal. What only
-# *blurs* is bright in both maps and in all three figures; it says nothing about anomalies. The shuffled clip shows how much of the error
-# is such blur: each of its frames is a normal one.
+# *blurs* is bright in both maps and in all three figures; it says nothing about anomalies. The normal clip shows how much of the error is
+# such blur. The shuffled one has the same frames, so what is brighter there comes from their order.
 #
 # ## 5 Switches for ablations
 #
@@ -250,8 +250,8 @@ for changes in ({}, {"memories": 1}, {"memories": 0}, {"decoders": 1}, {"memorie
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
-# `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
+# answer is still `None`: put yours in its place.
 #
 # **Exercise 05-1.** From how many slots N on *can* a read be empty at all with the cut at 0.0025, if weights of 0.0025 are cut too? Think
 # of the largest weight, and how small it can be.

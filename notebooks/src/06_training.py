@@ -87,7 +87,7 @@ for name in ("none", "inpaint", "maximize"):
 # A decoder that paints grey has the error that the other terms show, the mean square of the pixels; `maximize` is what is missing
 # to the margin. So the pseudo path has to become *worse* than plain grey. Is that hard to learn? Keep the question for section 3.
 #
-# With `none` nothing is turned into a task of its own: it takes the normal clips of the whole batch. Why can sparsity count more clips
+# With `none` no pseudo-anomaly is used: `rebuild` is the mean over the normal versions of all 32 clips. Why can sparsity count more clips
 # than the batch has? It is taken of every read, and with `inpaint` a pseudo-anomaly is read twice, by `M_n` and by `M_p`.
 #
 # The loss is the sum of the terms, each times its weight. Errors weigh 1. Sparsity and separation weigh nothing unless you set
@@ -271,14 +271,14 @@ print(f"went on after step {step}; weights as undisturbed: {(killed / name).read
 # %% [markdown]
 # Not similar: the same. That works since no random number depends on what was drawn before: a clip's window, its turning and the order of
 # an epoch are derived from (seed, epoch, position). If you see `False`, the two runs did not compute alike: sums in another order round
-# differently, and another number of threads, another machine or a GPU adds in another order. So may a run of section 2 that was not
-# trained just now but loaded, from an earlier day: train it again, with `vad.run_folder(..., fresh=True)`.
+# differently, and another number of threads, another machine or a GPU adds in another order. A run of section 2 that was loaded, from an
+# earlier day, may differ for the same reason: train it again, with `vad.run_folder(..., fresh=True)`.
 
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
-# `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
+# answer is still `None`: put yours in its place.
 #
 # **Exercise 06-1.** With the objective `maximize` and p = 1, every clip of a batch may be turned. Which parts of the model learn from the
 # errors of such a batch, as long as the margin is not reached? (Leave sparsity and separation aside.) Give a set of names, out

@@ -148,10 +148,10 @@ print(f"share of abnormal frames: {truth.mean():.3f}")
 #
 # `raw` puts all frames of all videos on one scale. `per_video` stretches each video's scores to [0, 1] first, and so needs its future.
 # `calibrated` compares each error with those of held-out normal videos: `(error - usual) / deviation`, where *usual* and *deviation* are
-# mean and standard deviation there (with as few held-out frames as here, mostly: anywhere in the picture). So 0 is usual, and 3 is three
-# deviations above it. The error's part and the contrast's are averaged. Raw and calibrated scores need no other frames of the test, so a
-# live camera can use them (exercise 3: at which price). The *macro* AUC is the mean of the videos' own AUCs; a video with frames of one
-# kind only has none.
+# mean and standard deviation there (with as few held-out frames as here, mostly: anywhere in the picture). So at each place 0 is usual,
+# and 3 is three deviations above it. The error's part and the contrast's are averaged, and a frame gets the score of its worst place:
+# mostly above 0 in normal frames, too. Raw and calibrated scores need no other frames of the test, so a live camera can use them
+# (exercise 3: at which price). The *macro* AUC is the mean of the videos' own AUCs; a video with frames of one kind only has none.
 #
 # The whole table, as `vadlib evaluate` prints it. The head of its column names the protocol (`all`: every frame counts) and the ground
 # truth, after the file that it comes from; `detection_delay` is the time in seconds from an event's beginning to its first alarm.
@@ -215,8 +215,8 @@ for view in vad.sample_views(result):
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
-# `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
+# answer is still `None`: put yours in its place.
 #
 # **Exercise 07-1.** What is the AUC of the *negative* raw scores? Work it out from `vad.micro_auc(result.raw, result.labels)` before you
 # compute it.

@@ -247,8 +247,8 @@ print("error before:", ", ".join(f"{name} {found['nothing'].mean():.3f}" for nam
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
-# `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
+# answer is still `None`: put yours in its place.
 #
 # **Exercise 08-1.** How many of the 256 slots of `M_n` get less than a thousandth of the reads of the normal windows?
 

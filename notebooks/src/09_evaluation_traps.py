@@ -12,8 +12,8 @@
 # - tell a gain that was *chosen* on test labels from one that is there on other videos,
 # - read a table of results with the right questions.
 #
-# **You need** notebooks 00 and 07 (the contrast; micro AUC, calibrated, per video, intervals). **Time** 0.5 minutes of computing on two
-# CPU cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
+# **You need** notebooks 00 and 07 (the contrast; micro AUC, calibrated, per video, intervals). **Time** 1 minute of computing on two CPU
+# cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [AUC](glossary.md#auc), [leakage](glossary.md#leakage), [ground truth](glossary.md#ground-truth),
 # [interval](glossary.md#interval).
@@ -78,7 +78,7 @@ vad.show(vad.plot_by_shift(areas), f"AUC by the shift of the labels; it is large
 assert all([np.ptp([areas[-1], honest, areas[1]]) < 0.01, max((areas[-8] + areas[8]) / 2, areas[-16], areas[16]) < honest - 0.003])
 
 # %% [markdown]
-# **Instead:** match labels by the clip's name and by position, never by the number in a file's name; stop if lengths differ; plot this
+# **Instead:** match labels by the video's name and by position, never by the number in a file's name; stop if lengths differ; plot this
 # curve once for each dataset. (`vadlib` does the first two when it loads videos.)
 #
 # ## 3 Min-max per video
@@ -284,8 +284,8 @@ vad.show(vad.plot_shifts(found), f"Shifts of the AUC by {len(found)} traps, as b
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
-# `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
+# answer is still `None`: put yours in its place.
 #
 # **Exercise 09-1.** A program gives the score of each clip to the clip's first frame; it belongs to the middle one, number 8 of 0 to 15.
 # By how many frames must its labels be shifted to fit its scores again, and in which direction? Give the `k` for `shifted_labels(labels,

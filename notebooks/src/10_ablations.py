@@ -228,8 +228,9 @@ for what, names in (choices | {"a decoder each": ["one decoder", "one memory, on
 #   gets four times as many clips.
 # - **A memory each.** One memory does as well as two, or better, by the default score, and a little worse by `D_n` alone. Whether *any*
 #   memory helps depends on the column: calibrated it does, clearly; per video it does not.
-# - **A decoder each.** By `D_n` alone the loss is small, little more than a seed explains. That the row falls far by the default score
-#   has to do with vadlib's contrast, which the paper does not have.
+# - **A decoder each.** By `D_n` alone `one decoder` loses little, hardly more than a seed explains; `one memory, one decoder` loses more,
+#   but changes two parts. That `one decoder` falls far by the default score has to do with vadlib's contrast, which the paper does not
+#   have.
 #
 # So the table says nothing without an "if". Does it refute the paper? No. It is another network, with another score, trained for two
 # short epochs, on one dataset, one seed for each changed row. A row that surprises you is a reason for more seeds, not for a headline.
@@ -237,8 +238,8 @@ for what, names in (choices | {"a decoder each": ["one decoder", "one memory, on
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
-# `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
+# answer is still `None`: put yours in its place.
 #
 # **Exercise 10-1.** In section 2, `seeds` are the AUCs of three runs that differ by their seed. What is the standard deviation of the
 # *difference* of two such runs, if their luck is independent?

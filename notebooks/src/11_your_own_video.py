@@ -203,11 +203,11 @@ for name in ("sunday", "mirrored", "zoomed"):
     print(f"{name:9} median {np.median(other):5.2f}, highest {other.max():5.2f}; {np.mean(other > threshold):4.0%} of the frames are above")
 
 # %% [markdown]
-# Mirrored, people look as before, but each place is compared with what was usual *there*: the less the two halves of the picture are
-# alike, the more the scores shift. Zoomed, texture is coarser and people are faster in pixels. How far each of the two shifts the scores,
-# and which way, depends on the scene. A threshold that was right at one gate is arbitrary at another, even where the film is judged as
-# the known scene: only the size of the frames is compared. A frame of another size is judged by the average over the whole picture, and
-# the command says so.
+# Mirrored, people look as before, but the network has learned this ground the other way round, and each place is compared (with one
+# held-out day, only a little) with what was usual *there*. Zoomed, texture is coarser and people are faster in pixels. How far each of
+# the two shifts the scores, and which way, depends on the scene. A threshold that was right at one gate is arbitrary at another, even
+# where the film is judged as the known scene: only the size of the frames is compared. A frame of another size is judged by the average
+# over the whole picture, and the command says so.
 #
 # So a new camera needs its own normal footage and its own training. It costs no labels, only films and minutes.
 #
@@ -222,8 +222,8 @@ for name in ("sunday", "mirrored", "zoomed"):
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits. In the students' edition (`make student`) each answer is still
-# `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
+# answer is still `None`: put yours in its place.
 #
 # **Exercise 11-1.** The model has learned clips of 16 frames at 10 frames a second. Your camera films 30. Which `frame_step` (the
 # distance between the frames of a clip) makes a clip last as long as before?
@@ -249,8 +249,8 @@ vad.check_answer("11-2", answer, table=out / "scores.csv")
 
 # %% [markdown]
 # **Exercise 11-3.** Single frames above the threshold are often chance. Suppose an alarm is raised only when 10 frames *in a row* are
-# above. What is the lowest threshold at which sunday raises none? Take it from `calm[:-16]`, sunday's scores without its last frames,
-# where a model knows least.
+# above. What is the lowest threshold at which sunday raises none? Take it from `calm[:-16]`: at the film's end the model knows little,
+# and the scores may run away.
 
 # %% tags=["exercise"]
 answer = np.lib.stride_tricks.sliding_window_view(calm[:-16], 10).min(axis=1).max()

@@ -89,7 +89,7 @@ def test_controls_are_labelled_and_reachable_by_keyboard(parts):
         widgets.Checkbox,
         widgets.HTML,
     ]
-    assert [part.description for part in (dataset, clip, frame, overlay)] == ["dataset", "clip", "frame", "outline abnormal pixels"]
+    assert [part.description for part in (dataset, clip, frame, overlay)] == ["dataset", "video", "frame", "outline abnormal pixels"]
     assert not any(part.disabled for part in (dataset, clip, frame, overlay))
 
 

@@ -15,7 +15,7 @@ EXERCISES: dict[str, Callable[..., Key]] = {
     "01-2": seeing.labels_one_off,
     "02-1": seeing.first_that_cannot_skip,
     "02-2": seeing.orders_without_neighbours,
-    "02-3": seeing.larger_change,
+    "02-3": seeing.skipping_beside_shuffling,
     "03-1": seeing.noise_in_grey_levels,
     "03-2": seeing.share_without_object,
     "04-1": seeing.mixed_batch,
@@ -46,7 +46,7 @@ def check_answer(exercise: str, answer: object, **given: object) -> None:
 
     Args:
         exercise: its id, such as "07-2".
-        answer: a number (a fraction is compared to four digits), a name or a set of names; None: not done yet.
+        answer: a number (a fraction is compared to four digits after the point), a name or a set of names; None: not done yet.
         given: what the notebook has computed and the exercise is about; see the functions in `EXERCISES`.
 
     Raises:

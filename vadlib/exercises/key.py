@@ -34,8 +34,8 @@ def judge(answer: object, key: Key) -> str:
         return "right"
     if isinstance(key.right, float) and 0 < key.right < 1 < understood and _equal(understood / 100, key.right):
         return "not yet: a share lies between 0 and 1; divide by 100"
-    rounded = isinstance(key.right, float) and any(_equal(understood, round(key.right, digits)) for digits in (2, 3))
-    otherwise = "it is rounded; give four digits" if rounded else key.hint
+    rounded = isinstance(key.right, float) and understood != 0 and any(_equal(understood, round(key.right, digits)) for digits in (2, 3))
+    otherwise = "it is rounded; give four digits after the point" if rounded else key.hint
     return "not yet: " + next((hint for hint, value in key.wrong.items() if _equal(understood, value)), otherwise)
 
 
@@ -59,5 +59,5 @@ def _names(answer: object) -> set[str] | None:
 
 def _equal(answer: object, value: object) -> bool:
     if isinstance(value, float):
-        return math.isclose(answer, value, rel_tol=1e-4)
+        return math.isclose(answer, value, rel_tol=1e-4, abs_tol=5.1e-5)  # four digits after the point, or more
     return answer == value

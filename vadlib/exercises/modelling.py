@@ -105,20 +105,19 @@ def without_the_busiest(run: Run, windows: Sequence[torch.Tensor], usage: Mappin
     """The mean error of D_p on the pseudo windows without the slot of M_p that they read most, over that with all slots."""
     slot = int(usage["pseudo"]["M_p"].argmax())
 
-    def ratio(windows: Sequence[torch.Tensor], path: str, slot: int) -> float:
+    def removed(windows: Sequence[torch.Tensor], path: str, slot: int) -> tuple[float, dict[str, np.ndarray]]:
         found = removal_errors(run, windows, {"it": [slot]}, path)
-        return float(found["it"].mean() / found["nothing"].mean())
+        return float(found["it"].mean() / found["nothing"].mean()), found
 
-    found = removal_errors(run, windows, {"it": [slot]}, "pseudo")
-    right = float(found["it"].mean() / found["nothing"].mean())
+    right, found = removed(windows, "pseudo", slot)
     of_normal_path = 'that is the error of D_n; removal_errors takes the path "pseudo"'
     wrong = {
         "new error / old error, not the other way round": 1 / right,
         "that is by how much it rises; the ratio is asked for": right - 1,
         "that is the new error; divide it by the old one": float(found["it"].mean()),
         "take the mean errors first, then their ratio": float((found["it"] / found["nothing"]).mean()),
-        of_normal_path: ratio(windows, "normal", slot),
-        "of all pseudo windows, not of every second one": ratio(windows[::2], "pseudo", slot),
-        "the slot of M_p that is read most, not that of M_n": ratio(windows, "pseudo", int(usage["pseudo"]["M_n"].argmax())),
+        of_normal_path: removed(windows, "normal", slot)[0],
+        "of all pseudo windows, not of every second one": removed(windows[::2], "pseudo", slot)[0],
+        "the slot of M_p that is read most, not that of M_n": removed(windows, "pseudo", int(usage["pseudo"]["M_n"].argmax()))[0],
     }
     return Key(right, wrong, "the mean of the errors without the slot, divided by the mean of those with all slots")

@@ -99,9 +99,9 @@ def orders_without_neighbours() -> Key:
     return Key(right, wrong, "no two frames that follow each other in the order may be one apart in time")
 
 
-def larger_change(clip: torch.Tensor, skipped: torch.Tensor, shuffled: torch.Tensor) -> Key:
+def skipping_beside_shuffling(clip: torch.Tensor, skipped: torch.Tensor, shuffled: torch.Tensor) -> Key:
     """How many times as much skipping changes the pixels as shuffling does: mean absolute changes."""
-    skip, shuffle = ((other - clip).double() for other in (skipped, shuffled))
+    skip, shuffle = skipped - clip, shuffled - clip
     ratio = float(skip.abs().mean() / shuffle.abs().mean())
     wrong = {
         "the other way round: skipping divided by shuffling": 1 / ratio,

@@ -74,7 +74,7 @@ def browse(datasets: Datasets):
     require(len(datasets) > 0 and all(datasets.values()), "nothing to browse: expected at least one dataset with videos")
     wide = {"style": {"description_width": "5em"}, "layout": widgets.Layout(width="32em")}
     dataset = widgets.ToggleButtons(options=list(datasets), description="dataset", style={"description_width": "5em"})
-    clip = widgets.SelectionSlider(options=_names(datasets, dataset.value), description="clip", continuous_update=False, **wide)
+    clip = widgets.SelectionSlider(options=_names(datasets, dataset.value), description="video", continuous_update=False, **wide)
     frame = widgets.IntSlider(0, 0, len(datasets[dataset.value][0]) - 1, description="frame", continuous_update=False, **wide)
     overlay = widgets.Checkbox(True, description="outline abnormal pixels", indent=False)
     picture = widgets.HTML()

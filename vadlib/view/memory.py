@@ -97,7 +97,7 @@ def plot_attention(normal: Explanation, abnormal: Explanation) -> np.ndarray:
     ranks = np.argsort(normal.usage)[::-1]
     axes[2].plot(normal.usage[ranks], color=BLUE, label="normal clip")
     axes[2].plot(abnormal.usage[ranks], ".", color=ORANGE, markersize=3, label="abnormal clip")
-    axes[2].set_xlabel("slots, as the normal clip reads them", fontsize="small")
+    axes[2].set_xlabel("slots, in the order of the normal clip", fontsize="small")
     axes[2].set_ylabel("share of the reads")
     axes[2].set_title("slots of M_n read", fontsize="small")
     axes[2].legend(fontsize="small")

@@ -19,20 +19,21 @@ from vadlib.pseudo.mixer import PseudoAnomalyMixer
 from vadlib.pseudo.patches import Patches
 from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE, PINK
 
-GAP = 2  # pixels between pictures
+GAP, GAP_GREY = 2, 170  # pixels between pictures; masks may be white, and differences black
 COLOURS = {"skip": BLUE, "shuffle": ORANGE, "noise": GREEN, "object": PINK}
 
 
 def plot_pseudo(clip: Clip, pseudo: PseudoClip, columns: int = 6) -> np.ndarray:
     """A clip, the pseudo-anomaly made of it, their difference and the mask of what changed, as strips over time. Returns the Axes, (4,).
 
-    In the difference, white is what 99 of 100 changed pixels stay below, in grey levels; its label says how much that is.
+    In the difference, white is the change that 99 of 100 changed pixels do not exceed, in grey levels; its label names it.
     """
     normal, changed = to_frames(clip.tensor), to_frames(pseudo.tensor)
     difference = np.abs(changed.astype(np.int16) - normal).max(-1, keepdims=True).astype(np.uint8)
     masks = pseudo.mask.numpy()[..., None] * np.uint8(255)
-    axes = _strips({"normal": normal, pseudo.kind: changed, "difference": difference, "changed": masks}, columns)
     white = int(np.percentile(difference[difference > 0], 99, method="higher")) if difference.any() else 255
+    strips = {"normal": normal, pseudo.kind: changed, "difference": difference, "changed": masks}
+    axes = _strips(strips, columns, gaps={"difference": round(white * GAP_GREY / 255)})
     axes[2].get_images()[0].set_clim(0, white)
     axes[2].set_ylabel(f"difference\n(white: {white})", fontsize="small")
     return axes
@@ -151,14 +152,14 @@ def side_by_side(clip: Clip, pseudo: PseudoClip, height: int = 224) -> list[np.n
     return film
 
 
-def _strips(strips: Mapping[str, np.ndarray], columns: int, titles: bool = True) -> np.ndarray:
-    """A row of pictures for each of some uint8 (T, H, W, C), of evenly chosen T."""
+def _strips(strips: Mapping[str, np.ndarray], columns: int, titles: bool = True, gaps: Mapping[str, int] | None = None) -> np.ndarray:
+    """A row of pictures for each of some uint8 (T, H, W, C), of evenly chosen T; some with another grey in their gaps."""
     length, height, width = next(iter(strips.values())).shape[:3]
     chosen = np.linspace(0, length - 1, min(columns, length)).round().astype(int)
     tall = 9 * height / (width * len(chosen))
     _, axes = plt.subplots(len(strips), 1, figsize=(9, (tall + 0.08) * len(strips) + 0.3), layout="constrained", squeeze=False)
     for ax, (name, frames) in zip(axes[:, 0], strips.items(), strict=True):
-        _mosaic(ax, _beside(frames[chosen]))
+        _mosaic(ax, _beside(frames[chosen], (gaps or {}).get(name, GAP_GREY)))
         ax.set_ylabel(name, fontsize="small")
     if titles:
         axes[0, 0].xaxis.tick_top()
@@ -168,9 +169,9 @@ def _strips(strips: Mapping[str, np.ndarray], columns: int, titles: bool = True)
     return axes[:, 0]
 
 
-def _beside(pictures: np.ndarray) -> np.ndarray:
-    """uint8 (N, H, W, C) -> (H + GAP, N * (W + GAP), C), with grey between them, since masks may be white."""
-    padded = np.pad(pictures, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=170)
+def _beside(pictures: np.ndarray, grey: int = GAP_GREY) -> np.ndarray:
+    """uint8 (N, H, W, C) -> (H + GAP, N * (W + GAP), C), with grey between them."""
+    padded = np.pad(pictures, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=grey)
     return np.concatenate(list(padded), axis=1)
 
 
