@@ -167,3 +167,18 @@ def test_scores_that_a_kill_left_incomplete_are_made_again(own, tmp_path, harm):
     else:
         (folder / "scores.npz").write_bytes((folder / "scores.npz").read_bytes()[:1000])
     assert evaluate_once(run, videos, folder).metrics == expected == Result.load(folder).metrics != {}
+
+
+def test_a_result_that_cannot_be_written_leaves_the_earlier_one_whole(own, tmp_path, monkeypatch):
+    root, run = own
+    result = evaluate_once(run, load_videos("folder", "test", root), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(InputError, match=r"scores\.npz: cannot be written \(.*No space left on device\)"):
+        result.save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert set(before) == {"scores.npz", "metrics.json"}

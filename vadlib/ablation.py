@@ -65,7 +65,8 @@ def ablate(
         after an interruption, since then); "data", "seed" and "videos", the number of test videos. None where there is no such number.
 
     Raises:
-        InputError: an unknown row, test videos without labels of both kinds, or runs of other settings in `out`.
+        InputError: an unknown row, `every` below 1, test videos without labels of both kinds, or, in `out`, runs of other settings or rows
+            that were measured on another number of test videos.
     """
     rows = list(ROWS if rows is None else rows)
     unknown = [row for row in rows if row not in ROWS]

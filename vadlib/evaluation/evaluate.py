@@ -87,9 +87,9 @@ class Result:
         parts |= {kind: {name: getattr(maps, kind) for name, maps in self.maps.items()} for kind in ErrorMaps._fields}
         arrays = {f"{kind}/{name}": values for kind, part in parts.items() for name, values in part.items()}
         arrays |= {f"calibration/{name}": values for name, values in self.calibration.arrays().items()}
-        (Path(folder) / "metrics.json").unlink(missing_ok=True)  # those of other scores
         with atomic(Path(folder) / "scores.npz") as temporary:
             np.savez_compressed(temporary, protocol=self.protocol, **arrays)
+            (Path(folder) / "metrics.json").unlink(missing_ok=True)  # those of the scores that are replaced now
         if self.metrics:
             write_json(Path(folder) / "metrics.json", self.metrics)
 
