@@ -74,6 +74,11 @@ def test_strips_show_clip_change_difference_and_mask(make_clip, kind, channels, 
     assert axes[2].get_ylabel() == f"difference\n(white: {white:.0f})"
     assert low == 0
     assert (differences[differences > 0] > white).mean() <= 0.01 <= (differences[differences > 0] >= white).mean()
+    for ax in axes:  # what lies between the pictures is grey on each strip's own scale, neither black nor white
+        image = ax.get_images()[0]
+        between = np.asarray(image.get_array())[-1] / image.get_clim()[1]
+        assert (between > 0.6).all()
+        assert (between < 0.75).all()
     if kind is ShuffleMotion:
         order = np.array(pseudo.params["order"])
         np.testing.assert_array_equal(after, to_frames(clip.tensor)[order[chosen]].squeeze())
