@@ -32,6 +32,7 @@ def test_an_unknown_device_is_refused(name):
 
 def test_precision_is_bf16_only_where_the_cpu_has_it(monkeypatch):
     cpu = torch.device("cpu")
+    monkeypatch.delenv("VADLIB_PRECISION", raising=False)
     for native, expected in ((True, torch.bfloat16), (False, None)):
         monkeypatch.setattr(devices, "_cpu_has_bf16", lambda native=native: native)
         assert pick_precision("auto", cpu) is expected
@@ -39,6 +40,22 @@ def test_precision_is_bf16_only_where_the_cpu_has_it(monkeypatch):
     assert pick_precision("bf16", cpu) is torch.bfloat16
     with pytest.raises(InputError, match="precision 'fp16' is unknown"):
         pick_precision("fp16", cpu)
+
+
+def test_the_environment_decides_what_auto_means(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setenv("VADLIB_PRECISION", "fp32")
+    assert pick_precision("auto", cpu) is None
+    assert pick_precision("bf16", cpu) is torch.bfloat16  # asked for by name
+    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: False)
+    monkeypatch.setenv("VADLIB_PRECISION", "bf16")
+    assert pick_precision("auto", cpu) is torch.bfloat16
+    monkeypatch.setenv("VADLIB_PRECISION", "")
+    assert pick_precision("auto", cpu) is None
+    monkeypatch.setenv("VADLIB_PRECISION", "half")
+    with pytest.raises(InputError, match="VADLIB_PRECISION 'half'"):
+        pick_precision("auto", cpu)
 
 
 def test_autocast_of_none_leaves_float32():

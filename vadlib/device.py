@@ -20,6 +20,7 @@ from vadlib.config import require
 from vadlib.errors import InputError
 
 PRECISIONS = ("auto", "fp32", "bf16")
+PRECISION_VARIABLE = "VADLIB_PRECISION"  # decides what "auto" means, for everything that runs in this environment
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -120,13 +121,22 @@ def steady_memory() -> Iterator[None]:
 def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
     """The autocast dtype, or None for plain float32.
 
-    "auto" takes bf16 where the hardware multiplies it natively, else float32: on other CPUs bf16 is emulated, and slow.
+    "auto" takes what the environment variable `VADLIB_PRECISION` names, if it is set. Otherwise it takes bf16 where the
+    hardware multiplies it natively, else float32: on other CPUs bf16 is emulated, and slow.
+
+    Args:
+        name: "auto", "fp32" or "bf16".
+        device: where the model computes.
 
     Raises:
         InputError: an unknown name, or bf16 on MPS.
     """
+    where = "precision"
+    if name == "auto" and os.environ.get(PRECISION_VARIABLE):
+        where = PRECISION_VARIABLE
+        name = os.environ[PRECISION_VARIABLE]
     if name not in PRECISIONS:
-        raise InputError(f"precision {name!r} is unknown; expected one of: {', '.join(PRECISIONS)}")
+        raise InputError(f"{where} {name!r} is unknown; expected one of: {', '.join(PRECISIONS)}")
     if name == "fp32":
         return None
     if name == "bf16":

@@ -246,3 +246,22 @@ def test_weights_are_one_but_where_one_is_given():
     assert float(weighted(terms, {"sparsity": 0.5})) == 3.5
     nan = {**terms, "separation": Term(torch.tensor(math.nan), torch.tensor(0.0))}
     assert float(weighted(nan, {"separation": 0.0})) == 5  # what is off cannot do harm
+
+
+@pytest.mark.parametrize("objective", ["inpaint", "maximize", "none"])
+def test_terms_of_weight_0_are_not_computed_and_change_no_gradient(batch, objective, monkeypatch):
+    torch.manual_seed(0)
+    model = DualPathAutoencoder(FAST)
+    complete = objective_terms(model, *batch, objective, MARGIN)
+    weighted(complete, {"sparsity": 0.0, "separation": 0.0}).backward()
+    expected = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+    model.zero_grad(set_to_none=True)
+
+    monkeypatch.setattr("vadlib.model.objective.entropy", lambda weights: pytest.fail("entropy was computed"))
+    monkeypatch.setattr("vadlib.model.objective.separation", lambda *means: pytest.fail("separation was computed"))
+    errors = objective_terms(model, *batch, objective, MARGIN, regularisers=())
+    assert errors.keys() == complete.keys() - {"sparsity", "separation"}
+    weighted(errors, {}).backward()
+    for parameter, gradient in zip(model.parameters(), expected, strict=True):
+        assert (parameter.grad is None) == (gradient is None)
+        assert gradient is None or torch.equal(parameter.grad, gradient)

@@ -37,10 +37,12 @@ class Loss(nn.Module):
         super().__init__()
         self.model, self.config = model, config
         self.weights = {"sparsity": config.sparsity_weight, "separation": config.separation_weight}
+        self.regularisers = [name for name, weight in self.weights.items() if weight > 0]
 
     def forward(self, normal: Tensor, inputs: Tensor, is_pseudo: Tensor) -> tuple[Tensor, dict[str, Term]]:
         """The loss of all processes' batches together, and its terms, which carry no gradient."""
-        terms = objective_terms(self.model, normal, inputs, is_pseudo, self.config.objective, self.config.margin, sum_over_processes)
+        objective, margin = self.config.objective, self.config.margin
+        terms = objective_terms(self.model, normal, inputs, is_pseudo, objective, margin, sum_over_processes, self.regularisers)
         return weighted(terms, self.weights), {name: Term(term.value.detach(), term.clips) for name, term in terms.items()}
 
 

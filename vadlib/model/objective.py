@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from vadlib.model.memory import entropy
 from vadlib.model.network import DualPathAutoencoder
 
 OBJECTIVES = ("inpaint", "maximize", "none")
+REGULARISERS = ("sparsity", "separation")  # terms of weight 0 by default; they are computed only on request
 MARGIN = 0.5  # mean squared error, pixels in [-1, 1]: an untrained decoder, which paints grey, has about 0.1, a trained one 0.01 to 0.02
 FARTHEST = 1.0  # distances between the paths count up to here, so that no term grows without end
 
@@ -46,6 +47,7 @@ def objective_terms(
     objective: str,
     margin: float = MARGIN,
     summed: Callable[[Tensor], Tensor] = lambda part: part,
+    regularisers: Collection[str] = REGULARISERS,
 ) -> dict[str, Term]:
     """The unweighted terms of one batch, from one pass of the encoder.
 
@@ -71,34 +73,44 @@ def objective_terms(
         margin: of maximize.
         summed: sums a tensor over all processes; the gradient is that of this process's part. So each term is that of all processes'
             batches together.
+        regularisers: which of sparsity and separation to compute; the others are left out.
     """
 
     def mean(rows: Tensor) -> Term:
         clips = summed(torch.tensor(float(len(rows)), device=rows.device))
         return Term(summed(rows.sum(0)) / clips.clamp_min(1), clips)
 
+    sparse = "sparsity" in regularisers
     if objective == "none":
-        rows = _follow(model, model.encode(normal), "normal", torch.ones_like(is_pseudo), normal)
-        return {"rebuild": mean(rows.error), "sparsity": mean(rows.entropy)}
+        rows = _follow(model, model.encode(normal), "normal", torch.ones_like(is_pseudo), normal, sparse)
+        terms = {"rebuild": mean(rows.error)}
+        if sparse:
+            terms["sparsity"] = mean(rows.entropy)
+        return terms
+
     features = model.encode(inputs)
     if objective == "maximize":
         on_normal, pseudo_features = ~is_pseudo, features
     else:
         on_normal, pseudo_features = torch.ones_like(is_pseudo), [level.detach() for level in features]
-    restored = _follow(model, features, "normal", on_normal, normal)
-    kept = _follow(model, pseudo_features, "pseudo", is_pseudo, inputs)
+    restored = _follow(model, features, "normal", on_normal, normal, sparse)
+    kept = _follow(model, pseudo_features, "pseudo", is_pseudo, inputs, sparse)
     was_normal = ~is_pseudo[on_normal]
 
     terms = {"rebuild": mean(restored.error[was_normal])}
     if objective == "maximize":
         terms["maximize"] = mean((margin - kept.error).clamp_min(0))
     else:
-        terms["inpaint"], terms["pseudo"] = mean(restored.error[~was_normal]), mean(kept.error)
-    terms["sparsity"] = mean(torch.cat([restored.entropy, kept.entropy]))
-    reads, lasts = ((mean(n[was_normal]), mean(p)) for n, p in ((restored.read, kept.read), (restored.last, kept.last)))
-    both = reads[0].clips * reads[1].clips > 0
-    apart = separation(*(part.value for part in (*reads, *lasts)))
-    terms["separation"] = Term(torch.where(both, apart, 0.0), (reads[0].clips + reads[1].clips) * both)
+        terms["inpaint"] = mean(restored.error[~was_normal])
+        terms["pseudo"] = mean(kept.error)
+    if sparse:
+        terms["sparsity"] = mean(torch.cat([restored.entropy, kept.entropy]))
+    if "separation" in regularisers:
+        normal_read, pseudo_read = mean(restored.read[was_normal]), mean(kept.read)
+        normal_last, pseudo_last = mean(restored.last[was_normal]), mean(kept.last)
+        both = normal_read.clips * pseudo_read.clips > 0
+        apart = separation(normal_read.value, pseudo_read.value, normal_last.value, pseudo_last.value)
+        terms["separation"] = Term(torch.where(both, apart, 0.0), (normal_read.clips + pseudo_read.clips) * both)
     return terms
 
 
@@ -122,8 +134,8 @@ def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
     return (reconstruction.float() - target.float()).square()
 
 
-def _follow(model: DualPathAutoencoder, features: list[Tensor], path: str, chosen: Tensor, targets: Tensor) -> PathRows:
-    """Send the chosen (bool (B,)) of the encoded clips along a path."""
+def _follow(model: DualPathAutoencoder, features: list[Tensor], path: str, chosen: Tensor, targets: Tensor, with_entropy: bool) -> PathRows:
+    """Send the chosen (bool (B,)) of the encoded clips along a path. Without `with_entropy` the entropies are 0."""
     if not chosen.any():
         nothing = targets.new_zeros(0)
         return PathRows(nothing, nothing, nothing.new_zeros(0, features[-1].shape[1]), nothing.new_zeros(0, model.config.width))
@@ -132,7 +144,8 @@ def _follow(model: DualPathAutoencoder, features: list[Tensor], path: str, chose
         features, targets = [level[chosen] for level in features], targets[chosen]
     output = model.rebuild(features, path, targets.shape)
     errors = squared_error(output.reconstruction, targets).mean((1, 2, 3, 4))
-    return PathRows(errors, entropy(output.weights).mean((1, 2, 3)), output.read, output.last)
+    entropies = entropy(output.weights).mean((1, 2, 3)) if with_entropy else torch.zeros_like(errors)
+    return PathRows(errors, entropies, output.read, output.last)
 
 
 def _kl(one: Tensor, other: Tensor) -> Tensor:
