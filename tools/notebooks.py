@@ -4,7 +4,8 @@ python tools/notebooks.py build    notebooks/NN_name.ipynb, without outputs, fro
 python tools/notebooks.py check    fail if one of them is not what `build` makes
 python tools/notebooks.py student  the notebooks without the exercises' answers, in build/student
 python tools/notebooks.py copy     fresh copies in build/test/notebooks, for nbmake to execute
-python tools/notebooks.py record   what the executed copies gave, into notebooks/expected.json
+python tools/notebooks.py record   what the executed copies gave and how long they took, into notebooks/expected.json
+python tools/notebooks.py table    README's table of minutes and memory, from notebooks/expected.json
 python tools/notebooks.py run      execute all; leave notebooks and HTML in build/notebooks
 python tools/notebooks.py book     a site of what is in build/notebooks, in build/book; what is missing there is executed first
 """
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import reference
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
@@ -36,15 +38,32 @@ COPIES = ROOT / "build" / "test" / "notebooks"
 EXECUTED = ROOT / "build" / "notebooks"
 STUDENT = ROOT / "build" / "student"
 EXPECTED_RESULTS = NOTEBOOKS / "expected.json"
+README = ROOT / "README.md"
+# The first cell of a copy and its last one time the reference workload; neither counts as the notebook's own time.
+REFERENCE = f"""import json
+import runpy
+
+print(json.dumps(runpy.run_path({str(Path(reference.__file__).resolve())!r})["measure"]()))"""
 # Linux knows the peak of a process's memory, mapped files included; elsewhere it is left out.
 REPORT = """import json
 from pathlib import Path
 
+import torch
+
 import vadlib as vad
+from vadlib.device import pick_device, pick_precision
 
 status = Path("/proc/self/status").read_text() if Path("/proc/self/status").is_file() else ""
 peak = [int(line.split()[1]) / 1e6 for line in status.splitlines() if line.startswith("VmHWM")]
-print(json.dumps({"where": f"{vad.profile()}, {vad.tutorial_data()}", "memory": peak[0] if peak else None, "results": {RESULTS}}))"""
+print(json.dumps({
+    "where": f"{vad.profile()}, {vad.tutorial_data()}",
+    "precision": str(pick_precision("auto", pick_device("auto")) or torch.float32).removeprefix("torch."),
+    "memory": peak[0] if peak else None,
+    "results": {RESULTS},
+    "claims": {CLAIMS},
+}))"""
+ADDED = ("reference-before", "report", "reference-after")  # ids of the cells that only copies have
+RECORDED = ("quick, synthetic", "quick, ped2")  # what README's table shows, in this order
 GLOSSARY = NOTEBOOKS / "glossary.md"  # the notebooks link to it
 BOOK = ROOT / "build" / "book"
 STUB = "answer = None  # your answer"
@@ -138,14 +157,27 @@ def student() -> None:
 
 
 def copy() -> None:
-    """Fresh copies, so that no test takes an earlier execution for this one. A last cell of each prints its results and its memory."""
+    """Fresh copies, so that no test takes an earlier execution for this one."""
     shutil.rmtree(COPIES, ignore_errors=True)
     COPIES.mkdir(parents=True)
     for source in sources():
-        notebook = nbformat.read(notebook_of(source), as_version=4)
-        results = ", ".join(f"{name!r}: float({code})" for name, code in expected()[source.stem]["results"].items())
-        notebook.cells.append(nbformat.v4.new_code_cell(REPORT.replace("RESULTS", results), id="report"))
-        nbformat.write(notebook, COPIES / f"{source.stem}.ipynb")
+        nbformat.write(copy_of(source), COPIES / f"{source.stem}.ipynb")
+
+
+def copy_of(source: Path) -> NotebookNode:
+    """A notebook with cells that time the reference workload, and one that prints its results, claims and memory."""
+    notebook = nbformat.read(notebook_of(source), as_version=4)
+    entry = expected()[source.stem]
+    results = [f"{name!r}: float({code})" for name, code in entry["results"].items()]
+    claims = [f"{claim!r}: bool({code})" for claim, code in entry["claims"].items()]
+    report_code = REPORT.replace("RESULTS", ", ".join(results)).replace("CLAIMS", ", ".join(claims))
+    notebook.cells = [
+        nbformat.v4.new_code_cell(REFERENCE, id=ADDED[0]),
+        *notebook.cells,
+        nbformat.v4.new_code_cell(report_code, id=ADDED[1]),
+        nbformat.v4.new_code_cell(REFERENCE, id=ADDED[2]),
+    ]
+    return notebook
 
 
 def expected() -> dict[str, dict]:
@@ -158,11 +190,22 @@ def expected() -> dict[str, dict]:
 
 
 def report(notebook: NotebookNode) -> dict:
-    """What an executed copy printed last, and how long its cells took, in seconds."""
-    found = json.loads("".join(output["text"] for output in notebook.cells[-1].outputs if output.get("name") == "stdout"))
-    times = [cell.metadata["execution"] for cell in notebook.cells if "execution" in cell.metadata]
-    first, last = times[0]["iopub.status.busy"], times[-1]["iopub.status.idle"]
-    return found | {"seconds": (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()}
+    """What an executed copy printed, how long its own cells took, in seconds, and how slow the machine was meanwhile.
+
+    "slowness" is the larger of the two timings of the reference workload; see `reference.slowness`.
+    """
+    cells = {cell.id: cell for cell in notebook.cells}
+    before, printed, after = (json.loads(_printed(cells[cell_id])) for cell_id in ADDED)
+    own = [cell for cell in notebook.cells if cell.id not in ADDED and "execution" in cell.metadata]
+    first = own[0].metadata["execution"]["iopub.status.busy"]
+    last = own[-1].metadata["execution"]["iopub.status.idle"]
+    seconds = (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
+    slowness = max(reference.slowness(before), reference.slowness(after))
+    return printed | {"seconds": seconds, "slowness": slowness}
+
+
+def _printed(cell: NotebookNode) -> str:
+    return "".join(output["text"] for output in cell.outputs if output.get("name") == "stdout")
 
 
 def record() -> None:
@@ -172,10 +215,40 @@ def record() -> None:
     if missing:
         sys.exit(f"{', '.join(missing)}: no executed copy in {COPIES.relative_to(ROOT)}; `make test` makes them")
     for source in sources():
-        found, entry = report(nbformat.read(COPIES / f"{source.stem}.ipynb", as_version=4)), whole["notebooks"][source.stem]
-        entry.setdefault("values", {})[found["where"]] = {name: round(value, 4) for name, value in found["results"].items()}
+        found = report(nbformat.read(COPIES / f"{source.stem}.ipynb", as_version=4))
+        entry = whole["notebooks"][source.stem]
+        values = {name: round(value, 4) for name, value in found["results"].items()}
+        entry.setdefault("values", {})[found["where"]] = values
+        entry.setdefault("seconds", {})[found["where"]] = {
+            "measured": round(found["seconds"]),
+            "reference": round(found["seconds"] / found["slowness"]),
+        }
+        whole["machine"] = {"cpu": reference.cpu_name(), "precision": found["precision"]}
         print(f"{source.stem:32}{found['seconds']:6.0f} s {found['memory'] or 0:6.2f} GB", found["results"])
     EXPECTED_RESULTS.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+def table() -> None:
+    """Rewrite the table of notebooks in README; the text of each row stays."""
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_table(readme: str) -> str:
+    """README with the rows of its table and the line below it made of `expected.json`."""
+    whole = json.loads(EXPECTED_RESULTS.read_text(encoding="utf-8"))
+    for name, entry in whole["notebooks"].items():
+        seconds = [entry["seconds"][where]["measured"] for where in RECORDED]
+        cells = f"{entry['minutes']:g} min | {seconds[0]} s | {seconds[1]} s | {entry['memory_gb']:g} GB |"
+        readme = re.sub(rf"^(\| `{name}` \| [^|]*\|).*$", rf"\1 {cells}", readme, flags=re.MULTILINE)
+    totals = [sum(entry["seconds"][where]["measured"] for entry in whole["notebooks"].values()) / 60 for where in RECORDED]
+    scaled = [sum(entry["seconds"][where]["reference"] for entry in whole["notebooks"].values()) / 60 for where in RECORDED]
+    machine = whole["machine"]
+    line = (
+        f"Measured on {machine['cpu']}, {machine['precision']}: {totals[0]:.1f} minutes in all on the rendered street, "
+        f"{totals[1]:.1f} on Ped2. By the reference workload that is {scaled[0]:.1f} and {scaled[1]:.1f} minutes of the "
+        "reference machine."
+    )
+    return re.sub(r"^Measured on .*$", line, readme, flags=re.MULTILINE)
 
 
 def run() -> None:
@@ -209,14 +282,14 @@ def execute(source: Path) -> None:
 
 
 def is_executed(source: Path, folder: Path) -> bool:
-    """True where a folder holds the present notebook with all its cells executed; a report may follow them."""
+    """True where a folder holds the present notebook with all its cells executed, with or without the cells of a copy."""
     path = folder / f"{source.stem}.ipynb"
     if not path.is_file():
         return False
     found, present = (nbformat.read(p, as_version=4).cells for p in (path, notebook_of(source)))
     code = [cell for cell in found if cell.cell_type == "code"]
     done = all(cell.execution_count and not any(output.output_type == "error" for output in cell.outputs) for cell in code)
-    return done and [cell.source for cell in found if cell.id != "report"] == [cell.source for cell in present]
+    return done and [cell.source for cell in found if cell.id not in ADDED] == [cell.source for cell in present]
 
 
 def book(executed: Path = EXECUTED, target: Path = BOOK) -> None:
@@ -242,8 +315,8 @@ def book(executed: Path = EXECUTED, target: Path = BOOK) -> None:
 
 
 def to_page(notebook: NotebookNode) -> NotebookNode:
-    """A notebook as a page of the book: without the report and what needs a kernel, the exercises' answers folded up."""
-    notebook.cells = [cell for cell in notebook.cells if cell.id != "report"]
+    """A notebook as a page of the book: without a copy's cells and what needs a kernel, the exercises' answers folded up."""
+    notebook.cells = [cell for cell in notebook.cells if cell.id not in ADDED]
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
@@ -280,7 +353,7 @@ def _last_line(error: Exception) -> str:
 
 
 def main() -> None:
-    commands = {command.__name__: command for command in (build, check, student, copy, record, run, book)}
+    commands = {command.__name__: command for command in (build, check, student, copy, record, table, run, book)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=commands)
     commands[parser.parse_args().command]()

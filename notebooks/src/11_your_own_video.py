@@ -73,7 +73,7 @@ print(vad.describe_report(vad.check_dataset("folder", home, progress=False)))
 # ## 2 Train on what is normal
 #
 # `train_run` is what `vadlib train --data folder --root my_films --out runs/gate` calls. We take the preset `fast` and, so that
-# it does not take long, few clips and three passes. Grey is enough where colour tells nothing (`channels=1`). The run is kept:
+# it does not take long, few clips and two passes. Grey is enough where colour tells nothing (`channels=1`). The run is kept:
 # executed again, this cell only loads it.
 #
 # How much footage does it take? Enough to hold everything that is normal: morning and evening, sun and rain, the delivery on
@@ -82,7 +82,7 @@ print(vad.describe_report(vad.check_dataset("folder", home, progress=False)))
 # **Predict:** one of the seven days is not trained on. What is it kept for?
 
 # %%
-chosen = {"data": {"channels": 1, "clip_step": 32 if quick else 4}, "training": {"epochs": 3}}
+chosen = {"data": {"channels": 1, "clip_step": 48 if quick else 4}, "training": {"epochs": 2}}
 run = train_run("folder", home, "fast", chosen, vad.run_folder(f"11_your_own_video-{data}"), resume=True)
 
 # %% [markdown]

@@ -1,0 +1,86 @@
+"""A short reference workload: how slow this machine is now, beside the machine for which the budgets are stated.
+
+    python tools/reference.py
+
+The reference machine has two cores without native bf16 and no GPU: it trains the preset `fast` on 32 clips a second in
+float32. The workload does what the notebooks spend their time on: 3-D convolutions forward and backward, matrix products
+and JPEG decoding. A notebook's budget holds for the reference machine; on a machine that takes twice as long for the
+workload, because it is slower or busy, twice the budget is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+# Seconds of each part on the reference machine, and its share in the notebooks' computing time.
+REFERENCE_SECONDS = {"convolution": 0.0, "product": 0.0, "decoding": 0.0}
+SHARES = {"convolution": 0.7, "product": 0.1, "decoding": 0.2}
+REPEATS = 3
+
+
+def convolution() -> None:
+    """Two 3-D convolutions of the preset `fast`, forward and backward, on a batch of eight windows."""
+    layers = torch.nn.Sequential(torch.nn.Conv3d(16, 16, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv3d(16, 32, 3, stride=2, padding=1))
+    layers.to(memory_format=torch.channels_last_3d)
+    features = torch.ones(8, 16, 16, 24, 24).contiguous(memory_format=torch.channels_last_3d)
+    for _ in range(4):
+        layers(features.requires_grad_()).sum().backward()
+
+
+def product() -> None:
+    """Four products of square matrices."""
+    matrix = torch.ones(1024, 1024)
+    for _ in range(4):
+        matrix @ matrix
+
+
+def decoding() -> None:
+    """Decode one JPEG of 640 x 360 pixels fifty times."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (45, 80, 3), np.uint8)
+    _, data = cv2.imencode(".jpg", cv2.resize(coarse, (640, 360)))
+    for _ in range(50):
+        cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
+PARTS: dict[str, Callable[[], None]] = {"convolution": convolution, "product": product, "decoding": decoding}
+
+
+def measure() -> dict[str, float]:
+    """Seconds of each part: the mean of a few repetitions, after one that is not counted."""
+    seconds = {}
+    for name, part in PARTS.items():
+        part()
+        started = time.perf_counter()
+        for _ in range(REPEATS):
+            part()
+        seconds[name] = (time.perf_counter() - started) / REPEATS
+    return seconds
+
+
+def slowness(seconds: dict[str, float]) -> float:
+    """How many times as long as the reference machine this one takes; below 1 it is faster."""
+    return sum(share * seconds[name] / REFERENCE_SECONDS[name] for name, share in SHARES.items())
+
+
+def cpu_name() -> str:
+    """The processor's name and its number of logical cores that torch uses."""
+    name = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").is_file():
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        name = names[0] if names else name
+    return f"{name}, {torch.get_num_threads()} threads"
+
+
+if __name__ == "__main__":
+    measured = measure()
+    print(json.dumps({"cpu": cpu_name(), "slowness": round(slowness(measured), 3), "seconds": measured}, indent=2))
