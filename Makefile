@@ -1,5 +1,6 @@
 # make tutorial   run the notebooks top to bottom; executed notebooks and HTML are left in build/notebooks
-# make test       all checks and tests, notebooks included
+# make test       checks and tests of every room, notebooks included: at most 15 minutes on two cores
+# make test-slow  the other tests: killed trainings, rehearsals, worked examples, bench, the browser
 # make lab        open the notebooks in JupyterLab
 # make student    the notebooks without the exercises' answers, in build/student
 # make book       a site of the executed notebooks, in build/book
@@ -25,7 +26,7 @@ endif
 VERSION_CHECK = import sys; v = sys.version_info[:2]; \
   sys.exit(0 if (3, 11) <= v <= (3, 13) else "vadlib needs Python 3.11, 3.12 or 3.13; %s is %d.%d: name another one with make PYTHON=..." % (sys.executable, *v))
 
-.PHONY: help tutorial test lab student book rehearse notebooks clean
+.PHONY: help tutorial test test-slow lab student book rehearse notebooks clean
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -42,16 +43,22 @@ $(STAMP): pyproject.toml | $(BIN)/python
 tutorial: $(STAMP)
 	$(BIN)/python tools/notebooks.py run
 
-# nbmake executes fresh copies of the notebooks, with runs of their own; then the tests look at these copies. A test takes one thread, so two
-# run at a time; those of one file stay together, and share what they made. Those in a browser wait for pictures: they get the machine alone.
+# nbmake executes fresh copies of the notebooks, with runs of their own; then the tests look at these copies. Notebooks and
+# tests take one thread each, so two run at a time; those of one file stay together, and share what they made.
+RUNS := VADLIB_RUNS="$(CURDIR)/build/test/runs"
+TWO := OMP_NUM_THREADS=1 $(RUNS) $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/notebooks.py copy
 	rm -rf build/test/runs
-	VADLIB_RUNS="$(CURDIR)/build/test/runs" $(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=1200 build/test/notebooks
-	VADLIB_RUNS="$(CURDIR)/build/test/runs" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser tests
-	$(BIN)/python -m pytest tests/browser
+	$(TWO) --nbmake --overwrite --nbmake-timeout=1200 build/test/notebooks
+	$(TWO) -m "not slow" tests
+
+# Tests in a browser wait for pictures: they get the machine to themselves.
+test-slow: $(STAMP)
+	$(TWO) -m slow --ignore tests/browser tests
+	$(RUNS) $(BIN)/python -m pytest -m slow tests/browser
 
 lab: $(STAMP)
 	$(BIN)/python -m jupyter lab notebooks
