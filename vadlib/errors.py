@@ -23,6 +23,7 @@ CODES = {
     "empty-file": "a file without content",
     "damaged-file": "a file that is truncated or corrupt",
     "wrong-kind-of-file": "a file of another type than expected, or a file where a folder is expected",
+    "changed-file": "a file that was changed, moved or removed since it was loaded",
     "not-readable": "a file or folder that the operating system does not let us read",
     "not-writable": "a file or folder that the operating system does not let us write",
     "disk-full": "not enough room on the disk",
