@@ -6,6 +6,7 @@ Archives are kept in the cache folder, in `downloads/`; one that was put there b
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import shutil
 import stat
@@ -30,6 +31,17 @@ RETRIES = 2  # after the first try
 MAX_MEMBERS = 1_000_000
 CHUNK = 1 << 16  # bytes
 Member = zipfile.ZipInfo | tarfile.TarInfo
+# What Python raises for damaged archives.
+_DAMAGE = (
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -244,10 +256,13 @@ def unpack(archive_file: Path, folder: Path, makes: str, limit: int, progress: b
             temporary.mkdir(parents=True)
             _require_room(folder, sum(size for _, _, size in members))
             extract = partial(archive.extract, filter="data") if isinstance(archive, tarfile.TarFile) else archive.extract
-            for member, _, _ in tqdm(members, f"unpacking {archive_file.name}", unit="file", disable=not progress):
-                extract(member, path=temporary)
+            for member, name, _ in tqdm(members, f"unpacking {archive_file.name}", unit="file", disable=not progress):
+                try:
+                    extract(member, path=temporary)
+                except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+                    raise ValueError(f"its member {name!r} is in the way of another one") from error
         (temporary / makes).rename(folder / makes)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except _DAMAGE as error:
         reason = str(error) or "it ends early"
         message = f"{archive_file}: {reason}; expected a sound archive; nothing was unpacked: get it again"
         raise InputError(message, "damaged-file", file=archive_file) from error
