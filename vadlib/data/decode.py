@@ -315,7 +315,7 @@ def _damaged(path: Path, decoded: int, declared: int, fault: str) -> InputError:
         f"{path}: {decoded}{of} frames could be decoded ({reason}): the file is cut off or damaged; copy or download it again, "
         "or re-encode it if it is as long as it should be"
     )
-    return InputError(message, "damaged-file" if fault else "frame-count", file=path)
+    return InputError(message, "damaged-file" if fault or not declared else "frame-count", file=path)
 
 
 def _stored_scan(path: Path, stat: list[int]) -> Scan:
