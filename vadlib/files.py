@@ -87,7 +87,7 @@ def require_writable(folder: Path) -> None:
 
 
 def is_disk_full(error: OSError) -> bool:
-    """True if writing failed for want of room, on the disk or in the user's quota."""
+    """Return True if writing failed for want of room, on the disk or in the user's quota."""
     return error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 

@@ -160,6 +160,13 @@ def test_both_truths_of_one_copy(tree):
 # --- what is missing or wrong
 
 
+def test_a_copy_with_one_ground_truth_has_not_both(tree):
+    root, _ = tree
+    with refused("missing-labels", file=root, field="ground_truth") as caught:
+        both_truths(root)
+    assert "'community'" in str(caught.error)
+
+
 def test_a_missing_mask_file_is_named_with_the_way_out(tree):
     root, _ = tree
     path = root / "avenue" / "ground_truth_demo" / "testing_label_mask" / "21_label.mat"

@@ -1,6 +1,7 @@
 """One's own videos: any tree, labels in four forms or none."""
 
 import json
+import os
 import re
 
 import numpy as np
@@ -10,6 +11,7 @@ from refusals import refused
 from trees import own_videos, scene, spot, write_images, write_video
 
 from vadlib.data.catalog import find_copy, load_videos
+from vadlib.data.folder import open_video
 
 
 @pytest.mark.parametrize(("kind", "truth"), [("csv", "csv"), ("json", "json"), ("npy", "npy"), ("masks", "masks")])
@@ -190,3 +192,25 @@ def test_a_file_as_root_is_named(tmp_path):
     write_video(tmp_path / "a.mp4", scene(1, 20)[0][0])
     with refused("wrong-kind-of-file", file=tmp_path / "a.mp4", field="--root"):
         load_videos("folder", "train", tmp_path / "a.mp4")
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    """As root runs these tests, a folder without permission would not stop them."""
+    write_video(tmp_path / "a.mp4", scene(1, 20)[0][0])
+    (tmp_path / "locked").mkdir()
+
+    def scan(path, known=os.scandir):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return known(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    with refused("not-readable", file=tmp_path / "locked"):
+        load_videos("folder", "train", tmp_path)
+
+
+def test_a_single_video_that_is_none_is_named(tmp_path):
+    with refused("missing-file", file=tmp_path / "a.mp4"):
+        open_video(tmp_path / "a.mp4")
+    with refused("too-few", file=tmp_path):
+        open_video(tmp_path)

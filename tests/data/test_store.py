@@ -1,5 +1,6 @@
 """The frame store: decoded once, the right pixels, and nothing half-written under a final name."""
 
+import errno
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from refusals import refused
 from vadlib.data.store import cache_dir, file_key, keep_arrays, resize_frame, store_frames, stored_shape
 from vadlib.data.video import ImageFrames, LazyStack, Video
 from vadlib.errors import InputError
+from vadlib.files import read_arrays
 
 
 class CountedFrames(LazyStack):
@@ -320,3 +322,30 @@ def test_arrays_are_made_once_until_a_file_changes(cache, tmp_path):
     kept.write_bytes(b"damaged")
     with refused("damaged-file", file=kept):
         keep_arrays("labels", file_key("x", path), make)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.ENOSPC, "disk-full"), (errno.EDQUOT, "disk-full"), (errno.EACCES, "not-writable"), (errno.EROFS, "not-writable")],
+)
+def test_a_full_disk_while_writing_is_told_from_a_folder_that_refuses(cache, monkeypatch, number, code):
+    def refuse(*args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with refused(code) as caught:
+        keep_arrays("labels", "key", lambda: {"labels": np.zeros(3)})
+    assert caught.error.file == cache / "labels" / "key.npz"
+    assert list((cache / "labels").iterdir()) == []
+
+
+def test_arrays_that_may_not_be_read_are_not_called_damaged(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    np.savez(tmp_path / "a.npz", values=np.zeros(3))
+    monkeypatch.setattr(np, "load", refuse)
+    with refused("not-readable", file=tmp_path / "a.npz"):
+        read_arrays(tmp_path / "a.npz", "make it again")
+    with refused("missing-file", file=tmp_path / "b.npz"):
+        read_arrays(tmp_path / "b.npz", "make it again")

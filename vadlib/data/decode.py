@@ -308,7 +308,7 @@ def _not_a_video(path: Path, error: av.FFmpegError) -> InputError:
 
 
 def _damaged(path: Path, decoded: int, declared: int, fault: str) -> InputError:
-    """The error for a file that gives fewer frames than it declares; without a fault, nothing else is wrong with it."""
+    """Describe a file that gives fewer frames than it should; `fault` is "" where its number of frames is all that is wrong."""
     of = f" of {declared}" if declared else ""
     reason = fault or "no more come"
     message = (

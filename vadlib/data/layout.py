@@ -63,10 +63,14 @@ def below(folder: Path, *names: str) -> Path | None:
 
 
 def require_root(root: Path, advice: str) -> None:
-    """Refuse a root folder that is missing, or is a file.
+    """Refuse a root folder that is missing or is a file.
+
+    Args:
+        root: the folder that --root names.
+        advice: what it should name, for the message.
 
     Raises:
-        InputError: it is.
+        InputError: the root is missing or is a file.
     """
     require(root.exists(), f"{root}: no such folder; {advice}", "missing-file", file=root, field="--root")
     require(root.is_dir(), f"{root}: a file, not a folder; {advice}", "wrong-kind-of-file", file=root, field="--root")

@@ -215,7 +215,7 @@ def _require_whole_jpeg(path: Path) -> None:
 
 
 def _not_an_image(path: Path) -> InputError:
-    """The error for a file that is no image: empty, a pointer of Git LFS, or of another type."""
+    """Name a file that is no image for what it is: empty, a pointer of Git LFS, or of another type."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
