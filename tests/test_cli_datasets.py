@@ -95,7 +95,7 @@ def test_ones_own_videos_in_the_two_commands_of_the_readme(tmp_path):
     assert train.returncode == 0, train.stderr
     assert (tmp_path / "runs" / "mine" / "calibration.npz").is_file()
     assert f"to score test videos with it: vadlib evaluate {tmp_path / 'runs' / 'mine'}" in train.stdout
-    assert "old.mpg: of a kind that is not read, and left out" in train.stderr
+    assert "old.mpg" in train.stderr
 
 
 def test_missing_test_videos_are_noticed_before_the_training(tmp_path):
@@ -103,7 +103,7 @@ def test_missing_test_videos_are_noticed_before_the_training(tmp_path):
     shutil.rmtree(tmp_path / "mine" / "testing")
     done = vadlib("run", "--data", "folder", "--root", tmp_path / "mine", "--out", tmp_path / "run")
     assert done.returncode == 1
-    assert "there is no testing/ in it" in done.stderr
+    assert str(tmp_path / "mine" / "testing") in done.stderr
     assert not (tmp_path / "run").exists()
 
 
@@ -142,10 +142,11 @@ def test_data_list_names_every_dataset_its_terms_and_where_it_is(real_data, tmp_
 
 
 def test_data_download_of_what_cannot_be_downloaded(tmp_path):
-    for name, message in (("shanghaitech", "svip-lab.github.io"), ("synthetic", "render"), ("folder", "your own"), ("ped3", "unknown")):
+    for name in ("shanghaitech", "synthetic", "folder", "ped3"):
         done = vadlib("data", "download", name, "--root", tmp_path)
         assert done.returncode == 1
-        assert message in done.stderr
+        assert name in done.stderr
+        assert len(done.stderr.splitlines()) == 1
         assert "Traceback" not in done.stderr
 
 
@@ -153,8 +154,9 @@ def test_data_download_over_another_part_of_the_same_archive_is_not_called_done(
     (tmp_path / "UCSD_Anomaly_Dataset.v1p2" / "UCSDped1" / "Train" / "Train001").mkdir(parents=True)
     done = vadlib("data", "download", "ped2", "--root", tmp_path)
     assert done.returncode == 1
-    assert "is there already, nothing was downloaded" in done.stdout
-    assert "no Ped2 here" in done.stderr
+    assert str(tmp_path / "UCSD_Anomaly_Dataset.v1p2") in done.stdout
+    assert str(tmp_path) in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_name_that_the_console_cannot_write_does_not_end_the_command(tmp_path):
@@ -168,5 +170,7 @@ def test_a_name_that_the_console_cannot_write_does_not_end_the_command(tmp_path)
 def test_a_ground_truth_that_the_dataset_has_not_is_refused_at_once(tmp_path, command):
     done = vadlib(command, "--ground-truth", "community", "--out", tmp_path / "run")
     assert done.returncode == 1
-    assert "ground truth 'community': only avenue has several" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "'community'" in done.stderr
+    assert "avenue" in done.stderr
     assert not (tmp_path / "run").exists()

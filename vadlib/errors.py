@@ -1,17 +1,81 @@
-"""The one exception that means: the data, the run or a value is at fault, not the program."""
+"""The one exception for bad input: the data, the run or a value is at fault, not the program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# Every code of an `InputError`, and what it means. Codes are stable; the wording of messages may change.
+CODES = {
+    # values
+    "out-of-range": "a number, size or position outside its range",
+    "unknown-name": "a name that is not in its list, such as a preset, a kind, a dataset or a scene",
+    "unknown-key": "a key or option that does not exist",
+    "wrong-type": "a value of another type than expected",
+    "wrong-shape": "an array, clip or frame of another shape, size or number of channels than expected",
+    "wrong-format": "text or bytes that cannot be parsed, such as a file that is not JSON, or a malformed URL",
+    "conflict": "two values or settings that do not fit together",
+    "duplicate-name": "two things with the same name",
+    "too-few": "fewer videos, clips, frames or runs than needed",
+    "too-short": "a video shorter than a clip",
+    "nothing-to-do": "an empty selection: no clip, no box or no frame of the kind that was asked for",
+    # files
+    "missing-file": "a file or folder that does not exist",
+    "empty-file": "a file without content",
+    "damaged-file": "a file that is truncated or corrupt",
+    "wrong-kind-of-file": "a file of another type than expected, or a file where a folder is expected",
+    "changed-file": "a file that was changed, moved or removed since it was loaded",
+    "not-readable": "a file or folder that the operating system does not let us read",
+    "not-writable": "a file or folder that the operating system does not let us write",
+    "disk-full": "not enough room on the disk",
+    "already-exists": "a file or run that would be overwritten",
+    # datasets
+    "git-lfs-pointer": "a pointer of Git LFS in place of a file",
+    "pickle": "a Python pickle, which is never loaded",
+    "missing-frame": "a clip that lacks frames",
+    "mixed-sizes": "frames or masks of different sizes in one video",
+    "frame-count": "a video that declares another number of frames than it holds",
+    "missing-labels": "test videos or clips without the labels that are needed",
+    "labels-without-frames": "labels for which there are no frames",
+    "label-length": "labels or masks whose number differs from the number of frames",
+    "label-values": "labels other than 0 and 1, or intervals outside the video",
+    "unexpected-clip": "a clip or file that the dataset does not know",
+    # runs
+    "not-a-run": "a folder that does not hold a run, or not all of it",
+    "other-run": "weights, a checkpoint, a calibration or scores that belong to another run or configuration",
+    "diverged": "a training whose loss or weights are not finite",
+    # the machine
+    "not-available": "a device, precision, compiler or package that this machine does not have",
+    "out-of-memory": "more memory needed than there is",
+    "download": "a download that failed, or a file with another checksum than expected",
+}
 
 
 class InputError(ValueError):
-    """Bad input. The message names the file or value, what was expected, what was found, and how to mend it.
+    """Report bad input. The message names the file or value, what was expected, what was found, and how to fix it.
 
     The command line prints it as one line and exits with status 1. Every other exception is a bug of ours and keeps its
     traceback.
 
     Args:
-        message: the one line.
-        trap: the name of a known trap of the datasets, such as "git-lfs-pointer"; `vadlib data check` reports it. "" for any other fault.
+        message: one line of text. Its wording may change; test `code`, `file` and `field` instead.
+        code: a key of `CODES`.
+        file: the file or folder at fault, if there is one.
+        field: the setting, argument or column at fault, such as "TrainConfig.epochs" or "--root"; "" if there is none.
+
+    Raises:
+        KeyError: the code is not in `CODES`.
     """
 
-    def __init__(self, message: str, trap: str = ""):
+    def __init__(self, message: str, code: str, *, file: str | Path | None = None, field: str = ""):
         super().__init__(message)
-        self.trap = trap
+        if code not in CODES:
+            raise KeyError(code)
+        self.code = code
+        self.file = None if file is None else Path(file)
+        self.field = field
+
+
+def require(condition: bool, message: str, code: str, *, file: str | Path | None = None, field: str = "") -> None:
+    """Raise `InputError(message, code, file=file, field=field)` unless the condition holds."""
+    if not condition:
+        raise InputError(message, code, file=file, field=field)

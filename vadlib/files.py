@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -13,26 +14,27 @@ from pathlib import Path
 
 import numpy as np
 
-from vadlib.config import require
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 
 
-def read_arrays(path: Path, mend: str) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, advice: str) -> dict[str, np.ndarray]:
     """All arrays of an .npz file, by name; nothing is unpickled.
 
     Args:
         path: the file.
-        mend: what to do when it is missing or damaged, for the message.
+        advice: what to do when it is missing or damaged, for the message.
 
     Raises:
         InputError: it is.
     """
-    require(path.is_file(), f"{path}: no such file; {mend}")
+    require(path.is_file(), f"{path}: no such file; {advice}", "missing-file", file=path)
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
+    except PermissionError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); look at its permissions", "not-readable", file=path) from error
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: a damaged file ({error}); {mend}") from error
+        raise InputError(f"{path}: a damaged file ({error}); {advice}", "damaged-file", file=path) from error
 
 
 def write_json(path: Path, value: object) -> None:
@@ -66,7 +68,8 @@ def atomic(path: Path) -> Iterator[Path]:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise InputError(f"{path}: cannot be written ({error}); make room on the disk, or choose another folder") from error
+            message = f"{path}: cannot be written ({error}); make room on the disk, or choose another folder"
+            raise InputError(message, "disk-full" if is_disk_full(error) else "not-writable", file=path) from error
         raise
 
 
@@ -83,8 +86,15 @@ def require_writable(folder: Path) -> None:
         raise _no_place(folder, error) from error
 
 
+def is_disk_full(error: OSError) -> bool:
+    """Return True if writing failed for want of room, on the disk or in the user's quota."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
 def _no_place(folder: Path, error: OSError) -> InputError:
     return InputError(
         f"{folder}: cannot write there ({error.strerror}); choose another folder "
-        "(VADLIB_CACHE sets that of the cache, VADLIB_RUNS that of the notebooks' runs)"
+        "(VADLIB_CACHE sets that of the cache, VADLIB_RUNS that of the notebooks' runs)",
+        "disk-full" if is_disk_full(error) else "not-writable",
+        file=folder,
     )

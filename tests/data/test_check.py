@@ -1,26 +1,27 @@
 """`vadlib data check` sees what is there and what is wrong."""
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refused
+from trees import official_avenue
 
-from vadlib.data.check import TRAPS, check_dataset, describe_report
-from vadlib.errors import InputError
+from vadlib.data.check import FIXES, OWN, check_dataset, describe_report
+from vadlib.errors import CODES
+
+# What the tiny copy lacks: 13 of the 16 training clips.
+PARTIAL = ("partial-copy", "train: 3 clips of 16, 120 frames of 2550")
 
 
 def problems(tree):
-    return [entry["where"] for entry in check_dataset("ped2", tree.root, progress=False)["problems"]]
-
-
-# What the tiny copy lacks: 13 of the 16 training clips.
-PARTIAL = "train: 3 clips of 16, 120 frames of 2550"
-
-
-def other_than_partial(found):
-    return [line for line in found if line != PARTIAL]
+    """The code and the line of each problem of a tiny Ped2, apart from what every tiny copy lacks."""
+    report = check_dataset("ped2", tree.root, progress=False)
+    entries = [(entry["code"], entry["where"]) for entry in report["problems"]]
+    return [entry for entry in entries if entry != PARTIAL]
 
 
 def test_the_real_copy_is_sound(real_data):
@@ -36,29 +37,30 @@ def test_the_real_copy_is_sound(real_data):
 
 def test_the_tiny_copy_is_partial_and_otherwise_sound(tiny_ped2):
     report = check_dataset("ped2", tiny_ped2.root, progress=False)
-    assert [(entry["trap"], entry["where"].split(":")[0]) for entry in report["problems"]] == [("partial-copy", "train")]
+    assert [(entry["code"], entry["where"].split(":")[0]) for entry in report["problems"]] == [("partial-copy", "train")]
     assert report["splits"]["train"] | {"clips": 3, "frames": 120, "size": ["24x16"]} == report["splits"]["train"]
     assert report["splits"]["test"] | {"clips": 12, "frames": 2010, "abnormal": 1648, "masks": 12} == report["splits"]["test"]
     assert json.loads(json.dumps(report)) == report
     text = describe_report(report)
     for entry in report["problems"]:
-        assert f"problem: [partial-copy] {entry['where']} -> {TRAPS['partial-copy']}" in text
+        assert f"problem: [partial-copy] {entry['where']} -> {FIXES['partial-copy']}" in text
 
 
 def test_every_damaged_frame_is_named_once(tiny_ped2):
     damaged = [tiny_ped2.frame(1, 30, "training"), tiny_ped2.frame(4, 7), tiny_ped2.frame(4, 99)]
     for path in damaged:
         tiny_ped2.replace(path, b"")
-    found = other_than_partial(problems(tiny_ped2))
+    found = problems(tiny_ped2)
     assert len(found) == 3
-    for path, line in zip(damaged, found, strict=True):
-        assert line.startswith(f"{path}: an empty file")
+    for path, (code, line) in zip(damaged, found, strict=True):
+        assert code == "empty-file"
+        assert line.startswith(f"{path}: ")
 
 
 def test_a_damaged_mask_is_named(tiny_ped2):
     path = tiny_ped2.folder / "testing" / "masks" / "03" / "011.png"
     tiny_ped2.replace(path, b"x")
-    assert [line.split(": ")[0] for line in other_than_partial(problems(tiny_ped2))] == [str(path)]
+    assert [(code, line.split(": ")[0]) for code, line in problems(tiny_ped2)] == [("wrong-kind-of-file", str(path))]
 
 
 @pytest.mark.parametrize(("t", "level", "says"), [(0, 255, "abnormal"), (100, 0, "normal")])
@@ -66,14 +68,14 @@ def test_a_mask_that_contradicts_its_label_is_named(tiny_ped2, t, level, says):
     path = tiny_ped2.folder / "testing" / "masks" / "02" / f"{t:03d}.png"
     path.unlink()
     Image.new("L", (24, 16), level).save(path)
-    [line] = other_than_partial(problems(tiny_ped2))
+    [(code, line)] = problems(tiny_ped2)
+    assert code == "label-mask-conflict"
     assert line.startswith(f"video 02, frame {t}: its mask says {says},")
 
 
 def test_missing_clips_are_counted(tiny_ped2):
     shutil.rmtree(tiny_ped2.clip(5))
-    found = other_than_partial(problems(tiny_ped2))
-    assert found == ["test: 11 clips of 12, 1860 frames of 2010"]
+    assert problems(tiny_ped2) == [("partial-copy", "test: 11 clips of 12, 1860 frames of 2010")]
 
 
 def test_labels_that_differ_from_the_published_ones_are_noticed(tiny_ped2):
@@ -84,27 +86,42 @@ def test_labels_that_differ_from_the_published_ones_are_noticed(tiny_ped2):
     path = tiny_ped2.folder / "frame_labels_ped2.npy"
     path.unlink()
     np.save(path, labels)
-    [line] = other_than_partial(problems(tiny_ped2))
-    assert line.startswith("test: 1649 abnormal frames; the published labels have 1648")
+    [(code, line)] = problems(tiny_ped2)
+    assert code == "published-labels"
+    assert re.findall(r"\d+", line) == ["1649", "1648"]
 
 
 def test_a_split_that_cannot_be_loaded_does_not_hide_the_other(tiny_ped2):
-    shutil.rmtree(tiny_ped2.clip(1, "training").parent)
+    folder = tiny_ped2.clip(1, "training").parent
+    shutil.rmtree(folder)
     report = check_dataset("ped2", tiny_ped2.root, progress=False)
     assert list(report["splits"]) == ["test"]
     [entry] = report["problems"]
-    assert "training" in entry["where"]
-    assert "no such folder" in entry["where"]
+    assert entry["code"] == "missing-file"
+    assert entry["where"].startswith(f"{folder}: ")
 
 
 def test_one_fault_of_both_splits_is_reported_once(tmp_path):
     report = check_dataset("ped2", tmp_path, progress=False)
     assert report["splits"] == {}
     [entry] = report["problems"]
-    assert entry["where"].startswith(f"{tmp_path}: no Ped2 here")
-    assert "no Ped2 here" in describe_report(report)
+    assert entry["code"] == "missing-file"
+    assert entry["where"].startswith(f"{tmp_path}: ")
+    assert f"problem: [missing-file] {entry['where']}" in describe_report(report)
 
 
 def test_an_unknown_dataset_is_refused(tmp_path):
-    with pytest.raises(InputError, match="dataset 'ped3' is unknown; expected one of: synthetic, ped1, ped2"):
+    with refused("unknown-name", field="dataset"):
         check_dataset("ped3", tmp_path, progress=False)
+
+
+@pytest.mark.parametrize(("truth", "code"), [("pixel", "unknown-name"), ("community", "missing-labels")])
+def test_a_ground_truth_that_is_not_there_is_refused(tmp_path, truth, code):
+    official_avenue(tmp_path, {21: 76})
+    with refused(code, field="ground_truth"):
+        check_dataset("avenue", tmp_path, progress=False, ground_truth=truth)
+
+
+def test_every_problem_of_the_check_itself_and_every_error_has_one_meaning():
+    assert set(OWN) - set(CODES) == {"partial-copy", "unread-files", "label-mask-conflict", "published-labels"}
+    assert set(FIXES) <= set(CODES) | set(OWN)

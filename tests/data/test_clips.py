@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
 from vadlib.data.clips import (
     LOOKAHEAD,
@@ -21,7 +22,6 @@ from vadlib.data.clips import (
     to_tensor,
 )
 from vadlib.data.motion import motion_windows
-from vadlib.errors import InputError
 
 counts = st.integers(0, 300)
 lengths = st.integers(1, 20)
@@ -308,36 +308,40 @@ def test_every_window_of_every_size_stays_inside_the_frame(data):
 @pytest.mark.parametrize(("config", "needed"), [(DataConfig(length=16), 16), (DataConfig(length=6, frame_step=3), 16)])
 def test_a_video_shorter_than_a_clip_is_named_with_both_numbers(array_video, config, needed):
     videos = [array_video(np.zeros((count, 8, 8, 1)), name) for name, count in (("long", 40), ("short", 15))]
-    with pytest.raises(InputError, match=rf"video short: 15 frames, shorter than a clip of {needed}"):
+    with refused("too-short", field="DataConfig.length") as caught:
         ClipDataset(videos, config, progress=False)
+    assert re.findall(r"\d+", str(caught.error)) == ["15", str(needed)]
+    assert "short" in str(caught.error)
 
 
 @pytest.mark.parametrize("crop", [(49, 10), (10, 65)])
 def test_a_crop_larger_than_the_frame_is_refused_with_both_sizes(scene, crop):
-    with pytest.raises(InputError, match=rf"video a: frames of 48x64, smaller than the crop of {crop[0]}x{crop[1]}"):
+    with refused("out-of-range", field="DataConfig.crop") as caught:
         ClipDataset(scene, DataConfig(crop=crop), progress=False)
+    assert re.findall(r"\d+x\d+", str(caught.error)) == ["48x64", f"{crop[0]}x{crop[1]}"]
 
 
 def test_a_crop_larger_than_the_resized_frame_is_refused(scene):
-    with pytest.raises(InputError, match="frames of 24x32, smaller than the crop of 48x48"):
+    with refused("out-of-range", field="DataConfig.crop") as caught:
         ClipDataset(scene, DataConfig(size=(24, 32), crop=(48, 48)), progress=False)
+    assert re.findall(r"\d+x\d+", str(caught.error)) == ["24x32", "48x48"]
 
 
 def test_videos_in_which_nothing_moves_are_refused_and_the_way_out_named(array_video):
     still = array_video(np.full((20, 48, 64, 1), 90))
-    with pytest.raises(InputError, match=r"nothing moves in 1 videos.*crop to null"):
+    with refused("nothing-to-do", field="DataConfig.crop"):
         ClipDataset([still], DataConfig(crop=(24, 20)), progress=False)
     assert len(ClipDataset([still], DataConfig(), progress=False)) == 5
 
 
 def test_grey_and_colour_together_are_refused(array_video):
     videos = [array_video(np.zeros((20, 8, 8, channels)), f"v{channels}") for channels in (1, 3)]
-    with pytest.raises(InputError, match="grey and colour videos together"):
+    with refused("conflict", field="DataConfig.channels"):
         stored_frames(videos, DataConfig(), progress=False)
 
 
 def test_no_videos_are_refused():
-    with pytest.raises(InputError, match="no videos"):
+    with refused("too-few", field="videos"):
         ClipDataset([], DataConfig())
 
 
@@ -345,13 +349,15 @@ def test_no_videos_are_refused():
     "wrong", [{"length": 0}, {"frame_step": 0}, {"clip_step": -1}, {"size": (0, 5)}, {"crop": (5, -1)}], ids=lambda w: next(iter(w))
 )
 def test_wrong_values_are_refused_by_name(wrong):
-    with pytest.raises(InputError, match=rf"DataConfig\.{next(iter(wrong))} = {re.escape(str(next(iter(wrong.values()))))}"):
+    [(name, value)] = wrong.items()
+    with refused("out-of-range", field=f"DataConfig.{name}") as caught:
         DataConfig(**wrong)
+    assert str(value) in str(caught.error)
 
 
 def test_presets_by_name():
     assert DataConfig.preset("fast").crop == (48, 48)
-    with pytest.raises(InputError, match="preset 'slow' is unknown; expected one of: fast"):
+    with refused("unknown-name", field="preset"):
         DataConfig.preset("slow")
 
 
@@ -368,13 +374,13 @@ def test_a_shorter_side_and_channels_travel_in_the_config(array_video):
     ("field", "value"), [("shorter_side", 0), ("shorter_side", -240), ("channels", 2), ("channels", 0), ("channels", 4)]
 )
 def test_other_sides_and_channels_are_refused(field, value):
-    with pytest.raises(InputError, match=f"DataConfig.{field} = {value}; expected"):
+    with refused("out-of-range", field=f"DataConfig.{field}"):
         DataConfig(**{field: value})
 
 
 def test_grey_and_colour_become_one_kind_by_the_config(array_video):
     videos = [array_video(np.zeros((20, 8, 8, c), np.uint8), str(c)) for c in (1, 3)]
-    with pytest.raises(InputError, match=r"grey and colour videos together .*set channels in the data config"):
+    with refused("conflict", field="DataConfig.channels"):
         stored_frames(videos, DataConfig(), progress=False)
     assert {f.shape[3] for f in stored_frames(videos, DataConfig(channels=3), progress=False)} == {3}
 

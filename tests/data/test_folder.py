@@ -1,14 +1,17 @@
 """One's own videos: any tree, labels in four forms or none."""
 
 import json
+import os
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refused
 from trees import own_videos, scene, spot, write_images, write_video
 
 from vadlib.data.catalog import find_copy, load_videos
-from vadlib.errors import InputError
+from vadlib.data.folder import open_video
 
 
 @pytest.mark.parametrize(("kind", "truth"), [("csv", "csv"), ("json", "json"), ("npy", "npy"), ("masks", "masks")])
@@ -47,7 +50,7 @@ def test_a_heap_of_videos_is_for_training(tmp_path):
     videos = load_videos("folder", "train", tmp_path)
     assert [v.name for v in videos] == ["a", "b", "deep/er/c"]
     assert [v.scene for v in videos] == ["folder 64x48", "folder 64x48", "deep/er 64x48"]
-    with pytest.raises(InputError, match=r"there is no testing/ in it; put the videos for testing into"):
+    with refused("missing-file", file=tmp_path / "testing"):
         load_videos("folder", "test", tmp_path)
     assert find_copy("folder", tmp_path).layout == "all for training"
 
@@ -87,39 +90,41 @@ def test_two_videos_of_one_name_are_refused(tmp_path):
     frames = scene(1, 20)[0][0]
     write_video(tmp_path / "a.mp4", frames)
     write_video(tmp_path / "a.avi", frames)
-    with pytest.raises(InputError, match=r"two videos are called 'a', apart from their endings; rename one of them"):
+    with refused("duplicate-name", file=tmp_path):
         load_videos("folder", "train", tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content", "code", "field", "place"),
     [
-        ("labels.csv", "", "an empty file"),
-        ("labels.csv", "name,from,to\nx,1,2\n", "the first line is 'name,from,to'; expected video,start,end"),
-        ("labels.csv", "video,start,end\ncam1/friday,5\n", "line 2 is .*; expected video, start and end"),
-        ("labels.csv", "video,start,end\ncam1/friday,5,9,12\n", "line 2 is .*; expected video, start and end"),
-        ("labels.csv", "video,start,end\ncam1/friday,5,nine\n", "line 2 has start '5' and end 'nine'; expected whole numbers"),
-        ("labels.csv", "video,start,end\ncam1/friday,1.5,9\n", "line 2 has start '1.5'"),
-        ("labels.csv", "video,start,end\ncam1/friday,9,5\n", "line 2 is the interval 9 to 5"),
-        ("labels.csv", "video,start,end\ncam1/friday,-1,5\n", "line 2 is the interval -1 to 5"),
-        ("labels.csv", "video,start,end\ncam1/friday,5,61\n", "line 2 ends video cam1/friday at 61, but it has 60 frames"),
-        ("labels.csv", "video,start,end\ncam9/friday,5,6\n", "line 2 labels a video 'cam9/friday'; there are: cam1/friday"),
-        ("labels.csv", b"\xff\xfe\x00video", "not readable as text"),
-        ("labels.json", "{", "not JSON"),
-        ("labels.json", "[1]", "expected a list of objects"),
-        ("labels.json", "[" * 100_000, "not JSON"),
-        ("labels.json", '[{"video": "cam1/friday", "start": true, "end": 5}]', "entry 1 has start True"),
-        ("labels.json", '[{"video": "cam1/friday", "start": 2}]', "entry 1 is"),
-        ("labels.json", '[{"video": "cam1/friday", "start": 2, "end": null}]', "entry 1 is"),
-        ("labels.csv", b"\x80\x04\x95pickle", "not readable as text"),
-        ("labels.csv", b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        ("labels.csv", "", "empty-file", "", ""),
+        ("labels.csv", "name,from,to\nx,1,2\n", "wrong-format", "", "name,from,to"),
+        ("labels.csv", "video,start,end\ncam1/friday,5\n", "wrong-format", "", "line 2"),
+        ("labels.csv", "video,start,end\ncam1/friday,5,9,12\n", "wrong-format", "", "line 2"),
+        ("labels.csv", "video,start,end\ncam1/friday,5,nine\n", "wrong-type", "end", "line 2"),
+        ("labels.csv", "video,start,end\ncam1/friday,1.5,9\n", "wrong-type", "start", "line 2"),
+        ("labels.csv", "video,start,end\ncam1/friday,5,6\ncam1/friday,9,5\n", "label-values", "end", "line 3"),
+        ("labels.csv", "video,start,end\ncam1/friday,5,5\n", "label-values", "end", "line 2"),
+        ("labels.csv", "video,start,end\ncam1/friday,-1,5\n", "label-values", "start", "line 2"),
+        ("labels.csv", "video,start,end\ncam1/friday,5,61\n", "label-values", "end", "line 2"),
+        ("labels.csv", "video,start,end\ncam9/friday,5,6\n", "unknown-name", "video", "line 2"),
+        ("labels.csv", b"\xff\xfe\x00video", "wrong-format", "", ""),
+        ("labels.json", "{", "wrong-format", "", ""),
+        ("labels.json", "[1]", "wrong-format", "", ""),
+        ("labels.json", "[" * 100_000, "wrong-format", "", ""),
+        ("labels.json", '[{"video": "cam1/friday", "start": true, "end": 5}]', "wrong-type", "start", "entry 1"),
+        ("labels.json", '[{"video": "cam1/friday", "start": 2}]', "wrong-format", "", "entry 1"),
+        ("labels.json", '[{"video": "cam1/friday", "start": 2, "end": null}]', "wrong-format", "", "entry 1"),
+        ("labels.csv", b"\x80\x04\x95pickle", "wrong-format", "", ""),
+        ("labels.csv", b"version https://git-lfs.github.com/spec/v1\n", "git-lfs-pointer", "", ""),
     ],
 )
-def test_wrong_label_files_are_named_with_the_line(tmp_path, name, content, message):
+def test_wrong_label_files_are_named_with_the_line(tmp_path, name, content, code, field, place):
     own_videos(tmp_path, None)
     (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(InputError, match=rf"{name}: {message}"):
+    with refused(code, file=tmp_path / name, field=field) as caught:
         load_videos("folder", "test", tmp_path)
+    assert place in str(caught.error)
 
 
 def test_labels_that_spreadsheets_write_are_read(tmp_path):
@@ -136,21 +141,23 @@ def test_semicolons_and_capitals_of_spreadsheets_are_read(tmp_path):
     (tmp_path / "labels.csv").write_bytes(b"Video;Start;End\r\ncam1/friday;5;9\r\ncam2/sunday; 20; 21\r\n")
     assert [np.flatnonzero(v.labels).tolist() for v in load_videos("folder", "test", tmp_path)] == [[5, 6, 7, 8], [20]]
     (tmp_path / "labels.csv").write_bytes(b"Video;Start;End\r\ncam1/friday;5\r\n")
-    with pytest.raises(InputError, match=r"labels\.csv: line 2 is .*; expected video, start and end"):
+    with refused("wrong-format", file=tmp_path / "labels.csv") as caught:
         load_videos("folder", "test", tmp_path)
+    assert "line 2" in str(caught.error)
 
 
 def test_two_label_files_are_refused(tmp_path):
     own_videos(tmp_path, "csv")
     (tmp_path / "labels.json").write_text(json.dumps([]))
-    with pytest.raises(InputError, match=r"labels\.csv: labels twice, there and in .*labels\.json; keep one"):
+    with refused("conflict", file=tmp_path / "labels.csv") as caught:
         load_videos("folder", "test", tmp_path)
+    assert str(tmp_path / "labels.json") in str(caught.error)
 
 
 def test_labels_need_test_videos(tmp_path):
     write_video(tmp_path / "a.mp4", scene(1, 20)[0][0])
     (tmp_path / "labels.csv").write_text("video,start,end\na,1,2\n")
-    with pytest.raises(InputError, match=r"labels\.csv: labels are for test videos, but there is no .*testing"):
+    with refused("labels-without-frames", file=tmp_path / "labels.csv"):
         load_videos("folder", "train", tmp_path)
 
 
@@ -162,17 +169,48 @@ def test_another_number_of_masks_is_refused(tmp_path, count):
         path.unlink()
     write_images(folder, np.zeros((count, 48, 64), bool))
     assert len(expected["cam1/friday"]) == 60
-    with pytest.raises(InputError, match=rf"masks.cam1.friday: {count} masks for 60 frames"):
+    with refused("label-length", file=folder) as caught:
         load_videos("folder", "test", tmp_path)
+    assert re.search(rf": {count} .*\b60\b", str(caught.error))
 
 
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: (p / "training").mkdir(), lambda p: (p / "notes.txt").write_text("x")])
 def test_a_folder_without_videos_says_what_was_expected(tmp_path, make):
     make(tmp_path)
-    with pytest.raises(InputError, match=r"no videos in it; expected video files \(.*\.mp4.*\) or folders of images"):
+    folder = tmp_path / "training" if (tmp_path / "training").exists() else tmp_path
+    with refused("too-few", file=folder) as caught:
         load_videos("folder", "train", tmp_path)
+    assert ".mp4" in str(caught.error)
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere: no such folder; for the dataset 'folder', --root names the folder with your videos"):
+    with refused("missing-file", file=tmp_path / "nowhere", field="--root"):
         load_videos("folder", "train", tmp_path / "nowhere")
+
+
+def test_a_file_as_root_is_named(tmp_path):
+    write_video(tmp_path / "a.mp4", scene(1, 20)[0][0])
+    with refused("wrong-kind-of-file", file=tmp_path / "a.mp4", field="--root"):
+        load_videos("folder", "train", tmp_path / "a.mp4")
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    """As root runs these tests, a folder without permission would not stop them."""
+    write_video(tmp_path / "a.mp4", scene(1, 20)[0][0])
+    (tmp_path / "locked").mkdir()
+
+    def scan(path, known=os.scandir):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return known(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    with refused("not-readable", file=tmp_path / "locked"):
+        load_videos("folder", "train", tmp_path)
+
+
+def test_a_single_video_that_is_none_is_named(tmp_path):
+    with refused("missing-file", file=tmp_path / "a.mp4"):
+        open_video(tmp_path / "a.mp4")
+    with refused("too-few", file=tmp_path):
+        open_video(tmp_path)

@@ -5,10 +5,10 @@ import pickle
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from vadlib.data import synthetic
 from vadlib.data.synthetic import HEIGHT, LIGHT_DRIFT, MIN_PIXELS, NOISE_SIGMA, TEST_SCRIPT, WIDTH, load_synthetic
-from vadlib.errors import InputError
 
 STATIC = np.s_[2:26, 76:140]  # the upper wall: nobody ever reaches it, nor the tree
 
@@ -49,7 +49,7 @@ def test_layout(train, test):
 
 
 def test_unknown_split_is_refused():
-    with pytest.raises(InputError, match="validation"):
+    with refused("unknown-name", field="split"):
         load_synthetic("validation")
 
 

@@ -18,12 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vadlib.config import require
 from vadlib.data import labels
 from vadlib.data.layout import Copy, Source, below, find_copy, list_clips, numbered, open_clip, require_same_length, split_folder
 from vadlib.data.store import file_key, keep_arrays
 from vadlib.data.video import LazyStack, is_junk
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 
 FPS = 25.0
 TEST_LENGTHS = (1439, 1211, 923, 947, 1007, 1283, 605, 36, 1175, 841, 472, 1271, 549, 507, 1001, 740, 426, 294, 248, 273, 76)
@@ -54,7 +53,10 @@ def find_avenue(root: Path, ground_truth: str | None = None) -> Copy:
     truths = {kind: path for kind, path in found.items() if path is not None}
     if ground_truth is not None and ground_truth not in truths:
         raise InputError(
-            f"{folder}: no ground truth {ground_truth!r}; expected {_wanted(ground_truth)}; this copy has: {', '.join(truths) or 'none'}"
+            f"{folder}: no ground truth {ground_truth!r}; expected {_wanted(ground_truth)}; this copy has: {', '.join(truths) or 'none'}",
+            "missing-labels",
+            file=folder,
+            field="ground_truth",
         )
     chosen = ground_truth or next(iter(truths), None)
     listing = partial(_list, folder, is_official, chosen, truths.get(chosen))
@@ -73,7 +75,8 @@ def _list(folder: Path, is_official: bool, kind: str | None, truth: Path | None,
         return [Source(f"{n:02d}", clip, partial(open_clip, clip, f"{n:02d}", 3, FPS, "avenue")) for n, clip in clips.items()]
     choices = ("testing_videos",) if is_official else ("testing/frames", "testing")
     clips = numbered(list_clips(split_folder(folder, *choices)), len(TEST_LENGTHS))
-    require(kind is not None, f"{folder}: no labels for the test clips; expected {_wanted('vol')}, or {_wanted('community')}")
+    wanted = f"{_wanted('vol')}, or {_wanted('community')}"
+    require(kind is not None, f"{folder}: no labels for the test clips; expected {wanted}", "missing-labels", file=folder)
     if kind == "vol":
         files = _vol_files(truth)
         return [Source(f"{n:02d}", clip, partial(_open_with_vol, clip, n, files.get(n), truth)) for n, clip in clips.items()]
@@ -83,7 +86,9 @@ def _list(folder: Path, is_official: bool, kind: str | None, truth: Path | None,
 
 def _open_with_vol(clip: Path, number: int, file: Path | None, folder: Path):
     if file is None:
-        raise InputError(f"{folder / f'{number}_label.mat'}: missing, but {clip.name} is there; get it, or take --ground-truth community")
+        missing = folder / f"{number}_label.mat"
+        message = f"{missing}: missing, but {clip.name} is there; get it, or take --ground-truth community"
+        raise InputError(message, "missing-labels", file=missing)
     masks = VolMasks(file)
     return open_clip(clip, f"{number:02d}", 3, FPS, "avenue", masks.labels, "vol", lambda length: masks)
 
@@ -117,12 +122,15 @@ def _packed_vol(path: Path, changed: int) -> np.ndarray:
 
 def _read_vol(path: Path) -> np.ndarray:
     cells = labels.read_mat(path, "volLabel").ravel()
-    require(len(cells) > 0, f"{path}: 'volLabel' holds no masks; get it again")
+    require(len(cells) > 0, f"{path}: 'volLabel' holds no masks; get it again", "label-length", file=path, field="volLabel")
     shapes = {getattr(cell, "shape", None) for cell in cells}
     kinds = {getattr(cell, "dtype", np.dtype(object)).kind for cell in cells}
     if len(shapes) != 1 or len(next(iter(shapes)) or ()) != 2 or kinds - set("bui"):
         raise InputError(
-            f"{path}: 'volLabel' holds masks of shapes {sorted(map(str, shapes))[:3]}; expected one size (height, width): get it again"
+            f"{path}: 'volLabel' holds masks of shapes {sorted(map(str, shapes))[:3]}; expected one size (height, width): get it again",
+            "mixed-sizes" if len(shapes) > 1 else "wrong-shape",
+            file=path,
+            field="volLabel",
         )
     return np.stack(cells) > 0
 
@@ -135,7 +143,8 @@ def both_truths(root: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """
     truths = find_avenue(root).ground_truths
     for kind in GROUND_TRUTHS:
-        require(kind in truths, f"{root}: no ground truth {kind!r} of Avenue; expected {_wanted(kind)}")
+        message = f"{root}: no ground truth {kind!r} of Avenue; expected {_wanted(kind)}"
+        require(kind in truths, message, "missing-labels", file=root, field="ground_truth")
     community, both = _read_community(truths["community"]), {}
     for number, path in _vol_files(truths["vol"]).items():
         both[number] = VolMasks(path).labels, community[number - 1]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from vadlib.config import require
 from vadlib.data.avenue import GROUND_TRUTHS, find_avenue
 from vadlib.data.folder import find_folder
 from vadlib.data.layout import Copy, Source
@@ -16,7 +15,7 @@ from vadlib.data.shanghaitech import find_shanghaitech
 from vadlib.data.synthetic import load_synthetic
 from vadlib.data.ucsd import find_ucsd
 from vadlib.data.video import Video
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 
 SPLITS = ("train", "test")
 
@@ -126,11 +125,14 @@ def find_copy(name: str, root: str | Path | None = None, ground_truth: str | Non
     Raises:
         InputError: an unknown name or ground truth, or no copy there.
     """
-    require(isinstance(name, str) and name in DATASETS, f"dataset {name!r} is unknown; expected one of: {', '.join(DATASETS)}")
+    message = f"dataset {name!r} is unknown; expected one of: {', '.join(DATASETS)}"
+    require(isinstance(name, str) and name in DATASETS, message, "unknown-name", field="dataset")
     chosen = {}
     if ground_truth is not None:
-        require(name == "avenue", f"ground truth {ground_truth!r}: only avenue has several; {name} has one")
-        require(ground_truth in GROUND_TRUTHS, f"ground truth {ground_truth!r} is unknown; expected one of: {', '.join(GROUND_TRUTHS)}")
+        message = f"ground truth {ground_truth!r}: only avenue has several; {name} has one"
+        require(name == "avenue", message, "conflict", field="ground_truth")
+        message = f"ground truth {ground_truth!r} is unknown; expected one of: {', '.join(GROUND_TRUTHS)}"
+        require(ground_truth in GROUND_TRUTHS, message, "unknown-name", field="ground_truth")
         chosen = {"ground_truth": ground_truth}
     return DATASETS[name].find(Path(root) if root is not None else default_root(), **chosen)
 
@@ -149,7 +151,7 @@ def load_videos(name: str, split: str = "train", root: str | Path | None = None,
         InputError: an unknown name, split or ground truth, or a copy that is missing, incomplete or damaged.
     """
     copy = find_copy(name, root, ground_truth)
-    require(split in SPLITS, f"split {split!r} is unknown; expected 'train' or 'test'")
+    require(split in SPLITS, f"split {split!r} is unknown; expected 'train' or 'test'", "unknown-name", field="split")
     return copy.open(split)
 
 

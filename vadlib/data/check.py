@@ -1,4 +1,4 @@
-"""`vadlib data check`: read a whole copy and say what is there, beside what is known of the dataset, and which traps it holds."""
+"""`vadlib data check`: read a whole copy, compare it with what is known of the dataset, and report notes and problems."""
 
 from __future__ import annotations
 
@@ -18,32 +18,40 @@ from vadlib.data.layout import Copy, Source, first_of, is_truth, unread_files
 from vadlib.data.video import ImageFrames, Video, is_junk, list_images, natural_key
 from vadlib.errors import InputError
 
-# The traps of the datasets by name, and the step that mends each; "" where nothing needs mending.
-TRAPS = {
-    "mask-names": "nothing to do: masks are taken in natural order",
-    "junk-files": "nothing to do: they are left out; to remove them: find . -name '._*' -o -name .DS_Store",
+# What is worth knowing about a copy, and what follows from it. None of it is an error.
+NOTES = {
+    "mask-names": "nothing to do: masks are read in natural order",
+    "junk-files": "nothing to do: they are skipped; to remove them: find . -name '._*' -o -name .DS_Store",
     "stale-labels": "nothing to do: a backup of an editor is never read",
     "ground-truth-beside-clips": "nothing to do: these folders are not taken for clips",
     "frame-numbering": "nothing to do: frames are read in natural order, by position",
     "two-ground-truths": "say which one a result was measured on; --ground-truth chooses",
-    "git-lfs-pointer": "run `git lfs pull` in the copy it came from, or download the dataset itself",
-    "pickle": "get the labels as a plain .npy or a .mat file",
-    "frame-count": "trust the decoded frames; extract images again if another program counted otherwise",
-    "label-length": "copy or extract the clip again, or get the labels again",
-    "label-mask-conflict": "get labels and masks again, from one source",
-    "labels-without-frames": "get the frames: labels alone are no dataset",
-    "unread-files": "convert them, for instance to .mp4 or .png",
-    "missing-frame": "copy the clip again",
-    "partial-copy": "get the missing clips; what is there can be used, but results are not comparable",
-    "damaged-file": "copy or download the file again",
-    "short-video": "leave the video out, or make clips shorter (length in the data config)",
     "nothing-abnormal": "an AUC needs frames of both kinds: label some as abnormal, or do without",
     "assumed-rate": "times count 25 frames a second; make video files of them if that is wrong",
     "mixed-sizes": "each size is taken for a camera of its own",
 }
-
-
-OWN = {"short-video", "partial-copy", "unread-files", "label-mask-conflict"}  # problems that are found here, not raised elsewhere
+# Problems that only this check finds, and how to fix them.
+OWN = {
+    "too-short": "leave the video out, or make clips shorter (length in the data config)",
+    "partial-copy": "get the missing clips; what is there can be used, but results are not comparable",
+    "unread-files": "convert them, for instance to .mp4 or .png",
+    "label-mask-conflict": "get labels and masks again, from one source",
+    "published-labels": "get the labels again",
+}
+# All problems with a fix of their own. The others are codes of errors (`vadlib.errors.CODES`), whose message says what to do.
+FIXES = OWN | {
+    "git-lfs-pointer": "run `git lfs pull` in the copy it came from, or download the dataset itself",
+    "pickle": "get the labels as a plain .npy or a .mat file",
+    "frame-count": "copy or download the file again, or re-encode it if it is as long as it should be",
+    "label-length": "copy or extract the clip again, or get the labels again",
+    "label-values": "get the labels again",
+    "missing-labels": "get the labels",
+    "labels-without-frames": "get the frames: labels alone are no dataset",
+    "missing-frame": "copy the clip again",
+    "mixed-sizes": "extract the frames or masks again, or move the odd file away",
+    "damaged-file": "copy or download the file again",
+    "empty-file": "copy or download the file again",
+}
 
 
 def check_dataset(name: str, root: Path, progress: bool = True, ground_truth: str | None = None) -> dict:
@@ -51,9 +59,9 @@ def check_dataset(name: str, root: Path, progress: bool = True, ground_truth: st
 
     Returns:
         {"dataset", "root", "layout", "folder", "splits": {split: {"clips", "frames", "size", "fps", "abnormal", "labels", "masks"}},
-        "known", "notes", "problems"}. Notes and problems are lists of {"trap", "where", "mend"}: a trap of `TRAPS` ("" for anything
-        else), a line that says where and what, and the step that mends it. `problems` is empty for a sound and complete copy; `known` is
-        None for a dataset without counts.
+        "known", "notes", "problems"}. Notes and problems are lists of {"code", "where", "fix"}: a note of `NOTES`, or a problem of `OWN`
+        or of `vadlib.errors.CODES`; a line that says where and what; and what to do, "" where the line says it. `problems` is empty for
+        a sound and complete copy; `known` is None for a dataset without counts.
 
     Raises:
         InputError: the dataset or the ground truth is unknown.
@@ -63,9 +71,9 @@ def check_dataset(name: str, root: Path, progress: bool = True, ground_truth: st
     try:
         copy = find_copy(name, root, ground_truth)
     except InputError as error:
-        if name not in DATASETS or "ground truth" in str(error):
+        if error.field in {"dataset", "ground_truth"}:
             raise
-        found.problem(error)
+        found.error(error)
         return report
     report |= {"layout": copy.layout, "folder": str(copy.folder) if copy.folder else None}
     videos: dict[str, list[Video]] = {}
@@ -73,7 +81,7 @@ def check_dataset(name: str, root: Path, progress: bool = True, ground_truth: st
         try:
             sources = copy.sources(split)
         except InputError as error:
-            found.problem(error)
+            found.error(error)
             continue
         videos[split] = list(_opened(sources, found))
         for video in tqdm(videos[split], f"reading {split}", unit="clip", disable=not progress):
@@ -95,14 +103,17 @@ class _Findings:
     def __init__(self, report: dict):
         self.report = report
 
-    def note(self, trap: str, where: str) -> None:
-        self._add("notes", trap, where)
+    def note(self, code: str, where: str) -> None:
+        self._add("notes", code, where, NOTES[code])
 
-    def problem(self, what: InputError | str, trap: str = "") -> None:
-        self._add("problems", getattr(what, "trap", "") or trap, str(what))
+    def problem(self, code: str, where: str) -> None:
+        self._add("problems", code, where, FIXES.get(code, ""))
 
-    def _add(self, kind: str, trap: str, where: str) -> None:
-        entry = {"trap": trap, "where": where, "mend": TRAPS.get(trap, "")}
+    def error(self, error: InputError) -> None:
+        self.problem(error.code, str(error))
+
+    def _add(self, kind: str, code: str, where: str, fix: str) -> None:
+        entry = {"code": code, "where": where, "fix": fix}
         if entry not in self.report[kind]:  # a wrong root is one problem, not one a split
             self.report[kind].append(entry)
 
@@ -113,31 +124,30 @@ def _opened(sources: list[Source], found: _Findings) -> Iterator[Video]:
         try:
             yield source.open()
         except InputError as error:
-            found.problem(error)
+            found.error(error)
 
 
 def _read_through(video: Video, found: _Findings) -> None:
     if len(video) < DataConfig.length:
-        found.problem(f"video {video.name}: {len(video)} frames, shorter than a clip of {DataConfig.length}", "short-video")
+        found.problem("too-short", f"video {video.name}: {len(video)} frames, shorter than a clip of {DataConfig.length}")
     contradictions = []
     for t in range(len(video)):
         try:
             video.frames[t]
         except InputError as error:
-            found.problem(error, "damaged-file")
+            found.error(error)
             if isinstance(video.frames, VideoFrames):
                 return  # the rest of a damaged video file says the same
         try:
             if video.masks is not None and bool(video.masks[t].any()) != bool(video.labels[t]):
                 contradictions.append(t)
         except InputError as error:
-            found.problem(error, "damaged-file")
+            found.error(error)
     if contradictions:
         says = "abnormal" if not video.labels[contradictions[0]] else "normal"
         more = f" (and {len(contradictions) - 1} more frames)" if len(contradictions) > 1 else ""
-        found.problem(
-            f"video {video.name}, frame {contradictions[0]}: its mask says {says}, its label the opposite{more}", "label-mask-conflict"
-        )
+        where = f"video {video.name}, frame {contradictions[0]}: its mask says {says}, its label the opposite{more}"
+        found.problem("label-mask-conflict", where)
 
 
 def _summary(videos: list[Video]) -> dict:
@@ -155,7 +165,7 @@ def _summary(videos: list[Video]) -> dict:
 
 
 def _look_at_names(split: str, videos: list[Video], own: bool, found: _Findings) -> None:
-    """How frames are numbered, and whether the headers of video files tell another number of frames than there are."""
+    """Note how frames are numbered, whether their rate is assumed, and whether videos have several sizes."""
     first = Counter(
         int(digits[-1]) for v in videos if isinstance(v.frames, ImageFrames) and (digits := re.findall(r"\d+", v.frames.paths[0].stem))
     )
@@ -168,14 +178,10 @@ def _look_at_names(split: str, videos: list[Video], own: bool, found: _Findings)
     sizes = {v.frames.shape[1:3] for v in videos}
     if len(sizes) > 1:
         found.note("mixed-sizes", f"{split}: frames of {', '.join(f'{w}x{h}' for h, w in sorted(sizes))}")
-    for video in videos:
-        declared = getattr(video.frames, "declared", 0)
-        if declared and declared != len(video):
-            found.note("frame-count", f"{video.frames.path}: its header counts {declared} frames, {len(video)} were decoded")
 
 
 def _look_around(copy: Copy, found: _Findings) -> None:
-    """What lies among the data and is none."""
+    """Find files among the data that do not belong to the dataset, or that are not read."""
     junk, stale, truth, odd = [], [], [], []
     for base in dict.fromkeys([copy.folder, *(p for p in copy.beside if p.is_dir())]):
         for folder, names, files in os.walk(base):
@@ -188,11 +194,11 @@ def _look_around(copy: Copy, found: _Findings) -> None:
             if is_truth(here) or here.parent.name == "masks":
                 odd += [here] if any(p.stem.startswith("frame") for p in list_images(here)[:1]) else []
             names[:] = [n for n in names if not is_junk(here / n)]
-    for trap, paths in (("junk-files", junk), ("stale-labels", stale), ("ground-truth-beside-clips", truth), ("mask-names", odd)):
+    for code, paths in (("junk-files", junk), ("stale-labels", stale), ("ground-truth-beside-clips", truth), ("mask-names", odd)):
         if paths:
-            found.note(trap, first_of(paths))
+            found.note(code, first_of(paths))
     if unread := unread_files(copy.folder):
-        found.problem(f"{first_of(unread)}: of a kind that is not read", "unread-files")
+        found.problem("unread-files", f"{first_of(unread)}: of a kind that is not read")
 
 
 def _compare_truths(name: str, root: Path, copy: Copy, found: _Findings) -> None:
@@ -205,7 +211,7 @@ def _compare_truths(name: str, root: Path, copy: Copy, found: _Findings) -> None
     try:
         differing, total, counts = truth_difference(root)
     except InputError as error:  # of a clip that need not be here
-        found.problem(error)
+        found.error(error)
         return
     found.note(
         "two-ground-truths",
@@ -236,12 +242,12 @@ def _against_known(name: str, report: dict, found: _Findings) -> None:
     for split, summary in splits.items():
         clips, frames = getattr(known, f"{split}_clips"), getattr(known, f"{split}_frames")
         if (summary["clips"], summary["frames"]) != (clips, frames):
-            found.problem(f"{split}: {summary['clips']} clips of {clips}, {summary['frames']} frames of {frames}", "partial-copy")
+            found.problem("partial-copy", f"{split}: {summary['clips']} clips of {clips}, {summary['frames']} frames of {frames}")
     if "test" in splits and splits["test"]["clips"] == known.test_clips:
         labels = splits["test"]["labels"]
         expected = known.abnormal.get(labels, known.abnormal.get(""))
         if splits["test"]["abnormal"] != expected:
-            found.problem(f"test: {splits['test']['abnormal']} abnormal frames; the published labels have {expected}: get the labels again")
+            found.problem("published-labels", f"test: {splits['test']['abnormal']} abnormal frames; the published labels have {expected}")
 
 
 def describe_report(report: dict) -> str:
@@ -262,7 +268,8 @@ def describe_report(report: dict) -> str:
         )
     for kind in ("notes", "problems"):
         for entry in report[kind]:
-            trap = f"[{entry['trap']}] " if entry["trap"] else ""
-            says_how = kind == "problems" and entry["trap"] not in OWN  # an error's own line does
-            lines.append(f"  {kind[:-1]}: {trap}{entry['where']}" + (f" -> {entry['mend']}" if entry["mend"] and not says_how else ""))
+            # The line of an error says how to fix it.
+            says_how = kind == "problems" and entry["code"] not in OWN
+            fix = "" if says_how else f" -> {entry['fix']}"
+            lines.append(f"  {kind[:-1]}: [{entry['code']}] {entry['where']}{fix}")
     return "\n".join(lines if report["problems"] else [*lines, "  nothing wrong was found"])

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from vadlib.config import require
 from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
 from vadlib.data.store import WORKING_SIDE, open_frames, store_frames, stored_shape
 from vadlib.data.video import Video
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 
 LOOKAHEAD = 4  # clip lengths of later frames that a clip can reach: enough to skip with a stride of up to 5
 
@@ -36,20 +35,25 @@ class DataConfig:
 
     def __post_init__(self):
         for name in ("length", "frame_step", "clip_step"):
-            require(getattr(self, name) >= 1, f"DataConfig.{name} = {getattr(self, name)}; expected at least 1")
-        require(self.length >= 2, f"DataConfig.length = {self.length}; expected at least 2 frames: one frame shows no motion")
+            self._require(getattr(self, name) >= 1, name, "at least 1")
+        self._require(self.length >= 2, "length", "at least 2 frames: one frame shows no motion")
         for name, least in (("shorter_side", 8), ("channels", 1)):
             value = getattr(self, name)
-            require(value is None or value >= least, f"DataConfig.{name} = {value}; expected at least {least}, or None")
-        require(self.channels in (None, 1, 3), f"DataConfig.channels = {self.channels}; expected 1 (grey), 3 (RGB), or None")
+            self._require(value is None or value >= least, name, f"at least {least}, or None")
+        self._require(self.channels in (None, 1, 3), "channels", "1 (grey), 3 (RGB), or None")
         for name in ("size", "crop"):
             value = getattr(self, name)
-            require(value is None or min(value) >= 1, f"DataConfig.{name} = {value}; expected (height, width) of at least 1 each, or None")
+            self._require(value is None or min(value) >= 1, name, "(height, width) of at least 1 each, or None")
+
+    def _require(self, condition: bool, name: str, expected: str) -> None:
+        field = f"DataConfig.{name}"
+        require(condition, f"{field} = {getattr(self, name)}; expected {expected}", "out-of-range", field=field)
 
     @classmethod
     def preset(cls, name: str) -> DataConfig:
         """The clips that the model preset of that name is made for."""
-        require(name in PRESETS, f"preset {name!r} is unknown; expected one of: {', '.join(PRESETS)}")
+        message = f"preset {name!r} is unknown; expected one of: {', '.join(PRESETS)}"
+        require(name in PRESETS, message, "unknown-name", field="preset")
         return cls(**PRESETS[name])
 
 
@@ -146,7 +150,7 @@ class ClipDataset(torch.utils.data.Dataset):
     def __init__(
         self, videos: Sequence[Video], config: DataConfig, boxes: Mapping[str, Sequence[np.ndarray]] | None = None, progress: bool = True
     ):
-        require(len(videos) > 0, "no videos: expected at least one")
+        require(len(videos) > 0, "no videos: expected at least one", "too-few", field="videos")
         self.videos, self.config, self.progress = list(videos), config, progress
         self.frames = stored_frames(self.videos, config, progress)
         boxes = boxes if boxes is not None else {v.name: v.boxes for v in videos if v.boxes is not None}
@@ -194,7 +198,9 @@ class ClipDataset(torch.utils.data.Dataset):
                 rows += [(v, start, top, left) for top, left in windows]
         if not rows:
             raise InputError(
-                f"nothing moves in {len(self.videos)} videos, so no window could be cut; set crop to null to train on whole frames"
+                f"nothing moves in {len(self.videos)} videos, so no window could be cut; set crop to null to train on whole frames",
+                "nothing-to-do",
+                field="DataConfig.crop",
             )
         return np.array(rows, np.int64)
 
@@ -206,17 +212,22 @@ def stored_frames(videos: Sequence[Video], config: DataConfig, progress: bool = 
         InputError: colour and grey videos are mixed, or frames are smaller than the crop.
     """
     names = [video.name for video in videos]
-    require(len(set(names)) == len(names), f"two videos are called {max(names, key=names.count)!r}; expected a name of its own for each")
+    message = f"two videos are called {max(names, key=names.count, default='')!r}; expected a name of its own for each"
+    require(len(set(names)) == len(names), message, "duplicate-name", field="videos")
     shapes = [stored_shape(video, config.size, config.shorter_side, config.channels) for video in videos]
     require(
         len({shape[3] for shape in shapes}) == 1,
         f"grey and colour videos together ({', '.join(names[:3])}, ...); expected one kind: set channels in the data config",
+        "conflict",
+        field="DataConfig.channels",
     )
     for video, (_, height, width, _) in zip(videos, shapes, strict=True):
         if config.crop and (config.crop[0] > height or config.crop[1] > width):
             raise InputError(
                 f"video {video.name}: frames of {height}x{width}, smaller than the crop of {config.crop[0]}x{config.crop[1]}; "
-                "choose a smaller crop in the data config, or null for whole frames"
+                "choose a smaller crop in the data config, or null for whole frames",
+                "out-of-range",
+                field="DataConfig.crop",
             )
     return store_frames(videos, config.size, progress, config.shorter_side, config.channels)
 
@@ -245,7 +256,9 @@ def too_short(video: Video, found: int, needed: int) -> InputError:
     """The error for a video that holds no clip."""
     return InputError(
         f"video {video.name}: {found} frames, shorter than a clip of {needed}; "
-        "leave it out, or make clips shorter (length or frame_step in the data config)"
+        "leave it out, or make clips shorter (length or frame_step in the data config)",
+        "too-short",
+        field="DataConfig.length",
     )
 
 

@@ -28,11 +28,10 @@ import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
-from vadlib.config import require
 from vadlib.data.containers import is_container, what_is_missing
 from vadlib.data.store import cache_dir
 from vadlib.data.video import LazyStack, is_junk, lfs_pointer, natural_key
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 from vadlib.files import atomic
 
 # Program and transport streams (.mpg, .ts, .mts) are left out: they tell nowhere how long they are, so that any cut one looks whole.
@@ -89,10 +88,10 @@ class VideoFrames(LazyStack):
     _decoder: _Decoder | None = None
 
     def __init__(self, path: Path, channels: int = 3):
-        require(channels in (1, 3), f"channels = {channels!r}; expected 1 for grey or 3 for RGB")
+        require(channels in (1, 3), f"channels = {channels!r}; expected 1 for grey or 3 for RGB", "out-of-range", field="channels")
         self.path, self.channels = Path(path), channels
         self._stat = _stat(self.path)
-        require(bool(self._stat), f"{path}: no such file; expected a video")
+        require(bool(self._stat), f"{path}: no such file; expected a video", "missing-file", file=path)
         self._scan = _stored_scan(self.path, self._stat)
         size = (self._scan.height, self._scan.width)
         self.shape = (len(self._scan.pts), *(size[::-1] if self._scan.turns % 2 else size), channels)
@@ -126,7 +125,7 @@ class VideoFrames(LazyStack):
         if self._decoder is None:
             _close_latest()
             changed = f"{self.path}: the file was changed, moved or removed since it was loaded; load the video again"
-            require(_stat(self.path) == self._stat, changed)
+            require(_stat(self.path) == self._stat, changed, "changed-file", file=self.path)
             self._decoder = _Decoder(self.path, self._scan)
             _latest = weakref.ref(self)
         return self._decoder
@@ -179,7 +178,9 @@ class _Decoder:
                 return _rgb(self.convert, frame)
         raise InputError(
             f"{self.path}: frame {i} of {len(self.scan.pts)} cannot be decoded, though it could be when the video was loaded: "
-            "the file was changed, or its disk fails; copy the file again and load the video again"
+            "the file was changed, or its disk fails; copy the file again and load the video again",
+            "damaged-file",
+            file=self.path,
         )
 
     def _starts(self, i: int) -> Iterator[None]:
@@ -240,7 +241,7 @@ def is_grey(path: Path) -> bool:
     Raises:
         InputError: the file is no video, or has no decoder here.
     """
-    require(bool(_stat(Path(path))), f"{path}: no such file; expected a video")
+    require(bool(_stat(Path(path))), f"{path}: no such file; expected a video", "missing-file", file=path)
     container, stream = _open_video(Path(path))
     with container:
         return (stream.codec_context.pix_fmt or "").startswith(("gray", "mono", "ya"))
@@ -282,8 +283,10 @@ def _open_video(path: Path) -> tuple[av.container.InputContainer, av.VideoStream
     found = ", ".join("picture" if stream.disposition & pictures else stream.type for stream in container.streams)
     container.close()
     if videos:
-        raise InputError(f"{path}: a video in a coding that has no decoder here; convert it, for instance to H.264 in MP4")
-    raise InputError(f"{path}: only {found} in it; expected a video") if found else _damaged(path, 0, 0, "it tells of no streams")
+        message = f"{path}: a video in a coding that has no decoder here; convert it, for instance to H.264 in MP4"
+        raise InputError(message, "wrong-kind-of-file", file=path)
+    require(not found, f"{path}: only {found} in it; expected a video", "wrong-kind-of-file", file=path)
+    raise _damaged(path, 0, 0, "it tells of no streams")
 
 
 def _not_a_video(path: Path, error: av.FFmpegError) -> InputError:
@@ -292,20 +295,27 @@ def _not_a_video(path: Path, error: av.FFmpegError) -> InputError:
         with path.open("rb") as file:
             head = file.read(64)
     except OSError as why:
-        return InputError(f"{path}: cannot be read ({why.strerror}); expected a video: look at its permissions and its disk")
+        message = f"{path}: cannot be read ({why.strerror}); expected a video: look at its permissions and its disk"
+        return InputError(message, "not-readable", file=path)
     if not head:
-        return InputError(f"{path}: an empty file; expected a video: copy or download it again")
+        return InputError(f"{path}: an empty file; expected a video: copy or download it again", "empty-file", file=path)
     if pointer := lfs_pointer(path):
-        return InputError(f"{path}: {pointer}", trap="git-lfs-pointer")
+        return InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
     if is_container(head):
         return _damaged(path, 0, 0, error.strerror)
-    return InputError(f"{path}: not a video (it starts with {head[:8]!r}); expected one of {', '.join(sorted(VIDEO_SUFFIXES))}")
+    message = f"{path}: not a video (it starts with {head[:8]!r}); expected one of {', '.join(sorted(VIDEO_SUFFIXES))}"
+    return InputError(message, "wrong-kind-of-file", file=path)
 
 
 def _damaged(path: Path, decoded: int, declared: int, fault: str) -> InputError:
+    """Describe a file that gives fewer frames than it should; `fault` is "" where its number of frames is all that is wrong."""
     of = f" of {declared}" if declared else ""
-    what = f"{path}: {decoded}{of} frames could be decoded ({fault}): the file is cut off or damaged; copy or download it again"
-    return InputError(f"{what}, or re-encode it if it is as long as it should be", trap="damaged-file")
+    reason = fault or "no more come"
+    message = (
+        f"{path}: {decoded}{of} frames could be decoded ({reason}): the file is cut off or damaged; copy or download it again, "
+        "or re-encode it if it is as long as it should be"
+    )
+    return InputError(message, "damaged-file" if fault or not declared else "frame-count", file=path)
 
 
 def _stored_scan(path: Path, stat: list[int]) -> Scan:
@@ -350,7 +360,8 @@ def _decode_all(path: Path) -> Scan:
                     look = look or this
                     if this != look:
                         found, first = ("{1}x{0} pixels and {2} quarter turns".format(*what) for what in (this, look))
-                        raise InputError(f"{path}: frame {len(pts)} has {found}, the first {first}; expected one size: split it there")
+                        message = f"{path}: frame {len(pts)} has {found}, the first {first}; expected one size: split it there"
+                        raise InputError(message, "mixed-sizes", file=path)
                     parts |= frame.interlaced_frame  # its fields may come in packets of their own
                     fault = fault or ("the next one is damaged" if frame.is_corrupt else "")
                     if not fault:
@@ -363,8 +374,8 @@ def _decode_all(path: Path) -> Scan:
         expected = max(1, 0 if "mp4" in kind else stream.frames, 0 if parts else packets)
         short = len(pts) < expected
         declared = stream.frames or (packets if short and not fault else 0)
-        fault = fault or what_is_missing(path) or ("no more come" if short else "")
-        if fault:
+        fault = fault or what_is_missing(path)
+        if fault or short:
             raise _damaged(path, len(pts), declared, fault)
         tick = stream.time_base
         return Scan(pts, keys, *look, (tick.numerator, tick.denominator), (rate.numerator, rate.denominator))
@@ -380,5 +391,6 @@ def _look(path: Path, frame: av.VideoFrame) -> tuple[int, int, int]:
         pass  # PyAV does not know all that a frame may have with it, and then tells of none
     if mirrored or angle % 90:
         how = "mirrored" if mirrored else f"turned by {angle} degrees"
-        raise InputError(f"{path}: to be shown {how}; expected quarter turns only: re-encode it upright")
+        message = f"{path}: to be shown {how}; expected quarter turns only: re-encode it upright"
+        raise InputError(message, "wrong-kind-of-file", file=path)
     return frame.height, frame.width, angle // 90 % 4

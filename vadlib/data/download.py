@@ -5,6 +5,8 @@ Archives are kept in the cache folder, in `downloads/`; one that was put there b
 
 from __future__ import annotations
 
+import errno
+import gzip
 import os
 import shutil
 import stat
@@ -20,15 +22,26 @@ import requests
 import urllib3
 from tqdm.auto import tqdm
 
-from vadlib.config import require
 from vadlib.data.store import cache_dir
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
+from vadlib.files import is_disk_full
 
 TIMEOUT = 30.0  # seconds without an answer, or without a further byte, after which a try is given up
 RETRIES = 2  # after the first try
 MAX_MEMBERS = 1_000_000
 CHUNK = 1 << 16  # bytes
 Member = zipfile.ZipInfo | tarfile.TarInfo
+# What Python raises for damaged archives.
+_DAMAGE = (
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +108,8 @@ def download_dataset(name: str, root: Path, mirror: str | None = None, progress:
         InputError: nothing to download, no connection, another file than expected, a hostile or damaged archive, or no room.
     """
     known = f"{', '.join(ARCHIVES)} (synthetic is rendered, folder is your own data)"
-    require(name in ARCHIVES, f"dataset {name!r} is unknown here; there is nothing to download; expected one of: {known}")
+    message = f"dataset {name!r} is unknown here; there is nothing to download; expected one of: {known}"
+    require(name in ARCHIVES, message, "unknown-name", field="dataset")
     lines = []
     for archive in ARCHIVES[name]:
         folder = Path(root).absolute() / archive.into
@@ -114,17 +128,21 @@ def _put_there(name: str, archive: Archive, folder: Path) -> Path:
     if not file.is_file():
         raise InputError(
             f"{folder / archive.makes}: not there, and {name} is only to be had by hand: (1) open {archive.url}, (2) download {file.name} "
-            f"with a browser, (3) put it at {file}, (4) run this same command again, which verifies and unpacks it"
+            f"with a browser, (3) put it at {file}, (4) run this same command again, which verifies and unpacks it",
+            "missing-file",
+            file=file,
         )
     found = pooch.file_hash(str(file))
-    require(found == archive.sha256, f"{file}: its SHA-256 is {found}, not {archive.sha256}: damaged, or another file; get it again")
+    message = f"{file}: its SHA-256 is {found}, not {archive.sha256}: damaged, or another file; get it again"
+    require(found == archive.sha256, message, "download", file=file)
     return file
 
 
 def _fetch(name: str, archive: Archive, mirror: str | None, progress: bool) -> Path:
     """The archive in the cache, downloaded unless it is there with the right SHA-256."""
     base, file_name = mirror or archive.url.rsplit("/", 1)[0], BY_HAND.get(name) or archive.url.rsplit("/", 1)[1]
-    require(base.startswith(("http://", "https://")), f"mirror {base!r}: expected a URL that starts with http:// or https://")
+    message = f"mirror {base!r}: expected a URL that starts with http:// or https://"
+    require(base.startswith(("http://", "https://")), message, "wrong-format", field="--mirror")
     folder, instead = cache_dir().absolute() / "downloads", "take another host with --mirror URL (of the folder that holds it)"
     return fetch_file(f"{base.rstrip('/')}/{file_name}", archive.sha256, folder, instead, archive.limit, progress)
 
@@ -150,10 +168,13 @@ def fetch_file(url: str, digest: str | None, folder: Path, instead: str, limit: 
     except (ValueError, requests.RequestException) as error:
         raise InputError(
             f"{url}: {_why(error)}; such hosts are often down: try again later (it goes on where it stopped), or {instead}, or download "
-            f"{name} by hand and put it at {folder / name}, where it is {'verified and ' if digest else ''}used"
+            f"{name} by hand and put it at {folder / name}, where it is {'verified and ' if digest else ''}used",
+            "download",
+            file=folder / name,
         ) from error
     except OSError as error:
-        raise InputError(f"{folder}: cannot keep {name} there ({error}); make room, or set VADLIB_CACHE to another folder") from error
+        message = f"{folder}: cannot keep {name} there ({error}); make room, or set VADLIB_CACHE to another folder"
+        raise InputError(message, "disk-full" if is_disk_full(error) else "not-writable", file=folder) from error
 
 
 def _stream(part: Path, limit: int, progress: bool, url: str, output_file: str, _pooch: object) -> None:
@@ -166,7 +187,8 @@ def _stream(part: Path, limit: int, progress: bool, url: str, output_file: str, 
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         if response.status_code != requests.codes.requested_range_not_satisfiable:  # else all is here: the SHA-256 decides
             response.raise_for_status()
-            require("text/html" not in response.headers.get("Content-Type", ""), "the server answers with a web page, not with the archive")
+            is_page = "text/html" in response.headers.get("Content-Type", "")
+            require(not is_page, "the server answers with a web page, not with the archive", "download")
             have = have if response.status_code == requests.codes.partial_content else 0
             length = response.headers.get("Content-Length", "")
             coming = int(length) if length.isdecimal() else 0
@@ -198,7 +220,7 @@ def _why(error: Exception) -> str:
 def _require_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > 0.95 * free:
-        raise OSError(f"{needed / 1e9:.2f} GB are needed, but only {free / 1e9:.2f} GB are free")
+        raise OSError(errno.ENOSPC, f"{needed / 1e9:.2f} GB are needed, but only {free / 1e9:.2f} GB are free")
 
 
 def unpack(archive_file: Path, folder: Path, makes: str, limit: int, progress: bool = False) -> int:
@@ -217,8 +239,11 @@ def unpack(archive_file: Path, folder: Path, makes: str, limit: int, progress: b
         The number of members.
 
     Raises:
-        InputError: a damaged or hostile archive, one without the folder, or no room.
+        InputError: a missing, damaged or hostile archive, one without the folder, a folder that is there already, or no room.
     """
+    require(archive_file.is_file(), f"{archive_file}: no such file; expected an archive", "missing-file", file=archive_file)
+    message = f"{archive_file}: cannot be unpacked, because {folder / makes} is there already; move it away, or choose another folder"
+    require(not os.path.lexists(folder / makes), message, "already-exists", file=folder / makes)
     temporary = folder / f".unpacking-{makes}"
     try:
         with _opened(archive_file) as archive:
@@ -228,21 +253,22 @@ def unpack(archive_file: Path, folder: Path, makes: str, limit: int, progress: b
             tops = {Path(name).parts[0] for _, name, _ in members if Path(name).parts}
             if makes not in tops:
                 raise ValueError(f"it holds no folder {makes!r}, but {', '.join(map(repr, sorted(tops)[:4])) or 'nothing'}")
-            if os.path.lexists(folder / makes):
-                raise FileExistsError(f"{folder / makes} is there already")
             temporary.mkdir(parents=True)
             _require_room(folder, sum(size for _, _, size in members))
             extract = partial(archive.extract, filter="data") if isinstance(archive, tarfile.TarFile) else archive.extract
-            for member, _, _ in tqdm(members, f"unpacking {archive_file.name}", unit="file", disable=not progress):
-                extract(member, path=temporary)
+            for member, name, _ in tqdm(members, f"unpacking {archive_file.name}", unit="file", disable=not progress):
+                try:
+                    extract(member, path=temporary)
+                except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+                    raise ValueError(f"its member {name!r} is in the way of another one") from error
         (temporary / makes).rename(folder / makes)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except _DAMAGE as error:
         reason = str(error) or "it ends early"
-        raise InputError(
-            f"{archive_file}: {reason}; expected a sound archive; nothing was unpacked: get it again", trap="damaged-file"
-        ) from error
+        message = f"{archive_file}: {reason}; expected a sound archive; nothing was unpacked: get it again"
+        raise InputError(message, "damaged-file", file=archive_file) from error
     except OSError as error:
-        raise InputError(f"{archive_file}: cannot be unpacked into {folder} ({error}); make room, or choose another folder") from error
+        message = f"{archive_file}: cannot be unpacked into {folder} ({error}); make room, or choose another folder"
+        raise InputError(message, "disk-full" if is_disk_full(error) else "not-writable", file=folder) from error
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)

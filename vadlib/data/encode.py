@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vadlib.config import require
+from vadlib.errors import require
 from vadlib.files import atomic
 
 
@@ -25,19 +25,20 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
         InputError: another ending, no frames, frames of several sizes, a rate that is not above 0, or a folder that cannot be written.
     """
     path = Path(path)
-    require(path.suffix.lower() == ".mp4", f"{path}: expected a name that ends in .mp4")
-    require(fps > 0, f"{path}: {fps} frames a second; expected more than 0")
+    require(path.suffix.lower() == ".mp4", f"{path}: expected a name that ends in .mp4", "wrong-kind-of-file", file=path)
+    require(fps > 0, f"{path}: {fps} frames a second; expected more than 0", "out-of-range", file=path, field="fps")
     with atomic(path) as temporary, av.open(str(temporary), "w") as container:
         stream = shape = None
         for frame in frames:
             height, width = (side // 2 * 2 for side in frame.shape[:2])
             shape = shape or frame.shape
-            require(frame.shape == shape, f"{path}: a frame of {frame.shape} after one of {shape}; expected one size: resize the frames")
+            message = f"{path}: a frame of {frame.shape} after one of {shape}; expected one size: resize the frames"
+            require(frame.shape == shape, message, "mixed-sizes", file=path, field="frames")
             if stream is None:
                 stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
                 stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
                 stream.options = {"x264-params": "mbtree=0"}  # which gives other bytes each time where x264 uses AVX-512
             rgb = np.ascontiguousarray(np.broadcast_to(frame, (*frame.shape[:2], 3))[:height, :width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
-        require(stream is not None, f"{path}: no frames to write; expected at least one")
+        require(stream is not None, f"{path}: no frames to write; expected at least one", "too-few", file=path, field="frames")
         container.mux(stream.encode())

@@ -25,13 +25,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from vadlib.config import require
 from vadlib.data import labels
 from vadlib.data.decode import VIDEO_SUFFIXES, is_grey, list_videos
-from vadlib.data.layout import Copy, Source, below, is_truth, open_clip
+from vadlib.data.layout import Copy, Source, below, is_truth, open_clip, require_root
 from vadlib.data.store import file_key, keep_arrays
 from vadlib.data.video import MaskImages, Video, is_junk, list_images, natural_key
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 
 FPS = 25.0  # assumed for folders of images, which do not say
 GREY_MODES = {"1", "L", "LA"}
@@ -43,7 +42,7 @@ def find_folder(root: Path) -> Copy:
     Raises:
         InputError: the folder is missing, or holds no videos.
     """
-    require(root.is_dir(), f"{root}: no such folder; for the dataset 'folder', --root names the folder with your videos")
+    require_root(root, "for the dataset 'folder', --root names the folder with your videos")
     found = {split: _split(root, split) for split in ("train", "test")}
     parts = {split: _base(folder) for split, folder in found.items() if folder is not None}
     bases = parts or {"train": root}
@@ -58,11 +57,12 @@ def open_video(path: Path) -> Video:
     Raises:
         InputError: it is neither, or cannot be read.
     """
-    require(path.exists(), f"{path}: no such file or folder; expected one video file, or one folder of frame images")
+    message = f"{path}: no such file or folder; expected one video file, or one folder of frame images"
+    require(path.exists(), message, "missing-file", file=path)
     if path.is_dir():
         found = list_videos(path)
         expected = f"one of its video files, such as {found[0]}" if found else "a folder of frame images, or a video file"
-        require(bool(list_images(path)), f"{path}: no images in this folder; expected {expected}")
+        require(bool(list_images(path)), f"{path}: no images in this folder; expected {expected}", "too-few", file=path)
     return _open(path, path.resolve().name if path.is_dir() else path.stem, 1 if _is_grey(path) else 3, None, None)
 
 
@@ -88,7 +88,8 @@ def _truths(root: Path) -> dict[str, Path]:
     truths: dict[str, Path] = {}
     for kind, name in kinds.items():
         for path in (below(place, name) for place in places if place is not None):
-            require(path is None or kind not in truths, f"{path}: labels twice, there and in {truths.get(kind)}; keep one of them")
+            message = f"{path}: labels twice, there and in {truths.get(kind)}; keep one of them"
+            require(path is None or kind not in truths, message, "conflict", file=path)
             if path is not None:
                 truths[kind] = path
     return truths
@@ -97,20 +98,24 @@ def _truths(root: Path) -> dict[str, Path]:
 def _list(root: Path, bases: dict[str, Path], truths: dict[str, Path], split: str) -> list[Source]:
     if split not in bases:
         name = "training" if split == "train" else "testing"
-        raise InputError(f"{root}: there is no {name}/ in it; put the videos for {split}ing into {root / name}")
+        message = f"{root}: there is no {name}/ in it; put the videos for {split}ing into {root / name}"
+        raise InputError(message, "missing-file", file=root / name)
     if "test" not in bases and truths:
-        raise InputError(
-            f"{next(iter(truths.values()))}: labels are for test videos, but there is no {root / 'testing'}; put the labelled videos there"
-        )
+        path = next(iter(truths.values()))
+        message = f"{path}: labels are for test videos, but there is no {root / 'testing'}; put the labelled videos there"
+        raise InputError(message, "labels-without-frames", file=path)
     found = {base: list(_walk(base)) for base in bases.values()}
     names = [_name(clip, bases[split]) for clip in found[bases[split]]]
     clips = dict(zip(names, found[bases[split]], strict=True))
     require(
         len(clips) == len(names),
         f"{bases[split]}: two videos are called {max(names, key=names.count, default='')!r}, apart from their endings; rename one of them",
+        "duplicate-name",
+        file=bases[split],
     )
     suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
-    require(bool(clips), f"{bases[split]}: no videos in it; expected video files ({suffixes}) or folders of images; convert others")
+    message = f"{bases[split]}: no videos in it; expected video files ({suffixes}) or folders of images; convert others"
+    require(bool(clips), message, "too-few", file=bases[split])
     channels = 1 if all(_is_grey(clip) for clips_below in found.values() for clip in clips_below) else 3
     reader = _label_reader(truths, clips) if split == "test" else None
     return [
@@ -126,7 +131,8 @@ def _walk(base: Path) -> Iterator[Path]:
     """
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be read ({error.strerror}); allow it, or move it away")
+        message = f"{error.filename}: cannot be read ({error.strerror}); allow it, or move it away"
+        raise InputError(message, "not-readable", file=error.filename)
 
     seen = set()
     for folder, subfolders, _ in os.walk(base, followlinks=True, onerror=refuse):
@@ -181,7 +187,7 @@ def _label_reader(truths: dict[str, Path], clips: dict[str, Path]) -> Callable[[
     if not kinds:
         return None
     kind, path = kinds[0], truths[kinds[0]]
-    require(len(kinds) == 1, f"{path}: labels twice, there and in {truths[kinds[-1]]}; keep one of them")
+    require(len(kinds) == 1, f"{path}: labels twice, there and in {truths[kinds[-1]]}; keep one of them", "conflict", file=path)
     if kind == "npy":
         return lambda name, length: (_own_npy(path, name), kind)
     # A name may be given with its ending, and macOS writes an accent as a character of its own.
@@ -189,14 +195,17 @@ def _label_reader(truths: dict[str, Path], clips: dict[str, Path]) -> Callable[[
     rows: dict[str, list] = {name: [] for name in clips}
     for row in labels.read_intervals(path):
         name = names.get(unicodedata.normalize("NFC", row[0]))
-        require(name is not None, f"{path}: {row[3]} labels a video {row[0]!r}; there are: {', '.join(list(clips)[:5])}")
+        message = f"{path}: {row[3]} labels a video {row[0]!r}; there are: {', '.join(list(clips)[:5])}"
+        require(name is not None, message, "unknown-name", file=path, field="video")
         rows[name].append(row)
     return lambda name, length: (labels.mark(rows[name], length, path), kind)
 
 
 def _own_npy(folder: Path, name: str) -> np.ndarray:
     path = below(folder, *f"{name}.npy".split("/"))
-    require(path is not None, f"{folder / f'{name}.npy'}: missing; expected labels for every test video, an array of 0 and 1")
+    expected = folder / f"{name}.npy"
+    message = f"{expected}: missing; expected labels for every test video, an array of 0 and 1"
+    require(path is not None, message, "missing-labels", file=expected)
     return labels.from_npy(path)
 
 
@@ -204,9 +213,8 @@ def _masks(root: Path, name: str, length: int) -> MaskImages:
     folder = below(root, *name.split("/"))
     files = list_images(folder) if folder is not None and folder.is_dir() else []
     if len(files) != length:
-        raise InputError(
-            f"{root / name}: {len(files)} masks for {length} frames; expected one for each frame of {name}", trap="label-length"
-        )
+        message = f"{root / name}: {len(files)} masks for {length} frames; expected one for each frame of {name}"
+        raise InputError(message, "label-length", file=root / name)
     return MaskImages(files)
 
 

@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
-from vadlib.config import require
 from vadlib.data.video import lfs_pointer
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 
 _ENTRY = re.compile(r"TestVideoFile\{end\+1\}\.gt_frame\s*=\s*\[(.*)\]\s*;?")
 _RANGE = re.compile(r"(\d+)(?::(\d+))?")
@@ -34,24 +33,30 @@ def from_m(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
         if not line or re.fullmatch(r"(clear|close|clc).*|TestVideoFile\s*=\s*\{\}\s*;?", line):
             continue
         entry = _ENTRY.fullmatch(line)
-        require(entry is not None, f"{path}: line {number} is {line[:60]!r}; expected TestVideoFile{{end+1}}.gt_frame = [61:180];")
-        require(len(labels) < len(lengths), f"{path}: intervals for more than {len(lengths)} clips; get it again")
+        message = f"{path}: line {number} is {line[:60]!r}; expected TestVideoFile{{end+1}}.gt_frame = [61:180];"
+        require(entry is not None, message, "wrong-format", file=path)
+        message = f"{path}: intervals for more than {len(lengths)} clips; get it again"
+        require(len(labels) < len(lengths), message, "label-length", file=path)
         ranges = [_RANGE.fullmatch(part) for part in re.split(r"[,;\s]+", re.sub(r"\s*:\s*", ":", entry[1]).strip(" ,;")) if part]
-        require(all(ranges), f"{path}: line {number} has the ranges {entry[1][:60]!r}; expected such as 5:90, 140:200")
+        message = f"{path}: line {number} has the ranges {entry[1][:60]!r}; expected such as 5:90, 140:200"
+        require(all(ranges), message, "wrong-format", file=path)
         labels.append(_mark([(int(r[1]), int(r[2] or r[1])) for r in ranges], lengths[len(labels)], path, len(labels) + 1))
-    require(len(labels) == len(lengths), f"{path}: intervals for {len(labels)} clips; expected {len(lengths)}: get it again")
+    message = f"{path}: intervals for {len(labels)} clips; expected {len(lengths)}: get it again"
+    require(len(labels) == len(lengths), message, "label-length", file=path)
     return labels
 
 
 def from_mat(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
     """Community intervals: a MATLAB file with `gt`, a cell of 2 x k starts and ends a clip, 1-based and inclusive."""
     cells = read_mat(path, "gt").ravel()
-    require(len(cells) == len(lengths), f"{path}: intervals for {len(cells)} clips; expected {len(lengths)}")
+    message = f"{path}: intervals for {len(cells)} clips; expected {len(lengths)}"
+    require(len(cells) == len(lengths), message, "label-length", file=path, field="gt")
     labels = []
     for number, (cell, length) in enumerate(zip(cells, lengths, strict=True), start=1):
         cell = np.asarray(cell)
         if cell.ndim != 2 or cell.shape[0] != 2 or cell.dtype.kind not in "uif":
-            raise InputError(f"{path}: clip {number} has a {cell.dtype} array of shape {cell.shape}; expected 2 x k starts and ends")
+            message = f"{path}: clip {number} has a {cell.dtype} array of shape {cell.shape}; expected 2 x k starts and ends"
+            raise InputError(message, "wrong-shape", file=path, field="gt")
         # Stored as uint8, which would wrap around in sums.
         labels.append(_mark(cell.astype(np.int64).T.tolist(), length, path, number))
     return labels
@@ -63,7 +68,8 @@ def from_whole_npy(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
     if len(values) != sum(lengths):
         raise InputError(
             f"{path}: {len(values)} labels; expected {sum(lengths)}, one for each frame of the {len(lengths)} test clips",
-            trap="label-length",
+            "label-length",
+            file=path,
         )
     return np.split(values, np.cumsum(lengths)[:-1])
 
@@ -71,9 +77,12 @@ def from_whole_npy(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
 def from_npy(path: Path) -> np.ndarray:
     """The labels of one clip, or of a whole set, as a NumPy array of zeros and ones of any shape."""
     values = read_npy(path).ravel()
-    require(values.dtype.kind in "buif", f"{path}: values of type {values.dtype}; expected numbers 0 (normal) and 1 (abnormal)")
+    message = f"{path}: values of type {values.dtype}; expected numbers 0 (normal) and 1 (abnormal)"
+    require(values.dtype.kind in "buif", message, "wrong-type", file=path)
     odd = ~np.isin(values, (0, 1))
-    require(not odd.any(), f"{path}: values other than 0 (normal) and 1 (abnormal), such as {values[odd][0] if odd.any() else ''}")
+    if odd.any():
+        message = f"{path}: values other than 0 (normal) and 1 (abnormal), such as {values[odd][0]}"
+        raise InputError(message, "label-values", file=path)
     return values.astype(np.uint8)
 
 
@@ -94,11 +103,15 @@ def read_npy(path: Path, mmap: bool = False) -> np.ndarray:
             raise InputError(
                 f"{path}: not a plain NumPy array but a Python pickle, which can run any code; it was not opened: "
                 "get the labels as a plain .npy or a .mat file",
-                trap="pickle",
+                "pickle",
+                file=path,
             ) from error
-        reason = _one_line(error) if head.startswith((b"\x93NUMPY", b"PK")) else f"it starts with {head!r}"
-        raise InputError(f"{path}: not a plain NumPy array ({reason}); expected numbers 0 or 1: get it again") from error
-    require(isinstance(array, np.ndarray), f"{path}: not a plain NumPy array but an archive of several; expected one .npy array")
+        is_numpy = head.startswith((b"\x93NUMPY", b"PK"))
+        reason = _one_line(error) if is_numpy else f"it starts with {head!r}"
+        message = f"{path}: not a plain NumPy array ({reason}); expected numbers 0 or 1: get it again"
+        raise InputError(message, "damaged-file" if is_numpy else "wrong-kind-of-file", file=path) from error
+    message = f"{path}: not a plain NumPy array but an archive of several; expected one .npy array"
+    require(isinstance(array, np.ndarray), message, "wrong-kind-of-file", file=path)
     return array
 
 
@@ -109,11 +122,17 @@ def read_mat(path: Path, name: str) -> np.ndarray:
         InputError: it is missing or damaged, or no cell array of that name is in it.
     """
     _refuse_pointer(path)
+    with path.open("rb") as file:
+        is_matlab = file.read(6) == b"MATLAB"
     try:
-        cells = scipy.io.loadmat(path, variable_names=[name])[name]
+        arrays = scipy.io.loadmat(path, variable_names=[name])
     except Exception as error:  # scipy raises a dozen kinds for damaged files; all mean the same to the user
-        raise InputError(f"{path}: not a MATLAB file with a cell array {name!r} ({_one_line(error)}); get it again") from error
-    require(cells.dtype == object, f"{path}: {name!r} is an array of {cells.dtype}; expected a cell array: get it again")
+        message = f"{path}: not a MATLAB file with a cell array {name!r} ({_one_line(error)}); get it again"
+        raise InputError(message, "damaged-file" if is_matlab else "wrong-kind-of-file", file=path) from error
+    require(name in arrays, f"{path}: no array {name!r} in it; expected a cell array: get it again", "unknown-key", file=path, field=name)
+    cells = arrays[name]
+    message = f"{path}: {name!r} is an array of {cells.dtype}; expected a cell array: get it again"
+    require(cells.dtype == object, message, "wrong-type", file=path, field=name)
     return cells
 
 
@@ -128,11 +147,11 @@ def read_intervals(path: Path) -> list[tuple[str, int, int, str]]:
         try:
             rows = json.loads(_text(path))
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: not JSON ({_one_line(error)}); expected a list of objects with video, start and end") from error
-        require(
-            isinstance(rows, list) and all(isinstance(r, dict) for r in rows),
-            f"{path}: expected a list of objects with video, start and end",
-        )
+            message = f"{path}: not JSON ({_one_line(error)}); expected a list of objects with video, start and end"
+            raise InputError(message, "wrong-format", file=path) from error
+        is_list_of_objects = isinstance(rows, list) and all(isinstance(r, dict) for r in rows)
+        message = f"{path}: expected a list of objects with video, start and end"
+        require(is_list_of_objects, message, "wrong-format", file=path)
         placed = [(f"entry {i}", row) for i, row in enumerate(rows, start=1)]
     else:
         lines = _text(path).splitlines()
@@ -144,8 +163,9 @@ def read_intervals(path: Path) -> list[tuple[str, int, int, str]]:
         try:
             placed = [(f"line {reader.line_num + 1}", row) for row in reader]
         except csv.Error as error:
-            raise InputError(f"{path}: not CSV ({error}); expected lines video,start,end") from error
-        require(reader.fieldnames == ["video", "start", "end"], f"{path}: the first line is {head[:60]!r}; expected video,start,end")
+            raise InputError(f"{path}: not CSV ({error}); expected lines video,start,end", "wrong-format", file=path) from error
+        message = f"{path}: the first line is {head[:60]!r}; expected video,start,end"
+        require(reader.fieldnames == ["video", "start", "end"], message, "wrong-format", file=path)
     return [_interval(path, where, row) for where, row in placed]
 
 
@@ -160,23 +180,33 @@ def mark(rows: Sequence[tuple[str, int, int, str]], length: int, path: Path) -> 
         if end > length:
             raise InputError(
                 f"{path}: {where} ends video {video} at {end}, but it has {length} frames; expected 0 <= start < end <= {length}",
-                trap="label-length",
+                "label-values",
+                file=path,
+                field="end",
             )
         labels[start:end] = 1
     return labels
 
 
 def _interval(path: Path, where: str, row: dict) -> tuple[str, int, int, str]:
-    require(set(row) == {"video", "start", "end"} and None not in row.values(), f"{path}: {where} is {row}; expected video, start and end")
-    try:
-        numbers = [
-            row[key] if isinstance(row[key], int) and not isinstance(row[key], bool) else int(str(row[key]), 10) for key in ("start", "end")
-        ]
-    except ValueError as error:
-        raise InputError(f"{path}: {where} has start {row['start']!r} and end {row['end']!r}; expected whole numbers of frames") from error
-    start, end = numbers
-    require(0 <= start < end, f"{path}: {where} is the interval {start} to {end}; expected 0 <= start < end (frames from 0, end exclusive)")
+    is_complete = set(row) == {"video", "start", "end"} and None not in row.values()
+    require(is_complete, f"{path}: {where} is {row}; expected video, start and end", "wrong-format", file=path)
+    start, end = _whole_number(path, where, row, "start"), _whole_number(path, where, row, "end")
+    message = f"{path}: {where} is the interval {start} to {end}; expected 0 <= start < end (frames from 0, end exclusive)"
+    require(start >= 0, message, "label-values", file=path, field="start")
+    require(start < end, message, "label-values", file=path, field="end")
     return str(row["video"]).strip(), start, end, where
+
+
+def _whole_number(path: Path, where: str, row: dict, column: str) -> int:
+    value = row[column]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    try:
+        return int(str(value), 10)
+    except ValueError as error:
+        message = f"{path}: {where} has start {row['start']!r} and end {row['end']!r}; expected whole numbers of frames"
+        raise InputError(message, "wrong-type", file=path, field=column) from error
 
 
 def _mark(intervals: Sequence[Sequence[int]], length: int, path: Path, number: int) -> np.ndarray:
@@ -184,7 +214,8 @@ def _mark(intervals: Sequence[Sequence[int]], length: int, path: Path, number: i
     labels = np.zeros(length, np.uint8)
     for start, end in intervals:
         if not 1 <= start <= end <= length:
-            raise InputError(f"{path}: clip {number} has the interval {start} to {end}; expected 1 <= start <= end <= {length}")
+            message = f"{path}: clip {number} has the interval {start} to {end}; expected 1 <= start <= end <= {length}"
+            raise InputError(message, "label-values", file=path)
         labels[start - 1 : end] = 1
     return labels
 
@@ -193,15 +224,16 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path}: not readable as text ({_one_line(error)}); expected UTF-8: get it again, or save it as UTF-8") from error
+        message = f"{path}: not readable as text ({_one_line(error)}); expected UTF-8: get it again, or save it as UTF-8"
+        raise InputError(message, "not-readable" if isinstance(error, OSError) else "wrong-format", file=path) from error
 
 
 def _refuse_pointer(path: Path) -> None:
-    require(path.is_file(), f"{path}: no such file; it was there when the dataset was listed")
+    require(path.is_file(), f"{path}: no such file; it was there when the dataset was listed", "missing-file", file=path)
     pointer = lfs_pointer(path)
     if pointer:
-        raise InputError(f"{path}: {pointer}", trap="git-lfs-pointer")
-    require(path.stat().st_size > 0, f"{path}: an empty file; copy or download it again")
+        raise InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
+    require(path.stat().st_size > 0, f"{path}: an empty file; copy or download it again", "empty-file", file=path)
 
 
 def _one_line(error: Exception) -> str:

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from vadlib.config import require
 from vadlib.data.decode import VIDEO_SUFFIXES, VideoFrames
 from vadlib.data.video import Frames, ImageFrames, Video, is_junk, list_images, natural_key
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,27 @@ def below(folder: Path, *names: str) -> Path | None:
     return folder
 
 
+def require_root(root: Path, advice: str) -> None:
+    """Refuse a root folder that is missing or is a file.
+
+    Args:
+        root: the folder that --root names.
+        advice: what it should name, for the message.
+
+    Raises:
+        InputError: the root is missing or is a file.
+    """
+    require(root.exists(), f"{root}: no such folder; {advice}", "missing-file", file=root, field="--root")
+    require(root.is_dir(), f"{root}: a file, not a folder; {advice}", "wrong-kind-of-file", file=root, field="--root")
+
+
 def find_copy(root: Path, title: str, places: Sequence[str], children: Sequence[str], expected: str) -> Path:
     """The folder of a dataset: the first of `places` below `root` that holds one of `children` (paths with /).
 
     Raises:
         InputError: there is none; the message says what was looked for, and where.
     """
-    require(root.is_dir(), f"{root}: no such folder; --root (or VADLIB_DATA) must name the folder that holds {places[0].split('/')[0]}/")
+    require_root(root, f"--root (or VADLIB_DATA) must name the folder that holds {places[0].split('/')[0]}/")
     # Unpacking by hand often leaves an archive in a folder of its own name: look one level deeper, after the places themselves.
     inside = sorted((p for p in root.iterdir() if p.is_dir() and not is_junk(p)), key=lambda p: natural_key(p.name))
     looked_at = (below(base, *place.split("/")) for base in (root, *inside) for place in places)
@@ -79,15 +92,19 @@ def find_copy(root: Path, title: str, places: Sequence[str], children: Sequence[
             return folder
     if any(below(root, *child.split("/")) for child in children):
         raise InputError(
-            f"{root}: this is the dataset's own folder; name the folder above it, and call this one {places[0].split('/')[0]!r}"
+            f"{root}: this is the dataset's own folder; name the folder above it, and call this one {places[0].split('/')[0]!r}",
+            "missing-file",
+            file=root,
+            field="--root",
         )
     labels = [p for folder in there for p in folder.iterdir() if p.suffix in {".npy", ".mat", ".m"} and not is_junk(p)]
     if labels:
         raise InputError(
             f"{labels[0]}: labels without frames are no dataset; expected {expected} below {root}: get the frames",
-            trap="labels-without-frames",
+            "labels-without-frames",
+            file=labels[0],
         )
-    raise InputError(f"{root}: no {title} here; expected {expected} below it")
+    raise InputError(f"{root}: no {title} here; expected {expected} below it", "missing-file", file=root, field="--root")
 
 
 def split_folder(folder: Path, *choices: str) -> Path:
@@ -102,7 +119,9 @@ def split_folder(folder: Path, *choices: str) -> Path:
             return place
     if found and found[0] == below(folder, *choices[0].split("/")):
         return found[0]
-    raise InputError(f"{folder / choices[0]}: no such folder; expected one folder of images, or one video file, a clip in it")
+    missing = folder / choices[0]
+    message = f"{missing}: no such folder; expected one folder of images, or one video file, a clip in it"
+    raise InputError(message, "missing-file", file=missing)
 
 
 def list_clips(folder: Path) -> list[Path]:
@@ -112,7 +131,8 @@ def list_clips(folder: Path) -> list[Path]:
         InputError: there are none.
     """
     clips = _clips(folder)
-    require(bool(clips), f"{folder}: empty; expected one folder of images, or one video file, a clip in it, such as {folder / '01'}")
+    message = f"{folder}: empty; expected one folder of images, or one video file, a clip in it, such as {folder / '01'}"
+    require(bool(clips), message, "too-few", file=folder)
     return sorted(clips, key=lambda p: natural_key(p.name))
 
 
@@ -150,7 +170,8 @@ def open_frames(path: Path, channels: int) -> Frames:
     if not path.is_dir():
         return VideoFrames(path, channels)
     files = list_images(path)
-    require(bool(files), f"{path}: no images in it; expected frames such as 000.jpg: copy the clip again, or move the folder away")
+    message = f"{path}: no images in it; expected frames such as 000.jpg: copy the clip again, or move the folder away"
+    require(bool(files), message, "too-few", file=path)
     steps = np.diff(frame_numbers(files))
     usual = max(1, np.median(steps)) if len(steps) else 1  # every fifth frame is a rate of its own, one frame less is a gap
     for i, step in enumerate(steps):
@@ -158,7 +179,8 @@ def open_frames(path: Path, channels: int) -> Frames:
             raise InputError(
                 f"{path}: {files[i].name} is followed by {files[i + 1].name}; expected consecutive numbers: "
                 "a frame is missing or there twice: copy the clip again, or number its frames without gaps",
-                trap="missing-frame",
+                "missing-frame",
+                file=path,
             )
     return ImageFrames(files, channels)
 
@@ -209,7 +231,8 @@ def require_same_length(path: Path, frames: int, labels: np.ndarray | None) -> N
     if labels is not None and len(labels) != frames:
         raise InputError(
             f"{path}: {frames} frames, but its labels cover {len(labels)}; expected the same number: copy or extract the clip again",
-            trap="label-length",
+            "label-length",
+            file=path,
         )
 
 
@@ -222,7 +245,8 @@ def clip_number(path: Path, count: int | None = None) -> int:
     digits = re.findall(r"\d+", path.stem if path.suffix else path.name)
     if len(digits) != 1 or (count is not None and not 1 <= int(digits[0]) <= count):
         expected = f"one clip number from 1 to {count}" if count else "one clip number"
-        raise InputError(f"{path}: expected {expected} in the name, found {', '.join(digits) or 'none'}: rename or move it")
+        message = f"{path}: expected {expected} in the name, found {', '.join(digits) or 'none'}: rename or move it"
+        raise InputError(message, "unexpected-clip", file=path)
     return int(digits[0])
 
 
@@ -236,6 +260,7 @@ def numbered(clips: Iterable[Path], count: int | None = None) -> dict[int, Path]
     for clip in clips:
         number = clip_number(clip, count)
         if number in found:
-            raise InputError(f"{clip}: its name says clip {number}, and so does {found[number]}; remove one of them")
+            message = f"{clip}: its name says clip {number}, and so does {found[number]}; remove one of them"
+            raise InputError(message, "duplicate-name", file=clip)
         found[number] = clip
     return dict(sorted(found.items()))

@@ -18,12 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from vadlib.config import require
 from vadlib.data import labels
 from vadlib.data.decode import VIDEO_SUFFIXES
 from vadlib.data.layout import Copy, Source, below, find_copy, list_clips, open_clip, split_folder
 from vadlib.data.video import LazyStack
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 
 FPS = 24.0
 # Of the test clips, by camera: number and length. Whole-set label files are cut by them.
@@ -67,7 +66,9 @@ def _list(folder: Path, truths: dict[str, Path], split: str) -> list[Source]:
     clips = list_clips(split_folder(folder, "testing/frames", "testing"))
     if not truths:
         raise InputError(
-            f"{folder}: no labels for the test clips; expected testing/test_frame_mask/*.npy or frame_labels_shanghai.npy in it"
+            f"{folder}: no labels for the test clips; expected testing/test_frame_mask/*.npy or frame_labels_shanghai.npy in it",
+            "missing-labels",
+            file=folder,
         )
     kind, path = next(iter(truths.items()))
     if kind == "frame_mask":
@@ -97,12 +98,15 @@ def _name(clip: Path) -> str:
 def _own_labels(folder: Path, clip: Path) -> np.ndarray:
     name = _name(clip)
     path = below(folder, f"{name}.npy")
-    require(path is not None, f"{folder / f'{name}.npy'}: missing, but the frames of {name} are there; get the labels again")
+    expected = folder / f"{name}.npy"
+    message = f"{expected}: missing, but the frames of {name} are there; get the labels again"
+    require(path is not None, message, "missing-labels", file=expected)
     return labels.from_npy(path)
 
 
 def _known_labels(known: dict[str, np.ndarray], clip: Path) -> np.ndarray:
-    require(_name(clip) in known, f"{clip}: no test clip of ShanghaiTech is called so, so its labels cannot be found; rename or move it")
+    message = f"{clip}: no test clip of ShanghaiTech is called so, so its labels cannot be found; rename or move it"
+    require(_name(clip) in known, message, "unexpected-clip", file=clip)
     return known[_name(clip)]
 
 
@@ -114,7 +118,8 @@ class NpyMasks(LazyStack):
     def __init__(self, path: Path):
         self.masks = labels.read_npy(path, mmap=True)
         if self.masks.ndim != 3 or self.masks.dtype.kind not in "buif":
-            raise InputError(f"{path}: an array of {self.masks.dtype} of shape {self.masks.shape}; expected masks (frames, height, width)")
+            message = f"{path}: an array of {self.masks.dtype} of shape {self.masks.shape}; expected masks (frames, height, width)"
+            raise InputError(message, "wrong-shape", file=path)
         self.shape = self.masks.shape
 
     def _read(self, i: int) -> np.ndarray:

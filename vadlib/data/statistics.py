@@ -32,7 +32,7 @@ def load_tests(root: str | Path | None = None) -> tuple[dict[str, list[Video]], 
             continue
         try:
             videos = load_videos(name, "test", root)
-        except InputError as error:  # told, not hidden: whoever looks at what is here decides whether to mend it
+        except InputError as error:  # reported, not hidden: the caller decides whether to fix it
             absent[name] = str(error)
             continue
         kinds = {int(kind) for v in videos if v.labels is not None for kind in np.unique(v.labels)}

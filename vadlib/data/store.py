@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from vadlib.data.video import Video
 from vadlib.errors import InputError
-from vadlib.files import atomic, read_arrays
+from vadlib.files import atomic, is_disk_full, read_arrays
 
 STORE_VERSION = 1
 # What looks for motion looks at frames whose shorter side has at most so many pixels, Ped2's: its thresholds were measured there.
@@ -100,7 +100,8 @@ def open_frames(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="c", allow_pickle=False)  # copy on write: torch warns of read-only arrays
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: a damaged file of the frame store ({error}); remove it, and its video is decoded again") from error
+        message = f"{path}: a damaged file of the frame store ({error}); remove it, and its video is decoded again"
+        raise InputError(message, "damaged-file", file=path) from error
 
 
 def _key(video: Video, shape: tuple[int, int, int, int]) -> str:
@@ -115,7 +116,8 @@ def _make_room(folder: Path, needed: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot make the cache folder ({error.strerror}); set VADLIB_CACHE to a writable folder") from error
+        message = f"{folder}: cannot make the cache folder ({error.strerror}); set VADLIB_CACHE to a writable folder"
+        raise InputError(message, "disk-full" if is_disk_full(error) else "not-writable", file=folder, field="VADLIB_CACHE") from error
     for left_behind in folder.glob(".*.npy"):  # by a decoding that was killed; a running one is younger
         if time.time() - left_behind.stat().st_mtime > 24 * 3600:
             left_behind.unlink(missing_ok=True)
@@ -123,7 +125,10 @@ def _make_room(folder: Path, needed: int) -> None:
     if needed > 0.95 * free:
         raise InputError(
             f"{folder}: the decoded frames need {needed / 1e9:.2f} GB, but only {free / 1e9:.2f} GB are free; "
-            "make room there, set VADLIB_CACHE to a folder on another disk, or store less (shorter_side or channels in the data config)"
+            "make room there, set VADLIB_CACHE to a folder on another disk, or store less (shorter_side or channels in the data config)",
+            "disk-full",
+            file=folder,
+            field="VADLIB_CACHE",
         )
 
 

@@ -392,7 +392,7 @@ def load_synthetic(split: str, root=None, seed: int = 0) -> list[Video]:
         seed: a number >= 0; the same one gives the same bytes.
     """
     if split not in LENGTHS:
-        raise InputError(f"synthetic: there is no split {split!r}; expected one of {', '.join(LENGTHS)}")
+        raise InputError(f"synthetic: there is no split {split!r}; expected one of {', '.join(LENGTHS)}", "unknown-name", field="split")
     videos = []
     for clip in [StreetClip(seed, split, number) for number in range(len(LENGTHS[split]))]:
         kinds = [clip.kind(t) for t in range(clip.length)]

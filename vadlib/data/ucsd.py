@@ -66,7 +66,7 @@ def _list(name: str, folder: Path, is_official: bool, truths: dict[str, Path], s
     )
     if not truths:
         wanted = f"Test/UCSD{name}.m" if is_official else f"{name}.mat or frame_labels_{name}.npy"
-        raise InputError(f"{folder}: no labels for the test clips; expected {wanted} in it")
+        raise InputError(f"{folder}: no labels for the test clips; expected {wanted} in it", "missing-labels", file=folder)
     kind, path = next(iter(truths.items()))
     truth = {"m": labels.from_m, "mat": labels.from_mat, "npy": labels.from_whole_npy}[kind](path, lengths)
     return [
@@ -99,7 +99,6 @@ def _masks(folder: Path | None, length: int) -> MaskImages | None:
         return None
     files = list_images(folder)
     if len(files) != length:
-        raise InputError(
-            f"{folder}: {len(files)} masks for {length} frames; expected one for each frame: copy the masks again", trap="label-length"
-        )
+        message = f"{folder}: {len(files)} masks for {length} frames; expected one for each frame: copy the masks again"
+        raise InputError(message, "label-length", file=folder)
     return MaskImages(files)

@@ -66,11 +66,14 @@ class Video:
             if value is not None and len(value) != len(self.frames):
                 raise InputError(
                     f"video {self.name}: {len(self.frames)} frames but {len(value)} {what}; expected one for each frame: "
-                    f"the copy is incomplete, or the {what} belong to another video"
+                    f"the copy is incomplete, or the {what} belong to another video",
+                    "label-length",
+                    field=what,
                 )
         if self.masks is not None and tuple(self.masks.shape[1:3]) != tuple(self.frames.shape[1:3]):
             mask, frame = ("x".join(map(str, stack.shape[1:3])) for stack in (self.masks, self.frames))
-            raise InputError(f"video {self.name}: masks of {mask} for frames of {frame}; expected one size: get the masks again")
+            message = f"video {self.name}: masks of {mask} for frames of {frame}; expected one size: get the masks again"
+            raise InputError(message, "mixed-sizes", field="masks")
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -133,7 +136,9 @@ class ImageFrames(LazyStack):
             expected, found = self.shape[1:3], frame.shape[:2]
             raise InputError(
                 f"{self.paths[i]}: {found[1]}x{found[0]} pixels, but {self.paths[0].name} has {expected[1]}x{expected[0]}; "
-                "all frames of a video must have one size: extract them again, or move the odd file away"
+                "all frames of a video must have one size: extract them again, or move the odd file away",
+                "mixed-sizes",
+                file=self.paths[i],
             )
         return frame
 
@@ -155,7 +160,8 @@ class MaskImages(ImageFrames):
         lowest = 127 if self.paths[i].suffix.lower() in {".jpg", ".jpeg"} else 0
         mask = read_image(self.paths[i], 1)[..., 0] > lowest
         if mask.shape != self.shape[1:]:
-            raise InputError(f"{self.paths[i]}: a mask of {mask.shape}, but the first one is {self.shape[1:]}; get the masks again")
+            message = f"{self.paths[i]}: a mask of {mask.shape}, but the first one is {self.shape[1:]}; get the masks again"
+            raise InputError(message, "mixed-sizes", file=self.paths[i])
         return mask
 
 
@@ -172,19 +178,23 @@ def read_image(path: Path, channels: int) -> np.ndarray:
                 _require_whole_jpeg(path)
             # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout of the file's data shows it.
             if image.mode.startswith(("I", "F")) or any(re.search(r"^(?!BGR).*;16", str(tile[3])) for tile in image.tile):
-                raise InputError(f"{path}: {image.mode} pixels of 16 bits or more; expected 8 bits a sample: convert the frames to 8 bits")
+                message = f"{path}: {image.mode} pixels of 16 bits or more; expected 8 bits a sample: convert the frames to 8 bits"
+                raise InputError(message, "wrong-kind-of-file", file=path)
             if image.format == "TIFF" and image.n_frames > 1:
-                raise InputError(
-                    f"{path}: {image.n_frames} pictures in one file; expected one frame a file: split it, or make a video of it"
-                )
+                message = f"{path}: {image.n_frames} pictures in one file; expected one frame a file: split it, or make a video of it"
+                raise InputError(message, "wrong-kind-of-file", file=path)
             image = ImageOps.exif_transpose(image)  # a phone notes down how it was held
             pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     except UnidentifiedImageError as error:
-        raise InputError(f"{path}: {_not_an_image(path)}", trap="git-lfs-pointer" if lfs_pointer(path) else "") from error
+        raise _not_an_image(path) from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; it was there when the dataset was listed", "missing-file", file=path) from error
+    except PermissionError as error:
+        message = f"{path}: cannot be read ({error.strerror}); expected an image: look at its permissions"
+        raise InputError(message, "not-readable", file=path) from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow raises SyntaxError for broken PNG chunks
-        if isinstance(error, FileNotFoundError):
-            raise InputError(f"{path}: no such file; it was there when the dataset was listed") from error
-        raise InputError(f"{path}: a damaged image ({error}); expected a whole one: copy or download it again") from error
+        message = f"{path}: a damaged image ({error}); expected a whole one: copy or download it again"
+        raise InputError(message, "damaged-file", file=path) from error
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
@@ -192,8 +202,8 @@ def lfs_pointer(path: Path) -> str:
     """What is wrong with a file that is a pointer of Git's large file storage; "" for any other file."""
     with path.open("rb") as file:
         pointer = file.read(64).startswith(b"version https://git-lfs")
-    mend = "a Git LFS pointer, not the data itself; run `git lfs pull` in the copy it came from, or download the dataset itself"
-    return mend if pointer else ""
+    message = "a Git LFS pointer, not the data itself; run `git lfs pull` in the copy it came from, or download the dataset itself"
+    return message if pointer else ""
 
 
 def _require_whole_jpeg(path: Path) -> None:
@@ -204,12 +214,16 @@ def _require_whole_jpeg(path: Path) -> None:
         raise OSError("no end marker: the file is cut off")
 
 
-def _not_an_image(path: Path) -> str:
+def _not_an_image(path: Path) -> InputError:
+    """Name a file that is no image for what it is: empty, a pointer of Git LFS, or of another type."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
-        return "an empty file; expected an image: copy or download it again"
-    return lfs_pointer(path) or f"not an image (it starts with {head[:8]!r}); expected one of {', '.join(sorted(IMAGE_SUFFIXES))}"
+        return InputError(f"{path}: an empty file; expected an image: copy or download it again", "empty-file", file=path)
+    if pointer := lfs_pointer(path):
+        return InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
+    message = f"{path}: not an image (it starts with {head[:8]!r}); expected one of {', '.join(sorted(IMAGE_SUFFIXES))}"
+    return InputError(message, "wrong-kind-of-file", file=path)
 
 
 def natural_key(name: str) -> tuple:
