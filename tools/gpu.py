@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+SCRIPT = ROOT / "tools" / "gpu_parts.py"
 REPORTS = ROOT / "benchmarks" / "gpu"
 BUILD = ROOT / "build" / "gpu"
 SUBSET = BUILD / "data"
@@ -153,7 +154,7 @@ def run_part(name: str, device: str, limit: float, root: Path | None) -> dict:
     # vadlib need not be installed.
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
-    command = [sys.executable, str(ROOT / "tools" / "gpu_parts.py"), name, device]
+    command = [sys.executable, str(SCRIPT), name, device]
     command += [str(folder / "files"), str(result_path)]
     command += [str(root)] if root and device == "cuda" else []  # shortened, the street will do
     started = time.monotonic()
@@ -168,8 +169,8 @@ def run_part(name: str, device: str, limit: float, root: Path | None) -> dict:
         part |= {"status": "failed", "error": lines[-1] if lines else f"status {status}"}
     elif "fault" in result:
         part |= {"status": "failed", "error": result.pop("fault")}
-    elif "skipped" in result:
-        part |= {"status": "skipped", "reason": result.pop("skipped")}
+    elif "not_run" in result:
+        part |= {"status": "skipped", "reason": result.pop("not_run")}
     return part | {"result": result}
 
 
@@ -248,7 +249,7 @@ def replace_rows(text: str, rows: str) -> str:
     pieces = re.split(f"({re.escape(BEGIN)}\n|{re.escape(END)})", text)
     if len(pieces) != 5:
         sys.exit(f"{README}: expected one line {BEGIN} and one {END}, in this order")
-    pieces[2] = f"\n{rows}\n"
+    pieces[2] = f"\n{rows}\n\n"
     return "".join(pieces)
 
 

@@ -5,7 +5,7 @@ python tools/gpu_parts.py PART DEVICE FOLDER RESULT [ROOT]
 PART is a name of `PARTS`. On any DEVICE but "cuda" a part is shortened. It keeps its files in
 FOLDER and writes its result as JSON to RESULT: again after each step, so that what was measured
 before a time limit is not lost. ROOT holds `ped2/`; without it the part uses the rendered street.
-A result with the key "fault" says why the part failed, one with the key "skipped" why nothing was
+A result with the key "fault" says why the part failed, one with the key "not_run" why nothing was
 measured.
 """
 
@@ -451,7 +451,7 @@ def nondeterministic_operations(caught: list[warnings.WarningMessage]) -> list[s
 def precision(job: Job) -> dict:
     """Compare bf16 with float32: clips per second, final errors, and gradients layer by layer."""
     if job.device.type == "mps":
-        return {"skipped": "bf16 is not supported on mps"}
+        return {"not_run": "bf16 is not supported on mps"}
     result = {}
     for preset in ("fast",) if job.short else ("fast", "compact"):
         result[preset] = compare_precisions(job, preset, 8 if job.short else 150)
