@@ -248,13 +248,16 @@ def test_outcomes_of_tests_are_counted():
 
 
 def test_gradients_are_compared_by_layer():
-    exact = {"a": torch.tensor([3.0, 4.0]), "b": torch.tensor([1.0, 0.0]), "c": torch.zeros(2)}
-    found = {"a": torch.tensor([3.0, 4.5]), "b": torch.tensor([1.0, 0.5]), "c": torch.ones(2)}
+    exact = {"a": torch.tensor([3.0, 4.0]), "b": torch.tensor([1.0, 0.0])}
+    found = {"a": torch.tensor([3.0, 4.5]), "b": torch.tensor([1.0, 0.5])}
+    exact |= {"none": torch.zeros(2), "rounding": torch.tensor([1e-7, 0.0])}
+    found |= {"none": torch.ones(2), "rounding": torch.tensor([1e-6, 0.0])}
     compared = gpu_parts.compare_gradients(exact, found)
     assert compared["layers"] == pytest.approx({"a": 0.1, "b": 0.5})
     assert compared["largest_in"] == "b"
     assert compared["largest"] == pytest.approx(0.5)
     assert compared["median"] == pytest.approx(0.3)
+    assert compared["negligible"] == ["none", "rounding"]
 
 
 @pytest.mark.parametrize(

@@ -57,13 +57,13 @@ PACKAGES = {
 # Seconds that each part may take on a GPU; together less than 8 minutes.
 LIMITS = {
     "machine": 30,
-    "tests": 70,
-    "training": 170,
+    "tests": 60,
+    "training": 160,
     "bench": 40,
-    "memory": 40,
-    "resume": 40,
-    "resume_deterministic": 40,
-    "precision": 40,
+    "memory": 35,
+    "resume": 55,
+    "resume_deterministic": 55,
+    "precision": 45,
 }
 CPU_LIMIT = 120  # seconds for each part of the shortened form, which takes a tenth of that
 NO_BENCH = "takes four minutes without a GPU; `vadlib bench` runs it"
