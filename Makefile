@@ -5,6 +5,7 @@
 # make student    the notebooks without the exercises' answers, in build/student
 # make book       a site of the executed notebooks, in build/book
 # make rehearse   the notebooks without network, widgets, a folder to write to ...
+# make gpu        measure this machine's GPU: a report in benchmarks/gpu, and its row in README.md
 # make notebooks  make notebooks/*.ipynb again from notebooks/src
 # make clean      remove what the targets above left, but not .venv
 #
@@ -14,6 +15,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A Python that has torch and the other packages already: make gpu GPU_PYTHON=python3 installs nothing.
+GPU_PYTHON ?=
 export VADLIB_PROFILE ?= quick
 
 # Notebooks run in their own folder, so a relative path would mean another place there.
@@ -26,7 +29,7 @@ endif
 VERSION_CHECK = import sys; v = sys.version_info[:2]; \
   sys.exit(0 if (3, 11) <= v <= (3, 13) else "vadlib needs Python 3.11, 3.12 or 3.13; %s is %d.%d: name another one with make PYTHON=..." % (sys.executable, *v))
 
-.PHONY: help tutorial test test-slow lab student book rehearse notebooks clean
+.PHONY: help tutorial test test-slow lab student book rehearse gpu notebooks clean
 help:
 	@sed -n 's/^# make/make/p' Makefile
 
@@ -71,6 +74,10 @@ book: $(STAMP)
 
 rehearse: $(STAMP)
 	$(BIN)/python tools/rehearse.py
+
+gpu: $(if $(GPU_PYTHON),,$(STAMP))
+	$(or $(GPU_PYTHON),$(BIN)/python) tools/gpu.py measure
+	$(or $(GPU_PYTHON),$(BIN)/python) tools/gpu.py table
 
 notebooks: $(STAMP)
 	$(BIN)/python tools/notebooks.py build

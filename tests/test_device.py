@@ -10,11 +10,13 @@ from vadlib.device import autocast, pick_device, pick_precision, processes, shar
 from vadlib.errors import InputError
 
 
+@pytest.mark.gpu
 def test_auto_takes_an_accelerator_where_there_is_one():
     expected = torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
     assert pick_device("auto").type == expected
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", ["cuda", "mps"])
 def test_a_device_that_is_not_there_is_refused_by_name(name):
     if torch.accelerator.is_available() and torch.accelerator.current_accelerator().type == name:
@@ -24,6 +26,7 @@ def test_a_device_that_is_not_there_is_refused_by_name(name):
             pick_device(name)
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "meta"])
 def test_an_unknown_device_is_refused(name):
     with pytest.raises(InputError, match="expected auto, cpu, cuda or mps"):

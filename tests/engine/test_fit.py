@@ -257,6 +257,7 @@ def test_a_compiled_training_computes_the_same(clips, tmp_path, monkeypatch):
     assert equal(weights(compiled), weights(Run.load(compiled.folder)))
 
 
+@pytest.mark.gpu
 def test_a_checkpoint_of_a_gpu_goes_on_without_one(clips, unfinished, monkeypatch):
     """A file whose tensors say that they lay on a GPU, as `torch.save` writes it there."""
     state = torch.load(unfinished / "state.pt", weights_only=True)
