@@ -37,26 +37,27 @@ def from_dict(cls: type[T], values: Mapping, where: str | Path) -> T:
     return cls(**{key: _tupled(value) for key, value in values.items()})
 
 
-def require_field(config: object, name: str, condition: bool, expected: str, code: str = "out-of-range") -> None:
-    """Raise `InputError` about a field of a config, with its value, unless the condition holds.
+def require_field(config: object, name: str, condition: bool, expected: str) -> None:
+    """Raise `InputError` with the code "out-of-range" about a field of a config unless the condition holds.
 
     Args:
-        config: the dataclass instance.
+        config: the dataclass instance; the message gives the field's value.
         name: the field's name.
         condition: whether its value is valid.
         expected: the requirement in words, such as "at least 1".
-        code: a key of `vadlib.errors.CODES`.
     """
     field = f"{type(config).__name__}.{name}"
     message = f"{field} = {getattr(config, name)!r}; expected {expected}"
-    require(condition, message, code, field=field)
+    require(condition, message, "out-of-range", field=field)
 
 
 def require_known_field(config: object, name: str, known: Iterable[str]) -> None:
-    """Raise `InputError` unless a field of a config holds one of the known names."""
+    """Raise `InputError` with the code "unknown-name" unless a field of a config holds one of the known names."""
+    field = f"{type(config).__name__}.{name}"
+    value = getattr(config, name)
     names = list(known)
-    expected = f"one of: {', '.join(names)}"
-    require_field(config, name, getattr(config, name) in names, expected, "unknown-name")
+    message = f"{field} = {value!r}; expected one of: {', '.join(names)}"
+    require(value in names, message, "unknown-name", field=field)
 
 
 def _tupled(value):

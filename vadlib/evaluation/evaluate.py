@@ -171,7 +171,7 @@ def score_videos(
     require(
         len(videos) > 0,
         "no videos to score: expected at least one",
-        "nothing-to-do",
+        "too-few",
         field="videos",
     )
     target = pick_device(device)

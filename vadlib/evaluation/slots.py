@@ -170,7 +170,7 @@ def _require_slots(memory: Memory, slots: Sequence[int]) -> None:
 
 def _encoded(model: DualPathAutoencoder, clips: Sequence[Tensor]) -> Iterator[tuple[Tensor, list[Tensor]]]:
     """Batches of the clips, and their features."""
-    require(len(clips) > 0, "no clips; expected at least one", "nothing-to-do", field="clips")
+    require(len(clips) > 0, "no clips; expected at least one", "too-few", field="clips")
     device = next(model.parameters()).device
     for first in range(0, len(clips), BATCH):
         batch = torch.stack(list(clips[first : first + BATCH])).to(device)

@@ -31,7 +31,7 @@ class _Section:
     options: dict[str, str]
 
     def check(self, condition: bool, what: str, field: str = "") -> None:
-        require(condition, f"{self.where}: {what}", "wrong-format", file=self.file, field=field)
+        require(condition, f"{self.where}: {what}", "wrong-format", file=self.file, field=field or self.kind)
 
     def numbers(self, key: str, default: str = "", kind: type = int) -> list:
         text = self.options.get(key, default)
@@ -167,7 +167,8 @@ def _build(section: _Section, incoming: Shape, shapes: list[Shape]) -> tuple[nn.
         classes, count, anchors = section.number("classes"), section.number("num", "1"), section.numbers("anchors", kind=float)
         mask = section.numbers("mask", ",".join(map(str, range(count))))
         fits = len(anchors) == 2 * count and all(0 <= m < count for m in mask)
-        section.check(fits, f"{len(anchors)} numbers in anchors and mask={mask} for num={count}; expected {2 * count}, and masks below num")
+        numbers = f"{len(anchors)} numbers in anchors and mask={mask} for num={count}"
+        section.check(fits, f"{numbers}; expected {2 * count}, and masks below num", "anchors")
         needed = len(mask) * (5 + classes)
         section.check(channels == needed, f"{channels} channels come in; {len(mask)} anchors and {classes} classes need {needed}")
         return _Yolo(torch.tensor(anchors).view(-1, 2)[mask], section.number("scale_x_y", "1", float)), incoming

@@ -67,7 +67,7 @@ class FolderPatches:
         if not self.classes:
             raise InputError(
                 f"{root}: no images in class folders; expected such as {root / 'apple' / '0001.png'}",
-                "missing-file",
+                "too-few",
                 file=root,
                 field="patches",
             )

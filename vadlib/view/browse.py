@@ -75,7 +75,7 @@ def browse(datasets: Datasets):
     require(
         len(datasets) > 0 and all(datasets.values()),
         "nothing to browse: expected at least one dataset with videos",
-        "nothing-to-do",
+        "too-few",
         field="datasets",
     )
     wide = {"style": {"description_width": "5em"}, "layout": widgets.Layout(width="32em")}

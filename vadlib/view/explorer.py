@@ -313,7 +313,7 @@ def _require_fitting(result: Result, videos: Sequence[Video]) -> dict[str, Video
     require(
         len(videos) > 0,
         "nothing to explore: expected at least one video",
-        "nothing-to-do",
+        "too-few",
         field="videos",
     )
     require(

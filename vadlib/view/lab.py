@@ -93,7 +93,7 @@ def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
     require(
         len(clips) > 0 and len(patches) > 0,
         "nothing to show: expected clips of at least one detector, and a patch source",
-        "nothing-to-do",
+        "too-few",
         field="clips",
     )
     sources = {name: load_patches(name) for name in patches}
