@@ -25,9 +25,17 @@ def test_a_device_that_is_not_there_is_refused_by_name(name):
             pick_device(name)
 
 
-@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "meta"])
-def test_an_unknown_device_is_refused(name):
-    with refused("not-available", field="device"):
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("gpu", "unknown-name"),
+        ("", "unknown-name"),
+        ("cuda:x", "unknown-name"),
+        ("meta", "not-available"),
+    ],
+)
+def test_an_unknown_device_is_refused(name, code):
+    with refused(code, field="device"):
         pick_device(name)
 
 

@@ -78,7 +78,7 @@ def ablate(
     )
     require(
         rows[:1] == [BASE],
-        f"rows {', '.join(rows)}; expected {BASE!r} first: the others are compared with it",
+        f"rows {', '.join(rows)}; expected {BASE!r} first, because the others are compared with it",
         "conflict",
         field="rows",
     )
@@ -92,7 +92,7 @@ def ablate(
     labelled = all(video.labels is not None for video in videos)
     require(
         labelled and len({int(label) for video in videos for label in np.unique(video.labels)}) == 2,
-        f"the test videos of {data} have no labels of both kinds; an ablation is measured against labels",
+        f"the test videos of {data} have no labels of both kinds (normal and abnormal), against which an ablation is measured",
         "missing-labels",
         field="data",
     )

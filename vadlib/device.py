@@ -34,10 +34,14 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def _find_device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
-        if name == "auto":
-            return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
         device = torch.device(name)
+    except RuntimeError as error:
+        message = f"device {name!r} is unknown; expected auto, cpu, cuda or mps"
+        raise InputError(message, "unknown-name", field="device") from error
+    try:
         torch.empty(1, device=device).item()  # the meta device makes tensors, but no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(

@@ -304,7 +304,7 @@ def _read_config_file(path: Path) -> dict:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error})", "wrong-format", file=path) from error
+        raise InputError(f"{path}: not JSON ({error}); correct the file", "wrong-format", file=path) from error
     require(
         isinstance(values, dict),
         f"{path}: expected a JSON object with some of the parts data, model, mixer, training",

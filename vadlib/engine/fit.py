@@ -131,7 +131,7 @@ def require_free(out: Path, resume: bool) -> None:
     """Raise `InputError` where a training could not put its run."""
     require(
         not out.exists() or out.is_dir(),
-        f"{out}: a file; expected a new folder for the run",
+        f"{out}: a file; expected a folder for the run",
         "wrong-kind-of-file",
         file=out,
         field="out",
@@ -173,8 +173,8 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
             last_trained[v] = first_held_out[v] - span
             require(
                 last_trained[v] >= span,
-                f"video {clips.videos[v].name}: {len(clips.frames[v])} frames; its scene has no other video, so a part is held out "
-                f"for calibration, which takes at least {4 * span} frames: add a video, or make clips shorter",
+                f"video {clips.videos[v].name}: {len(clips.frames[v])} frames, but the only video of a scene needs at least {4 * span}, "
+                "because a part of it is held out for calibration; add a video of this scene, or make clips shorter",
                 "too-few",
             )
     # A clip may be changed by frames after it (skipping looks ahead); those of a held-out tail may be seen as a pseudo-

@@ -123,7 +123,7 @@ class Trainer:
                 tqdm.write(f"step {self.step}: the loss or its gradient is not finite; skipped")
             if self.bad_steps >= MAX_BAD_STEPS:
                 raise InputError(
-                    f"training diverged: {MAX_BAD_STEPS} non-finite steps in a row; lower learning_rate, or set precision to fp32",
+                    f"training diverged ({MAX_BAD_STEPS} non-finite steps in a row); lower learning_rate, or set precision to fp32",
                     "diverged",
                     field="TrainConfig.learning_rate",
                 )
@@ -182,7 +182,7 @@ class Trainer:
             ) from error
         if mismatch := first_mismatch(self.model, found):
             raise InputError(
-                f"{path}: the checkpoint of another model: {mismatch}; remove it to start over",
+                f"{path}: a checkpoint of another model ({mismatch}); remove it to start over",
                 "other-run",
                 file=path,
             )

@@ -77,11 +77,11 @@ class Calibration:
         known = self.scenes.get(scene)
         every = [known] if known else list(self.scenes.values())
         known_pairs = ", ".join(f"{w} over {f}" for w, f in every[0])
-        asked = f"no calibration for a window of {window} over {frames} frames"
+        asked = f"the run has no calibration for a window of {window} over {frames} frames"
         window_is_known = any(w == window for w, _ in every[0])
         require(
             (window, frames) in every[0],
-            f"{asked}; the run knows {known_pairs}: choose one of them, or raw scores",
+            f"{asked}; choose one of {known_pairs}, or raw scores",
             "out-of-range",
             field="ScoreConfig.frames" if window_is_known else "ScoreConfig.window",
         )
@@ -159,8 +159,8 @@ class Calibration:
         Raises:
             InputError: it is missing, damaged, or of an earlier version.
         """
-        stored = read_arrays(path, f"continue the training of {path.parent} (--resume), or train it again")
-        return cls.from_arrays(stored, path, f"remove it and continue {path.parent} (--resume), which writes it again, or train it again")
+        stored = read_arrays(path, f"continue the training with `vadlib train --resume --out {path.parent}`")
+        return cls.from_arrays(stored, path, f"remove it, and write it again with `vadlib train --resume --out {path.parent}`")
 
 
 def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], how: ScoreConfig) -> Calibration:

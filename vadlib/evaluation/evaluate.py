@@ -105,7 +105,7 @@ class Result:
             InputError: the run was not evaluated, or a file is damaged.
         """
         path, metrics = Path(folder) / "scores.npz", Path(folder) / "metrics.json"
-        again = f"make it again with `vadlib evaluate {folder}`"
+        again = f"write it with `vadlib evaluate {folder}`"
         stored = read_arrays(path, again)
         parts: dict[str, dict] = {kind: {} for kind in ("score", "raw", "label", "time", "scene", "calibration", *ErrorMaps._fields)}
         for key, values in stored.items():
@@ -170,7 +170,7 @@ def score_videos(
     """Error maps of some videos, by name. Of several processes each scores its share of the videos, and gets all maps."""
     require(
         len(videos) > 0,
-        "no videos to score: expected at least one",
+        "no videos to score; expected at least one",
         "too-few",
         field="videos",
     )
@@ -180,7 +180,7 @@ def score_videos(
         channels, needed = run.data.channels or video.frames.shape[3], run.data.length * run.data.frame_step
         if channels != run.model.config.channels:
             raise InputError(
-                f"video {video.name}: {channels} channels, but the model was trained on {run.model.config.channels}; use a run of its kind",
+                f"video {video.name}: {channels} channels, but the model was trained on {run.model.config.channels}; use another run",
                 "wrong-shape",
                 field="ModelConfig.channels",
             )

@@ -26,7 +26,7 @@ def pool(scores: Curves, labels: Curves) -> tuple[np.ndarray, np.ndarray]:
     if len(np.unique(truth)) < 2:
         what = "abnormal" if truth.any() else "normal"
         raise InputError(
-            f"all {len(truth)} frames are {what}; expected some of both: the AUC needs labelled test videos with anomalies",
+            f"all {len(truth)} frames are {what}; the AUC needs test videos with normal and abnormal frames",
             "missing-labels",
             field="labels",
         )

@@ -60,7 +60,7 @@ def _abnormal_shares(clips: ClipDataset) -> tuple[np.ndarray, np.ndarray]:
         video, (height, width) = clips.videos[v], clips.frames[v].shape[1:3]
         require(
             video.masks is not None,
-            f"video {video.name}: no masks, so nobody knows where it is abnormal; take videos with masks",
+            f"video {video.name}: no masks, which tell where it is abnormal; use videos with masks",
             "missing-labels",
             field="masks",
         )

@@ -151,7 +151,7 @@ def _memory(model: DualPathAutoencoder, path: str) -> Memory:
     memory, _ = model.parts(path)
     require(
         memory is not None,
-        "this model has no memory (ModelConfig.memories = 0), so no slots; take a run with one",
+        "this model has no memory (ModelConfig.memories = 0), so no slots; use a run with a memory",
         "conflict",
         field="ModelConfig.memories",
     )
@@ -162,7 +162,7 @@ def _require_slots(memory: Memory, slots: Sequence[int]) -> None:
     wrong = [int(slot) for slot in slots if not 0 <= slot < len(memory.slots)]
     require(
         not wrong,
-        f"slot {wrong[:1]} is not there; expected numbers from 0 to {len(memory.slots) - 1}",
+        f"slots {wrong} do not exist; expected numbers from 0 to {len(memory.slots) - 1}",
         "out-of-range",
         field="slots",
     )

@@ -75,7 +75,7 @@ def find_scene(calibration: Calibration, config: DataConfig, video: Video, asked
     known = ", ".join(map(repr, calibration.scenes))
     require(
         asked is None or asked in calibration.scenes,
-        f"scene {asked!r} is unknown to the run; it knows: {known}",
+        f"scene {asked!r} is unknown to the run; expected one of: {known}",
         "unknown-name",
         field="scene",
     )
@@ -109,10 +109,10 @@ def stream_scores(run: Run, calibration: Calibration, video: Video, scene: str, 
         raise too_short(video, len(frames), config.length * config.frame_step)
     size, least = frames.shape[1:3], config.crop or (1, 1)
     fits = size[0] >= least[0] and size[1] >= least[1]
-    what = f"frames of {size[0]}x{size[1]}, smaller than the windows of {least[0]}x{least[1]} that this run looks at"
+    what = f"frames of {size[0]}x{size[1]}, smaller than this run's windows of {least[0]}x{least[1]}"
     require(
         fits,
-        f"video {video.name}: {what}; film it larger, or train a run with a smaller crop",
+        f"video {video.name}: {what}; record larger frames, or train a run with a smaller crop",
         "wrong-shape",
         field="DataConfig.crop",
     )

@@ -33,7 +33,7 @@ def read_ablation(path: str | Path | None = None) -> list[dict]:
     path = Path(path or SHIPPED / "ablation.csv")
     require(
         path.is_file(),
-        f"{path}: no such file; expected a table made by `vadlib ablate`",
+        f"{path}: no such file; expected a table written by `vadlib ablate`",
         "missing-file",
         file=path,
     )
@@ -45,13 +45,13 @@ def read_ablation(path: str | Path | None = None) -> list[dict]:
             ]
     except (ValueError, TypeError) as error:
         raise InputError(
-            f"{path}: not a table of an ablation ({error}); make it again with `vadlib ablate`",
+            f"{path}: not a table of an ablation ({error}); write it again with `vadlib ablate`",
             "wrong-format",
             file=path,
         ) from error
     require(
         bool(table) and "row" in table[0],
-        f"{path}: no column 'row', or no rows; make it again with `vadlib ablate`",
+        f"{path}: no column 'row', or no rows; write it again with `vadlib ablate`",
         "wrong-format",
         file=path,
         field="row",

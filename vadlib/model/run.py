@@ -95,16 +95,16 @@ def read_config(folder: Path) -> dict:
         InputError: there is none, or it is not JSON with the parts of a run.
     """
     path = folder / "config.json"
-    shipped = f"or one of the pretrained: {', '.join(pretrained_names())}"
+    shipped = f"or the name of a pretrained run ({', '.join(pretrained_names())})"
     require(
         folder.is_dir(),
-        f"{folder}: no such run; expected a folder made by `vadlib train --out {folder}`, {shipped}",
+        f"{folder}: no such run; expected a folder written by `vadlib train --out {folder}`, {shipped}",
         "missing-file",
         file=folder,
     )
     require(
         path.is_file(),
-        f"{folder}: not a run (no config.json in it); expected a folder made by `vadlib train`",
+        f"{folder}: not a run (no config.json in it); expected a folder written by `vadlib train`",
         "not-a-run",
         file=folder,
     )
@@ -142,7 +142,7 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     """
     require(
         path.is_file(),
-        f"{path}: no such file; the run is not complete: continue it with `vadlib train --resume --out {path.parent}`",
+        f"{path}: no such file; the training is not complete, so continue it with `vadlib train --resume --out {path.parent}`",
         "not-a-run",
         file=path,
     )
@@ -156,7 +156,7 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
         ) from error
     if mismatch := first_mismatch(model, weights):
         raise InputError(
-            f"{path}: weights of another model: {mismatch}; use the config.json that was saved with it",
+            f"{path}: weights of another model ({mismatch}); use the config.json that was saved with them",
             "other-run",
             file=path,
         )

@@ -168,7 +168,7 @@ def find_boxes(
         for video in videos:
             require(
                 video.boxes is not None,
-                f"video {video.name}: the dataset brings no boxes; use the detector 'motion'",
+                f"video {video.name}: the dataset has no boxes; use the detector 'motion'",
                 "conflict",
                 field="detector",
             )

@@ -57,7 +57,7 @@ class FolderPatches:
         self.source, root = str(root), Path(root)
         if not root.is_dir():
             raise InputError(
-                f"patches {str(root)!r}: no such folder; expected 'builtin', 'cifar100', or class folders of images",
+                f"patches {str(root)!r}: no such folder; expected 'builtin', 'cifar100', or a folder with class folders of images",
                 "missing-file",
                 file=root,
                 field="patches",
@@ -66,7 +66,7 @@ class FolderPatches:
         self.classes = [files for files in map(list_images, classes) if files]
         if not self.classes:
             raise InputError(
-                f"{root}: no images in class folders; expected such as {root / 'apple' / '0001.png'}",
+                f"{root}: no images in class folders; expected files such as {root / 'apple' / '0001.png'}",
                 "too-few",
                 file=root,
                 field="patches",

@@ -36,7 +36,7 @@ def find_weights(name: str) -> Path:
     known = ", ".join(known for known in KNOWN if not known.endswith(".cfg"))
     require(
         name in KNOWN,
-        f"weights {name!r}: no such file, nor in {' or '.join(map(str, folders))}; expected a path, or one of: {known}",
+        f"weights {name!r}: no such file here or in {' or '.join(map(str, folders))}; expected a path, or one of: {known}",
         "missing-file",
         file=name,
         field="weights",

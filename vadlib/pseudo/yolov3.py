@@ -39,7 +39,8 @@ class YOLOv3Detector(PersonDetector):
 
             require(
                 getattr(ultralytics.utils, "SAFE_LOAD", False),
-                "ultralytics would unpickle weights: it is too old (8.4 is needed), or was imported before without ULTRALYTICS_SAFE_LOAD=1",
+                "ultralytics would unpickle weights, because it is too old (8.4 is needed) or was imported "
+                "without ULTRALYTICS_SAFE_LOAD=1; update it, or restart Python",
                 "not-available",
                 field="ULTRALYTICS_SAFE_LOAD",
             )
@@ -49,7 +50,7 @@ class YOLOv3Detector(PersonDetector):
             except Exception as error:  # of many kinds; all mean that this is no file of a detector
                 reason = " ".join(str(error).split())
                 raise InputError(
-                    f"{self.weights}: no detector that ultralytics can read ({reason}); get it again, or take another",
+                    f"{self.weights}: not a detector that ultralytics can read ({reason}); download it again, or choose another",
                     "wrong-kind-of-file",
                     file=self.weights,
                 ) from error

@@ -318,7 +318,7 @@ def _require_fitting(result: Result, videos: Sequence[Video]) -> dict[str, Video
     )
     require(
         result.protocol == "all",
-        f'a result of protocol "{result.protocol}"; expected "all", which scores every frame: evaluate again',
+        f'a result of protocol "{result.protocol}"; evaluate again with "all", which scores every frame',
         "conflict",
         field="protocol",
     )

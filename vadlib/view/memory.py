@@ -115,7 +115,7 @@ def plot_slot_maps(explanation: Explanation, slots: Sequence[int] | None = None,
     """
     require(
         len(explanation.attention) > 0,
-        "this model has no memory (ModelConfig.memories = 0), so no slots; take a run with one",
+        "this model has no memory (ModelConfig.memories = 0), so no slots; use a run with a memory",
         "conflict",
         field="ModelConfig.memories",
     )
