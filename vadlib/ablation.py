@@ -72,7 +72,7 @@ def ablate(
     unknown = [row for row in rows if row not in ROWS]
     require(
         not unknown,
-        f"row {', '.join(unknown)} is unknown; expected some of: {', '.join(ROWS)}",
+        f"rows {unknown} are unknown; expected some of {list(ROWS)}",
         "unknown-name",
         field="rows",
     )
