@@ -98,11 +98,11 @@ def check_memory(trainer: Trainer, batch: Batch, progress: bool) -> None:
     share = footprint._replace(free=footprint.free // sharing)
     needed, free = map(_readable, (share.needed(size), share.free))
     fitting = share.largest_batch * together.num_processes
-    mend = f"set batch_size to at most {fitting}" if fitting else "make the clips smaller (size or crop), or the network narrower"
+    advice = f"set batch_size to at most {fitting}" if fitting else "make the clips smaller (size or crop), or the network narrower"
     clip = " x ".join(map(str, batch.normal.shape[1:]))
     require(
         size <= share.largest_batch,
-        f"batches of {trainer.config.batch_size} clips of {clip} need about {needed}, but {free} are free on {trainer.device}; {mend}",
+        f"batches of {trainer.config.batch_size} clips of {clip} need about {needed}, but {free} are free on {trainer.device}; {advice}",
         "out-of-memory",
         field="TrainConfig.batch_size",
     )

@@ -205,9 +205,9 @@ def plain_errors(config: TrainConfig, device: torch.device) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        mend = "lower it, or make the clips smaller (size or crop)"
+        advice = "lower it, or make the clips smaller (size or crop)"
         raise InputError(
-            f"{device} ran out of memory with batch_size = {config.batch_size}; {mend}",
+            f"{device} ran out of memory with batch_size = {config.batch_size}; {advice}",
             "out-of-memory",
             field="TrainConfig.batch_size",
         ) from error

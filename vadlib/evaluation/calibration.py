@@ -104,7 +104,7 @@ class Calibration:
         return arrays
 
     @classmethod
-    def from_arrays(cls, stored: Mapping[str, np.ndarray], path: Path, mend: str) -> Calibration:
+    def from_arrays(cls, stored: Mapping[str, np.ndarray], path: Path, advice: str) -> Calibration:
         """The inverse of `arrays`.
 
         Raises:
@@ -113,7 +113,7 @@ class Calibration:
         whole = {"threshold", "how"} <= stored.keys()
         require(
             whole,
-            f"{path}: no calibration, or one of an earlier version; {mend}",
+            f"{path}: no calibration, or one of an earlier version; {advice}",
             "damaged-file",
             file=path,
         )
@@ -125,7 +125,7 @@ class Calibration:
             deviation = stored.get(f"deviation/{window}/{frames}/{scene}")
             require(
                 deviation is not None,
-                f"{path}: statistics are missing; {mend}",
+                f"{path}: statistics are missing; {advice}",
                 "damaged-file",
                 file=path,
             )
@@ -133,7 +133,7 @@ class Calibration:
             scenes.setdefault(scene, {})[key] = Statistics(mean, deviation)
         require(
             len(scenes) > 0,
-            f"{path}: statistics are missing; {mend}",
+            f"{path}: statistics are missing; {advice}",
             "damaged-file",
             file=path,
         )
@@ -141,7 +141,7 @@ class Calibration:
             how = from_dict(ScoreConfig, json.loads(str(stored["how"])), path)
         except (ValueError, AttributeError) as error:
             raise InputError(
-                f"{path}: a damaged calibration (how = {stored['how']}); {mend}",
+                f"{path}: a damaged calibration (how = {stored['how']}); {advice}",
                 "damaged-file",
                 file=path,
             ) from error
