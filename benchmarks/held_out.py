@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import torch
 
-from vadlib.config import require
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset, DataConfig, to_frames, to_tensor
 from vadlib.engine.fit import hold_out
+from vadlib.errors import require
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.errors import ErrorMaps, error_maps
 from vadlib.evaluation.metrics import micro_auc, per_video
@@ -57,7 +57,11 @@ def held_out_maps(run: Run, root: Path | None) -> tuple[dict[str, list[ErrorMaps
                     copies -= 1
                 if not copies:
                     break
-            require(not copies, f"video {videos[number].name}: {copies} copies of the sort {sort} could not be made")
+            require(
+                not copies,
+                f"video {videos[number].name}: {copies} copies of the sort {sort} could not be made",
+                "too-few",
+            )
     return normal, disturbed
 
 

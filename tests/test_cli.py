@@ -59,7 +59,8 @@ def test_run_needs_nothing_and_leaves_the_files_of_the_contract(tmp_path, small)
 
     refused = vadlib("run", "--out", out, "--config", small)
     assert refused.returncode == 1
-    assert "already holds a run" in refused.stderr
+    assert refused.stderr.startswith(f"vadlib: {out}:")
+    assert len(refused.stderr.splitlines()) == 1
 
 
 def test_run_on_the_real_ped2(tmp_path, small, real_data):

@@ -5,6 +5,7 @@ import dataclasses
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import av
 import numpy as np
@@ -123,49 +124,49 @@ def test_another_size_is_no_known_scene(run, tmp_path, score):
 
 def no_video(folder):
     (folder / "text.mp4").write_text("not a video")
-    return "text.mp4", r"text\.mp4: not a video"
+    return "text.mp4", "text.mp4"
 
 
 def another_file(folder):
     (folder / "notes.txt").write_text("not a video")
-    return "notes.txt", r"notes\.txt: not a video"
+    return "notes.txt", "notes.txt"
 
 
 def no_images(folder):
     (folder / "empty").mkdir()
-    return "empty", r"empty: no images in this folder; expected a folder of frame images, or a video file$"
+    return "empty", "empty"
 
 
 def videos_inside(folder):
     write_video(folder / "cam" / "monday.mp4", np.zeros((20, 48, 64, 1), np.uint8), 10)
-    return "cam", r"cam: no images in this folder; expected one of its video files, such as .*monday\.mp4$"
+    return "cam", str(Path("cam") / "monday.mp4")  # which to name instead
 
 
 def missing(folder):
-    return "gone.mp4", r"gone\.mp4: no such file or folder"
+    return "gone.mp4", "gone.mp4"
 
 
 def short(folder):
     write_video(folder / "short.mp4", np.zeros((7, 48, 64, 1), np.uint8), 10)
-    return "short.mp4", r"video short: 7 frames, shorter than a clip of 8"
+    return "short.mp4", "short: 7 frames"
 
 
 def narrow(folder):
     write_video(folder / "narrow.mp4", np.zeros((20, 48, 14, 1), np.uint8), 10)
-    return "narrow.mp4", r"frames of 48x14, smaller than the windows of 16x16"
+    return "narrow.mp4", "48x14"
 
 
 def odd_frame(folder):
     (folder / "odd").mkdir()
     for t in range(30):
         Image.new("L", (64 if t != 25 else 62, 48), 100).save(folder / "odd" / f"{t:02}.png")
-    return "odd", r"25\.png: 62x48 pixels, but 00\.png has 64x48"
+    return "odd", str(Path("odd") / "25.png")
 
 
 @pytest.mark.parametrize("make", [no_video, another_file, no_images, videos_inside, missing, short, narrow, odd_frame])
 @pytest.mark.parametrize("there", [False, True])
 def test_a_video_that_cannot_be_scored_leaves_nothing_and_takes_nothing(run, tmp_path, score, make, there):
-    video, message = make(tmp_path)
+    video, named = make(tmp_path)
     out = tmp_path / "out"
     if there:
         out.mkdir()
@@ -174,21 +175,22 @@ def test_a_video_that_cannot_be_scored_leaves_nothing_and_takes_nothing(run, tmp
     status, said, error = score(run, tmp_path / video, "--out", out)
     assert (status, said) == (1, "")
     assert error.startswith("vadlib: ")
-    assert re.search(message, error)
+    assert named in error
     assert [p.read_text() for p in sorted(out.iterdir())] == ["old"] * 3 if there else not out.exists()
 
 
 def test_a_run_that_cannot_score_is_refused(run, film, tmp_path, score):
     shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("calibration.npz"))
-    for folder, message in [
-        (tmp_path / "run", r"calibration\.npz: no such file; go on with the training"),
-        (tmp_path / "nothing", r"nothing: no such run"),
-    ]:
-        status, _, error = score(folder, film, "--out", tmp_path / "out")
+    cases = [
+        ((tmp_path / "run", film, "--out", tmp_path / "out"), tmp_path / "run" / "calibration.npz"),
+        ((tmp_path / "nothing", film, "--out", tmp_path / "out"), tmp_path / "nothing"),
+        ((run, film, "--out", tmp_path / "out", "--scene", "two"), "scene 'two'"),
+        ((run, film, "--out", film), film),
+    ]
+    for arguments, named in cases:
+        status, _, error = score(*arguments)
         assert status == 1
-        assert re.search(message, error)
-    assert re.search("scene 'two' is unknown to the run; it knows: 'one'", score(run, film, "--out", tmp_path / "out", "--scene", "two")[2])
-    assert "cannot write there" in score(run, film, "--out", film)[2]
+        assert error.startswith(f"vadlib: {named}")
     assert not (tmp_path / "out").exists()
 
 

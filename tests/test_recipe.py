@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from refusals import refused
 from trees import own_videos
 
 from vadlib.data.catalog import load_videos
@@ -72,7 +73,7 @@ def test_a_second_ground_truth_that_cannot_be_used_is_told_and_costs_nothing(own
 
     def half_a_copy(name, split, where, truth=None):
         if truth == "vol":
-            raise InputError("1_label.mat: missing")
+            raise InputError("1_label.mat: missing", "missing-labels")
         return load_videos("folder", split, root)
 
     monkeypatch.setattr("vadlib.recipe.load_videos", half_a_copy)
@@ -112,7 +113,7 @@ def test_normal_test_videos_are_scored_and_kept_without_metrics_that_need_both(o
 
 
 def test_an_unknown_protocol_is_refused_before_anything_is_scored(own):
-    with pytest.raises(InputError, match="protocol 'middle' is unknown; expected one of: all, center"):
+    with refused("unknown-name", field="protocol"):
         evaluate_run(own[1], None, own[0], protocol="middle")
 
 
@@ -153,7 +154,7 @@ def test_where_nothing_can_be_written_nothing_is_computed(own, tmp_path):
     root, run = own
     (tmp_path / "file").write_text("in the way")
     broken = replace(run, model=None)
-    with pytest.raises(InputError, match=r"file/kept: cannot write there \(Not a directory\); choose another folder"):
+    with refused("not-writable", file=tmp_path / "file" / "kept"):
         evaluate_once(broken, load_videos("folder", "test", root), tmp_path / "file" / "kept")
 
 
@@ -178,7 +179,7 @@ def test_a_result_that_cannot_be_written_leaves_the_earlier_one_whole(own, tmp_p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    with pytest.raises(InputError, match=r"scores\.npz: cannot be written \(.*No space left on device\)"):
+    with refused("disk-full", file=tmp_path / "scores.npz"):
         result.save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert set(before) == {"scores.npz", "metrics.json"}

@@ -21,7 +21,7 @@ spec.loader.exec_module(rehearse)
         ("00_quickstart", "no widgets", "ended"),
         ("00_quickstart", "read-only", "/sys/runs/00_quickstart-"),
         ("04_pseudo_anomaly_lab", "offline", "ended"),
-        ("04_pseudo_anomaly_lab", "no widgets", "stopped: sliders need ipywidgets"),
+        ("04_pseudo_anomaly_lab", "no widgets", "ipywidgets"),
         ("04_pseudo_anomaly_lab", "read-only", "ended"),
     ],
 )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vadlib.config import require
 from vadlib.data.catalog import load_videos
 from vadlib.device import processes
+from vadlib.errors import require
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, bootstrap, micro_auc, per_video
 from vadlib.evaluation.table import read_ablation, write_ablation
@@ -70,20 +70,42 @@ def ablate(
     """
     rows = list(ROWS if rows is None else rows)
     unknown = [row for row in rows if row not in ROWS]
-    require(not unknown, f"row {', '.join(unknown)} is unknown; expected some of: {', '.join(ROWS)}")
-    require(rows[:1] == [BASE], f"rows {', '.join(rows)}; expected {BASE!r} first: the others are compared with it")
-    require(every >= 1, f"every = {every}; expected 1 (all test videos), 2 (every second one), ...")
+    require(
+        not unknown,
+        f"rows {unknown} are unknown; expected some of {list(ROWS)}",
+        "unknown-name",
+        field="rows",
+    )
+    require(
+        rows[:1] == [BASE],
+        f"rows {', '.join(rows)}; expected {BASE!r} first, because the others are compared with it",
+        "conflict",
+        field="rows",
+    )
+    require(
+        every >= 1,
+        f"every = {every}; expected 1 (all test videos), 2 (every second one), ...",
+        "out-of-range",
+        field="every",
+    )
     videos = load_videos(data, "test", root)[::every]
     labelled = all(video.labels is not None for video in videos)
     require(
         labelled and len({int(label) for video in videos for label in np.unique(video.labels)}) == 2,
-        f"the test videos of {data} have no labels of both kinds; an ablation is measured against labels",
+        f"the test videos of {data} have no labels of both kinds (normal and abnormal), against which an ablation is measured",
+        "missing-labels",
+        field="data",
     )
     path, table = out / "ablation.csv", []
     earlier = {row["row"]: row for row in read_ablation(path)} if path.is_file() else {}
     for name, row in earlier.items():
         tested = row.get("videos") or len(videos)
-        require(tested == len(videos), f"{path}: {name} was tested on {tested:.0f} videos, now {len(videos)}; choose another folder")
+        require(
+            tested == len(videos),
+            f"{path}: {name} was tested on {tested:.0f} videos, now {len(videos)}; choose another folder",
+            "other-run",
+            file=path,
+        )
     for row in rows:
         folder, started = out / re.sub(r"[^\w.]+", "_", row), time.monotonic()
         chosen = {part: {**size.get(part, {}), **ROWS[row].get(part, {})} for part in ("data", "model", "mixer", "training")}

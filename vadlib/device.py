@@ -16,8 +16,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object, reduce
 from torch import Tensor
 
-from vadlib.config import require
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require, require_known
 
 PRECISIONS = ("auto", "fp32", "bf16")
 PRECISION_VARIABLE = "VADLIB_PRECISION"  # decides what "auto" means, for everything that runs in this environment
@@ -36,13 +35,21 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def _find_device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
-        if name == "auto":
-            return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
         device = torch.device(name)
+    except RuntimeError as error:
+        message = f"device {name!r} is unknown; expected auto, cpu, cuda or mps"
+        raise InputError(message, "unknown-name", field="device") from error
+    try:
         torch.empty(1, device=device).item()  # the meta device makes tensors, but no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); expected auto, cpu, cuda or mps") from error
+        raise InputError(
+            f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); expected auto, cpu, cuda or mps",
+            "not-available",
+            field="device",
+        ) from error
     return device
 
 
@@ -61,11 +68,21 @@ def processes(device: torch.device | None = None) -> PartialState:
     device = device or _find_device("auto")
     here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     enough = device.type != "cuda" or here <= torch.cuda.device_count()
-    require(enough, f"{here} processes for {torch.cuda.device_count()} GPUs; start at most one for each")
+    require(
+        enough,
+        f"{here} processes for {torch.cuda.device_count()} GPUs; start at most one for each",
+        "not-available",
+        field="LOCAL_WORLD_SIZE",
+    )
     # The others wait while one decodes a dataset or finds people in it, for longer than the group's usual ten minutes.
     state = PartialState(cpu=device.type == "cpu", timeout=timedelta(days=1))
     found = f"{_launched()} processes were started, but {state.num_processes} can work together"
-    require(state.num_processes == _launched(), f"{found} on {state.device}; start one, or use the CPU or CUDA")
+    require(
+        state.num_processes == _launched(),
+        f"{found} on {state.device}; start one, or use the CPU or CUDA",
+        "not-available",
+        field="WORLD_SIZE",
+    )
     atexit.unregister(state.destroy_process_group)
     atexit.register(state.destroy_process_group)
     return state
@@ -135,13 +152,16 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
     if name == "auto" and os.environ.get(PRECISION_VARIABLE):
         where = PRECISION_VARIABLE
         name = os.environ[PRECISION_VARIABLE]
-    if name not in PRECISIONS:
-        raise InputError(f"{where} {name!r} is unknown; expected one of: {', '.join(PRECISIONS)}")
+    require_known(name, PRECISIONS, where)
     if name == "fp32":
         return None
     if name == "bf16":
         if device.type == "mps":
-            raise InputError("precision bf16 is not supported on mps; use fp32 or auto")
+            raise InputError(
+                "precision bf16 is not supported on mps; use fp32 or auto",
+                "not-available",
+                field="precision",
+            )
         return torch.bfloat16
     native = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else device.type == "cpu" and _cpu_has_bf16()
     return torch.bfloat16 if native else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 # Every code of an `InputError`, and what it means. Codes are stable; the wording of messages may change.
@@ -15,7 +16,7 @@ CODES = {
     "wrong-format": "text or bytes that cannot be parsed, such as a file that is not JSON, or a malformed URL",
     "conflict": "two values or settings that do not fit together",
     "duplicate-name": "two things with the same name",
-    "too-few": "fewer videos, clips, frames or runs than needed",
+    "too-few": "fewer videos, clips, frames, runs or words than needed",
     "too-short": "a video shorter than a clip",
     "nothing-to-do": "an empty selection: no clip, no box or no frame of the kind that was asked for",
     # files
@@ -79,3 +80,17 @@ def require(condition: bool, message: str, code: str, *, file: str | Path | None
     """Raise `InputError(message, code, file=file, field=field)` unless the condition holds."""
     if not condition:
         raise InputError(message, code, file=file, field=field)
+
+
+def require_known(value: object, known: Iterable, what: str, *, field: str = "") -> None:
+    """Raise `InputError` with the code "unknown-name" unless the value is one of the known ones.
+
+    Args:
+        value: the name to look for.
+        known: the names to choose from; the message lists them.
+        what: the sort of name for the message, such as "preset".
+        field: the setting, argument or option at fault; "" means that it is called `what`.
+    """
+    names = list(known)
+    message = f"{what} {value!r} is unknown; expected one of: {', '.join(map(str, names))}"
+    require(value in names, message, "unknown-name", field=field or what)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from vadlib.config import from_dict, require
+from vadlib.config import from_dict
 from vadlib.data.catalog import find_copy, load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.data.encode import write_video
@@ -23,7 +23,7 @@ from vadlib.data.video import Video
 from vadlib.device import pick_device, processes, steady_memory
 from vadlib.engine.config import TrainConfig
 from vadlib.engine.fit import fit, require_free
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.errors import PROTOCOLS, scored_frames
 from vadlib.evaluation.evaluate import Result, measure
@@ -75,7 +75,7 @@ def train_run(
     parts = {part: dict(given.get(part, {})) for part in ("data", "model", "mixer", "training")}
     for part, values in chosen.items():
         parts[part] |= {key: value for key, value in values.items() if value is not None}
-    where = str(config or "options")
+    where = config or "options"
     cutting = from_dict(DataConfig, asdict(DataConfig.preset(preset)) | parts["data"], where)
     mixing = from_dict(MixerConfig, asdict(MixerConfig.preset(preset)) | parts["mixer"], where)
     training = from_dict(TrainConfig, asdict(TrainConfig.preset(preset)) | parts["training"], where)
@@ -121,8 +121,14 @@ def evaluate_run(
     """
     run = open_run(run)
     data = data or run.config["dataset"].get("name")
-    require(data is not None, f"{run.folder}: its config does not name a dataset; name one with --data")
-    require(protocol in PROTOCOLS, f"protocol {protocol!r} is unknown; expected one of: {', '.join(PROTOCOLS)}")
+    require(
+        data is not None,
+        f"{run.folder}: its config does not name a dataset; name one with --data",
+        "nothing-to-do",
+        file=run.folder,
+        field="data",
+    )
+    require_known(protocol, PROTOCOLS, "protocol")
     videos = load_videos(data, "test", root, ground_truth)
     shown = processes(pick_device(device)).is_main_process
     result = evaluate_videos(run, videos, device, shown)
@@ -288,14 +294,36 @@ def score_video(
 
 
 def _read_config_file(path: Path) -> dict:
-    require(path.is_file(), f"{path}: no such file; expected JSON with some of the parts data, model, mixer, training")
+    require(
+        path.is_file(),
+        f"{path}: no such file; expected JSON with some of the parts data, model, mixer, training",
+        "missing-file",
+        file=path,
+        field="config",
+    )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error})") from error
-    require(isinstance(values, dict), f"{path}: expected a JSON object with some of the parts data, model, mixer, training")
+        raise InputError(f"{path}: not JSON ({error}); correct the file", "wrong-format", file=path) from error
+    require(
+        isinstance(values, dict),
+        f"{path}: expected a JSON object with some of the parts data, model, mixer, training",
+        "wrong-type",
+        file=path,
+    )
     for part, inside in values.items():
         if part not in ("data", "model", "mixer", "training"):
-            raise InputError(f"{path}: unknown key {part!r}; known keys: data, model, mixer, training")
-        require(isinstance(inside, dict), f"{path}: {part} = {inside!r}; expected an object")
+            raise InputError(
+                f"{path}: unknown key {part!r}; known keys: data, model, mixer, training",
+                "unknown-key",
+                file=path,
+                field=part,
+            )
+        require(
+            isinstance(inside, dict),
+            f"{path}: {part} = {inside!r}; expected an object",
+            "wrong-type",
+            file=path,
+            field=part,
+        )
     return values

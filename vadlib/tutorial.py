@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from vadlib.config import require
+from vadlib.errors import require
 
 
 def profile() -> str:
@@ -24,7 +24,12 @@ def profile() -> str:
         import torch
 
         return "full" if torch.accelerator.is_available() else "quick"
-    require(chosen in ("quick", "full"), f"VADLIB_PROFILE = {chosen!r}; expected quick or full")
+    require(
+        chosen in ("quick", "full"),
+        f"VADLIB_PROFILE = {chosen!r}; expected quick or full",
+        "unknown-name",
+        field="VADLIB_PROFILE",
+    )
     return chosen
 
 
@@ -87,7 +92,12 @@ def kill_after(arguments: Sequence[str | Path], path: str | Path, seconds: float
         try:
             while not Path(path).exists():
                 going = process.poll() is None or Path(path).exists()
-                require(going, f"{path}: not written; the process ended with status {process.returncode}")
+                require(
+                    going,
+                    f"{path}: not written; the process ended with status {process.returncode}",
+                    "missing-file",
+                    file=path,
+                )
                 time.sleep(0.1)
             time.sleep(seconds)
         finally:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 from torch import nn
 
 from vadlib.data.clips import DataConfig, scoring_starts
-from vadlib.errors import InputError
 from vadlib.evaluation.errors import CELL, clip_errors, error_maps, scored_frames
 from vadlib.model.network import DualPathAutoencoder, PathOutput
 
@@ -158,5 +158,5 @@ def test_the_published_protocol_keeps_the_middle_frame_of_each_clip(frame_step):
 def test_of_16_frames_the_first_8_and_the_last_7_are_dropped_by_the_published_protocol():
     assert scored_frames(180, DataConfig(), "center") == slice(8, 173)
     assert scored_frames(180, DataConfig()) == slice(0, 180)
-    with pytest.raises(InputError, match="protocol 'middle' is unknown; expected one of: all, center"):
+    with refused("unknown-name", field="protocol"):
         scored_frames(180, DataConfig(), "middle")

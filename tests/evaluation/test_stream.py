@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 from scenes import ArrayFrames, moving_videos
 
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import DataConfig, stored_frames
 from vadlib.data.folder import open_video
 from vadlib.data.video import Video
-from vadlib.errors import InputError
 from vadlib.evaluation.calibration import Calibration, calibrate
 from vadlib.evaluation.errors import error_maps
 from vadlib.evaluation.evaluate import evaluate
@@ -137,8 +137,10 @@ def test_the_scene_is_the_only_one_of_that_size(make_run):
         assert find_scene(known, CROPPED, video, asked) == expected
     # Its frames are shrunk to the same size, whatever they are in the file.
     assert find_scene(calibration, dataclasses.replace(CROPPED, size=(48, 64)), other) == "one"
-    with pytest.raises(InputError, match=r"scene 'three' is unknown to the run; it knows: 'one', 'two'"):
+    with refused("unknown-name", field="scene") as caught:
         find_scene(two, CROPPED, same, "three")
+    for scene in ("'three'", "'one'", "'two'"):
+        assert scene in str(caught.error)
 
 
 def test_an_unknown_scene_is_judged_as_evaluate_judges_it(make_run):
@@ -150,13 +152,16 @@ def test_an_unknown_scene_is_judged_as_evaluate_judges_it(make_run):
 
 
 @pytest.mark.parametrize(
-    ("size", "length", "message"),
-    [((48, 64), 7, r"video 01: 7 frames, shorter than a clip of 8"), ((48, 15), 20, r"frames of 48x15, smaller than the windows of 16x16")],
+    ("size", "length", "code", "field"),
+    [
+        ((48, 64), 7, "too-short", "DataConfig.length"),
+        ((48, 15), 20, "wrong-shape", "DataConfig.crop"),
+    ],
 )
-def test_a_video_that_cannot_be_scored_is_refused_at_once(make_run, size, length, message):
+def test_a_video_that_cannot_be_scored_is_refused_at_once(make_run, size, length, code, field):
     run = make_run(CROPPED)
     video = Video("01", ArrayFrames(np.zeros((length, *size, 1), np.uint8)), 10.0)
-    with pytest.raises(InputError, match=message):
+    with refused(code, field=field):
         stream_scores(run, Calibration.load(run.folder / "calibration.npz"), video, "one", "cpu")
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 import torch
+from refusals import refused
 
-from vadlib.errors import InputError
 from vadlib.files import atomic, write_json
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import Run, save_weights
@@ -40,28 +40,38 @@ def test_defect_13_both_memories_and_decoders_are_saved(tmp_path, model):
 
 def test_another_shape_is_refused_by_name(tmp_path, model):
     write_run(tmp_path, model, slots=5)
-    with pytest.raises(InputError, match=r"memory.slots is \(4, 32\), expected \(5, 32\)"):
+    with refused("other-run", file=tmp_path / "model.safetensors") as caught:
         Run.load(tmp_path)
+    for part in ("memory.slots", "(4, 32)", "(5, 32)"):
+        assert part in str(caught.error)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\x00" * 64])
 def test_damaged_weights_are_refused(tmp_path, model, content):
     write_run(tmp_path, model)
     (tmp_path / "model.safetensors").write_bytes(content)
-    with pytest.raises(InputError, match=r"model.safetensors: a damaged file"):
+    with refused("damaged-file", file=tmp_path / "model.safetensors"):
         Run.load(tmp_path)
 
 
 def test_unknown_config_keys_are_refused(tmp_path, model):
     write_run(tmp_path, model, depth=3)
-    with pytest.raises(InputError, match="unknown key 'depth' in ModelConfig"):
+    with refused("unknown-key", file=tmp_path / "config.json", field="ModelConfig.depth"):
         Run.load(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"data": {}})])
-def test_a_broken_config_is_refused(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "wrong-format"),
+        ("{", "wrong-format"),
+        ("[]", "not-a-run"),
+        (json.dumps({"data": {}}), "not-a-run"),
+    ],
+)
+def test_a_broken_config_is_refused(tmp_path, text, code):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(InputError, match=r"config.json"):
+    with refused(code, file=tmp_path / "config.json"):
         Run.load(tmp_path)
 
 
@@ -82,5 +92,5 @@ def test_atomic_keeps_the_old_file_when_writing_fails(tmp_path):
 
 def test_an_unwritable_folder_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="choose another folder"):
+    with refused("not-writable", file=tmp_path / "file"):
         write_json(tmp_path / "file" / "config.json", {})

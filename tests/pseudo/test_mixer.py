@@ -6,8 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 
-from vadlib.errors import InputError
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, PseudoClip, ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer, make_mixer
 
@@ -64,7 +64,7 @@ def test_equal_weights_draw_as_none_do(make_clip):
 
 @pytest.mark.parametrize("weights", [[1], [1, 2, 3], [1, -1], [0, 0], [math.nan, 1], [math.inf, 1], [1e308, 1e308]])
 def test_weights_that_do_not_fit_are_refused(weights):
-    with pytest.raises(InputError, match=r"weights = .* for 2 kinds; expected one number of at least 0 for each"):
+    with refused("out-of-range", field="weights"):
         PseudoAnomalyMixer([SkipFrames(), AddNoise()], 0.2, weights)
 
 
@@ -110,12 +110,12 @@ def test_two_kinds_of_one_name_are_counted_together():
 
 @pytest.mark.parametrize("p", [1.5, -0.1, math.nan, 100, -1e-9, math.inf])
 def test_a_p_outside_0_to_1_is_refused(p):
-    with pytest.raises(InputError, match=rf"p = {p}; expected a probability in \[0, 1\]"):
+    with refused("out-of-range", field="p"):
         PseudoAnomalyMixer([SkipFrames()], p)
 
 
 def test_without_kinds_only_p_0_is_allowed(make_clip):
-    with pytest.raises(InputError, match="without any kind"):
+    with refused("conflict", field="kinds"):
         PseudoAnomalyMixer([], 0.2)
     assert PseudoAnomalyMixer([], 0)(make_clip(), seeded()) == (None, 0)
 
@@ -177,11 +177,11 @@ def test_a_mixer_by_names_with_weights_and_strengths():
     mixer = make_mixer(["skip", "object"], 0.3, weights=(1, 3), strengths=((0.5, 0.5), (0.1, 0.9)))
     assert [kind.strength for kind in mixer.kinds] == [(0.5, 0.5), (0.1, 0.9)]
     assert mixer.weights == [1, 3]
-    with pytest.raises(InputError, match=r"strengths = .* for 2 kinds"):
+    with refused("conflict", field="strengths"):
         make_mixer(["skip", "object"], 0.3, strengths=((0.5, 0.5),))
 
 
 @pytest.mark.parametrize("kind", ["blur", "Skip", ""])
 def test_an_unknown_kind_is_refused_with_the_known_ones(kind):
-    with pytest.raises(InputError, match=rf"kind '{kind}' is unknown; expected some of: skip, shuffle, noise, object"):
+    with refused("unknown-name", field="kinds"):
         make_mixer(["skip", kind], 0.2)

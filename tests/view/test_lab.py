@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import refused
 
 from vadlib.data.clips import ClipDataset, DataConfig, to_frames
-from vadlib.errors import InputError
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
 from vadlib.pseudo.patches import load_patches
@@ -172,5 +172,5 @@ def test_controls_are_labelled_and_bounded(clips, sources, parts):
 
 @pytest.mark.parametrize(("given", "patches"), [(False, ["builtin"]), (True, [])])
 def test_nothing_to_show_is_refused(clips, given, patches):
-    with pytest.raises(InputError, match="nothing to show"):
+    with refused("too-few", field="clips"):
         lab(clips if given else {}, patches)

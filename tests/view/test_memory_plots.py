@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex
+from refusals import refused
 
 from vadlib.data.clips import to_frames
-from vadlib.errors import InputError
 from vadlib.evaluation.explain import Explanation
 from vadlib.evaluation.slots import SlotPicture
 from vadlib.view import memory as plots
@@ -136,7 +136,7 @@ def test_slot_maps_show_where_each_slot_is_read():
     assert most.shape == (2, 3)
     for ax, slot in zip(most.flat[1:], np.argsort(-clip.usage)[:3], strict=False):
         np.testing.assert_array_equal(heat(ax), clip.attention[slot])
-    with pytest.raises(InputError, match="this model has no memory"):
+    with refused("conflict", field="ModelConfig.memories"):
         plots.plot_slot_maps(explanation(slots=4)._replace(attention=np.zeros((0, 2, 3))))
 
 

@@ -1,5 +1,7 @@
 """Plots of trainings show the numbers of `history.csv`, and differ by more than colour."""
 
+import re
+
 import matplotlib as mpl
 
 mpl.use("Agg")
@@ -7,9 +9,9 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from refusals import refused
 
 from vadlib.data.clips import DataConfig
-from vadlib.errors import InputError
 from vadlib.model.run import Run
 from vadlib.view import training
 
@@ -45,7 +47,7 @@ def test_history_of_one_epoch_has_arrays_too(run):
 
 
 def test_without_a_history_the_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"history.csv: no such file"):
+    with refused("missing-file", file=tmp_path / "history.csv"):
         training.read_history(tmp_path)
 
 
@@ -72,10 +74,11 @@ def test_a_term_that_is_always_zero_is_drawn():
 
 
 def test_unknown_terms_and_too_many_runs_are_refused(run):
-    with pytest.raises(InputError, match="no run has a term 'maximise'; they have: made_skip, rebuild, separation"):
+    with refused("unknown-name", field="terms"):
         training.plot_history({"run": run}, ["maximise"])
-    with pytest.raises(InputError, match="6 runs; expected 1 to 5"):
+    with refused("out-of-range", field="runs") as caught:
         training.plot_history(dict.fromkeys("abcdef", run))
+    assert re.findall(r"\d+", str(caught.error)) == ["6", "1", "5"]
 
 
 def test_runs_differ_by_line_and_marker(run):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vadlib.config import require
+from vadlib.config import require_field, require_known_field
 from vadlib.device import PRECISIONS
+from vadlib.errors import require_known
 from vadlib.model.objective import MARGIN, OBJECTIVES
 
 
@@ -30,18 +31,18 @@ class TrainConfig:
 
     def __post_init__(self):
         for name in ("epochs", "batch_size"):
-            require(getattr(self, name) >= 1, f"TrainConfig.{name} = {getattr(self, name)}; expected at least 1")
+            require_field(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("seed", "workers", "sparsity_weight", "separation_weight"):
             value = getattr(self, name)
-            require(value is None or value >= 0, f"TrainConfig.{name} = {value}; expected at least 0")
+            require_field(self, name, value is None or value >= 0, "at least 0")
         for name in ("learning_rate", "max_gradient", "margin"):
-            require(getattr(self, name) > 0, f"TrainConfig.{name} = {getattr(self, name)}; expected more than 0")
+            require_field(self, name, getattr(self, name) > 0, "more than 0")
         for name in ("learning_rate", "max_gradient", "margin", "sparsity_weight", "separation_weight"):
-            require(math.isfinite(getattr(self, name)), f"TrainConfig.{name} = {getattr(self, name)}; expected a finite number")
-        require(self.workers is None or self.workers <= 64, f"TrainConfig.workers = {self.workers}; expected at most 64, or None")
-        require(self.precision in PRECISIONS, f"precision {self.precision!r} is unknown; expected one of: {', '.join(PRECISIONS)}")
-        require(self.seed < 2**63, f"TrainConfig.seed = {self.seed}; expected less than 2**63")
-        require(self.objective in OBJECTIVES, f"objective {self.objective!r} is unknown; expected one of: {', '.join(OBJECTIVES)}")
+            require_field(self, name, math.isfinite(getattr(self, name)), "a finite number")
+        require_field(self, "workers", self.workers is None or self.workers <= 64, "at most 64, or None")
+        require_known_field(self, "precision", PRECISIONS)
+        require_field(self, "seed", self.seed < 2**63, "less than 2**63")
+        require_known_field(self, "objective", OBJECTIVES)
 
     @classmethod
     def preset(cls, name: str) -> TrainConfig:
@@ -49,7 +50,7 @@ class TrainConfig:
 
         Batches stay ours: the published ones hold 2 clips.
         """
-        require(name in PRESETS, f"preset {name!r} is unknown; expected one of: {', '.join(PRESETS)}")
+        require_known(name, PRESETS, "preset")
         return cls(**PRESETS[name])
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vadlib.config import require
 from vadlib.data.clips import ClipDataset, DataConfig, too_short
 from vadlib.device import pick_device, processes, share_out, steady_memory
 from vadlib.engine.config import TrainConfig
 from vadlib.engine.footprint import check_memory
 from vadlib.engine.samples import Samples, derived_generator, load_batches
 from vadlib.engine.trainer import Trainer, plain_errors
+from vadlib.errors import require
 from vadlib.evaluation.calibration import calibrate
 from vadlib.evaluation.errors import ErrorMaps, error_maps
 from vadlib.evaluation.scores import ScoreConfig
@@ -64,7 +64,10 @@ def fit(
     out = Path(out)
     channels = clips.frames[0].shape[3]
     require(
-        channels == model.config.channels, f"clips of {channels} channels, but the model takes {model.config.channels}; set its channels"
+        channels == model.config.channels,
+        f"clips of {channels} channels, but the model takes {model.config.channels}; set its channels",
+        "wrong-shape",
+        field="ModelConfig.channels",
     )
     parts = _config_parts(model, clips, mixer, config, dataset)
     require_free(out, resume)
@@ -81,10 +84,17 @@ def fit(
     require(
         len(chosen) >= config.batch_size,
         f"{len(chosen)} training clips, fewer than a batch of {config.batch_size}; lower batch_size or clip_step",
+        "too-few",
+        field="TrainConfig.batch_size",
     )
     together = processes()
     alone = f"batch_size = {config.batch_size} for {together.num_processes} processes; expected at least one clip for each"
-    require(config.batch_size >= together.num_processes, alone)
+    require(
+        config.batch_size >= together.num_processes,
+        alone,
+        "conflict",
+        field="TrainConfig.batch_size",
+    )
     model.to(device).train()
     trainer = Trainer(model, samples, config, device, out)
     first = next(load_batches(samples, samples.batches(0, config.batch_size)[:1], 0, False))
@@ -99,7 +109,13 @@ def fit(
             trainer.train(progress)
             model.eval()
             broken = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
-            require(not broken, f"{out}: training ended with non-finite weights ({', '.join(broken[:3])}); lower learning_rate")
+            require(
+                not broken,
+                f"{out}: training ended with non-finite weights ({', '.join(broken[:3])}); lower learning_rate",
+                "diverged",
+                file=out,
+                field="TrainConfig.learning_rate",
+            )
             if together.is_main_process:
                 save_weights(model, out / "model.safetensors")
             together.wait_for_everyone()
@@ -113,9 +129,21 @@ def fit(
 
 def require_free(out: Path, resume: bool) -> None:
     """Raise `InputError` where a training could not put its run."""
-    require(not out.exists() or out.is_dir(), f"{out}: a file; expected a new folder for the run")
+    require(
+        not out.exists() or out.is_dir(),
+        f"{out}: a file; expected a folder for the run",
+        "wrong-kind-of-file",
+        file=out,
+        field="out",
+    )
     taken = (out / "config.json").exists() and not resume
-    require(not taken, f"{out}: already holds a run; go on with it (--resume, or resume=True), or choose another folder")
+    require(
+        not taken,
+        f"{out}: already holds a run; continue it (--resume, or resume=True), or choose another folder",
+        "already-exists",
+        file=out,
+        field="out",
+    )
 
 
 def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray]]]:
@@ -145,8 +173,9 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
             last_trained[v] = first_held_out[v] - span
             require(
                 last_trained[v] >= span,
-                f"video {clips.videos[v].name}: {len(clips.frames[v])} frames; its scene has no other video, so a part is held out "
-                f"for calibration, which takes at least {4 * span} frames: add a video, or make clips shorter",
+                f"video {clips.videos[v].name}: {len(clips.frames[v])} frames, but the only video of a scene needs at least {4 * span}, "
+                "because a part of it is held out for calibration; add a video of this scene, or make clips shorter",
+                "too-few",
             )
     # A clip may be changed by frames after it (skipping looks ahead); those of a held-out tail may be seen as a pseudo-
     # anomaly's end, never as a normal clip to rebuild.
@@ -212,4 +241,7 @@ def _require_same(out: Path, parts: dict) -> None:
             require(
                 old == new,
                 f"{out / 'config.json'}: {part}.{key} was {old!r}, now {new!r}; resume with the same settings, or choose another folder",
+                "other-run",
+                file=out / "config.json",
+                field=f"{part}.{key}",
             )

@@ -11,10 +11,10 @@ import psutil
 import torch
 from tqdm.auto import tqdm
 
-from vadlib.config import require
 from vadlib.device import autocast, processes
 from vadlib.engine.samples import Batch
 from vadlib.engine.trainer import Loss, Trainer
+from vadlib.errors import require
 
 SPARE = 0.1  # share of the free memory that is left to everything else
 # On a CPU `steady_memory` never gives back the holes between blocks of different sizes: 1.7 to 2.2 times what is kept was measured.
@@ -98,11 +98,13 @@ def check_memory(trainer: Trainer, batch: Batch, progress: bool) -> None:
     share = footprint._replace(free=footprint.free // sharing)
     needed, free = map(_readable, (share.needed(size), share.free))
     fitting = share.largest_batch * together.num_processes
-    mend = f"set batch_size to at most {fitting}" if fitting else "make the clips smaller (size or crop), or the network narrower"
+    advice = f"set batch_size to at most {fitting}" if fitting else "make the clips smaller (size or crop), or the network narrower"
     clip = " x ".join(map(str, batch.normal.shape[1:]))
     require(
         size <= share.largest_batch,
-        f"batches of {trainer.config.batch_size} clips of {clip} need about {needed}, but {free} are free on {trainer.device}; {mend}",
+        f"batches of {trainer.config.batch_size} clips of {clip} need about {needed}, but {free} are free on {trainer.device}; {advice}",
+        "out-of-memory",
+        field="TrainConfig.batch_size",
     )
     if progress and together.is_main_process:
         use = f"at most about {needed} for batches of {trainer.config.batch_size} clips"

@@ -125,7 +125,9 @@ class Trainer:
                 tqdm.write(f"step {self.step}: the loss or its gradient is not finite; skipped")
             if self.bad_steps >= MAX_BAD_STEPS:
                 raise InputError(
-                    f"training diverged: {MAX_BAD_STEPS} non-finite steps in a row; lower learning_rate, or set precision to fp32"
+                    f"training diverged ({MAX_BAD_STEPS} non-finite steps in a row); lower learning_rate, or set precision to fp32",
+                    "diverged",
+                    field="TrainConfig.learning_rate",
                 )
         self.step += 1
         return values["rebuild"][0]
@@ -175,9 +177,17 @@ class Trainer:
             self.outcomes = Counter(state["outcomes"])
         except Exception as error:  # torch raises many kinds for a damaged file; all mean the same to the user
             first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{path}: a damaged checkpoint ({first_line}); remove it to start over") from error
+            raise InputError(
+                f"{path}: a damaged checkpoint ({first_line}); remove it to start over",
+                "damaged-file",
+                file=path,
+            ) from error
         if mismatch := first_mismatch(self.model, found):
-            raise InputError(f"{path}: the checkpoint of another model: {mismatch}; remove it to start over")
+            raise InputError(
+                f"{path}: a checkpoint of another model ({mismatch}); remove it to start over",
+                "other-run",
+                file=path,
+            )
         self.model.load_state_dict(found)
         self.optimizer.load_state_dict(optimizer)
         if computed != self.computed() and processes().is_main_process:
@@ -197,10 +207,18 @@ def plain_errors(config: TrainConfig, device: torch.device) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        mend = "lower it, or make the clips smaller (size or crop)"
-        raise InputError(f"{device} ran out of memory with batch_size = {config.batch_size}; {mend}") from error
+        advice = "lower it, or make the clips smaller (size or crop)"
+        raise InputError(
+            f"{device} ran out of memory with batch_size = {config.batch_size}; {advice}",
+            "out-of-memory",
+            field="TrainConfig.batch_size",
+        ) from error
     except RuntimeError as error:
         if config.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             reason = str(error).splitlines()[0]
-            raise InputError(f"the model cannot be compiled here ({reason}); set compile to false, or install a C++ compiler") from error
+            raise InputError(
+                f"the model cannot be compiled here ({reason}); set compile to false, or install a C++ compiler",
+                "not-available",
+                field="TrainConfig.compile",
+            ) from error
         raise

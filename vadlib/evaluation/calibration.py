@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vadlib.config import from_dict, require
-from vadlib.errors import InputError
+from vadlib.config import from_dict
+from vadlib.errors import InputError, require
 from vadlib.evaluation.errors import ErrorMaps
 from vadlib.evaluation.scores import ScoreConfig, local_values, smooth
 from vadlib.files import atomic, read_arrays
@@ -77,8 +77,14 @@ class Calibration:
         known = self.scenes.get(scene)
         every = [known] if known else list(self.scenes.values())
         known_pairs = ", ".join(f"{w} over {f}" for w, f in every[0])
-        asked = f"no calibration for a window of {window} over {frames} frames"
-        require((window, frames) in every[0], f"{asked}; the run knows {known_pairs}: choose one of them, or raw scores")
+        asked = f"the run has no calibration for a window of {window} over {frames} frames"
+        window_is_known = any(w == window for w, _ in every[0])
+        require(
+            (window, frames) in every[0],
+            f"{asked}; choose one of {known_pairs}, or raw scores",
+            "out-of-range",
+            field="ScoreConfig.frames" if window_is_known else "ScoreConfig.window",
+        )
         found = [part[window, frames] for part in every]
         if known:
             return found[0]
@@ -98,28 +104,47 @@ class Calibration:
         return arrays
 
     @classmethod
-    def from_arrays(cls, stored: Mapping[str, np.ndarray], path: Path, mend: str) -> Calibration:
+    def from_arrays(cls, stored: Mapping[str, np.ndarray], path: Path, advice: str) -> Calibration:
         """The inverse of `arrays`.
 
         Raises:
             InputError: something is missing, or they are of an earlier version.
         """
         whole = {"threshold", "how"} <= stored.keys()
-        require(whole, f"{path}: no calibration, or one of an earlier version; {mend}")
+        require(
+            whole,
+            f"{path}: no calibration, or one of an earlier version; {advice}",
+            "damaged-file",
+            file=path,
+        )
         scenes: dict[str, dict] = {}
         for name, mean in stored.items():
             if not name.startswith("mean/"):
                 continue
             _, window, frames, scene = name.split("/", 3)
             deviation = stored.get(f"deviation/{window}/{frames}/{scene}")
-            require(deviation is not None, f"{path}: statistics are missing; {mend}")
+            require(
+                deviation is not None,
+                f"{path}: statistics are missing; {advice}",
+                "damaged-file",
+                file=path,
+            )
             key = (None if window == "all" else int(window), int(frames))
             scenes.setdefault(scene, {})[key] = Statistics(mean, deviation)
-        require(len(scenes) > 0, f"{path}: statistics are missing; {mend}")
+        require(
+            len(scenes) > 0,
+            f"{path}: statistics are missing; {advice}",
+            "damaged-file",
+            file=path,
+        )
         try:
-            how = from_dict(ScoreConfig, json.loads(str(stored["how"])), str(path))
+            how = from_dict(ScoreConfig, json.loads(str(stored["how"])), path)
         except (ValueError, AttributeError) as error:
-            raise InputError(f"{path}: a damaged calibration (how = {stored['how']}); {mend}") from error
+            raise InputError(
+                f"{path}: a damaged calibration (how = {stored['how']}); {advice}",
+                "damaged-file",
+                file=path,
+            ) from error
         return cls(scenes, float(stored["threshold"]), how)
 
     def save(self, path: Path) -> None:
@@ -134,8 +159,8 @@ class Calibration:
         Raises:
             InputError: it is missing, damaged, or of an earlier version.
         """
-        stored = read_arrays(path, f"go on with the training of {path.parent} (--resume), or train it again")
-        return cls.from_arrays(stored, path, f"remove it and go on with {path.parent} (--resume), which makes it anew, or train it again")
+        stored = read_arrays(path, f"continue the training with `vadlib train --resume --out {path.parent}`")
+        return cls.from_arrays(stored, path, f"remove it, and write it again with `vadlib train --resume --out {path.parent}`")
 
 
 def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], how: ScoreConfig) -> Calibration:
@@ -157,7 +182,12 @@ def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], how: ScoreConfig) -> 
     """
     moving = {scene: [maps for maps in videos if maps.plain.any()] for scene, videos in held_out.items()}
     moving = {scene: videos for scene, videos in moving.items() if videos}
-    require(len(moving) > 0, "nothing moves in the held-out training videos, so scores cannot be calibrated; add videos with motion")
+    require(
+        len(moving) > 0,
+        "nothing moves in the held-out training videos, so scores cannot be calibrated; add videos with motion",
+        "nothing-to-do",
+        field="held_out",
+    )
     scenes, scores = {}, []
     for scene, videos in moving.items():
         settings = [(window, frames) for window in WINDOWS for frames in dict.fromkeys((1, how.frames))]

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from vadlib.config import require
 from vadlib.data.clips import DataConfig, scoring_starts, to_tensor
 from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
 from vadlib.device import autocast, pick_precision
+from vadlib.errors import require_known
 from vadlib.model.network import DualPathAutoencoder
 
 CELL = 8  # pixels; errors are kept as means over squares of this side
@@ -75,7 +75,7 @@ def error_maps(
 
 def scored_frames(length: int, config: DataConfig, protocol: str = "all") -> slice:
     """The frames of a video of `length` frames that get a score: all of them, or, for protocol "center", those in the middle of a clip."""
-    require(protocol in PROTOCOLS, f"protocol {protocol!r} is unknown; expected one of: {', '.join(PROTOCOLS)}")
+    require_known(protocol, PROTOCOLS, "protocol")
     before, after = (config.length // 2) * config.frame_step, (config.length - 1 - config.length // 2) * config.frame_step
     return slice(before, length - after) if protocol == "center" else slice(0, length)
 

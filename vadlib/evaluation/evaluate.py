@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from vadlib.config import require
 from vadlib.data.clips import stored_frames, too_short
 from vadlib.data.video import Video
 from vadlib.device import pick_device, processes, share_out, steady_memory
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation import metrics as measures
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.errors import ErrorMaps, error_maps, scored_frames
@@ -66,10 +65,15 @@ class Result:
         Raises:
             InputError: an unknown scale, a wrong value, or a calibrated score of a window that the calibration does not know.
         """
-        require(scale in SCALES, f"scale {scale!r} is unknown; expected one of: {', '.join(SCALES)}")
+        require_known(scale, SCALES, "scale")
         known = [field.name for field in fields(ScoreConfig)]
         unknown = [name for name in changes if name not in known]
-        require(not unknown, f"score settings {', '.join(unknown)} are unknown; expected some of: {', '.join(known)}")
+        require(
+            not unknown,
+            f"score settings {', '.join(unknown)} are unknown; expected some of: {', '.join(known)}",
+            "unknown-key",
+            field=", ".join(unknown),
+        )
         how = replace(self.calibration.how, **changes)
         if scale == "calibrated":
             return {name: self.calibration.score(maps, self.scenes[name], how) for name, maps in self.maps.items()}
@@ -101,7 +105,7 @@ class Result:
             InputError: the run was not evaluated, or a file is damaged.
         """
         path, metrics = Path(folder) / "scores.npz", Path(folder) / "metrics.json"
-        again = f"make it again with `vadlib evaluate {folder}`"
+        again = f"write it with `vadlib evaluate {folder}`"
         stored = read_arrays(path, again)
         parts: dict[str, dict] = {kind: {} for kind in ("score", "raw", "label", "time", "scene", "calibration", *ErrorMaps._fields)}
         for key, values in stored.items():
@@ -110,12 +114,21 @@ class Result:
                 parts[kind][name] = values
         names = parts["score"].keys()
         complete = "protocol" in stored and all(parts[kind].keys() == names for kind in ("raw", "time", "scene", *ErrorMaps._fields))
-        require(complete, f"{path}: incomplete, or of an earlier version; {again}")
+        require(
+            complete,
+            f"{path}: incomplete, or of an earlier version; {again}",
+            "damaged-file",
+            file=path,
+        )
         calibration = Calibration.from_arrays(parts["calibration"], path, again)
         try:
             measured = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
         except ValueError as error:
-            raise InputError(f"{metrics}: not JSON ({error}); {again}") from error
+            raise InputError(
+                f"{metrics}: not JSON ({error}); {again}",
+                "wrong-format",
+                file=metrics,
+            ) from error
         maps = {name: ErrorMaps(*(parts[kind][name] for kind in ErrorMaps._fields)) for name in names}
         scenes = {name: str(scene) for name, scene in parts["scene"].items()}
         of_frames = (parts[kind] for kind in ("score", "raw", "label"))
@@ -155,14 +168,21 @@ def score_videos(
     run: Run, videos: Sequence[Video], device: str = "auto", progress: bool = True, protocol: str = "all"
 ) -> dict[str, ErrorMaps]:
     """Error maps of some videos, by name. Of several processes each scores its share of the videos, and gets all maps."""
-    require(len(videos) > 0, "no videos to score: expected at least one")
+    require(
+        len(videos) > 0,
+        "no videos to score; expected at least one",
+        "too-few",
+        field="videos",
+    )
     target = pick_device(device)
     scored_frames(0, run.data, protocol)  # an unknown protocol is refused before anything is decoded
     for video in videos:
         channels, needed = run.data.channels or video.frames.shape[3], run.data.length * run.data.frame_step
         if channels != run.model.config.channels:
             raise InputError(
-                f"video {video.name}: {channels} channels, but the model was trained on {run.model.config.channels}; use a run of its kind"
+                f"video {video.name}: {channels} channels, but the model was trained on {run.model.config.channels}; use another run",
+                "wrong-shape",
+                field="ModelConfig.channels",
             )
         if len(video) < needed:
             raise too_short(video, len(video), needed)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from vadlib.config import require
 from vadlib.data.clips import stored_frames
 from vadlib.data.motion import blur, grey
 from vadlib.data.video import Video
+from vadlib.errors import require
 from vadlib.evaluation.errors import CELL, clip_errors, read_windows, scoring_windows
 from vadlib.model.memory import entropy
 from vadlib.model.run import Run
@@ -59,7 +59,12 @@ def explain_clip(run: Run, video: Video, start: int) -> Explanation:
     """
     config, model = run.data, run.model
     span = (config.length - 1) * config.frame_step + 1
-    require(0 <= start <= len(video) - span, f"video {video.name}: no clip begins at frame {start}; expected 0 to {len(video) - span}")
+    require(
+        0 <= start <= len(video) - span,
+        f"video {video.name}: no clip begins at frame {start}; expected 0 to {len(video) - span}",
+        "out-of-range",
+        field="start",
+    )
     frames = np.asarray(stored_frames([video], config, progress=False)[0][start : start + span : config.frame_step])
     window, device = config.crop or frames.shape[1:3], next(model.parameters()).device
     corners = scoring_windows(blur(grey(frames)), config)

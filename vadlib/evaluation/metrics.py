@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from vadlib.config import require
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require_known
 
 Curves = Mapping[str, np.ndarray]
 ONE_SIDED = ("left_out", "counted", "padded")
@@ -26,7 +25,11 @@ def pool(scores: Curves, labels: Curves) -> tuple[np.ndarray, np.ndarray]:
     truth = np.concatenate([labels[name] for name in scores])
     if len(np.unique(truth)) < 2:
         what = "abnormal" if truth.any() else "normal"
-        raise InputError(f"all {len(truth)} frames are {what}; expected some of both: the AUC needs labelled test videos with anomalies")
+        raise InputError(
+            f"all {len(truth)} frames are {what}; the AUC needs test videos with normal and abnormal frames",
+            "missing-labels",
+            field="labels",
+        )
     return truth, np.concatenate([scores[name] for name in scores])
 
 
@@ -63,7 +66,7 @@ def macro_auc(scores: Curves, labels: Curves, one_sided: str = "left_out") -> tu
     Raises:
         InputError: another word for `one_sided`.
     """
-    require(one_sided in ONE_SIDED, f"one_sided = {one_sided!r}; expected one of: {', '.join(ONE_SIDED)}")
+    require_known(one_sided, ONE_SIDED, "one_sided")
     areas, without = [], 0
     for name, values in scores.items():
         truth, both = labels[name], len(np.unique(labels[name])) == 2

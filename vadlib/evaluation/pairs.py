@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vadlib.config import require
 from vadlib.data.clips import Clip, ClipDataset
+from vadlib.errors import require
 
 
 def paired_windows(clips: ClipDataset, most: int = 120, share: float = 0.1) -> dict[str, list[Clip]]:
@@ -31,7 +31,12 @@ def paired_windows(clips: ClipDataset, most: int = 120, share: float = 0.1) -> d
     for i in np.flatnonzero(clean):
         partners.setdefault(places[i], []).append(i)
     abnormal = [i for i in np.flatnonzero(middle > share) if len(partners.get(places[i], [])) > 1]
-    require(len(abnormal) > 0, f"no abnormal window with two normal ones at its place, among {len(clips)}; lower clip_step or share")
+    require(
+        len(abnormal) > 0,
+        f"no abnormal window with two normal ones at its place, among {len(clips)}; lower clip_step or share",
+        "nothing-to-do",
+        field="share",
+    )
     abnormal = [abnormal[k] for k in _evenly(len(abnormal), min(most, len(abnormal)))]
     found = [partners[places[i]] for i in abnormal]
     chosen = {
@@ -53,7 +58,12 @@ def _abnormal_shares(clips: ClipDataset) -> tuple[np.ndarray, np.ndarray]:
     middle, clean = np.zeros(len(clips)), np.ones(len(clips), bool)
     for i, (v, start, top, left) in enumerate(clips.index.tolist()):
         video, (height, width) = clips.videos[v], clips.frames[v].shape[1:3]
-        require(video.masks is not None, f"video {video.name}: no masks, so nobody knows where it is abnormal; take videos with masks")
+        require(
+            video.masks is not None,
+            f"video {video.name}: no masks, which tell where it is abnormal; use videos with masks",
+            "missing-labels",
+            field="masks",
+        )
         if before != (v, start):  # all windows of one clip follow each other
             before, numbers = (v, start), start + config.frame_step * np.arange(config.length)
             masks = [

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import correlate1d, uniform_filter1d
 
-from vadlib.config import require
+from vadlib.config import require_field
+from vadlib.errors import require
 from vadlib.evaluation.errors import CELL, ErrorMaps
 
 KINDS = ("plain", "temporal", "contrast")
@@ -38,12 +39,17 @@ class ScoreConfig:
     def __post_init__(self):
         weights = [getattr(self, kind) for kind in KINDS]
         fits = all(w >= 0 and math.isfinite(w) for w in weights) and sum(weights) > 0
-        require(fits, f"ScoreConfig weights {dict(zip(KINDS, weights, strict=True))}; expected numbers of at least 0, not 0 for all")
+        require(
+            fits,
+            f"ScoreConfig weights {dict(zip(KINDS, weights, strict=True))}; expected numbers of at least 0, not 0 for all",
+            "out-of-range",
+            field="ScoreConfig.weights",
+        )
         whole = self.window is None or (self.window in range(CELL, 100_000, CELL) and isinstance(self.window, int))
-        require(whole, f"ScoreConfig.window = {self.window}; expected a multiple of {CELL}, or None for the whole frame")
-        require(0 <= self.mean <= 1, f"ScoreConfig.mean = {self.mean}; expected a share in [0, 1]")
-        require(self.frames >= 1 and self.frames == int(self.frames), f"ScoreConfig.frames = {self.frames}; expected 1, 2, 3, ...")
-        require(0 <= self.smoothing < math.inf, f"ScoreConfig.smoothing = {self.smoothing}; expected at least 0")
+        require_field(self, "window", whole, f"a multiple of {CELL}, or None for the whole frame")
+        require_field(self, "mean", 0 <= self.mean <= 1, "a share in [0, 1]")
+        require_field(self, "frames", self.frames >= 1 and self.frames == int(self.frames), "1, 2, 3, ...")
+        require_field(self, "smoothing", 0 <= self.smoothing < math.inf, "at least 0")
 
     @property
     def weights(self) -> np.ndarray:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vadlib.config import require
 from vadlib.data.clips import to_frames
+from vadlib.errors import require
 from vadlib.model.memory import Memory, entropy
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.objective import squared_error
@@ -136,7 +136,12 @@ def without_slots(memory: Memory, slots: Sequence[int]) -> Memory:
     """A copy of the memory in which some slots are not there to be read."""
     _require_slots(memory, slots)
     left = np.setdiff1d(np.arange(len(memory.slots)), np.asarray(slots, int))
-    require(len(left) > 0, f"all {len(memory.slots)} slots would be removed; leave at least one")
+    require(
+        len(left) > 0,
+        f"all {len(memory.slots)} slots would be removed; leave at least one",
+        "out-of-range",
+        field="slots",
+    )
     reduced = copy.deepcopy(memory)
     reduced.slots = nn.Parameter(memory.slots.detach()[left])
     return reduced
@@ -144,18 +149,28 @@ def without_slots(memory: Memory, slots: Sequence[int]) -> Memory:
 
 def _memory(model: DualPathAutoencoder, path: str) -> Memory:
     memory, _ = model.parts(path)
-    require(memory is not None, "this model has no memory (ModelConfig.memories = 0), so no slots; take a run with one")
+    require(
+        memory is not None,
+        "this model has no memory (ModelConfig.memories = 0), so no slots; use a run with a memory",
+        "conflict",
+        field="ModelConfig.memories",
+    )
     return memory
 
 
 def _require_slots(memory: Memory, slots: Sequence[int]) -> None:
     wrong = [int(slot) for slot in slots if not 0 <= slot < len(memory.slots)]
-    require(not wrong, f"slot {wrong[:1]} is not there; expected numbers from 0 to {len(memory.slots) - 1}")
+    require(
+        not wrong,
+        f"slots {wrong} do not exist; expected numbers from 0 to {len(memory.slots) - 1}",
+        "out-of-range",
+        field="slots",
+    )
 
 
 def _encoded(model: DualPathAutoencoder, clips: Sequence[Tensor]) -> Iterator[tuple[Tensor, list[Tensor]]]:
     """Batches of the clips, and their features."""
-    require(len(clips) > 0, "no clips; expected at least one")
+    require(len(clips) > 0, "no clips; expected at least one", "too-few", field="clips")
     device = next(model.parameters()).device
     for first in range(0, len(clips), BATCH):
         batch = torch.stack(list(clips[first : first + BATCH])).to(device)

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vadlib.config import require
 from vadlib.data.clips import DataConfig, too_short
 from vadlib.data.store import prepare_frame, resize_frame, stored_shape
 from vadlib.data.video import Video
 from vadlib.device import pick_device
+from vadlib.errors import require
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.errors import CELL, ErrorMaps, cell_errors
 from vadlib.model.run import Run
@@ -73,7 +73,12 @@ def find_scene(calibration: Calibration, config: DataConfig, video: Video, asked
         InputError: the run does not know the scene asked for.
     """
     known = ", ".join(map(repr, calibration.scenes))
-    require(asked is None or asked in calibration.scenes, f"scene {asked!r} is unknown to the run; it knows: {known}")
+    require(
+        asked is None or asked in calibration.scenes,
+        f"scene {asked!r} is unknown to the run; expected one of: {known}",
+        "unknown-name",
+        field="scene",
+    )
     if asked is not None:
         return asked
     cells = tuple(-(-side // CELL) for side in stored_shape(video, config.size, config.shorter_side)[1:3])
@@ -104,8 +109,13 @@ def stream_scores(run: Run, calibration: Calibration, video: Video, scene: str, 
         raise too_short(video, len(frames), config.length * config.frame_step)
     size, least = frames.shape[1:3], config.crop or (1, 1)
     fits = size[0] >= least[0] and size[1] >= least[1]
-    what = f"frames of {size[0]}x{size[1]}, smaller than the windows of {least[0]}x{least[1]} that this run looks at"
-    require(fits, f"video {video.name}: {what}; film it larger, or train a run with a smaller crop")
+    what = f"frames of {size[0]}x{size[1]}, smaller than this run's windows of {least[0]}x{least[1]}"
+    require(
+        fits,
+        f"video {video.name}: {what}; record larger frames, or train a run with a smaller crop",
+        "wrong-shape",
+        field="DataConfig.crop",
+    )
     precision, both_paths = run.config["training"].get("precision", "auto"), calibration.how.contrast > 0
     errors = cell_errors(run.model.to(target).eval(), frames, config, target, precision, both_paths=both_paths)
     return _score(errors, frames, calibration, scene)

@@ -6,8 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from vadlib.config import require
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 from vadlib.files import atomic
 from vadlib.model.run import SHIPPED
 
@@ -32,7 +31,12 @@ def read_ablation(path: str | Path | None = None) -> list[dict]:
         InputError: no such file, or not such a table.
     """
     path = Path(path or SHIPPED / "ablation.csv")
-    require(path.is_file(), f"{path}: no such file; expected a table made by `vadlib ablate`")
+    require(
+        path.is_file(),
+        f"{path}: no such file; expected a table written by `vadlib ablate`",
+        "missing-file",
+        file=path,
+    )
     try:
         with path.open(newline="", encoding="utf-8") as file:
             table = [
@@ -40,6 +44,16 @@ def read_ablation(path: str | Path | None = None) -> list[dict]:
                 for row in csv.DictReader(file)
             ]
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: not a table of an ablation ({error}); make it again with `vadlib ablate`") from error
-    require(bool(table) and "row" in table[0], f"{path}: no column 'row', or no rows; make it again with `vadlib ablate`")
+        raise InputError(
+            f"{path}: not a table of an ablation ({error}); write it again with `vadlib ablate`",
+            "wrong-format",
+            file=path,
+        ) from error
+    require(
+        bool(table) and "row" in table[0],
+        f"{path}: no column 'row', or no rows; write it again with `vadlib ablate`",
+        "wrong-format",
+        file=path,
+        field="row",
+    )
     return table

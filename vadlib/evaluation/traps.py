@@ -9,8 +9,7 @@ from collections.abc import Hashable, Mapping
 
 import numpy as np
 
-from vadlib.config import require
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation.metrics import Curves, micro_auc
 
 
@@ -27,7 +26,12 @@ def in_pieces(curves: Curves, length: int) -> dict[str, np.ndarray]:
 
     As if the camera began a new file more often: a score that a frame has of its own does not notice.
     """
-    require(length >= 1, f"pieces of {length} frames; expected at least 1")
+    require(
+        length >= 1,
+        f"pieces of {length} frames; expected at least 1",
+        "out-of-range",
+        field="length",
+    )
     return {
         f"{name}/{i}": curve[start : start + length]
         for name, curve in curves.items()
@@ -81,10 +85,14 @@ def split_gains(candidates: Mapping[Hashable, Curves], labels: Curves, default: 
         winners = [max(area, key=area.get) for area in areas]
         gains.append([np.mean([a[w] - a[default] for a, w in zip(areas, order, strict=True)]) for order in (winners, winners[::-1])])
     if not gains:
-        raise InputError(f"no split of {len(labels)} videos into halves has normal and abnormal frames in both; expected more videos")
+        raise InputError(
+            f"no split of {len(labels)} videos into halves has normal and abnormal frames in both; expected more videos",
+            "too-few",
+            field="labels",
+        )
     return np.array(gains)
 
 
 def _areas(candidates: Mapping[Hashable, Curves], labels: Curves, default: Hashable) -> dict[Hashable, float]:
-    require(default in candidates, f"default {default!r} is no candidate; expected one of: {', '.join(map(str, candidates))}")
+    require_known(default, candidates, "default")
     return {key: micro_auc({name: scores[name] for name in labels}, labels) for key, scores in candidates.items()}

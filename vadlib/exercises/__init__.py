@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vadlib.config import require
+from vadlib.errors import require_known
 from vadlib.exercises import judging, modelling, seeing
 from vadlib.exercises.key import Key, judge
 
@@ -52,5 +52,5 @@ def check_answer(exercise: str, answer: object, **given: object) -> None:
     Raises:
         InputError: there is no such exercise.
     """
-    require(exercise in EXERCISES, f"exercise {exercise!r} is unknown; expected one of: {', '.join(EXERCISES)}")
+    require_known(exercise, EXERCISES, "exercise")
     print(f"{exercise}: {'not done yet' if answer is None else judge(answer, EXERCISES[exercise](**given))}")

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vadlib.config import require
-from vadlib.errors import InputError
+from vadlib.config import require_field, require_known_field
+from vadlib.errors import InputError, require_known
 from vadlib.model import fast, published
 from vadlib.model.memory import Memory, unread
 
@@ -31,14 +31,15 @@ class ModelConfig:
     decoders: int = 2  # 2: D_n and D_p; 1: both paths are decoded by D_n
 
     def __post_init__(self):
-        require(self.network in NETWORKS, f"ModelConfig.network = {self.network!r}; expected one of: {', '.join(NETWORKS)}")
-        require(self.channels in (1, 3), f"ModelConfig.channels = {self.channels}; expected 1 (grey) or 3 (RGB)")
-        require(8 <= self.width <= 512 and self.width % 8 == 0, f"ModelConfig.width = {self.width}; expected a multiple of 8, at most 512")
-        require(1 <= self.slots <= 100_000, f"ModelConfig.slots = {self.slots}; expected 1 to 100000")
-        require(self.sharpness >= 0, f"ModelConfig.sharpness = {self.sharpness}; expected at least 0")
-        require(0 <= self.shrink < 1, f"ModelConfig.shrink = {self.shrink}; expected 0 <= shrink < 1")
-        require(self.memories in (0, 1, 2), f"ModelConfig.memories = {self.memories}; expected 0, 1 or 2")
-        require(self.decoders in (1, 2), f"ModelConfig.decoders = {self.decoders}; expected 1 or 2")
+        require_known_field(self, "network", NETWORKS)
+        require_field(self, "channels", self.channels in (1, 3), "1 (grey) or 3 (RGB)")
+        width_fits = 8 <= self.width <= 512 and self.width % 8 == 0
+        require_field(self, "width", width_fits, "a multiple of 8, at most 512")
+        require_field(self, "slots", 1 <= self.slots <= 100_000, "1 to 100000")
+        require_field(self, "sharpness", self.sharpness >= 0, "at least 0")
+        require_field(self, "shrink", 0 <= self.shrink < 1, "0 <= shrink < 1")
+        require_field(self, "memories", self.memories in (0, 1, 2), "0, 1 or 2")
+        require_field(self, "decoders", self.decoders in (1, 2), "1 or 2")
 
     @classmethod
     def preset(cls, name: str, **changes) -> ModelConfig:
@@ -47,7 +48,7 @@ class ModelConfig:
         "fast" is ours, for a CPU. "paper" and "compact" are the networks of the first and the second release of Wei et al., layer by
         layer; their memories are addressed as `address` says, since the published threshold empties them.
         """
-        require(name in PRESETS, f"preset {name!r} is unknown; expected one of: {', '.join(PRESETS)}")
+        require_known(name, PRESETS, "preset")
         return cls(**PRESETS[name] | changes)
 
 
@@ -112,7 +113,11 @@ class DualPathAutoencoder(nn.Module):
     def encode(self, clips: Tensor) -> list[Tensor]:
         """Clips (B, C, T, H, W) -> features of the level that a skip joins, and of the bottleneck."""
         if clips.ndim != 5 or clips.shape[1] != self.config.channels:
-            raise InputError(f"clips of shape {tuple(clips.shape)}; expected (B, {self.config.channels}, T, H, W)")
+            raise InputError(
+                f"clips of shape {tuple(clips.shape)}; expected (B, {self.config.channels}, T, H, W)",
+                "wrong-shape",
+                field="clips",
+            )
         padding = [pad for size, stride in zip(clips.shape[:1:-1], self.strides[::-1], strict=True) for pad in (0, -size % stride)]
         clips = F.pad(clips, padding, mode="replicate") if any(padding) else clips
         return self.encoder(clips.contiguous(memory_format=torch.channels_last_3d))

@@ -11,9 +11,9 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
-from vadlib.config import from_dict, require
+from vadlib.config import from_dict
 from vadlib.data.clips import DataConfig
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require, require_known
 from vadlib.files import atomic
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 
@@ -50,9 +50,10 @@ class Run:
         """
         folder = Path(folder)
         config = read_config(folder)
-        model = DualPathAutoencoder(from_dict(ModelConfig, config["model"], str(folder / "config.json")))
+        path = folder / "config.json"
+        model = DualPathAutoencoder(from_dict(ModelConfig, config["model"], path))
         load_weights(model, folder / "model.safetensors")
-        return cls(folder, config, from_dict(DataConfig, config["data"], str(folder / "config.json")), model.eval())
+        return cls(folder, config, from_dict(DataConfig, config["data"], path), model.eval())
 
 
 def pretrained_names() -> list[str]:
@@ -71,7 +72,7 @@ def load_pretrained(name: str) -> Run:
     Raises:
         InputError: any other name.
     """
-    require(name in pretrained_names(), f"no pretrained run is called {name!r}; there are: {', '.join(pretrained_names())}")
+    require_known(name, pretrained_names(), "pretrained run", field="name")
     return Run.load(SHIPPED / name)
 
 
@@ -94,16 +95,36 @@ def read_config(folder: Path) -> dict:
         InputError: there is none, or it is not JSON with the parts of a run.
     """
     path = folder / "config.json"
-    shipped = f"or one of the pretrained: {', '.join(pretrained_names())}"
-    require(folder.is_dir(), f"{folder}: no such run; expected a folder made by `vadlib train --out {folder}`, {shipped}")
-    require(path.is_file(), f"{folder}: not a run (no config.json in it); expected a folder made by `vadlib train`")
+    shipped = f"or the name of a pretrained run ({', '.join(pretrained_names())})"
+    require(
+        folder.is_dir(),
+        f"{folder}: no such run; expected a folder written by `vadlib train --out {folder}`, {shipped}",
+        "missing-file",
+        file=folder,
+    )
+    require(
+        path.is_file(),
+        f"{folder}: not a run (no config.json in it); expected a folder written by `vadlib train`",
+        "not-a-run",
+        file=folder,
+    )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); restore it, or train the run again") from error
+        raise InputError(
+            f"{path}: not JSON ({error}); restore it, or train the run again",
+            "wrong-format",
+            file=path,
+        ) from error
     parts = ("dataset", "data", "model", "mixer", "training")
     missing = [part for part in parts if not isinstance(config, dict) or not isinstance(config.get(part), dict)]
-    require(not missing, f"{path}: the parts {', '.join(missing)} are missing; restore it, or train the run again")
+    require(
+        not missing,
+        f"{path}: the parts {', '.join(missing)} are missing; restore it, or train the run again",
+        "not-a-run",
+        file=path,
+        field=", ".join(missing),
+    )
     return config
 
 
@@ -119,13 +140,26 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     Raises:
         InputError: the file is missing or damaged, or was saved by a model of another shape.
     """
-    require(path.is_file(), f"{path}: no such file; the run has not finished: go on with `vadlib train --resume --out {path.parent}`")
+    require(
+        path.is_file(),
+        f"{path}: no such file; the training is not complete, so continue it with `vadlib train --resume --out {path.parent}`",
+        "not-a-run",
+        file=path,
+    )
     try:
         weights = load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(f"{path}: a damaged file ({error}); copy it again, or train the run again") from error
+        raise InputError(
+            f"{path}: a damaged file ({error}); copy it again, or train the run again",
+            "damaged-file",
+            file=path,
+        ) from error
     if mismatch := first_mismatch(model, weights):
-        raise InputError(f"{path}: weights of another model: {mismatch}; use the config.json that was saved with it")
+        raise InputError(
+            f"{path}: weights of another model ({mismatch}); use the config.json that was saved with them",
+            "other-run",
+            file=path,
+        )
     model.load_state_dict(weights)
 
 

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, box_convert
 
-from vadlib.config import require
 from vadlib.data.video import lfs_pointer
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 
 DARKNET_EPS = 1e-5  # Darknet's own where it folds batch norm into the convolution: sqrt(variance + 0.00001)
 ULTRALYTICS_EPS = 1e-4  # the old ultralytics/yolov3 trained and ran its .pt files with this
@@ -28,48 +27,69 @@ Shape = tuple[int, float]  # channels, and the input's pixels from one cell to t
 class _Section:
     kind: str
     where: str  # for messages
+    file: Path
     options: dict[str, str]
 
-    def check(self, condition: bool, what: str) -> None:
-        require(condition, f"{self.where}: {what}")
+    def check(self, condition: bool, what: str, field: str = "") -> None:
+        require(condition, f"{self.where}: {what}", "wrong-format", file=self.file, field=field or self.kind)
 
     def numbers(self, key: str, default: str = "", kind: type = int) -> list:
         text = self.options.get(key, default)
         try:
             return [kind(part) for part in text.split(",") if part.strip()]
         except ValueError as error:
-            raise InputError(f"{self.where}: {key}={text}; expected numbers ({kind.__name__}), separated by commas") from error
+            raise InputError(
+                f"{self.where}: {key}={text}; expected numbers ({kind.__name__}), separated by commas",
+                "wrong-format",
+                file=self.file,
+                field=key,
+            ) from error
 
     def number(self, key: str, default: str = "", kind: type = int, least: int = 1) -> int | float:
         found = self.numbers(key, default, kind)
-        self.check(len(found) == 1 and found[0] >= least, f"{key}={self.options.get(key, '')}; expected one number, at least {least}")
+        self.check(len(found) == 1 and found[0] >= least, f"{key}={self.options.get(key, '')}; expected one number, at least {least}", key)
         return found[0]
 
     def sources(self, key: str, here: int) -> list[int]:
         layers = [n + here if n < 0 else n for n in self.numbers(key)]  # negative numbers count back from this layer
-        self.check(bool(layers) and all(0 <= n < here for n in layers), f"{key}={self.options.get(key, '')}; expected earlier layers")
+        self.check(bool(layers) and all(0 <= n < here for n in layers), f"{key}={self.options.get(key, '')}; expected earlier layers", key)
         return layers
 
     def activation(self, default: str) -> nn.Module:
         name = self.options.get("activation", default)
-        self.check(name in ACTIVATIONS, f"activation={name} is unknown; known: {', '.join(ACTIVATIONS)}")
+        self.check(name in ACTIVATIONS, f"activation={name} is unknown; known: {', '.join(ACTIVATIONS)}", "activation")
         return ACTIVATIONS[name]
 
 
 def _read_cfg(path: Path) -> list[_Section]:
-    require(path.is_file(), f"{path}: no such file; put the network's .cfg there, or name another")
+    require(
+        path.is_file(),
+        f"{path}: no such file; put the network's .cfg there, or name another",
+        "missing-file",
+        file=path,
+    )
     sections = []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         line = line.split("#")[0].split(";")[0].strip()
         key, equals, value = line.partition("=")
         if line.startswith("[") and line.endswith("]"):
-            sections.append(_Section(line[1:-1].strip(), f"{path}, line {number}, {line}", {}))
+            sections.append(_Section(line[1:-1].strip(), f"{path}, line {number}, {line}", path, {}))
         elif line:
             good = bool(sections and equals and key.strip())
-            require(good, f"{path}, line {number}: {line[:40]!r}; expected [section], or key=value below one; is this a Darknet .cfg?")
+            require(
+                good,
+                f"{path}, line {number}: {line[:40]!r}; expected [section], or key=value below one; is this a Darknet .cfg?",
+                "wrong-format",
+                file=path,
+            )
             sections[-1].options.setdefault(key.strip(), value.strip())  # Darknet, too, goes by the first
     first = f"[{sections[0].kind}]" if sections else "nothing"
-    require(first in ("[net]", "[network]"), f"{path}: starts with {first}; expected [net]; is this a whole Darknet .cfg?")
+    require(
+        first in ("[net]", "[network]"),
+        f"{path}: starts with {first}; expected [net]; is this a whole Darknet .cfg?",
+        "wrong-format",
+        file=path,
+    )
     return sections
 
 
@@ -114,7 +134,7 @@ def _build(section: _Section, incoming: Shape, shapes: list[Shape]) -> tuple[nn.
         groups, normalized = section.number("groups", "1"), section.number("batch_normalize", "0", least=0)
         padding = size // 2 if section.number("pad", "0", least=0) else section.number("padding", "0", least=0)
         divided = channels % groups == 0 and filters % groups == 0
-        section.check(divided, f"groups={groups} must divide the {channels} channels that come in and filters={filters}")
+        section.check(divided, f"groups={groups} must divide the {channels} channels that come in and filters={filters}", "groups")
         block = nn.Sequential()
         block.add_module("Conv2d", nn.Conv2d(channels, filters, size, step, padding, groups=groups, bias=not normalized))
         if normalized:
@@ -147,7 +167,8 @@ def _build(section: _Section, incoming: Shape, shapes: list[Shape]) -> tuple[nn.
         classes, count, anchors = section.number("classes"), section.number("num", "1"), section.numbers("anchors", kind=float)
         mask = section.numbers("mask", ",".join(map(str, range(count))))
         fits = len(anchors) == 2 * count and all(0 <= m < count for m in mask)
-        section.check(fits, f"{len(anchors)} numbers in anchors and mask={mask} for num={count}; expected {2 * count}, and masks below num")
+        numbers = f"{len(anchors)} numbers in anchors and mask={mask} for num={count}"
+        section.check(fits, f"{numbers}; expected {2 * count}, and masks below num", "anchors")
         needed = len(mask) * (5 + classes)
         section.check(channels == needed, f"{channels} channels come in; {len(mask)} anchors and {classes} classes need {needed}")
         return _Yolo(torch.tensor(anchors).view(-1, 2)[mask], section.number("scale_x_y", "1", float)), incoming
@@ -174,11 +195,16 @@ class Darknet(nn.Module):
             section.check(section.kind in KINDS, f"an unknown section; known: {', '.join(KINDS)}")
             for key, value in ONLY.items():
                 found = section.options.get(key, value)
-                section.check(found == value, f"{key}={found} is not supported, only {value}; choose another network")
+                section.check(found == value, f"{key}={found} is not supported, only {value}; choose another network", key)
             module, incoming = _build(section, incoming, shapes)
             self.module_list.append(module)
             shapes.append(incoming)
-        require(any(s.kind == "yolo" for s in sections), f"{cfg}: no [yolo] section; expected the .cfg of a YOLO detector")
+        require(
+            any(s.kind == "yolo" for s in sections),
+            f"{cfg}: no [yolo] section; expected the .cfg of a YOLO detector",
+            "wrong-kind-of-file",
+            file=cfg,
+        )
         self.stride = int(max(stride for _, stride in shapes))
         self._read_later = {source for module in self.module_list for source in getattr(module, "sources", ())}
 
@@ -197,7 +223,12 @@ class Darknet(nn.Module):
         """
         height, width = images.shape[-2:]
         fits = height % self.stride == 0 and width % self.stride == 0
-        require(fits, f"images of {height} x {width} pixels; expected multiples of {self.stride}: pad or resize them")
+        require(
+            fits,
+            f"images of {height} x {width} pixels; expected multiples of {self.stride}: pad or resize them",
+            "wrong-shape",
+            field="images",
+        )
         x, kept, boxes = images, {}, []
         for n, module in enumerate(self.module_list):
             if isinstance(module, _Yolo):
@@ -219,14 +250,34 @@ def load_darknet(weights: Path, cfg: Path | None = None) -> Darknet:
     Raises:
         InputError: a file is missing, empty, a web page, a Git LFS pointer or damaged, or weights and network do not fit.
     """
-    require(weights.is_file(), f"{weights}: no such file; download the weights there")
-    require(weights.suffix in (".weights", ".pt"), f"{weights}: expected a file .weights or .pt")
-    require(weights.stat().st_size > 0, f"{weights}: an empty file; download it again")
+    require(
+        weights.is_file(),
+        f"{weights}: no such file; download the weights there",
+        "missing-file",
+        file=weights,
+    )
+    require(
+        weights.suffix in (".weights", ".pt"),
+        f"{weights}: expected a file .weights or .pt",
+        "wrong-kind-of-file",
+        file=weights,
+    )
+    require(
+        weights.stat().st_size > 0,
+        f"{weights}: an empty file; download it again",
+        "empty-file",
+        file=weights,
+    )
     if pointer := lfs_pointer(weights):
-        raise InputError(f"{weights}: {pointer}", trap="git-lfs-pointer")
+        raise InputError(f"{weights}: {pointer}", "git-lfs-pointer", file=weights)
     with weights.open("rb") as file:
         web_page = file.read(64).lstrip().lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))
-    require(not web_page, f"{weights}: a web page, not weights; download the file itself")
+    require(
+        not web_page,
+        f"{weights}: a web page, not weights; download the file itself",
+        "wrong-kind-of-file",
+        file=weights,
+    )
     if cfg is None:
         same, short = (weights.with_name(f"{stem}.cfg") for stem in (weights.stem, weights.stem.removesuffix("-ultralytics")))
         cfg = same if same.is_file() else short
@@ -247,7 +298,12 @@ def _load_floats(model: Darknet, path: Path, cfg: Path) -> None:
     start = 20 if major * 10 + minor >= 2 else 16  # version 0.2 widened the count of seen images to 64 bits
     expected, found = sum(t.numel() for t in tensors), max(len(data) - start, 0)
     sizes = f"expected {expected:,} numbers ({4 * expected:,} bytes) for {cfg}, found {found // 4:,} ({found:,} bytes)"
-    require(found == 4 * expected, f"{path}: {sizes}; take this network's .cfg{', or download again' * (found < 4 * expected)}")
+    require(
+        found == 4 * expected,
+        f"{path}: {sizes}; take this network's .cfg{', or download again' * (found < 4 * expected)}",
+        "conflict",
+        file=path,
+    )
     values = torch.from_numpy(np.frombuffer(data, "<f4", offset=start).astype(np.float32))
     for tensor, part in zip(tensors, values.split([t.numel() for t in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
@@ -259,7 +315,9 @@ def _load_state(model: Darknet, path: Path, cfg: Path) -> None:
     except Exception as error:  # torch raises half a dozen kinds for files that are damaged, not tensors, or of another network
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise InputError(
-            f"{path}: expected a .pt of the old ultralytics/yolov3 that fits {cfg}, found {reason}; download it again"
+            f"{path}: expected a .pt of the old ultralytics/yolov3 that fits {cfg}, found {reason}; download it again",
+            "wrong-kind-of-file",
+            file=path,
         ) from error
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

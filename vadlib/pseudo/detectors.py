@@ -14,11 +14,11 @@ import pooch
 import torch
 from tqdm.auto import tqdm
 
-from vadlib.config import require
 from vadlib.data.motion import foreground_components, grey, scene_background
 from vadlib.data.store import WORKING_SIDE, keep_arrays, store_frames
 from vadlib.data.video import Video
 from vadlib.device import pick_device
+from vadlib.errors import require
 from vadlib.pseudo.darknet import find_people, load_darknet
 from vadlib.pseudo.weights import find_weights
 
@@ -125,7 +125,12 @@ def load_detector(name: str, device: str = "auto") -> Detector:
     """
     kind, _, weights = name.partition(":")
     known = "expected motion, boxes (the dataset's own), yolov3, darknet, yolov3:WEIGHTS or darknet:WEIGHTS"
-    require(kind in ("motion", "yolov3", "darknet") and not (kind == "motion" and weights), f"detector {name!r} is unknown; {known}")
+    require(
+        kind in ("motion", "yolov3", "darknet") and not (kind == "motion" and weights),
+        f"detector {name!r} is unknown; {known}",
+        "unknown-name",
+        field="detector",
+    )
     if kind == "motion":
         return MotionDetector()
     if kind == "darknet":
@@ -153,10 +158,20 @@ def find_boxes(
         InputError: an unknown detector, missing weights, or "boxes" where the dataset brings none.
     """
     names = [video.name for video in videos]
-    require(len(set(names)) == len(names), f"two videos are called {max(names, key=names.count)!r}; expected a name of its own for each")
+    require(
+        len(set(names)) == len(names),
+        f"two videos are called {max(names, key=names.count)!r}; expected different names",
+        "duplicate-name",
+        field="videos",
+    )
     if detector == "boxes":
         for video in videos:
-            require(video.boxes is not None, f"video {video.name}: the dataset brings no boxes; use the detector 'motion'")
+            require(
+                video.boxes is not None,
+                f"video {video.name}: the dataset has no boxes; use the detector 'motion'",
+                "conflict",
+                field="detector",
+            )
         return {video.name: list(video.boxes) for video in videos}
     finder = load_detector(detector, device) if isinstance(detector, str) else detector
     scenes = {video.scene: [v for v in videos if v.scene == video.scene] for video in videos}

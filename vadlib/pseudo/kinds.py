@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from vadlib.config import require
 from vadlib.data.clips import Clip, to_tensor
+from vadlib.errors import require
 from vadlib.pseudo.paste import follow_box, paste_patch
 from vadlib.pseudo.patches import Patches, load_patches
 from vadlib.pseudo.statistics import noise_level
@@ -50,7 +50,12 @@ class PseudoAnomaly(ABC):
         span = tuple(strength) if isinstance(strength, (tuple, list)) else (strength, strength)
         numbers = len(span) == 2 and all(isinstance(value, (int, float)) for value in span)
         fits = numbers and 0 <= span[0] <= span[1] <= 1
-        require(fits, f"{type(self).__name__}: strength = {strength!r}; expected a number in [0, 1], or (low, high) in it")
+        require(
+            fits,
+            f"{type(self).__name__}: strength = {strength!r}; expected a number in [0, 1], or (low, high) in it",
+            "out-of-range",
+            field=f"{type(self).__name__}.strength",
+        )
         self.strength = (float(span[0]), float(span[1]))
 
     def settings(self) -> list:
@@ -119,7 +124,12 @@ class ShuffleMotion(PseudoAnomaly):
 
     def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict:
         length = clip.tensor.shape[1]
-        require(length >= 4, f"a clip of {length} frames cannot be shuffled without kept neighbours; expected at least 4")
+        require(
+            length >= 4,
+            f"ShuffleMotion needs clips of at least 4 frames (got {length})",
+            "too-few",
+            field="DataConfig.length",
+        )
         moved = round(strength * length)
         order = torch.arange(length)
         if moved == length:
@@ -149,7 +159,12 @@ class AddNoise(PseudoAnomaly):
 
     def __init__(self, strength: float | tuple[float, float] = (0.25, 1.0), grain: int = 1):
         super().__init__(strength)
-        require(isinstance(grain, int) and grain >= 1, f"AddNoise: grain = {grain!r}; expected a whole number of pixels, at least 1")
+        require(
+            isinstance(grain, int) and grain >= 1,
+            f"AddNoise: grain = {grain!r}; expected a whole number of pixels, at least 1",
+            "out-of-range",
+            field="AddNoise.grain",
+        )
         self.grain = grain
 
     def settings(self) -> list:

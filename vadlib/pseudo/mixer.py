@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import torch
 
-from vadlib.config import require
 from vadlib.data.clips import Clip
+from vadlib.errors import require, require_known
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, PseudoAnomaly, PseudoClip, ShuffleMotion, SkipFrames
 
 KINDS = {"skip": SkipFrames, "shuffle": ShuffleMotion, "noise": AddNoise, "object": PasteObjects}
@@ -44,11 +44,26 @@ class PseudoAnomalyMixer:
     """
 
     def __init__(self, kinds: Sequence[PseudoAnomaly], p: float = 0.5, weights: Sequence[float] | None = None):
-        require(0 <= p <= 1, f"p = {p}; expected a probability in [0, 1]")
-        require(p == 0 or len(kinds) > 0, f"p = {p} without any kind of pseudo-anomaly; name at least one, or set p to 0")
+        require(
+            0 <= p <= 1,
+            f"p = {p}; expected a probability in [0, 1]",
+            "out-of-range",
+            field="p",
+        )
+        require(
+            p == 0 or len(kinds) > 0,
+            f"p = {p} without any kind of pseudo-anomaly; name at least one, or set p to 0",
+            "conflict",
+            field="kinds",
+        )
         weights = [1.0] * len(kinds) if weights is None else [float(w) for w in weights]
         fits = len(weights) == len(kinds) and all(w >= 0 for w in weights) and (0 < sum(weights) < math.inf or not kinds)
-        require(fits, f"weights = {weights} for {len(kinds)} kinds; expected one number of at least 0 for each kind, and not 0 for all")
+        require(
+            fits,
+            f"weights = {weights} for {len(kinds)} kinds; expected one number of at least 0 for each kind, and not 0 for all",
+            "out-of-range",
+            field="weights",
+        )
         self.kinds, self.p, self.weights = list(kinds), float(p), weights
 
     def __call__(self, clip: Clip, generator: torch.Generator) -> Mixed:
@@ -92,10 +107,13 @@ def make_mixer(
         InputError: an unknown kind, strengths that do not fit, or what `PseudoAnomalyMixer` refuses.
     """
     for kind in kinds:
-        require(kind in KINDS, f"kind {kind!r} is unknown; expected some of: {', '.join(KINDS)}")
+        require_known(kind, KINDS, "kind", field="kinds")
     given = strengths is not None
     require(
-        not given or len(strengths) == len(kinds), f"strengths = {strengths} for {len(kinds)} kinds; expected (low, high) for each kind"
+        not given or len(strengths) == len(kinds),
+        f"strengths = {strengths} for {len(kinds)} kinds; expected (low, high) for each kind",
+        "conflict",
+        field="strengths",
     )
     settings = [{"strength": tuple(s)} for s in strengths] if given else [{}] * len(kinds)
     made = [

@@ -56,11 +56,21 @@ class FolderPatches:
     def __init__(self, root: str | Path):
         self.source, root = str(root), Path(root)
         if not root.is_dir():
-            raise InputError(f"patches {str(root)!r}: no such folder; expected 'builtin', 'cifar100', or class folders of images")
+            raise InputError(
+                f"patches {str(root)!r}: no such folder; expected 'builtin', 'cifar100', or a folder with class folders of images",
+                "missing-file",
+                file=root,
+                field="patches",
+            )
         classes = sorted(p for p in root.iterdir() if p.is_dir() and not is_junk(p))
         self.classes = [files for files in map(list_images, classes) if files]
         if not self.classes:
-            raise InputError(f"{root}: no images in class folders; expected such as {root / 'apple' / '0001.png'}")
+            raise InputError(
+                f"{root}: no images in class folders; expected files such as {root / 'apple' / '0001.png'}",
+                "too-few",
+                file=root,
+                field="patches",
+            )
 
     def draw(self, generator: torch.Generator) -> np.ndarray:
         files = self.classes[_below(len(self.classes), generator)]
@@ -88,7 +98,11 @@ class CIFAR100Patches:
             # "Download" finds the archive there, or all that it holds, and unpacks it if need be.
             self.pixels = CIFAR100(root, train=True, download=root != default_root()).data
         except (OSError, RuntimeError, EOFError) as error:
-            raise InputError(f"{root / CIFAR100.base_folder}: damaged ({error}); remove it, and CIFAR-100 is downloaded again") from error
+            raise InputError(
+                f"{root / CIFAR100.base_folder}: damaged ({error}); remove it, and CIFAR-100 is downloaded again",
+                "damaged-file",
+                file=root / CIFAR100.base_folder,
+            ) from error
 
     def draw(self, generator: torch.Generator) -> np.ndarray:
         return self.pixels[_below(len(self.pixels), generator)]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vadlib.config import require
 from vadlib.data.catalog import default_root
 from vadlib.data.download import fetch_file
 from vadlib.data.store import cache_dir
+from vadlib.errors import require
 
 _ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"
 _NANO = "https://raw.githubusercontent.com/dog-qiuqiu/MobileNet-Yolo/master/MobileNetV2-YOLOv3-Nano/COCO/"
@@ -34,6 +34,12 @@ def find_weights(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     known = ", ".join(known for known in KNOWN if not known.endswith(".cfg"))
-    require(name in KNOWN, f"weights {name!r}: no such file, nor in {' or '.join(map(str, folders))}; expected a path, or one of: {known}")
+    require(
+        name in KNOWN,
+        f"weights {name!r}: no such file here or in {' or '.join(map(str, folders))}; expected a path, or one of: {known}",
+        "missing-file",
+        file=name,
+        field="weights",
+    )
     address, digest = KNOWN[name]
     return fetch_file(address + name, digest, folders[0], "take the detector 'motion', which needs no weights")

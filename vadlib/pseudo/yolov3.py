@@ -14,9 +14,8 @@ import numpy as np
 import PIL.Image
 import torch
 
-from vadlib.config import require
 from vadlib.data.store import cache_dir
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 from vadlib.pseudo.detectors import CONFIDENCE, IOU, NETWORK_SIDE, PersonDetector
 
 PERSON = 0  # the class in COCO
@@ -40,16 +39,27 @@ class YOLOv3Detector(PersonDetector):
 
             require(
                 getattr(ultralytics.utils, "SAFE_LOAD", False),
-                "ultralytics would unpickle weights: it is too old (8.4 is needed), or was imported before without ULTRALYTICS_SAFE_LOAD=1",
+                "ultralytics would unpickle weights, because it is too old (8.4 is needed) or was imported "
+                "without ULTRALYTICS_SAFE_LOAD=1; update it, or restart Python",
+                "not-available",
+                field="ULTRALYTICS_SAFE_LOAD",
             )
             try:
                 self.model = ultralytics.YOLO(str(self.weights), task="detect")
                 names = self.model.names  # loads the network
             except Exception as error:  # of many kinds; all mean that this is no file of a detector
+                reason = " ".join(str(error).split())
                 raise InputError(
-                    f"{self.weights}: no detector that ultralytics can read ({' '.join(str(error).split())}); get it again, or take another"
+                    f"{self.weights}: not a detector that ultralytics can read ({reason}); download it again, or choose another",
+                    "wrong-kind-of-file",
+                    file=self.weights,
                 ) from error
-        require(names.get(PERSON) == "person", f"{self.weights}: its class 0 is {names.get(PERSON)!r}; expected 'person', as in COCO")
+        require(
+            names.get(PERSON) == "person",
+            f"{self.weights}: its class 0 is {names.get(PERSON)!r}; expected 'person', as in COCO",
+            "wrong-kind-of-file",
+            file=self.weights,
+        )
 
     def find(self, images: np.ndarray) -> list[np.ndarray]:
         bgr = [np.ascontiguousarray(image[..., ::-1]) for image in images]

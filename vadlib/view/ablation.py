@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from vadlib.config import require
+from vadlib.errors import require
 from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE
 
 
@@ -25,7 +25,12 @@ def plot_ablation(table: Sequence[dict], measure: str = "micro_auc_raw", ax: Axe
     rows = [row for row in table if row.get(measure) is not None]
     known = sorted(key for key in {key for row in table for key in row} if key.startswith("micro") and not key.endswith(("_low", "_high")))
     there = any(row["row"] == "default" for row in rows)
-    require(there, f"the table has no {measure} of a row called 'default'; expected such a row, and one of: {', '.join(known)}")
+    require(
+        there,
+        f"the table has no {measure} of a row called 'default'; expected such a row, and one of: {', '.join(known)}",
+        "unknown-name",
+        field="measure",
+    )
     ax = ax or plt.subplots(figsize=(8, 0.3 * len(rows) + 0.9), layout="constrained")[1]
     base = next(row[measure] for row in rows if row["row"] == "default")
     seeds = [row[measure] for row in rows if row["row"] == "default" or row["row"].startswith("seed")]

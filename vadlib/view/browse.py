@@ -8,8 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from vadlib.config import require
 from vadlib.data.video import Video
+from vadlib.errors import require, require_known
 from vadlib.view.datasets import ABNORMAL, NORMAL, draw_frame, spans
 from vadlib.view.figure import GREY, image_tag, in_turn, load_ipywidgets
 
@@ -29,9 +29,10 @@ def plot_browser(datasets: Datasets, dataset: str, clip: str, frame: int, overla
     Raises:
         InputError: an unknown dataset or clip.
     """
-    require(dataset in datasets, f"no dataset {dataset!r} here; there are: {', '.join(datasets)}")
-    video = next((v for v in datasets[dataset] if v.name == clip), None)
-    require(video is not None, f"no video {clip!r} in {dataset}; it has: {', '.join(v.name for v in datasets[dataset])}")
+    require_known(dataset, datasets, "dataset")
+    by_name = {video.name: video for video in datasets[dataset]}
+    require_known(clip, by_name, "video", field="clip")
+    video = by_name[clip]
     frame = min(max(frame, 0), len(video) - 1)
     aspect = video.frames.shape[1] / video.frames.shape[2]
     figure, (picture, line) = plt.subplots(2, figsize=(6, 6 * aspect + 1.1), height_ratios=[6 * aspect, 0.45], layout="constrained")
@@ -71,7 +72,12 @@ def browse(datasets: Datasets):
     """
     widgets = load_ipywidgets()
 
-    require(len(datasets) > 0 and all(datasets.values()), "nothing to browse: expected at least one dataset with videos")
+    require(
+        len(datasets) > 0 and all(datasets.values()),
+        "nothing to browse: expected at least one dataset with videos",
+        "too-few",
+        field="datasets",
+    )
     wide = {"style": {"description_width": "5em"}, "layout": widgets.Layout(width="32em")}
     dataset = widgets.ToggleButtons(options=list(datasets), description="dataset", style={"description_width": "5em"})
     clip = widgets.SelectionSlider(options=_names(datasets, dataset.value), description="video", continuous_update=False, **wide)

@@ -8,8 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from vadlib.config import require
 from vadlib.data.video import Video
+from vadlib.errors import require
 from vadlib.view.figure import BLUE, GREY, ORANGE
 from vadlib.view.plots import intervals
 
@@ -53,7 +53,12 @@ def plot_timelines(videos: Sequence[Video], title: str = "", ax: Axes | None = N
         InputError: no video has labels.
     """
     labels = {v.name: v.labels for v in videos if v.labels is not None}
-    require(len(labels) > 0, "these videos have no labels, so there are no timelines")
+    require(
+        len(labels) > 0,
+        "these videos have no labels, so there are no timelines",
+        "missing-labels",
+        field="videos",
+    )
     row_height, size = (0.28, "small") if len(labels) <= 40 else (0.13, 5.5)  # ShanghaiTech has 107 clips
     ax = ax or plt.subplots(figsize=(8, row_height * len(labels) + 1), layout="constrained")[1]
     longest = max(map(len, labels.values()))
@@ -133,6 +138,11 @@ def _pair(videos: Sequence[Video]) -> tuple[tuple[Video, int], tuple[Video, int]
     for kind in (0, 1):
         video = both if (both.labels == kind).any() else max(videos, key=lambda v, kind=kind: (v.labels == kind).sum())
         frames = np.flatnonzero(video.labels == kind)
-        require(len(frames) > 0, f"no {'abnormal' if kind else 'normal'} frame in any of these videos")
+        require(
+            len(frames) > 0,
+            f"no {'abnormal' if kind else 'normal'} frame in any of these videos",
+            "nothing-to-do",
+            field="videos",
+        )
         found.append((video, int(frames[len(frames) // 2])))
     return tuple(found)

@@ -12,9 +12,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vadlib.config import require
 from vadlib.data.clips import DataConfig, scoring_starts
 from vadlib.data.video import Video
+from vadlib.errors import require, require_known
 from vadlib.evaluation.errors import CELL, ErrorMaps
 from vadlib.evaluation.evaluate import SCALES, Result
 from vadlib.evaluation.explain import Explanation, explain_clip
@@ -98,7 +98,7 @@ def clip_around(frame: int, length: int, config: DataConfig) -> tuple[int, int]:
 
 def curves(result: Result, scale: str) -> dict[str, np.ndarray]:
     """What `result.rescore(scale)` computes, of what the result holds already: video -> float64 (T,)."""
-    require(scale in SCALES, f"scale {scale!r} is unknown; expected one of: {', '.join(SCALES)}")
+    require_known(scale, SCALES, "scale")
     return {"calibrated": result.scores, "raw": result.raw}.get(scale) or per_video(result.raw)
 
 
@@ -129,9 +129,15 @@ def plot_explorer(
     Raises:
         InputError: a video or a frame that is not there, a result of other videos, or an unknown scale.
     """
-    video = _require_fitting(result, videos).get(view.video)
-    require(video is not None, f"no video {view.video!r} here; there are: {', '.join(v.name for v in videos)}")
-    require(0 <= view.frame < len(video), f"video {video.name}: no frame {view.frame}; expected 0 to {len(video) - 1}")
+    by_name = _require_fitting(result, videos)
+    require_known(view.video, by_name, "video", field="View.video")
+    video = by_name[view.video]
+    require(
+        0 <= view.frame < len(video),
+        f"video {video.name}: no frame {view.frame}; expected 0 to {len(video) - 1}",
+        "out-of-range",
+        field="View.frame",
+    )
     start, place = clip_around(view.frame, len(video), run.data)
     clip, local = explain(run, video, start), _local_scores(result, view)
     # Inches: the small pictures and the gaps beside (for colour bars) and between them (for titles).
@@ -304,11 +310,26 @@ def _bounds(result: Result, names: Sequence[str], scale: str) -> dict[str, float
 
 
 def _require_fitting(result: Result, videos: Sequence[Video]) -> dict[str, Video]:
-    require(len(videos) > 0, "nothing to explore: expected at least one video")
-    require(result.protocol == "all", f'a result of protocol "{result.protocol}"; expected "all", which scores every frame: evaluate again')
+    require(
+        len(videos) > 0,
+        "nothing to explore: expected at least one video",
+        "too-few",
+        field="videos",
+    )
+    require(
+        result.protocol == "all",
+        f'a result of protocol "{result.protocol}"; evaluate again with "all", which scores every frame',
+        "conflict",
+        field="protocol",
+    )
     for video in videos:
         known = len(result.scores.get(video.name, ()))
-        require(known == len(video), f"video {video.name}: {len(video)} frames, {known} of them in the result; expected a score for each")
+        require(
+            known == len(video),
+            f"video {video.name}: {len(video)} frames, {known} of them in the result; expected a score for each",
+            "conflict",
+            field="videos",
+        )
     return {video.name: video for video in videos}
 
 

@@ -18,9 +18,8 @@ from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vadlib.config import require
 from vadlib.data.encode import write_video
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 
 # Okabe and Ito's palette: told apart with every common colour vision; line styles and markers repeat the difference.
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
@@ -36,7 +35,9 @@ def load_ipywidgets() -> ModuleType:
         import ipywidgets
     except ModuleNotFoundError as error:
         raise InputError(
-            f"sliders need ipywidgets ({error}): install it with `pip install ipywidgets`, or go on; the next cells need none"
+            f"sliders need ipywidgets ({error}): install it with `pip install ipywidgets`, or continue, because the next cells need none",
+            "not-available",
+            field="ipywidgets",
         ) from error
     return ipywidgets
 
@@ -75,7 +76,12 @@ def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
 
 def image_tag(figure: Figure | Axes | np.ndarray, alt: str) -> str:
     """The figure as an HTML image with alt text; the figure is closed. Arguments as of `show`."""
-    require(len(alt.split()) >= 5, f"alt text {alt!r}; expected at least five words that say what the figure shows")
+    require(
+        len(alt.split()) >= 5,
+        f"alt text {alt!r}; expected at least five words that say what the figure shows",
+        "too-few",
+        field="alt",
+    )
     if not isinstance(figure, Figure):
         figure = np.ravel(figure)[0].figure
     buffer = io.BytesIO()
@@ -93,7 +99,12 @@ def video_tag(frames: Iterable[np.ndarray], fps: float, text: str) -> str:
         fps: frames a second.
         text: what it shows, for those who cannot see it: at least five words.
     """
-    require(len(text.split()) >= 5, f"text {text!r}; expected at least five words that say what the video shows")
+    require(
+        len(text.split()) >= 5,
+        f"text {text!r}; expected at least five words that say what the video shows",
+        "too-few",
+        field="text",
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         write_video(path, frames, fps)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from matplotlib.figure import Figure
 
-from vadlib.config import require
 from vadlib.data.clips import Clip, ClipDataset
+from vadlib.errors import require
 from vadlib.pseudo.kinds import PasteObjects, PseudoAnomaly, PseudoClip
 from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer
 from vadlib.pseudo.patches import Patches, load_patches
@@ -90,7 +90,12 @@ def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
     """
     widgets = load_ipywidgets()
 
-    require(len(clips) > 0 and len(patches) > 0, "nothing to show: expected clips of at least one detector, and a patch source")
+    require(
+        len(clips) > 0 and len(patches) > 0,
+        "nothing to show: expected clips of at least one detector, and a patch source",
+        "too-few",
+        field="clips",
+    )
     sources = {name: load_patches(name) for name in patches}
     default, count = Choice(), len(next(iter(clips.values())))
     wide = {"style": {"description_width": "6em"}, "layout": widgets.Layout(width="34em"), "continuous_update": False}

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from vadlib.config import require
 from vadlib.data.clips import to_frames
+from vadlib.errors import require
 from vadlib.evaluation.errors import CELL
 from vadlib.evaluation.explain import Explanation
 from vadlib.evaluation.slots import SlotPicture
@@ -113,7 +113,12 @@ def plot_slot_maps(explanation: Explanation, slots: Sequence[int] | None = None,
         frame: number of the frame to show; None takes the middle one.
         count: see `slots`.
     """
-    require(len(explanation.attention) > 0, "this model has no memory (ModelConfig.memories = 0), so no slots; take a run with one")
+    require(
+        len(explanation.attention) > 0,
+        "this model has no memory (ModelConfig.memories = 0), so no slots; use a run with a memory",
+        "conflict",
+        field="ModelConfig.memories",
+    )
     slots = np.argsort(explanation.usage)[::-1][:count] if slots is None else slots
     frame = len(explanation.frames) // 2 if frame is None else frame
     columns = min(3, 1 + len(slots))

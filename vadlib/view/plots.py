@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from vadlib.config import require
 from vadlib.data.video import Video
+from vadlib.errors import require, require_known
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, frame_edges, intervals
 from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE
@@ -25,7 +25,7 @@ def plot_scores(result: Result, name: str, ax: Axes | None = None, rescored: Cur
         ax: where to draw.
         rescored: other scores of the same frames, from `result.rescore`, to show instead; the threshold is not theirs, and left out.
     """
-    require(name in result.scores, f"no video {name!r} in this result; it has: {', '.join(result.scores)}")
+    require_known(name, result.scores, "video", field="name")
     ax = ax or plt.subplots(figsize=(8, 2.6), layout="constrained")[1]
     seconds = result.times[name]
     edges = frame_edges(seconds)
@@ -43,7 +43,12 @@ def plot_scores(result: Result, name: str, ax: Axes | None = None, rescored: Cur
 
 def plot_roc(result: Result, yardstick: dict[str, np.ndarray] | None = None, ax: Axes | None = None) -> Axes:
     """ROC curves over all frames of all videos: raw, calibrated, and a yardstick's scores if given."""
-    require(len(result.labels) > 0, "these videos have no labels, so there is no ROC curve")
+    require(
+        len(result.labels) > 0,
+        "these videos have no labels, so there is no ROC curve",
+        "missing-labels",
+        field="result",
+    )
     ax = ax or plt.subplots(figsize=(4.4, 4.2), layout="constrained")[1]
     truth = np.concatenate(list(result.labels.values()))
     curves = [("calibrated score", result.scores, BLUE, "-"), ("raw score", result.raw, GREEN, "-.")]

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from vadlib.config import require
+from vadlib.errors import require
 from vadlib.model.run import Run
 from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE, PINK
 
@@ -25,7 +25,12 @@ def read_history(run: Run | str | Path) -> dict[str, np.ndarray]:
         InputError: there is none: not a run, or its first epoch has not ended.
     """
     path = Path(run.folder if isinstance(run, Run) else run) / "history.csv"
-    require(path.is_file(), f"{path}: no such file; expected the folder of a run whose first epoch has ended")
+    require(
+        path.is_file(),
+        f"{path}: no such file; expected the folder of a run whose first epoch has ended",
+        "missing-file",
+        file=path,
+    )
     rows = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True))
     return {name: rows[name] for name in rows.dtype.names}
 
@@ -40,11 +45,21 @@ def plot_history(
         terms: columns of the history.
         same_scale: one y-axis for all panels, to compare terms.
     """
-    require(0 < len(runs) <= len(LOOKS), f"{len(runs)} runs; expected 1 to {len(LOOKS)}")
+    require(
+        0 < len(runs) <= len(LOOKS),
+        f"{len(runs)} runs; expected 1 to {len(LOOKS)}",
+        "out-of-range",
+        field="runs",
+    )
     histories = {name: read_history(run) if isinstance(run, Run) else run for name, run in runs.items()}
     known = {column for history in histories.values() for column in history}
     for term in terms:
-        require(term in known, f"no run has a term {term!r}; they have: {', '.join(sorted(known - {'epoch'}))}")
+        require(
+            term in known,
+            f"no run has a term {term!r}; they have: {', '.join(sorted(known - {'epoch'}))}",
+            "unknown-name",
+            field="terms",
+        )
     figure, axes = plt.subplots(1, len(terms), figsize=(9, 2.9), layout="constrained", squeeze=False, sharey=same_scale)
     handles = {}
     for ax, term in zip(axes[0], terms, strict=True):
@@ -71,7 +86,12 @@ def plot_errors(errors: Mapping[str, Mapping[str, np.ndarray]], ax: Axes | None 
         errors: run -> kind of clip -> errors (N,).
         ax: where to draw.
     """
-    require(0 < len(errors) <= len(LOOKS), f"{len(errors)} runs; expected 1 to {len(LOOKS)}")
+    require(
+        0 < len(errors) <= len(LOOKS),
+        f"{len(errors)} runs; expected 1 to {len(LOOKS)}",
+        "out-of-range",
+        field="errors",
+    )
     ax = ax or plt.subplots(figsize=(8, 3.2), layout="constrained")[1]
     kinds = list(next(iter(errors.values())))
     for k, ((name, of_run), (colour, _, marker)) in enumerate(zip(errors.items(), LOOKS, strict=False)):
