@@ -199,7 +199,7 @@ def test_wrong_values(refused, tree, tmp_path, whole_frames, options, message):
         ("", "not JSON"),
         ("\udcff", "not JSON"),
         ("[1, 2]", "expected a JSON object"),
-        ({"modle": {}}, "unknown key 'modle'; known keys: data, model, mixer, training"),
+        ({"modle": {}}, "unknown key 'modle'; known keys: dataset, data, model, mixer, training"),
         ({"data": 3}, "data = 3; expected an object"),
         ({"data": {"lenght": 8}}, "unknown key 'lenght' in DataConfig; known keys: length"),
         ({"data": {"length": "16"}}, "DataConfig.length = '16'; expected int"),

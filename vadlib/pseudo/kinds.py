@@ -53,9 +53,14 @@ class PseudoAnomaly(ABC):
         require(fits, f"{type(self).__name__}: strength = {strength!r}; expected a number in [0, 1], or (low, high) in it")
         self.strength = (float(span[0]), float(span[1]))
 
-    def settings(self) -> list:
-        """What makes this kind what it is, as JSON: its name, the range of its strength, and more where it has more."""
-        return [self.name, *self.strength]
+    def settings(self) -> dict:
+        """Return what makes this kind what it is, as JSON: the range of its strength, and more where it takes more.
+
+        A kind that takes more overrides this: `super().settings() | {"grain": self.grain}`. A run's
+        config.json holds these settings in its part "mixer", whose own keys (p, kinds, weights,
+        strengths, detector) they must not use.
+        """
+        return {"strength": list(self.strength)}
 
     def __call__(self, clip: Clip, generator: Generator) -> PseudoClip | None:
         low, high = self.strength
@@ -152,8 +157,8 @@ class AddNoise(PseudoAnomaly):
         require(isinstance(grain, int) and grain >= 1, f"AddNoise: grain = {grain!r}; expected a whole number of pixels, at least 1")
         self.grain = grain
 
-    def settings(self) -> list:
-        return [*super().settings(), self.grain]
+    def settings(self) -> dict:
+        return super().settings() | {"grain": self.grain}
 
     def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict:
         return {"sigma": self.paper_sigma * strength * float(clip.tensor.std()), "grain": self.grain}
@@ -182,8 +187,8 @@ class PasteObjects(PseudoAnomaly):
         super().__init__(strength)
         self.patches = load_patches(patches) if isinstance(patches, str) else patches
 
-    def settings(self) -> list:
-        return [*super().settings(), self.patches.source]
+    def settings(self) -> dict:
+        return super().settings() | {"patches": self.patches.source}
 
     def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict | None:
         track = follow_box(clip.boxes, clip.tensor.shape[2:], generator)
