@@ -169,7 +169,7 @@ def _look_at_names(split: str, videos: list[Video], own: bool, found: _Findings)
     if len(sizes) > 1:
         found.note("mixed-sizes", f"{split}: frames of {', '.join(f'{w}x{h}' for h, w in sorted(sizes))}")
     for video in videos:
-        declared = getattr(video.frames, "declared", 0)
+        declared = video.frames.declared if isinstance(video.frames, VideoFrames) else 0
         if declared and declared != len(video):
             found.note("frame-count", f"{video.frames.path}: its header counts {declared} frames, {len(video)} were decoded")
 
