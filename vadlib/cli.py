@@ -42,7 +42,7 @@ def train(
             help="network, clips and training: fast (ours), compact or paper (as published); default: the one in --config, else fast"
         ),
     ] = None,
-    kinds: Annotated[str | None, typer.Option(help="pseudo-anomalies: some of skip,shuffle,noise,object")] = None,
+    kinds: Annotated[str | None, typer.Option(help="pseudo-anomalies by name; default: skip,shuffle,noise,object")] = None,
     p: Annotated[float | None, typer.Option("--p", help="probability of a pseudo-anomaly, 0 to 1")] = None,
     objective: Annotated[str | None, typer.Option(help="inpaint, maximize (the paper's) or none")] = None,
     detector: Annotated[

@@ -35,7 +35,7 @@ from vadlib.files import atomic, require_writable
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import Run, current_shape, open_run
 from vadlib.pseudo.detectors import find_boxes
-from vadlib.pseudo.mixer import KINDS, make_mixer
+from vadlib.pseudo.mixer import DEFAULT_KINDS, make_mixer
 
 PARTS = ("dataset", "data", "model", "mixer", "training")  # of a run's config.json
 
@@ -54,7 +54,7 @@ class DatasetConfig:
 class MixerConfig:
     """Which pseudo-anomalies to make, by name."""
 
-    kinds: tuple[str, ...] = tuple(KINDS)
+    kinds: tuple[str, ...] = DEFAULT_KINDS
     p: float = 0.5  # probability that a clip becomes one
     detector: str = "motion"  # finds the people to paste onto; see `find_boxes`
     patches: str = "builtin"  # the pictures to paste; see `load_patches`

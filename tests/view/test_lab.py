@@ -18,7 +18,7 @@ from PIL import Image
 from vadlib.data.clips import ClipDataset, DataConfig, to_frames
 from vadlib.errors import InputError
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
-from vadlib.pseudo.mixer import PseudoAnomalyMixer
+from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer
 from vadlib.pseudo.patches import load_patches
 from vadlib.view.figure import image_tag
 from vadlib.view.lab import Choice, lab, lab_pseudo, play_lab, plot_lab, plot_lab_batch
@@ -167,7 +167,7 @@ def test_controls_are_labelled_and_bounded(clips, sources, parts):
     assert bounds == {"strength": (0, 1), "number": (0, len(clips[GIVEN]) - 1), "seed": (0, 99), "p": (0, 1)}
     assert parts["p"].step == 0.01, "the paper's p = 0.01 is one step from 0"
     options = {name: list(parts[name].options) for name in ("kind", "detector", "patches")}
-    assert options == {"kind": list(CLASSES), "detector": list(clips), "patches": list(sources)}
+    assert options == {"kind": list(KINDS), "detector": list(clips), "patches": list(sources)}
 
 
 @pytest.mark.parametrize(("given", "patches"), [(False, ["builtin"]), (True, [])])

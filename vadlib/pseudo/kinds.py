@@ -26,7 +26,7 @@ class PseudoClip(NamedTuple):
     Attributes:
         tensor: float32 (C, T, H, W) in [-1, 1], the range of normal clips.
         mask: bool (T, H, W), True where the clip differs from the normal one.
-        kind: "skip", "shuffle", "noise" or "object".
+        kind: the kind's name, such as "skip".
         params: the physical parameters drawn, such as {"stride": 3}.
     """
 

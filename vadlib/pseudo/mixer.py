@@ -16,6 +16,7 @@ from vadlib.data.clips import Clip
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, PseudoAnomaly, PseudoClip, ShuffleMotion, SkipFrames
 
 KINDS = {"skip": SkipFrames, "shuffle": ShuffleMotion, "noise": AddNoise, "object": PasteObjects}
+DEFAULT_KINDS = ("skip", "shuffle", "noise", "object")  # of the default recipe, whatever else is in the table
 
 
 class Mixed(NamedTuple):
@@ -113,7 +114,7 @@ def make_mixer(
     """A mixer of kinds by name.
 
     Args:
-        kinds: some of "skip", "shuffle", "noise", "object".
+        kinds: names in `KINDS`.
         p, weights: see `PseudoAnomalyMixer`.
         patches: see `PasteObjects`.
         strengths: a range (low, high) for each kind; None takes their defaults.

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from vadlib.config import require
 from vadlib.data.clips import Clip, ClipDataset
 from vadlib.pseudo.kinds import PasteObjects, PseudoAnomaly, PseudoClip
-from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer
+from vadlib.pseudo.mixer import DEFAULT_KINDS, KINDS, PseudoAnomalyMixer
 from vadlib.pseudo.patches import Patches, load_patches
 from vadlib.view.figure import image_tag, in_turn, load_ipywidgets, video_tag
 from vadlib.view.pseudo import plot_batch, plot_pseudo, side_by_side
@@ -71,8 +71,8 @@ def play_lab(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> st
 
 
 def plot_lab_batch(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> tuple[Figure, str]:
-    """Which samples p turns, each kind at the chosen strength; see `plot_batch`."""
-    mixer = PseudoAnomalyMixer([_kind(name, sources, choice) for name in KINDS], choice.p)
+    """Which samples p turns, each kind of the default recipe at the chosen strength; see `plot_batch`."""
+    mixer = PseudoAnomalyMixer([_kind(name, sources, choice) for name in DEFAULT_KINDS], choice.p)
     return plot_batch(clips[choice.detector], mixer, choice.seed)
 
 
@@ -112,7 +112,7 @@ def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
         moved = change and next(name for name, control in controls.items() if control is change["owner"])
         if moved != "p":  # p says how often, not what
             film.value, strips.value = play_lab(clips, sources, choice), image_tag(*plot_lab(clips, sources, choice))
-        if moved not in ("kind", "number"):  # the batch holds all kinds, and clips of its own
+        if moved not in ("kind", "number"):  # the batch holds the default kinds, and clips of its own
             batch.value = image_tag(*plot_lab_batch(clips, sources, choice))
 
     for control in controls.values():
