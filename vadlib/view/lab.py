@@ -47,8 +47,9 @@ def lab_pseudo(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> 
     if choice.kind == "object":
         made += f", boxes of {choice.detector}, pictures of {choice.patches}"
     if pseudo is None:
-        missing = {"skip": "no frames left to skip to", "object": f"{choice.detector} found nobody in it"}[choice.kind]
-        return clip, None, f"{made} cannot be made of {where}: {missing}"
+        reasons = {"skip": "no frames left to skip to", "object": f"{choice.detector} found nobody in it"}
+        reason = reasons.get(choice.kind, f"the kind {choice.kind} does not apply to this clip")
+        return clip, None, f"{made} cannot be made of {where}: {reason}"
     drawn = ", ".join(f"{name} {value:.3g}" for name, value in pseudo.params.items() if isinstance(value, (int, float)))
     share = f"{pseudo.mask.float().mean():.0%} of its pixels changed"
     return clip, pseudo, f"{made}, on {where}: {share}" + (f" ({drawn})" if drawn else "")
