@@ -2,7 +2,7 @@
 
     python benchmarks/pseudo.py --root DATA            needs ped2/ and weights/ there, and about 10 minutes
 
-mixer_share: time to mix a batch of `fast` (all kinds), over the time of the training step that it is for; both in one process,
+mixer_share: time to mix a batch of `fast` (the default kinds), over the time of the training step that it is for; both in one process,
 alternating, on the same batches of 8. kinds: milliseconds to make one of each kind, and to cut a clip.
 detectors: seconds for Ped2's training set with an empty cache, decoding included, and once more; the share of what moves of which a
 detector's boxes cover at least half, over all frames; and the same for the Darknet network at other sizes, on every 20th frame.
@@ -30,7 +30,7 @@ from vadlib.engine.samples import Batch, Samples, derived_generator
 from vadlib.engine.trainer import Trainer
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.detectors import DarknetDetector, coverage, find_boxes
-from vadlib.pseudo.mixer import KINDS, make_mixer
+from vadlib.pseudo.mixer import DEFAULT_KINDS, KINDS, make_mixer
 from vadlib.recipe import MixerConfig
 
 BATCHES, SIDES = 60, (320, 384, 480, 640)
@@ -69,7 +69,7 @@ def mixer_cost(train: list[Video]) -> dict:
         ClipDataset(train, DataConfig.preset("fast"), find_boxes(train, progress=False), progress=False),
         TrainConfig(device="cpu"),
     )
-    mixer, size = make_mixer(list(KINDS), MixerConfig.p), TrainConfig.batch_size
+    mixer, size = make_mixer(DEFAULT_KINDS, MixerConfig.p), TrainConfig.batch_size
     samples, model = Samples(clips, hold_out(clips)[0], mixer, 0), DualPathAutoencoder(ModelConfig.preset("fast"))
     mixing, stepping, reading = [], [], []
     with tempfile.TemporaryDirectory() as out:

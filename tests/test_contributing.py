@@ -15,10 +15,25 @@ from trees import scene, write_video
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Worked examples")[1].split("\n## ")[0]
 EXAMPLES = dict(re.findall(r"^### (.*?)\n(.*?)(?=^### |\Z)", TEXT, re.MULTILINE | re.DOTALL))
 
+PROJECT = ("vadlib", "tests", "tools", "notebooks", "benchmarks", "book", "gallery", "pyproject.toml", "README.md", "CONTRIBUTING.md")
+# What a registered kind could change: whatever goes through the table of kinds, by name or by default. The whole runs of the other
+# tests/test_cli*.py would take minutes; a run of this file's own stands for them.
+AFFECTED_BY_A_KIND = (
+    "tests/pseudo",
+    "tests/test_recipe.py",
+    "tests/test_config_of_a_run.py",
+    "tests/test_ablation.py",
+    "tests/test_architecture.py",
+    "tests/test_cli_bad_input.py",
+    "tests/view/test_lab.py",
+    "tests/view/test_pseudo_plots.py",
+    "tests/test_notebooks.py",
+)
+
 
 def follow(title, folder):
     """Do what the blocks of an example say in a copy of the project; returns its commands."""
-    for part in ("vadlib", "tests", "tools", "notebooks", "pyproject.toml"):
+    for part in PROJECT:
         ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
         source = ROOT / part
         shutil.copytree(source, folder / part, ignore=ignored) if source.is_dir() else shutil.copy(source, folder / part)
@@ -56,6 +71,29 @@ def test_a_kind(tmp_path):
     said = run(f"{command} -v", tmp_path)
     assert "test_all_of_the_clip_plays_backwards PASSED" in said
     assert len(re.findall(r"\[.*reverse.*\] PASSED", said)) >= 3
+
+
+def test_a_further_kind_can_be_chosen_and_changes_nothing_else(tmp_path, monkeypatch):
+    """All tests that it could affect pass; those on real data take minutes and see no more, so they are skipped here."""
+    follow("A kind of pseudo-anomaly", tmp_path)
+    monkeypatch.delenv("VADLIB_DATA", raising=False)
+    run(f"python -m pytest --quiet --exitfirst -p no:cacheprovider {' '.join(AFFECTED_BY_A_KIND)}", tmp_path)
+    question = "from vadlib.recipe import MixerConfig; from vadlib.ablation import ROWS; print(MixerConfig().kinds, list(ROWS))"
+    default = subprocess.run([sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", question], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == default.stdout
+    for name, frames in zip(("monday", "tuesday"), scene(2, 40), strict=True):
+        write_video(tmp_path / "mine" / "training" / f"{name}.avi", frames[0])
+    write_video(tmp_path / "mine" / "testing" / "friday.avi", frames[0])
+    small = {"data": {"clip_step": 8, "crop": [24, 24]}, "model": {"width": 8, "slots": 8}, "training": {"epochs": 1, "batch_size": 4}}
+    (tmp_path / "small.json").write_text(json.dumps(small), encoding="utf-8")
+    run("vadlib run --data folder --root mine --config small.json --out default", tmp_path)
+    assert json.loads((tmp_path / "default" / "config.json").read_text())["mixer"]["kinds"] == ["skip", "shuffle", "noise", "object"]
+    run("vadlib train --data folder --root mine --config small.json --kinds skip,reverse --out chosen", tmp_path)
+    run("vadlib train --root mine --config chosen/config.json --out again", tmp_path)
+    first, second = (json.loads((tmp_path / out / "config.json").read_text()) for out in ("chosen", "again"))
+    assert first["mixer"]["kinds"] == ["skip", "reverse"]
+    assert second == first
 
 
 def test_a_dataset(tmp_path):

@@ -16,7 +16,7 @@ from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, bootstrap, micro_auc, per_video
 from vadlib.evaluation.table import read_ablation, write_ablation
 from vadlib.evaluation.yardstick import yardstick_scores
-from vadlib.pseudo.mixer import KINDS
+from vadlib.pseudo.mixer import DEFAULT_KINDS
 from vadlib.recipe import MixerConfig, evaluate_once, train_run
 
 SMALL = {"data": {"clip_step": 12}, "training": {"epochs": 2}}  # a ninth of the default's steps
@@ -26,7 +26,7 @@ ROWS: dict[str, dict[str, dict]] = {
     "seed 1": {"training": {"seed": 1}},  # nothing but chance: smaller differences than these mean nothing
     "seed 2": {"training": {"seed": 2}},
     **{f"p = {p:g}": {"mixer": {"p": p}} for p in (0.0, 0.01, 0.05, 0.2, 0.5) if p != MixerConfig.p},
-    **{f"only {kind}": {"mixer": {"kinds": [kind]}} for kind in KINDS},
+    **{f"only {kind}": {"mixer": {"kinds": [kind]}} for kind in DEFAULT_KINDS},
     **{objective: {"training": {"objective": objective}} for objective in ("maximize", "none")},
     "no memory": {"model": {"memories": 0}},
     "one memory": {"model": {"memories": 1}},

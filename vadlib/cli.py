@@ -34,10 +34,15 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 def train(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="the run's folder")],
-    data: Data = "synthetic",
+    data: Annotated[str | None, typer.Option(help=f"{NAMES}; default: the one in --config, else synthetic")] = None,
     root: Root = None,
-    preset: Annotated[str, typer.Option(help="network, clips and training: fast (ours), compact or paper (as published)")] = "fast",
-    kinds: Annotated[str | None, typer.Option(help="pseudo-anomalies: some of skip,shuffle,noise,object")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="network, clips and training: fast (ours), compact or paper (as published); default: the one in --config, else fast"
+        ),
+    ] = None,
+    kinds: Annotated[str | None, typer.Option(help="pseudo-anomalies by name; default: skip,shuffle,noise,object")] = None,
     p: Annotated[float | None, typer.Option("--p", help="probability of a pseudo-anomaly, 0 to 1")] = None,
     objective: Annotated[str | None, typer.Option(help="inpaint, maximize (the paper's) or none")] = None,
     detector: Annotated[
@@ -52,7 +57,9 @@ def train(
     device: Device = None,
     ground_truth: Truth = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted training")] = False,
-    config: Annotated[Path | None, typer.Option(help="JSON with parts of a run's config.json; options above win")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="JSON with parts of a run's config.json, or that file itself, which repeats the run; options win")
+    ] = None,
 ) -> None:
     """The commands `train` and `run` take the same options."""
     from vadlib.data.catalog import find_copy, load_videos
@@ -60,7 +67,7 @@ def train(
     from vadlib.device import processes
     from vadlib.engine.fit import require_free
     from vadlib.evaluation.report import describe_metrics
-    from vadlib.recipe import evaluate_run, plot_run, train_run
+    from vadlib.recipe import chosen_dataset, evaluate_run, plot_run, train_run
 
     chosen = {
         "mixer": {
@@ -72,6 +79,7 @@ def train(
         "training": {"objective": objective, "epochs": epochs, "seed": seed, "device": device},
     }
     require_free(out, resume)  # what is wrong is to be said before an hour of training
+    data = chosen_dataset(data, config)
     copy = find_copy(data, root, ground_truth)
     if copy.folder and (unread := unread_files(copy.folder)):
         print(f"vadlib: {first_of(unread)}: of a kind that is not read, and left out; convert them", file=sys.stderr)

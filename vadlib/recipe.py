@@ -33,21 +33,34 @@ from vadlib.evaluation.stream import find_scene, stream_scores
 from vadlib.evaluation.yardstick import yardstick_scores
 from vadlib.files import atomic, require_writable
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
-from vadlib.model.run import Run, open_run
+from vadlib.model.run import Run, current_shape, open_run
 from vadlib.pseudo.detectors import find_boxes
-from vadlib.pseudo.mixer import KINDS, make_mixer
+from vadlib.pseudo.mixer import DEFAULT_KINDS, make_mixer
+
+PARTS = ("dataset", "data", "model", "mixer", "training")  # of a run's config.json
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """What a run was trained on."""
+
+    name: str | None = None
+    preset: str = "fast"  # what the other parts leave out is taken from it
+    clips: int | None = None  # their number, and a hash of them, are noted by `fit`; they choose nothing
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
 class MixerConfig:
     """Which pseudo-anomalies to make, by name."""
 
-    kinds: tuple[str, ...] = tuple(KINDS)
+    kinds: tuple[str, ...] = DEFAULT_KINDS
     p: float = 0.5  # probability that a clip becomes one
     detector: str = "motion"  # finds the people to paste onto; see `find_boxes`
     patches: str = "builtin"  # the pictures to paste; see `load_patches`
     weights: tuple[float, ...] | None = None  # how often each kind is drawn, compared with the others; None: equally
     strengths: tuple[tuple[float, float], ...] | None = None  # the range of each kind; None: its default
+    grain: int = 1  # of the noise, in pixels; see `AddNoise`
 
     @classmethod
     def preset(cls, name: str) -> MixerConfig:
@@ -56,26 +69,40 @@ class MixerConfig:
 
 
 def train_run(
-    data: str, root: Path | None, preset: str, chosen: Mapping[str, Mapping], out: Path, resume: bool = False, config: Path | None = None
+    data: str | None,
+    root: Path | None,
+    preset: str | None,
+    chosen: Mapping[str, Mapping],
+    out: Path,
+    resume: bool = False,
+    config: Path | None = None,
 ) -> Run:
     """Train on a dataset by name.
 
     Args:
-        data, root: see `load_videos`.
-        preset: of the model, the clips, the mixer and the training.
+        data, root: see `load_videos`; no data: the dataset that `config` names, else "synthetic".
+        preset: of the model, the clips, the mixer and the training; None: the one that `config` names, else "fast".
         chosen: values of the parts "data", "model", "mixer" and "training"; None means not chosen. They win over `config`.
+            Weights and strengths in `config` belong to the kinds that it names: with other kinds they are not used.
         out: the run's folder.
         resume: go on with an interrupted run.
-        config: a JSON file with the same parts; they win over the preset.
+        config: a JSON file with parts of a run's `config.json`, or that file itself, which repeats the run; they win over the preset.
 
     Raises:
         InputError: an unknown key or a wrong value, or what `load_videos`, `ClipDataset` and `fit` refuse.
     """
+    where = str(config or "options")
     given = _read_config_file(config) if config else {}
+    source = from_dict(DatasetConfig, given.get("dataset", {}), where)
+    data = chosen_dataset(data, config)
+    preset = preset or source.preset
     parts = {part: dict(given.get(part, {})) for part in ("data", "model", "mixer", "training")}
+    kinds = chosen.get("mixer", {}).get("kinds")
+    if kinds is not None and list(kinds) != parts["mixer"].get("kinds", list(kinds)):
+        parts["mixer"].pop("weights", None)
+        parts["mixer"].pop("strengths", None)
     for part, values in chosen.items():
         parts[part] |= {key: value for key, value in values.items() if value is not None}
-    where = config or "options"
     cutting = from_dict(DataConfig, asdict(DataConfig.preset(preset)) | parts["data"], where)
     mixing = from_dict(MixerConfig, asdict(MixerConfig.preset(preset)) | parts["mixer"], where)
     training = from_dict(TrainConfig, asdict(TrainConfig.preset(preset)) | parts["training"], where)
@@ -88,12 +115,34 @@ def train_run(
     model = DualPathAutoencoder(from_dict(ModelConfig, shape, where))
     dataset = {"name": data, "preset": preset, "detector": mixing.detector, "patches": mixing.patches}
     with together.main_process_first():  # the others find frames, boxes and patches in the cache
-        mixer = make_mixer(mixing.kinds, mixing.p, mixing.patches, mixing.weights, mixing.strengths)
+        mixer = make_mixer(mixing.kinds, mixing.p, mixing.patches, mixing.weights, mixing.strengths, mixing.grain)
         shown = together.is_main_process
         pasting = "object" in mixing.kinds and mixing.p > 0
         boxes = find_boxes(videos, mixing.detector, shown, training.device) if pasting else None
         clips = ClipDataset(videos, cutting, boxes, shown)
     return fit(model, clips, mixer, training, out, resume, dataset)
+
+
+def chosen_dataset(data: str | None, config: Path | None) -> str:
+    """Return the dataset that `train_run` takes: `data`, else the one that the file `config` names, else "synthetic".
+
+    Raises:
+        InputError: the file is none or is wrong, or it has a part "dataset" without a name.
+    """
+    if data is not None:
+        return data
+    part = _read_config_file(config).get("dataset") if config else None
+    if part is None:
+        return "synthetic"
+    name = from_dict(DatasetConfig, part, str(config)).name
+    require(
+        name is not None,
+        f"{config}: its part dataset does not name a dataset; name one with --data",
+        "conflict",
+        file=config,
+        field="dataset.name",
+    )
+    return name
 
 
 def evaluate_run(
@@ -296,7 +345,7 @@ def score_video(
 def _read_config_file(path: Path) -> dict:
     require(
         path.is_file(),
-        f"{path}: no such file; expected JSON with some of the parts data, model, mixer, training",
+        f"{path}: no such file; expected JSON with some of the parts {', '.join(PARTS)}",
         "missing-file",
         file=path,
         field="config",
@@ -307,14 +356,14 @@ def _read_config_file(path: Path) -> dict:
         raise InputError(f"{path}: not JSON ({error}); correct the file", "wrong-format", file=path) from error
     require(
         isinstance(values, dict),
-        f"{path}: expected a JSON object with some of the parts data, model, mixer, training",
+        f"{path}: expected a JSON object with some of the parts {', '.join(PARTS)}",
         "wrong-type",
         file=path,
     )
     for part, inside in values.items():
-        if part not in ("data", "model", "mixer", "training"):
+        if part not in PARTS:
             raise InputError(
-                f"{path}: unknown key {part!r}; known keys: data, model, mixer, training",
+                f"{path}: unknown key {part!r}; known keys: {', '.join(PARTS)}",
                 "unknown-key",
                 file=path,
                 field=part,
@@ -326,4 +375,4 @@ def _read_config_file(path: Path) -> dict:
             file=path,
             field=part,
         )
-    return values
+    return current_shape(values)

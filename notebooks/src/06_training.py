@@ -21,9 +21,9 @@
 import torch
 
 import vadlib as vad
-from vadlib import device, files
+from vadlib import device
 from vadlib.engine import fit, footprint, samples, trainer
-from vadlib.model import objective, run
+from vadlib.model import objective
 
 # %% [markdown]
 # The quick profile takes few clips, so that each training lasts less than half a minute. That is enough to see how curves behave,
@@ -245,8 +245,8 @@ print(f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.cli
 # ## 5 Pull the plug
 #
 # `fit` writes a checkpoint, `state.pt`, at the end of each epoch and once a minute: weights, the state of Adam, the step, the
-# sums of the epoch so far. We now start the training of section 2 once more, as a process of its own, with the settings of that
-# run in a JSON file. Two seconds after its first checkpoint we kill it.
+# sums of the epoch so far. We now start the training of section 2 once more, as a process of its own: `--config` takes that run's
+# `config.json`, which names its dataset and holds all its settings. Two seconds after the first checkpoint we kill it.
 #
 # `vad.kill_after` starts Python, waits for a file, and then kills.
 #
@@ -254,18 +254,19 @@ print(f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.cli
 
 # %%
 killed = vad.run_folder(f"06_training-killed-{data}", fresh=True)
-settings = killed.with_suffix(".json")
-files.write_json(settings, {part: runs["inpaint"].config[part] for part in ("data", "training")} | {"mixer": {"p": mixer.p}})
-status = vad.kill_after(["-m", "vadlib", "train", "--data", data, "--config", settings, "--out", killed], killed / "state.pt", seconds=2)
+command = ["-m", "vadlib", "train", "--config", folder / "config.json", "--out", killed]
+status = vad.kill_after(command, killed / "state.pt", seconds=2)
 print(f"exit status {status}; left behind: {', '.join(sorted(path.name for path in killed.iterdir()))}")
 
 # %% [markdown]
 # There is a checkpoint, but no `model.safetensors`: the run is not finished. A killed process saves nothing; what was learned
-# since the checkpoint must be done again. `resume=True` goes on; the bar does not start at zero.
+# since the checkpoint must be done again. `resume=True` goes on; the bar does not start at zero. `source` is what the command noted in
+# its `config.json` of where the clips come from.
 
 # %%
+source = {"name": data, "preset": "fast", "detector": "motion"}
 step, name = torch.load(killed / "state.pt", weights_only=True)["step"], "model.safetensors"
-vad.fit(vad.DualPathAutoencoder(shape), clips, mixer, training, killed, resume=True, dataset=run.read_config(killed)["dataset"])
+vad.fit(vad.DualPathAutoencoder(shape), clips, mixer, training, killed, resume=True, dataset=source)
 print(f"went on after step {step}; weights as undisturbed: {(killed / name).read_bytes() == (folder / name).read_bytes()}")
 
 # %% [markdown]

@@ -1,16 +1,20 @@
 """`vadlib data check` sees what is there and what is wrong."""
 
+import hashlib
 import json
 import re
 import shutil
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 from refusals import refused
-from trees import official_avenue
+from trees import official_avenue, scene, write_video
 
-from vadlib.data.check import FIXES, OWN, check_dataset, describe_report
+from vadlib.data.catalog import load_videos
+from vadlib.data.check import FIXES, NOTES, OWN, check_dataset, describe_report
+from vadlib.data.decode import VideoFrames
 from vadlib.errors import CODES
 
 # What the tiny copy lacks: 13 of the 16 training clips.
@@ -108,6 +112,61 @@ def test_one_fault_of_both_splits_is_reported_once(tmp_path):
     assert entry["code"] == "missing-file"
     assert entry["where"].startswith(f"{tmp_path}: ")
     assert f"problem: [missing-file] {entry['where']}" in describe_report(report)
+
+
+def declare(path, count):
+    """Write another number of frames into both places of an AVI's header, as a recorder or a cutting program may leave it."""
+    content = bytearray(path.read_bytes())
+    main = content.index(b"avih") + 8 + 16  # dwTotalFrames is the fifth number of this chunk
+    stream = content.index(b"strh") + 8 + 32  # dwLength is 32 bytes into this one
+    assert int.from_bytes(content[main : main + 4], "little") == int.from_bytes(content[stream : stream + 4], "little") == 40
+    for at in (main, stream):
+        content[at : at + 4] = count.to_bytes(4, "little")
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def three_films(tmp_path):
+    """A folder of own videos, AVI files of 40 frames each, as PyAV writes them."""
+    frames = [film for film, _ in scene(3, 40)]
+    for film, name in zip(frames, ("training/monday.avi", "training/tuesday.avi", "testing/friday.avi"), strict=True):
+        write_video(tmp_path / "mine" / name, film)
+    return tmp_path / "mine"
+
+
+@pytest.mark.parametrize("count", [37, 1])
+def test_a_header_that_counts_fewer_frames_than_there_are_is_noted(three_films, count):
+    odd = three_films / "training" / "tuesday.avi"
+    declare(odd, count)
+    for _ in range(2):  # the second time from the cache
+        report = check_dataset("folder", three_films, progress=False)
+        [note] = [entry for entry in report["notes"] if entry["code"] == "frame-count"]
+        assert note["where"].startswith(f"{odd}: ")
+        assert [int(number) for number in re.findall(r"\b\d+\b", note["where"].removeprefix(str(odd)))] == [count, 40]
+        assert note["fix"] == NOTES["frame-count"]
+        assert report["splits"]["train"]["frames"] == 80
+
+
+def test_sound_headers_and_headers_that_count_nothing_are_not_noted(three_films):
+    declare(three_films / "testing" / "friday.avi", 0)
+    report = check_dataset("folder", three_films, progress=False)
+    assert [entry for entry in report["notes"] if entry["code"] == "frame-count"] == []
+    declared = [video.frames.declared for split in ("train", "test") for video in load_videos("folder", split, three_films)]
+    assert declared == [40, 40, 0]
+
+
+def test_a_scan_that_an_earlier_version_left_in_the_cache_is_not_taken(three_films, cache):
+    """It has no number of the header, and lies under the key of its version."""
+    path = three_films / "training" / "monday.avi"
+    declare(path, 39)
+    stat = path.stat()
+    old = {"pts": [0, 1], "keys": [0], "height": 48, "width": 64, "turns": 0, "time_base": [1, 25], "rate": [25, 1]}
+    identity = json.dumps([1, av.__version__, str(path.resolve()), stat.st_size, stat.st_mtime_ns])
+    stored = cache / "videos" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
+    stored.parent.mkdir(parents=True)
+    stored.write_text(f"{hashlib.sha256(json.dumps(old).encode()).hexdigest()}\n{json.dumps(old)}", encoding="utf-8")
+    frames = VideoFrames(path)
+    assert (len(frames), frames.declared) == (40, 39)
 
 
 def test_an_unknown_dataset_is_refused(tmp_path):

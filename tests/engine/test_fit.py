@@ -429,10 +429,10 @@ def test_a_refused_training_leaves_no_run_behind(clips, tmp_path):
     train(clips, tmp_path / "a")
 
 
-@pytest.mark.parametrize("other", [AddNoise(grain=4), AddNoise((0.25, 0.5)), PasteObjects()])
-def test_what_the_mixer_makes_is_part_of_a_run(clips, tmp_path, other):
+@pytest.mark.parametrize(("other", "key"), [(AddNoise(grain=4), "grain"), (AddNoise((0.25, 0.5)), "strengths"), (PasteObjects(), "kinds")])
+def test_what_the_mixer_makes_is_part_of_a_run(clips, tmp_path, other, key):
     fit(DualPathAutoencoder(TINY), clips, PseudoAnomalyMixer([AddNoise()], 0.5), CONFIG, tmp_path / "a", progress=False)
-    with refused("other-run", file=tmp_path / "a" / "config.json", field="mixer.kinds"):
+    with refused("other-run", file=tmp_path / "a" / "config.json", field=f"mixer.{key}"):
         fit(DualPathAutoencoder(TINY), clips, PseudoAnomalyMixer([other], 0.5), CONFIG, tmp_path / "a", resume=True, progress=False)
 
 

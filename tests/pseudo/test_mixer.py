@@ -58,7 +58,7 @@ def test_kinds_are_drawn_by_their_weights():
 
 def test_equal_weights_draw_as_none_do(make_clip):
     clip, kinds = make_clip(), [KINDS[name]() for name in KINDS]
-    one, other = PseudoAnomalyMixer(kinds, 0.7), PseudoAnomalyMixer(kinds, 0.7, weights=[3] * 4)
+    one, other = PseudoAnomalyMixer(kinds, 0.7), PseudoAnomalyMixer(kinds, 0.7, weights=[3] * len(kinds))
     assert [one(clip, seeded(s)).outcome for s in range(60)] == [other(clip, seeded(s)).outcome for s in range(60)]
 
 

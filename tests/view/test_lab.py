@@ -18,7 +18,7 @@ from refusals import refused
 
 from vadlib.data.clips import ClipDataset, DataConfig, to_frames
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
-from vadlib.pseudo.mixer import PseudoAnomalyMixer
+from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer
 from vadlib.pseudo.patches import load_patches
 from vadlib.view.figure import image_tag
 from vadlib.view.lab import Choice, lab, lab_pseudo, play_lab, plot_lab, plot_lab_batch
@@ -114,6 +114,34 @@ def test_what_cannot_be_made_is_said(clips, sources, kind, start, detector, reas
     plt.close("all")
 
 
+class Never(AddNoise):
+    """A kind that can be made of no clip, as the protocol of kinds allows."""
+
+    name = "never"
+
+    def _draw(self, clip, strength, generator):
+        return None
+
+
+@pytest.mark.parametrize("name", ["never", "noise", "shuffle"])
+def test_any_kind_may_say_that_it_cannot_be_made(clips, sources, monkeypatch, name):
+    monkeypatch.setitem(KINDS, name, Never)
+    choice = Choice(name, 0.5, 0, 0, GIVEN)
+    _, pseudo, text = lab_pseudo(clips, sources, choice)
+    assert pseudo is None
+    sentence, reason = text.split(": ")
+    assert sentence == f"{name} at strength 0.5, seed 0 cannot be made of clip 0, from frame 0 of video 01"
+    assert name in reason
+    figure, alt = plot_lab(clips, sources, choice)
+    assert (alt, figure.axes[1].get_ylabel()) == (text, "not possible")
+    plt.close("all")
+    controls = lab(clips, list(sources)).children
+    controls[0].value = name
+    film, strips = controls[len(CONTROLS) - 1 : len(CONTROLS) + 1]
+    assert (Reader(film.value).tags, Reader(film.value).text) == (["p"], text)
+    assert Reader(strips.value).text == Reader(film.value).text
+
+
 def test_the_batch_holds_every_kind_at_the_chosen_strength(clips, sources):
     for p, strength, seed, detector, patches in ((0.6, 1.0, 2, GIVEN, list(sources)[1]), (1.0, 0.3, 0, NONE, "builtin")):
         kinds = [SkipFrames(strength), ShuffleMotion(strength), AddNoise(strength), PasteObjects(patches, strength)]
@@ -167,7 +195,7 @@ def test_controls_are_labelled_and_bounded(clips, sources, parts):
     assert bounds == {"strength": (0, 1), "number": (0, len(clips[GIVEN]) - 1), "seed": (0, 99), "p": (0, 1)}
     assert parts["p"].step == 0.01, "the paper's p = 0.01 is one step from 0"
     options = {name: list(parts[name].options) for name in ("kind", "detector", "patches")}
-    assert options == {"kind": list(CLASSES), "detector": list(clips), "patches": list(sources)}
+    assert options == {"kind": list(KINDS), "detector": list(clips), "patches": list(sources)}
 
 
 @pytest.mark.parametrize(("given", "patches"), [(False, ["builtin"]), (True, [])])

@@ -29,6 +29,7 @@ NOTES = {
     "nothing-abnormal": "an AUC needs frames of both kinds: label some as abnormal, or do without",
     "assumed-rate": "times count 25 frames a second; make video files of them if that is wrong",
     "mixed-sizes": "each size is taken for a camera of its own",
+    "frame-count": "trust the decoded frames; extract images again if another program counted otherwise",
 }
 # Problems that only this check finds, and how to fix them.
 OWN = {
@@ -178,6 +179,10 @@ def _look_at_names(split: str, videos: list[Video], own: bool, found: _Findings)
     sizes = {v.frames.shape[1:3] for v in videos}
     if len(sizes) > 1:
         found.note("mixed-sizes", f"{split}: frames of {', '.join(f'{w}x{h}' for h, w in sorted(sizes))}")
+    for video in videos:
+        declared = video.frames.declared if isinstance(video.frames, VideoFrames) else 0
+        if declared and declared != len(video):
+            found.note("frame-count", f"{video.frames.path}: its header counts {declared} frames, {len(video)} were decoded")
 
 
 def _look_around(copy: Copy, found: _Findings) -> None:

@@ -37,7 +37,7 @@ from vadlib.files import atomic
 # Program and transport streams (.mpg, .ts, .mts) are left out: they tell nowhere how long they are, so that any cut one looks whole.
 VIDEO_SUFFIXES = {".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
 DECODER_VERSION = 1  # of the pixels: the frame store keeps them by it
-SCAN_VERSION = 1
+SCAN_VERSION = 2  # of what a scan holds: the cache keeps scans by it
 
 # Of all that libav reads: no pictures, no texts, and no playlists, which would open other files.
 _CONTAINERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
@@ -59,6 +59,7 @@ class Scan:
     turns: int  # quarter turns counterclockwise that make the picture upright, 0 to 3
     time_base: tuple[int, int]  # seconds
     rate: tuple[int, int]  # frames a second, as the container tells or libav guesses
+    declared: int  # number of frames by the file's header; 0 where it gives none
 
     @property
     def timed(self) -> bool:
@@ -79,6 +80,7 @@ class VideoFrames(LazyStack):
     Attributes:
         times: float64 (T,), seconds since the first frame, strictly increasing.
         fps: the stream's rate where it is constant, else the mean one, (T - 1) / times[-1], to 3 decimals.
+        declared: the number of frames by the file's header, which may differ from T; 0 where it gives none.
 
     Raises:
         InputError: the file is no video, has no decoder here, is cut off or damaged, changes its size midway, or is to be turned by
@@ -96,6 +98,7 @@ class VideoFrames(LazyStack):
         size = (self._scan.height, self._scan.width)
         self.shape = (len(self._scan.pts), *(size[::-1] if self._scan.turns % 2 else size), channels)
         self.times, self.fps = _clock(self._scan)
+        self.declared = self._scan.declared
 
     def _read(self, i: int) -> np.ndarray:
         with _lock:
@@ -378,7 +381,8 @@ def _decode_all(path: Path) -> Scan:
         if fault or short:
             raise _damaged(path, len(pts), declared, fault)
         tick = stream.time_base
-        return Scan(pts, keys, *look, (tick.numerator, tick.denominator), (rate.numerator, rate.denominator))
+        time_base, rate = (tick.numerator, tick.denominator), (rate.numerator, rate.denominator)
+        return Scan(pts, keys, *look, time_base, rate, stream.frames)
 
 
 def _look(path: Path, frame: av.VideoFrame) -> tuple[int, int, int]:

@@ -22,8 +22,8 @@ from vadlib.evaluation.errors import ErrorMaps, error_maps
 from vadlib.evaluation.scores import ScoreConfig
 from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.model.run import Run, load_weights, read_config, save_weights
-from vadlib.pseudo.mixer import PseudoAnomalyMixer
+from vadlib.model.run import Run, current_shape, load_weights, read_config, save_weights
+from vadlib.pseudo.mixer import PseudoAnomalyMixer, mixer_part
 
 HELD_OUT = 0.125  # share of the training videos that calibrate the scores and are not trained on
 
@@ -51,7 +51,8 @@ def fit(
         config: how to train.
         out: the run's folder.
         resume: go on with an interrupted training in `out`; a finished one is only loaded, and none there is started.
-        dataset: what the clips came from, such as {"name": "ped2"}, kept in `config.json`.
+        dataset: what the clips came from, kept in `config.json`, for instance {"name": "ped2", "preset":
+            "fast", "detector": "motion"}; what is left out takes its default when that file is given to `--config`.
         progress: show bars.
 
     Returns:
@@ -206,12 +207,11 @@ def _held_out_errors(run: Run, held_out: Sequence[tuple[str, np.ndarray]], devic
 def _config_parts(
     model: DualPathAutoencoder, clips: ClipDataset, mixer: PseudoAnomalyMixer | None, config: TrainConfig, dataset: dict | None
 ) -> dict:
-    mixing = {"p": mixer.p, "kinds": [kind.settings() for kind in mixer.kinds]} if mixer else {"p": 0.0, "kinds": []}
-    mixing["weights"] = mixer.weights if mixer else []
+    mixing = mixer.settings() if mixer else mixer_part(0.0, [], [])
     data: DataConfig = clips.config
     source = (dataset or {}) | {"clips": len(clips), "fingerprint": fingerprint(clips)}
     parts = {"dataset": source, "data": asdict(data), "model": asdict(model.config), "mixer": mixing, "training": asdict(config)}
-    return _as_json(parts)
+    return current_shape(_as_json(parts))  # moves the detector to the mixer
 
 
 def fingerprint(clips: ClipDataset) -> str:
@@ -236,7 +236,9 @@ def _require_same(out: Path, parts: dict) -> None:
     # Where a run computes does not change what it is, so a run may go on elsewhere.
     free = {"device", "workers", "compile"}
     for part, values in parts.items():
-        for key in (values.keys() | stored[part].keys()) - free:
+        for key in dict.fromkeys([*values, *stored[part]]):
+            if key in free:
+                continue
             old, new = stored[part].get(key), values.get(key)
             require(
                 old == new,

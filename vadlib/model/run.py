@@ -16,6 +16,7 @@ from vadlib.data.clips import DataConfig
 from vadlib.errors import InputError, require, require_known
 from vadlib.files import atomic
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.pseudo.mixer import mixer_part
 
 SHIPPED = Path(__file__).parents[1] / "shipped"  # runs that come with the package, each in a folder of its name
 
@@ -89,7 +90,7 @@ def open_run(run: Run | str | Path) -> Run:
 
 
 def read_config(folder: Path) -> dict:
-    """The parts of a run's `config.json`.
+    """The parts of a run's `config.json`, in the shape of today; see `current_shape`.
 
     Raises:
         InputError: there is none, or it is not JSON with the parts of a run.
@@ -125,7 +126,49 @@ def read_config(folder: Path) -> dict:
         file=path,
         field=", ".join(missing),
     )
+    return current_shape(config)
+
+
+def current_shape(config: Mapping) -> dict:
+    """Return the parts of a config.json, those that earlier versions wrote in another shape converted.
+
+    Earlier, each of the mixer's kinds was a list: its name, the range of its strength, and what else
+    it takes. The detector and the patches were in the part "dataset".
+    """
+    config = dict(config)
+    mixer, dataset = config.get("mixer", {}), config.get("dataset", {})
+    if not isinstance(mixer, dict) or not isinstance(dataset, dict):
+        return config
+    moved = {name: dataset[name] for name in ("detector", "patches") if name in dataset}
+    if moved:
+        config["dataset"] = {name: value for name, value in dataset.items() if name not in moved}
+    kinds = mixer.get("kinds")
+    if isinstance(kinds, list) and all(map(_is_earlier_kind, kinds)):
+        mixer = _named_kinds(kinds) | {name: value for name, value in mixer.items() if name != "kinds"}
+    if moved or mixer:
+        config["mixer"] = moved | mixer
     return config
+
+
+def _is_earlier_kind(entry) -> bool:
+    if not isinstance(entry, list) or len(entry) < 3 or not isinstance(entry[0], str):
+        return False
+    return all(isinstance(value, (int, float)) for value in entry[1:3])
+
+
+def _named_kinds(entries: list[list]) -> dict:
+    """Convert the mixer's kinds of an earlier version; see `current_shape`."""
+    further_names = {"noise": "grain", "object": "patches"}
+    kinds = []
+    for name, low, high, *further in entries:
+        settings = {"strength": [low, high]}
+        if name in further_names and len(further) == 1:
+            settings[further_names[name]] = further[0]
+        elif further:
+            settings[name] = further
+        kinds.append((name, settings))
+    part = mixer_part(0.0, [], kinds)
+    return {name: value for name, value in part.items() if name not in ("p", "weights")}
 
 
 def save_weights(model: torch.nn.Module, path: Path) -> None:

@@ -26,7 +26,7 @@ class PseudoClip(NamedTuple):
     Attributes:
         tensor: float32 (C, T, H, W) in [-1, 1], the range of normal clips.
         mask: bool (T, H, W), True where the clip differs from the normal one.
-        kind: "skip", "shuffle", "noise" or "object".
+        kind: the kind's name, such as "skip".
         params: the physical parameters drawn, such as {"stride": 3}.
     """
 
@@ -58,9 +58,14 @@ class PseudoAnomaly(ABC):
         )
         self.strength = (float(span[0]), float(span[1]))
 
-    def settings(self) -> list:
-        """What makes this kind what it is, as JSON: its name, the range of its strength, and more where it has more."""
-        return [self.name, *self.strength]
+    def settings(self) -> dict:
+        """Return what makes this kind what it is, as JSON: the range of its strength, and more where it takes more.
+
+        A kind that takes more overrides this: `super().settings() | {"grain": self.grain}`. A run's
+        config.json holds these settings in its part "mixer", whose own keys (p, kinds, weights,
+        strengths, detector) they must not use.
+        """
+        return {"strength": list(self.strength)}
 
     def __call__(self, clip: Clip, generator: Generator) -> PseudoClip | None:
         low, high = self.strength
@@ -167,8 +172,8 @@ class AddNoise(PseudoAnomaly):
         )
         self.grain = grain
 
-    def settings(self) -> list:
-        return [*super().settings(), self.grain]
+    def settings(self) -> dict:
+        return super().settings() | {"grain": self.grain}
 
     def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict:
         return {"sigma": self.paper_sigma * strength * float(clip.tensor.std()), "grain": self.grain}
@@ -197,8 +202,8 @@ class PasteObjects(PseudoAnomaly):
         super().__init__(strength)
         self.patches = load_patches(patches) if isinstance(patches, str) else patches
 
-    def settings(self) -> list:
-        return [*super().settings(), self.patches.source]
+    def settings(self) -> dict:
+        return super().settings() | {"patches": self.patches.source}
 
     def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict | None:
         track = follow_box(clip.boxes, clip.tensor.shape[2:], generator)

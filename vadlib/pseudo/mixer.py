@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from vadlib.errors import require, require_known
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, PseudoAnomaly, PseudoClip, ShuffleMotion, SkipFrames
 
 KINDS = {"skip": SkipFrames, "shuffle": ShuffleMotion, "noise": AddNoise, "object": PasteObjects}
+DEFAULT_KINDS = ("skip", "shuffle", "noise", "object")  # of the default recipe, whatever else is in the table
 
 
 class Mixed(NamedTuple):
@@ -87,6 +88,35 @@ class PseudoAnomalyMixer:
             totals[f"not_made_{kind.name}"] += drawn[-k]
         return totals
 
+    def settings(self) -> dict:
+        """Return what makes this mixer what it is; see `mixer_part`."""
+        return mixer_part(self.p, self.weights, [(kind.name, kind.settings()) for kind in self.kinds])
+
+
+def mixer_part(p: float, weights: Sequence[float], kinds: Sequence[tuple[str, Mapping]]) -> dict:
+    """Return the part "mixer" of a run's config.json: a mixer as JSON, in the shape of `MixerConfig`.
+
+    Args:
+        p, weights: see `PseudoAnomalyMixer`.
+        kinds: the name and the settings of each kind, see `PseudoAnomaly.settings`.
+
+    Returns:
+        p, the kinds' names, weights and strengths, and further settings by their own names, such as
+        "grain". A setting in which two kinds differ is the list of its values: a run is only
+        resumed with the same ones, but `--config`, which knows one value for all, refuses it.
+    """
+    settings: dict[str, list] = {"strength": []}
+    for _, setting in kinds:
+        for name, value in setting.items():
+            settings.setdefault(name, []).append(value)
+    strengths = settings.pop("strength")
+    names = [name for name, _ in kinds]
+    part = {"p": p, "kinds": names, "weights": list(weights), "strengths": strengths}
+    for name, values in settings.items():
+        same = all(value == values[0] for value in values)
+        part.setdefault(name, values[0] if same else values)
+    return part
+
 
 def make_mixer(
     kinds: Sequence[str],
@@ -94,14 +124,16 @@ def make_mixer(
     patches: str = "builtin",
     weights: Sequence[float] | None = None,
     strengths: Sequence[tuple[float, float]] | None = None,
+    grain: int = 1,
 ) -> PseudoAnomalyMixer:
     """A mixer of kinds by name.
 
     Args:
-        kinds: some of "skip", "shuffle", "noise", "object".
+        kinds: names in `KINDS`.
         p, weights: see `PseudoAnomalyMixer`.
         patches: see `PasteObjects`.
         strengths: a range (low, high) for each kind; None takes their defaults.
+        grain: of the noise; see `AddNoise`.
 
     Raises:
         InputError: an unknown kind, strengths that do not fit, or what `PseudoAnomalyMixer` refuses.
@@ -116,8 +148,8 @@ def make_mixer(
         field="strengths",
     )
     settings = [{"strength": tuple(s)} for s in strengths] if given else [{}] * len(kinds)
-    made = [
-        PasteObjects(patches, **setting) if kind == "object" else KINDS[kind](**setting)
-        for kind, setting in zip(kinds, settings, strict=True)
-    ]
+    further = {"object": {"patches": patches}, "noise": {"grain": grain}}
+    made = []
+    for kind, setting in zip(kinds, settings, strict=True):
+        made.append(KINDS[kind](**setting, **further.get(kind, {})))
     return PseudoAnomalyMixer(made, p, weights)

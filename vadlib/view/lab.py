@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from vadlib.data.clips import Clip, ClipDataset
 from vadlib.errors import require
 from vadlib.pseudo.kinds import PasteObjects, PseudoAnomaly, PseudoClip
-from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer
+from vadlib.pseudo.mixer import DEFAULT_KINDS, KINDS, PseudoAnomalyMixer
 from vadlib.pseudo.patches import Patches, load_patches
 from vadlib.view.figure import image_tag, in_turn, load_ipywidgets, video_tag
 from vadlib.view.pseudo import plot_batch, plot_pseudo, side_by_side
@@ -47,8 +47,9 @@ def lab_pseudo(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> 
     if choice.kind == "object":
         made += f", boxes of {choice.detector}, pictures of {choice.patches}"
     if pseudo is None:
-        missing = {"skip": "no frames left to skip to", "object": f"{choice.detector} found nobody in it"}[choice.kind]
-        return clip, None, f"{made} cannot be made of {where}: {missing}"
+        reasons = {"skip": "no frames left to skip to", "object": f"{choice.detector} found nobody in it"}
+        reason = reasons.get(choice.kind, f"the kind {choice.kind} does not apply to this clip")
+        return clip, None, f"{made} cannot be made of {where}: {reason}"
     drawn = ", ".join(f"{name} {value:.3g}" for name, value in pseudo.params.items() if isinstance(value, (int, float)))
     share = f"{pseudo.mask.float().mean():.0%} of its pixels changed"
     return clip, pseudo, f"{made}, on {where}: {share}" + (f" ({drawn})" if drawn else "")
@@ -71,8 +72,8 @@ def play_lab(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> st
 
 
 def plot_lab_batch(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> tuple[Figure, str]:
-    """Which samples p turns, each kind at the chosen strength; see `plot_batch`."""
-    mixer = PseudoAnomalyMixer([_kind(name, sources, choice) for name in KINDS], choice.p)
+    """Which samples p turns, each kind of the default recipe at the chosen strength; see `plot_batch`."""
+    mixer = PseudoAnomalyMixer([_kind(name, sources, choice) for name in DEFAULT_KINDS], choice.p)
     return plot_batch(clips[choice.detector], mixer, choice.seed)
 
 
@@ -117,7 +118,7 @@ def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
         moved = change and next(name for name, control in controls.items() if control is change["owner"])
         if moved != "p":  # p says how often, not what
             film.value, strips.value = play_lab(clips, sources, choice), image_tag(*plot_lab(clips, sources, choice))
-        if moved not in ("kind", "number"):  # the batch holds all kinds, and clips of its own
+        if moved not in ("kind", "number"):  # the batch holds the default kinds, and clips of its own
             batch.value = image_tag(*plot_lab_batch(clips, sources, choice))
 
     for control in controls.values():
