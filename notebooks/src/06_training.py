@@ -26,7 +26,7 @@ from vadlib.engine import fit, footprint, samples, trainer
 from vadlib.model import objective
 
 # %% [markdown]
-# The quick profile takes few clips, so that each training lasts less than half a minute. That is enough to see how curves behave,
+# The quick profile takes few clips, so that each training lasts some seconds. That is enough to see how curves behave,
 # and far too little for a good detector.
 #
 # `hold_out` is what `fit` calls first: it sets whole training videos aside. The network never trains on their clips. We will
@@ -34,7 +34,7 @@ from vadlib.model import objective
 
 # %%
 data, quick = vad.tutorial_data(), vad.profile() == "quick"
-cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"ped2": 240, "synthetic": 128}[data] if quick else 4)
+cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step={"ped2": 480, "synthetic": 256}[data] if quick else 4)
 train = vad.load_videos(data, "train")
 clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
 chosen, _ = fit.hold_out(clips)
@@ -91,8 +91,8 @@ for name in ("none", "inpaint", "maximize"):
 # than the batch has? It is taken of every read, and with `inpaint` a pseudo-anomaly is read twice, by `M_n` and by `M_p`.
 #
 # The loss is the sum of the terms, each times its weight. Errors weigh 1. Sparsity and separation weigh nothing unless you set
-# `sparsity_weight` and `separation_weight`; they are computed all the same, so that they can be watched. Here sparsity weighs 0.0002, as
-# in the paper.
+# `sparsity_weight` and `separation_weight`, and a term of weight 0 is not computed in training. Here sparsity weighs 0.0002, as in the
+# paper, so that it can be watched.
 #
 # ## 2 Curves
 #
@@ -246,7 +246,7 @@ print(f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.cli
 #
 # `fit` writes a checkpoint, `state.pt`, at the end of each epoch and once a minute: weights, the state of Adam, the step, the
 # sums of the epoch so far. We now start the training of section 2 once more, as a process of its own: `--config` takes that run's
-# `config.json`, which names its dataset and holds all its settings. Two seconds after the first checkpoint we kill it.
+# `config.json`, which names its dataset and holds all its settings. One second after the first checkpoint we kill it.
 #
 # `vad.kill_after` starts Python, waits for a file, and then kills.
 #
@@ -255,7 +255,7 @@ print(f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.cli
 # %%
 killed = vad.run_folder(f"06_training-killed-{data}", fresh=True)
 command = ["-m", "vadlib", "train", "--config", folder / "config.json", "--out", killed]
-status = vad.kill_after(command, killed / "state.pt", seconds=2)
+status = vad.kill_after(command, killed / "state.pt", seconds=1)
 print(f"exit status {status}; left behind: {', '.join(sorted(path.name for path in killed.iterdir()))}")
 
 # %% [markdown]
