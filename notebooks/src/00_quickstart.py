@@ -262,8 +262,8 @@ start = min(max(peak - 8, 0), len(shown) - 16)
 strange, ordinary = vad.explain_clip(run, shown, start), vad.explain_clip(run, shown, 0)
 
 # %% [markdown]
-# Again by the model after the long training. Left the frame, in the middle what `D_n` made of it, right the squared error. Places where nothing moves are hatched: they were not
-# rebuilt.
+# Again by the model after the long training. Left the frame, in the middle what `D_n` made of it, right the squared error. Places where
+# nothing moves are hatched: they were not rebuilt.
 #
 # **Predict:** where is the error largest: on the abnormal object, on people, or at edges?
 
