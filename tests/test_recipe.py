@@ -19,12 +19,12 @@ from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import Result, evaluate
 from vadlib.evaluation.report import describe_metrics
 from vadlib.model.network import PRESETS as MODEL_PRESETS
-from vadlib.recipe import MixerConfig, evaluate_once, evaluate_run, train_run
+from vadlib.recipe import MixerConfig, default_preset, evaluate_once, evaluate_run, train_run
 
 
 def test_every_part_knows_the_same_presets():
-    assert list(MODEL_PRESETS) == list(DATA_PRESETS) == list(TRAINING_PRESETS) == ["fast", "compact", "paper"]
-    assert [MixerConfig.preset(name).p for name in MODEL_PRESETS] == [0.5, 0.02, 0.01]
+    assert list(MODEL_PRESETS) == list(DATA_PRESETS) == list(TRAINING_PRESETS)
+    assert [MixerConfig.preset(name).p for name in ("compact", "paper")] == [0.02, 0.01]  # of the published releases
 
 
 @pytest.mark.parametrize("preset", ["compact", "paper"])
@@ -183,3 +183,24 @@ def test_a_result_that_cannot_be_written_leaves_the_earlier_one_whole(own, tmp_p
         result.save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert set(before) == {"scores.npz", "metrics.json"}
+
+
+def test_the_rendered_street_is_trained_shortly_unless_a_preset_is_named(tmp_path, monkeypatch):
+    """ "short" is `fast` with fewer clips, and a score that does not ask D_p, which has learned little by then."""
+    taken = {}
+
+    def stop(model, clips, mixer, config, *rest, score):
+        taken.update(clip_step=clips.config.clip_step, epochs=config.epochs, contrast=score.contrast)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vadlib.recipe.fit", stop)
+    steps = {}
+    for preset in (None, "short", "fast"):
+        with pytest.raises(KeyboardInterrupt):
+            train_run("synthetic", None, preset, {"mixer": {"kinds": ["skip"]}}, tmp_path / "run")
+        steps[preset] = dict(taken)
+    assert steps[None] == steps["short"]
+    assert steps["short"]["clip_step"] > steps["fast"]["clip_step"]
+    assert steps["short"]["epochs"] < steps["fast"]["epochs"]
+    assert (steps["short"]["contrast"], steps["fast"]["contrast"]) == (0, 1)
+    assert (default_preset("synthetic"), default_preset("ped2")) == ("short", "fast")

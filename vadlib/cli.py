@@ -39,7 +39,8 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="network, clips and training: fast (ours), compact or paper (as published); default: the one in --config, else fast"
+            help="network, clips, training and score: fast (ours), short (the same for minutes), compact or paper (as published); "
+            "default: the one in --config, else short for synthetic and fast for all others"
         ),
     ] = None,
     kinds: Annotated[str | None, typer.Option(help="pseudo-anomalies by name; default: skip,shuffle,noise,object")] = None,

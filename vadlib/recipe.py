@@ -29,6 +29,7 @@ from vadlib.evaluation.errors import PROTOCOLS, scored_frames
 from vadlib.evaluation.evaluate import Result, measure
 from vadlib.evaluation.evaluate import evaluate as evaluate_videos
 from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
+from vadlib.evaluation.scores import ScoreConfig
 from vadlib.evaluation.stream import find_scene, stream_scores
 from vadlib.evaluation.yardstick import yardstick_scores
 from vadlib.files import atomic, require_writable
@@ -45,7 +46,7 @@ class DatasetConfig:
     """What a run was trained on."""
 
     name: str | None = None
-    preset: str = "fast"  # what the other parts leave out is taken from it
+    preset: str | None = None  # what the other parts leave out is taken from it; None: `default_preset`
     clips: int | None = None  # their number, and a hash of them, are noted by `fit`; they choose nothing
     fingerprint: str | None = None
 
@@ -81,7 +82,8 @@ def train_run(
 
     Args:
         data, root: see `load_videos`; no data: the dataset that `config` names, else "synthetic".
-        preset: of the model, the clips, the mixer and the training; None: the one that `config` names, else "fast".
+        preset: of the model, the clips, the mixer, the training and the score; None: the one that `config` names, else
+            `default_preset`.
         chosen: values of the parts "data", "model", "mixer" and "training"; None means not chosen. They win over `config`.
             Weights and strengths in `config` belong to the kinds that it names: with other kinds they are not used.
         out: the run's folder.
@@ -95,7 +97,7 @@ def train_run(
     given = _read_config_file(config) if config else {}
     source = from_dict(DatasetConfig, given.get("dataset", {}), where)
     data = chosen_dataset(data, config)
-    preset = preset or source.preset
+    preset = preset or source.preset or default_preset(data)
     parts = {part: dict(given.get(part, {})) for part in ("data", "model", "mixer", "training")}
     kinds = chosen.get("mixer", {}).get("kinds")
     if kinds is not None and list(kinds) != parts["mixer"].get("kinds", list(kinds)):
@@ -120,7 +122,13 @@ def train_run(
         pasting = "object" in mixing.kinds and mixing.p > 0
         boxes = find_boxes(videos, mixing.detector, shown, training.device) if pasting else None
         clips = ClipDataset(videos, cutting, boxes, shown)
-    return fit(model, clips, mixer, training, out, resume, dataset)
+    score = ScoreConfig.preset(preset, cutting.length)
+    return fit(model, clips, mixer, training, out, resume, dataset, score=score)
+
+
+def default_preset(data: str) -> str:
+    """Return "short" for the rendered street, so that a first try takes minutes, and "fast" for all other datasets."""
+    return "short" if data == "synthetic" else "fast"
 
 
 def chosen_dataset(data: str | None, config: Path | None) -> str:

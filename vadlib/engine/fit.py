@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ def fit(
     resume: bool = False,
     dataset: dict | None = None,
     progress: bool = True,
+    score: ScoreConfig | None = None,
 ) -> Run:
     """Train the model and leave a run's folder that can be evaluated.
 
@@ -54,6 +55,7 @@ def fit(
         dataset: what the clips came from, kept in `config.json`, for instance {"name": "ped2", "preset":
             "fast", "detector": "motion"}; what is left out takes its default when that file is given to `--config`.
         progress: show bars.
+        score: the score that the run is calibrated for; None: the default, averaged over as many frames as a clip has.
 
     Returns:
         The run; its `model` is the argument, trained.
@@ -121,7 +123,9 @@ def fit(
                 save_weights(model, out / "model.safetensors")
             together.wait_for_everyone()
             load_weights(model, out / "model.safetensors")  # batch norm counts in each process: all go on with what was saved
-            calibration = calibrate(_held_out_errors(run, held_out, device), _score(trainer, clips.config.length))
+            calibration = calibrate(
+                _held_out_errors(run, held_out, device), _score(trainer, score or ScoreConfig(frames=clips.config.length))
+            )
     if together.is_main_process:
         calibration.save(out / "calibration.npz")
     together.wait_for_everyone()
@@ -189,10 +193,10 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
     return chosen, [(video.scene, frames[first:]) for video, frames, first in parts if first < len(frames)]
 
 
-def _score(trainer: Trainer, frames: int) -> ScoreConfig:
-    """The default score, without its contrast where the pseudo path has learned nothing that could be compared with."""
+def _score(trainer: Trainer, score: ScoreConfig) -> ScoreConfig:
+    """The score, without its contrast where the pseudo path has learned nothing that could be compared with."""
     learned = trainer.model.two_paths and any(row.get("pseudo", 0) > 0 for row in trainer.history)
-    return ScoreConfig(frames=frames, contrast=ScoreConfig.contrast if learned else 0)
+    return score if learned else replace(score, contrast=0)
 
 
 def _held_out_errors(run: Run, held_out: Sequence[tuple[str, np.ndarray]], device: torch.device) -> dict[str, list[ErrorMaps]]:

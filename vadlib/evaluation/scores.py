@@ -51,6 +51,15 @@ class ScoreConfig:
         require_field(self, "frames", self.frames >= 1 and self.frames == int(self.frames), "1, 2, 3, ...")
         require_field(self, "smoothing", 0 <= self.smoothing < math.inf, "at least 0")
 
+    @classmethod
+    def preset(cls, name: str, frames: int) -> ScoreConfig:
+        """The score that goes with the training preset of that name.
+
+        After a short training the pseudo path has learned little: "short" takes D_n's error in the worst window of each
+        single frame. All others take the default, averaged over `frames`, the length of a clip.
+        """
+        return cls(contrast=0, frames=1) if name == "short" else cls(frames=frames)
+
     @property
     def weights(self) -> np.ndarray:
         """float64 (3,), of `KINDS`; they sum to 1."""
