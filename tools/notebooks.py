@@ -275,7 +275,7 @@ def execute(source: Path) -> None:
         client.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         nbformat.write(notebook, target)
-        sys.exit(f"failed\n{source.stem}: {_last_line(error)}\nup to the failed cell it is in {target.relative_to(ROOT)}")
+        sys.exit(f"failed\n{source.stem}: {_last_line(error)}\nup to the failed cell it is in {target}")
     nbformat.write(notebook, target)
     target.with_suffix(".html").write_text(to_html(notebook, source.stem), encoding="utf-8")
     print(f"{time.monotonic() - started:.0f} s")

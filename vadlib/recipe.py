@@ -46,7 +46,7 @@ class DatasetConfig:
     """What a run was trained on."""
 
     name: str | None = None
-    preset: str | None = None  # what the other parts leave out is taken from it; None: `default_preset`
+    preset: str = "fast"  # what the other parts leave out is taken from it
     clips: int | None = None  # their number, and a hash of them, are noted by `fit`; they choose nothing
     fingerprint: str | None = None
 
@@ -82,8 +82,8 @@ def train_run(
 
     Args:
         data, root: see `load_videos`; no data: the dataset that `config` names, else "synthetic".
-        preset: of the model, the clips, the mixer, the training and the score; None: the one that `config` names, else
-            `default_preset`.
+        preset: of the model, the clips, the mixer, the training and the score; None: that of the run
+            whose `config` it is, else `default_preset`.
         chosen: values of the parts "data", "model", "mixer" and "training"; None means not chosen. They win over `config`.
             Weights and strengths in `config` belong to the kinds that it names: with other kinds they are not used.
         out: the run's folder.
@@ -97,7 +97,8 @@ def train_run(
     given = _read_config_file(config) if config else {}
     source = from_dict(DatasetConfig, given.get("dataset", {}), where)
     data = chosen_dataset(data, config)
-    preset = preset or source.preset or default_preset(data)
+    if preset is None:
+        preset = source.preset if "dataset" in given else default_preset(data)
     parts = {part: dict(given.get(part, {})) for part in ("data", "model", "mixer", "training")}
     kinds = chosen.get("mixer", {}).get("kinds")
     if kinds is not None and list(kinds) != parts["mixer"].get("kinds", list(kinds)):

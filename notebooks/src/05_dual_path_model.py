@@ -196,19 +196,30 @@ for kind in [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObj
 # **Predict:** in which rows will the first column be larger than the second? (For normal clips the two are equal by definition.)
 
 # %%
-print(f"{'kind':9}{'clips':5}{'D_n, input':>13}{'D_n, normal':>13}{'D_p, input':>13}")
+errors = {}
 for name, chosen in made.items():
     inputs, before = (torch.stack([part[i].tensor for i in chosen]) for part in (chosen, made["normal"]))
-    n, p = (model(inputs, path).reconstruction for path in ("normal", "pseudo"))
-    print(f"{name:9}{len(chosen):5}", *(f"{(a - b).square().mean():12.4f}" for a, b in ((n, inputs), (n, before), (p, inputs))))
+    n, p = (model(inputs, path).reconstruction.detach() for path in ("normal", "pseudo"))
+    errors[name] = [float((a - b).square().mean()) for a, b in ((n, inputs), (n, before), (p, inputs))]
 
 # %% [markdown]
-# Read it row by row. Noise is the clearest: `D_n` comes much nearer to the normal clip than to the noisy one, and `D_p` cannot
-# rebuild noise either, since no slot and no decoder can know it beforehand. In the other rows compare the first two columns:
-# where the first is smaller, `D_n` still rebuilds what went in, and has *not* learned to restore. After so short a training this
-# may happen in any row but noise; which one depends on the data. A smaller second column alone proves little: a path that
-# returned nothing but a blurred background would have it too. The third column says whether the pseudo path does its own task;
-# compare it with the row of normal clips, whose error is mostly blur.
+# As a table:
+
+# %%
+print(f"{'kind':9}{'clips':5}{'D_n, input':>13}{'D_n, normal':>13}{'D_p, input':>13}")
+for name, row in errors.items():
+    print(f"{name:9}{len(made[name]):5}", *(f"{error:12.4f}" for error in row))
+
+# %% [markdown]
+# In every row of a kind the second column is smaller than the first: what `D_n` gives back is nearer to the clip before it was changed than
+# to what went in. So the normal path *restores*, as it was asked to. Noise is the clearest: from the noisy clip it gets hardly further from
+# the normal one than from the normal clip itself.
+#
+# The row of normal clips shows how much of all these numbers is mere blur. And a smaller second column alone proves little: a path that
+# returned nothing but a blurred background would have it too.
+#
+# The third column is the pseudo path's own task. Clips that play too fast `D_p` gives back clearly better than `D_n` does. Noise it cannot
+# give back, since no slot and no decoder can know it beforehand, and of pasted pictures it manages little.
 #
 # Now as three pictures: the clip that its pasted object changes most, as it was, with the object, and shuffled; 8 of its 16 frames.
 # Error maps compare with what went *in*, as scoring does, so a good normal path shows a *bright* map on the object.
@@ -221,11 +232,12 @@ for name in ("normal", "object", "shuffle"):
     vad.show(vad.plot_paths(model, made[name][number].tensor), f"A clip ({name}) over time, below it D_n and D_p and their errors.")
 
 # %% [markdown]
-# After a long training the map of `D_n` should be the brighter one. Here expect little difference, even if single frames look brighter:
-# the paths share the encoder, and `D_p` starts as a copy of `D_n`. Look at the row `object` above: where the first column and the third
-# are nearly equal, `D_p` has not learned its task yet. Plain yellow is 0.3 or more: two yellow patches need not be equal. What only
-# *blurs* is bright in both maps and in all three figures; it says nothing about anomalies. The normal clip shows how much of the error is
-# such blur. The shuffled one has the same frames, so what is brighter there comes from their order.
+# Neither: both are bright. `D_n` paints a shadow of the ground and of the person where the object was, as it should, and its map shows the
+# whole object. `D_p` should give the object back, and does not: it has seen too many different pictures, each of them seldom.
+#
+# Plain yellow is 0.3 or more: two yellow patches need not be equal. What only *blurs* is bright in both maps and in all three figures; it
+# says nothing about anomalies. The normal clip shows how much of the error is such blur. The shuffled one has the same frames, so what is
+# brighter there comes from their order.
 #
 # ## 5 Switches for ablations
 #
