@@ -63,6 +63,7 @@ def test_run_needs_nothing_and_leaves_the_files_of_the_contract(tmp_path, small)
     assert len(refused.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_run_on_the_real_ped2(tmp_path, small, real_data):
     done = vadlib("run", "--data", "ped2", "--root", real_data, "--config", small, "--seed", 1, "--out", tmp_path / "ped2")
     assert done.returncode == 0, done.stderr
@@ -93,6 +94,7 @@ def pixel_auc_by_the_book(result, videos):
     return np.trapezoid(rates[1], rates[0])
 
 
+@pytest.mark.slow
 def test_data_check_of_the_real_ped2(real_data):
     done = vadlib("data", "check", "ped2", "--root", real_data, "--json")
     assert done.returncode == 0, done.stdout

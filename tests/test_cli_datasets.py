@@ -30,6 +30,7 @@ def run_on(name, root, tiny, out, *more):
     return json.loads((out / "metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_real_avenue_in_colour_and_by_both_ground_truths(real_data, tiny, tmp_path):
     """With people found by a real Darknet network, and pictures of CIFAR-100 pasted onto them."""
     out, weights = tmp_path / "avenue", real_data / "weights" / "MobileNetV2-YOLOv3-Nano-coco.weights"
@@ -81,6 +82,7 @@ def test_ones_own_videos(tiny, tmp_path, labels):
         assert "no labels" in done.stdout
 
 
+@pytest.mark.slow
 def test_ones_own_videos_in_the_two_commands_of_the_readme(tmp_path):
     own_videos(tmp_path / "my_videos", None)
     shutil.rmtree(tmp_path / "my_videos" / "testing")
@@ -107,6 +109,7 @@ def test_missing_test_videos_are_noticed_before_the_training(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_ped2_in_the_official_layout_gives_the_same_labels_and_the_same_scores(real_data, pretrained_on_ped2, tmp_path):
     folder = real_data / "ped2" / "testing"
     community = load_videos("ped2", "test", real_data)

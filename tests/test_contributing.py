@@ -12,6 +12,8 @@ import pytest
 from test_notebooks import ROOT
 from trees import scene, write_video
 
+pytestmark = pytest.mark.slow
+
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Worked examples")[1].split("\n## ")[0]
 EXAMPLES = dict(re.findall(r"^### (.*?)\n(.*?)(?=^### |\Z)", TEXT, re.MULTILINE | re.DOTALL))
 

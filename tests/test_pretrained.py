@@ -58,6 +58,7 @@ def test_the_synthetic_run_reproduces_its_metrics():
     as_recorded("synthetic", evaluate_run("synthetic", None, None))
 
 
+@pytest.mark.slow
 def test_the_ped2_run_reproduces_its_metrics(pretrained_on_ped2):
     as_recorded("ped2", pretrained_on_ped2)
 
@@ -100,6 +101,7 @@ def test_what_a_pretrained_run_finds_is_written_only_where_it_is_told_to(tmp_pat
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"scores.npz", "metrics.json", "curves", "roc.png"}
 
 
+@pytest.mark.slow
 def test_a_wheel_holds_them(tmp_path):
     """Files of a package are left out of wheels unless they are declared."""
     root = SHIPPED.parents[1]

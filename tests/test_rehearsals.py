@@ -13,6 +13,7 @@ rehearse = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(rehearse)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not rehearse.READ_ONLY.is_dir(), reason="no folder here to which not even the administrator can write")
 @pytest.mark.parametrize(
     ("name", "condition", "said"),

@@ -1,5 +1,9 @@
 """Widgets in a real browser: JupyterLab in headless Chromium, moved with the keyboard."""
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 # The kind of control that has the focus, if it is one of an output.
 FOCUSED = """(e => e.closest(".jp-OutputArea-output") && (e.getAttribute("role") || e.type))(document.activeElement)"""
 

@@ -25,6 +25,8 @@ CELL = f"""import sys
 sys.path.insert(0, {str(TESTS)!r})
 import vadlib as vad
 from scenes import moving_videos
+
+pytestmark = pytest.mark.slow
 vad.explore(vad.Run.load("run"), vad.Result.load("run"), {VIDEOS})"""
 
 # What has the focus, if it is a part of an output.

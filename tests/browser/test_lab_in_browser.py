@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 import nbformat
+import pytest
+
+pytestmark = pytest.mark.slow
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_pseudo_anomaly_lab.ipynb"
 # Every cell has run, or one has failed and the others will not.

@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no fork server")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL and no fork server"),
+]
 
 
 @pytest.fixture(scope="module")

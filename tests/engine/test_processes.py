@@ -13,9 +13,13 @@ from trees import own_videos
 
 from vadlib.evaluation.evaluate import Result
 
+
 TESTS = Path(__file__).parents[1]
 JOB = Path(__file__).with_name("processes_job.py")
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="torchrun's gloo is tried on Linux and macOS only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="torchrun's gloo is tried on Linux and macOS only"),
+]
 
 
 def launch(number, *arguments):
