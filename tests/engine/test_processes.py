@@ -13,7 +13,6 @@ from trees import own_videos
 
 from vadlib.evaluation.evaluate import Result
 
-
 TESTS = Path(__file__).parents[1]
 JOB = Path(__file__).with_name("processes_job.py")
 pytestmark = [
