@@ -119,9 +119,9 @@ def test_it_is_read_as_it_was_written(done):
     ]
     with (out / "ablation.csv").open(encoding="utf-8", newline="") as file:
         assert next(csv.reader(file))[:2] == ["row", "micro_auc_raw"]
-    text = describe_ablation(table)
-    assert len(text.splitlines()) == 1 + len(table)
-    assert f"{table[-1]['micro_auc_raw']:.3f}" in text.splitlines()[-1]
+    lines = describe_ablation(table).splitlines()
+    for row, line in zip(table, lines[1:], strict=True):
+        assert f"{row['micro_auc_raw']:.3f}" in line
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_the_command_needs_no_more_than_a_folder(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit, match="0"):
         cli.main()
     assert called == {"given": (tmp_path, "synthetic", None), "named": {"device": None}}
-    assert capsys.readouterr().out.splitlines()[-1] == f"the table is {tmp_path / 'ablation.csv'}"
+    assert str(tmp_path / "ablation.csv") in capsys.readouterr().out
 
 
 def test_the_table_that_ships_has_all_rows():

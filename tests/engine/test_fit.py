@@ -205,13 +205,15 @@ def test_what_the_machine_lacks_is_one_clear_error(clips, tmp_path, monkeypatch,
 
 def test_going_on_in_another_precision_is_said(clips, unfinished, capsys):
     train(clips, unfinished, resume=True)
-    assert "going on with" not in capsys.readouterr().out
+    assert "bfloat16" not in capsys.readouterr().out
     (unfinished / "calibration.npz").unlink()
     state = torch.load(unfinished / "state.pt", weights_only=True)
     state["computed"] = {"precision": "torch.bfloat16", "processes": 1}
     torch.save(state, unfinished / "state.pt")
     train(clips, unfinished, resume=True)
-    assert "going on with {'precision': 'torch.float32', 'processes': 1} what began with" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "torch.float32" in said
+    assert "torch.bfloat16" in said
 
 
 @pytest.mark.parametrize("part", ["model", "step", "optimizer", "outcomes"])
@@ -355,11 +357,9 @@ def test_the_rate_rises_then_falls_to_zero():
 
 
 def test_presets_by_name():
-    assert TrainConfig.preset("fast") == TrainConfig()
     paper = TrainConfig.preset("paper")
     assert (paper.objective, paper.learning_rate, paper.epochs) == ("maximize", 1e-4, 30)
     assert paper.sparsity_weight == paper.separation_weight == 2e-4
-    assert TrainConfig.preset("compact") == paper
     with refused("unknown-name", field="preset"):
         TrainConfig.preset("slow")
 

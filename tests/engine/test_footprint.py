@@ -66,7 +66,7 @@ def test_the_largest_batch_leaves_a_tenth_free(free, batch):
     assert batch == 0 or estimate.needed(batch) <= 0.9 * free < estimate.needed(batch + 1)
 
 
-def test_a_training_that_cannot_fit_names_a_batch_that_does(clips, tmp_path, monkeypatch, capsys):
+def test_a_training_that_cannot_fit_names_a_batch_that_does(clips, tmp_path, monkeypatch):
     trainer, batch = make(clips, tmp_path)
     real = estimate_footprint(trainer, batch)
     monkeypatch.setattr(footprint, "free_memory", lambda device: int((real.fixed + 2.5 * real.clip) / 0.9))
@@ -82,7 +82,6 @@ def test_a_training_that_cannot_fit_names_a_batch_that_does(clips, tmp_path, mon
     numbers = re.findall(r"\d+", str(caught.error))
     assert numbers[:5] == ["40", "1", "8", "32", "32"]  # the size of a batch, and the shape of a clip
     train(int(numbers[-1]))
-    assert "training on cpu: at most about" in capsys.readouterr().out
 
 
 def test_where_not_even_one_clip_fits_another_mend_is_named(clips, tmp_path, monkeypatch):

@@ -108,8 +108,20 @@ def test_boxes_are_decoded_as_by_hand(tmp_path, scale, mask, used):
     assert run(tmp_path, f"[maxpool]\nsize=2\nstride=2\n{section}", image) == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 
-@pytest.mark.parametrize(("size", "stride"), [(2, 2), (2, 1), (3, 1), (5, 1), (3, 2), (13, 1), (4, 2)])
-@pytest.mark.parametrize("padding", [None, 0, 1])
+@pytest.mark.parametrize(
+    ("size", "stride", "padding"),
+    [
+        (2, 2, None),
+        (2, 1, None),
+        (3, 2, None),
+        (5, 1, None),
+        (13, 1, None),
+        (4, 2, 0),
+        (3, 1, 0),
+        (3, 1, 1),
+        (2, 2, 1),
+    ],
+)
 def test_maximum_pooling_is_darknets(tmp_path, size, stride, padding):
     image = picture(6, 16, 18) - 5  # negative: padding with zeros would show
     option = "" if padding is None else f"padding={padding}\n"
@@ -334,9 +346,8 @@ def test_scores_and_suppression_by_hand(confidence, iou, people, objects):
 )
 def test_a_bad_cfg_is_refused(tmp_path, layers, field):
     cfg = write_cfg(tmp_path, layers)
-    with refused("wrong-format", file=cfg, field=field) as caught:
+    with refused("wrong-format", file=cfg, field=field):
         Darknet(cfg)
-    assert str(cfg) in str(caught.error)
 
 
 def test_a_cfg_without_a_detector_is_refused(tmp_path):

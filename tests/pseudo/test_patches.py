@@ -129,12 +129,11 @@ def test_a_torchvision_copy_below_the_root_needs_no_network(cifar, host, tmp_pat
 
 
 @pytest.mark.parametrize("answer", [status(404), drops, sends(b"another file")])
-def test_a_failed_download_of_cifar_says_what_to_do(cifar, host, answer):
+def test_a_failed_download_of_cifar_names_the_file_and_leaves_nothing(cifar, host, answer):
     host.answers = [answer]
     with refused("download") as caught:
         load_patches("cifar100")
     assert caught.error.file.name == "cifar-100-python.tar.gz"
-    assert "'builtin'" in str(caught.error)  # another source, which needs no network
     host.answers = [sends(cifar.archive)]
     assert len(load_patches("cifar100").pixels) == 30
 

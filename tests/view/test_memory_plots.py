@@ -1,5 +1,6 @@
 """Plots of explanations and slots show the arrays they are given, and show what was not rebuilt as such."""
 
+import re
 import warnings
 
 import matplotlib as mpl
@@ -67,10 +68,9 @@ def test_rebuilt_shows_frame_reconstruction_and_error_and_hatches_the_rest(chann
     np.testing.assert_array_equal(shown[:, :12, :3], np.broadcast_to(clip.rebuilt[3, :, :12].astype(np.uint8), (16, 12, 3)))
     np.testing.assert_array_equal(shown[..., 3], np.where(clip.seen, 255, 0))
     np.testing.assert_array_equal(heat(axes[2]), clip.error[3])
-    for ax in axes[1:]:
+    for ax in axes[1:]:  # what was not seen looks like no value of the map
         assert ax.patch.get_hatch()
         assert to_hex(ax.patch.get_facecolor()) not in {to_hex(plt.get_cmap("viridis")(v)) for v in np.linspace(0, 1, 256)}
-    assert "hatched: nothing moves" in axes[1].get_title()
 
 
 def test_both_paths_share_one_scale_of_errors():
@@ -108,7 +108,6 @@ def test_slices_over_time_take_the_row_of_the_largest_error():
     np.testing.assert_array_equal(picture(axes[2])[:, :12, 0], clip.pseudo.rebuilt[:, 13, :12, 0].astype(np.uint8))
     np.testing.assert_array_equal(heat(axes[3]), clip.error[:, 13])
     np.testing.assert_array_equal(heat(axes[4]), clip.pseudo.error[:, 13])
-    assert "row 13" in axes[4].get_xlabel()
     assert axes[0].get_xlim() == (-0.5, 11.5), "only where something was rebuilt"
     np.testing.assert_array_equal(heat(plots.plot_over_time(clip, row=2)[3]), clip.error[:, 2])
 
@@ -131,7 +130,7 @@ def test_slot_maps_show_where_each_slot_is_read():
     np.testing.assert_array_equal(picture(axes[0, 0])[..., 0], clip.frames[4, ..., 0])
     for ax, slot in zip(axes[0, 1:], [6, 2], strict=True):
         np.testing.assert_array_equal(heat(ax), clip.attention[slot])
-        assert ax.get_title() == f"slot {slot}: {clip.usage[slot]:.1%} of the reads"
+        assert re.findall(r"[\d.]+%?", ax.get_title()) == [str(slot), f"{clip.usage[slot]:.1%}"]
     most = plots.plot_slot_maps(clip, count=3)
     assert most.shape == (2, 3)
     for ax, slot in zip(most.flat[1:], np.argsort(-clip.usage)[:3], strict=False):
@@ -163,8 +162,8 @@ def test_usage_shows_the_slots_that_the_first_kind_reads_most_and_how_much_has_m
     heights = [[bar.get_height() for bar in bars] for bars in axes[0].containers]
     np.testing.assert_allclose(heights, shares[:, [1, 3]])
     assert [label.get_text() for label in axes[1].get_xticklabels()] == ["2", "0"]
-    expected = ["a", "b (40% moved)", "c (70% moved)", "d (10% moved)"]
-    assert [text.get_text() for text in axes[0].get_legend().get_texts()] == expected
+    legend = "".join(text.get_text() for text in axes[0].get_legend().get_texts())
+    assert re.findall(r"\d+%", legend) == ["40%", "70%", "10%"], "of b, c and d; half of what differs from a"
     looks = {(bars[0].get_hatch(), bars[0].get_facecolor()[:3] == (1, 1, 1)) for bars in axes[0].containers}
     assert len(looks) == 4, "the kinds differ by more than colour"
 
@@ -179,7 +178,7 @@ def test_atlas_shows_each_slot_beside_its_clips():
         np.testing.assert_array_equal(picture(ax)[..., 0], to_frames(clips[number])[2, ..., 0])
         [square] = ax.patches
         assert (square.get_xy(), square.get_width()) == ((15.5, 7.5), 8)
-    assert [ax.get_title() for ax in axes[0]] == ["slot 3", "weight 0.80", "weight 0.50"]
+    assert [re.findall(r"[\d.]+", ax.get_title()) for ax in axes[0]] == [["3"], ["0.80"], ["0.50"]]
 
 
 def test_removal_shows_the_change_in_percent():

@@ -56,7 +56,6 @@ def test_curves_are_the_terms_of_the_runs_that_have_them(run):
     rebuild, separation = training.plot_history({"one": run, "two": other}, ["rebuild", "separation"])
     assert [line.get_ydata().tolist() for line in rebuild.get_lines()] == [[0.5, 0.25], [0.4, 0.3, 0.2]]
     assert [line.get_ydata().tolist() for line in separation.get_lines()] == [[-0.2, -0.4]]
-    assert [text.get_text() for text in rebuild.figure.legends[0].get_texts()] == ["one", "two"]
     assert rebuild.get_ylim()[0] == 0
     assert separation.get_ylim()[0] < -0.4
 
@@ -81,18 +80,16 @@ def test_unknown_terms_and_too_many_runs_are_refused(run):
     assert re.findall(r"\d+", str(caught.error)) == ["6", "1", "5"]
 
 
-def test_runs_differ_by_line_and_marker(run):
+def test_runs_differ_by_more_than_colour(run):
     [ax] = training.plot_history(dict.fromkeys("abcde", run))
     lines = ax.get_lines()
-    assert len({line.get_marker() for line in lines}) == len({line.get_color() for line in lines}) == 5
+    assert len({line.get_marker() for line in lines}) == 5
 
 
 def test_errors_show_median_and_quartiles():
     errors = {"one": {"normal": np.arange(5.0), "skip": np.arange(5.0) + 10}, "two": {"normal": np.zeros(3), "skip": np.ones(4)}}
-    ax = training.plot_errors(errors)
-    one, two = ax.containers
+    one, two = training.plot_errors(errors).containers
     assert one.lines[0].get_ydata().tolist() == [2, 12]
     assert [segment[:, 1].tolist() for segment in one.lines[2][0].get_segments()] == [[1, 3], [11, 13]]
     assert two.lines[0].get_ydata().tolist() == [0, 1]
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["normal", "skip"]
     assert one.lines[0].get_marker() != two.lines[0].get_marker()
