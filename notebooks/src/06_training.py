@@ -117,9 +117,9 @@ axes = vad.plot_history({"inpaint": runs["inpaint"]}, ["rebuild", "inpaint", "ps
 vad.show(axes, f"Three errors by epoch; rebuild ends at {vad.read_history(folder)['rebuild'][-1]:.3f}.")
 
 # %% [markdown]
-# `pseudo` begins highest: noise cannot be rebuilt, and a foreign patch only by a decoder that has seen its like. What `inpaint`
-# must restore comes on top of `rebuild`. But blur is in all three errors, and after so few clips it is most of each: small gaps, and the order at the
-# end, mean nothing here.
+# `pseudo` begins highest: noise cannot be rebuilt, and a foreign patch only by a decoder that has seen its like.
+# What `inpaint` must restore comes on top of `rebuild`. But blur is in all three errors, and after so few clips it is
+# most of each: small gaps, and the order at the end, mean nothing here.
 #
 # `inpaint` and `pseudo` are means over few clips, a fifth of an epoch, and so waver more.
 #
