@@ -55,10 +55,13 @@ class ScoreConfig:
     def preset(cls, name: str, frames: int) -> ScoreConfig:
         """The score that goes with the training preset of that name.
 
-        After a short training the pseudo path has learned little: "short" takes D_n's error in the worst window of each
-        single frame. All others take the default, averaged over `frames`, the length of a clip.
+        After a short training the pseudo path has learned little, so "short" asks D_n alone: its error and that of its
+        differences of consecutive frames, in the worst window of each single frame. All others take the default, averaged
+        over `frames`, the length of a clip.
         """
-        return cls(contrast=0, frames=1) if name == "short" else cls(frames=frames)
+        if name == "short":
+            return cls(temporal=1, contrast=0, frames=1)
+        return cls(frames=frames)
 
     @property
     def weights(self) -> np.ndarray:
