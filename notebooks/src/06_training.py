@@ -96,11 +96,11 @@ for name in ("none", "inpaint", "maximize"):
 #
 # ## 2 Curves
 #
-# Four short epochs with the objective `inpaint`. A last, incomplete batch is left out. Before it starts, `fit` prints where it computes
+# Three short epochs with the objective `inpaint`. A last, incomplete batch is left out. Before it starts, `fit` prints where it computes
 # and how much memory it will take at most.
 
 # %%
-training, shape, runs = vad.TrainConfig(epochs=4, seed=0, sparsity_weight=2e-4), untrained.config, {}
+training, shape, runs = vad.TrainConfig(epochs=3, seed=0, sparsity_weight=2e-4), untrained.config, {}
 torch.manual_seed(0)
 folder = vad.run_folder(f"06_training-inpaint-{data}")
 runs["inpaint"] = vad.fit(vad.DualPathAutoencoder(shape), clips, mixer, training, folder, resume=True, dataset={"name": data})

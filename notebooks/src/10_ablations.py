@@ -107,7 +107,7 @@ print(f"t = {t:.2f}; one more run: {mean:.3f} ± {reach:.3f}. Outside:", ", ".jo
 
 # %%
 data = vad.tutorial_data()
-size = {"data": {"clip_step": 32}, "training": {"epochs": 1}} if vad.profile() == "quick" else ablation.SMALL
+size = {"data": {"clip_step": 48}, "training": {"epochs": 1}} if vad.profile() == "quick" else ablation.SMALL
 folder = vad.run_folder(f"10_ablations-{data}")
 live = vad.ablate(folder, data, rows=["default", "p = 0"], size=size, every=2 if vad.profile() == "quick" else 1)
 print(ablation.describe_ablation(live))

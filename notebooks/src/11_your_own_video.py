@@ -82,7 +82,7 @@ print(vad.describe_report(vad.check_dataset("folder", home, progress=False)))
 # **Predict:** one of the seven days is not trained on. What is it kept for?
 
 # %%
-chosen = {"data": {"channels": 1, "clip_step": 48 if quick else 4}, "training": {"epochs": 2}}
+chosen = {"data": {"channels": 1, "clip_step": 64 if quick else 4}, "training": {"epochs": 2}}
 run = train_run("folder", home, "fast", chosen, vad.run_folder(f"11_your_own_video-{data}"), resume=True)
 
 # %% [markdown]
