@@ -11,7 +11,7 @@
 # - explain why a fixed threshold empties a large memory, and why a zero query can end a training,
 # - say what each path is trained to give back, and judge from numbers whether it does.
 #
-# **You need** notebooks 00, 02 and 03. **Time** 1 minute of computing on two CPU cores in the quick profile, 50 minutes of reading.
+# **You need** notebooks 00, 02 and 03. **Time** 0.3 minutes of computing on two CPU cores in the quick profile, 50 minutes of reading.
 # **Memory** 2.5 GB. **Download** nothing.
 #
 # **Words** [autoencoder](glossary.md#autoencoder), [dual path](glossary.md#dual-path), [slot](glossary.md#slot),

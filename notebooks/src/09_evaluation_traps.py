@@ -12,7 +12,7 @@
 # - tell a gain that was *chosen* on test labels from one that is there on other videos,
 # - read a table of results with the right questions.
 #
-# **You need** notebooks 00 and 07 (the contrast; micro AUC, calibrated, per video, intervals). **Time** 1 minute of computing on two CPU
+# **You need** notebooks 00 and 07 (the contrast; micro AUC, calibrated, per video, intervals). **Time** 0.3 minutes of computing on two CPU
 # cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [AUC](glossary.md#auc), [leakage](glossary.md#leakage), [ground truth](glossary.md#ground-truth),
