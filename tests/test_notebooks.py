@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 MOST_LINES, MOST_LINES_A_CELL = 70, 6
 MOST_MINUTES = 12  # the budgets of all, on the reference machine
 ALLOWED = 1.5  # times its budget that a notebook may take: what a busy machine does between two timings of the workload
+START = 15  # seconds beside that: imports from a cold disk, of which the workload knows nothing
 
 spec = importlib.util.spec_from_file_location("notebook_tools", ROOT / "tools" / "notebooks.py")
 tools = importlib.util.module_from_spec(spec)
@@ -195,7 +196,7 @@ def test_claims_of_the_executed_notebook_hold(name):
 def test_the_executed_notebook_kept_its_budget(name):
     entry, found = tools.expected()[name], tools.report(executed(name))
     if found["where"].startswith("quick"):
-        assert found["seconds"] <= ALLOWED * found["slowness"] * 60 * entry["minutes"]
+        assert found["seconds"] <= START + ALLOWED * found["slowness"] * 60 * entry["minutes"]
         assert found["memory"] is None or found["memory"] <= 2 * entry["memory_gb"]
 
 
