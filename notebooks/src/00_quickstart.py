@@ -167,9 +167,10 @@ ax.set(xlabel="epoch", xticks=history["epoch"], ylim=(0, None), ylabel="mean squ
 vad.show(figure, f"Errors of training end at {history['rebuild'][-1]:.3f} and {history['inpaint'][-1]:.3f}.")
 
 # %% [markdown]
-# Hardly: the network is still learning what the empty street looks like. What the two errors have in common is what it blurs in *every*
-# clip, and after so short a training that is nearly all of either. Later they part: `inpaint` is the harder task, since what a patch has
-# covered must be guessed from its surroundings, and the right order of shuffled frames from what they show.
+# By a fifth on the rendered street, by half on Ped2: the network is still learning what the empty ground looks like. What the two errors
+# have in common is what it blurs in *every* clip, and after so short a training that is most of either. With more training they part:
+# `inpaint` is the harder task, since what a patch has covered must be guessed from its surroundings, and the right order of shuffled frames
+# from what they show.
 #
 # ## 6 Evaluation
 #
