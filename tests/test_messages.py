@@ -230,7 +230,7 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
     # settings
     (
         lambda folder: ModelConfig.preset("huge"),
-        "preset 'huge' is unknown; expected one of: fast, compact, paper",
+        "preset 'huge' is unknown; expected one of: fast, short, compact, paper",
     ),
     (
         a_config_has_an_unknown_key,

@@ -18,6 +18,8 @@ from vadlib.evaluation.calibration import Calibration
 from vadlib.view import explorer
 from vadlib.view.figure import image_tag
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[1]
 # So many that a slider chooses among them, and the first is shorter.
 VIDEOS = "moving_videos(1, length=30, labelled=True) + moving_videos(7, length=45, labelled=True, seed=1)[1:]"
@@ -26,7 +28,6 @@ sys.path.insert(0, {str(TESTS)!r})
 import vadlib as vad
 from scenes import moving_videos
 
-pytestmark = pytest.mark.slow
 vad.explore(vad.Run.load("run"), vad.Result.load("run"), {VIDEOS})"""
 
 # What has the focus, if it is a part of an output.
