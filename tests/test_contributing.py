@@ -78,7 +78,8 @@ def test_a_kind(tmp_path):
 def test_a_further_kind_can_be_chosen_and_changes_nothing_else(tmp_path, monkeypatch):
     """All tests that it could affect pass; those on real data take minutes and see no more, so they are skipped here."""
     follow("A kind of pseudo-anomaly", tmp_path)
-    monkeypatch.delenv("VADLIB_DATA", raising=False)
+    for variable in ("VADLIB_DATA", "VADLIB_REQUIRE_DATA"):
+        monkeypatch.delenv(variable, raising=False)
     run(f"python -m pytest --quiet --exitfirst -p no:cacheprovider {' '.join(AFFECTED_BY_A_KIND)}", tmp_path)
     question = "from vadlib.recipe import MixerConfig; from vadlib.ablation import ROWS; print(MixerConfig().kinds, list(ROWS))"
     default = subprocess.run([sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True)
