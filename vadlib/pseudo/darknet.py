@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchvision.ops import batched_nms, box_convert
 
 from vadlib.data.video import lfs_pointer
 from vadlib.errors import InputError, require
@@ -337,6 +336,8 @@ def find_objects(model: Darknet, images: Tensor, confidence: float, iou: float) 
     Returns:
         For each image float32 (N, 6): x0, y0, x1, y1 in pixels of the image (they may lie outside), score, class; best first.
     """
+    from torchvision.ops import batched_nms, box_convert  # here, since importing torchvision takes seconds
+
     found = []
     for boxes in model(images):
         scores = boxes[:, 4:5] * boxes[:, 5:]

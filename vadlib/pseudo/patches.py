@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 import torch
 from sklearn.datasets import load_sample_images
-from torchvision.datasets import CIFAR100
 
 from vadlib.data.catalog import default_root
 from vadlib.data.download import fetch_file
@@ -89,6 +88,8 @@ class CIFAR100Patches:
     source = "cifar100"
 
     def __init__(self):
+        from torchvision.datasets import CIFAR100  # here, since importing torchvision takes seconds
+
         root = default_root()
         if not (root / CIFAR100.base_folder).is_dir():
             root = cache_dir() / "patches"
