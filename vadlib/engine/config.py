@@ -55,4 +55,4 @@ class TrainConfig:
 
 
 _PUBLISHED = {"objective": "maximize", "sparsity_weight": 2e-4, "separation_weight": 2e-4, "learning_rate": 1e-4, "epochs": 30}
-PRESETS: dict[str, dict] = {"fast": {}, "short": {"epochs": 2}, "compact": _PUBLISHED, "paper": _PUBLISHED}
+PRESETS: dict[str, dict] = {"fast": {}, "short": {"epochs": 2, "batch_size": 4}, "compact": _PUBLISHED, "paper": _PUBLISHED}

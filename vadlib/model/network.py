@@ -45,9 +45,9 @@ class ModelConfig:
     def preset(cls, name: str, **changes) -> ModelConfig:
         """The named preset, with some fields changed, such as `channels=3`.
 
-        "fast" is ours, for a CPU; "short" is the same network, trained for minutes. "paper" and "compact" are the networks of
-        the first and the second release of Wei et al., layer by layer; their memories are addressed as `address` says, since
-        the published threshold empties them.
+        "fast" is ours, for a CPU; "short" is the same network at half the width, for a training of minutes. "paper" and
+        "compact" are the networks of the first and the second release of Wei et al., layer by layer; their memories are
+        addressed as `address` says, since the published threshold empties them.
         """
         require_known(name, PRESETS, "preset")
         return cls(**PRESETS[name] | changes)
@@ -56,7 +56,7 @@ class ModelConfig:
 NETWORKS = {"fast": fast, "published": published}
 PRESETS: dict[str, dict] = {
     "fast": {},
-    "short": {},
+    "short": {"width": 8},
     "compact": {"network": "published", "width": 16, "slots": 500, "skip": True},
     "paper": {"network": "published", "width": 32, "slots": 2000, "skip": True},
 }
