@@ -72,9 +72,9 @@ print(vad.describe_report(vad.check_dataset("folder", home, progress=False)))
 # %% [markdown]
 # ## 2 Train on what is normal
 #
-# `train_run` is what `vadlib train --data folder --root my_films --out runs/gate` calls. We take the preset `fast` and, so that
-# it does not take long, few clips and two passes. Grey is enough where colour tells nothing (`channels=1`). The run is kept:
-# executed again, this cell only loads it.
+# `train_run` is what `vadlib train --data folder --root my_films --out runs/gate` calls. The quick profile takes the preset
+# `short` and few clips, so that the training ends soon; the full profile takes `fast`. Grey is enough where colour tells nothing
+# (`channels=1`). The run is kept: executed again, this cell only loads it.
 #
 # How much footage does it take? Enough to hold everything that is normal: morning and evening, sun and rain, the delivery on
 # Thursdays. Ped2's four minutes are little; they suffice because nothing changes in them but people.
@@ -82,8 +82,10 @@ print(vad.describe_report(vad.check_dataset("folder", home, progress=False)))
 # **Predict:** one of the seven days is not trained on. What is it kept for?
 
 # %%
-chosen = {"data": {"channels": 1, "clip_step": 64 if quick else 4}, "training": {"epochs": 2}}
-run = train_run("folder", home, "fast", chosen, vad.run_folder(f"11_your_own_video-{data}"), resume=True)
+preset, step = ("short", 32) if quick else ("fast", 4)
+chosen = {"data": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
+out = vad.run_folder(f"11_your_own_video-{data}")
+run = train_run("folder", home, preset, chosen, out, resume=True)
 
 # %% [markdown]
 # It tells how large errors are on normal footage that the model has not seen: it *calibrates* the scores, and its 99% quantile
