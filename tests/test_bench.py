@@ -42,6 +42,7 @@ def test_defect_9_the_published_step_encodes_the_whole_batch_once_for_every_clip
     assert not all(torch.equal(a, b) for a, b in zip(before, published.model.encoder.parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_the_report_names_every_ratio_of_the_contract(monkeypatch):
     """One round, really run; slow where it must be (the published recipe at its own size)."""
     report = json.loads(json.dumps(run_bench(progress=False, rounds=1)))

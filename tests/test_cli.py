@@ -29,8 +29,10 @@ def small(tmp_path):
     return path
 
 
-def test_run_needs_nothing_and_leaves_the_files_of_the_contract(tmp_path, small):
-    out = tmp_path / "demo"
+def test_run_needs_nothing_and_leaves_the_files_of_the_contract(tmp_path):
+    out, small = tmp_path / "demo", tmp_path / "smaller.json"
+    data = {"shorter_side": 48, "crop": [24, 24], "clip_step": 90}
+    small.write_text(json.dumps(SMALL | {"data": data}))
     done = vadlib("run", "--out", out, "--config", small)
     assert done.returncode == 0, done.stderr
     files = {
@@ -105,6 +107,7 @@ def test_data_check_of_the_real_ped2(real_data):
     assert report["splits"]["test"]["abnormal"] == report["known"]["abnormal"][""] == 1648
 
 
+@pytest.mark.slow
 def test_data_check_of_the_synthetic_scene():
     done = vadlib("data", "check", "synthetic", "--json")
     assert done.returncode == 0, done.stderr

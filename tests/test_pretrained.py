@@ -54,6 +54,7 @@ def as_recorded(name, result):
     assert abs(result.metrics["events_found"] - recorded["events_found"]) <= 1
 
 
+@pytest.mark.slow
 def test_the_synthetic_run_reproduces_its_metrics():
     as_recorded("synthetic", evaluate_run("synthetic", None, None))
 

@@ -10,7 +10,7 @@
 # - compare detectors by which share of what moves they cover,
 # - explain why a pasted picture must follow its person, keep its pixels, and carry the camera's noise.
 #
-# **You need** notebooks 00 and 02. **Time** 0.5 minutes of computing on two CPU cores in the quick profile, 30 minutes of reading.
+# **You need** notebooks 00 and 02. **Time** 0.4 minutes of computing on two CPU cores in the quick profile, 30 minutes of reading.
 # **Memory** 1.5 GB. **Download** nothing.
 #
 # **Words** [kind](glossary.md#kind), [strength](glossary.md#strength), [detector](glossary.md#detector), [patch

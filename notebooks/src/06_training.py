@@ -12,7 +12,7 @@
 # - resume an interrupted training, and prove that it ends with the same weights.
 #
 # **You need** notebooks 00, 04 and 05: the probability `p`, the parts `E`, `M_n`, `D_n`, `M_p`, `D_p` of the model, and what a read is.
-# **Time** 1.9 minutes of computing on two CPU cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
+# **Time** 1.4 minutes of computing on two CPU cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [objective](glossary.md#objective), [epoch](glossary.md#epoch), [checkpoint](glossary.md#checkpoint), [held-out
 # videos](glossary.md#held-out-videos).
@@ -55,7 +55,7 @@ chosen, _ = fit.hold_out(clips)
 # | sparsity | entropy of the weights of each read | both | `E`, the memories |
 # | separation | minus the distance of the two paths' mean features | batches that hold both | `E`, memories, decoders |
 #
-# The entropy is 0 if one slot has all the weight, and ln 256 = 5.5 if all slots of our memories have the same. Separation compares the means
+# The entropy is 0 if one slot has all the weight, and ln 256 = 5.5 if all 256 slots have the same. Separation compares the means
 # of what the memories return and of the decoders' last features; "both" are normal clips and pseudo-anomalies.
 #
 # Three *objectives* choose among these terms. They are named after what they add: `none` only rebuilds, with sparsity; `inpaint` adds its

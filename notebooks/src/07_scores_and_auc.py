@@ -11,7 +11,7 @@
 # - say what micro, macro, raw, calibrated and per-video mean, and which of them a live camera could use,
 # - give an AUC with an interval, and say what a threshold would cost in alarms an hour.
 #
-# **You need** notebook 00. **Time** 1.5 minutes of computing on two CPU cores in the quick profile, 45 minutes of reading. **Memory** 2 GB.
+# **You need** notebook 00. **Time** 2.4 minutes of computing on two CPU cores in the quick profile, 45 minutes of reading. **Memory** 2 GB.
 # **Download** nothing.
 #
 # **Words** [error](glossary.md#error), [raw, calibrated, per video](glossary.md#raw-calibrated-per-video), [ROC

@@ -13,7 +13,7 @@
 # - test whether abnormal clips read other slots than normal ones, with a fair comparison,
 # - measure what a slot is worth by removing it.
 #
-# **You need** notebooks 00 and 05: the parts `E`, `M_n`, `D_n`, `M_p`, `D_p`, and what a read is. **Time** 0.6 minutes of computing on
+# **You need** notebooks 00 and 05: the parts `E`, `M_n`, `D_n`, `M_p`, `D_p`, and what a read is. **Time** 0.7 minutes of computing on
 # two CPU cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [memory](glossary.md#memory), [slot](glossary.md#slot), [read](glossary.md#read), [entropy](glossary.md#entropy), [x-t

@@ -12,7 +12,7 @@
 # - choose a threshold by the alarms that you can afford,
 # - say what a score is worth on another camera, and what an alarm is not.
 #
-# **You need** notebook 00. **Time** 1.8 minutes of computing on two CPU cores in the quick profile, 30 minutes of reading. **Memory** 2 GB.
+# **You need** notebook 00. **Time** 1.4 minutes of computing on two CPU cores in the quick profile, 30 minutes of reading. **Memory** 2 GB.
 # **Download** nothing.
 #
 # **Words** [held-out videos](glossary.md#held-out-videos), [threshold](glossary.md#threshold), [score](glossary.md#score).

@@ -251,6 +251,7 @@ def test_checkpoints_load_without_pickle(clips, tmp_path):
     assert equal(weights(run), weights(Run.load(run.folder)))
 
 
+@pytest.mark.slow
 def test_a_compiled_training_computes_the_same(clips, tmp_path, monkeypatch):
     """With the compiler's last stage left out, which would need a C++ compiler and a minute."""
     real, used = torch.nn.Module.compile, []

@@ -49,6 +49,7 @@ def test_a_scene_that_was_not_filmed_for_training_is_judged_by_the_video_itself(
     assert np.array_equal(yardstick_scores(train, [replace(test, scene="elsewhere")])["01"], alone)
 
 
+@pytest.mark.slow
 def test_on_the_real_ped2_it_scores_as_measured_elsewhere(real_data):
     """0.87 raw and 0.82 per-video stand in the project's facts, measured with other code; the recipe leaves details open."""
     train, test = (load_videos("ped2", split, real_data) for split in ("train", "test"))

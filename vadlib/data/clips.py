@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from vadlib.config import require_field
 from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
 from vadlib.data.store import WORKING_SIDE, open_frames, store_frames, stored_shape
 from vadlib.data.video import Video
-from vadlib.errors import InputError, require
+from vadlib.errors import InputError, require, require_known
 
 LOOKAHEAD = 4  # clip lengths of later frames that a clip can reach: enough to skip with a stride of up to 5
 
@@ -35,25 +36,20 @@ class DataConfig:
 
     def __post_init__(self):
         for name in ("length", "frame_step", "clip_step"):
-            self._require(getattr(self, name) >= 1, name, "at least 1")
-        self._require(self.length >= 2, "length", "at least 2 frames: one frame shows no motion")
+            require_field(self, name, getattr(self, name) >= 1, "at least 1")
+        require_field(self, "length", self.length >= 2, "at least 2 frames: one frame shows no motion")
         for name, least in (("shorter_side", 8), ("channels", 1)):
             value = getattr(self, name)
-            self._require(value is None or value >= least, name, f"at least {least}, or None")
-        self._require(self.channels in (None, 1, 3), "channels", "1 (grey), 3 (RGB), or None")
+            require_field(self, name, value is None or value >= least, f"at least {least}, or None")
+        require_field(self, "channels", self.channels in (None, 1, 3), "1 (grey), 3 (RGB), or None")
         for name in ("size", "crop"):
             value = getattr(self, name)
-            self._require(value is None or min(value) >= 1, name, "(height, width) of at least 1 each, or None")
-
-    def _require(self, condition: bool, name: str, expected: str) -> None:
-        field = f"DataConfig.{name}"
-        require(condition, f"{field} = {getattr(self, name)}; expected {expected}", "out-of-range", field=field)
+            require_field(self, name, value is None or min(value) >= 1, "(height, width) of at least 1 each, or None")
 
     @classmethod
     def preset(cls, name: str) -> DataConfig:
         """The clips that the model preset of that name is made for."""
-        message = f"preset {name!r} is unknown; expected one of: {', '.join(PRESETS)}"
-        require(name in PRESETS, message, "unknown-name", field="preset")
+        require_known(name, PRESETS, "preset")
         return cls(**PRESETS[name])
 
 
