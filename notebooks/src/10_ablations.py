@@ -108,10 +108,15 @@ print(f"t = {t:.2f}; one more run: {mean:.3f} ± {reach:.3f}. Outside:", ", ".jo
 # %%
 data, quick = vad.tutorial_data(), vad.profile() == "quick"
 step, every = {"synthetic": (48, 2), "ped2": (64, 3)}[data]
-small = {"data": {"clip_step": step, "shorter_side": 160}, "model": {"width": 8}}
-size = small | {"training": {"epochs": 1}} if quick else ablation.SMALL
+size = {"data": {"clip_step": step, "shorter_side": 160}, "model": {"width": 8}, "training": {"epochs": 1}}
+options = {"size": size, "every": every} if quick else {}  # else those of the table
+
+# %% [markdown]
+# `ablate` writes its table after each row, so an interrupted one continues where it stopped.
+
+# %%
 folder = vad.run_folder(f"10_ablations-{data}")
-live = vad.ablate(folder, data, rows=["default", "p = 0"], size=size, every=every if quick else 1)
+live = vad.ablate(folder, data, rows=["default", "p = 0"], **options)
 print(ablation.describe_ablation(live))
 
 # %% [markdown]
