@@ -1,5 +1,5 @@
 # make tutorial   run the notebooks top to bottom; executed notebooks and HTML are left in build/notebooks
-# make test       checks and tests of every room, notebooks included: about 20 minutes on two cores
+# make test       checks and tests of every room, notebooks included: about 12 minutes on two cores
 # make test-slow  the other tests: killed trainings, rehearsals, worked examples, bench, the browser
 # make lab        open the notebooks in JupyterLab
 # make student    the notebooks without the exercises' answers, in build/student
@@ -59,7 +59,7 @@ test: $(STAMP)
 	rm -rf build/test/runs
 	$(NBMAKE) build/test/notebooks --ignore build/test/notebooks/09_evaluation_traps.ipynb
 	$(NBMAKE) build/test/notebooks/09_evaluation_traps.ipynb
-	$(TWO) -m "not slow" tests
+	$(TWO) -m "not slow" --durations 20 tests
 
 # Tests in a browser wait for pictures: they get the machine to themselves.
 test-slow: $(STAMP)

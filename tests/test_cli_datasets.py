@@ -61,6 +61,7 @@ def test_shanghaitech(tiny, tmp_path):
     assert {p.stem for p in (tmp_path / "run" / "curves").iterdir()} == set(truth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["csv", None])
 def test_ones_own_videos(tiny, tmp_path, labels):
     own_videos(tmp_path / "mine", labels)

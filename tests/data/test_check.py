@@ -28,6 +28,7 @@ def problems(tree):
     return [entry for entry in entries if entry != PARTIAL]
 
 
+@pytest.mark.slow
 def test_the_real_copy_is_sound(real_data):
     report = check_dataset("ped2", real_data, progress=False)
     assert report["problems"] == []

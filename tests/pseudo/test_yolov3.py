@@ -65,6 +65,7 @@ def test_it_sees_what_ultralytics_sees(checkpoint, monkeypatch):
     assert np.abs(found[0] - corners[people[4].argmax()].numpy()).max() < 0.05  # the surest one is kept, and comes first
 
 
+@pytest.mark.slow
 def test_the_process_keeps_its_threads_environment_and_functions(checkpoint, tmp_path):
     """In a process of its own, where ultralytics was not imported before."""
     code = f"""

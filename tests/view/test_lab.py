@@ -153,6 +153,7 @@ def exact_films(monkeypatch):
     monkeypatch.setattr("vadlib.view.lab.video_tag", tag)
 
 
+@pytest.mark.slow
 def test_every_control_over_its_whole_range(clips, sources, exact_films, parts):
     """Minimum, default and maximum of each slider, every button; the film, the strips and the batch follow."""
     of_clip, of_batch = ("film", "strips"), ("batch",)
