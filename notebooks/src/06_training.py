@@ -124,7 +124,7 @@ vad.show(axes, f"Three errors by epoch; rebuild ends at {vad.read_history(folder
 #
 # `inpaint` and `pseudo` are means over few clips, a fifth of an epoch, and so waver more.
 #
-# Much is gained in the first epochs, little in the last. The flattening has two causes: there is less left to learn, and the
+# More is gained in the first epochs than in the last. The flattening has two causes: there is less left to learn, and the
 # learning rate falls to zero along a cosine. A curve that is flat at the end therefore does not prove that longer training would
 # be useless; a *new* training with more epochs, and so a slower fall, would tell.
 #

@@ -84,8 +84,8 @@ print(vad.describe_report(vad.check_dataset("folder", home, progress=False)))
 # %%
 preset, step = ("short", 32) if quick else ("fast", 4)
 chosen = {"data": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
-out = vad.run_folder(f"11_your_own_video-{data}")
-run = train_run("folder", home, preset, chosen, out, resume=True)
+gate = vad.run_folder(f"11_your_own_video-{data}")
+run = train_run("folder", home, preset, chosen, gate, resume=True)
 
 # %% [markdown]
 # It tells how large errors are on normal footage that the model has not seen: it *calibrates* the scores, and its 99% quantile
@@ -106,9 +106,10 @@ print(f"judged as scene {result.scenes['tuesday']!r}; written: {', '.join(sorted
 print(*(out / "scores.csv").read_text().splitlines()[:4], sep="\n")
 
 # %% [markdown]
-# Each frame has a row: its number, its time in seconds, its score, and 1 if that is above the threshold. The score is the mean of the
-# largest error of any 32 x 32 pixels and of how `D_n`'s error compares with `D_p`'s in the whole frame, both averaged over 16 frames and
-# compared with what is usual. Any spreadsheet reads the table.
+# Each frame has a row: its number, its time in seconds, its score, and 1 if that is above the threshold. Any spreadsheet reads the
+# table. The score compares errors with what is usual. In the quick profile these are two errors of `D_n`, of the frame and of its
+# change since the frame before, in the worst 32 x 32 pixels. The full profile takes the default score of notebook 07: the first of
+# these errors and the contrast of `D_n` and `D_p`, both averaged over 16 frames.
 #
 # **Predict:** something passes in the middle of the film, or is there to its end. Where will the curve rise: when it enters, or
 # before?
@@ -121,9 +122,11 @@ above = np.count_nonzero(scores > threshold)
 vad.show(vad.plot_scores(result, "tuesday"), f"Score of tuesday over time; {above} of {len(scores)} frames are above the threshold.")
 
 # %% [markdown]
-# It can rise early or late. A score averages the errors of the 8 frames before its own and of the 7 after it, so it can rise early; but
-# what enters at the border is small at first. Looking ahead has a price: from a camera that films now, a score must wait for the last
-# clip that shows its frame, and for the average over 16 frames: some dozens of frames, two or three seconds here.
+# It can rise early or late. The default score also averages over the 7 frames after its own, so it can rise early; but what enters
+# at the border is small at first. On the rendered street something enters twice: is the first one, small and far away, seen at all?
+#
+# Looking ahead has a price. From a camera that films now, a score must wait for the last clip that shows its frame, up to 15 frames.
+# The average over 16 frames comes on top in the full profile.
 #
 # The first and the last second are often high: there a frame lies in one clip only, at its very edge, where a model knows
 # least.
@@ -140,7 +143,7 @@ moments = np.argsort(scores)[[0, len(scores) // 2, -1]].tolist()
 vad.show(vad.plot_frames(film, moments), f"Annotated frames {moments}, of the lowest, the median and the highest score.")
 
 # %% [markdown]
-# Neither exactly. Windows of 32 pixels and means over 16 frames smear it, so a moving thing drags a tail and pushes a bow; and parts of
+# Neither exactly. Windows of 32 pixels smear it; means over 16 frames, in the full profile, make a moving thing drag a tail. Parts of
 # the thing that are plain, or look like the ground, may stay cold. Where a person is hot, ask what is unusual about her place or pace;
 # often it is nothing, and the training was short.
 #
@@ -261,7 +264,8 @@ vad.check_answer("11-3", answer, calm=calm)
 
 # %% [markdown] tags=["solution"]
 # **Answer 11-3.** Ten frames in a row are above a threshold exactly if the smallest of them is; the threshold must reach the largest of
-# these smallest values. Scores are means over 16 frames and so waver little: waiting gains less than one might hope.
+# these smallest values. In the quick profile each score is that of a single frame and wavers, so waiting lowers the threshold. In the
+# full profile scores are means over 16 frames and waver less, and waiting gains less.
 
 # %% [markdown]
 # ## Summary
