@@ -34,9 +34,11 @@ INTERVALS += ([(1, 180)], [(88, 100), (101, 180)])
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """No test touches the user's cache, and none finds what an earlier run left."""
+    """No test touches the user's cache, and none finds what an earlier run left; pytest-xdist's processes share one."""
+    folder = tmp_path_factory.getbasetemp()
+    of_this_run = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VADLIB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("VADLIB_CACHE", str(of_this_run / "shared-cache"))
         yield
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from refusals import refused
+from scenes import moving_videos
 from trees import own_videos
 
 from vadlib.data.catalog import load_videos
@@ -194,6 +195,7 @@ def test_the_rendered_street_is_trained_shortly_unless_a_preset_is_named(tmp_pat
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vadlib.recipe.fit", stop)
+    monkeypatch.setattr("vadlib.recipe.load_videos", lambda *_: moving_videos(1))
     steps = {}
     for preset in (None, "short", "fast"):
         with pytest.raises(KeyboardInterrupt):

@@ -23,7 +23,7 @@ def train(out, precision):
     torch.manual_seed(0)
     clips = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
     mixer = PseudoAnomalyMixer([SkipFrames(), ShuffleMotion()], p=0.5)
-    config = TrainConfig(epochs=4, batch_size=4, precision=precision, device="cpu")
+    config = TrainConfig(epochs=2, batch_size=4, precision=precision, device="cpu")
     return fit(DualPathAutoencoder(ModelConfig(width=8, slots=8)), clips, mixer, config, out, progress=False)
 
 
