@@ -13,6 +13,8 @@ from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import micro_auc
 
 SMALL = {"data": {"clip_step": 90}, "model": {"width": 8, "slots": 16}, "training": {"epochs": 1}}
+FILES = {"config.json", "model.safetensors", "calibration.npz", "state.pt", "history.csv"}
+FILES |= {"metrics.json", "scores.npz", "roc.png", "curves"}
 METRICS = {"micro_auc_raw", "micro_auc_calibrated", "micro_auc_per_video", "macro_auc", "macro_auc_left_out", "frames", "ground_truth"}
 METRICS |= {"average_precision", "eer", "pixel_auc", "protocols", "intervals"}
 
@@ -29,24 +31,14 @@ def small(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_run_needs_nothing_and_leaves_the_files_of_the_contract(tmp_path):
     out, small = tmp_path / "demo", tmp_path / "smaller.json"
     data = {"shorter_side": 48, "crop": [24, 24], "clip_step": 90}
     small.write_text(json.dumps(SMALL | {"data": data}))
     done = vadlib("run", "--out", out, "--config", small)
     assert done.returncode == 0, done.stderr
-    files = {
-        "config.json",
-        "model.safetensors",
-        "calibration.npz",
-        "state.pt",
-        "history.csv",
-        "metrics.json",
-        "scores.npz",
-        "roc.png",
-        "curves",
-    }
-    assert {p.name for p in out.iterdir()} == files
+    assert {p.name for p in out.iterdir()} == FILES
     assert {p.name for p in (out / "curves").iterdir()} == {f"{i:02}.png" for i in range(1, 9)}
     metrics = json.loads((out / "metrics.json").read_text())
     assert set(metrics) >= METRICS

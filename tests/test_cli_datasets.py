@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from test_cli import METRICS, vadlib
+from test_cli import FILES, METRICS, vadlib
 from trees import official_shanghaitech, official_ucsd, own_videos, scene, write_video
 
 from vadlib.data.catalog import load_videos
@@ -55,6 +55,8 @@ def test_the_real_avenue_in_colour_and_by_both_ground_truths(real_data, tiny, tm
 def test_shanghaitech(tiny, tmp_path):
     truth = official_shanghaitech(tmp_path, {"01_0014": 40, "01_0015": 30, "02_0128": 50})
     metrics = run_on("shanghaitech", tmp_path, tiny, tmp_path / "run")
+    assert {p.name for p in (tmp_path / "run").iterdir()} == FILES
+    assert set(metrics) >= METRICS
     assert (metrics["frames"], metrics["ground_truth"]) == (120, "frame_mask")
     assert metrics["abnormal_frames"] == sum(int(clip.sum()) for clip in truth.values())
     assert set(Calibration.load(tmp_path / "run" / "calibration.npz").scenes) == {"shanghaitech 01", "shanghaitech 02"}  # one a camera

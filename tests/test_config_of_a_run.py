@@ -25,7 +25,7 @@ from vadlib.pseudo.mixer import PseudoAnomalyMixer
 from vadlib.recipe import MixerConfig, train_run
 
 SMALL = {
-    "fast": {"data": {"clip_step": 8, "crop": [24, 24]}, "model": {"width": 8, "slots": 8}, "training": {"epochs": 1, "batch_size": 4}},
+    "fast": {"data": {"clip_step": 16, "crop": [24, 24]}, "model": {"width": 8, "slots": 8}, "training": {"epochs": 1, "batch_size": 4}},
     "compact": {"data": {"size": [32, 32], "clip_step": 8}, "model": {"width": 8, "slots": 16}, "training": {"epochs": 1, "batch_size": 4}},
 }
 MIXER = {"kinds": ["object", "noise"], "weights": [1, 3], "strengths": [[0.75, 1.0], [0.5, 0.5]], "grain": 2, "p": 0.75}

@@ -30,12 +30,13 @@ from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrame
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
 
 TINY = ModelConfig(width=8, slots=8)
+CUTTING = DataConfig(length=8, crop=(16, 16), clip_step=8)
 CONFIG = TrainConfig(epochs=2, batch_size=4, precision="fp32", device="cpu")
 
 
 @pytest.fixture
 def clips():
-    return ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+    return ClipDataset(moving_videos(3), CUTTING, progress=False)
 
 
 def train(clips, out, config=CONFIG, **options):
@@ -299,16 +300,16 @@ def test_a_hostile_checkpoint_is_refused_and_not_run(clips, unfinished):
 
 
 def test_other_clips_are_another_training(clips, unfinished):
-    fewer = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), {}, progress=False)
+    fewer = ClipDataset(moving_videos(3), CUTTING, {}, progress=False)
     fewer.index = fewer.index[:-1]
     with refused("other-run", file=unfinished / "config.json") as caught:
         train(fewer, unfinished, resume=True)
     assert caught.error.field in ("dataset.clips", "dataset.fingerprint")
     boxes = {v.name: [np.float32([[1, 2, 3, 4]])] * len(v) for v in moving_videos(3)}
-    boxed = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), boxes, progress=False)
+    boxed = ClipDataset(moving_videos(3), CUTTING, boxes, progress=False)
     with refused("other-run", file=unfinished / "config.json", field="dataset.fingerprint"):
         train(boxed, unfinished, resume=True)
-    moved = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+    moved = ClipDataset(moving_videos(3), CUTTING, progress=False)
     moved.frames = [np.asarray(frames) // 2 for frames in moved.frames]  # the same names, lengths and windows
     with refused("other-run", file=unfinished / "config.json", field="dataset.fingerprint"):
         train(moved, unfinished, resume=True)
