@@ -1,5 +1,5 @@
 # make tutorial   run the notebooks top to bottom; executed notebooks and HTML are left in build/notebooks
-# make test       checks and tests of every room, notebooks included: about 12 minutes on two cores of an AMD EPYC
+# make test       checks and tests of every room, notebooks included: 8 minutes on two cores of an AMD EPYC, 15 on the reference machine
 # make test-slow  the other tests: killed trainings, rehearsals, worked examples, bench, the browser
 # make lab        open the notebooks in JupyterLab
 # make student    the notebooks without the exercises' answers, in build/student
