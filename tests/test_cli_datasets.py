@@ -73,9 +73,9 @@ def test_ones_own_videos(tiny, tmp_path, labels):
     assert (out / "curves" / "cam1" / "friday.png").is_file()
     assert (out / "metrics.json").exists() == (labels is not None)
     assert (out / "roc.png").exists() == (labels is not None)
-    again = vadlib("evaluate", out, "--root", tmp_path / "mine", "--protocol", "center", "--yardstick")
+    again = vadlib("evaluate", out, "--root", tmp_path / "mine", "--protocol", "center", "--baselines")
     assert again.returncode == 0, again.stderr
-    assert bool(re.search(r"all, csv +center, csv +yardstick", again.stdout)) == (labels is not None)
+    assert bool(re.search(r"all, csv +center, csv +best baseline", again.stdout)) == (labels is not None)
     assert str(out) in again.stdout
     assert (out / "curves" / "cam1" / "friday.png").is_file()
     with np.load(out / "scores.npz") as stored:

@@ -321,7 +321,7 @@ MUTANTS = {
     "10-2": [
         ("answer = {name for name, scored, plain in pair if scored != plain}", "plays a part"),
         ("answer = {name for name, scored, plain in pair if scored < plain}", "lose by the contrast"),
-        ("answer = {'yardstick'} | {name for name, scored, plain in pair if scored == plain}", "is not trained"),
+        ("answer = {'best baseline'} | {name for name, scored, plain in pair if scored == plain}", "is not trained"),
         ("answer = 'p = 0'", "not only there"),
         ("answer = {'one decoder'} | {name for name, scored, plain in pair if scored == plain}", "two reads to compare"),
         ("answer = {'default'}", "to the last digit"),

@@ -12,6 +12,7 @@ from trees import own_videos
 
 import vadlib as vad
 from vadlib import cli
+from vadlib.evaluation.baselines import METRICS, best_baseline
 from vadlib.evaluation.calibration import Calibration
 from vadlib.model.run import SHIPPED, Run, open_run, pretrained_names
 from vadlib.recipe import evaluate_run
@@ -47,6 +48,17 @@ def test_a_shipped_folder_says_what_it_is_and_is_small(name):
     assert Calibration.load(folder / "calibration.npz").scenes
 
 
+def test_the_readme_has_the_baselines_of_the_shipped_metrics():
+    readme = (SHIPPED.parents[1] / "README.md").read_text(encoding="utf-8")
+    rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in readme.splitlines() if line.startswith("|")]
+    printed = {cells[0]: cells[1:] for cells in rows}
+    for column, name in enumerate(("ped2", "synthetic")):
+        measured = json.loads((SHIPPED / name / "metrics.json").read_text(encoding="utf-8"))["baselines"]
+        best = {metric: measured[best_baseline(measured, metric)][metric] for metric in METRICS}
+        for row, values in {**measured, "the best": best}.items():
+            assert printed[row][column] == " / ".join(f"{values[metric]:.3f}" for metric in METRICS), (name, row)
+
+
 def as_recorded(name, result):
     recorded = json.loads((SHIPPED / name / "metrics.json").read_text(encoding="utf-8"))
     assert {area: result.metrics[area] for area in AREAS} == pytest.approx({area: recorded[area] for area in AREAS}, abs=0.002)
@@ -56,7 +68,11 @@ def as_recorded(name, result):
 
 @pytest.mark.slow
 def test_the_synthetic_run_reproduces_its_metrics():
-    as_recorded("synthetic", evaluate_run("synthetic", None, None))
+    result = evaluate_run("synthetic", None, None, with_baselines=True)
+    as_recorded("synthetic", result)
+    recorded = json.loads((SHIPPED / "synthetic" / "metrics.json").read_text(encoding="utf-8"))["baselines"]
+    for name, values in result.metrics["baselines"].items():
+        assert values == pytest.approx(recorded[name], abs=0.002), name
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from vadlib.data.clips import PRESETS as DATA_PRESETS
 from vadlib.engine.config import PRESETS as TRAINING_PRESETS
 from vadlib.engine.config import TrainConfig
 from vadlib.errors import InputError
+from vadlib.evaluation.baselines import baseline_scores, measure_baselines
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import Result, evaluate
 from vadlib.evaluation.report import describe_metrics
@@ -55,9 +56,9 @@ def own(tmp_path_factory):
     return root / "mine", train_run("folder", root / "mine", "fast", chosen, root / "run")
 
 
-def test_the_published_protocol_and_the_yardstick_stand_beside_the_flat_metrics(own):
+def test_the_published_protocol_and_the_baselines_stand_beside_the_flat_metrics(own):
     root, run = own
-    metrics = evaluate_run(run, None, root, with_yardstick=True, protocol="center").metrics
+    metrics = evaluate_run(run, None, root, with_baselines=True, protocol="center").metrics
     videos = load_videos("folder", "test", root)
     flat, centre = (evaluate(run, videos, progress=False, protocol=protocol).metrics for protocol in ("all", "center"))
     assert metrics.items() >= flat.items()
@@ -66,7 +67,8 @@ def test_the_published_protocol_and_the_yardstick_stand_beside_the_flat_metrics(
     assert {name: centre[name] for name in nested} == nested
     assert nested["frames"] == flat["frames"] - 15 * flat["videos"]
     assert json.loads((run.folder / "metrics.json").read_text()) == metrics
-    assert 0 <= metrics["yardstick"]["micro_auc_raw"] <= 1
+    scores = baseline_scores(load_videos("folder", "train", root), videos)
+    assert metrics["baselines"] == measure_baselines(scores, {video.name: video.labels for video in videos})
 
 
 def test_a_second_ground_truth_that_cannot_be_used_is_told_and_costs_nothing(own, monkeypatch):
@@ -107,9 +109,9 @@ def test_normal_test_videos_are_scored_and_kept_without_metrics_that_need_both(o
     root, run = own
     normal = [replace(v, labels=np.zeros(len(v), np.uint8)) for v in load_videos("folder", "test", root)]
     monkeypatch.setattr("vadlib.recipe.load_videos", lambda *arguments: normal)
-    metrics = evaluate_run(run, None, root, with_yardstick=True).metrics
+    metrics = evaluate_run(run, None, root, with_baselines=True).metrics
     assert metrics["micro_auc_raw"] is None
-    assert "yardstick" not in metrics
+    assert "baselines" not in metrics
     assert json.loads((run.folder / "metrics.json").read_text())["abnormal_frames"] == 0
 
 

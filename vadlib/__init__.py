@@ -41,7 +41,7 @@ _EXPORTS = {
     "vadlib.evaluation.slots": ["slot_usage", "window_measures", "slot_atlas", "removal_errors"],
     "vadlib.evaluation.pairs": ["paired_windows"],
     "vadlib.evaluation.changed": ["changed_errors"],
-    "vadlib.evaluation.yardstick": ["yardstick_scores"],
+    "vadlib.evaluation.baselines": ["baseline_scores", "best_baseline", "measure_baselines"],
     "vadlib.engine.config": ["TrainConfig"],
     "vadlib.engine.fit": ["fit"],
     "vadlib.view.plots": ["plot_frames", "plot_scores", "plot_roc"],

@@ -111,7 +111,7 @@ def evaluate(
             help="all: every frame; center: beside it, as published, the middle frames of clips at every frame (8 times the work)"
         ),
     ] = "all",
-    yardstick: Annotated[bool, typer.Option("--yardstick", help="motion energy, which learns nothing, beside the model")] = False,
+    baselines: Annotated[bool, typer.Option("--baselines", help="measure also what scores reach that learn nothing")] = False,
     out: Annotated[
         Path | None, typer.Option(help="folder for scores, metrics and curves; default: the run's own, where they are replaced")
     ] = None,
@@ -125,7 +125,7 @@ def evaluate(
 
     opened = open_run(run)
     out = out or opened.results_folder
-    result = evaluate_run(opened, data, root, device or "auto", yardstick, ground_truth, protocol, out)
+    result = evaluate_run(opened, data, root, device or "auto", baselines, ground_truth, protocol, out)
     if not processes().is_main_process:
         return
     if out:

@@ -24,14 +24,13 @@ from vadlib.device import pick_device, processes, steady_memory
 from vadlib.engine.config import TrainConfig
 from vadlib.engine.fit import fit, require_free
 from vadlib.errors import InputError, require, require_known
+from vadlib.evaluation.baselines import baseline_scores, measure_baselines
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.errors import PROTOCOLS, scored_frames
 from vadlib.evaluation.evaluate import Result, measure
 from vadlib.evaluation.evaluate import evaluate as evaluate_videos
-from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
 from vadlib.evaluation.scores import ScoreConfig
 from vadlib.evaluation.stream import find_scene, stream_scores
-from vadlib.evaluation.yardstick import yardstick_scores
 from vadlib.files import atomic, require_writable
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import Run, current_shape, open_run
@@ -159,7 +158,7 @@ def evaluate_run(
     data: str | None,
     root: Path | None,
     device: str = "auto",
-    with_yardstick: bool = False,
+    with_baselines: bool = False,
     ground_truth: str | None = None,
     protocol: str = "all",
     out: Path | None = None,
@@ -172,7 +171,7 @@ def evaluate_run(
 
     Args:
         run, data, root, device: see `evaluate` and `load_videos`.
-        with_yardstick: the metrics get a part "yardstick": motion energy, without learning, on the same videos.
+        with_baselines: the metrics get a part "baselines": what scores without learning reach on the same videos; see `baseline_scores`.
         ground_truth: see `load_videos`.
         protocol: "all", or "center" beside it.
         out: that folder; None: the run's own, or none for a pretrained run, whose folder is the package's.
@@ -204,8 +203,9 @@ def evaluate_run(
                     result.metrics["protocols"][f"{name}, {kind}"] = measure(scored, kept)
         if unusable:
             result.metrics["not_measured"] = unusable
-    if with_yardstick and result.metrics.get("micro_auc_raw") is not None:
-        result.metrics["yardstick"] = measure_yardstick(yardstick_scores(load_videos(data, "train", root), videos), result.labels)
+    if with_baselines and result.metrics.get("micro_auc_raw") is not None:
+        scores = baseline_scores(load_videos(data, "train", root), videos)
+        result.metrics["baselines"] = measure_baselines(scores, result.labels)
     out = out or run.results_folder
     if out and processes().is_main_process:
         result.save(out)
@@ -264,15 +264,6 @@ def _ground_truths(data: str, root: Path | None, videos: Sequence[Video]) -> tup
             except InputError as error:  # told in the metrics: half a copy of the one must not cost the scores by the other
                 unusable[kind] = str(error)
     return truths, unusable
-
-
-def measure_yardstick(scores: dict, labels: dict) -> dict:
-    """Raw and per-video micro AUC, and macro AUC, of the yardstick's scores."""
-    return {
-        "micro_auc_raw": micro_auc(scores, labels),
-        "micro_auc_per_video": micro_auc(per_video(scores), labels),
-        "macro_auc": macro_auc(scores, labels)[0],
-    }
 
 
 def plot_run(result: Result, out: Path) -> None:

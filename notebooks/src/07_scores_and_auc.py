@@ -92,6 +92,17 @@ print("\n".join([f"{'micro AUC':30}   raw  per video", *(f"{name:30} {a:.3f}    
 # and the contrast, over 16 frames) was chosen on held-out *normal* videos into which pseudo-anomalies had been put. It need not be the
 # best row here.
 #
+# And without learning? The best of the eight baselines of notebook 00, for each column.
+
+# %%
+simple = vad.measure_baselines(vad.baseline_scores(vad.load_videos(data, "train"), test), result.labels)
+for metric in ("micro_auc_raw", "micro_auc_per_video"):
+    best = vad.best_baseline(simple, metric)
+    print(f"{metric:30} {simple[best][metric]:.3f}  {best}")
+
+# %% [markdown]
+# The two columns need not have the same best baseline, either. A score of a model means something where it is above these numbers.
+#
 # > **Common mistake.** Smoothing is free, so one smooths more. A Gaussian of 32 frames spans most of a short video and looks seconds into
 # > the future. Where events are long it may help the per-video number, or not; where they are short it wipes them out. What
 # > did it do here? Compare the last two rows. A camera that must raise an alarm *now* can only look back: `rescore(causal=True)`.

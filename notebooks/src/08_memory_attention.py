@@ -218,7 +218,7 @@ for name in ("normal", "normal again", "elsewhere"):
 # error is not innocent either: what is large and moves fast has a large error, normal or not.)
 #
 # > **Common mistake.** Showing one attention map with a bright anomaly, and calling it an explanation. A map shows what is read, not
-# > what would be read if all were normal. Compare with normal clips *at the same place*, count over many, and give the yardstick.
+# > what would be read if all were normal. Compare with normal clips *at the same place*, count over many, and give a baseline.
 # > Where the first and the last line above differ, you see how much the choice of the normal windows alone can do.
 #
 # ## 6 What is lost without a slot

@@ -254,7 +254,7 @@ found["random scores, smoothed, best of 20"] = 0.5, max(lucky)
 assert abs(np.mean(chance) - 0.5) < 0.02 < max(lucky) - max(chance), "chance should give one half, and smoothing more luck"
 
 # %% [markdown]
-# **Instead:** report an interval over *videos*, as section 1 did; and the yardstick of notebook 00 beside the model.
+# **Instead:** report an interval over *videos*, as section 1 did; and the best baseline of notebook 00 beside the model.
 #
 # ## 9 All of them
 #
@@ -279,7 +279,7 @@ vad.show(vad.plot_shifts(found), f"Shifts of the AUC by {len(found)} traps, as b
 # 5. **Chosen how?** Epoch, smoothing, window, weights: on what were they chosen? "Best" often means: on the test labels.
 # 6. **How many seeds?** Mean and spread, or one lucky number?
 # 7. **How sure?** Draw the same videos for both methods: does the interval of the *difference* exclude 0?
-# 8. **Compared with what?** A yardstick without learning, under the same protocol?
+# 8. **Compared with what?** The best baseline without learning, under the same protocol and by the same metric?
 
 # %% [markdown]
 # ## Exercises

@@ -8,7 +8,7 @@ from refusals import refused
 from vadlib.view.ablation import plot_ablation
 
 TABLE = [
-    {"row": "yardstick", "micro_auc_raw": 0.8, "micro_auc_raw_low": -0.2, "micro_auc_raw_high": -0.01, "micro_auc_calibrated": None},
+    {"row": "best baseline", "micro_auc_raw": 0.8, "micro_auc_raw_low": -0.2, "micro_auc_raw_high": -0.01, "micro_auc_calibrated": None},
     {"row": "default", "micro_auc_raw": 0.9, "micro_auc_raw_low": None, "micro_auc_raw_high": None, "micro_auc_calibrated": 0.91},
     {"row": "seed 1", "micro_auc_raw": 0.89, "micro_auc_raw_low": -0.03, "micro_auc_raw_high": 0.02, "micro_auc_calibrated": 0.9},
     {"row": "p = 0", "micro_auc_raw": 0.85, "micro_auc_raw_low": -0.08, "micro_auc_raw_high": -0.02, "micro_auc_calibrated": 0.85},
@@ -35,7 +35,7 @@ def test_what_may_be_chance_looks_otherwise_than_what_is_not():
     ax = plot_ablation(TABLE)
     markers = {int(line.get_ydata()[0]): line.get_marker() for line in ax.lines if line.get_marker() not in ("None", "")}
     assert markers[1] == markers[2], "both may be chance"
-    assert len(set(markers.values())) == 3, "the yardstick, chance and no chance differ without colours too"
+    assert len(set(markers.values())) == 3, "the baseline, chance and no chance differ without colours too"
     [band] = ax.patches
     assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((0.89, 0.9))
 

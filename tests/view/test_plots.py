@@ -68,7 +68,7 @@ def test_score_curve_of_an_unknown_video(result):
 
 def test_roc_prints_the_areas_of_scikit_learn(result):
     truth = np.concatenate(list(result.labels.values()))
-    ax = plots.plot_roc(result, yardstick=result.raw)
+    ax = plots.plot_roc(result, result.raw)
     printed = [float(re.search(r"AUC ([\d.]+)", text.get_text())[1]) for text in ax.get_legend().get_texts()]
     expected = [roc_auc_score(truth, np.concatenate(list(s.values()))) for s in (result.scores, result.raw, result.raw)]
     assert printed == [pytest.approx(e, abs=5e-4) for e in expected]

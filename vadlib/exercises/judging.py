@@ -96,7 +96,7 @@ def rows_without_contrast(rows: Mapping[str, Mapping[str, float]]) -> Key:
     wrong = {
         "those are the rows in which it plays a part": set(scored) - right,
         "those lose by the contrast, so they have it; look for two equal columns": {n for n, (d, plain) in scored.items() if d < plain},
-        "the yardstick is not trained, and D_n has no part in it": right | {"yardstick"},
+        "the baseline is not trained, and D_n has no part in it": right | {"best baseline"},
         "not only there: compare the columns of every row": {"p = 0"},
         "with one decoder but two memories there are two reads to compare; its columns differ": right | {"one decoder"},
     }

@@ -41,8 +41,20 @@ def plot_scores(result: Result, name: str, ax: Axes | None = None, rescored: Cur
     return ax
 
 
-def plot_roc(result: Result, yardstick: dict[str, np.ndarray] | None = None, ax: Axes | None = None) -> Axes:
-    """ROC curves over all frames of all videos: raw, calibrated, and a yardstick's scores if given."""
+def plot_roc(
+    result: Result,
+    baseline: dict[str, np.ndarray] | None = None,
+    ax: Axes | None = None,
+    label: str = "baseline",
+) -> Axes:
+    """Plot ROC curves over all frames of all videos: raw and calibrated scores, and a baseline's if given.
+
+    Args:
+        result: what to plot; with labels.
+        baseline: video name -> score (T,); one of `baseline_scores`.
+        ax: where to draw.
+        label: the baseline's name.
+    """
     require(
         len(result.labels) > 0,
         "these videos have no labels, so there is no ROC curve",
@@ -52,8 +64,8 @@ def plot_roc(result: Result, yardstick: dict[str, np.ndarray] | None = None, ax:
     ax = ax or plt.subplots(figsize=(4.4, 4.2), layout="constrained")[1]
     truth = np.concatenate(list(result.labels.values()))
     curves = [("calibrated score", result.scores, BLUE, "-"), ("raw score", result.raw, GREEN, "-.")]
-    if yardstick is not None:
-        curves.append(("yardstick, motion energy", yardstick, ORANGE, ":"))
+    if baseline is not None:
+        curves.append((label, baseline, ORANGE, ":"))
     for label, scores, colour, style in curves:
         pooled = np.concatenate([scores[name] for name in result.labels])
         false, true, _ = roc_curve(truth, pooled)
