@@ -13,7 +13,7 @@
 # - read a score curve and an ROC curve, and say against what an AUC must be compared,
 # - point at the place in a frame that caused a high score.
 #
-# **You need** Python and NumPy, and an idea of what a convolutional network and an autoencoder are. **Time** 2 minutes of computing on
+# **You need** Python and NumPy, and an idea of what a convolutional network and an autoencoder are. **Time** 2.1 minutes of computing on
 # two CPU cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [anomaly](glossary.md#anomaly), [clip](glossary.md#clip), [pseudo-anomaly](glossary.md#pseudo-anomaly),

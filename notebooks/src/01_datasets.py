@@ -11,7 +11,7 @@
 # - tell how far the amount of motion alone gets,
 # - check a copy of a dataset, and bring your own video.
 #
-# **You need** notebook 00, NumPy, and what an AUC is (notebook 00, section 6). **Time** 0.6 minutes of computing on two CPU cores in the
+# **You need** notebook 00, NumPy, and what an AUC is (notebook 00, section 6). **Time** 0.8 minutes of computing on two CPU cores in the
 # quick profile, 30 minutes of reading. **Memory** 2 GB. **Download** nothing. Complete copies of the larger datasets take longer.
 #
 # **Words** [label](glossary.md#label), [mask](glossary.md#mask), [ground truth](glossary.md#ground-truth), [clip](glossary.md#clip),
