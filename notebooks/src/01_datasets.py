@@ -144,7 +144,8 @@ vad.show(vad.plot_changes(changes, labels), f"Distributions of the mean change o
 
 # %% [markdown]
 # As a detector, this number has an AUC of its own. Below it are the eight *baselines* of notebook 00: this same change, the area that
-# moves, the area that differs from the empty scene, and the energy of motion in the window with the most of it.
+# moves, the area that differs from the empty scene (here the median of each video's own frames), and the energy of motion in the window
+# with the most of it.
 
 # %%
 for name, videos in few.items():
