@@ -12,7 +12,7 @@ import numpy as np
 from vadlib.data.catalog import load_videos
 from vadlib.device import processes
 from vadlib.errors import require
-from vadlib.evaluation.baselines import baseline_scores, best_baseline, measure_baselines
+from vadlib.evaluation.baselines import BEST, baseline_scores, best_baseline, measure_baselines
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, bootstrap, micro_auc, per_video
 from vadlib.evaluation.table import read_ablation, write_ablation
@@ -33,7 +33,6 @@ ROWS: dict[str, dict[str, dict]] = {
     "one decoder": {"model": {"decoders": 1}},
     "one memory, one decoder": {"model": {"memories": 1, "decoders": 1}},
 }
-BASELINE = "best baseline"
 MEASURES = ("micro_auc_raw", "micro_auc_calibrated", "micro_auc_per_video")
 
 
@@ -120,7 +119,7 @@ def ablate(
             base, labels = scores, result.labels
             best = _best_baselines(baseline_scores(load_videos(data, "train", root), videos), labels)
             numbers = _areas(best, labels) | _differences(best, base, labels)
-            table.append({"row": BASELINE, **numbers, "data": data, "videos": len(videos)})
+            table.append({"row": BEST, **numbers, "data": data, "videos": len(videos)})
         areas, differences = _areas(scores, labels), _differences(scores, base, labels) if row != BASE else {}
         plain = micro_auc(result.rescore("calibrated", plain=1, temporal=0, contrast=0), labels)
         where = {"minutes": round(took, 2), "data": data, "seed": run.config["training"]["seed"], "videos": len(videos)}

@@ -111,7 +111,7 @@ def evaluate(
             help="all: every frame; center: beside it, as published, the middle frames of clips at every frame (8 times the work)"
         ),
     ] = "all",
-    baselines: Annotated[bool, typer.Option("--baselines", help="measure also what scores reach that learn nothing")] = False,
+    baselines: Annotated[bool, typer.Option("--baselines", help="also measure eight baselines that learn nothing")] = False,
     out: Annotated[
         Path | None, typer.Option(help="folder for scores, metrics and curves; default: the run's own, where they are replaced")
     ] = None,

@@ -252,7 +252,8 @@ vad.show(vad.plot_scores(result, shown.name), f"Score after the long training; {
 # %%
 best = vad.best_baseline(baselines, "micro_auc_raw")
 ax = vad.plot_roc(result, simple[best], label=best)
-vad.show(ax, f"ROC curves of the test frames: calibrated and raw scores of the model, and {best}, the best baseline by raw AUC.")
+areas = f"{result.metrics['micro_auc_raw']:.3f} (raw score), {baselines[best]['micro_auc_raw']:.3f} ({best})"
+vad.show(ax, f"ROC curves of the test frames; areas: {areas}.")
 
 # %% [markdown]
 # At 0.05 the highest curve is the best choice, whatever its area; a large area may have been won far to the right.

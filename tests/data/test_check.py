@@ -181,6 +181,16 @@ def test_a_ground_truth_that_is_not_there_is_refused(tmp_path, truth, code):
         check_dataset("avenue", tmp_path, progress=False, ground_truth=truth)
 
 
+def test_avenue_is_checked_by_the_ground_truth_that_is_asked_for(tmp_path):
+    root = tmp_path / "data"
+    official_avenue(root, {21: 76})
+    labels = np.zeros(15324, np.int8)
+    labels[-76:-70] = 1
+    np.save(root / "avenue" / "frame_labels_avenue.npy", labels[None])
+    report = check_dataset("avenue", root, progress=False, ground_truth="community")
+    assert (report["splits"]["test"]["labels"], report["splits"]["test"]["abnormal"]) == ("community", 6)
+
+
 def test_every_problem_of_the_check_itself_and_every_error_has_one_meaning():
     assert set(OWN) - set(CODES) == {"partial-copy", "unread-files", "label-mask-conflict", "published-labels"}
     assert set(FIXES) <= set(CODES) | set(OWN)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from refusals import refused
 from scenes import ArrayFrames, moving_videos
 from sklearn.metrics import roc_auc_score
 
@@ -43,6 +44,13 @@ def test_single_frames_are_measured_as_defined(scene):
         assert scores[name][0] == scores[name][1] > 0
 
 
+def test_the_first_frame_has_the_motion_energy_of_the_second(scene):
+    train, test, *_ = scene
+    energy = baseline_scores(train, [test], every=1)["motion energy, 1 frame"]["01"]
+    assert energy[0] == pytest.approx(energy[1], abs=0.5)  # windows sit where things are in each frame
+    assert energy.min() > -10
+
+
 @pytest.mark.parametrize("kind", KINDS[:3])
 def test_sixteen_frames_are_a_mean_around_each_frame(scene, kind):
     train, test, *_ = scene
@@ -67,7 +75,7 @@ def test_motion_energy_follows_its_recipe_frame_by_frame(scene, name, span):
                 continue
             assert max(stats[k, 2:4]) <= 48, "the scene has things of one window only"
             x, y = (int(np.clip(c, 24, limit - 25)) for c, limit in zip(centroids[k], (128, 96), strict=True))
-            change = [np.square(signed[u] - signed[u - 1])[y - 24 : y + 24, x - 24 : x + 24].mean() for u in around if u > 0]
+            change = [np.square(signed[max(u, 1)] - signed[max(u, 1) - 1])[y - 24 : y + 24, x - 24 : x + 24].mean() for u in around]
             energies.append(sum(change) / span)
         assert energies
         assert scores[t] == pytest.approx(np.log(max(energies)), abs=0.02)
@@ -83,16 +91,19 @@ def test_scores_do_not_depend_on_the_blocks_in_which_a_video_is_read(monkeypatch
 
 
 def test_a_scene_without_training_videos_is_judged_by_the_video_itself():
-    train, [test] = moving_videos(2, size=(60, 80), length=40), moving_videos(1, size=(96, 128), length=40, seed=5)
-    alone = baseline_scores([test], [test])
-    elsewhere = baseline_scores(train, [replace(test, scene="elsewhere")])
-    for name, curves in elsewhere.items():
-        assert np.array_equal(curves["01"], alone[name]["01"]), name
+    train, [first, second] = moving_videos(2, size=(60, 80), length=40), moving_videos(2, size=(96, 128), length=40, seed=5)
+    brighter = replace(second, frames=ArrayFrames(np.asarray(second.frames) + np.uint8(30)), scene="elsewhere")
+    others = [replace(first, scene="elsewhere"), brighter]
+    together = baseline_scores(train, others)
+    for video in others:
+        for name, curves in baseline_scores([video], [video]).items():
+            assert np.array_equal(together[name][video.name], curves[video.name]), name
 
 
-@pytest.mark.parametrize("length", [1, 2])
-def test_videos_of_a_frame_or_two_have_finite_scores(length):
-    frames = np.random.default_rng(0).integers(0, 255, (length, 60, 80, 3), np.uint8)
+@pytest.mark.parametrize("length", [1, 2, 20])
+@pytest.mark.parametrize("size", [(8, 12), (20, 30), (47, 49), (60, 80)])
+def test_short_and_small_videos_have_finite_scores(length, size):
+    frames = np.random.default_rng(0).integers(0, 255, (length, *size, 3), np.uint8)
     video = Video("short", ArrayFrames(frames), 10.0)
     for name, curves in baseline_scores([video], [video]).items():
         assert curves["short"].shape == (length,), name
@@ -116,15 +127,19 @@ def test_a_metric_that_cannot_be_measured_has_no_best_baseline():
     assert measured["any"]["macro_auc"] is None
     assert best_baseline(measured, "macro_auc") is None
     assert best_baseline(measured, "micro_auc_raw") == "any"
+    with refused("unknown-name", field="metric"):
+        best_baseline(measured, "macro_auc_padded")
 
 
 @pytest.mark.slow
 def test_on_the_real_ped2_motion_energy_scores_as_measured_elsewhere(real_data):
-    """0.87 raw and 0.82 per-video stand in the project's facts, measured with other code; the recipe leaves details open."""
+    """0.87 raw stands in the project's facts, measured with other code; the recipe leaves details open.
+
+    Its 0.82 per video does not hold here: there, the first frame of a video had no energy at all, and was every video's minimum.
+    """
     train, test = (load_videos("ped2", split, real_data) for split in ("train", "test"))
     scores, labels = baseline_scores(train, test), {v.name: v.labels for v in test}
     for curves in scores.values():
         assert {name: len(curve) for name, curve in curves.items()} == {name: len(truth) for name, truth in labels.items()}
     measured = measure_baselines(scores, labels)["motion energy, 16 frames"]
     assert measured["micro_auc_raw"] == pytest.approx(0.87, abs=0.01)
-    assert measured["micro_auc_per_video"] == pytest.approx(0.82, abs=0.025)

@@ -22,8 +22,10 @@ from scipy.ndimage import uniform_filter, uniform_filter1d
 from vadlib.data.motion import FOREGROUND_LEVELS, foreground_components, grey, scene_background
 from vadlib.data.store import WORKING_SIDE, store_frames
 from vadlib.data.video import Video
+from vadlib.errors import require_known
 from vadlib.evaluation.metrics import Curves, macro_auc, micro_auc, per_video
 
+BEST = "best baseline"  # its name in tables
 METRICS = ("micro_auc_raw", "micro_auc_per_video", "macro_auc")
 SPANS = (1, 16)  # frames
 WINDOW = 48  # pixels
@@ -46,19 +48,23 @@ def baseline_scores(train: Sequence[Video], test: Sequence[Video], every: int = 
         Name of the baseline, such as "moving area, 16 frames" -> video name -> float64 (T,).
     """
     empty_scenes = {}
+    for scene in {video.scene for video in train} & {video.scene for video in test}:
+        empty_scenes[scene] = scene_background(_stored([video for video in train if video.scene == scene]))
     scores: dict[str, Curves] = {}
     for video in test:
-        if video.scene not in empty_scenes:
-            of_the_scene = [other for other in train if other.scene == video.scene]
-            empty_scenes[video.scene] = scene_background(_stored(of_the_scene or [video]))
         [frames] = _stored([video])
-        for name, curve in _curves(frames, empty_scenes[video.scene], every).items():
+        empty = empty_scenes[video.scene] if video.scene in empty_scenes else scene_background([frames])
+        for name, curve in _curves(frames, empty, every).items():
             scores.setdefault(name, {})[video.name] = curve
     return scores
 
 
-def measure_baselines(scores: Mapping[str, Curves], labels: Curves) -> dict[str, dict[str, float]]:
-    """Return `METRICS` of each baseline, by its name; the macro AUC is None where every video has frames of one kind only."""
+def measure_baselines(scores: Mapping[str, Curves], labels: Curves) -> dict[str, dict[str, float | None]]:
+    """Return `METRICS` of each baseline, by its name; the macro AUC is None where every video has frames of one kind only.
+
+    Raises:
+        InputError: all frames are of one kind.
+    """
     measured = {}
     for name, curves in scores.items():
         areas = micro_auc(curves, labels), micro_auc(per_video(curves), labels), macro_auc(curves, labels)[0]
@@ -67,7 +73,12 @@ def measure_baselines(scores: Mapping[str, Curves], labels: Curves) -> dict[str,
 
 
 def best_baseline(measured: Mapping[str, Mapping[str, float | None]], metric: str) -> str | None:
-    """Return the name of the baseline with the largest value of a metric; None where the metric could not be measured."""
+    """Return the name of the baseline with the largest value of one of `METRICS`; None where it could not be measured.
+
+    Raises:
+        InputError: another metric.
+    """
+    require_known(metric, METRICS, "metric")
     known = [name for name in measured if measured[name].get(metric) is not None]
     return max(known, key=lambda name: measured[name][metric], default=None)
 
@@ -116,6 +127,8 @@ def _motion_energies(frames: np.ndarray, empty: np.ndarray, every: int) -> np.nd
         block = grey(frames[start:stop])
         signed = block.astype(np.float32) / 127.5 - 1
         changes = np.square(np.diff(signed, axis=0, prepend=signed[:1]))
+        if start == 0:
+            changes[0] = changes[min(1, len(changes) - 1)]
         of_windows = uniform_filter(changes, (1, WINDOW, WINDOW), mode="nearest")
         over_time = [uniform_filter1d(of_windows, span, axis=0, mode="nearest") for span in SPANS]
         for t in looked_at[(looked_at >= first) & (looked_at < first + BLOCK)] - start:
@@ -133,5 +146,11 @@ def _window_centres(frame: np.ndarray, empty: np.ndarray) -> tuple[np.ndarray, n
         if max(x1 - x0, y1 - y0) > WINDOW:
             centres += [(x, y) for x in np.arange(x0, x1, WINDOW / 2) for y in np.arange(y0, y1, WINDOW / 2)]
     x, y = np.array(centres).reshape(-1, 2).T.astype(int)
-    half, (height, width) = WINDOW // 2, frame.shape
-    return np.clip(y, half, height - half - 1), np.clip(x, half, width - half - 1)
+    height, width = frame.shape
+    return _moved_inwards(y, height), _moved_inwards(x, width)
+
+
+def _moved_inwards(centres: np.ndarray, side: int) -> np.ndarray:
+    """Centres whose windows lie inside a side of that many pixels, or as far inside as they can."""
+    half = min(WINDOW, side) // 2
+    return np.clip(centres, half, max(half, side - half - 1))

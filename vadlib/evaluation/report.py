@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vadlib.evaluation.baselines import METRICS, best_baseline
+from vadlib.evaluation.baselines import BEST, METRICS, best_baseline
 
 ROWS = (
     "micro_auc_per_video",
@@ -37,7 +37,7 @@ def describe_metrics(metrics: dict) -> str:
     baselines = metrics.get("baselines", {})
     if baselines:
         best = {metric: best_baseline(baselines, metric) for metric in METRICS}
-        columns["best baseline"] = {metric: baselines[name][metric] for metric, name in best.items() if name}
+        columns[BEST] = {metric: baselines[name][metric] for metric, name in best.items() if name}
     rows = [["", *columns]]
     rows += [[row, *(_cell(column, row) for column in columns.values())] for row in ROWS if any(row in c for c in columns.values())]
     kinds = dict.fromkeys(kind for column in columns.values() for kind in column.get("kind_auc", {}))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vadlib.evaluation.baselines import BEST
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, micro_auc
 from vadlib.exercises.key import Key
@@ -96,7 +97,7 @@ def rows_without_contrast(rows: Mapping[str, Mapping[str, float]]) -> Key:
     wrong = {
         "those are the rows in which it plays a part": set(scored) - right,
         "those lose by the contrast, so they have it; look for two equal columns": {n for n, (d, plain) in scored.items() if d < plain},
-        "the baseline is not trained, and D_n has no part in it": right | {"best baseline"},
+        "the baseline is not trained, and D_n has no part in it": right | {BEST},
         "not only there: compare the columns of every row": {"p = 0"},
         "with one decoder but two memories there are two reads to compare; its columns differ": right | {"one decoder"},
     }

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from vadlib.errors import require
+from vadlib.evaluation.baselines import BEST
 from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE
 
 
@@ -39,7 +40,7 @@ def plot_ablation(table: Sequence[dict], measure: str = "micro_auc_raw", ax: Axe
     for y, row in enumerate(rows):
         low, high = row.get(f"{measure}_low"), row.get(f"{measure}_high")
         changed = low is not None and (low > 0 or high < 0)
-        colour, marker = (GREEN, "s") if row["row"] == "best baseline" else (ORANGE, "D") if changed else (BLUE, "o")
+        colour, marker = (GREEN, "s") if row["row"] == BEST else (ORANGE, "D") if changed else (BLUE, "o")
         if low is not None:
             ax.plot([base + low, base + high], [y, y], color=colour, linewidth=2, solid_capstyle="butt")
         ax.plot(row[measure], y, marker, color=colour)

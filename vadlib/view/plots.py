@@ -44,16 +44,16 @@ def plot_scores(result: Result, name: str, ax: Axes | None = None, rescored: Cur
 def plot_roc(
     result: Result,
     baseline: dict[str, np.ndarray] | None = None,
-    ax: Axes | None = None,
     label: str = "baseline",
+    ax: Axes | None = None,
 ) -> Axes:
     """Plot ROC curves over all frames of all videos: raw and calibrated scores, and a baseline's if given.
 
     Args:
         result: what to plot; with labels.
         baseline: video name -> score (T,); one of `baseline_scores`.
-        ax: where to draw.
         label: the baseline's name.
+        ax: where to draw.
     """
     require(
         len(result.labels) > 0,
@@ -66,10 +66,10 @@ def plot_roc(
     curves = [("calibrated score", result.scores, BLUE, "-"), ("raw score", result.raw, GREEN, "-.")]
     if baseline is not None:
         curves.append((label, baseline, ORANGE, ":"))
-    for label, scores, colour, style in curves:
+    for name_of_curve, scores, colour, style in curves:
         pooled = np.concatenate([scores[name] for name in result.labels])
         false, true, _ = roc_curve(truth, pooled)
-        ax.plot(false, true, style, color=colour, label=f"{label}: AUC {roc_auc_score(truth, pooled):.3f}")
+        ax.plot(false, true, style, color=colour, label=f"{name_of_curve}: AUC {roc_auc_score(truth, pooled):.3f}")
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     ax.set(xlabel="false-positive rate", ylabel="true-positive rate", aspect="equal", title="ROC over all test frames")
     ax.legend(loc="lower right", fontsize="small")
