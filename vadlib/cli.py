@@ -51,7 +51,7 @@ def train(
         typer.Option(help="finds people to paste onto: motion, boxes (the dataset's own), yolov3[:WEIGHTS] or darknet[:WEIGHTS]"),
     ] = None,
     patches: Annotated[
-        str | None, typer.Option(help="pictures to paste: builtin, cifar100, or a folder of class folders of images")
+        str | None, typer.Option(help="pictures to paste: builtin, sprites, cifar100, or a folder of class folders of images")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the training clips")] = None,
     seed: Annotated[int | None, typer.Option(help="of weights, order and pseudo-anomalies")] = None,

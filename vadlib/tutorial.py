@@ -48,10 +48,10 @@ def tutorial_detectors() -> list[str]:
 
 
 def tutorial_patches() -> list[str]:
-    """Patch sources that need no download here: "builtin"; "cifar100" where it lies below `VADLIB_DATA`."""
+    """Patch sources that need no download here: "builtin", "sprites"; "cifar100" where it lies below `VADLIB_DATA`."""
     folder = os.environ.get("VADLIB_DATA")
     there = bool(folder) and any((Path(folder) / name).is_dir() for name in ("cifar100/train", "cifar-100-python"))
-    return ["builtin", *["cifar100"] * there]
+    return ["builtin", "sprites", *["cifar100"] * there]
 
 
 def run_folder(name: str, fresh: bool = False) -> Path:

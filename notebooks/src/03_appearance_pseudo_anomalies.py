@@ -119,8 +119,8 @@ for name in detectors:
 #
 # ## 3 What is pasted? Patch sources
 #
-# `builtin` are crops of two photographs that scikit-learn ships; `cifar100` are small pictures of a hundred kinds of things (32
-# x 32 pixels); a folder of your own pictures does as well.
+# `builtin` are crops of two photographs that scikit-learn ships; `sprites` are animals and things that are cut out; `cifar100` are
+# small pictures of a hundred kinds of things (32 x 32 pixels); a folder of your own pictures does as well.
 
 # %%
 vad.show(

@@ -222,6 +222,21 @@ def test_the_patch_is_most_opaque_at_its_centre_and_ends_softly():
     assert weight[11, 21] == 0  # the box's corners lie outside the ellipse
 
 
+def test_a_cut_out_keeps_its_shape_and_covers_the_boxs_area():
+    """A second way: blend the sprite by hand where it lies on whole pixels."""
+    patch = np.zeros((30, 60, 4), np.uint8)
+    patch[..., 0] = 255
+    patch[5:25, 10:50, 3] = 255
+    box = np.float32([20, 10, 32, 34])  # an area of 12 x 24, that of a sprite of 24 x 12
+    clip = torch.zeros(3, 1, 60, 80)
+    changed, weight = paste_patch(clip, patch, box[None], 1.0, 1.0)
+    expected = np.zeros((60, 80), np.float32)
+    expected[16:28, 14:38] = cv2.resize(patch, (24, 12), interpolation=cv2.INTER_AREA)[..., 3] / 255
+    np.testing.assert_allclose(weight[0].numpy(), expected, atol=1e-5)
+    assert changed[0, 0, 22, 26] == 1.0
+    np.testing.assert_allclose(changed[1, 0].numpy(), -expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("opacity", [0.25, 0.5, 1.0])
 def test_opacity_is_the_weight_at_the_centre(opacity):
     changed = pasted(torch.full((1, 1, 60, 80), -1.0), np.full((8, 8, 3), 255), opacity)

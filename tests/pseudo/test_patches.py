@@ -40,6 +40,20 @@ def test_builtin_patches_are_square_crops_of_the_sample_images():
     assert len(sides) > 20
 
 
+def test_sprites_are_cut_out_with_alpha():
+    patches = load_patches("sprites")
+    drawn = {patches.draw(seeded(seed)).tobytes(): patches.draw(seeded(seed)) for seed in range(300)}
+    assert len(drawn) == 32
+    for sprite in drawn.values():
+        height, width, channels = sprite.shape
+        assert (sprite.dtype, channels) == (np.uint8, 4)
+        assert max(height, width) <= 64
+        covered = sprite[..., 3] > 0
+        assert covered[[0, -1]].any(1).all()  # trimmed
+        assert covered[:, [0, -1]].any(0).all()
+        assert 0.2 < (sprite[..., 3] > 127).mean() < 0.95  # a shape, not a rectangle
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Class a with three pictures, b with one, an empty class and junk."""
@@ -64,9 +78,9 @@ def test_folder_patches_are_rgb(folder):
     assert {(10, 0, 245), (20, 0, 235), (30, 0, 225)} <= levels
 
 
-@pytest.mark.parametrize("source", ["builtin", "folder"])
+@pytest.mark.parametrize("source", ["builtin", "sprites", "folder"])
 def test_same_generator_same_picture(folder, source):
-    patches = load_patches("builtin" if source == "builtin" else str(folder))
+    patches = load_patches(str(folder) if source == "folder" else source)
     assert np.array_equal(patches.draw(seeded(3)), patches.draw(seeded(3)))
 
 

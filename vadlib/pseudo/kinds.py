@@ -192,7 +192,7 @@ class PasteObjects(PseudoAnomaly):
     from the dataset or from `find_boxes`; None where the clip holds no box, so that it stays normal.
 
     Args:
-        patches: where the pictures come from: "builtin", "cifar100", or a folder of class folders of images.
+        patches: where the pictures come from: "builtin", "sprites", "cifar100", or a folder of class folders of images.
         strength: see `PseudoAnomaly`.
     """
 

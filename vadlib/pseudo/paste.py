@@ -45,37 +45,55 @@ def follow_box(boxes: Sequence[np.ndarray] | None, frame: tuple[int, int], gener
 
 
 def paste_patch(clip: Tensor, patch: np.ndarray, track: np.ndarray, opacity: float, size: float) -> tuple[Tensor, Tensor]:
-    """Blend one picture into a moving box, most opaque at its centre, with a soft elliptical border.
+    """Blend one picture into a moving box.
+
+    A picture without alpha fills the box and fades towards a soft elliptical border. One with alpha keeps its shape and
+    its proportions, and covers as much area as the box.
 
     Args:
         clip: float32 (C, T, H, W) in [-1, 1]; not changed.
-        patch: uint8 RGB (h, w, 3); turned grey for a grey clip.
+        patch: uint8 RGB (h, w, 3) or RGBA (h, w, 4); turned grey for a grey clip.
         track: float32 (T, 4), the box in each frame.
-        opacity: in [0, 1], at the centre.
+        opacity: in [0, 1], where the picture is most opaque.
         size: share of the box's width and height that the picture takes.
 
     Returns:
         The changed clip, float32 (C, T, H, W), in [-1, 1], and the picture's weight in each pixel, float32 (T, H, W) in [0, 1].
     """
     channels, _, height, width = clip.shape
-    box_width, box_height = np.maximum((track[0, 2:] - track[0, :2]) * size, 3)  # of 2 pixels both would be border: nothing would change
+    has_alpha = patch.shape[2] == 4
+    sides = np.maximum((track[0, 2:] - track[0, :2]) * size, 3)  # of 2 pixels both would be border: nothing would change
+    if has_alpha:
+        proportions = np.array([patch.shape[1], patch.shape[0]])
+        sides = proportions * (sides.prod() / proportions.prod()) ** 0.5
+    wide, tall = (max(1, round(float(side))) for side in sides)
+    patch = _resized(patch, wide, tall)
+    alpha = patch[..., 3] / 255 if has_alpha else _ellipse(wide, tall)
+    soft = (opacity * alpha).astype(np.float32)
+    picture = patch[..., :3]
     if channels == 1:
-        patch = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)[..., None]
-    wide, tall = round(float(box_width)), round(float(box_height))
-    shrinking = wide < patch.shape[1] or tall < patch.shape[0]
-    patch = cv2.resize(patch, (wide, tall), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR).reshape(tall, wide, channels)
-    y, x = np.mgrid[-1 : 1 : tall * 1j, -1 : 1 : wide * 1j]
-    alpha = opacity * np.clip(2 * (1 - np.hypot(x, y)), 0, 1)  # full over the inner half of the ellipse, then falling to 0
+        picture = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)[..., None]
+    layer = to_tensor(picture[None]).numpy()[:, 0].transpose(1, 2, 0).astype(np.float32)
     centres = (track[:, :2] + track[:, 2:]) / 2
-    layer, soft = to_tensor(patch[None]).numpy()[:, 0].transpose(1, 2, 0).astype(np.float32), alpha.astype(np.float32)
     changed, weights = clip.clone(), torch.zeros(clip.shape[1:])
     for t, (cx, cy) in enumerate(centres):
         # Shifting by fractions of a pixel keeps the motion as smooth as the person's; whole pixels would make it jump.
         shift = np.float32([[1, 0, cx - wide / 2], [0, 1, cy - tall / 2]])
         weight = weights[t] = torch.from_numpy(cv2.warpAffine(soft, shift, (width, height)))
-        picture = cv2.warpAffine(layer, shift, (width, height), borderMode=cv2.BORDER_REPLICATE).reshape(height, width, channels)
-        changed[:, t] = torch.lerp(clip[:, t], torch.from_numpy(picture).permute(2, 0, 1), weight)
+        moved = cv2.warpAffine(layer, shift, (width, height), borderMode=cv2.BORDER_REPLICATE).reshape(height, width, channels)
+        changed[:, t] = torch.lerp(clip[:, t], torch.from_numpy(moved).permute(2, 0, 1), weight)
     return changed.clamp_(-1, 1), weights
+
+
+def _resized(patch: np.ndarray, wide: int, tall: int) -> np.ndarray:
+    shrinking = wide < patch.shape[1] or tall < patch.shape[0]
+    return cv2.resize(patch, (wide, tall), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+
+
+def _ellipse(wide: int, tall: int) -> np.ndarray:
+    """Weights (tall, wide), 1 over the inner half of an ellipse, then falling to 0."""
+    y, x = np.mgrid[-1 : 1 : tall * 1j, -1 : 1 : wide * 1j]
+    return np.clip(2 * (1 - np.hypot(x, y)), 0, 1)
 
 
 def _walk(box: np.ndarray, frames: Sequence[np.ndarray]) -> list[np.ndarray]:

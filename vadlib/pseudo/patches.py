@@ -1,4 +1,4 @@
-"""Pictures to paste: from the sample images that scikit-learn ships, or from class folders such as CIFAR-100's."""
+"""Pictures to paste: from the sample images that scikit-learn ships, drawn things, or class folders such as CIFAR-100's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 import torch
 from sklearn.datasets import load_sample_images
@@ -15,6 +16,8 @@ from vadlib.data.download import fetch_file
 from vadlib.data.store import cache_dir
 from vadlib.data.video import is_junk, list_images, read_image
 from vadlib.errors import InputError
+
+SPRITES = Path(__file__).with_name("sprites.png")
 
 
 class Patches(Protocol):
@@ -27,7 +30,7 @@ class Patches(Protocol):
     source: str
 
     def draw(self, generator: torch.Generator) -> np.ndarray:
-        """One picture, uint8 RGB (h, w, 3)."""
+        """One picture, uint8 RGB (h, w, 3), or RGBA (h, w, 4) of a thing that is cut out."""
 
 
 class BuiltinPatches:
@@ -45,6 +48,26 @@ class BuiltinPatches:
         return image[top : top + side, left : left + side]
 
 
+class SpritePatches:
+    """Animals and things, cut out, 64 x 64 pixels with alpha: `sprites.png`. Needs no download.
+
+    None of them is among the anomalies of the rendered street. They are 32 of Microsoft's Fluent Emoji (MIT licence).
+    """
+
+    source = "sprites"
+    side = 64
+
+    def __init__(self):
+        sheet = cv2.imread(str(SPRITES), cv2.IMREAD_UNCHANGED)
+        sheet = cv2.cvtColor(sheet, cv2.COLOR_BGRA2RGBA)
+        rows, columns = sheet.shape[0] // self.side, sheet.shape[1] // self.side
+        cells = sheet.reshape(rows, self.side, columns, self.side, 4).swapaxes(1, 2)
+        self.sprites = [_trimmed(sprite) for sprite in cells.reshape(-1, self.side, self.side, 4)]
+
+    def draw(self, generator: torch.Generator) -> np.ndarray:
+        return self.sprites[_below(len(self.sprites), generator)]
+
+
 class FolderPatches:
     """Images in class folders, `ROOT/CLASS/*.png`; a class is drawn first, then one of its images.
 
@@ -56,7 +79,7 @@ class FolderPatches:
         self.source, root = str(root), Path(root)
         if not root.is_dir():
             raise InputError(
-                f"patches {str(root)!r}: no such folder; expected 'builtin', 'cifar100', or a folder with class folders of images",
+                f"patches {str(root)!r}: no such folder; expected 'builtin', 'sprites', 'cifar100', or a folder of class folders",
                 "missing-file",
                 file=root,
                 field="patches",
@@ -110,19 +133,27 @@ class CIFAR100Patches:
 
 
 def load_patches(source: str) -> Patches:
-    """The patch source of that name: "builtin", "cifar100", else the path of a folder of class folders.
+    """The patch source of that name: "builtin", "sprites", "cifar100", else the path of a folder of class folders.
 
     "cifar100" takes class folders, `cifar100/train/CLASS/*.png` below `VADLIB_DATA` (else ./data), where they are, else torchvision's copy.
     """
     if source == "cifar100":
         folders = default_root() / "cifar100" / "train"
         return FolderPatches(folders) if folders.is_dir() else CIFAR100Patches()
-    return BuiltinPatches() if source == "builtin" else FolderPatches(source)
+    if source == "builtin":
+        return BuiltinPatches()
+    return SpritePatches() if source == "sprites" else FolderPatches(source)
 
 
 @cache
 def _sample_images() -> list[np.ndarray]:
     return list(load_sample_images().images)
+
+
+def _trimmed(sprite: np.ndarray) -> np.ndarray:
+    """The sprite without its transparent border."""
+    x, y, width, height = cv2.boundingRect((sprite[..., 3] > 0).astype(np.uint8))
+    return np.ascontiguousarray(sprite[y : y + height, x : x + width])
 
 
 def _below(limit: int, generator: torch.Generator) -> int:

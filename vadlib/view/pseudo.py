@@ -108,8 +108,21 @@ def plot_patches(sources: Mapping[str, Patches], count: int = 12, seed: int = 0)
     strips = {}
     for name, source in sources.items():
         drawn = [source.draw(torch.Generator().manual_seed(seed + k)) for k in range(count)]
-        strips[name] = np.stack([cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA) for picture in drawn])
+        strips[name] = np.stack([_square(picture) for picture in drawn])
     return _strips(strips, count, titles=False)
+
+
+def _square(picture: np.ndarray, side: int = 64) -> np.ndarray:
+    """A picture, uint8 RGB or RGBA, as (side, side, 3): stretched, or, cut out, in its own proportions on grey."""
+    if picture.shape[2] == 3:
+        return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    height, width = picture.shape[:2]
+    canvas = np.full((side, side, 3), GAP_GREY, np.float32)
+    top, left = max(0, (side - height) // 2), max(0, (side - width) // 2)
+    under = canvas[top : top + height, left : left + width]
+    shown = picture[: under.shape[0], : under.shape[1]].astype(np.float32)
+    under += (shown[..., :3] - under) * shown[..., 3:] / 255
+    return canvas.round().astype(np.uint8)
 
 
 def plot_batch(clips: ClipDataset, mixer: PseudoAnomalyMixer, seed: int = 0, count: int = 48) -> tuple[Figure, str]:
