@@ -280,7 +280,7 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         lambda folder: load_patches(str(folder / "pictures")),
-        "patches '{tmp}/pictures': no such folder; expected 'builtin', 'cifar100', or a folder with class folders of images",
+        "patches '{tmp}/pictures': no such folder; expected 'builtin', 'sprites', 'cifar100', or a folder of class folders",
     ),
     # the machine
     (lambda folder: pick_device("gpu"), "device 'gpu' is unknown; expected auto, cpu, cuda or mps"),

@@ -10,13 +10,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import cv2
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from PIL import Image
 
 import vadlib as vad
+from vadlib.view.annotate import annotate
 
 GALLERY = Path(__file__).resolve().parents[1] / "gallery"
 ALTS = {
+    "alarm": "People walk along a rendered street; when a cart drives by, heat lies on it, the score rises above its threshold: alarm.",
     "frames": "Three frames of a rendered street; in two of them somebody who runs is outlined.",
     "object": "A clip of people who walk, and the same clip with a foreign picture pasted onto one of them.",
     "explorer": "A frame with what the model rebuilt of it, its error and its attention, above the score curve and its threshold.",
@@ -31,6 +36,28 @@ def save(name: str, figure: object) -> None:
     if not hasattr(figure, "savefig"):
         figure = np.ravel(figure)[0].figure
     figure.savefig(GALLERY / f"{name}.png", dpi=80, bbox_inches="tight", metadata={"Software": None})
+
+
+def save_alarm(result: vad.Result, video: vad.Video, first: int, seconds: float = 8.0, width: int = 480) -> None:
+    """Save some seconds of a video, annotated, above its score curve, as a moving picture."""
+    figure, ax = plt.subplots(figsize=(width / 100, 1.3), dpi=100, layout="constrained")
+    vad.plot_scores(result, video.name, ax)
+    ax.set(title="", ylabel="score")
+    ax.get_legend().remove()
+    figure.canvas.draw()
+    curve = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+    maps = result.score_map(video.name)
+    pages = []
+    for t in range(first, first + round(seconds * video.fps)):
+        at, _ = ax.transData.transform((video.seconds[t], 0))
+        marked = curve.copy()
+        marked[:, round(at) - 1 : round(at) + 1] = 0
+        shown = annotate(video.frames[t], maps[t], result.scores[video.name][t], result.threshold, video.seconds[t])
+        shown = cv2.resize(shown, (width, round(shown.shape[0] * width / shown.shape[1])), interpolation=cv2.INTER_CUBIC)
+        pages.append(Image.fromarray(np.concatenate([shown, marked])))
+    plt.close(figure)
+    look = {"duration": round(1000 / video.fps), "loop": 0, "quality": 60, "method": 6}
+    pages[0].save(GALLERY / "alarm.webp", save_all=True, append_images=pages[1:], **look)
 
 
 def main() -> None:

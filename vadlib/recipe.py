@@ -15,7 +15,7 @@ import torch
 from tqdm.auto import tqdm
 
 from vadlib.config import from_dict
-from vadlib.data.catalog import find_copy, load_videos
+from vadlib.data.catalog import DATASETS, find_copy, load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.data.encode import write_video
 from vadlib.data.folder import open_video
@@ -105,7 +105,7 @@ def train_run(
         parts["mixer"].pop("strengths", None)
     for part, values in chosen.items():
         parts[part] |= {key: value for key, value in values.items() if value is not None}
-    cutting = from_dict(DataConfig, asdict(DataConfig.preset(preset)) | parts["data"], where)
+    cutting = from_dict(DataConfig, asdict(_clips_of(data, preset)) | parts["data"], where)
     mixing = from_dict(MixerConfig, asdict(MixerConfig.preset(preset)) | parts["mixer"], where)
     training = from_dict(TrainConfig, asdict(TrainConfig.preset(preset)) | parts["training"], where)
 
@@ -124,6 +124,15 @@ def train_run(
         clips = ClipDataset(videos, cutting, boxes, shown)
     score = ScoreConfig.preset(preset, cutting.length)
     return fit(model, clips, mixer, training, out, resume, dataset, score=score)
+
+
+def _clips_of(data: str, preset: str) -> DataConfig:
+    """The preset's clips, of frames that are shrunk further where the dataset asks for it."""
+    config = DataConfig.preset(preset)
+    asked = DATASETS[data].shorter_side if data in DATASETS else None
+    if asked is None or config.shorter_side is None:
+        return config
+    return replace(config, shorter_side=min(asked, config.shorter_side))
 
 
 def default_preset(data: str) -> str:
@@ -276,7 +285,7 @@ def plot_run(result: Result, out: Path) -> None:
     (out / "roc.png").unlink(missing_ok=True)
     plots = {out / "curves" / f"{name}.png": lambda name=name: plot_scores(result, name) for name in result.scores}
     if result.metrics.get("micro_auc_raw") is not None:
-        plots[out / "roc.png"] = lambda: plot_roc(result)
+        plots[out / "roc.png"] = lambda: plot_roc(result.labels, {"calibrated score": result.scores, "raw score": result.raw})
     for path, plot in plots.items():
         path.parent.mkdir(parents=True, exist_ok=True)  # one's own videos may be called cam1/monday
         figure = plot().figure

@@ -46,6 +46,12 @@ def test_score_curve_has_the_scores_the_threshold_and_the_shaded_truth(result):
     assert spans == [[1.0, 2.0], [3.0, 4.0]]
 
 
+def test_other_scores_may_bring_their_threshold(result):
+    curve, threshold = plots.plot_scores(result, "01", rescored=result.raw, threshold=0.25).get_lines()
+    np.testing.assert_array_equal(curve.get_ydata(), result.raw["01"])
+    assert set(threshold.get_ydata()) == {0.25}
+
+
 def test_other_scores_are_shown_without_the_threshold_that_is_not_theirs(result):
     ax = plots.plot_scores(result, "01", rescored=result.raw)
     [curve] = ax.get_lines()
@@ -68,7 +74,7 @@ def test_score_curve_of_an_unknown_video(result):
 
 def test_roc_prints_the_areas_of_scikit_learn(result):
     truth = np.concatenate(list(result.labels.values()))
-    ax = plots.plot_roc(result, result.raw)
+    ax = plots.plot_roc(result.labels, {"calibrated": result.scores, "raw": result.raw, "again": result.raw})
     printed = [float(re.search(r"AUC ([\d.]+)", text.get_text())[1]) for text in ax.get_legend().get_texts()]
     expected = [roc_auc_score(truth, np.concatenate(list(s.values()))) for s in (result.scores, result.raw, result.raw)]
     assert printed == [pytest.approx(e, abs=5e-4) for e in expected]

@@ -17,7 +17,7 @@ from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation import metrics as measures
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.errors import ErrorMaps, error_maps, scored_frames
-from vadlib.evaluation.scores import ScoreConfig, raw_score
+from vadlib.evaluation.scores import ScoreConfig, local_errors, raw_score
 from vadlib.files import atomic, read_arrays, write_json
 from vadlib.model.run import Run, open_run
 
@@ -79,6 +79,17 @@ class Result:
             return {name: self.calibration.score(maps, self.scenes[name], how) for name, maps in self.maps.items()}
         raw = {name: raw_score(maps, how) for name, maps in self.maps.items()}
         return measures.per_video(raw) if scale == "per_video" else raw
+
+    def window_errors(self, name: str, window: int = 32) -> np.ndarray:
+        """Error of D_n around each place of a video: float32 (T, H / 8, W / 8), the mean squared error over a window, pixels in [-1, 1].
+
+        The largest value of a frame is the simplest score: the error in its highest-error window.
+
+        Args:
+            name: of the video.
+            window: its side in pixels, a multiple of 8.
+        """
+        return local_errors(self.maps[name], window, frames=1)[0]
 
     def score_map(self, name: str) -> np.ndarray:
         """Where a video's calibrated scores come from: float64 (T, H / 8, W / 8); its largest value in each frame is that frame's score."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from IPython.display import HTML, display
 from matplotlib.colors import to_rgb
 
-from vadlib.view.figure import BLUE, ORANGE
+from vadlib.data.video import Video
+from vadlib.view.figure import BLUE, ORANGE, video_tag
 
 SMALLEST_SIDE = 240  # pixels: smaller pictures are enlarged, so that texts can be read
 TEXT, WIDEST_TIME, ALARM = cv2.FONT_HERSHEY_SIMPLEX, "00:00:00", "ALARM"
@@ -46,6 +48,21 @@ def annotate(frame: np.ndarray, score_map: np.ndarray, score: float, threshold: 
         cv2.rectangle(picture, (0, 0), (width - 1, height - 1), (255, 255, 255), 5)
     share, mark = ((value - least) / (most - least) for value in (score, threshold))
     return np.concatenate([picture, _bar(width, height, share, mark, alarm, seconds)])
+
+
+def show_annotated(video: Video, score_map: np.ndarray, threshold: float, text: str) -> None:
+    """Play a scored video in a notebook, each frame annotated; see `annotate`.
+
+    Args:
+        video: to show.
+        score_map: (T, H', W') of at least 0; the largest value of a frame is its score.
+        threshold: above it a frame is an alarm.
+        text: what the video shows, for those who cannot see it: at least five words.
+    """
+    shares = score_map / threshold
+    scored = zip(video.frames, shares, video.seconds, strict=True)
+    frames = (annotate(frame, share, float(share.max()), 1.0, seconds) for frame, share, seconds in scored)
+    display(HTML(video_tag(frames, video.fps, text)))
 
 
 def _bar(width: int, height: int, share: float, mark: float, alarm: bool, seconds: float) -> np.ndarray:

@@ -50,6 +50,43 @@ def part_shapes(model: DualPathAutoencoder, clip_shape: Sequence[int]) -> dict[s
     return {name: list(made) for name, made in shapes.items()}
 
 
+def plot_idea(normal: Tensor, broken: Tensor) -> Axes:
+    """The whole method in one drawing: a normal clip x, the broken clip x' made of it, the two paths, and their two errors.
+
+    Args:
+        normal, broken: clips (C, T, H, W); their middle frames are shown.
+    """
+    ax = plt.subplots(figsize=(9, 4.2), layout="constrained")[1]
+    ax.set(xlim=(0, 18), ylim=(0, 8.4), aspect="equal")
+    ax.axis("off")
+    for clip, low, name in ((normal, 5.0, "x: a normal clip"), (broken, 0.6, "x': the clip, broken on purpose")):
+        picture = to_frames(clip)[clip.shape[1] // 2].squeeze()
+        ax.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=(0.2, 3.0, low, low + 2.8), zorder=2)
+        ax.text(1.6, low - 0.12, name, ha="center", va="top", fontsize=8)
+    boxes = {
+        "E": (5.2, 4.2, "encoder", GREY),
+        "M_n": (8.0, 6.2, "memory", BLUE),
+        "D_n": (10.8, 6.2, "decoder", BLUE),
+        "M_p": (8.0, 2.2, "memory", ORANGE),
+        "D_p": (10.8, 2.2, "decoder", ORANGE),
+    }
+    for name, (x, y, kind, colour) in boxes.items():
+        look = {"facecolor": "white", "hatch": "////"} if colour == ORANGE else {"facecolor": "white"}
+        ax.add_patch(plt.Rectangle((x - 0.9, y - 0.8), 1.8, 1.6, edgecolor=colour, linewidth=1.6, **look))
+        ax.text(x, y, f"${name}$\n{kind}", ha="center", va="center", fontsize=9, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+    arrow = {"arrowstyle": "->", "shrinkA": 0, "shrinkB": 0}
+    ends = [((3.1, 5.6), (4.3, 4.6)), ((3.1, 2.6), (4.3, 3.8)), ((6.1, 4.6), (7.1, 5.8)), ((6.1, 3.8), (7.1, 2.6))]
+    ends += [((8.9, 6.2), (9.9, 6.2)), ((8.9, 2.2), (9.9, 2.2)), ((11.7, 6.2), (12.7, 6.2)), ((11.7, 2.2), (12.7, 2.2))]
+    for start, end in ends:
+        ax.annotate("", end, start, arrowprops=arrow)
+    for y, path, target, colour in ((6.2, "normal path", "x", BLUE), (2.2, "pseudo-anomaly path", "x'", ORANGE)):
+        letter = "n" if colour == BLUE else "p"
+        task = f"error: how far $D_{letter}$'s\nreconstruction is from {target}"
+        ax.text(12.9, y, task, va="center", fontsize=9, bbox={"facecolor": "white", "edgecolor": colour, "boxstyle": "round"})
+        ax.text(9.4, y + 1.0, path, ha="center", fontsize=9, color=colour)
+    return ax
+
+
 def plot_network(model: DualPathAutoencoder, clip_shape: Sequence[int], ax: Axes | None = None) -> Axes:
     """A clip (C, T, H, W) on its way through the network: the normal path above, the pseudo path (hatched) below.
 

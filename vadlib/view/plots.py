@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,25 +13,34 @@ from vadlib.data.video import Video
 from vadlib.errors import require, require_known
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, frame_edges, intervals
-from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE
+from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE, PINK
 
 
-def plot_scores(result: Result, name: str, ax: Axes | None = None, rescored: Curves | None = None) -> Axes:
+def plot_scores(
+    result: Result,
+    name: str,
+    ax: Axes | None = None,
+    rescored: Curves | None = None,
+    threshold: float | None = None,
+) -> Axes:
     """The calibrated score of one video over time; abnormal intervals are shaded and hatched, the threshold is dashed.
 
     Args:
         result: of the video.
         name: the video's.
         ax: where to draw.
-        rescored: other scores of the same frames, from `result.rescore`, to show instead; the threshold is not theirs, and left out.
+        rescored: other scores of the same frames, to show instead; the run's threshold is not theirs.
+        threshold: to draw instead of the run's.
     """
     require_known(name, result.scores, "video", field="name")
     ax = ax or plt.subplots(figsize=(8, 2.6), layout="constrained")[1]
     seconds = result.times[name]
     edges = frame_edges(seconds)
     ax.plot(seconds, (rescored or result.scores)[name], color=BLUE, label="score")
-    if rescored is None:
-        ax.axhline(result.threshold, color=GREY, linestyle="--", linewidth=1, label="threshold")
+    if rescored is None and threshold is None:
+        threshold = result.threshold
+    if threshold is not None:
+        ax.axhline(threshold, color=GREY, linestyle="--", linewidth=1, label="threshold")
     for i, (start, end) in enumerate(intervals(result.labels.get(name, np.zeros(0)))):
         look = {"facecolor": ORANGE, "alpha": 0.2, "hatch": "//", "edgecolor": ORANGE}
         ax.axvspan(edges[start], edges[end], **look, label="abnormal (truth)" if i == 0 else None)
@@ -41,35 +50,26 @@ def plot_scores(result: Result, name: str, ax: Axes | None = None, rescored: Cur
     return ax
 
 
-def plot_roc(
-    result: Result,
-    baseline: dict[str, np.ndarray] | None = None,
-    label: str = "baseline",
-    ax: Axes | None = None,
-) -> Axes:
-    """Plot ROC curves over all frames of all videos: raw and calibrated scores, and a baseline's if given.
+def plot_roc(labels: Curves, curves: Mapping[str, Curves], ax: Axes | None = None) -> Axes:
+    """Plot the ROC curves of some scores, over all frames of all labelled videos.
 
     Args:
-        result: what to plot; with labels.
-        baseline: video name -> score (T,); one of `baseline_scores`.
-        label: the baseline's name.
+        labels: video name -> uint8 (T,).
+        curves: what the scores are called -> video name -> score (T,); at most 4.
         ax: where to draw.
+
+    Raises:
+        InputError: no labels, or too many curves.
     """
-    require(
-        len(result.labels) > 0,
-        "these videos have no labels, so there is no ROC curve",
-        "missing-labels",
-        field="result",
-    )
+    require(len(labels) > 0, "these videos have no labels, so there is no ROC curve", "missing-labels", field="labels")
+    looks = [(BLUE, "-"), (ORANGE, ":"), (GREEN, "-."), (PINK, "--")]
+    require(len(curves) <= len(looks), f"{len(curves)} curves; expected at most {len(looks)}", "out-of-range", field="curves")
     ax = ax or plt.subplots(figsize=(4.4, 4.2), layout="constrained")[1]
-    truth = np.concatenate(list(result.labels.values()))
-    curves = [("calibrated score", result.scores, BLUE, "-"), ("raw score", result.raw, GREEN, "-.")]
-    if baseline is not None:
-        curves.append((label, baseline, ORANGE, ":"))
-    for name_of_curve, scores, colour, style in curves:
-        pooled = np.concatenate([scores[name] for name in result.labels])
+    truth = np.concatenate(list(labels.values()))
+    for (name, scores), (colour, style) in zip(curves.items(), looks, strict=False):
+        pooled = np.concatenate([scores[video] for video in labels])
         false, true, _ = roc_curve(truth, pooled)
-        ax.plot(false, true, style, color=colour, label=f"{name_of_curve}: AUC {roc_auc_score(truth, pooled):.3f}")
+        ax.plot(false, true, style, color=colour, label=f"{name}: AUC {roc_auc_score(truth, pooled):.3f}")
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     ax.set(xlabel="false-positive rate", ylabel="true-positive rate", aspect="equal", title="ROC over all test frames")
     ax.legend(loc="lower right", fontsize="small")

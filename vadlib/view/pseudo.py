@@ -39,6 +39,14 @@ def plot_pseudo(clip: Clip, pseudo: PseudoClip, columns: int = 6) -> np.ndarray:
     return axes
 
 
+def plot_kinds(clip: Clip, pseudos: Sequence[PseudoClip], columns: int = 8) -> np.ndarray:
+    """A clip and the pseudo-anomalies made of it, a strip over time each. Returns the Axes, one more than pseudo-anomalies."""
+    strips = {"normal": to_frames(clip.tensor)}
+    for pseudo in pseudos:
+        strips[pseudo.kind] = to_frames(pseudo.tensor)
+    return _strips(strips, columns)
+
+
 def plot_strengths(
     clip: Clip, kind: Callable[..., PseudoAnomaly], strengths: Sequence[float] = (0.0, 0.5, 1.0), seed: int = 0, columns: int = 6
 ) -> np.ndarray:
