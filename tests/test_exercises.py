@@ -440,7 +440,8 @@ def test_an_unknown_exercise_is_an_error():
 def test_the_students_edition_holds_the_questions_and_no_answer(tmp_path, monkeypatch):
     monkeypatch.setattr(tools, "STUDENT", tmp_path)
     tools.student()
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in (ROOT / "notebooks").glob("*.ipynb")} | {"glossary.md"}
+    notebooks = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert {path.name for path in tmp_path.iterdir()} == notebooks | {"field.md", "glossary.md"}
     for source in tools.sources():
         text = (tmp_path / f"{source.stem}.ipynb").read_text(encoding="utf-8")
         assert "**Answer" not in text

@@ -284,6 +284,7 @@ def test_the_gallery_of_the_readme_has_the_alt_texts_of_its_command():
     spec = importlib.util.spec_from_file_location("gallery", ROOT / "tools" / "gallery.py")
     gallery = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(gallery)
-    shown = re.findall(r"!\[([^\]]*)\]\(gallery/(\w+)\.png\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    shown = re.findall(r"!\[([^\]]*)\]\(gallery/(\w+)\.(?:png|webp)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert {name: alt for alt, name in shown} == gallery.ALTS
-    assert {path.stem for path in (ROOT / "gallery").glob("*.png")} == set(gallery.ALTS)
+    assert {path.stem for path in (ROOT / "gallery").iterdir()} == set(gallery.ALTS)
+    assert (ROOT / "gallery" / "alarm.webp").stat().st_size < 2e6

@@ -22,8 +22,8 @@ from vadlib.view.annotate import annotate
 GALLERY = Path(__file__).resolve().parents[1] / "gallery"
 ALTS = {
     "alarm": "People walk along a rendered street; when a cart drives by, heat lies on it, the score rises above its threshold: alarm.",
-    "frames": "Three frames of a rendered street; in two of them somebody who runs is outlined.",
-    "object": "A clip of people who walk, and the same clip with a foreign picture pasted onto one of them.",
+    "frames": "Three frames of a rendered street; in two of them a child that runs is outlined.",
+    "object": "A clip of people who walk, and the same clip with a foreign thing pasted onto one of them.",
     "explorer": "A frame with what the model rebuilt of it, its error and its attention, above the score curve and its threshold.",
     "atlas": "Slots of the memory, decoded to pieces of texture, each beside windows that read it.",
     "ablation": "AUCs of a table of trainings, each with the interval of its difference to the default.",
@@ -64,11 +64,10 @@ def main() -> None:
     GALLERY.mkdir(exist_ok=True)
     train, test = (vad.load_videos("synthetic", split) for split in ("train", "test"))
     run, shown = vad.load_pretrained("synthetic"), test[3]
-    abnormal = np.flatnonzero(shown.labels)
-    save("frames", vad.plot_frames(shown, [0, int(abnormal[10]), int(abnormal[len(abnormal) // 2])]))
+    save("frames", vad.plot_frames(shown, [0, *vad.event_frames(shown)]))
     clips = vad.ClipDataset(train[:2], vad.DataConfig(length=16, crop=(96, 96), clip_step=16), vad.find_boxes(train[:2], "boxes"))
     clip = max((clips[i] for i in range(len(clips))), key=lambda clip: len(clip.boxes[8]))
-    save("object", vad.plot_pseudo(clip, vad.PasteObjects(strength=1.0)(clip, torch.Generator().manual_seed(0))))
+    save("object", vad.plot_pseudo(clip, vad.PasteObjects("sprites", strength=1.0)(clip, torch.Generator().manual_seed(0))))
     result = vad.evaluate(run, [shown], progress=False)
     save("explorer", vad.plot_explorer(run, result, [shown], vad.sample_views(result)[0])[0])
     small = vad.ClipDataset(train, vad.DataConfig(length=16, crop=run.data.crop, clip_step=16))

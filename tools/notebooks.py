@@ -64,7 +64,7 @@ print(json.dumps({
 }))"""
 ADDED = ("reference-before", "report", "reference-after")  # ids of the cells that only copies have
 RECORDED = ("quick, synthetic", "quick, ped2")  # what README's table shows, in this order
-GLOSSARY = NOTEBOOKS / "glossary.md"  # the notebooks link to it
+PAGES = (NOTEBOOKS / "glossary.md", NOTEBOOKS / "field.md")  # the notebooks link to them
 BOOK = ROOT / "build" / "book"
 STUB = "answer = None  # your answer"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -150,7 +150,7 @@ def student() -> None:
     if STUDENT.exists() and any(STUDENT.iterdir()):
         sys.exit(f"{STUDENT}: there already, perhaps with somebody's answers in it; move it away or remove it first")
     STUDENT.mkdir(parents=True, exist_ok=True)
-    shutil.copy(GLOSSARY, STUDENT)
+    copy_pages(STUDENT)
     for source in sources():
         (STUDENT / f"{source.stem}.ipynb").write_text(generate(source, student=True), encoding="utf-8", newline="\n")
     print(f"the students' edition is in {STUDENT}")
@@ -251,9 +251,14 @@ def with_table(readme: str) -> str:
     return re.sub(r"^Measured on .*$", line, readme, flags=re.MULTILINE)
 
 
+def copy_pages(folder: Path) -> None:
+    for page in PAGES:
+        shutil.copy(page, folder)
+
+
 def run() -> None:
     EXECUTED.mkdir(parents=True, exist_ok=True)
-    shutil.copy(GLOSSARY, EXECUTED)
+    copy_pages(EXECUTED)
     for source in sources():
         execute(source)
     print(f"executed notebooks and HTML are in {EXECUTED.relative_to(ROOT)}")
@@ -297,7 +302,7 @@ def book(executed: Path = EXECUTED, target: Path = BOOK) -> None:
     pages = target / "source"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(ROOT / "book", pages)
-    shutil.copy(GLOSSARY, pages)
+    copy_pages(pages)
     for source in sources():
         folder = next((folder for folder in (executed, EXECUTED) if is_executed(source, folder)), None)
         if folder is None:

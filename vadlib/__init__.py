@@ -36,7 +36,7 @@ _EXPORTS = {
     ],
     "vadlib.evaluation.evaluate": ["Result", "evaluate"],
     "vadlib.evaluation.report": ["describe_metrics"],
-    "vadlib.evaluation.table": ["read_ablation", "read_objectives"],
+    "vadlib.evaluation.table": ["read_ablation"],
     "vadlib.evaluation.explain": ["explain_clip"],
     "vadlib.evaluation.slots": ["slot_usage", "window_measures", "slot_atlas", "removal_errors"],
     "vadlib.evaluation.pairs": ["paired_windows"],

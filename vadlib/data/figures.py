@@ -1,4 +1,4 @@
-"""The figures of the rendered street, as flat shapes in metres: people, a bicycle, a cart, a bag, a tram.
+"""The figures of the rendered street, as flat shapes in metres: people, a bicycle, a cart, a bag.
 
 A figure faces +X. Its origin lies on the ground, below the hips. `distance` is the way covered so far, in metres: it turns
 wheels and moves legs, so that feet do not slide.
@@ -13,15 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 PALETTES = {  # RGB, 0..255
-    "shirt": ((126, 58, 52), (58, 70, 104), (112, 92, 54), (56, 58, 66), (56, 86, 66), (84, 98, 116), (100, 66, 96), (92, 82, 74)),
-    "trousers": ((34, 38, 52), (52, 66, 104), (88, 76, 62), (28, 28, 30)),
-    "skin": ((232, 190, 160), (198, 148, 112), (134, 92, 66), (92, 62, 46)),
-    "hair": ((36, 26, 20), (92, 62, 34), (120, 96, 62), (84, 84, 84)),
+    "shirt": ((112, 70, 60), (66, 78, 106), (96, 80, 58), (64, 86, 68)),
+    "trousers": ((40, 44, 56), (52, 46, 42)),
+    "skin": ((206, 164, 134), (150, 108, 82)),
+    "hair": ((40, 32, 26), (72, 54, 38)),
     "vehicle": ((124, 62, 54), (62, 88, 118), (126, 116, 98), (66, 96, 74)),  # a bicycle's frame, a cart's body
     "bag": ((176, 60, 44), (40, 92, 150), (190, 150, 50), (60, 120, 70)),
 }
 TYRE, METAL, CREAM = (44, 44, 46), (122, 124, 126), (178, 172, 158)
-TRAM, TRAM_GLASS = (118, 112, 92), (74, 80, 84)
 
 
 class Shape(NamedTuple):
@@ -33,13 +32,13 @@ class Shape(NamedTuple):
 
 
 def draw_look(rng: np.random.Generator) -> SimpleNamespace:
-    """What somebody looks like: a colour from each palette, size (1 = 1.75 m), and whether with a backpack, a coat, a bag in hand."""
+    """What somebody looks like: a colour from each palette, size (1 = 1.75 m), and whether with a backpack."""
     look = SimpleNamespace()
     for name, palette in PALETTES.items():
         colour = palette[rng.integers(len(palette))]
-        setattr(look, name, np.clip(colour + rng.normal(0, 8, 3), 8, 247))
-    look.size = rng.uniform(0.92, 1.08)
-    look.backpack, look.coat, look.carries = (bool(drawn < share) for drawn, share in zip(rng.random(3), (0.3, 0.25, 0.25), strict=True))
+        setattr(look, name, np.clip(colour + rng.normal(0, 4, 3), 8, 247))
+    look.size = rng.uniform(0.96, 1.04)
+    look.backpack = bool(rng.random() < 0.25)
     return look
 
 
@@ -75,21 +74,18 @@ def upper_body(look, hip, lean: float):
     def at(forward: float, up: float):
         return hip[0] + forward * cos + up * sin, hip[1] - forward * sin + up * cos
 
-    shapes = [Shape(0.45 * look.shirt + 30, [at(-0.2, 0.22), at(-0.2, 0.4)], 0.2)] * look.backpack
-    shapes += [Shape(look.shirt, [at(-0.17, 0.05), at(0.15, 0.05), at(0.2, -0.33), at(-0.24, -0.33)])] * look.coat
+    shapes = [Shape(look.bag, [at(-0.2, 0.22), at(-0.2, 0.4)], 0.2)] * look.backpack
     shapes += [Shape(look.shirt, [at(0, 0.05), at(0, 0.4)], 0.3), Shape(look.skin, [at(0.02, 0.5), at(0.04, 0.6)], 0.12)]
     shapes += [Shape(look.hair, [at(0.01, 0.725)], 0.26), Shape(look.skin, [at(0.07, 0.69)], 0.19)]
     return [*shapes, Shape(look.skin, [at(0.15, 0.68)], 0.06)], at(0, 0.47)
 
 
-def person(look, distance: float, running: bool = False, stoop: float = 0.0, carries: bool | None = None) -> list[Shape]:
+def person(look, distance: float, running: bool = False, stoop: float = 0.0) -> list[Shape]:
     """A person on foot after `distance` metres. A foot that stands stays where it is on the ground.
 
     Args:
         stoop: 0 upright, 1 bent down to the ground.
-        carries: a bag in the hand; None: as the look says.
     """
-    carries = look.carries if carries is None else carries
     stride, duty, lean, swing, hip_height = (2.4, 0.36, 0.24, 0.95, 0.93) if running else (1.35, 0.6, 0.05, 0.5, 0.945)
     cycle = distance / look.size / stride
     hip = (-0.15 * stoop, hip_height - 0.25 * stoop - (0.045 if running else 0.02) * np.cos(4 * np.pi * (cycle - 0.05)))
@@ -106,30 +102,23 @@ def person(look, distance: float, running: bool = False, stoop: float = 0.0, car
         pitch = max((-2.5 if running else -7.0) * (y - 0.09) + 0.3 * (phase > 0.9), -1.3)
         legs += leg(light * look.trousers, hip, (x * duty * stride / 2 - 0.1 * running, y), pitch)  # a runner pushes off behind
         back = -swing * np.cos(2 * np.pi * (phase - 0.05)) * (1 - stoop)  # arms swing against the legs
-        held = carries and light == 1.0
-        elbow = hang(shoulder, 0.3 * back if held else back - 0.15 * running, 0.29)
-        hand = hang(elbow, 0.3 * back if held else back + (1.5 if running else 0.3 + 0.25 * back), 0.27)
-        arms.append(arm(look, light, shoulder, elbow, hand) + (bag(look, at=(hand[0], hand[1] - 0.36)) if held else []))
+        elbow = hang(shoulder, back - 0.15 * running, 0.29)
+        arms.append(arm(look, light, shoulder, elbow, hang(elbow, back + (1.5 if running else 0.3 + 0.25 * back), 0.27)))
     return arms[0] + legs + body + arms[1]
 
 
 def child(look, distance: float) -> list[Shape]:
-    """A child that runs, 1.15 m tall; a step is as short as the legs."""
-    scale = 0.66
-    shapes = person(look, distance / scale, running=True, carries=False)
+    """A child that runs, 1.25 m tall; a step is as short as the legs."""
+    scale = 0.72
+    shapes = person(look, distance / scale, running=True)
     return [Shape(s.colour, [(scale * x, scale * y) for x, y in s.points], scale * s.width) for s in shapes]
 
 
-def bag(look, distance: float = 0.0, at=(0.0, 0.0)) -> list[Shape]:
-    """A holdall, 0.55 m long, that stands on the ground or hangs from a hand."""
-    x, y = at
-    body = [(x - 0.27, y + 0.02), (x + 0.27, y + 0.02), (x + 0.25, y + 0.3), (x - 0.25, y + 0.3)]
-    handle = [(x - 0.13, y + 0.28), (x, y + 0.38), (x + 0.13, y + 0.28)]
-    return [
-        Shape(0.6 * look.bag, handle, 0.04),
-        Shape(look.bag, body),
-        Shape(0.6 * look.bag, [(x - 0.27, y + 0.17), (x + 0.27, y + 0.17)], 0.03),
-    ]
+def bag(look, distance: float = 0.0) -> list[Shape]:
+    """A backpack that stands on the ground."""
+    strap = [(-0.1, 0.42), (0.0, 0.5), (0.1, 0.42)]
+    pocket = [(-0.1, 0.12), (0.1, 0.12)]
+    return [Shape(0.6 * look.bag, strap, 0.04), Shape(look.bag, [(0, 0.13), (0, 0.32)], 0.26), Shape(0.7 * look.bag, pocket, 0.06)]
 
 
 def cyclist(look, distance: float) -> list[Shape]:
@@ -157,13 +146,4 @@ def cart(look, distance: float) -> list[Shape]:
     shapes += arm(look, 1.0, shoulder, *joint(shoulder, (0.52, 1.0), 0.3, 0.28, -1))
     for hub in (-0.72, 0.27), (0.78, 0.27):
         shapes += [Shape(TYRE, [hub], 0.54), Shape(METAL, [hub], 0.26), Shape(TYRE, [hang(hub, -distance / 0.27, 0.07)], 0.1)]
-    return shapes
-
-
-def tram(look, distance: float) -> list[Shape]:
-    """A tram, 12 m long and 3 m tall, the same whichever way it goes."""
-    shapes = [Shape(TYRE, [(x, 0.3)], 0.6) for x in (-4.2, -3.2, 3.2, 4.2)]
-    shapes.append(Shape(TRAM, [(-6, 0.35), (6, 0.35), (5.6, 2.9), (-5.6, 2.9)]))
-    for left in np.arange(-5.2, 5, 2.15):
-        shapes.append(Shape(TRAM_GLASS, [(left, 1.4), (left + 1.7, 1.4), (left + 1.7, 2.4), (left, 2.4)]))
     return shapes

@@ -1,4 +1,4 @@
-"""Measured tables that ship with vadlib: the ablation, and three runs that differ in their objective."""
+"""The ablation's table as a file."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from vadlib.errors import InputError, require
 from vadlib.files import atomic
 from vadlib.model.run import SHIPPED
-
-Histories = dict[str, dict[str, np.ndarray]]
 
 TEXT = ("row", "data")  # columns of words; all others hold numbers
 
@@ -61,25 +57,3 @@ def read_ablation(path: str | Path | None = None) -> list[dict]:
         field="row",
     )
     return table
-
-
-def read_objectives() -> tuple[Histories, Histories]:
-    """Return what ships of three full runs on the rendered street; `benchmarks/objectives.py` made them.
-
-    Returns:
-        objective -> column of its `history.csv` -> a value an epoch, and objective -> kind of clip -> D_n's mean squared error
-        of each held-out clip (N,); see `changed_errors`.
-    """
-    folder = SHIPPED / "objectives"
-    with (folder / "errors.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    histories, errors = {}, {}
-    for objective in dict.fromkeys(row["objective"] for row in rows):
-        table = np.genfromtxt(folder / f"{objective}.csv", delimiter=",", names=True)
-        histories[objective] = {name: table[name] for name in table.dtype.names}
-        of_objective = [row for row in rows if row["objective"] == objective]
-        errors[objective] = {
-            kind: np.array([float(row["error"]) for row in of_objective if row["kind"] == kind])
-            for kind in dict.fromkeys(row["kind"] for row in of_objective)
-        }
-    return histories, errors
