@@ -68,7 +68,7 @@ vad.show(vad.plot_rebuilt(ordinary, title="normal frame", both=True), "A normal 
 # **Predict:** which path comes nearer to the anomaly? Is `D_p` better on the anomaly than on normal frames, compared with `D_n`?
 
 # %%
-mask, alt = shown.masks[start + 8], "A frame with an outlined anomaly as D_n and D_p rebuild it; their difference and errors."
+mask, alt = strange.fit(shown.masks[start + 8]), "A frame with an outlined anomaly as D_n and D_p rebuild it; their difference and errors."
 vad.show(vad.plot_rebuilt(strange, title="abnormal frame", both=True, mask=mask), alt)
 for what, clip, where in (("normal frame", ordinary, ordinary.seen), ("anomaly", strange, mask)):
     e_n, e_p = (np.nanmean(part.error[8][where]) for part in (clip, clip.pseudo))

@@ -37,7 +37,7 @@ from vadlib.recipe import score_video, train_run
 data, quick = vad.tutorial_data(), vad.profile() == "quick"
 train, test = vad.load_videos(data, "train"), vad.load_videos(data, "test")
 films = {f"training/gate/day{i}.mp4": video for i, video in enumerate(train[: 7 if quick else -1], 1)}
-tuesday, sunday = (test[i] for i in {"ped2": (3, 1), "synthetic": (7, 1)}[data])
+tuesday, sunday = (test[i] for i in {"ped2": (3, 1), "synthetic": (7, 2)}[data])
 quiet = sunday.frames[: int(sunday.labels.argmax())]
 
 # %% [markdown]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 
@@ -40,6 +41,11 @@ class Explanation(NamedTuple):
     entropy: np.ndarray
     attention: np.ndarray
     pseudo: Explanation | None = None
+
+    def fit(self, mask: np.ndarray) -> np.ndarray:
+        """Return a mask of the video's own frames, bool (H, W) of any size, in the size of the explained ones."""
+        height, width = self.seen.shape
+        return cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
 
     @property
     def usage(self) -> np.ndarray:
