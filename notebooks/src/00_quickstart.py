@@ -14,7 +14,7 @@
 # - point at the place in a frame that caused a high score.
 #
 # **You need** Python and NumPy, and an idea of what a convolutional network and an autoencoder are. **Time** 2.1 minutes of computing on
-# two CPU cores in the quick profile, 50 minutes of reading. **Memory** 2 GB. **Download** nothing.
+# two CPU cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [anomaly](glossary.md#anomaly), [clip](glossary.md#clip), [pseudo-anomaly](glossary.md#pseudo-anomaly),
 # [autoencoder](glossary.md#autoencoder), [memory](glossary.md#memory), [score](glossary.md#score), [AUC](glossary.md#auc),

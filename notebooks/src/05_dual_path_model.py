@@ -32,8 +32,8 @@ from vadlib.model.memory import EPSILON, address
 
 # %%
 data, videos = vad.tutorial_data(), vad.load_videos(vad.tutorial_data(), "train")
-cutting = vad.DataConfig(length=16, crop=(48, 48), clip_step=4 if vad.profile() == "full" else {"synthetic": 48, "ped2": 96}[data])
-detector = "boxes" if data == "synthetic" else "motion"
+side, step, detector = {"synthetic": (160, 48, "boxes"), "ped2": (240, 96, "motion")}[data]
+cutting = vad.DataConfig(length=16, crop=(48, 48), shorter_side=side, clip_step=4 if vad.profile() == "full" else step)
 clips = vad.ClipDataset(videos, cutting, vad.find_boxes(videos, detector))
 unseen = sorted(set(range(len(clips))) - set(fit.hold_out(clips)[0].tolist()))
 print(f"{len(clips)} clips, {len(unseen)} of them held out; each has shape {tuple(clips[0].tensor.shape)}: channels, T, H, W")

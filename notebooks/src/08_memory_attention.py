@@ -33,7 +33,7 @@ import vadlib as vad
 # %%
 data, quick = vad.tutorial_data(), vad.profile() == "quick"
 run, test = vad.load_pretrained(data), vad.load_videos(data, "test")[: 4 if quick else None]
-cutting = vad.DataConfig(length=16, crop=run.data.crop, clip_step=16)
+cutting = vad.DataConfig(length=16, crop=run.data.crop, shorter_side=run.data.shorter_side, clip_step=16)
 clips = vad.ClipDataset(vad.load_videos(data, "train"), cutting)
 kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
 
@@ -168,7 +168,8 @@ vad.show(vad.plot_atlas(vad.slot_atlas(run, some, read[:6]), some), f"Slots {rea
 # windows of any place.
 
 # %%
-windows = vad.ClipDataset(test, vad.DataConfig(length=16, crop=run.data.crop, clip_step=8), vad.find_boxes(test))
+halves = vad.DataConfig(length=16, crop=run.data.crop, shorter_side=run.data.shorter_side, clip_step=8)
+windows = vad.ClipDataset(test, halves, vad.find_boxes(test))
 pairs = vad.paired_windows(windows, most=100)
 
 # %% [markdown]

@@ -127,10 +127,10 @@ vad.show(vad.plot_scores(result, "tuesday"), f"Score of tuesday over time; {abov
 
 # %% [markdown]
 # It can rise early or late. The default score also averages over the 7 frames after its own, so it can rise early; but what enters
-# at the border is small at first. On the rendered street something enters twice: is the first one, small and far away, seen at all?
+# at the border is small at first. On the rendered street something enters twice: a child that runs, and then a cart.
 #
 # Looking ahead has a price. From a camera that films now, a score must wait for the last clip that shows its frame, up to 15 frames.
-# The average over 16 frames comes on top in the full profile.
+# The average over 16 frames comes on top.
 #
 # The first and the last second are often high: there a frame lies in one clip only, at its very edge, where a model knows
 # least.
@@ -147,9 +147,9 @@ moments = np.argsort(scores)[[0, len(scores) // 2, -1]].tolist()
 vad.show(vad.plot_frames(film, moments), f"Annotated frames {moments}, of the lowest, the median and the highest score.")
 
 # %% [markdown]
-# Neither exactly. Windows of 32 pixels smear it; means over 16 frames, in the full profile, make a moving thing drag a tail. Parts of
+# Neither exactly. Windows of 32 pixels smear it; means over 16 frames make a moving thing drag a tail. Parts of
 # the thing that are plain, or look like the ground, may stay cold. Where a person is hot, ask what is unusual about her place or pace;
-# often it is nothing, and the training was short.
+# often it is nothing.
 #
 # And as it plays:
 
@@ -268,8 +268,7 @@ vad.check_answer("11-3", answer, calm=calm)
 
 # %% [markdown] tags=["solution"]
 # **Answer 11-3.** Ten frames in a row are above a threshold exactly if the smallest of them is; the threshold must reach the largest of
-# these smallest values. In the quick profile each score is that of a single frame and wavers, so waiting lowers the threshold. In the
-# full profile scores are means over 16 frames and waver less, and waiting gains less.
+# these smallest values. Scores that are means over 16 frames waver little, so waiting gains little.
 
 # %% [markdown]
 # ## Summary
