@@ -95,8 +95,8 @@ def namespaces(array_video, make_clip, tmp_path_factory):
     return {
         "00": common
         | {
-            "result": SimpleNamespace(threshold=0.9),
-            "scores": pooled,
+            "threshold": 0.9,
+            "pooled": pooled,
             "truth": truth,
         },
         "01": common | {"datasets": {"synthetic": videos}},
@@ -129,12 +129,12 @@ MUTANTS = {
         ("answer = 0.6", "in how many of the four pairs"),
     ],
     "00-2": [
-        ("answer = (scores[truth == 0] <= result.threshold).mean()", "raise no alarm"),
-        ("answer = (scores > result.threshold).mean()", "share of all frames"),
-        ("answer = ((scores > result.threshold) & (truth == 0)).mean()", "divide by the number of normal frames"),
-        ("answer = (truth[scores > result.threshold] == 0).mean()", "share of the alarms that are false"),
-        ("answer = (scores[truth == 1] > result.threshold).mean()", "abnormal frames that are found"),
-        ("answer = (scores[truth == 0] > result.threshold).sum()", "which share has a score above"),
+        ("answer = (pooled[truth == 0] <= threshold).mean()", "raise no alarm"),
+        ("answer = (pooled > threshold).mean()", "share of all frames"),
+        ("answer = ((pooled > threshold) & (truth == 0)).mean()", "divide by the number of normal frames"),
+        ("answer = (truth[pooled > threshold] == 0).mean()", "share of the alarms that are false"),
+        ("answer = (pooled[truth == 1] > threshold).mean()", "abnormal frames that are found"),
+        ("answer = (pooled[truth == 0] > threshold).sum()", "which share has a score above"),
     ],
     "01-1": [
         ('answer = np.mean([v.masks[t].mean() >= 0.005 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels)])', "larger ones"),

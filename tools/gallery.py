@@ -68,8 +68,10 @@ def main() -> None:
     clips = vad.ClipDataset(train[:2], vad.DataConfig(length=16, crop=(96, 96), clip_step=16), vad.find_boxes(train[:2], "boxes"))
     clip = max((clips[i] for i in range(len(clips))), key=lambda clip: len(clip.boxes[8]))
     save("object", vad.plot_pseudo(clip, vad.PasteObjects("sprites", strength=1.0)(clip, torch.Generator().manual_seed(0))))
-    result = vad.evaluate(run, [shown], progress=False)
-    save("explorer", vad.plot_explorer(run, result, [shown], vad.sample_views(result)[0])[0])
+    bicycle, cart = test[1:3]
+    result = vad.evaluate(run, [bicycle, cart], progress=False)
+    save("explorer", vad.plot_explorer(run, result, [bicycle, cart], vad.sample_views(result)[0])[0])
+    save_alarm(result, cart, first=int(cart.labels.argmax()) - 25)
     small = vad.ClipDataset(train, vad.DataConfig(length=16, crop=run.data.crop, clip_step=16))
     windows = [small[int(i)].tensor for i in np.linspace(0, len(small) - 1, 300)]
     slots = np.argsort(vad.slot_usage(run, windows)["M_n"])[::-1][:3]

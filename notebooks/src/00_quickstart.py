@@ -45,9 +45,7 @@ import vadlib as vad
 # %%
 data = vad.tutorial_data()
 train = vad.load_videos(data, "train")
-test = vad.load_videos(data, "test")
-if vad.profile() == "quick":
-    test = test[:4]
+test = vad.load_videos(data, "test")[: 4 if vad.profile() == "quick" else None]
 print(f"{data}: {len(train)} training videos, {len(test)} test videos")
 
 # %% [markdown]
@@ -108,20 +106,19 @@ vad.show(vad.plot_kinds(clip, broken), "A normal clip, and the same clip broken 
 #
 # ## 4 The model
 #
-# One encoder $E$ and two paths. Each path has a *memory* and a *decoder*. A memory is a table of learned feature vectors. What the
+# One encoder `E` and two paths. Each path has a *memory* and a *decoder*. A memory is a table of learned feature vectors. What the
 # encoder found is replaced by a mixture of the vectors that resemble it most.
 
 # %%
-drawing = vad.plot_idea(clip.tensor, broken[-1].tensor)
-vad.show(drawing, "The model: one encoder, and two paths with a memory and a decoder each.")
+vad.show(vad.plot_idea(clip.tensor, broken[-1].tensor), "The model: one encoder, and two paths with a memory and a decoder each.")
 
 # %% [markdown]
-# With probability $p$ a training clip $x$ is broken into $x'$. Then
+# With probability `p` a training clip `x` is broken into `x'`. Then
 #
-# - the **normal path** must give back the *normal* clip $x$, whether it got $x$ or $x'$;
-# - the **pseudo-anomaly path** gives back $x'$, with everything that is wrong in it.
+# - the **normal path** must give back the *normal* clip `x`, whether it got `x` or `x'`;
+# - the **pseudo-anomaly path** gives back `x'`, with everything that is wrong in it.
 #
-# So $D_n$ learns to show only what is normal. When a real anomaly comes, $D_n$ should fail to show it, and its error is our score.
+# So `D_n` learns to show only what is normal. When a real anomaly comes, `D_n` should fail to show it, and its error is our score.
 #
 # ## 5 Training
 #
@@ -136,7 +133,7 @@ folder = vad.run_folder(f"00_quickstart-{data}")
 brief = vad.fit(model, clips, mixer, training, folder, resume=True, dataset={"name": data})
 
 # %% [markdown]
-# Two errors of $D_n$ are noted in each epoch: `rebuild`, of normal clips, and `inpaint`, of the normal clip that it should make of a broken
+# Two errors of `D_n` are noted in each epoch: `rebuild`, of normal clips, and `inpaint`, of the normal clip that it should make of a broken
 # one.
 #
 # **Predict:** do they fall to a tenth, to a half, or hardly?
@@ -152,13 +149,12 @@ vad.show(axes, "Mean squared errors of D_n over the epochs of the short training
 
 # %%
 run = vad.load_pretrained(data)
-seen = run.config["dataset"]["clips"]
-print(f"{seen} clips, {run.config['training']['epochs']} times; ours: {len(clips)}, 3 times")
+print(f"{run.config['dataset']['clips']} clips, {run.config['training']['epochs']} times; ours: {len(clips)}, 3 times")
 
 # %% [markdown]
 # ## 6 From errors to scores
 #
-# `evaluate` sends the videos through both models. The **score** of a frame is the error of $D_n$ in the window where it is largest:
+# `evaluate` sends the videos through both models. The **score** of a frame is the error of `D_n` in the window where it is largest:
 # one small anomaly is enough.
 #
 # A score needs a **threshold**. We take it from a normal video on which neither model was trained: 99 of 100 of its frames lie below.
@@ -237,7 +233,7 @@ for v in test:
 #
 # ## 8 Why this frame?
 #
-# We take the frame of our video with the highest score. Left the frame, in the middle what $D_n$ made of it, right the squared error.
+# We take the frame of our video with the highest score. Left the frame, in the middle what `D_n` made of it, right the squared error.
 # Where nothing moves, nothing was reconstructed: these places are hatched.
 #
 # **Predict:** where is the error largest: on the abnormal object, on people, or at edges?
@@ -250,8 +246,8 @@ pictures = vad.plot_rebuilt(seen, peak - start, f"frame {peak}")
 vad.show(pictures, f"Frame {peak}, its reconstruction by D_n, and a map of the squared error.")
 
 # %% [markdown]
-# On the street the error lights up in two places: on the child, which $D_n$ leaves out, and behind it, where $D_n$ paints a shadow of
-# somebody who only walks. People who do walk have a small error, since $D_n$ blurs them a little.
+# On the street the error lights up in two places: on the child, which `D_n` leaves out, and behind it, where `D_n` paints a shadow of
+# somebody who only walks. People who do walk have a small error, since `D_n` blurs them a little.
 #
 # ## 9 Watch it
 #

@@ -12,8 +12,7 @@ from vadlib.data.catalog import DATASETS, default_root, load_videos
 from vadlib.data.motion import grey
 from vadlib.data.store import WORKING_SIDE, resize_frame, stored_shape
 from vadlib.data.video import Video
-from vadlib.errors import InputError, require
-from vadlib.evaluation.metrics import intervals
+from vadlib.errors import InputError
 
 WIDENED = 5  # frames on either side of an event
 
@@ -59,23 +58,6 @@ def frame_changes(video: Video) -> np.ndarray:
     if len(changes) > 1:
         changes[0] = changes[1]
     return changes
-
-
-def event_frames(video: Video) -> list[int]:
-    """Return one frame of each event: the one in which most abnormal pixels are visible, or, without masks, its middle one.
-
-    Raises:
-        InputError: a video without labels.
-    """
-    require(video.labels is not None, f"video {video.name}: no labels, so no events are known", "missing-labels", field="video")
-    frames = []
-    for start, end in intervals(video.labels):
-        if video.masks is None:
-            frames.append((start + end - 1) // 2)
-        else:
-            visible = [int(video.masks[t].sum()) for t in range(start, end)]
-            frames.append(start + int(np.argmax(visible)))
-    return frames
 
 
 def two_truths(instead: Sequence[Video], root: str | Path | None = None) -> dict[str, dict[str, np.ndarray]]:

@@ -17,6 +17,23 @@ NORMAL = "#DDDDDD"  # of timelines
 ABNORMAL = {"facecolor": ORANGE, "hatch": "////", "edgecolor": "white", "linewidth": 0}
 
 
+def event_frames(video: Video) -> list[int]:
+    """Return one frame of each event: the one in which most abnormal pixels are visible, or, without masks, its middle one.
+
+    Raises:
+        InputError: a video without labels.
+    """
+    require(video.labels is not None, f"video {video.name}: no labels, so no events are known", "missing-labels", field="video")
+    frames = []
+    for start, end in intervals(video.labels):
+        if video.masks is None:
+            frames.append((start + end - 1) // 2)
+        else:
+            visible = [int(video.masks[t].sum()) for t in range(start, end)]
+            frames.append(start + int(np.argmax(visible)))
+    return frames
+
+
 def draw_frame(ax: Axes, video: Video, t: int, overlay: bool = True) -> None:
     """One frame of a video, its abnormal pixels outlined where it has masks and `overlay` is on."""
     frame = video.frames[t]
