@@ -23,7 +23,7 @@ GALLERY = Path(__file__).resolve().parents[1] / "gallery"
 ALTS = {
     "alarm": "People walk along a rendered street; when a cart drives by, heat lies on it, the score rises above its threshold: alarm.",
     "frames": "Three frames of a rendered street; in two of them a child that runs is outlined.",
-    "object": "A clip of people who walk, and the same clip with a foreign thing pasted onto one of them.",
+    "kinds": "A clip of somebody who walks, and the same clip skipped, shuffled, under noise, and with a foreign thing pasted onto him.",
     "explorer": "A frame with what the model rebuilt of it, its error and its attention, above the score curve and its threshold.",
     "atlas": "Slots of the memory, decoded to pieces of texture, each beside windows that read it.",
     "ablation": "AUCs of a table of trainings, each with the interval of its difference to the default.",
@@ -65,9 +65,10 @@ def main() -> None:
     train, test = (vad.load_videos("synthetic", split) for split in ("train", "test"))
     run, shown = vad.load_pretrained("synthetic"), test[3]
     save("frames", vad.plot_frames(shown, [0, *vad.event_frames(shown)]))
-    clips = vad.ClipDataset(train[:2], vad.DataConfig(length=16, crop=(96, 96), clip_step=16), vad.find_boxes(train[:2], "boxes"))
-    clip = max((clips[i] for i in range(len(clips))), key=lambda clip: len(clip.boxes[8]))
-    save("object", vad.plot_pseudo(clip, vad.PasteObjects("sprites", strength=1.0)(clip, torch.Generator().manual_seed(0))))
+    clips = vad.ClipDataset(train, vad.DataConfig(crop=(48, 48), shorter_side=160, clip_step=96), vad.find_boxes(train))
+    kinds = [vad.SkipFrames(0.5), vad.ShuffleMotion(1.0), vad.AddNoise(0.5), vad.PasteObjects("sprites", 1.0)]
+    chance = torch.Generator().manual_seed(2)
+    save("kinds", vad.plot_kinds(clips[103], [kind(clips[103], chance) for kind in kinds]))
     bicycle, cart = test[1:3]
     result = vad.evaluate(run, [bicycle, cart], progress=False)
     save("explorer", vad.plot_explorer(run, result, [bicycle, cart], vad.sample_views(result)[0])[0])
