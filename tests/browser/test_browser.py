@@ -47,18 +47,18 @@ def test_the_browser_of_datasets_follows_the_keyboard(chromium, lab, run_first_c
 
     page.locator(".noUi-handle").first.focus()
     page.keyboard.press("ArrowRight")
-    page.locator('img[alt^="synthetic, video 02, frame 189 of 200, normal"]').wait_for()
+    page.locator('img[alt^="synthetic, video 02, frame 189 of 200, abnormal"]').wait_for()
     shown.add(picture.get_attribute("src"))
 
     page.locator(".noUi-handle").nth(1).focus()
     page.keyboard.press("Home")
-    for _ in range(20):
+    for _ in range(25):
         page.keyboard.press("ArrowRight")
-    page.locator('img[alt*="video 02, frame 20 of 200, abnormal; outlined at"]').wait_for()
+    page.locator('img[alt*="video 02, frame 25 of 200, abnormal; outlined at"]').wait_for()
     shown.add(picture.get_attribute("src"))
     page.get_by_label("outline abnormal pixels").focus()
     page.keyboard.press("Space")
-    page.locator('img[alt$="video 02, frame 20 of 200, abnormal"]').wait_for()
+    page.locator('img[alt$="video 02, frame 25 of 200, abnormal"]').wait_for()
     shown.add(picture.get_attribute("src"))
     assert len(shown) == 6  # the picture followed each time
 
