@@ -14,7 +14,7 @@
 # - compare what a paper says with what a table shows.
 #
 # **You need** notebooks 00, 05 and 06 (pseudo-anomalies, both paths, objectives) and sections 2 and 4 of notebook 07 (the contrast; micro
-# AUC, calibrated, intervals). **Time** 1.4 minutes of computing on two CPU cores in the quick profile, 60 minutes of reading. **Memory**
+# AUC, calibrated, intervals). **Time** 1.6 minutes of computing on two CPU cores in the quick profile, 60 minutes of reading. **Memory**
 # 2 GB. **Download** nothing.
 #
 # **Words** [ablation](glossary.md#ablation), [seed](glossary.md#seed), [interval](glossary.md#interval),
