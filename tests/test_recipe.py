@@ -207,4 +207,5 @@ def test_the_rendered_street_is_trained_shortly_unless_a_preset_is_named(tmp_pat
     for name in ("rows", "width", "epochs"):
         assert steps["short"][name] < steps["fast"][name], name
     assert (steps["short"]["contrast"], steps["fast"]["contrast"]) == (0, 1)
+    assert steps["fast"]["rows"] == 160, "its people are too tall for windows of 48 pixels at 240 rows"
     assert (default_preset("synthetic"), default_preset("ped2")) == ("short", "fast")

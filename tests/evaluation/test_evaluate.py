@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.engine.fit import TrainConfig, fit
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.errors import error_maps
+from vadlib.evaluation.errors import ErrorMaps, error_maps
 from vadlib.evaluation.evaluate import Result, evaluate, measure
 from vadlib.evaluation.metrics import bootstrap
 from vadlib.evaluation.scores import ScoreConfig, raw_score
@@ -38,6 +38,17 @@ def labelled_videos():
 @pytest.fixture(scope="module")
 def result(run, labelled_videos):
     return evaluate(run, labelled_videos, "cpu", progress=False)
+
+
+def test_window_errors_are_the_means_of_their_squares():
+    """The simplest score, against a literal mean over 4 x 4 cells; beyond the border there is nothing."""
+    plain = np.random.default_rng(0).random((3, 6, 7)).astype(np.float16)
+    maps = ErrorMaps(plain, plain, plain)
+    result = Result({}, {}, {}, {"a": maps}, {}, {}, Calibration({}, 0.0, ScoreConfig()), {})
+    errors = result.window_errors("a")
+    padded = np.pad(plain.astype(np.float64), ((0, 0), (2, 2), (2, 2)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (4, 4), (1, 2))[:, :6, :7]
+    np.testing.assert_allclose(errors, windows.mean((3, 4)), atol=1e-5)
 
 
 def test_every_frame_has_finite_scores(result, labelled_videos):

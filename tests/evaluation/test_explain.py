@@ -11,7 +11,7 @@ from scenes import moving_videos
 
 from vadlib.data.clips import DataConfig, to_tensor
 from vadlib.data.motion import blur, grey, motion_windows, moving_pixels
-from vadlib.evaluation.explain import explain_clip
+from vadlib.evaluation.explain import Explanation, explain_clip
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import Run
 
@@ -125,3 +125,14 @@ def test_explaining_beyond_the_end_is_refused(video):
     with refused("out-of-range", field="start") as caught:
         explain_clip(make_run(), video, 40)
     assert re.findall(r"\d+", str(caught.error))[-3:] == ["40", "0", "37"]
+
+
+def test_a_mask_is_fitted_to_frames_that_were_shrunk():
+    seen = np.ones((20, 30), bool)
+    explanation = Explanation(*[None] * 6)._replace(seen=seen)
+    mask = np.zeros((40, 60), bool)
+    mask[10:20, 30:50] = True
+    expected = np.zeros((20, 30), bool)
+    expected[5:10, 15:25] = True
+    np.testing.assert_array_equal(explanation.fit(mask), expected)
+    np.testing.assert_array_equal(explanation.fit(expected), expected)

@@ -84,3 +84,16 @@ def test_changes_are_drawn_as_two_distributions_of_area_one():
     assert line.get_linestyle() not in ("-", "solid")  # told apart without colour
     centre = [np.average(p.get_xy()[:, 0], weights=p.get_xy()[:, 1] + 1e-12) for p in (filled, line)]
     assert centre == [pytest.approx(2, abs=0.3), pytest.approx(4, abs=0.4)]
+
+
+def test_one_frame_of_each_event_shows_most_of_it(array_video):
+    labels = np.repeat([0, 1, 0, 1], 5).astype(np.uint8)
+    masks = np.zeros((20, 8, 8), bool)
+    for t in np.flatnonzero(labels):
+        masks[t, 0, 0] = True
+    masks[7, :3], masks[19, :2] = True, True
+    frames = np.zeros((20, 8, 8, 1), np.uint8)
+    assert plots.event_frames(array_video(frames, "with", labels=labels, masks=masks)) == [7, 19]
+    assert plots.event_frames(array_video(frames, "without", labels=labels)) == [7, 17]
+    with refused("missing-labels", field="video"):
+        plots.event_frames(array_video(frames, "none"))

@@ -208,3 +208,13 @@ def test_a_video_tag_holds_the_frames_and_says_what_they_show():
 def test_a_video_without_a_text_is_refused(text):
     with refused("too-few", field="text"):
         video_tag([np.zeros((16, 16, 1), np.uint8)], 10, text)
+
+
+def test_kinds_are_shown_below_the_clip_they_were_made_of(make_clip):
+    clip = make_clip(channels=3)
+    pseudos = [kind(strength=0.7)(clip, torch.Generator().manual_seed(1)) for kind in KINDS]
+    axes = view.plot_kinds(clip, pseudos, columns=4)
+    assert [ax.get_ylabel() for ax in axes] == ["normal", *(pseudo.kind for pseudo in pseudos)]
+    chosen = times(axes)
+    for ax, tensor in zip(axes, [clip.tensor, *(pseudo.tensor for pseudo in pseudos)], strict=True):
+        np.testing.assert_array_equal(cells(ax, SIZE, len(chosen)), to_frames(tensor)[chosen])
