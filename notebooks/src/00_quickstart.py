@@ -36,7 +36,7 @@ import vadlib as vad
 
 # %% [markdown]
 # The videos show a rendered pedestrian street, which needs no download. Training videos hold only normal life: people walk to the
-# right, trams pass, a display flickers, a tree sways. In the test videos something else happens, too. Each test frame has a label:
+# right, a display flickers, a tree sways. In the test videos something else happens, too. Each test frame has a label:
 # 0 normal, 1 abnormal.
 #
 # > **On Ped2.** If the environment variable `VADLIB_DATA` names a folder that holds `ped2/`, the notebook takes that dataset instead: a
@@ -49,8 +49,8 @@ test = vad.load_videos(data, "test")[: 4 if vad.profile() == "quick" else None]
 print(f"{data}: {len(train)} training videos, {len(test)} test videos")
 
 # %% [markdown]
-# We will follow one test video to the end. Two figures of it: a normal frame, and the middle of each event, with the abnormal object
-# outlined.
+# We will follow one test video to the end. Here are its first frame, which is normal, and one frame of each event, with the abnormal
+# object outlined.
 #
 # **Predict:** what could a model measure in these pictures that tells the abnormal object from a pedestrian? Its shape, its speed, its
 # direction?

@@ -112,7 +112,7 @@ for name in detectors:
     print(f"{name:8} covers {covered:.0%} of what moves, with {found} boxes in {sum(map(len, train))} frames")
 
 # %% [markdown]
-# `motion` covers itself, of course: 100% is no praise. Where it takes other things for moving ones (on the rendered street trams,
+# `motion` covers itself, of course: 100% is no praise. Where it takes other things for moving ones (on the rendered street a tree,
 # a display and shadows), even perfect boxes of people cover less of it. A network that is trained on people also finds those
 # who stand still, and tells apart those who walk together; it misses some who are small or half hidden, and now and then draws several
 # boxes around one.
