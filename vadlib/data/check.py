@@ -198,9 +198,8 @@ def _look_at_file(frames: VideoFrames, found: _Findings) -> None:
     if frames.declared and frames.declared != len(frames) + sum(frames.skipped.values()):
         found.note("frame-count", f"{frames.path}: its header counts {frames.declared} frames, {len(frames)} were decoded")
     if frames.bits > 8:
-        found.note(
-            "deep-pixels", f"{frames.path}: {frames.bits} bits a sample are rounded to 8, which leaves {frames.levels} levels of 256"
-        )
+        levels = f"{frames.levels} levels of 256"
+        found.note("deep-pixels", f"{frames.path}: {frames.bits} bits a sample are rounded to 8, which leaves {levels}")
 
 
 def _look_around(copy: Copy, found: _Findings) -> None:

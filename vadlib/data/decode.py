@@ -37,6 +37,7 @@ from av.video.reformatter import VideoReformatter
 
 from vadlib.data.containers import empty_chunks, is_container, what_is_missing
 from vadlib.data.packets import picture_type, pictures_of, refers_back
+from vadlib.data.pictures import lacks_restarts
 from vadlib.data.samples import LEAST_LEVELS, Levels, checksum
 from vadlib.data.store import cache_dir
 from vadlib.data.video import LazyStack, is_junk, lfs_pointer, natural_key
@@ -455,6 +456,8 @@ class _Tally:
             # Some decoders complain about pictures that they do not have; zeros are no such picture.
             complains = self.codec not in _GUESSING | _RECOVERING
             return "" if early and complains and any(bytes(packet)[:_ZEROS]) else error.strerror
+        if self.codec == "mjpeg" and lacks_restarts(bytes(packet)):
+            return "the next one is not whole"
         return next(filter(None, map(self._frame, frames)), "")
 
     def _ends_in_zeros(self, packet: av.Packet) -> bool:
@@ -569,10 +572,11 @@ class _Tally:
     def _require_levels(self) -> None:
         if not self.levels.hidden:
             return
+        levels = self.levels
         message = (
-            f"{self.path}: its samples have {self.levels.bits} bits and take {self.levels.values} values, of which 8 bits would leave "
-            f"{self.levels.left} levels of 256; expected more than {LEAST_LEVELS}: stretch its values over the whole range when "
-            "converting it to 8 bits, in the same way for all videos"
+            f"{self.path}: its samples have {levels.bits} bits and take {levels.values} values, of which 8 bits would leave "
+            f"{levels.left} of 256 levels; expected at least {LEAST_LEVELS}: stretch the values over the whole range when "
+            "converting the video to 8 bits, in the same way for all videos"
         )
         raise InputError(message, "wrong-kind-of-file", file=self.path)
 

@@ -8,8 +8,8 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-LEAST_LEVELS = 16  # of 256: with so few left, a video of finer samples is refused
-_LOSS = 4  # times as many values in the file: then these levels hide what the file shows
+LEAST_LEVELS = 20  # of 256: with fewer left, a video of finer samples is refused; 12 bits in samples of 16 leave 16 or 17
+_LOSS = 3  # times as many values in the file: then these levels hide what the file shows
 
 
 def checksum(frame: av.VideoFrame) -> int:
@@ -75,4 +75,4 @@ class Levels:
     @property
     def hidden(self) -> bool:
         """True if the video shows more than 8 bits can: many values in a few levels."""
-        return self.bits > 8 and self.left <= LEAST_LEVELS and self.values >= _LOSS * self.left
+        return self.bits > 8 and self.left < LEAST_LEVELS and self.values >= _LOSS * self.left
