@@ -24,7 +24,7 @@ import weakref
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -82,7 +82,7 @@ class Scan:
     declared: int  # number of frames by the file's header; 0 where it gives none
     sums: list[int]  # checksum of each frame as decoded
     lead: int  # frames that the decoder gives before the first whole one; they are no part of the video
-    shown: list[int]  # time of each frame by the order of its packets, in units of `time_base`; empty where `pts` says it
+    shown: list[int]  # when each frame is shown, in units of `time_base`, strictly increasing; empty where the file does not tell
     skipped: dict[str, int]  # frames that the file counts but does not show, by reason: `DROPPED`, `NO_KEY`
     bits: int  # bits a sample in the file
     levels: int  # levels of 256 that are left of deeper samples; 256 where a sample has 8 bits or fewer
@@ -300,11 +300,10 @@ def _clock(scan: Scan) -> tuple[np.ndarray, float]:
     """The time of each frame in seconds, and the frames a second."""
     rate = Fraction(*scan.rate)
     even = np.arange(len(scan.pts)) * rate.denominator / rate.numerator
-    ticks = scan.pts if scan.timed else scan.shown
-    if not ticks:
+    if not scan.shown:
         return even, float(rate)
     numerator, denominator = scan.time_base
-    times = (np.array(ticks) - ticks[0]) * numerator / denominator
+    times = (np.array(scan.shown) - scan.shown[0]) * numerator / denominator
     # Containers round times to ticks of their own: at a constant rate, times are off by one at most.
     if np.abs(times - even).max() <= 1.001 * numerator / denominator:
         return times, float(rate)
@@ -449,13 +448,11 @@ class _Tally:
         """Decode a packet, and return what is wrong with it, in words; "" if nothing."""
         if packet.is_corrupt or self._ends_in_zeros(packet):
             return "the next one is not whole"
-        early = bool(packet.size) and self._count(packet)
+        excused = bool(packet.size) and self._count(packet)
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
-            # Some decoders complain about pictures that they do not have; zeros are no such picture.
-            complains = self.codec not in _GUESSING | _RECOVERING
-            return "" if early and complains and any(bytes(packet)[:_ZEROS]) else error.strerror
+            return "" if excused else error.strerror
         if self.codec == "mjpeg" and lacks_restarts(bytes(packet)):
             return "the next one is not whole"
         return next(filter(None, map(self._frame, frames)), "")
@@ -464,7 +461,7 @@ class _Tally:
         return bool(self.zeros and packet.size) and not any(bytes(packet)[-self.zeros :])
 
     def _count(self, packet: av.Packet) -> bool:
-        """Count the pictures of a packet, and return whether they may need what was before the file's beginning."""
+        """Count the pictures of a packet, and return whether its decoder may complain although the file is whole."""
         kind = picture_type(self.stream, packet)
         if self.begun:
             before = packet.pts is not None and self.start_pts is not None and packet.pts < self.start_pts
@@ -477,14 +474,16 @@ class _Tally:
             early = not self.begun
         if not self.pictures:
             self.refers_back = refers_back(self.stream, packet)
+        pictures = pictures_of(self.stream, packet)
         if not packet.is_discard:
-            pictures = pictures_of(self.stream, packet)
             self.packets += 1
             self.pictures += pictures
             self.early += pictures if early else 0
             self.dts.append(packet.dts)
             self.shown_at.append(packet.pts)
-        return early
+        if self.codec in _GUESSING | _RECOVERING:
+            return pictures == 0
+        return early and any(bytes(packet)[:_ZEROS])  # zeros are no picture that needs another one
 
     def _frame(self, frame: av.VideoFrame) -> str:
         """Take a frame, and return what is wrong with it, in words; "" if nothing."""
@@ -531,28 +530,28 @@ class _Tally:
             raise _damaged(self.path, count, stream.frames or (0 if fault else self.pictures), fault)
         self._require_levels()
         # DivX and XviD write packets that say that a frame was dropped.
-        dropped = empty + (self.packets - self.pictures if self.codec == "mpeg4" else 0)
+        dropped = empty + (self.packets - max(self.pictures, count) if self.codec == "mpeg4" else 0)
         unseen = 0 if self.fields else self.pictures - count  # all of them are before the first key frame, or it would be short
         skipped = {reason: number for reason, number in ((DROPPED, dropped), (NO_KEY, unseen)) if number > 0}
         rate, tick = stream.average_rate or stream.guessed_rate or Fraction(25), stream.time_base
-        scan = Scan(
-            self.pts,
-            self.keys,
-            *self.look,
-            (tick.numerator, tick.denominator),
-            (rate.numerator, rate.denominator),
-            stream.frames,
-            self.sums,
-            self.lead,
-            [],
-            skipped,
-            self.levels.bits,
-            self.levels.left if self.levels.bits > 8 else 256,
+        # An AVI tells only when packets come: frames are shown at these times, too, in an order of their own.
+        in_order = kind == "avi" and len(self.dts) == count and _is_increasing(self.dts)
+        return Scan(
+            pts=self.pts,
+            keys=self.keys,
+            height=self.look[0],
+            width=self.look[1],
+            turns=self.look[2],
+            time_base=(tick.numerator, tick.denominator),
+            rate=(rate.numerator, rate.denominator),
+            declared=stream.frames,
+            sums=self.sums,
+            lead=self.lead,
+            shown=self.dts if in_order else self.pts if _is_increasing(self.pts) else [],
+            skipped=skipped,
+            bits=self.levels.bits,
+            levels=self.levels.left if self.levels.bits > 8 else 256,
         )
-        # Frames are shown at the rate of their packets, in another order: so says an AVI, which tells no other times.
-        if not scan.timed and _is_increasing(self.dts) and len(self.dts) == count:
-            return replace(scan, shown=self.dts)
-        return scan
 
     def _is_short(self) -> bool:
         """True if a frame is missing that its packet promised. Those before the first key frame need not come."""
