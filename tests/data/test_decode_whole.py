@@ -200,7 +200,8 @@ def test_a_start_between_key_frames_leaves_out_what_cannot_be_decoded(streams, t
         path = copy_packets(source, tmp_path / f"{first}.{container}", lambda n, first=first: n >= first)
         frames = VideoFrames(path)
         # All frames from a key frame on come, exactly: nothing grey before them, nothing missing behind them.
-        assert 12 <= len(frames) <= 40 - first
+        least = 5 if name == "h264 refreshed" else 12  # refreshing takes a whole group of pictures
+        assert least <= len(frames) <= 40 - first
         assert_any_order(path, whole[40 - len(frames) :])
         assert frames.times[0] == 0
         assert frames.skipped["no-key-frame"] > 0

@@ -324,7 +324,7 @@ def _open_video(path: Path) -> tuple[av.container.InputContainer, av.VideoStream
         raise _not_a_video(path, error) from error
     pictures = Disposition.attached_pic | Disposition.timed_thumbnails
     videos = [stream for stream in container.streams.video if not stream.disposition & pictures]
-    if videos and videos[0].codec_context is not None:
+    if videos and _has_decoder(videos[0]):
         # Decoding threads of libav can wait for each other for ever in a damaged file, and for Python where someone listens to it.
         # They would also hold each frame back until those behind it are decoded; DataLoader workers use the processors better.
         videos[0].thread_count = 1
@@ -338,6 +338,13 @@ def _open_video(path: Path) -> tuple[av.container.InputContainer, av.VideoStream
         raise InputError(message, "wrong-kind-of-file", file=path)
     require(not found, f"{path}: only {found} in it; expected a video", "wrong-kind-of-file", file=path)
     raise _damaged(path, 0, 0, "it tells of no streams")
+
+
+def _has_decoder(stream: av.VideoStream) -> bool:
+    codec = stream.codec_context
+    if codec is None:
+        return False
+    return codec.name != "rawvideo" or codec.pix_fmt is not None  # the container may not say how raw samples are laid out
 
 
 def _not_a_video(path: Path, error: av.FFmpegError) -> InputError:
