@@ -16,6 +16,7 @@ from vadlib.device import pick_device, processes, share_out, steady_memory
 from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation import metrics as measures
 from vadlib.evaluation.calibration import Calibration
+from vadlib.evaluation.curves import checked_labels, checked_scores, checked_times, require_same_frames
 from vadlib.evaluation.errors import ErrorMaps, error_maps, scored_frames
 from vadlib.evaluation.scores import ScoreConfig, local_errors, raw_score
 from vadlib.files import atomic, read_arrays, write_json
@@ -30,14 +31,18 @@ class Result:
 
     Attributes:
         scores: video name -> calibrated score, float64 (T,).
-        raw: video name -> raw score, float64 (T,).
-        labels: video name -> uint8 (T,); empty where the videos have no labels.
-        maps: video name -> `ErrorMaps`, from which all scores can be made again.
+        raw: video name -> raw score, float64 (T,); empty for a video that was scored while it was read.
+        labels: video name -> uint8 (T,); videos without labels are not in it.
+        maps: video name -> `ErrorMaps`, from which all scores can be made again; empty where they were not kept.
         times: video name -> seconds of each frame since the first, float64 (T,).
         scenes: video name -> the scene it is calibrated for.
         calibration: of the run, with its threshold.
         metrics: the flat metrics of the contract, and what they were measured on; empty without labels.
         protocol: "all", or "center": then the first 8 and the last 7 frames of each video are left out of everything above.
+
+    Raises:
+        InputError: parts that do not cover the same videos and frames, scores that are not finite, labels other than 0 and 1, or times
+            that decrease; see `vadlib.evaluation.curves`.
     """
 
     scores: dict[str, np.ndarray]
@@ -49,6 +54,21 @@ class Result:
     calibration: Calibration
     metrics: dict
     protocol: str = "all"
+
+    def __post_init__(self):
+        parts = {"scores": checked_scores(self.scores)}
+        parts["times"] = checked_times(self.times, parts["scores"])
+        if self.raw:
+            parts["raw"] = checked_scores(self.raw, "raw")
+            require_same_frames(parts["scores"], parts["raw"], "raw")
+        if self.labels:
+            parts["labels"] = checked_labels(self.labels)
+            labelled = {name: curve for name, curve in parts["scores"].items() if name in parts["labels"]}
+            require_same_frames(labelled, parts["labels"], "labels")
+        if self.maps:
+            require_same_frames(parts["scores"], {name: maps.plain for name, maps in self.maps.items()}, "maps")
+        for name, part in parts.items():
+            object.__setattr__(self, name, part)
 
     @property
     def threshold(self) -> float:
@@ -143,7 +163,10 @@ class Result:
         maps = {name: ErrorMaps(*(parts[kind][name] for kind in ErrorMaps._fields)) for name in names}
         scenes = {name: str(scene) for name, scene in parts["scene"].items()}
         of_frames = (parts[kind] for kind in ("score", "raw", "label"))
-        return cls(*of_frames, maps, parts["time"], scenes, calibration, measured, str(stored["protocol"]))
+        try:
+            return cls(*of_frames, maps, parts["time"], scenes, calibration, measured, str(stored["protocol"]))
+        except InputError as error:
+            raise InputError(f"{path}: {error}; {again}", "damaged-file", file=path) from error
 
 
 def evaluate(run: Run | str | Path, videos: Sequence[Video], device: str = "auto", progress: bool = True, protocol: str = "all") -> Result:
@@ -165,8 +188,10 @@ def evaluate(run: Run | str | Path, videos: Sequence[Video], device: str = "auto
     kept = {v.name: scored_frames(len(v), run.data, protocol) for v in videos}
     labels = {v.name: v.labels[kept[v.name]] for v in videos if v.labels is not None}
     times, scenes = {v.name: v.seconds[kept[v.name]] for v in videos}, {v.name: v.scene for v in videos}
-    result = Result({}, {}, labels, maps, times, scenes, calibration, {}, protocol)
-    result = replace(result, scores=result.rescore("calibrated"), raw=result.rescore("raw"))
+    how = calibration.how
+    scores = {name: calibration.score(part, scenes[name], how) for name, part in maps.items()}
+    raw = {name: raw_score(part, how) for name, part in maps.items()}
+    result = Result(scores, raw, labels, maps, times, scenes, calibration, {}, protocol)
     if len(labels) < len(videos):
         return result
     metrics = measure(result)
