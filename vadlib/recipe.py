@@ -329,7 +329,7 @@ def score_video(
         table.write("frame,time,score,abnormal\n")
         for t, found in enumerate(tqdm(scored, "scoring", len(video), unit="frame", disable=not progress)):
             scores.append(found.score)
-            table.write(f"{t},{seconds[t]:.3f},{found.score:.6f},{int(found.score > calibration.threshold)}\n")
+            table.write(f"{t},{seconds[t]:.6f},{found.score:.6f},{int(found.score > calibration.threshold)}\n")
             yield annotate(found.frame, found.map, found.score, calibration.threshold, seconds[t])
 
     new = not out.exists()
@@ -338,7 +338,7 @@ def score_video(
         with ExitStack() as files, steady_memory():
             rows, curve, film = (files.enter_context(atomic(path)) for path in paths)
             with rows.open("w", encoding="utf-8") as table:
-                write_video(film, annotated(table), video.fps)
+                write_video(film, annotated(table), video.fps, seconds)
             name = video.name
             result = Result({name: np.array(scores)}, {}, {}, {}, {name: seconds}, {name: scene}, calibration, {})
             figure = plot_scores(result, name).figure
