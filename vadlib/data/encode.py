@@ -31,6 +31,12 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, time
     """
     path = Path(path)
     require(path.suffix.lower() == ".mp4", f"{path}: expected a name that ends in .mp4", "wrong-kind-of-file", file=path)
+    with atomic(path) as temporary:
+        encode_video(temporary, frames, fps, times, path)
+
+
+def encode_video(file: Path, frames: Iterable[np.ndarray], fps: float, times: np.ndarray | None, path: Path) -> None:
+    """Write frames into a file that gets its name, `path`, later; otherwise as `write_video`."""
     message = f"{path}: {fps} frames a second; expected {1 / LARGEST:.2g} to {FASTEST:g}"
     require(1 / LARGEST <= fps <= FASTEST, message, "out-of-range", file=path, field="fps")
     rate = _fraction(fps)
@@ -42,7 +48,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, time
         clock, stamps = _stamps(times, fps)
         tick = Fraction(1, clock)
     options = {"video_track_timescale": str(clock)}
-    with atomic(path) as temporary, av.open(str(temporary), "w", options=options) as container:
+    with av.open(str(file), "w", options=options) as container:
         stream = shape = None
         for pixels, stamp in zip(frames, stamps, strict=False):
             height, width = (side // 2 * 2 for side in pixels.shape[:2])
