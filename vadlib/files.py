@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import re
+import shlex
+import subprocess
 import tempfile
 import zipfile
 import zlib
@@ -17,6 +19,12 @@ import numpy as np
 from safetensors import SafetensorError
 
 from vadlib.errors import InputError, require
+
+
+def command_line(*words: object) -> str:
+    """Return a `vadlib` command for a message as one types it: words with spaces are quoted."""
+    command = ["vadlib", *map(str, words)]
+    return subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
 
 
 def read_arrays(path: Path, advice: str) -> dict[str, np.ndarray]:

@@ -21,7 +21,7 @@ from vadlib.errors import InputError
 # What is worth knowing about a copy, and what follows from it. None of it is an error.
 NOTES = {
     "mask-names": "nothing to do: masks are read in natural order",
-    "junk-files": "nothing to do: they are skipped; to remove them: find . -name '._*' -o -name .DS_Store",
+    "junk-files": "nothing to do: they are skipped",
     "stale-labels": "nothing to do: a backup of an editor is never read",
     "ground-truth-beside-clips": "nothing to do: these folders are not taken for clips",
     "frame-numbering": "nothing to do: frames are read in natural order, by position",

@@ -19,7 +19,7 @@ from vadlib.evaluation import metrics as measures
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.errors import ErrorMaps, error_maps, scored_frames
 from vadlib.evaluation.scores import ScoreConfig, local_errors, raw_score
-from vadlib.files import atomic, json_text, read_arrays
+from vadlib.files import atomic, command_line, json_text, read_arrays
 from vadlib.model.run import Run, open_run
 
 SCALES = ("raw", "calibrated", "per_video")
@@ -127,7 +127,9 @@ class Result:
             InputError: the run was not evaluated, or a file is damaged.
         """
         path, metrics = Path(folder) / "scores.npz", Path(folder) / "metrics.json"
-        again = f"write it with `vadlib evaluate {folder}`"
+        is_run = (Path(folder) / "config.json").is_file()
+        command = command_line("evaluate", folder) if is_run else command_line("evaluate", "RUN", "--out", folder)
+        again = f"write it with `{command}`"
         stored = read_arrays(path, again)
         parts: dict[str, dict] = {kind: {} for kind in ("score", "raw", "label", "time", "scene", "calibration", *ErrorMaps._fields)}
         for key, values in stored.items():
