@@ -186,12 +186,20 @@ def test_each_rate_is_read_and_shown_as_it_is(tmp_path, fps):
     assert shown == pytest.approx(fps, rel=1e-4)
 
 
-@pytest.mark.parametrize("fps", [1200, 2000, 2400])
+@pytest.mark.parametrize("fps", [1200, 2000, 2400, 10_000])
 def test_a_rate_too_high_for_the_ticks_of_its_file_is_that_of_the_container(tmp_path, fps):
     """Matroska counts milliseconds, so that several frames have one stamp."""
     frames = VideoFrames(file_of(tmp_path, [1000 * t // fps for t in range(COUNT)], rate=fps))
-    assert (np.diff(frames.times) > 0).all()
-    np.testing.assert_allclose(frames.times, np.arange(COUNT) / fps, atol=0.002)
+    np.testing.assert_allclose(frames.times, np.arange(COUNT) / fps, atol=1e-9)
+    assert frames.fps == pytest.approx(fps, rel=1e-4)
+    assert frames.wrong_times == 0
+
+
+@pytest.mark.parametrize("fps", [1200, 2000, 2400, 10_000])
+def test_a_rate_too_high_for_its_ticks_that_the_container_does_not_tell(fps):
+    seconds, found, _ = frame_times([1000 * t // fps for t in range(1000)], MILLISECOND, Fraction(25))
+    np.testing.assert_allclose(seconds, np.arange(1000) / fps, atol=0.0021)
+    assert found == pytest.approx(fps, rel=0.02)
 
 
 @pytest.mark.parametrize(("step", "muxer"), [(3600, "mp4"), (86_400, "mp4"), (600, "mkv"), (3600, "mov")])

@@ -49,6 +49,8 @@ def frame_times(stamps: Sequence[int | None], tick: Fraction, rate: Fraction) ->
     if backward > SHUFFLED * len(known):
         known.sort()
     set_back = 0
+    if len(set(known)) < len(known) and _within_a_tick(positions, known, 1 / (rate * tick)):
+        return Times(even, float(rate), count - len(known))  # ticks too coarse to tell the frames apart
     if any(later <= earlier for earlier, later in pairwise(known)):
         positions, known, set_back = _increasing(positions, known, usual)
     if len(known) < 2:
@@ -68,12 +70,21 @@ def frame_times(stamps: Sequence[int | None], tick: Fraction, rate: Fraction) ->
     return Times(seconds, (count - 1) / float(seconds[-1]), wrong)
 
 
+def _within_a_tick(positions: Sequence[int], stamps: Sequence[int], step: Fraction) -> bool:
+    """Return True if stamps are those of a constant step, in ticks, rounded to whole ticks."""
+    origin = stamps[0] - positions[0] * step if stamps else 0
+    return all(abs(stamp - origin - position * step) <= 1 for position, stamp in zip(positions, stamps, strict=True))
+
+
 def _usual_step(positions: Sequence[int], stamps: Sequence[int], otherwise: float) -> float:
-    """The median of the steps forward between neighbouring frames, in ticks; without any, `otherwise`."""
+    """The median of the steps between neighbouring frames that do not go back, in ticks; without any, `otherwise`."""
     gaps = np.diff(positions)
     steps = [later - earlier for earlier, later in pairwise(stamps)]
-    forward = [step for step, gap in zip(steps, gaps, strict=True) if gap == 1 and step > 0]
-    return float(np.median(forward)) if forward else otherwise
+    forward = [step for step, gap in zip(steps, gaps, strict=True) if gap == 1 and step >= 0]
+    if not any(forward):
+        return otherwise
+    # Where most frames share their tick with the next one, the mean is what they take.
+    return float(np.median(forward) or np.mean(forward))
 
 
 def _increasing(positions: Sequence[int], stamps: Sequence[int], usual: float) -> tuple[list[int], list[int], int]:
