@@ -324,11 +324,12 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
     (
         lambda folder: open_run(shipped_run(folder / "run", "model.safetensors")),
         "{tmp}/run/model.safetensors: no such file; the training is not complete, so continue "
-        "it with `vadlib train --resume --out {tmp}/run`",
+        "it with `vadlib train --resume --out {tmp}/run` (and the --root of the training, if it had one)",
     ),
     (
         lambda folder: Calibration.load(shipped_run(folder / "run", "*.npz") / "calibration.npz"),
-        "{tmp}/run/calibration.npz: no such file; continue the training with `vadlib train --resume --out {tmp}/run`",
+        "{tmp}/run/calibration.npz: no such file; the training is not complete, so continue it with "
+        "`vadlib train --resume --out {tmp}/run` (and the --root of the training, if it had one)",
     ),
     (
         weights_of_another_model,
@@ -345,7 +346,7 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         lambda folder: Result.load(folder),
-        "{tmp}/scores.npz: no such file; write it with `vadlib evaluate {tmp}`",
+        "{tmp}/scores.npz: no such file; write it with `vadlib evaluate RUN --out {tmp}`",
     ),
     (an_unknown_scene, "scene 'alley' is unknown to the run; expected one of: 'street'"),
     (

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vadlib.errors import InputError
+
+if TYPE_CHECKING:
+    from vadlib.data.layout import Copy
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__, epilog="--debug shows tracebacks."
@@ -17,6 +20,7 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Datasets: what is there, and whether it is sound.")
 app.add_typer(data_app, name="data")
 
+INTERRUPTED = 130  # exit status that typer makes of Ctrl-C
 NO_LABELS = "these videos have no labels: scores only"
 NAMES = "synthetic, ped1, ped2, avenue, shanghaitech, or folder (your own videos)"
 Data = Annotated[str, typer.Option(help=NAMES)]
@@ -57,7 +61,10 @@ def train(
     seed: Annotated[int | None, typer.Option(help="of weights, order and pseudo-anomalies")] = None,
     device: Device = None,
     ground_truth: Truth = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted training")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="continue an interrupted training; options that are not given again are as they were, except --root"),
+    ] = False,
     config: Annotated[
         Path | None, typer.Option(help="JSON with parts of a run's config.json, or that file itself, which repeats the run; options win")
     ] = None,
@@ -80,6 +87,8 @@ def train(
         "training": {"objective": objective, "epochs": epochs, "seed": seed, "device": device},
     }
     require_free(out, resume)  # what is wrong is to be said before an hour of training
+    if resume and config is None and (out / "config.json").is_file():
+        config = out / "config.json"  # what is not given again is as it was
     data = chosen_dataset(data, config)
     copy = find_copy(data, root, ground_truth)
     if copy.folder and (unread := unread_files(copy.folder)):
@@ -95,7 +104,21 @@ def train(
             print(describe_metrics(result.metrics) if result.metrics else NO_LABELS)
             print(f"curves and scores are in {out}")
     elif main_process:
-        print(f"the run is in {out}; to score test videos with it: vadlib evaluate {out}" + (f" --root {root}" if root else ""))
+        print(f"the run is in {out}; {_next_step(copy, out, root, ground_truth, device)}")
+
+
+def _next_step(copy: Copy, run: Path, root: Path | None, ground_truth: str | None, device: str | None) -> str:
+    """Say how to use a run on the test videos of its dataset, or, where these cannot be scored, on one video."""
+    from vadlib.files import command_line
+
+    given = {"--root": root, "--ground-truth": ground_truth, "--device": device}
+    try:
+        copy.sources("test")
+    except InputError:
+        chosen = ("--device", device) if device is not None else ()
+        return f"to score a video with it: {command_line('score', run, 'VIDEO', '--out', 'DIR', *chosen)}"
+    options = [word for option, value in given.items() if value is not None for word in (option, value)]
+    return f"to score test videos with it: {command_line('evaluate', run, *options)}"
 
 
 @app.command()
@@ -187,9 +210,9 @@ def bench(as_json: Json = False) -> None:
 @data_app.command("list")
 def list_datasets(root: Root = None, as_json: Json = False) -> None:
     """What each dataset is, its size, terms and citation, and whether it is there."""
-    from vadlib.data.catalog import default_root, describe_datasets, list_datasets
+    from vadlib.data.catalog import describe_datasets, list_datasets
 
-    entries = list_datasets(root or default_root())
+    entries = list_datasets(root)
     print(json.dumps(entries, indent=2) if as_json else describe_datasets(entries))
 
 
@@ -204,11 +227,12 @@ def download(
     """Get a dataset: download, verify its SHA-256, unpack; or, where that is not allowed, say how."""
     from vadlib.data.catalog import SPLITS, default_root, find_copy
     from vadlib.data.download import download_dataset
+    from vadlib.files import command_line
 
     print("\n".join(download_dataset(name, root or default_root(), mirror)))
     copy = find_copy(name, root)  # what is there may be half of it, or another part of the same archive
     print(f"{copy.folder}: {', '.join(f'{len(copy.sources(split))} {split} clips' for split in SPLITS)}")
-    print(f"next: vadlib data check {name} --root {root or default_root()}")
+    print(f"next: {command_line('data', 'check', name, '--root', root or default_root())}")
 
 
 @data_app.command()
@@ -236,6 +260,7 @@ def main() -> None:
             raise
         print(f"vadlib: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("vadlib: stopped; a training goes on from its last checkpoint with `--resume`", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            print("vadlib: stopped; the same command with `--resume` continues a training from its last checkpoint", file=sys.stderr)
+        raise

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from vadlib.config import from_dict
 from vadlib.data.catalog import DATASETS, find_copy, load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
-from vadlib.data.encode import write_video
+from vadlib.data.encode import encode_video
 from vadlib.data.folder import open_video
 from vadlib.data.video import Video
 from vadlib.device import pick_device, processes, steady_memory
@@ -276,7 +276,11 @@ def _ground_truths(data: str, root: Path | None, videos: Sequence[Video]) -> tup
 
 
 def plot_run(result: Result, out: Path) -> None:
-    """Write a score curve of each video, `curves/NAME.png`, and, if there are labels of both kinds, `roc.png` into a folder."""
+    """Write a score curve of each video, `curves/NAME.png`, and, if there are labels of both kinds, `roc.png` into a folder.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+    """
     import matplotlib.pyplot as plt
 
     from vadlib.view.plots import plot_roc, plot_scores
@@ -287,9 +291,9 @@ def plot_run(result: Result, out: Path) -> None:
     if result.metrics.get("micro_auc_raw") is not None:
         plots[out / "roc.png"] = lambda: plot_roc(result.labels, {"calibrated score": result.scores, "raw score": result.raw})
     for path, plot in plots.items():
-        path.parent.mkdir(parents=True, exist_ok=True)  # one's own videos may be called cam1/monday
         figure = plot().figure
-        figure.savefig(path, dpi=120)
+        with atomic(path) as temporary:  # makes folders: one's own videos may be called cam1/monday
+            figure.savefig(temporary, dpi=120)
         plt.close(figure)
 
 
@@ -329,7 +333,7 @@ def score_video(
         table.write("frame,time,score,abnormal\n")
         for t, found in enumerate(tqdm(scored, "scoring", len(video), unit="frame", disable=not progress)):
             scores.append(found.score)
-            table.write(f"{t},{seconds[t]:.3f},{found.score:.6f},{int(found.score > calibration.threshold)}\n")
+            table.write(f"{t},{seconds[t]:.6f},{found.score:.6f},{int(found.score > calibration.threshold)}\n")
             yield annotate(found.frame, found.map, found.score, calibration.threshold, seconds[t])
 
     new = not out.exists()
@@ -338,7 +342,7 @@ def score_video(
         with ExitStack() as files, steady_memory():
             rows, curve, film = (files.enter_context(atomic(path)) for path in paths)
             with rows.open("w", encoding="utf-8") as table:
-                write_video(film, annotated(table), video.fps)
+                encode_video(film, annotated(table), video.fps, seconds, out / "annotated.mp4")
             name = video.name
             result = Result({name: np.array(scores)}, {}, {}, {}, {name: seconds}, {name: scene}, calibration, {})
             figure = plot_scores(result, name).figure

@@ -16,6 +16,7 @@ from vadlib.data.synthetic import load_synthetic
 from vadlib.data.ucsd import find_ucsd
 from vadlib.data.video import Video
 from vadlib.errors import InputError, require
+from vadlib.files import command_line
 
 SPLITS = ("train", "test")
 
@@ -165,6 +166,7 @@ def list_datasets(root: str | Path | None = None) -> list[dict]:
     Returns:
         One dict a dataset, for JSON and `describe_datasets`.
     """
+    named = () if root is None else ("--root", root)
     root, entries = Path(root) if root is not None else default_root(), []
     for name, dataset in DATASETS.items():
         entry = {"name": name, "title": dataset.title, "frames": None, "size": None, "terms": dataset.terms, "citation": dataset.citation}
@@ -175,7 +177,9 @@ def list_datasets(root: str | Path | None = None) -> list[dict]:
             entry |= {"there": name != "folder", "layout": copy.layout, "folder": str(copy.folder) if copy.folder else None}
         except InputError as error:
             entry |= {"there": False, "layout": None, "folder": None, "reason": str(error)}
-        entries.append(entry | {"get": dataset.get})
+        download = command_line("data", "download", name)
+        get = dataset.get.replace(download, command_line("data", "download", name, *named))
+        entries.append(entry | {"get": get})
     return entries
 
 

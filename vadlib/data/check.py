@@ -21,13 +21,14 @@ from vadlib.errors import InputError
 # What is worth knowing about a copy, and what follows from it. None of it is an error.
 NOTES = {
     "mask-names": "nothing to do: masks are read in natural order",
-    "junk-files": "nothing to do: they are skipped; to remove them: find . -name '._*' -o -name .DS_Store",
+    "junk-files": "nothing to do: they are skipped",
     "stale-labels": "nothing to do: a backup of an editor is never read",
     "ground-truth-beside-clips": "nothing to do: these folders are not taken for clips",
     "frame-numbering": "nothing to do: frames are read in natural order, by position",
     "two-ground-truths": "say which one a result was measured on; --ground-truth chooses",
     "nothing-abnormal": "an AUC needs frames of both kinds: label some as abnormal, or do without",
     "assumed-rate": "times count 25 frames a second; make video files of them if that is wrong",
+    "wrong-times": "nothing to do: these frames are put between their neighbours; delays and false alarms per hour count these times",
     "mixed-sizes": "each size is taken for a camera of its own",
     "frame-count": "trust the decoded frames; extract images again if another program counted otherwise",
 }
@@ -158,7 +159,7 @@ def _summary(videos: list[Video]) -> dict:
         "frames": sum(map(len, videos)),
         "size": sorted({f"{v.frames.shape[2]}x{v.frames.shape[1]}" for v in videos}),
         "channels": sorted({v.frames.shape[3] for v in videos}),
-        "fps": sorted({round(v.fps, 3) for v in videos}),
+        "fps": sorted({float(f"{v.fps:.6g}") for v in videos}),
         "labels": labelled[0].ground_truth if labelled else None,
         "abnormal": int(sum(v.labels.sum() for v in labelled)) if labelled else None,
         "masks": sum(v.masks is not None for v in videos),
@@ -183,6 +184,8 @@ def _look_at_names(split: str, videos: list[Video], own: bool, found: _Findings)
         declared = video.frames.declared if isinstance(video.frames, VideoFrames) else 0
         if declared and declared != len(video):
             found.note("frame-count", f"{video.frames.path}: its header counts {declared} frames, {len(video)} were decoded")
+        if wrong := video.frames.wrong_times if isinstance(video.frames, VideoFrames) else 0:
+            found.note("wrong-times", f"{video.frames.path}: {wrong} of {len(video)} frames have no time stamp, or a wrong one")
 
 
 def _look_around(copy: Copy, found: _Findings) -> None:

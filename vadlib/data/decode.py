@@ -30,6 +30,7 @@ from av.video.reformatter import VideoReformatter
 
 from vadlib.data.containers import is_container, what_is_missing
 from vadlib.data.store import cache_dir
+from vadlib.data.times import frame_times
 from vadlib.data.video import LazyStack, is_junk, lfs_pointer, natural_key
 from vadlib.errors import InputError, require
 from vadlib.files import atomic
@@ -78,8 +79,9 @@ class VideoFrames(LazyStack):
         channels: 3 for RGB, 1 for grey: the BT.601 luma of that RGB.
 
     Attributes:
-        times: float64 (T,), seconds since the first frame, strictly increasing.
-        fps: the stream's rate where it is constant, else the mean one, (T - 1) / times[-1], to 3 decimals.
+        times: float64 (T,), seconds since the first frame, strictly increasing; see `frame_times`.
+        fps: the stream's rate where it is constant, else the mean one, (T - 1) / times[-1].
+        wrong_times: how many times are missing in the file or contradict the others, and were put between their neighbours.
         declared: the number of frames by the file's header, which may differ from T; 0 where it gives none.
 
     Raises:
@@ -97,7 +99,9 @@ class VideoFrames(LazyStack):
         self._scan = _stored_scan(self.path, self._stat)
         size = (self._scan.height, self._scan.width)
         self.shape = (len(self._scan.pts), *(size[::-1] if self._scan.turns % 2 else size), channels)
-        self.times, self.fps = _clock(self._scan)
+        clock = frame_times(self._scan.pts, Fraction(*self._scan.time_base), Fraction(*self._scan.rate))
+        self.times, self.fps = clock.seconds, clock.fps
+        self.wrong_times = clock.wrong
         self.declared = self._scan.declared
 
     def _read(self, i: int) -> np.ndarray:
@@ -248,20 +252,6 @@ def is_grey(path: Path) -> bool:
     container, stream = _open_video(Path(path))
     with container:
         return (stream.codec_context.pix_fmt or "").startswith(("gray", "mono", "ya"))
-
-
-def _clock(scan: Scan) -> tuple[np.ndarray, float]:
-    """The time of each frame in seconds, and the frames a second."""
-    rate = Fraction(*scan.rate)
-    even = np.arange(len(scan.pts)) * rate.denominator / rate.numerator
-    if not scan.timed:
-        return even, float(rate)
-    numerator, denominator = scan.time_base
-    times = (np.array(scan.pts) - scan.pts[0]) * numerator / denominator
-    # Containers round times to ticks of their own: at a constant rate, times are off by one at most.
-    if np.abs(times - even).max() <= 1.001 * numerator / denominator:
-        return times, float(rate)
-    return times, round((len(times) - 1) / float(times[-1]), 3)
 
 
 def _stat(path: Path) -> list[int]:

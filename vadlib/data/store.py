@@ -134,13 +134,12 @@ def _make_room(folder: Path, needed: int) -> None:
 
 def _decode(video: Video, shape: tuple[int, int, int, int], path: Path, bar: tqdm) -> None:
     # Of two processes that decode the same video, the second simply replaces the first one's equal file.
-    with atomic(path) as temporary:
-        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+    # The file is not mapped: where a disk is full, writing to mapped memory kills the process.
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for t in range(len(video)):
-            array[t] = prepare_frame(video.frames[t], shape)
+            file.write(np.ascontiguousarray(prepare_frame(video.frames[t], shape)))
             bar.update()
-        array.flush()
-        del array  # Windows does not rename a file that is mapped
 
 
 def prepare_frame(frame: np.ndarray, shape: tuple[int, int, int, int]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.curves import checked_labels, checked_scores, checked_times, require_same_frames
 from vadlib.evaluation.errors import ErrorMaps, error_maps, scored_frames
 from vadlib.evaluation.scores import ScoreConfig, local_errors, raw_score
-from vadlib.files import atomic, read_arrays, write_json
+from vadlib.files import atomic, command_line, json_text, read_arrays
 from vadlib.model.run import Run, open_run
 
 SCALES = ("raw", "calibrated", "per_video")
@@ -117,16 +118,26 @@ class Result:
         return self.calibration.score_map(self.maps[name], self.scenes[name], how, how.window)
 
     def save(self, folder: str | Path) -> None:
-        """Write `scores.npz` (scores, labels, error maps, calibration) and, with labels, `metrics.json`, each atomically."""
+        """Write `scores.npz` (scores, labels, error maps, calibration) and, with labels, `metrics.json`.
+
+        Those of an earlier time are replaced when both are written.
+
+        Raises:
+            InputError: the folder cannot be written, or the disk is full; the earlier files are still there.
+        """
         parts = {"score": self.scores, "raw": self.raw, "label": self.labels, "time": self.times, "scene": self.scenes}
         parts |= {kind: {name: getattr(maps, kind) for name, maps in self.maps.items()} for kind in ErrorMaps._fields}
         arrays = {f"{kind}/{name}": values for kind, part in parts.items() for name, values in part.items()}
         arrays |= {f"calibration/{name}": values for name, values in self.calibration.arrays().items()}
-        with atomic(Path(folder) / "scores.npz") as temporary:
-            np.savez_compressed(temporary, protocol=self.protocol, **arrays)
-            (Path(folder) / "metrics.json").unlink(missing_ok=True)  # those of the scores that are replaced now
-        if self.metrics:
-            write_json(Path(folder) / "metrics.json", self.metrics)
+        path = Path(folder) / "metrics.json"
+        with ExitStack() as files:
+            if self.metrics:
+                measured = files.enter_context(atomic(path))
+                measured.write_text(json_text(self.metrics), encoding="utf-8")
+            # Opened last, so renamed first: metrics never lie beside the scores of another time.
+            scores = files.enter_context(atomic(Path(folder) / "scores.npz"))
+            np.savez_compressed(scores, protocol=self.protocol, **arrays)
+            path.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
@@ -136,7 +147,9 @@ class Result:
             InputError: the run was not evaluated, or a file is damaged.
         """
         path, metrics = Path(folder) / "scores.npz", Path(folder) / "metrics.json"
-        again = f"write it with `vadlib evaluate {folder}`"
+        is_run = (Path(folder) / "config.json").is_file()
+        command = command_line("evaluate", folder) if is_run else command_line("evaluate", "RUN", "--out", folder)
+        again = f"write it with `{command}`"
         stored = read_arrays(path, again)
         parts: dict[str, dict] = {kind: {} for kind in ("score", "raw", "label", "time", "scene", "calibration", *ErrorMaps._fields)}
         for key, values in stored.items():
