@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from vadlib.errors import require
-from vadlib.files import atomic
+from vadlib.files import atomic, expand_home
 
 
 def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> None:
@@ -24,7 +24,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
     Raises:
         InputError: another ending, no frames, frames of several sizes, a rate that is not above 0, or a folder that cannot be written.
     """
-    path = Path(path)
+    path = expand_home(path)
     require(path.suffix.lower() == ".mp4", f"{path}: expected a name that ends in .mp4", "wrong-kind-of-file", file=path)
     require(fps > 0, f"{path}: {fps} frames a second; expected more than 0", "out-of-range", file=path, field="fps")
     with atomic(path) as temporary, av.open(str(temporary), "w") as container:

@@ -18,7 +18,7 @@ from vadlib.evaluation import metrics as measures
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.errors import ErrorMaps, error_maps, scored_frames
 from vadlib.evaluation.scores import ScoreConfig, local_errors, raw_score
-from vadlib.files import atomic, read_arrays, write_json
+from vadlib.files import atomic, expand_home, read_arrays, write_json
 from vadlib.model.run import Run, open_run
 
 SCALES = ("raw", "calibrated", "per_video")
@@ -102,11 +102,12 @@ class Result:
         parts |= {kind: {name: getattr(maps, kind) for name, maps in self.maps.items()} for kind in ErrorMaps._fields}
         arrays = {f"{kind}/{name}": values for kind, part in parts.items() for name, values in part.items()}
         arrays |= {f"calibration/{name}": values for name, values in self.calibration.arrays().items()}
-        with atomic(Path(folder) / "scores.npz") as temporary:
+        folder = expand_home(folder)
+        with atomic(folder / "scores.npz") as temporary:
             np.savez_compressed(temporary, protocol=self.protocol, **arrays)
-            (Path(folder) / "metrics.json").unlink(missing_ok=True)  # those of the scores that are replaced now
+            (folder / "metrics.json").unlink(missing_ok=True)  # those of the scores that are replaced now
         if self.metrics:
-            write_json(Path(folder) / "metrics.json", self.metrics)
+            write_json(folder / "metrics.json", self.metrics)
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
@@ -115,7 +116,8 @@ class Result:
         Raises:
             InputError: the run was not evaluated, or a file is damaged.
         """
-        path, metrics = Path(folder) / "scores.npz", Path(folder) / "metrics.json"
+        folder = expand_home(folder)
+        path, metrics = folder / "scores.npz", folder / "metrics.json"
         again = f"write it with `vadlib evaluate {folder}`"
         stored = read_arrays(path, again)
         parts: dict[str, dict] = {kind: {} for kind in ("score", "raw", "label", "time", "scene", "calibration", *ErrorMaps._fields)}
