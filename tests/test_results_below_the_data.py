@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from refusals import refused
 from trees import scene, write_images, write_video
 
 from vadlib.ablation import BASE
@@ -102,6 +103,19 @@ def test_what_is_left_of_a_scored_video_is_known(films, outputs, tmp_path, lost)
     shutil.copytree(films, tmp_path, dirs_exist_ok=True)
     shutil.copytree(outputs / "score", tmp_path / "out", ignore=shutil.ignore_patterns(*lost.split()))
     require_known(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["monday_annotated.mp4", "cam1/friday.MP4", "annotated (1).mp4"])
+def test_a_painted_film_under_another_name_is_named(films, outputs, tmp_path, name):
+    """Nothing but its header tells that it is none of the camera's."""
+    shutil.copytree(films, tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    shutil.copy(outputs / "score" / "annotated.mp4", tmp_path / name)
+    with refused("unexpected-clip", file=tmp_path / name):
+        load_videos("folder", "train", tmp_path)
+    report = check_dataset("folder", tmp_path, progress=False)
+    assert [entry["where"].split(": ")[0] for entry in report["problems"]] == [str(tmp_path / name)]
+    assert report["splits"]["train"]["clips"] == 2
 
 
 @pytest.mark.parametrize("lost", ["scores.npz", "metrics.json", "roc.png", "config.json", "scores.npz config.json"])

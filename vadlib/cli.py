@@ -98,7 +98,7 @@ def train(
     data = chosen_dataset(data, config)
     copy = find_copy(data, root, ground_truth)
     if unread := unread_files(copy):
-        advice = f"`vadlib data check {data}` says more"
+        advice = f"`vadlib data check {data} --root {copy.folder}` says more" if data == "folder" else "convert films"
         print(f"vadlib: {first_of(unread, 5)}: not read, and left out; {advice}", file=sys.stderr)
     if results := result_files(copy):
         print(f"vadlib: {first_of(results)}: written by vadlib, and left out", file=sys.stderr)

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from vadlib.config import from_dict
 from vadlib.data.catalog import DATASETS, find_copy, load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
-from vadlib.data.encode import write_video
+from vadlib.data.encode import ANNOTATED, write_video
 from vadlib.data.folder import open_video
 from vadlib.data.video import Video
 from vadlib.device import pick_device, processes, steady_memory
@@ -342,7 +342,7 @@ def score_video(
         with ExitStack() as files, steady_memory():
             rows, curve, film = (files.enter_context(atomic(path)) for path in paths)
             with rows.open("w", encoding="utf-8") as table:
-                write_video(film, annotated(table), video.fps)
+                write_video(film, annotated(table), video.fps, ANNOTATED)
             name = video.name
             result = Result({name: np.array(scores)}, {}, {}, {}, {name: seconds}, {name: scene}, calibration, {})
             figure = plot_scores(result, name).figure

@@ -173,6 +173,12 @@ def test_links_in_copies_of_known_datasets(tmp_path, dataset, place, split):
         load_videos(dataset, split, tmp_path)
 
 
+def test_a_copy_is_found_beside_a_link_without_a_target(tiny_ped2):
+    cut(tiny_ped2.root / "UCSD_Anomaly_Dataset.v1p2")
+    cut(tiny_ped2.root / "elsewhere")
+    assert find_copy("ped2", tiny_ped2.root).folder == tiny_ped2.folder
+
+
 def test_a_root_and_pictures_to_paste_by_links_without_a_target(tmp_path):
     with refused("missing-file", file=cut(tmp_path / "data"), field=""):
         find_copy("ped2", tmp_path / "data")

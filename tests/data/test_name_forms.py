@@ -1,6 +1,7 @@
 """Names in any Unicode form: macOS writes an accent as a character of its own (NFD), Linux and Windows keep what was typed."""
 
 import json
+import shutil
 import unicodedata
 from types import SimpleNamespace
 
@@ -110,6 +111,21 @@ def test_two_videos_that_differ_in_their_form_only_are_refused(tmp_path):
         pytest.skip("this disk takes both forms for one name")
     with refused("duplicate-name", file=tmp_path):
         load_videos("folder", "train", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["npy", "masks"])
+def test_labels_that_are_there_in_both_forms_are_refused(tmp_path, kind):
+    """One of them would be passed over, and they may differ."""
+    tree(tmp_path, "café", "NFC")
+    label(tmp_path, unicodedata.normalize("NFC", "café"), kind)
+    folder = tmp_path / {"npy": "labels", "masks": "masks"}[kind]
+    [first] = folder.iterdir()
+    second = folder / unicodedata.normalize("NFD", first.name)
+    if second.exists():
+        pytest.skip("this disk takes both forms for one name")
+    shutil.copytree(first, second) if first.is_dir() else shutil.copy(first, second)
+    with refused("conflict", file=first):
+        load_videos("folder", "test", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,17 @@ def list_videos(folder: Path) -> list[Path]:
     return list_files(Path(folder), VIDEO_SUFFIXES)
 
 
+def read_comment(path: Path) -> str:
+    """Return the comment in a video file's header; "" if there is none.
+
+    Raises:
+        InputError: the file is no video, or has no decoder here.
+    """
+    container, _ = _open_video(Path(path))
+    with container:
+        return container.metadata.get("comment", "")
+
+
 def is_grey(path: Path) -> bool:
     """True if the video's pixels have no colour; reads the beginning of the file only.
 

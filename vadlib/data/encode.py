@@ -12,14 +12,18 @@ import numpy as np
 from vadlib.errors import require
 from vadlib.files import atomic, expand_home
 
+# The comment in a film that `vadlib score` has painted: no model must learn from it.
+ANNOTATED = "annotated by vadlib score"
 
-def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> None:
+
+def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, comment: str = "") -> None:
     """Write frames, one after the other, as H.264. The same frames give the same file.
 
     Args:
         path: a name that ends in .mp4; replaced when the last frame is written.
         frames: uint8 (H, W, C), RGB, or grey with C = 1, all of one size; an odd height or width is cut by a pixel, as the format wants.
         fps: frames a second.
+        comment: a text in the file's header; "" for none.
 
     Raises:
         InputError: another ending, no frames, frames of several sizes, a rate that is not above 0, or a folder that cannot be written.
@@ -29,6 +33,8 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
     require(fps > 0, f"{path}: {fps} frames a second; expected more than 0", "out-of-range", file=path, field="fps")
     with atomic(path) as temporary, av.open(str(temporary), "w") as container:
         stream = shape = None
+        if comment:
+            container.metadata["comment"] = comment
         for frame in frames:
             height, width = (side // 2 * 2 for side in frame.shape[:2])
             shape = shape or frame.shape

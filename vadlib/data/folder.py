@@ -28,7 +28,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vadlib.data import labels
-from vadlib.data.decode import VIDEO_SUFFIXES, is_grey, list_videos
+from vadlib.data.decode import VIDEO_SUFFIXES, VideoFrames, is_grey, list_videos, read_comment
+from vadlib.data.encode import ANNOTATED
 from vadlib.data.layout import (
     Copy,
     Source,
@@ -236,6 +237,13 @@ def _is_grey(clip: Path) -> bool:
 
 def _open(clip: Path, name: str, channels: int, reader: Callable[[Video], tuple[np.ndarray, str]] | None, mask_root: Path | None) -> Video:
     video = open_clip(clip, name, channels, FPS, "")
+    if isinstance(video.frames, VideoFrames) and read_comment(clip) == ANNOTATED:
+        raise InputError(
+            f"{clip}: a film that `vadlib score` has painted, which would be taken for what the "
+            "camera saw; expected the film itself: move this one away",
+            "unexpected-clip",
+            file=clip,
+        )
     parent, (height, width) = name.rpartition("/")[0] or "folder", video.frames.shape[1:3]
     video = replace(video, scene=f"{parent} {width}x{height}")
     if mask_root is not None:
@@ -296,7 +304,17 @@ def _own_npy(folder: Path, name: str) -> np.ndarray:
     expected = folder / f"{name}.npy"
     message = f"{expected}: missing; expected labels for every test video, an array of 0 and 1"
     require(path is not None, message, "missing-labels", file=expected)
+    _require_one_form(path)
     return labels.from_npy(path)
+
+
+def _require_one_form(path: Path) -> None:
+    """Refuse labels or masks of a video that are there twice, their names in two Unicode forms."""
+    name = unicodedata.normalize("NFC", path.name)
+    same = [p for p in path.parent.iterdir() if unicodedata.normalize("NFC", p.name) == name]
+    others = ", ".join(ascii(p.name) for p in same)
+    message = f"{path}: there twice, in two Unicode forms ({others}); keep one of them"
+    require(len(same) < 2, message, "conflict", file=path)
 
 
 def _masks(root: Path, name: str, length: int) -> MaskImages:
@@ -304,6 +322,7 @@ def _masks(root: Path, name: str, length: int) -> MaskImages:
     folder = below(root, *name.split("/"))
     if folder is not None:
         refuse_broken_link(folder)
+        _require_one_form(folder)
     files = list_images(folder) if folder is not None and folder.is_dir() else []
     if len(files) != length:
         message = f"{root / name}: {len(files)} masks for {length} frames; expected one for each frame of {name}"

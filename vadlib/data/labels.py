@@ -25,7 +25,8 @@ _ENTRY = re.compile(r"TestVideoFile\{end\+1\}\.gt_frame\s*=\s*\[(.*)\]\s*;?")
 _RANGE = re.compile(r"(\d+)(?::(\d+))?")
 _DELIMITERS = ",;\t|"
 _BLANKS = " \t\r\n\u00a0\ufeff"  # around a value; the last is the mark that some programs repeat
-_UNNAMED = re.compile(r"|unnamed: \d+", re.IGNORECASE)  # pandas calls columns without a name so
+# A column without a name, as R and pandas also call it once it was read and written again.
+_UNNAMED = re.compile(r"|unnamed: \d+(\.\d+)?|x(\.\d+)?|index", re.IGNORECASE)
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+")
 _SECONDS = {"s", "sec", "secs", "second", "seconds"}
 _FRAMES = {"frame", "frames"}
@@ -255,8 +256,11 @@ def _csv_rows(path: Path) -> list[tuple[str, dict]]:
     named = [name for name in header if not _UNNAMED.fullmatch(name)]
     columns = _columns(path, where, named)
     unnamed = [i for i, name in enumerate(header) if _UNNAMED.fullmatch(name)]
-    if unnamed[:1] == [0] and all(row[0].isdecimal() for _, row in rows):
-        unnamed = unnamed[1:]  # R and pandas number the rows
+    # R and pandas number the rows, and number them again when they are written again.
+    first = 0
+    while first in unnamed and all(row[first].isdecimal() for _, row in rows if first < len(row)):
+        unnamed.remove(first)
+        first += 1
     placed = []
     for where, row in rows:
         missing = [name for name in header[len(row) :] if name]

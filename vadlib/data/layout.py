@@ -175,10 +175,13 @@ def find_copy(root: Path, title: str, places: Sequence[str], children: Sequence[
     # Unpacking by hand often leaves an archive in a folder of its own name: look one level deeper, after the places themselves.
     inside = sorted((p for p in root.iterdir() if p.is_dir() and not is_junk(p)), key=lambda p: natural_key(p.name))
     looked_at = (below(base, *place.split("/")) for base in (root, *inside) for place in places)
-    there = [found for found in looked_at if found is not None and _is_folder(found)]
-    for folder in there:
+    there = []
+    for folder in looked_at:
+        if folder is None or not _is_folder(folder):
+            continue
         if any(below(folder, *child.split("/")) for child in children):
             return folder
+        there.append(folder)
     if any(below(root, *child.split("/")) for child in children):
         raise InputError(
             f"{root}: this is the dataset's own folder; name the folder above it, and call this one {places[0].split('/')[0]!r}",
@@ -202,10 +205,14 @@ def split_folder(folder: Path, *choices: str) -> Path:
     Raises:
         InputError: there is none.
     """
-    found = [place for choice in choices if (place := below(folder, *choice.split("/"))) is not None and _is_folder(place)]
-    for place in found:
+    found = []
+    for choice in choices:
+        place = below(folder, *choice.split("/"))
+        if place is None or not _is_folder(place):
+            continue
         if _clips(place):
             return place
+        found.append(place)
     if found and found[0] == below(folder, *choices[0].split("/")):
         return found[0]
     missing = folder / choices[0]
