@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vadlib.errors import InputError
+from vadlib.files import expand_home
 
 if TYPE_CHECKING:
     from vadlib.data.layout import Copy
+
+
+def _expanded(path: Path | None) -> Path | None:
+    """`--root=~/videos` and Windows leave the `~` to the program."""
+    return path and expand_home(path)
+
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__, epilog="--debug shows tracebacks."
@@ -25,10 +32,14 @@ NO_LABELS = "these videos have no labels: scores only"
 NAMES = "synthetic, ped1, ped2, avenue, shanghaitech, or folder (your own videos)"
 Data = Annotated[str, typer.Option(help=NAMES)]
 Root = Annotated[
-    Path | None, typer.Option(help="folder that holds the dataset's own folder; for folder, your videos; default VADLIB_DATA, else ./data")
+    Path | None,
+    typer.Option(
+        help="folder that holds the dataset's own folder; for folder, your videos; default VADLIB_DATA, else ./data",
+        callback=_expanded,
+    ),
 ]
 Truth = Annotated[str | None, typer.Option(help="of avenue: vol (its authors' masks) or community; AUCs on them differ")]
-RunName = Annotated[Path, typer.Argument(help="a run's folder, or a pretrained one by name: ped2, synthetic")]
+RunName = Annotated[Path, typer.Argument(help="a run's folder, or a pretrained one by name: ped2, synthetic", callback=_expanded)]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -37,7 +48,7 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 @app.command("run", help="Train, evaluate and plot in one command.")
 def train(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="the run's folder")],
+    out: Annotated[Path, typer.Option(help="the run's folder", callback=_expanded)],
     data: Annotated[str | None, typer.Option(help=f"{NAMES}; default: the one in --config, else synthetic")] = None,
     root: Root = None,
     preset: Annotated[
@@ -66,12 +77,16 @@ def train(
         typer.Option("--resume", help="continue an interrupted training; options that are not given again are as they were, except --root"),
     ] = False,
     config: Annotated[
-        Path | None, typer.Option(help="JSON with parts of a run's config.json, or that file itself, which repeats the run; options win")
+        Path | None,
+        typer.Option(
+            help="JSON with parts of a run's config.json, or that file itself, which repeats the run; options win",
+            callback=_expanded,
+        ),
     ] = None,
 ) -> None:
     """The commands `train` and `run` take the same options."""
     from vadlib.data.catalog import find_copy, load_videos
-    from vadlib.data.layout import first_of, unread_files
+    from vadlib.data.layout import first_of, result_files, unread_files
     from vadlib.device import processes
     from vadlib.engine.fit import require_free
     from vadlib.evaluation.report import describe_metrics
@@ -91,8 +106,11 @@ def train(
         config = out / "config.json"  # what is not given again is as it was
     data = chosen_dataset(data, config)
     copy = find_copy(data, root, ground_truth)
-    if copy.folder and (unread := unread_files(copy.folder)):
-        print(f"vadlib: {first_of(unread)}: of a kind that is not read, and left out; convert them", file=sys.stderr)
+    if unread := unread_files(copy):
+        advice = f"`vadlib data check {data} --root {copy.folder}` says more" if data == "folder" else "convert films"
+        print(f"vadlib: {first_of(unread, 5)}: not read, and left out; {advice}", file=sys.stderr)
+    if results := result_files(copy):
+        print(f"vadlib: {first_of(results)}: written by vadlib, and left out", file=sys.stderr)
     if context.command.name == "run":
         load_videos(data, "test", root, ground_truth)
     trained = train_run(data, root, preset, chosen, out, resume, config)
@@ -136,7 +154,11 @@ def evaluate(
     ] = "all",
     baselines: Annotated[bool, typer.Option("--baselines", help="also measure eight baselines that learn nothing")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="folder for scores, metrics and curves; default: the run's own, where they are replaced")
+        Path | None,
+        typer.Option(
+            help="folder for scores, metrics and curves; default: the run's own, where they are replaced",
+            callback=_expanded,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -163,8 +185,11 @@ def evaluate(
 @app.command()
 def score(
     run: RunName,
-    video: Annotated[Path, typer.Argument(help="one video file, or one folder of frame images (taken for 25 frames a second)")],
-    out: Annotated[Path, typer.Option(help="folder for scores.csv, curve.png and annotated.mp4")],
+    video: Annotated[
+        Path,
+        typer.Argument(help="one video file, or one folder of frame images (taken for 25 frames a second)", callback=_expanded),
+    ],
+    out: Annotated[Path, typer.Option(help="folder for scores.csv, curve.png and annotated.mp4", callback=_expanded)],
     scene: Annotated[
         str | None, typer.Option(help="which of the run's scenes the video shows; default: the only one with frames of its size")
     ] = None,
@@ -184,7 +209,7 @@ def score(
 
 @app.command()
 def ablate(
-    out: Annotated[Path, typer.Option(help="folder for ablation.csv and a run for each row")] = Path("runs/ablation"),
+    out: Annotated[Path, typer.Option(help="folder for ablation.csv and a run for each row", callback=_expanded)] = Path("runs/ablation"),
     data: Data = "synthetic",
     root: Root = None,
     device: Device = None,
@@ -229,10 +254,11 @@ def download(
     from vadlib.data.download import download_dataset
     from vadlib.files import command_line
 
-    print("\n".join(download_dataset(name, root or default_root(), mirror)))
+    root = root or default_root(to_make=True)
+    print("\n".join(download_dataset(name, root, mirror)))
     copy = find_copy(name, root)  # what is there may be half of it, or another part of the same archive
     print(f"{copy.folder}: {', '.join(f'{len(copy.sources(split))} {split} clips' for split in SPLITS)}")
-    print(f"next: {command_line('data', 'check', name, '--root', root or default_root())}")
+    print(f"next: {command_line('data', 'check', name, '--root', root)}")
 
 
 @data_app.command()

@@ -27,6 +27,79 @@ def command_line(*words: object) -> str:
     return subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
 
 
+def expand_home(path: str | Path) -> Path:
+    """Return a path whose leading `~` or `~user` is replaced by the home folder, as a shell does.
+
+    A name that only begins with `~`, such as `~old.mp4`, stays: there is no such user.
+    """
+    return Path(os.path.expanduser(path))
+
+
+def folder_variable(name: str) -> Path | None:
+    """Return the folder that an environment variable names; None if it is unset or blank.
+
+    The folder need not be there yet: see `require_folder_variable`.
+
+    Raises:
+        InputError: it is a link whose target is missing.
+    """
+    value = os.environ.get(name, "").strip()
+    if not value:
+        return None
+    folder = expand_home(value)
+    if is_broken_link(folder):
+        raise InputError(
+            f"{folder}: a link to {os.readlink(folder)}, which is missing, but {name} names it; "
+            f"mount its disk, set {name} to another folder, or unset it",
+            "missing-file",
+            file=folder,
+            field=name,
+        )
+    return folder
+
+
+def require_folder_variable(name: str, holds: str) -> Path | None:
+    """`folder_variable`, whose folder must be there.
+
+    Args:
+        name: of the environment variable.
+        holds: what the folder should hold, for the message.
+
+    Raises:
+        InputError: it is missing or a file, or what `folder_variable` refuses.
+    """
+    folder = folder_variable(name)
+    if folder is None or folder.is_dir():
+        return folder
+    is_file = os.path.exists(folder)
+    found = "a file, not a folder" if is_file else "no such folder"
+    raise InputError(
+        f"{folder}: {found}, but {name} names it; set {name} to the folder that holds {holds}, or unset it",
+        "wrong-kind-of-file" if is_file else "missing-file",
+        file=folder,
+        field=name,
+    )
+
+
+def is_broken_link(path: Path) -> bool:
+    """Return True for a symbolic link whose target is missing or cannot be reached."""
+    return path.is_symlink() and not os.path.exists(path)
+
+
+def refuse_broken_link(path: Path) -> None:
+    """Raise `InputError` for a symbolic link whose target is missing.
+
+    Such links are what git-annex, DVC and disks that are not mounted leave behind.
+    """
+    if is_broken_link(path):
+        raise InputError(
+            f"{path}: a link to {os.readlink(path)}, which is missing; get that file (such as `git annex "
+            "get` or `dvc pull`), mount its disk, or remove the link",
+            "missing-file",
+            file=path,
+        )
+
+
 def read_arrays(path: Path, advice: str) -> dict[str, np.ndarray]:
     """All arrays of an .npz file, by name; nothing is unpickled.
 

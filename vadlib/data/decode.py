@@ -31,9 +31,9 @@ from av.video.reformatter import VideoReformatter
 from vadlib.data.containers import is_container, what_is_missing
 from vadlib.data.store import cache_dir
 from vadlib.data.times import frame_times
-from vadlib.data.video import LazyStack, is_junk, lfs_pointer, natural_key
+from vadlib.data.video import LazyStack, lfs_pointer, list_files
 from vadlib.errors import InputError, require
-from vadlib.files import atomic
+from vadlib.files import atomic, refuse_broken_link
 
 # Program and transport streams (.mpg, .ts, .mts) are left out: they tell nowhere how long they are, so that any cut one looks whole.
 VIDEO_SUFFIXES = {".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
@@ -94,6 +94,7 @@ class VideoFrames(LazyStack):
     def __init__(self, path: Path, channels: int = 3):
         require(channels in (1, 3), f"channels = {channels!r}; expected 1 for grey or 3 for RGB", "out-of-range", field="channels")
         self.path, self.channels = Path(path), channels
+        refuse_broken_link(self.path)
         self._stat = _stat(self.path)
         require(bool(self._stat), f"{path}: no such file; expected a video", "missing-file", file=path)
         self._scan = _stored_scan(self.path, self._stat)
@@ -237,9 +238,22 @@ def _rgb(convert: VideoReformatter, frame: av.VideoFrame) -> np.ndarray:
 
 
 def list_videos(folder: Path) -> list[Path]:
-    """The video files of a folder in natural order, junk left out; empty if there is none."""
-    files = (p for p in Path(folder).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not is_junk(p) and p.is_file())
-    return sorted(files, key=lambda p: natural_key(p.name))
+    """The video files of a folder in natural order, junk and results of vadlib left out; empty if there is none.
+
+    A link whose target is missing is listed: opening it is an error.
+    """
+    return list_files(Path(folder), VIDEO_SUFFIXES)
+
+
+def read_comment(path: Path) -> str:
+    """Return the comment in a video file's header; "" if there is none.
+
+    Raises:
+        InputError: the file is no video, or has no decoder here.
+    """
+    container, _ = _open_video(Path(path))
+    with container:
+        return container.metadata.get("comment", "")
 
 
 def is_grey(path: Path) -> bool:

@@ -11,7 +11,10 @@ import av
 import numpy as np
 
 from vadlib.errors import require
-from vadlib.files import atomic
+from vadlib.files import atomic, expand_home
+
+# The comment in a film that `vadlib score` has painted: no model must learn from it.
+ANNOTATED = "annotated by vadlib score"
 
 LARGEST = 2**28  # ticks between two frames; frames are reordered, so that some of MP4's numbers, below 2**31, span several steps
 FASTEST = 1e6  # frames a second
@@ -29,14 +32,14 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, time
     Raises:
         InputError: another ending, no frames, frames of several sizes, a rate outside 4e-9 to 1e6, or a file that cannot be written.
     """
-    path = Path(path)
+    path = expand_home(path)
     require(path.suffix.lower() == ".mp4", f"{path}: expected a name that ends in .mp4", "wrong-kind-of-file", file=path)
     with atomic(path) as temporary:
         encode_video(temporary, frames, fps, times, path)
 
 
-def encode_video(file: Path, frames: Iterable[np.ndarray], fps: float, times: np.ndarray | None, path: Path) -> None:
-    """Write frames into a file that gets its name, `path`, later; otherwise as `write_video`."""
+def encode_video(file: Path, frames: Iterable[np.ndarray], fps: float, times: np.ndarray | None, path: Path, comment: str = "") -> None:
+    """Write frames, and a comment into the header, into a file that gets its name, `path`, later; otherwise as `write_video`."""
     message = f"{path}: {fps} frames a second; expected {1 / LARGEST:.2g} to {FASTEST:g}"
     require(1 / LARGEST <= fps <= FASTEST, message, "out-of-range", file=path, field="fps")
     rate = _fraction(fps)
@@ -50,6 +53,8 @@ def encode_video(file: Path, frames: Iterable[np.ndarray], fps: float, times: np
     options = {"video_track_timescale": str(clock)}
     with av.open(str(file), "w", options=options) as container:
         stream = shape = None
+        if comment:
+            container.metadata["comment"] = comment
         for pixels, stamp in zip(frames, stamps, strict=False):
             height, width = (side // 2 * 2 for side in pixels.shape[:2])
             shape = shape or pixels.shape

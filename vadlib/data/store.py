@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from tqdm.auto import tqdm
 
 from vadlib.data.video import Video
 from vadlib.errors import InputError
-from vadlib.files import atomic, is_disk_full, read_arrays
+from vadlib.files import atomic, folder_variable, is_disk_full, read_arrays, refuse_broken_link
 
 STORE_VERSION = 1
 # What looks for motion looks at frames whose shorter side has at most so many pixels, Ped2's: its thresholds were measured there.
@@ -31,8 +30,12 @@ WORKING_SIDE = 240
 
 
 def cache_dir() -> Path:
-    """The folder for everything that can be made again: `VADLIB_CACHE`, else the user's cache folder."""
-    return Path(os.environ.get("VADLIB_CACHE") or platformdirs.user_cache_dir("vadlib"))
+    """The folder for everything that can be made again: `VADLIB_CACHE`, else the user's cache folder.
+
+    Raises:
+        InputError: `VADLIB_CACHE` is a link whose target is missing.
+    """
+    return folder_variable("VADLIB_CACHE") or Path(platformdirs.user_cache_dir("vadlib"))
 
 
 def store_frames(
@@ -80,7 +83,13 @@ def stored_shape(
 
 
 def file_key(kind: str, *paths: Path) -> str:
-    """A name for what was made of some files: another one when a path, size or time changes."""
+    """A name for what was made of some files: another one when a path, size or time changes.
+
+    Raises:
+        InputError: one of them is a link whose target is missing.
+    """
+    for path in paths:
+        refuse_broken_link(path)
     stats = [(path, path.stat()) for path in paths]
     return _digest([kind, *([str(p.resolve()), s.st_size, s.st_mtime_ns] for p, s in stats)])
 

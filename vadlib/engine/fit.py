@@ -21,7 +21,7 @@ from vadlib.errors import InputError, require
 from vadlib.evaluation.calibration import calibrate
 from vadlib.evaluation.errors import ErrorMaps, error_maps
 from vadlib.evaluation.scores import ScoreConfig
-from vadlib.files import write_json
+from vadlib.files import expand_home, write_json
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, current_shape, load_weights, read_config, save_weights
 from vadlib.pseudo.mixer import PseudoAnomalyMixer, mixer_part
@@ -66,7 +66,7 @@ def fit(
             a batch too large for the memory that is free; training diverged; or a file cannot be written. A training that wrote
             a checkpoint can be continued.
     """
-    out = Path(out)
+    out = expand_home(out)
     channels = clips.frames[0].shape[3]
     require(
         channels == model.config.channels,

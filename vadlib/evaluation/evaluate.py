@@ -20,7 +20,7 @@ from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.curves import checked_labels, checked_scores, checked_times, require_same_frames
 from vadlib.evaluation.errors import ErrorMaps, error_maps, scored_frames
 from vadlib.evaluation.scores import ScoreConfig, local_errors, raw_score
-from vadlib.files import atomic, command_line, json_text, read_arrays
+from vadlib.files import atomic, command_line, expand_home, json_text, read_arrays
 from vadlib.model.run import Run, open_run
 
 SCALES = ("raw", "calibrated", "per_video")
@@ -129,13 +129,14 @@ class Result:
         parts |= {kind: {name: getattr(maps, kind) for name, maps in self.maps.items()} for kind in ErrorMaps._fields}
         arrays = {f"{kind}/{name}": values for kind, part in parts.items() for name, values in part.items()}
         arrays |= {f"calibration/{name}": values for name, values in self.calibration.arrays().items()}
-        path = Path(folder) / "metrics.json"
+        folder = expand_home(folder)
+        path = folder / "metrics.json"
         with ExitStack() as files:
             if self.metrics:
                 measured = files.enter_context(atomic(path))
                 measured.write_text(json_text(self.metrics), encoding="utf-8")
             # Opened last, so renamed first: metrics never lie beside the scores of another time.
-            scores = files.enter_context(atomic(Path(folder) / "scores.npz"))
+            scores = files.enter_context(atomic(folder / "scores.npz"))
             np.savez_compressed(scores, protocol=self.protocol, **arrays)
             path.unlink(missing_ok=True)
 
@@ -146,8 +147,9 @@ class Result:
         Raises:
             InputError: the run was not evaluated, or a file is damaged.
         """
-        path, metrics = Path(folder) / "scores.npz", Path(folder) / "metrics.json"
-        is_run = (Path(folder) / "config.json").is_file()
+        folder = expand_home(folder)
+        path, metrics = folder / "scores.npz", folder / "metrics.json"
+        is_run = (folder / "config.json").is_file()
         command = command_line("evaluate", folder) if is_run else command_line("evaluate", "RUN", "--out", folder)
         again = f"write it with `{command}`"
         stored = read_arrays(path, again)

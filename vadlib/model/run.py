@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from vadlib.config import from_dict
 from vadlib.data.clips import DataConfig
 from vadlib.errors import InputError, require, require_known
-from vadlib.files import atomic, command_line
+from vadlib.files import atomic, command_line, expand_home
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.mixer import mixer_part
 
@@ -49,7 +49,7 @@ class Run:
         Raises:
             InputError: no run there, a damaged file, an unknown config key, or weights of another shape.
         """
-        folder = Path(folder)
+        folder = expand_home(folder)
         config = read_config(folder)
         path = folder / "config.json"
         model = DualPathAutoencoder(from_dict(ModelConfig, config["model"], path))

@@ -16,7 +16,7 @@ from vadlib.data.download import fetch_file
 from vadlib.data.store import cache_dir
 from vadlib.data.video import is_junk, list_images, read_image
 from vadlib.errors import InputError
-from vadlib.files import is_disk_full, not_written
+from vadlib.files import expand_home, is_disk_full, not_written
 
 SPRITES = Path(__file__).with_name("sprites.png")
 
@@ -77,7 +77,7 @@ class FolderPatches:
     """
 
     def __init__(self, root: str | Path):
-        self.source, root = str(root), Path(root)
+        self.source, root = str(root), expand_home(root)
         if not root.is_dir():
             raise InputError(
                 f"patches {str(root)!r}: no such folder; expected 'builtin', 'sprites', 'cifar100', or a folder of class folders",
