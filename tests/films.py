@@ -134,8 +134,29 @@ class Watched:
         Watched.seeks += 1
         self.container.seek(*args, **kwargs)
 
-    def decode(self, *args):
-        for frame in self.container.decode(*args):
+    def demux(self, *args):
+        for packet in self.container.demux(*args):
+            yield WatchedPacket(packet)
+
+
+class WatchedPacket:
+    """A packet that counts the frames which are decoded from it."""
+
+    def __init__(self, packet):
+        self.packet = packet
+
+    def __getattr__(self, name):
+        return getattr(self.packet, name)
+
+    def __bytes__(self):
+        return bytes(self.packet)
+
+    def decode(self):
+        return self._counted(self.packet.decode())
+
+    @staticmethod
+    def _counted(frames):
+        for frame in frames:
             Watched.decoded += 1
             yield frame
 

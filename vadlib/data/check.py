@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from vadlib.data.catalog import DATASETS, find_copy
 from vadlib.data.clips import DataConfig
-from vadlib.data.decode import VideoFrames, list_videos
+from vadlib.data.decode import DROPPED, NO_KEY, VideoFrames, list_videos
 from vadlib.data.layout import (
     Copy,
     Source,
@@ -53,6 +53,9 @@ NOTES = {
     "own-results": "nothing to do: films, curves and runs of vadlib are left out; rename what is your own",
     "pictures-beside-videos": "nothing to do for covers and thumbnails; put frames of another video into a folder of their own",
     "frame-count": "trust the decoded frames; extract images again if another program counted otherwise",
+    DROPPED: "nothing to do: the file is whole, the other frames keep their times; labels count the frames that are there",
+    NO_KEY: "nothing to do: the file is whole from its first key frame on; labels count from there",
+    "deep-pixels": "if too few levels are left, stretch the values over the whole range and convert to 8 bits, all videos in the same way",
 }
 # Problems that only this check finds, and how to fix them.
 OWN = {
@@ -204,11 +207,25 @@ def _look_at_names(split: str, videos: list[Video], own: bool, found: _Findings)
     if len(sizes) > 1:
         found.note("mixed-sizes", f"{split}: frames of {', '.join(f'{w}x{h}' for h, w in sorted(sizes))}")
     for video in videos:
-        declared = video.frames.declared if isinstance(video.frames, VideoFrames) else 0
-        if declared and declared != len(video):
-            found.note("frame-count", f"{video.frames.path}: its header counts {declared} frames, {len(video)} were decoded")
-        if wrong := video.frames.wrong_times if isinstance(video.frames, VideoFrames) else 0:
-            found.note("wrong-times", f"{video.frames.path}: {wrong} of {len(video)} frames have no time stamp, or a wrong one")
+        if isinstance(video.frames, VideoFrames):
+            _look_at_file(video.frames, found)
+
+
+def _look_at_file(frames: VideoFrames, found: _Findings) -> None:
+    """Note which frames of a video file are not shown, which times are wrong, and what rounding leaves of its pixels."""
+    reasons = {
+        DROPPED: "frames were dropped when it was recorded",
+        NO_KEY: "frames before its first key frame cannot be decoded: the recording begins between two key frames",
+    }
+    for reason, count in frames.skipped.items():
+        found.note(reason, f"{frames.path}: {count} {reasons[reason]}")
+    if frames.declared and frames.declared != len(frames) + sum(frames.skipped.values()):
+        found.note("frame-count", f"{frames.path}: its header counts {frames.declared} frames, {len(frames)} were decoded")
+    if frames.wrong_times:
+        found.note("wrong-times", f"{frames.path}: {frames.wrong_times} of {len(frames)} frames have no time stamp, or a wrong one")
+    if frames.bits > 8:
+        levels = f"{frames.levels} levels of 256"
+        found.note("deep-pixels", f"{frames.path}: {frames.bits} bits a sample are rounded to 8, which leaves {levels}")
 
 
 def _look_around(copy: Copy, own: bool, found: _Findings) -> None:

@@ -26,6 +26,28 @@ def what_is_missing(path: Path) -> str:
     return "a part of it was never written" if end is None else f"{end - size} bytes are missing" if end > size else ""
 
 
+def empty_chunks(path: Path, number: int) -> int:
+    """Count the chunks without content of an AVI's stream: frames that the recorder dropped, or that did not change. 0 for other files.
+
+    libav passes over them in silence, though the file's header counts them.
+    """
+    size = path.stat().st_size
+    chunks = (b"%02ddc" % number, b"%02ddb" % number)
+    count, position = 0, 0
+    with path.open("rb") as file:
+        if file.read(4) != _RIFF:
+            return 0
+        while position + 8 <= size:
+            head = _at(file, position, 12)
+            kind, length = head[:4], int.from_bytes(head[4:8], "little")
+            if kind == bytes(4):
+                break  # never written
+            count += length == 0 and kind in chunks
+            is_list = kind == _RIFF or (kind == b"LIST" and head[8:] in (b"movi", b"rec "))
+            position += 12 if is_list else 8 + length + length % 2  # what is in a list comes next
+    return count
+
+
 def _at(file: BinaryIO, position: int, count: int) -> bytes:
     file.seek(position)
     return file.read(count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
@@ -14,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from vadlib.data.pictures import picture_count, what_is_missing
 from vadlib.errors import InputError
 from vadlib.files import is_broken_link, refuse_broken_link
 
@@ -29,6 +31,21 @@ _RESULTS = (
 )
 # Names that tell by themselves. The film is one of them because a model must not learn from it.
 _RESULTS_ALONE = {"annotated.mp4", "ablation.csv"}
+
+
+# Of damaged files. Pillow raises SyntaxError for broken chunks of a PNG, TypeError and IndexError for tags that are not there.
+_PILLOW_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    RuntimeError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 class Frames(Protocol):
@@ -182,19 +199,19 @@ def read_image(path: Path, channels: int) -> np.ndarray:
     """Read one image as uint8 (H, W, channels).
 
     Raises:
-        InputError: the file is empty, truncated, not an image, a Git LFS pointer, or has 16 bits a sample.
+        InputError: the file is empty, truncated, not an image, a Git LFS pointer, has 16 bits a sample, or holds several pictures.
     """
     try:
         # Warnings are of damaged metadata; damaged pixels are errors.
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            if image.format == "JPEG":
-                _require_whole_jpeg(path)
+            if missing := what_is_missing(image, path):
+                raise OSError(missing)
             # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout of the file's data shows it.
             if image.mode.startswith(("I", "F")) or any(re.search(r"^(?!BGR).*;16", str(tile[3])) for tile in image.tile):
                 message = f"{path}: {image.mode} pixels of 16 bits or more; expected 8 bits a sample: convert the frames to 8 bits"
                 raise InputError(message, "wrong-kind-of-file", file=path)
-            if image.format == "TIFF" and image.n_frames > 1:
-                message = f"{path}: {image.n_frames} pictures in one file; expected one frame a file: split it, or make a video of it"
+            if (count := picture_count(image)) > 1:
+                message = f"{path}: {count} pictures in one file; expected one frame a file: split it, or make a video of it"
                 raise InputError(message, "wrong-kind-of-file", file=path)
             image = ImageOps.exif_transpose(image)  # a phone notes down how it was held
             pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
@@ -206,7 +223,9 @@ def read_image(path: Path, channels: int) -> np.ndarray:
     except PermissionError as error:
         message = f"{path}: cannot be read ({error.strerror}); expected an image: look at its permissions"
         raise InputError(message, "not-readable", file=path) from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow raises SyntaxError for broken PNG chunks
+    except InputError:
+        raise
+    except _PILLOW_ERRORS as error:
         message = f"{path}: a damaged image ({error}); expected a whole one: copy or download it again"
         raise InputError(message, "damaged-file", file=path) from error
     return pixels.reshape(*pixels.shape[:2], channels)
@@ -218,14 +237,6 @@ def lfs_pointer(path: Path) -> str:
         pointer = file.read(64).startswith(b"version https://git-lfs")
     message = "a Git LFS pointer, not the data itself; run `git lfs pull` in the copy it came from, or download the dataset itself"
     return message if pointer else ""
-
-
-def _require_whole_jpeg(path: Path) -> None:
-    # A download that was preallocated and broke off ends in zeros, which libjpeg decodes to grey without a word. In a whole
-    # file the end marker follows the last scan: inside a scan, FF is never followed by D9.
-    content = path.read_bytes()
-    if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
-        raise OSError("no end marker: the file is cut off")
 
 
 def _not_an_image(path: Path) -> InputError:
