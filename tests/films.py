@@ -159,3 +159,29 @@ class WatchedPacket:
         for frame in frames:
             Watched.decoded += 1
             yield frame
+
+
+def matroska(stamps, pictures, tick=10**6, rate=None) -> bytes:
+    """A literal Matroska file of JPEGs with these time stamps, after the format's description: the test's own writer.
+
+    Args:
+        stamps: of each picture, in ticks, at least 0, in any order.
+        pictures: JPEGs of 64 x 48 pixels.
+        tick: nanoseconds.
+        rate: frames a second, which the file tells if it is given.
+    """
+
+    def element(name, content):
+        content = content if isinstance(content, bytes) else content.to_bytes(8, "big")
+        return bytes.fromhex(name) + (1 << 56 | len(content)).to_bytes(8, "big") + content
+
+    head = element("1a45dfa3", element("4282", b"matroska") + element("4287", 4) + element("4285", 2))
+    video = element("e0", element("b0", 64) + element("ba", 48))
+    each = element("23e383", round(10**9 / rate)) if rate else b""
+    track = element("d7", 1) + element("73c5", 1) + element("83", 1) + element("86", b"V_MJPEG") + each + video
+    clusters = [
+        element("1f43b675", element("e7", stamp) + element("a3", b"\x81\0\0\x80" + picture))
+        for stamp, picture in zip(stamps, pictures, strict=True)
+    ]
+    parts = [element("1549a966", element("2ad7b1", tick)), element("1654ae6b", element("ae", track)), *clusters]
+    return head + element("18538067", b"".join(parts))

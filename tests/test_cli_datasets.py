@@ -96,7 +96,7 @@ def test_ones_own_videos_in_the_two_commands_of_the_readme(tmp_path):
     train = vadlib("train", "--data", "folder", "--root", tmp_path / "my_videos", "--out", tmp_path / "runs" / "mine")
     assert train.returncode == 0, train.stderr
     assert (tmp_path / "runs" / "mine" / "calibration.npz").is_file()
-    assert f"vadlib evaluate {tmp_path / 'runs' / 'mine'}" in train.stdout, "the next command"
+    assert f"vadlib score {tmp_path / 'runs' / 'mine'}" in train.stdout, "the next command; there are no test videos"
     assert "old.mpg" in train.stderr
 
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from films import encode
+from films import encode, jpeg, matroska
 from PIL import Image
 from scenes import moving_videos
 
@@ -112,6 +112,34 @@ def test_the_times_of_a_variable_rate_are_the_files_own(run, tmp_path, score):
     encode(tmp_path / "phone.mp4", "libx264", np.repeat(moving_videos(1, length=20)[0].frames.frames, 3, axis=3), times=times)
     assert score(run, tmp_path / "phone.mp4", "--out", tmp_path / "out")[0] == 0
     np.testing.assert_allclose(table(tmp_path / "out")["time"], np.array(times) / 1000, atol=5e-4)
+
+
+EVEN = [40 * t for t in range(20)]
+CLOCKS = {  # milliseconds of each frame in the file -> the true ones
+    "a picture an hour": ([3_600_000 * t for t in range(20)],) * 2,
+    "a picture in ten minutes, nearly": ([600_000 * t + 7919 * t * t % 30_000 for t in range(20)],) * 2,
+    "a picture a day": ([86_400_000 * t for t in range(20)],) * 2,
+    "240 frames a second": ([1000 * t // 240 for t in range(20)],) * 2,
+    "a pause of an hour": ([40 * t + 3_600_000 * (t > 9) for t in range(20)],) * 2,
+    "one stamp twice": ([*EVEN[:10], 360, *EVEN[11:]], EVEN),
+    "one stamp huge": ([*EVEN[:10], 2**50, *EVEN[11:]], EVEN),
+    "clock set from 1970 to now": (EVEN[:10] + [2**41 + time for time in EVEN[10:]], EVEN),
+}
+
+
+@pytest.mark.parametrize("name", CLOCKS)
+def test_table_curve_and_film_follow_real_time(run, tmp_path, score, name):
+    stamps, times = CLOCKS[name]
+    pictures = [jpeg(frame[..., 0]) for frame in moving_videos(1, length=20)[0].frames.frames]
+    (tmp_path / "lapse.mkv").write_bytes(matroska(stamps, pictures))
+    status, _, last = score(run, tmp_path / "lapse.mkv", "--out", tmp_path / "out")
+    assert status == 0, last
+    seconds = np.array(times) / 1000
+    np.testing.assert_allclose(table(tmp_path / "out")["time"], seconds, atol=2e-6)
+    with av.open(str(tmp_path / "out" / "annotated.mp4")) as container:
+        shown = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+    np.testing.assert_allclose(shown, seconds, atol=1e-5)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
 
 
 def test_another_size_is_no_known_scene(run, tmp_path, score):

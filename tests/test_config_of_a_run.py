@@ -183,6 +183,46 @@ def test_a_run_of_an_earlier_version_is_loaded_and_resumed(mine, tmp_path, confi
     assert weights(config_of_a_run.parent) == whole
 
 
+PARTS = ["data", "model", "mixer", "training"]
+
+
+@pytest.mark.parametrize("given", [None, "mixer"], ids=str)
+@pytest.mark.parametrize("name", pretrained_names())
+def test_what_ships_repeats_its_settings(mine, tmp_path, name, given):
+    """Its config.json itself, or one part of it. Other data and a smaller network make it a matter of a second."""
+    path = SHIPPED / name / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if given is not None:
+        path = tmp_path / "part.json"
+        path.write_text(json.dumps({given: config[given]}), encoding="utf-8")
+    chosen = {
+        "data": {"clip_step": 16, "crop": [24, 24], "channels": 1},
+        "model": {"width": 8, "slots": 8, "channels": 1},
+        "training": {"epochs": 1, "batch_size": 4, "device": "cpu"},
+    }
+    run = train_run("folder", mine, None, chosen, tmp_path / "run", config=path)
+    for part in PARTS if given is None else [given]:
+        assert run.config[part] == config[part] | chosen.get(part, {}), part
+    preset = config["dataset"]["preset"] if given is None else "fast"
+    assert run.config["dataset"].items() >= {"name": "folder", "preset": preset}.items()
+
+
+@pytest.mark.parametrize(("preset", "parts"), [("short", "all"), ("paper", "all"), ("fast", "mixer"), ("compact", "mixer")])
+def test_a_run_of_each_preset_repeats_its_settings(vadlib, mine, tmp_path, preset, parts):
+    published = preset in ("compact", "paper")
+    small = SMALL["compact" if published else "fast"]
+    first = train_run("folder", mine, preset, small, tmp_path / "a")
+    path = first.folder / "config.json"
+    if parts == "mixer":
+        path = tmp_path / "mixer.json"
+        path.write_text(json.dumps({"mixer": first.config["mixer"]} | small), encoding="utf-8")
+    options = ["--data", "folder", "--preset", preset] if parts == "mixer" else []
+    status, err = vadlib("train", "--root", mine, "--config", path, "--out", tmp_path / "b", *options)
+    assert status == 0, err
+    assert stored(tmp_path / "b") == stored(first.folder)
+    assert weights(tmp_path / "b") == weights(first.folder)
+
+
 @pytest.mark.parametrize("name", pretrained_names())
 def test_what_ships_can_be_given_to_config(name):
     config = json.loads((SHIPPED / name / "config.json").read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from vadlib import load_pretrained, micro_auc, profile, read_ablation, show
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.data.folder import open_video
-from vadlib.data.labels import from_npy
+from vadlib.data.labels import from_npy, read_intervals
 from vadlib.data.video import Video
 from vadlib.device import pick_device, pick_precision
 from vadlib.engine import footprint
@@ -110,6 +110,16 @@ def a_folder_holds_no_frames(folder: Path) -> None:
     open_video(folder / "walk")
 
 
+def a_link_leads_nowhere(folder: Path) -> None:
+    (folder / "film.mp4").symlink_to(folder / "gone.mp4")
+    open_video(folder / "film.mp4")
+
+
+def labels_have_another_column(folder: Path) -> None:
+    (folder / "labels.csv").write_text("video,start,end,kind\na,1,2,run\n")
+    read_intervals(folder / "labels.csv")
+
+
 def labels_are_neither_0_nor_1(folder: Path) -> None:
     np.save(folder / "labels.npy", np.array([0, 2, 1]))
     from_npy(folder / "labels.npy")
@@ -168,6 +178,21 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
     (
         lambda folder: load_videos("ped2", root=folder / "data"),
         "{tmp}/data: no such folder; --root (or VADLIB_DATA) must name the folder that holds ped2/",
+    ),
+    (
+        lambda folder: load_videos("ped2"),
+        "{tmp}/data: no such folder, but VADLIB_DATA names it; set VADLIB_DATA to the folder that "
+        "holds the datasets' own folders, such as ped2/, or unset it",
+    ),
+    (
+        a_link_leads_nowhere,
+        "{tmp}/film.mp4: a link to {tmp}/gone.mp4, which is missing; get that file (such as `git annex "
+        "get` or `dvc pull`), mount its disk, or remove the link",
+    ),
+    (
+        labels_have_another_column,
+        "{tmp}/labels.csv: line 1 is 'video,start,end,kind'; expected video, start and end (frames), "
+        "or video, start_s and end_s (seconds), each once; remove or rename other columns",
     ),
     (
         lambda folder: load_videos("ped2", root=folder),
@@ -273,7 +298,7 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
         "video 01: the dataset has no boxes; use the detector 'motion'",
     ),
     (
-        lambda folder: find_weights("yolov9.pt"),
+        lambda folder: (folder / "data").mkdir() or find_weights("yolov9.pt"),
         "weights 'yolov9.pt': no such file here or in {tmp}/cache/weights or "
         "{tmp}/data/weights; expected a path, or one of: yolov3-tinyu.pt, yolov3u.pt, "
         "yolov3-sppu.pt, MobileNetV2-YOLOv3-Nano-coco.weights",
@@ -324,11 +349,12 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
     (
         lambda folder: open_run(shipped_run(folder / "run", "model.safetensors")),
         "{tmp}/run/model.safetensors: no such file; the training is not complete, so continue "
-        "it with `vadlib train --resume --out {tmp}/run`",
+        "it with `vadlib train --resume --out {tmp}/run` (and the --root of the training, if it had one)",
     ),
     (
         lambda folder: Calibration.load(shipped_run(folder / "run", "*.npz") / "calibration.npz"),
-        "{tmp}/run/calibration.npz: no such file; continue the training with `vadlib train --resume --out {tmp}/run`",
+        "{tmp}/run/calibration.npz: no such file; the training is not complete, so continue it with "
+        "`vadlib train --resume --out {tmp}/run` (and the --root of the training, if it had one)",
     ),
     (
         weights_of_another_model,
@@ -345,7 +371,7 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         lambda folder: Result.load(folder),
-        "{tmp}/scores.npz: no such file; write it with `vadlib evaluate {tmp}`",
+        "{tmp}/scores.npz: no such file; write it with `vadlib evaluate RUN --out {tmp}`",
     ),
     (an_unknown_scene, "scene 'alley' is unknown to the run; expected one of: 'street'"),
     (

@@ -55,7 +55,7 @@ _EXPORTS = {
         "plot_removal",
     ],
     "vadlib.view.model": ["plot_idea", "plot_network", "plot_addressing", "plot_paths"],
-    "vadlib.view.training": ["read_history", "plot_history", "plot_errors"],
+    "vadlib.view.training": ["read_history", "read_objectives", "plot_history", "plot_errors"],
     "vadlib.view.datasets": ["event_frames", "plot_examples", "plot_timelines", "plot_truths", "plot_changes"],
     "vadlib.view.browse": ["browse", "plot_browser", "sample_frames"],
     "vadlib.view.annotate": ["show_annotated"],

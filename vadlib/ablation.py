@@ -16,6 +16,7 @@ from vadlib.evaluation.baselines import BEST, baseline_scores, best_baseline, me
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, bootstrap, micro_auc, per_video
 from vadlib.evaluation.table import read_ablation, write_ablation
+from vadlib.files import expand_home
 from vadlib.pseudo.mixer import DEFAULT_KINDS
 from vadlib.recipe import MixerConfig, evaluate_once, train_run
 
@@ -96,6 +97,7 @@ def ablate(
         "missing-labels",
         field="data",
     )
+    out = expand_home(out)
     path, table = out / "ablation.csv", []
     earlier = {row["row"]: row for row in read_ablation(path)} if path.is_file() else {}
     for name, row in earlier.items():

@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vadlib.errors import InputError
+from vadlib.files import expand_home
+
+if TYPE_CHECKING:
+    from vadlib.data.layout import Copy
+
+
+def _expanded(path: Path | None) -> Path | None:
+    """`--root=~/videos` and Windows leave the `~` to the program."""
+    return path and expand_home(path)
+
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__, epilog="--debug shows tracebacks."
@@ -17,14 +27,19 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Datasets: what is there, and whether it is sound.")
 app.add_typer(data_app, name="data")
 
+INTERRUPTED = 130  # exit status that typer makes of Ctrl-C
 NO_LABELS = "these videos have no labels: scores only"
 NAMES = "synthetic, ped1, ped2, avenue, shanghaitech, or folder (your own videos)"
 Data = Annotated[str, typer.Option(help=NAMES)]
 Root = Annotated[
-    Path | None, typer.Option(help="folder that holds the dataset's own folder; for folder, your videos; default VADLIB_DATA, else ./data")
+    Path | None,
+    typer.Option(
+        help="folder that holds the dataset's own folder; for folder, your videos; default VADLIB_DATA, else ./data",
+        callback=_expanded,
+    ),
 ]
 Truth = Annotated[str | None, typer.Option(help="of avenue: vol (its authors' masks) or community; AUCs on them differ")]
-RunName = Annotated[Path, typer.Argument(help="a run's folder, or a pretrained one by name: ped2, synthetic")]
+RunName = Annotated[Path, typer.Argument(help="a run's folder, or a pretrained one by name: ped2, synthetic", callback=_expanded)]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -33,7 +48,7 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 @app.command("run", help="Train, evaluate and plot in one command.")
 def train(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="the run's folder")],
+    out: Annotated[Path, typer.Option(help="the run's folder", callback=_expanded)],
     data: Annotated[str | None, typer.Option(help=f"{NAMES}; default: the one in --config, else synthetic")] = None,
     root: Root = None,
     preset: Annotated[
@@ -57,14 +72,21 @@ def train(
     seed: Annotated[int | None, typer.Option(help="of weights, order and pseudo-anomalies")] = None,
     device: Device = None,
     ground_truth: Truth = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on with an interrupted training")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="continue an interrupted training; options that are not given again are as they were, except --root"),
+    ] = False,
     config: Annotated[
-        Path | None, typer.Option(help="JSON with parts of a run's config.json, or that file itself, which repeats the run; options win")
+        Path | None,
+        typer.Option(
+            help="JSON with parts of a run's config.json, or that file itself, which repeats the run; options win",
+            callback=_expanded,
+        ),
     ] = None,
 ) -> None:
     """The commands `train` and `run` take the same options."""
     from vadlib.data.catalog import find_copy, load_videos
-    from vadlib.data.layout import first_of, unread_files
+    from vadlib.data.layout import first_of, result_files, unread_files
     from vadlib.device import processes
     from vadlib.engine.fit import require_free
     from vadlib.evaluation.report import describe_metrics
@@ -80,10 +102,15 @@ def train(
         "training": {"objective": objective, "epochs": epochs, "seed": seed, "device": device},
     }
     require_free(out, resume)  # what is wrong is to be said before an hour of training
+    if resume and config is None and (out / "config.json").is_file():
+        config = out / "config.json"  # what is not given again is as it was
     data = chosen_dataset(data, config)
     copy = find_copy(data, root, ground_truth)
-    if copy.folder and (unread := unread_files(copy.folder)):
-        print(f"vadlib: {first_of(unread)}: of a kind that is not read, and left out; convert them", file=sys.stderr)
+    if unread := unread_files(copy):
+        advice = f"`vadlib data check {data} --root {copy.folder}` says more" if data == "folder" else "convert films"
+        print(f"vadlib: {first_of(unread, 5)}: not read, and left out; {advice}", file=sys.stderr)
+    if results := result_files(copy):
+        print(f"vadlib: {first_of(results)}: written by vadlib, and left out", file=sys.stderr)
     if context.command.name == "run":
         load_videos(data, "test", root, ground_truth)
     trained = train_run(data, root, preset, chosen, out, resume, config)
@@ -95,7 +122,21 @@ def train(
             print(describe_metrics(result.metrics) if result.metrics else NO_LABELS)
             print(f"curves and scores are in {out}")
     elif main_process:
-        print(f"the run is in {out}; to score test videos with it: vadlib evaluate {out}" + (f" --root {root}" if root else ""))
+        print(f"the run is in {out}; {_next_step(copy, out, root, ground_truth, device)}")
+
+
+def _next_step(copy: Copy, run: Path, root: Path | None, ground_truth: str | None, device: str | None) -> str:
+    """Say how to use a run on the test videos of its dataset, or, where these cannot be scored, on one video."""
+    from vadlib.files import command_line
+
+    given = {"--root": root, "--ground-truth": ground_truth, "--device": device}
+    try:
+        copy.sources("test")
+    except InputError:
+        chosen = ("--device", device) if device is not None else ()
+        return f"to score a video with it: {command_line('score', run, 'VIDEO', '--out', 'DIR', *chosen)}"
+    options = [word for option, value in given.items() if value is not None for word in (option, value)]
+    return f"to score test videos with it: {command_line('evaluate', run, *options)}"
 
 
 @app.command()
@@ -113,7 +154,11 @@ def evaluate(
     ] = "all",
     baselines: Annotated[bool, typer.Option("--baselines", help="also measure eight baselines that learn nothing")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="folder for scores, metrics and curves; default: the run's own, where they are replaced")
+        Path | None,
+        typer.Option(
+            help="folder for scores, metrics and curves; default: the run's own, where they are replaced",
+            callback=_expanded,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -140,8 +185,11 @@ def evaluate(
 @app.command()
 def score(
     run: RunName,
-    video: Annotated[Path, typer.Argument(help="one video file, or one folder of frame images (taken for 25 frames a second)")],
-    out: Annotated[Path, typer.Option(help="folder for scores.csv, curve.png and annotated.mp4")],
+    video: Annotated[
+        Path,
+        typer.Argument(help="one video file, or one folder of frame images (taken for 25 frames a second)", callback=_expanded),
+    ],
+    out: Annotated[Path, typer.Option(help="folder for scores.csv, curve.png and annotated.mp4", callback=_expanded)],
     scene: Annotated[
         str | None, typer.Option(help="which of the run's scenes the video shows; default: the only one with frames of its size")
     ] = None,
@@ -161,7 +209,7 @@ def score(
 
 @app.command()
 def ablate(
-    out: Annotated[Path, typer.Option(help="folder for ablation.csv and a run for each row")] = Path("runs/ablation"),
+    out: Annotated[Path, typer.Option(help="folder for ablation.csv and a run for each row", callback=_expanded)] = Path("runs/ablation"),
     data: Data = "synthetic",
     root: Root = None,
     device: Device = None,
@@ -187,9 +235,9 @@ def bench(as_json: Json = False) -> None:
 @data_app.command("list")
 def list_datasets(root: Root = None, as_json: Json = False) -> None:
     """What each dataset is, its size, terms and citation, and whether it is there."""
-    from vadlib.data.catalog import default_root, describe_datasets, list_datasets
+    from vadlib.data.catalog import describe_datasets, list_datasets
 
-    entries = list_datasets(root or default_root())
+    entries = list_datasets(root)
     print(json.dumps(entries, indent=2) if as_json else describe_datasets(entries))
 
 
@@ -204,11 +252,13 @@ def download(
     """Get a dataset: download, verify its SHA-256, unpack; or, where that is not allowed, say how."""
     from vadlib.data.catalog import SPLITS, default_root, find_copy
     from vadlib.data.download import download_dataset
+    from vadlib.files import command_line
 
-    print("\n".join(download_dataset(name, root or default_root(), mirror)))
+    root = root or default_root(to_make=True)
+    print("\n".join(download_dataset(name, root, mirror)))
     copy = find_copy(name, root)  # what is there may be half of it, or another part of the same archive
     print(f"{copy.folder}: {', '.join(f'{len(copy.sources(split))} {split} clips' for split in SPLITS)}")
-    print(f"next: vadlib data check {name} --root {root or default_root()}")
+    print(f"next: {command_line('data', 'check', name, '--root', root)}")
 
 
 @data_app.command()
@@ -236,6 +286,7 @@ def main() -> None:
             raise
         print(f"vadlib: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("vadlib: stopped; a training goes on from its last checkpoint with `--resume`", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            print("vadlib: stopped; the same command with `--resume` continues a training from its last checkpoint", file=sys.stderr)
+        raise

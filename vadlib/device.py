@@ -149,9 +149,10 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
         InputError: an unknown name, or bf16 on MPS.
     """
     where = "precision"
-    if name == "auto" and os.environ.get(PRECISION_VARIABLE):
+    chosen = os.environ.get(PRECISION_VARIABLE, "").strip()
+    if name == "auto" and chosen:
         where = PRECISION_VARIABLE
-        name = os.environ[PRECISION_VARIABLE]
+        name = chosen
     require_known(name, PRECISIONS, where)
     if name == "fp32":
         return None

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import shlex
+import subprocess
 import tempfile
 import zipfile
 import zlib
@@ -13,8 +16,88 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 
 from vadlib.errors import InputError, require
+
+
+def command_line(*words: object) -> str:
+    """Return a `vadlib` command for a message as one types it: words with spaces are quoted."""
+    command = ["vadlib", *map(str, words)]
+    return subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
+
+
+def expand_home(path: str | Path) -> Path:
+    """Return a path whose leading `~` or `~user` is replaced by the home folder, as a shell does.
+
+    A name that only begins with `~`, such as `~old.mp4`, stays: there is no such user.
+    """
+    return Path(os.path.expanduser(path))
+
+
+def folder_variable(name: str) -> Path | None:
+    """Return the folder that an environment variable names; None if it is unset or blank.
+
+    The folder need not be there yet: see `require_folder_variable`.
+
+    Raises:
+        InputError: it is a link whose target is missing.
+    """
+    value = os.environ.get(name, "").strip()
+    if not value:
+        return None
+    folder = expand_home(value)
+    if is_broken_link(folder):
+        raise InputError(
+            f"{folder}: a link to {os.readlink(folder)}, which is missing, but {name} names it; "
+            f"mount its disk, set {name} to another folder, or unset it",
+            "missing-file",
+            file=folder,
+            field=name,
+        )
+    return folder
+
+
+def require_folder_variable(name: str, holds: str) -> Path | None:
+    """`folder_variable`, whose folder must be there.
+
+    Args:
+        name: of the environment variable.
+        holds: what the folder should hold, for the message.
+
+    Raises:
+        InputError: it is missing or a file, or what `folder_variable` refuses.
+    """
+    folder = folder_variable(name)
+    if folder is None or folder.is_dir():
+        return folder
+    is_file = os.path.exists(folder)
+    found = "a file, not a folder" if is_file else "no such folder"
+    raise InputError(
+        f"{folder}: {found}, but {name} names it; set {name} to the folder that holds {holds}, or unset it",
+        "wrong-kind-of-file" if is_file else "missing-file",
+        file=folder,
+        field=name,
+    )
+
+
+def is_broken_link(path: Path) -> bool:
+    """Return True for a symbolic link whose target is missing or cannot be reached."""
+    return path.is_symlink() and not os.path.exists(path)
+
+
+def refuse_broken_link(path: Path) -> None:
+    """Raise `InputError` for a symbolic link whose target is missing.
+
+    Such links are what git-annex, DVC and disks that are not mounted leave behind.
+    """
+    if is_broken_link(path):
+        raise InputError(
+            f"{path}: a link to {os.readlink(path)}, which is missing; get that file (such as `git annex "
+            "get` or `dvc pull`), mount its disk, or remove the link",
+            "missing-file",
+            file=path,
+        )
 
 
 def read_arrays(path: Path, advice: str) -> dict[str, np.ndarray]:
@@ -37,10 +120,15 @@ def read_arrays(path: Path, advice: str) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: a damaged file ({error}); {advice}", "damaged-file", file=path) from error
 
 
+def json_text(value: object) -> str:
+    """Return the text of a JSON file: two-space indent, a line break at the end."""
+    return json.dumps(value, indent=2) + "\n"
+
+
 def write_json(path: Path, value: object) -> None:
-    """Write JSON with two-space indent, atomically."""
+    """Write JSON, atomically; see `json_text`."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(value), encoding="utf-8")
 
 
 @contextmanager
@@ -48,14 +136,15 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to `path` when the block ends well, remove it otherwise.
 
     Raises:
-        InputError: the folder cannot be written, or the disk is full.
+        InputError: the folder cannot be written, or the disk is full. Errors of Python, PyAV, torch and safetensors about
+            writing are translated.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays: NumPy and matplotlib go by it.
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     except OSError as error:
-        raise _no_place(path.parent, error) from error
+        raise not_written(path.parent, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -67,9 +156,8 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            message = f"{path}: cannot be written ({error}); make room on the disk, or choose another folder"
-            raise InputError(message, "disk-full" if is_disk_full(error) else "not-writable", file=path) from error
+        if isinstance(error, OSError) or _write_errno(error) is not None:
+            raise not_written(path, error) from error
         raise
 
 
@@ -83,18 +171,38 @@ def require_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise _no_place(folder, error) from error
+        raise not_written(folder, error) from error
 
 
-def is_disk_full(error: OSError) -> bool:
-    """Return True if writing failed for want of room, on the disk or in the user's quota."""
-    return error.errno in {errno.ENOSPC, errno.EDQUOT}
+def is_disk_full(error: BaseException) -> bool:
+    """Return True if writing failed for want of room: on the disk, in the user's quota, or below the largest size of a file."""
+    return _write_errno(error) in _FULL
 
 
-def _no_place(folder: Path, error: OSError) -> InputError:
-    return InputError(
-        f"{folder}: cannot write there ({error.strerror}); choose another folder "
-        "(VADLIB_CACHE sets that of the cache, VADLIB_RUNS that of the notebooks' runs)",
-        "disk-full" if is_disk_full(error) else "not-writable",
-        file=folder,
-    )
+def not_written(path: Path, error: BaseException) -> InputError:
+    """Describe a file or folder that cannot be written, and what to do.
+
+    Args:
+        path: the file or folder.
+        error: what was raised when it was written.
+    """
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    places = "choose another folder (VADLIB_CACHE sets that of the cache, VADLIB_RUNS that of the notebooks' runs)"
+    if is_disk_full(error):
+        return InputError(f"{path}: no room to write it ({reason}); make room on the disk, or {places}", "disk-full", file=path)
+    return InputError(f"{path}: cannot be written ({reason}); {places}", "not-writable", file=path)
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, 112}  # the last one is Windows' own number, which safetensors passes on
+
+
+def _write_errno(error: BaseException) -> int | None:
+    """The number of the operating system's error; None for errors that are not about files."""
+    if isinstance(error, OSError):
+        return error.errno
+    if isinstance(error, SafetensorError):
+        number = re.search(r"os error (\d+)", str(error))
+        return int(number[1]) if number else None
+    # torch does not say why it cannot write; a full disk is what people meet.
+    of_torch = isinstance(error, RuntimeError) and re.search(r"inline_container|PytorchStreamWriter", str(error))
+    return errno.ENOSPC if of_torch else None

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from vadlib.config import from_dict
 from vadlib.data.catalog import DATASETS, find_copy, load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
-from vadlib.data.encode import write_video
+from vadlib.data.encode import ANNOTATED, encode_video
 from vadlib.data.folder import open_video
 from vadlib.data.video import Video
 from vadlib.device import pick_device, processes, steady_memory
@@ -31,7 +31,7 @@ from vadlib.evaluation.evaluate import Result, measure
 from vadlib.evaluation.evaluate import evaluate as evaluate_videos
 from vadlib.evaluation.scores import ScoreConfig
 from vadlib.evaluation.stream import find_scene, stream_scores
-from vadlib.files import atomic, require_writable
+from vadlib.files import atomic, expand_home, require_writable
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import Run, current_shape, open_run
 from vadlib.pseudo.detectors import find_boxes
@@ -92,6 +92,8 @@ def train_run(
     Raises:
         InputError: an unknown key or a wrong value, or what `load_videos`, `ClipDataset` and `fit` refuse.
     """
+    out = expand_home(out)
+    config = expand_home(config) if config else None
     where = str(config or "options")
     given = _read_config_file(config) if config else {}
     source = from_dict(DatasetConfig, given.get("dataset", {}), where)
@@ -148,6 +150,7 @@ def chosen_dataset(data: str | None, config: Path | None) -> str:
     """
     if data is not None:
         return data
+    config = expand_home(config) if config else None
     part = _read_config_file(config).get("dataset") if config else None
     if part is None:
         return "synthetic"
@@ -215,7 +218,7 @@ def evaluate_run(
     if with_baselines and result.metrics.get("micro_auc_raw") is not None:
         scores = baseline_scores(load_videos(data, "train", root), videos)
         result.metrics["baselines"] = measure_baselines(scores, result.labels)
-    out = out or run.results_folder
+    out = expand_home(out) if out else run.results_folder
     if out and processes().is_main_process:
         result.save(out)
     return result
@@ -234,7 +237,7 @@ def evaluate_once(run: Run | str | Path, videos: Sequence[Video], folder: Path, 
     Raises:
         InputError: what `evaluate` refuses, or a folder that cannot be written.
     """
-    run = open_run(run)
+    run, folder = open_run(run), expand_home(folder)
     kept = _kept_result(folder)
     if kept is not None:
         calibration = Calibration.load(run.folder / "calibration.npz")
@@ -276,20 +279,25 @@ def _ground_truths(data: str, root: Path | None, videos: Sequence[Video]) -> tup
 
 
 def plot_run(result: Result, out: Path) -> None:
-    """Write a score curve of each video, `curves/NAME.png`, and, if there are labels of both kinds, `roc.png` into a folder."""
+    """Write a score curve of each video, `curves/NAME.png`, and, if there are labels of both kinds, `roc.png` into a folder.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+    """
     import matplotlib.pyplot as plt
 
     from vadlib.view.plots import plot_roc, plot_scores
 
+    out = expand_home(out)
     shutil.rmtree(out / "curves", ignore_errors=True)  # those of other videos
     (out / "roc.png").unlink(missing_ok=True)
     plots = {out / "curves" / f"{name}.png": lambda name=name: plot_scores(result, name) for name in result.scores}
     if result.metrics.get("micro_auc_raw") is not None:
         plots[out / "roc.png"] = lambda: plot_roc(result.labels, {"calibrated score": result.scores, "raw score": result.raw})
     for path, plot in plots.items():
-        path.parent.mkdir(parents=True, exist_ok=True)  # one's own videos may be called cam1/monday
         figure = plot().figure
-        figure.savefig(path, dpi=120)
+        with atomic(path) as temporary:  # makes folders: one's own videos may be called cam1/monday
+            figure.savefig(temporary, dpi=120)
         plt.close(figure)
 
 
@@ -319,7 +327,7 @@ def score_video(
     from vadlib.view.annotate import annotate
     from vadlib.view.plots import plot_scores
 
-    run = open_run(run)
+    run, out = open_run(run), expand_home(out)
     calibration = Calibration.load(run.folder / "calibration.npz")
     video = open_video(path)
     scene, seconds, scores = find_scene(calibration, run.data, video, scene), video.seconds, []
@@ -329,7 +337,7 @@ def score_video(
         table.write("frame,time,score,abnormal\n")
         for t, found in enumerate(tqdm(scored, "scoring", len(video), unit="frame", disable=not progress)):
             scores.append(found.score)
-            table.write(f"{t},{seconds[t]:.3f},{found.score:.6f},{int(found.score > calibration.threshold)}\n")
+            table.write(f"{t},{seconds[t]:.6f},{found.score:.6f},{int(found.score > calibration.threshold)}\n")
             yield annotate(found.frame, found.map, found.score, calibration.threshold, seconds[t])
 
     new = not out.exists()
@@ -338,7 +346,7 @@ def score_video(
         with ExitStack() as files, steady_memory():
             rows, curve, film = (files.enter_context(atomic(path)) for path in paths)
             with rows.open("w", encoding="utf-8") as table:
-                write_video(film, annotated(table), video.fps)
+                encode_video(film, annotated(table), video.fps, seconds, out / "annotated.mp4", ANNOTATED)
             name = video.name
             result = Result({name: np.array(scores)}, {}, {}, {}, {name: seconds}, {name: scene}, calibration, {})
             figure = plot_scores(result, name).figure

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vadlib.errors import require
+from vadlib.files import folder_variable, require_folder_variable
 
 
 def profile() -> str:
@@ -19,7 +20,7 @@ def profile() -> str:
     Raises:
         InputError: `VADLIB_PROFILE` is neither.
     """
-    chosen = os.environ.get("VADLIB_PROFILE")
+    chosen = os.environ.get("VADLIB_PROFILE", "").strip()
     if not chosen:
         import torch
 
@@ -35,23 +36,27 @@ def profile() -> str:
 
 def tutorial_data() -> str:
     """ "ped2" where `VADLIB_DATA` names a folder that holds `ped2/`, else "synthetic", which needs nothing."""
-    folder = os.environ.get("VADLIB_DATA")
-    return "ped2" if folder and (Path(folder) / "ped2").is_dir() else "synthetic"
+    folder = _data_folder()
+    return "ped2" if folder and (folder / "ped2").is_dir() else "synthetic"
 
 
 def tutorial_detectors() -> list[str]:
     """Detectors that need no download: "motion"; "boxes" on the synthetic scene; "darknet" where its weights lie below `VADLIB_DATA`."""
-    folder = os.environ.get("VADLIB_DATA")
+    folder = _data_folder()
     files = [Path(folder or "", "weights", f"MobileNetV2-YOLOv3-Nano-coco.{ending}") for ending in ("weights", "cfg")]
-    there = bool(folder) and all(path.is_file() for path in files)
+    there = folder is not None and all(path.is_file() for path in files)
     return ["motion", *["boxes"] * (tutorial_data() == "synthetic"), *["darknet"] * there]
 
 
 def tutorial_patches() -> list[str]:
     """Patch sources that need no download here: "builtin", "sprites"; "cifar100" where it lies below `VADLIB_DATA`."""
-    folder = os.environ.get("VADLIB_DATA")
-    there = bool(folder) and any((Path(folder) / name).is_dir() for name in ("cifar100/train", "cifar-100-python"))
+    folder = _data_folder()
+    there = folder is not None and any((folder / name).is_dir() for name in ("cifar100/train", "cifar-100-python"))
     return ["builtin", "sprites", *["cifar100"] * there]
+
+
+def _data_folder() -> Path | None:
+    return require_folder_variable("VADLIB_DATA", "the datasets' own folders, such as ped2/")
 
 
 def run_folder(name: str, fresh: bool = False) -> Path:
@@ -65,8 +70,8 @@ def run_folder(name: str, fresh: bool = False) -> Path:
     """
     here = Path.cwd()
     repository = next((p for p in (here, *here.parents) if (p / "notebooks" / "src").is_dir()), None)
-    runs = os.environ.get("VADLIB_RUNS") or (repository / "build" / "runs" if repository else here / "runs")
-    folder = Path(runs) / f"{name}-{profile()}"
+    runs = folder_variable("VADLIB_RUNS") or (repository / "build" / "runs" if repository else here / "runs")
+    folder = runs / f"{name}-{profile()}"
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     return folder

@@ -251,7 +251,7 @@ def test_irregular_times_come_back_exactly(tmp_path, name):
     frames = VideoFrames(encode(tmp_path / name, codec, times=[int(t) for t in times], **how))
     assert len(frames) == 40
     assert np.array_equal(frames.times, times / 1000)
-    assert frames.fps == round(39 / (times[-1] / 1000), 3)
+    assert frames.fps == 39 / (times[-1] / 1000)
     in_order = np.array(frames)
     for t in random.Random(0).sample(range(40), 40):
         assert np.array_equal(frames[t], in_order[t])

@@ -44,7 +44,8 @@ def test_window_errors_are_the_means_of_their_squares():
     """The simplest score, against a literal mean over 4 x 4 cells; beyond the border there is nothing."""
     plain = np.random.default_rng(0).random((3, 6, 7)).astype(np.float16)
     maps = ErrorMaps(plain, plain, plain)
-    result = Result({}, {}, {}, {"a": maps}, {}, {}, Calibration({}, 0.0, ScoreConfig()), {})
+    scores, times = {"a": np.zeros(3)}, {"a": np.arange(3.0)}
+    result = Result(scores, {}, {}, {"a": maps}, times, {}, Calibration({}, 0.0, ScoreConfig()), {})
     errors = result.window_errors("a")
     padded = np.pad(plain.astype(np.float64), ((0, 0), (2, 2), (2, 2)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (4, 4), (1, 2))[:, :6, :7]

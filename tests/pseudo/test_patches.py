@@ -120,6 +120,7 @@ def cifar(host, cache, tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR100, "train_list", [["train", sums["train"]]])
     monkeypatch.setattr(CIFAR100, "test_list", [["test", sums["test"]]])
     monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": sums["meta"]})
+    (tmp_path / "data").mkdir()
     monkeypatch.setenv("VADLIB_DATA", str(tmp_path / "data"))
     return SimpleNamespace(pixels=pixels, archive=archive, folder=tmp_path / "cache" / "patches")
 
@@ -135,7 +136,6 @@ def test_cifar_is_downloaded_verified_and_read(cifar, host):
 
 
 def test_a_torchvision_copy_below_the_root_needs_no_network(cifar, host, tmp_path):
-    (tmp_path / "data").mkdir()
     with tarfile.open(fileobj=io.BytesIO(cifar.archive)) as archive:
         archive.extractall(tmp_path / "data", filter="data")
     assert np.array_equal(load_patches("cifar100").pixels, cifar.pixels)

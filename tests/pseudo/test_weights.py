@@ -13,6 +13,7 @@ from vadlib.pseudo.weights import find_weights
 @pytest.fixture
 def known(host, cache, tmp_path, monkeypatch):
     """The server has one known file, of no known SHA-256, and one of a wrong one."""
+    (tmp_path / "data").mkdir()
     monkeypatch.setenv("VADLIB_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(weights, "KNOWN", {"net.pt": (f"{host.url}/", None), "other.weights": (f"{host.url}/", "0" * 64)})
     return cache / "weights"

@@ -95,3 +95,16 @@ def test_narrow_and_flat_pictures_have_room_for_the_bar(size):
     bar = tall[-max(24, len(tall) - round(size[0] * max(1, 240 / min(size)) / 2) * 2) :]
     orange = (bar[..., 0].astype(int) - bar[..., 2]) > 100
     assert orange.any()
+
+
+@pytest.mark.parametrize("hours", [0, 39, 99, 100, 720, 8760, 87_600])
+def test_the_clock_of_a_long_film_does_not_reach_into_the_bar(hours):
+    strip = shown(-1.0, seconds=3600.0 * hours + 59)[240:]
+    row = strip[len(strip) // 4 + 1]
+    bar = np.flatnonzero((row == 60).all(1))
+    bright = np.flatnonzero((strip[:, : strip.shape[1] // 2] > 200).any((0, 2)))
+    text = bright[bright < bar.min()]
+    assert len(text) > 20
+    assert text.max() < bar.min() - 3
+    mark = bright[bright >= bar.min()]
+    assert len(mark) <= 2, "only the mark is bright inside the bar"

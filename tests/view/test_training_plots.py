@@ -93,3 +93,19 @@ def test_errors_show_median_and_quartiles():
     assert [segment[:, 1].tolist() for segment in one.lines[2][0].get_segments()] == [[1, 3], [11, 13]]
     assert two.lines[0].get_ydata().tolist() == [0, 1]
     assert one.lines[0].get_marker() != two.lines[0].get_marker()
+
+
+def test_the_objectives_that_ship_are_whole_runs_on_the_same_clips():
+    """`inpaint` repeats the shipped run; by its own note that one was trained for six epochs."""
+    histories, errors = training.read_objectives()
+    assert set(histories) == set(errors) == {"none", "inpaint", "maximize"}
+    for name, history in histories.items():
+        assert history["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
+        assert set(errors[name]) == {"normal", "skip", "shuffle", "noise", "object"}
+        assert all((values > 0).all() for values in errors[name].values())
+    kinds = ["skip", "shuffle", "noise", "object"]
+    assert all((histories["none"][f"made_{kind}"] == 0).all() for kind in kinds)
+    for kind in kinds:
+        sizes = {len(of_run[kind]) for of_run in errors.values()}
+        assert len(sizes) == 1, "every run meets the same pseudo-anomalies"
+        np.testing.assert_array_equal(histories["inpaint"][f"made_{kind}"], histories["maximize"][f"made_{kind}"])

@@ -87,7 +87,7 @@ def _list(folder: Path, is_official: bool, kind: str | None, truth: Path | None,
 def _open_with_vol(clip: Path, number: int, file: Path | None, folder: Path):
     if file is None:
         missing = folder / f"{number}_label.mat"
-        message = f"{missing}: missing, but {clip.name} is there; get it, or take --ground-truth community"
+        message = f"{missing}: missing, but {clip.name} is there; get it, or take --ground-truth community if you have those labels"
         raise InputError(message, "missing-labels", file=missing)
     masks = VolMasks(file)
     return open_clip(clip, f"{number:02d}", 3, FPS, "avenue", masks.labels, "vol", lambda length: masks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from vadlib.data.synthetic import load_synthetic
 from vadlib.data.ucsd import find_ucsd
 from vadlib.data.video import Video
 from vadlib.errors import InputError, require
+from vadlib.files import command_line, expand_home, folder_variable, require_folder_variable
 
 SPLITS = ("train", "test")
 
@@ -115,9 +115,18 @@ DATASETS = {
 }
 
 
-def default_root() -> Path:
-    """The folder that holds the datasets' own folders: `VADLIB_DATA`, else ./data."""
-    return Path(os.environ.get("VADLIB_DATA") or "data")
+def default_root(to_make: bool = False) -> Path:
+    """The folder that holds the datasets' own folders: `VADLIB_DATA`, else ./data.
+
+    Args:
+        to_make: the folder will be made; otherwise the one that `VADLIB_DATA` names must be there.
+
+    Raises:
+        InputError: `VADLIB_DATA` names no folder.
+    """
+    if to_make:
+        return folder_variable("VADLIB_DATA") or Path("data")
+    return require_folder_variable("VADLIB_DATA", "the datasets' own folders, such as ped2/") or Path("data")
 
 
 def find_copy(name: str, root: str | Path | None = None, ground_truth: str | None = None) -> Copy:
@@ -138,7 +147,9 @@ def find_copy(name: str, root: str | Path | None = None, ground_truth: str | Non
         message = f"ground truth {ground_truth!r} is unknown; expected one of: {', '.join(GROUND_TRUTHS)}"
         require(ground_truth in GROUND_TRUTHS, message, "unknown-name", field="ground_truth")
         chosen = {"ground_truth": ground_truth}
-    return DATASETS[name].find(Path(root) if root is not None else default_root(), **chosen)
+    if root is None:
+        root = Path("data") if name == "synthetic" else default_root()  # what is rendered needs none
+    return DATASETS[name].find(expand_home(root), **chosen)
 
 
 def load_videos(name: str, split: str = "train", root: str | Path | None = None, ground_truth: str | None = None) -> list[Video]:
@@ -165,7 +176,8 @@ def list_datasets(root: str | Path | None = None) -> list[dict]:
     Returns:
         One dict a dataset, for JSON and `describe_datasets`.
     """
-    root, entries = Path(root) if root is not None else default_root(), []
+    named = () if root is None else ("--root", root)
+    root, entries = expand_home(root) if root is not None else default_root(), []
     for name, dataset in DATASETS.items():
         entry = {"name": name, "title": dataset.title, "frames": None, "size": None, "terms": dataset.terms, "citation": dataset.citation}
         if dataset.known:
@@ -175,7 +187,9 @@ def list_datasets(root: str | Path | None = None) -> list[dict]:
             entry |= {"there": name != "folder", "layout": copy.layout, "folder": str(copy.folder) if copy.folder else None}
         except InputError as error:
             entry |= {"there": False, "layout": None, "folder": None, "reason": str(error)}
-        entries.append(entry | {"get": dataset.get})
+        download = command_line("data", "download", name)
+        get = dataset.get.replace(download, command_line("data", "download", name, *named))
+        entries.append(entry | {"get": get})
     return entries
 
 

@@ -13,22 +13,45 @@ from tqdm.auto import tqdm
 
 from vadlib.data.catalog import DATASETS, find_copy
 from vadlib.data.clips import DataConfig
-from vadlib.data.decode import DROPPED, NO_KEY, VideoFrames
-from vadlib.data.layout import Copy, Source, first_of, is_truth, unread_files
-from vadlib.data.video import ImageFrames, Video, is_junk, list_images, natural_key
+from vadlib.data.decode import DROPPED, NO_KEY, VideoFrames, list_videos
+from vadlib.data.layout import (
+    Copy,
+    Source,
+    broken_links,
+    first_of,
+    is_truth,
+    result_files,
+    unread_files,
+    walk,
+)
+from vadlib.data.video import (
+    IMAGE_SUFFIXES,
+    ImageFrames,
+    Video,
+    is_junk,
+    list_files,
+    natural_key,
+    result_names,
+)
 from vadlib.errors import InputError
+from vadlib.files import refuse_broken_link
+
+NAMED = 50  # files of one kind that are named one by one
 
 # What is worth knowing about a copy, and what follows from it. None of it is an error.
 NOTES = {
     "mask-names": "nothing to do: masks are read in natural order",
-    "junk-files": "nothing to do: they are skipped; to remove them: find . -name '._*' -o -name .DS_Store",
+    "junk-files": "nothing to do: they are skipped",
     "stale-labels": "nothing to do: a backup of an editor is never read",
     "ground-truth-beside-clips": "nothing to do: these folders are not taken for clips",
     "frame-numbering": "nothing to do: frames are read in natural order, by position",
     "two-ground-truths": "say which one a result was measured on; --ground-truth chooses",
     "nothing-abnormal": "an AUC needs frames of both kinds: label some as abnormal, or do without",
     "assumed-rate": "times count 25 frames a second; make video files of them if that is wrong",
+    "wrong-times": "nothing to do: these frames are put between their neighbours; delays and false alarms per hour count these times",
     "mixed-sizes": "each size is taken for a camera of its own",
+    "own-results": "nothing to do: films, curves and runs of vadlib are left out; rename what is your own",
+    "pictures-beside-videos": "nothing to do for covers and thumbnails; put frames of another video into a folder of their own",
     "frame-count": "trust the decoded frames; extract images again if another program counted otherwise",
     DROPPED: "nothing to do: the file is whole, the other frames keep their times; labels count the frames that are there",
     NO_KEY: "nothing to do: the file is whole from its first key frame on; labels count from there",
@@ -38,7 +61,8 @@ NOTES = {
 OWN = {
     "too-short": "leave the video out, or make clips shorter (length in the data config)",
     "partial-copy": "get the missing clips; what is there can be used, but results are not comparable",
-    "unread-files": "convert them, for instance to .mp4 or .png",
+    "unread-files": "convert films and pictures, for instance to .mp4 or .png; put labels into labels.csv, "
+    "labels.json or labels/VIDEO.npy; move what is no data away",
     "label-mask-conflict": "get labels and masks again, from one source",
     "published-labels": "get the labels again",
 }
@@ -95,7 +119,7 @@ def check_dataset(name: str, root: Path, progress: bool = True, ground_truth: st
         if report["splits"][split]["abnormal"] == 0:
             found.note("nothing-abnormal", f"{split}: no frame is labelled abnormal")
     if copy.folder:
-        _look_around(copy, found)
+        _look_around(copy, name == "folder", found)
     _compare_truths(name, root, copy, found)
     _against_known(name, report, found)
     return report
@@ -161,7 +185,7 @@ def _summary(videos: list[Video]) -> dict:
         "frames": sum(map(len, videos)),
         "size": sorted({f"{v.frames.shape[2]}x{v.frames.shape[1]}" for v in videos}),
         "channels": sorted({v.frames.shape[3] for v in videos}),
-        "fps": sorted({round(v.fps, 3) for v in videos}),
+        "fps": sorted({float(f"{v.fps:.6g}") for v in videos}),
         "labels": labelled[0].ground_truth if labelled else None,
         "abnormal": int(sum(v.labels.sum() for v in labelled)) if labelled else None,
         "masks": sum(v.masks is not None for v in videos),
@@ -188,7 +212,7 @@ def _look_at_names(split: str, videos: list[Video], own: bool, found: _Findings)
 
 
 def _look_at_file(frames: VideoFrames, found: _Findings) -> None:
-    """Note which frames of a video file are not shown, and what rounding leaves of its pixels."""
+    """Note which frames of a video file are not shown, which times are wrong, and what rounding leaves of its pixels."""
     reasons = {
         DROPPED: "frames were dropped when it was recorded",
         NO_KEY: "frames before its first key frame cannot be decoded: the recording begins between two key frames",
@@ -197,12 +221,14 @@ def _look_at_file(frames: VideoFrames, found: _Findings) -> None:
         found.note(reason, f"{frames.path}: {count} {reasons[reason]}")
     if frames.declared and frames.declared != len(frames) + sum(frames.skipped.values()):
         found.note("frame-count", f"{frames.path}: its header counts {frames.declared} frames, {len(frames)} were decoded")
+    if frames.wrong_times:
+        found.note("wrong-times", f"{frames.path}: {frames.wrong_times} of {len(frames)} frames have no time stamp, or a wrong one")
     if frames.bits > 8:
         levels = f"{frames.levels} levels of 256"
         found.note("deep-pixels", f"{frames.path}: {frames.bits} bits a sample are rounded to 8, which leaves {levels}")
 
 
-def _look_around(copy: Copy, found: _Findings) -> None:
+def _look_around(copy: Copy, own: bool, found: _Findings) -> None:
     """Find files among the data that do not belong to the dataset, or that are not read."""
     junk, stale, truth, odd = [], [], [], []
     for base in dict.fromkeys([copy.folder, *(p for p in copy.beside if p.is_dir())]):
@@ -214,13 +240,44 @@ def _look_around(copy: Copy, found: _Findings) -> None:
             stale += [here / n for n in files if n.endswith("~") and Path(n.rstrip("~")).suffix in {".m", ".mat", ".npy", ".csv", ".json"}]
             truth += [here / n for n in names if n.lower().endswith("_gt")]
             if is_truth(here) or here.parent.name == "masks":
-                odd += [here] if any(p.stem.startswith("frame") for p in list_images(here)[:1]) else []
-            names[:] = [n for n in names if not is_junk(here / n)]
+                first = list_files(here, IMAGE_SUFFIXES)[:1]
+                odd += [here] if any(p.stem.startswith("frame") for p in first) else []
+            results = result_names([*names, *files])
+            names[:] = [n for n in names if not is_junk(here / n) and n not in results]
     for code, paths in (("junk-files", junk), ("stale-labels", stale), ("ground-truth-beside-clips", truth), ("mask-names", odd)):
         if paths:
             found.note(code, first_of(paths))
-    if unread := unread_files(copy.folder):
-        found.problem("unread-files", f"{first_of(unread)}: of a kind that is not read")
+    try:
+        _look_at_files(copy, own, found)
+    except InputError as error:  # of a folder that cannot be read
+        found.error(error)
+
+
+def _look_at_files(copy: Copy, own: bool, found: _Findings) -> None:
+    """Find links without a target, files that are not read, and files that vadlib has written."""
+    links = broken_links(copy.folder)
+    for path in links[:NAMED]:
+        try:
+            refuse_broken_link(path)
+        except InputError as error:
+            found.error(error)
+    if len(links) > NAMED:
+        found.problem("missing-file", f"{len(links) - NAMED} more links whose target is missing")
+    if unread := unread_files(copy):
+        found.problem("unread-files", f"{first_of(unread, NAMED)}: not read")
+    if results := result_files(copy):
+        found.note("own-results", first_of(results))
+    if own and (pictures := _beside_videos(copy.folder)):
+        found.note("pictures-beside-videos", first_of(pictures))
+
+
+def _beside_videos(folder: Path) -> list[Path]:
+    """List the pictures in folders of video files, which are not read as frames."""
+    pictures = []
+    for listing in walk(folder):
+        if list_videos(listing.path):
+            pictures += list_files(listing.path, IMAGE_SUFFIXES)
+    return pictures
 
 
 def _compare_truths(name: str, root: Path, copy: Copy, found: _Findings) -> None:

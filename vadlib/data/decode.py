@@ -40,9 +40,10 @@ from vadlib.data.packets import picture_type, pictures_of, refers_back
 from vadlib.data.pictures import lacks_restarts
 from vadlib.data.samples import LEAST_LEVELS, Levels, checksum
 from vadlib.data.store import cache_dir
-from vadlib.data.video import LazyStack, is_junk, lfs_pointer, natural_key
+from vadlib.data.times import frame_times
+from vadlib.data.video import LazyStack, lfs_pointer, list_files
 from vadlib.errors import InputError, require
-from vadlib.files import atomic
+from vadlib.files import atomic, refuse_broken_link
 
 # Program and transport streams (.mpg, .ts, .mts) are left out: they tell nowhere how long they are, so that any cut one looks whole.
 VIDEO_SUFFIXES = {".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
@@ -108,8 +109,9 @@ class VideoFrames(LazyStack):
         channels: 3 for RGB, 1 for grey: the BT.601 luma of that RGB.
 
     Attributes:
-        times: float64 (T,), seconds since the first frame, strictly increasing.
-        fps: the stream's rate where it is constant, else the mean one, (T - 1) / times[-1], to 3 decimals.
+        times: float64 (T,), seconds since the first frame, strictly increasing; see `frame_times`.
+        fps: the stream's rate where it is constant, else the mean one, (T - 1) / times[-1].
+        wrong_times: how many times are missing in the file or contradict the others, and were put between their neighbours.
         declared: the number of frames by the file's header, which may differ from T; 0 where it gives none.
         skipped: how many frames a whole file counts but does not show, by reason: "dropped-frames", those that its recorder left
             out; "no-key-frame", those before the first key frame, which cannot be decoded. Empty where it shows all.
@@ -127,12 +129,16 @@ class VideoFrames(LazyStack):
     def __init__(self, path: Path, channels: int = 3):
         require(channels in (1, 3), f"channels = {channels!r}; expected 1 for grey or 3 for RGB", "out-of-range", field="channels")
         self.path, self.channels = Path(path), channels
+        refuse_broken_link(self.path)
         self._stat = _stat(self.path)
         require(bool(self._stat), f"{path}: no such file; expected a video", "missing-file", file=path)
         self._scan = _stored_scan(self.path, self._stat)
         size = (self._scan.height, self._scan.width)
         self.shape = (len(self._scan.pts), *(size[::-1] if self._scan.turns % 2 else size), channels)
-        self.times, self.fps = _clock(self._scan)
+        stamps = self._scan.shown or self._scan.pts
+        clock = frame_times(stamps, Fraction(*self._scan.time_base), Fraction(*self._scan.rate))
+        self.times, self.fps = clock.seconds, clock.fps
+        self.wrong_times = clock.wrong
         self.declared, self.skipped = self._scan.declared, dict(self._scan.skipped)
         self.bits, self.levels = self._scan.bits, self._scan.levels
 
@@ -279,9 +285,22 @@ def _rgb(convert: VideoReformatter, frame: av.VideoFrame) -> np.ndarray:
 
 
 def list_videos(folder: Path) -> list[Path]:
-    """The video files of a folder in natural order, junk left out; empty if there is none."""
-    files = (p for p in Path(folder).iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not is_junk(p) and p.is_file())
-    return sorted(files, key=lambda p: natural_key(p.name))
+    """The video files of a folder in natural order, junk and results of vadlib left out; empty if there is none.
+
+    A link whose target is missing is listed: opening it is an error.
+    """
+    return list_files(Path(folder), VIDEO_SUFFIXES)
+
+
+def read_comment(path: Path) -> str:
+    """Return the comment in a video file's header; "" if there is none.
+
+    Raises:
+        InputError: the file is no video, or has no decoder here.
+    """
+    container, _ = _open_video(Path(path))
+    with container:
+        return container.metadata.get("comment", "")
 
 
 def is_grey(path: Path) -> bool:
@@ -294,20 +313,6 @@ def is_grey(path: Path) -> bool:
     container, stream = _open_video(Path(path))
     with container:
         return (stream.codec_context.pix_fmt or "").startswith(("gray", "mono", "ya"))
-
-
-def _clock(scan: Scan) -> tuple[np.ndarray, float]:
-    """The time of each frame in seconds, and the frames a second."""
-    rate = Fraction(*scan.rate)
-    even = np.arange(len(scan.pts)) * rate.denominator / rate.numerator
-    if not scan.shown:
-        return even, float(rate)
-    numerator, denominator = scan.time_base
-    times = (np.array(scan.shown) - scan.shown[0]) * numerator / denominator
-    # Containers round times to ticks of their own: at a constant rate, times are off by one at most.
-    if np.abs(times - even).max() <= 1.001 * numerator / denominator:
-        return times, float(rate)
-    return times, round((len(times) - 1) / float(times[-1]), 3)
 
 
 def _stat(path: Path) -> list[int]:

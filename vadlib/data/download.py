@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from vadlib.data.store import cache_dir
 from vadlib.errors import InputError, require
-from vadlib.files import is_disk_full
+from vadlib.files import expand_home, is_disk_full
 
 TIMEOUT = 30.0  # seconds without an answer, or without a further byte, after which a try is given up
 RETRIES = 2  # after the first try
@@ -112,7 +112,7 @@ def download_dataset(name: str, root: Path, mirror: str | None = None, progress:
     require(name in ARCHIVES, message, "unknown-name", field="dataset")
     lines = []
     for archive in ARCHIVES[name]:
-        folder = Path(root).absolute() / archive.into
+        folder = expand_home(root).absolute() / archive.into
         if (folder / archive.makes).is_dir():
             lines.append(f"{folder / archive.makes} is there already, nothing was downloaded; move it aside to get it anew")
             continue

@@ -11,13 +11,15 @@
 
 Without `training/` and `testing/` all videos are for training. A video is called by its path without the ending. Videos in one folder
 and of one size are taken to come from one fixed camera. Colour is read as RGB unless all of them are grey.
+
+Names are compared in Unicode's form NFC, and in labels without regard to case. What vadlib itself wrote below the folder (films
+and curves of `vadlib score`, runs) is left out: see `result_names`. A link whose target is missing is an error.
 """
 
 from __future__ import annotations
 
-import os
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,11 +28,23 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from vadlib.data import labels
-from vadlib.data.decode import VIDEO_SUFFIXES, is_grey, list_videos
-from vadlib.data.layout import Copy, Source, below, is_truth, open_clip, require_root
+from vadlib.data.decode import VIDEO_SUFFIXES, VideoFrames, is_grey, list_videos, read_comment
+from vadlib.data.encode import ANNOTATED
+from vadlib.data.layout import (
+    Copy,
+    Source,
+    below,
+    is_harmless,
+    is_truth,
+    name_key,
+    open_clip,
+    require_root,
+    walk,
+)
 from vadlib.data.store import file_key, keep_arrays
-from vadlib.data.video import MaskImages, Video, is_junk, list_images, natural_key
+from vadlib.data.video import IMAGE_SUFFIXES, MaskImages, Video, is_junk, list_files, list_images
 from vadlib.errors import InputError, require
+from vadlib.files import expand_home, is_broken_link, refuse_broken_link
 
 FPS = 25.0  # assumed for folders of images, which do not say
 GREY_MODES = {"1", "L", "LA"}
@@ -48,7 +62,8 @@ def find_folder(root: Path) -> Copy:
     bases = parts or {"train": root}
     truths = _truths(root)
     layout = "training and testing" if parts else "all for training"
-    return Copy(layout, root, partial(_list, root, bases, truths), truths, splits=tuple(bases))
+    unread = partial(_unread, bases, truths)
+    return Copy(layout, root, partial(_list, root, bases, truths), truths, (), tuple(bases), unread)
 
 
 def open_video(path: Path) -> Video:
@@ -57,23 +72,40 @@ def open_video(path: Path) -> Video:
     Raises:
         InputError: it is neither, or cannot be read.
     """
+    path = expand_home(path)
+    refuse_broken_link(path)
     message = f"{path}: no such file or folder; expected one video file, or one folder of frame images"
     require(path.exists(), message, "missing-file", file=path)
     if path.is_dir():
         found = list_videos(path)
         expected = f"one of its video files, such as {found[0]}" if found else "a folder of frame images, or a video file"
         require(bool(list_images(path)), f"{path}: no images in this folder; expected {expected}", "too-few", file=path)
-    return _open(path, path.resolve().name if path.is_dir() else path.stem, 1 if _is_grey(path) else 3, None, None)
+    name = unicodedata.normalize("NFC", path.resolve().name if path.is_dir() else path.stem)
+    return _open(path, name, 1 if _is_grey(path) else 3, None, None)
 
 
 def _split(root: Path, split: str) -> Path | None:
-    """`training/` or `train/`, `testing/` or `test/`."""
-    return next((found for name in (f"{split}ing", split) if (found := below(root, name)) and found.is_dir()), None)
+    """`training/` or `train/`, `testing/` or `test/`; also where it is a link without a target."""
+    for name in (f"{split}ing", split):
+        found = below(root, name)
+        if found is not None and (found.is_dir() or is_broken_link(found)):
+            return found
+    return None
 
 
 def _base(folder: Path) -> Path:
     """The folder below which clips are named: `frames/` or `videos/` where there is nothing else in the folder."""
-    inside = [p for p in folder.iterdir() if not is_junk(p) and not is_truth(p) and (p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES)]
+    if not folder.is_dir():  # a link without a target, which listing it will name
+        return folder
+    inside = []
+    for path in folder.iterdir():
+        is_film = path.suffix.lower() in VIDEO_SUFFIXES
+        is_clip = is_film or path.is_dir() or is_broken_link(path)
+        if is_clip and not is_junk(path) and not is_truth(path):
+            inside.append(path)
+    # Results of vadlib beside it must not give the videos other names.
+    if len(inside) > 1:
+        inside = [path for path in inside if not path.is_dir() or any(_walk(path))]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() and inside[0].name.lower() in {"frames", "videos"} else folder
 
 
@@ -109,7 +141,8 @@ def _list(root: Path, bases: dict[str, Path], truths: dict[str, Path], split: st
     clips = dict(zip(names, found[bases[split]], strict=True))
     require(
         len(clips) == len(names),
-        f"{bases[split]}: two videos are called {max(names, key=names.count, default='')!r}, apart from their endings; rename one of them",
+        f"{bases[split]}: two videos are called {max(names, key=names.count, default='')!r}, apart from "
+        "their endings or the Unicode form of their names; rename one of them",
         "duplicate-name",
         file=bases[split],
     )
@@ -127,32 +160,69 @@ def _list(root: Path, bases: dict[str, Path], truths: dict[str, Path], split: st
 def _walk(base: Path) -> Iterator[Path]:
     """Video files, and folders that hold images (and no video: there they are covers and thumbnails), in natural order.
 
-    Links are followed, each folder is entered once.
+    Links are followed, each folder is entered once. A link without a target that may have been
+    one of them is listed: opening it is an error.
     """
-
-    def refuse(error: OSError) -> None:
-        message = f"{error.filename}: cannot be read ({error.strerror}); allow it, or move it away"
-        raise InputError(message, "not-readable", file=error.filename)
-
-    seen = set()
-    for folder, subfolders, _ in os.walk(base, followlinks=True, onerror=refuse):
-        here = Path(folder)
-        if here.resolve() in seen:
-            subfolders.clear()
-            continue
-        seen.add(here.resolve())
-        subfolders[:] = sorted((n for n in subfolders if not is_junk(here / n) and not is_truth(here / n)), key=natural_key)
+    for listing in walk(base):
+        here = listing.path
+        listing.folders[:] = [name for name in listing.folders if not is_truth(here / name)]
         videos = list_videos(here)
         yield from videos
-        if not videos and list_images(here):
+        if not videos and list_files(here, IMAGE_SUFFIXES):
             yield here
+        for name in listing.files:
+            path = here / name
+            listed = path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES or is_harmless(path)
+            if not listed and is_broken_link(path):
+                yield path
 
 
 def _name(clip: Path, base: Path) -> str:
     if clip == base:
-        return base.name
+        return unicodedata.normalize("NFC", base.name)
     inside = clip.relative_to(base)
-    return (inside if clip.is_dir() else inside.with_suffix("")).as_posix()
+    named = inside.with_suffix("") if clip.suffix.lower() in VIDEO_SUFFIXES and not clip.is_dir() else inside
+    return unicodedata.normalize("NFC", named.as_posix())
+
+
+def _unread(bases: dict[str, Path], truths: dict[str, Path], paths: Sequence[Path]) -> list[Path]:
+    """Pick the files that are no frames, videos or labels of these videos."""
+    read = _read_files(bases, truths)
+    folders = {parent: parent.resolve() for parent in {path.parent for path in paths}}
+    return [path for path in paths if path.name not in read.get(folders[path.parent], ())]
+
+
+def _read_files(bases: dict[str, Path], truths: dict[str, Path]) -> dict[Path, set[str]]:
+    """Folder -> names of the files in it that are read; folders are resolved: links may lead there."""
+    read: dict[Path, set[str]] = {}
+
+    def add(folder: Path, names: Iterable[str]) -> None:
+        read.setdefault(folder.resolve(), set()).update(names)
+
+    tests = set()
+    for split, base in bases.items():
+        for listing in walk(base) if base.is_dir() else ():
+            # Ground truth such as "a_gt" beside the videos is left out with a note of its own.
+            listing.folders[:] = [n for n in listing.folders if n.lower() not in {"masks", "labels"}]
+            add(listing.path, _with_ending(listing.files, VIDEO_SUFFIXES | IMAGE_SUFFIXES))
+        if split == "test" and base.is_dir():
+            tests = {name_key(_name(clip, base)) for clip in _walk(base)}
+    for kind, truth in truths.items():
+        if not truth.is_dir():
+            add(truth.parent, [truth.name] if kind in {"csv", "json"} else [])
+            continue
+        for listing in walk(truth):
+            inside = listing.path.relative_to(truth)
+            if kind == "npy":
+                arrays = _with_ending(listing.files, {".npy"})
+                add(listing.path, [n for n in arrays if name_key((inside / Path(n).stem).as_posix()) in tests])
+            elif kind == "masks" and name_key(inside.as_posix()) in tests:
+                add(listing.path, _with_ending(listing.files, IMAGE_SUFFIXES))
+    return read
+
+
+def _with_ending(names: Iterable[str], suffixes: Collection[str]) -> list[str]:
+    return [name for name in names if Path(name).suffix.lower() in suffixes]
 
 
 def _is_grey(clip: Path) -> bool:
@@ -165,52 +235,94 @@ def _is_grey(clip: Path) -> bool:
         return True  # opening the clip will say what is wrong with it, and it must not hide the others
 
 
-def _open(
-    clip: Path, name: str, channels: int, reader: Callable[[str, int], tuple[np.ndarray, str]] | None, mask_root: Path | None
-) -> Video:
+def _open(clip: Path, name: str, channels: int, reader: Callable[[Video], tuple[np.ndarray, str]] | None, mask_root: Path | None) -> Video:
     video = open_clip(clip, name, channels, FPS, "")
+    if isinstance(video.frames, VideoFrames) and read_comment(clip) == ANNOTATED:
+        raise InputError(
+            f"{clip}: a film that `vadlib score` has painted, which would be taken for what the "
+            "camera saw; expected the film itself: move this one away",
+            "unexpected-clip",
+            file=clip,
+        )
     parent, (height, width) = name.rpartition("/")[0] or "folder", video.frames.shape[1:3]
     video = replace(video, scene=f"{parent} {width}x{height}")
     if mask_root is not None:
         video = replace(video, masks=_masks(mask_root, name, len(video)))
     if reader is not None:
-        truth, kind = reader(name, len(video))
+        truth, kind = reader(video)
         video = replace(video, labels=truth, ground_truth=kind)
     elif video.masks is not None:
         video = replace(video, labels=_from_masks(video.masks), ground_truth="masks")
     return video
 
 
-def _label_reader(truths: dict[str, Path], clips: dict[str, Path]) -> Callable[[str, int], tuple[np.ndarray, str]] | None:
-    """(name, number of frames) -> labels and where they are from; None without frame labels."""
+def _label_reader(truths: dict[str, Path], clips: dict[str, Path]) -> Callable[[Video], tuple[np.ndarray, str]] | None:
+    """Video -> labels and where they are from; None without frame labels."""
     kinds = [kind for kind in ("csv", "json", "npy") if kind in truths]
     if not kinds:
         return None
     kind, path = kinds[0], truths[kinds[0]]
     require(len(kinds) == 1, f"{path}: labels twice, there and in {truths[kinds[-1]]}; keep one of them", "conflict", file=path)
     if kind == "npy":
-        return lambda name, length: (_own_npy(path, name), kind)
-    # A name may be given with its ending, and macOS writes an accent as a character of its own.
-    names = {unicodedata.normalize("NFC", spelt): name for name, clip in clips.items() for spelt in (name, f"{name}{clip.suffix}")}
+        return lambda video: (_own_npy(path, video.name), kind)
+    spellings = _spellings(clips)
     rows: dict[str, list] = {name: [] for name in clips}
     for row in labels.read_intervals(path):
-        name = names.get(unicodedata.normalize("NFC", row[0]))
-        message = f"{path}: {row[3]} labels a video {row[0]!r}; there are: {', '.join(list(clips)[:5])}"
+        name = _meant(row.video, clips, spellings)
+        message = f"{path}: {row.where} labels a video {row.video!r}; there are: {', '.join(list(clips)[:5])}"
         require(name is not None, message, "unknown-name", file=path, field="video")
         rows[name].append(row)
-    return lambda name, length: (labels.mark(rows[name], length, path), kind)
+    return lambda video: (labels.mark(rows[video.name], video.seconds, video.fps, path), kind)
+
+
+def _spellings(clips: dict[str, Path]) -> dict[str, set[str]]:
+    """Key of a spelling (see `name_key`) -> the videos that it may mean; a name may have its ending."""
+    spellings: dict[str, set[str]] = {}
+    for name, clip in clips.items():
+        for spelt in (name, f"{name}{clip.suffix}"):
+            spellings.setdefault(name_key(spelt), set()).add(name)
+    return spellings
+
+
+def _meant(spelt: str, clips: dict[str, Path], spellings: dict[str, set[str]]) -> str | None:
+    """The video that a label file calls so; None if there is none, or if several may be meant.
+
+    Windows writes a folder with a backslash, and spreadsheets make first letters capitals.
+    """
+    spelt = unicodedata.normalize("NFC", spelt)
+    for spelling in (spelt, spelt.replace("\\", "/").removeprefix("./")):
+        same = [name for name in clips if spelling in (name, f"{name}{clips[name].suffix}")]
+        alike = same or sorted(spellings.get(name_key(spelling), []))
+        if len(alike) == 1:
+            return alike[0]
+    return None
 
 
 def _own_npy(folder: Path, name: str) -> np.ndarray:
+    refuse_broken_link(folder)
     path = below(folder, *f"{name}.npy".split("/"))
     expected = folder / f"{name}.npy"
     message = f"{expected}: missing; expected labels for every test video, an array of 0 and 1"
     require(path is not None, message, "missing-labels", file=expected)
+    _require_one_form(path)
     return labels.from_npy(path)
 
 
+def _require_one_form(path: Path) -> None:
+    """Refuse labels or masks of a video that are there twice, their names in two Unicode forms."""
+    name = unicodedata.normalize("NFC", path.name)
+    same = [p for p in path.parent.iterdir() if unicodedata.normalize("NFC", p.name) == name]
+    others = ", ".join(ascii(p.name) for p in same)
+    message = f"{path}: there twice, in two Unicode forms ({others}); keep one of them"
+    require(len(same) < 2, message, "conflict", file=path)
+
+
 def _masks(root: Path, name: str, length: int) -> MaskImages:
+    refuse_broken_link(root)
     folder = below(root, *name.split("/"))
+    if folder is not None:
+        refuse_broken_link(folder)
+        _require_one_form(folder)
     files = list_images(folder) if folder is not None and folder.is_dir() else []
     if len(files) != length:
         message = f"{root / name}: {len(files)} masks for {length} frames; expected one for each frame of {name}"

@@ -4,16 +4,43 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from vadlib.data.decode import VIDEO_SUFFIXES, VideoFrames
-from vadlib.data.video import Frames, ImageFrames, Video, is_junk, list_images, natural_key
+from vadlib.data.store import cache_dir
+from vadlib.data.video import (
+    IMAGE_SUFFIXES,
+    Frames,
+    ImageFrames,
+    Video,
+    is_junk,
+    list_images,
+    natural_key,
+    result_names,
+)
 from vadlib.errors import InputError, require
+from vadlib.files import is_broken_link, refuse_broken_link
+
+# Endings of arrays, labels and features in copies of known datasets, whose counts are known.
+_DATA_SUFFIXES = {".npy", ".npz", ".mat", ".m", ".json", ".csv", ".pkl", ".pickle", ".h5", ".pt"}
+# Endings of what people and cameras put beside videos, and what is neither film, frame nor label.
+_HARMLESS_SUFFIXES = {".txt", ".md", ".rst", ".rtf", ".pdf", ".doc", ".docx", ".odt", ".html", ".htm"}
+_HARMLESS_SUFFIXES |= {".url", ".webloc", ".log", ".ini", ".cfg", ".toml", ".yaml", ".yml", ".bib"}
+_HARMLESS_SUFFIXES |= {".py", ".ipynb", ".r", ".sh", ".bat", ".ps1"}
+_HARMLESS_SUFFIXES |= {".md5", ".sha1", ".sha256", ".sha512", ".sfv", ".srt", ".vtt", ".thm", ".xmp", ".aae"}
+_HARMLESS_NAMES = re.compile(
+    r"(readme|licen[cs]e|copying|notice|authors|changelog|citation|makefile|checksums?|"
+    r"md5sums?|sha[0-9]+sums?)([\W_]|$)"
+)
+# A text of such a name may be labels in a form that is not read.
+_LABELS_NAME = re.compile(r"label|annot|truth|anomal|abnormal|interval|(^|[\W_])gt([\W_]|$)")
 
 
 @dataclass(frozen=True)
@@ -23,6 +50,12 @@ class Source:
     name: str
     path: Path | None  # its folder of frames, or its video file; None where nothing lies on a disk
     open: Callable[[], Video]
+
+
+def unread_by_ending(paths: Sequence[Path]) -> list[Path]:
+    """Pick the files of a known dataset that are neither films, pictures nor arrays."""
+    read = IMAGE_SUFFIXES | VIDEO_SUFFIXES | _DATA_SUFFIXES
+    return [path for path in paths if path.suffix.lower() not in read]
 
 
 @dataclass(frozen=True)
@@ -36,6 +69,7 @@ class Copy:
         ground_truths: the frame labels that this copy has: name -> the file or folder that holds them.
         beside: files and folders outside `folder` that belong to it, such as Avenue's masks.
         splits: those that it is to have; one's own videos may do without "test".
+        unread: picks those of some files of the copy that nothing reads.
     """
 
     layout: str
@@ -44,6 +78,7 @@ class Copy:
     ground_truths: dict[str, Path]
     beside: tuple[Path, ...] = ()
     splits: tuple[str, ...] = ("train", "test")
+    unread: Callable[[Sequence[Path]], list[Path]] = unread_by_ending
 
     def open(self, split: str) -> list[Video]:
         """All videos of a split; a bar shows when it takes long, as the first scan of many video files does."""
@@ -51,15 +86,68 @@ class Copy:
 
 
 def below(folder: Path, *names: str) -> Path | None:
-    """The file or folder of that path below a folder, letter case ignored; None where there is none."""
+    """The file or folder of that path below a folder; None where there is none.
+
+    Letter case and the Unicode form of accents are ignored; a name that is equal wins.
+
+    Raises:
+        InputError: one of the folders is a link whose target is missing.
+    """
     for name in names:
         if not folder.is_dir():
+            refuse_broken_link(folder)
             return None
-        matches = [p for p in folder.iterdir() if p.name.lower() == name.lower()]
+        matches = sorted(p for p in folder.iterdir() if name_key(p.name) == name_key(name))
         if not matches:
             return None
         folder = next((p for p in matches if p.name == name), matches[0])
     return folder
+
+
+def name_key(name: str) -> str:
+    """Return a name by which spellings of it are found that differ in case or in Unicode form.
+
+    macOS writes an accent as a character of its own (NFD), other systems with its letter (NFC).
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
+
+
+class Listing(NamedTuple):
+    """One folder of a tree: names of its subfolders and files, and of what vadlib wrote there."""
+
+    path: Path
+    folders: list[str]
+    files: list[str]
+    results: list[str]
+
+
+def walk(base: Path) -> Iterator[Listing]:
+    """Yield a folder and all below it, in natural order, without junk; results are not entered.
+
+    Links are followed, and each folder is entered once; the cache is none of the data. Names
+    that are removed from `folders` are not entered.
+
+    Raises:
+        InputError: a folder that cannot be read, or a base that is a link without a target.
+    """
+
+    def refuse(error: OSError) -> None:
+        message = f"{error.filename}: cannot be read ({error.strerror}); allow it, or move it away"
+        raise InputError(message, "not-readable", file=error.filename)
+
+    refuse_broken_link(base)
+    seen = {cache_dir().resolve()} - {base.resolve()}
+    for folder, folders, files in os.walk(base, followlinks=True, onerror=refuse):
+        path = Path(folder)
+        if path.resolve() in seen:
+            folders.clear()
+            continue
+        seen.add(path.resolve())
+        results = result_names([*folders, *files])
+        data = {n for n in [*folders, *files] if n not in results and not is_junk(path / n)}
+        folders[:] = sorted(data.intersection(folders), key=natural_key)
+        files = sorted(data.intersection(files), key=natural_key)
+        yield Listing(path, folders, files, sorted(results, key=natural_key))
 
 
 def require_root(root: Path, advice: str) -> None:
@@ -72,6 +160,7 @@ def require_root(root: Path, advice: str) -> None:
     Raises:
         InputError: the root is missing or is a file.
     """
+    refuse_broken_link(root)
     require(root.exists(), f"{root}: no such folder; {advice}", "missing-file", file=root, field="--root")
     require(root.is_dir(), f"{root}: a file, not a folder; {advice}", "wrong-kind-of-file", file=root, field="--root")
 
@@ -86,10 +175,13 @@ def find_copy(root: Path, title: str, places: Sequence[str], children: Sequence[
     # Unpacking by hand often leaves an archive in a folder of its own name: look one level deeper, after the places themselves.
     inside = sorted((p for p in root.iterdir() if p.is_dir() and not is_junk(p)), key=lambda p: natural_key(p.name))
     looked_at = (below(base, *place.split("/")) for base in (root, *inside) for place in places)
-    there = [found for found in looked_at if found is not None and found.is_dir()]
-    for folder in there:
+    there = []
+    for folder in looked_at:
+        if folder is None or not _is_folder(folder):
+            continue
         if any(below(folder, *child.split("/")) for child in children):
             return folder
+        there.append(folder)
     if any(below(root, *child.split("/")) for child in children):
         raise InputError(
             f"{root}: this is the dataset's own folder; name the folder above it, and call this one {places[0].split('/')[0]!r}",
@@ -113,10 +205,14 @@ def split_folder(folder: Path, *choices: str) -> Path:
     Raises:
         InputError: there is none.
     """
-    found = [place for choice in choices if (place := below(folder, *choice.split("/"))) is not None and place.is_dir()]
-    for place in found:
+    found = []
+    for choice in choices:
+        place = below(folder, *choice.split("/"))
+        if place is None or not _is_folder(place):
+            continue
         if _clips(place):
             return place
+        found.append(place)
     if found and found[0] == below(folder, *choices[0].split("/")):
         return found[0]
     missing = folder / choices[0]
@@ -125,7 +221,9 @@ def split_folder(folder: Path, *choices: str) -> Path:
 
 
 def list_clips(folder: Path) -> list[Path]:
-    """Folders of images and video files in natural order; junk and ground truth beside the clips (`Test001_gt`) are left out.
+    """Folders of images and video files in natural order, without junk, results of vadlib and ground truth (`Test001_gt`).
+
+    A link whose target is missing is listed: opening it is an error.
 
     Raises:
         InputError: there are none.
@@ -137,23 +235,63 @@ def list_clips(folder: Path) -> list[Path]:
 
 
 def _clips(folder: Path) -> list[Path]:
-    listed = (p for p in folder.iterdir() if not is_junk(p) and not is_truth(p) and p.name.lower() not in {"frames", "videos"})
-    return [p for p in listed if p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES]
+    listed = [p for p in folder.iterdir() if not is_junk(p) and not is_truth(p)]
+    results = result_names(p.name for p in listed)
+    clips = []
+    for path in listed:
+        is_clip = path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES or is_broken_link(path)
+        left_out = path.name in results or path.name.lower() in {"frames", "videos"}
+        if is_clip and not left_out:
+            clips.append(path)
+    return clips
 
 
-# Pictures and videos of kinds that are not read; files of other kinds are no frames.
-_UNREAD = re.compile(r"\.(mpe?g|m2v|wmv|asf|m?ts|m2ts|flv|vob|ogv|webp|hei[cf]|gif|p[gp]m|avif|jxl|jp2|h264)", re.IGNORECASE)
+def _is_folder(path: Path) -> bool:
+    refuse_broken_link(path)
+    return path.is_dir()
 
 
-def unread_files(folder: Path) -> list[Path]:
-    """Pictures and videos below a folder that nothing here reads, in natural order."""
-    found = [Path(here) / n for here, _, files in os.walk(folder) for n in files if _UNREAD.fullmatch(Path(n).suffix)]
-    return sorted((path for path in found if not is_junk(path)), key=lambda p: natural_key(str(p)))
+def unread_files(copy: Copy) -> list[Path]:
+    """List the files of a copy that nothing reads, in natural order.
+
+    Texts and the like that are no data are left out, as are junk and results of vadlib.
+
+    Raises:
+        InputError: a folder that cannot be read.
+    """
+    if copy.folder is None:
+        return []
+    files = [listing.path / name for listing in walk(copy.folder) for name in listing.files]
+    unread = copy.unread([path for path in files if not is_harmless(path)])
+    return sorted((p for p in unread if not is_broken_link(p)), key=lambda p: natural_key(str(p)))
 
 
-def first_of(paths: Sequence[Path]) -> str:
-    """ "a.mp4 and 3 more", for a message."""
-    return f"{paths[0]} and {len(paths) - 1} more" if len(paths) > 1 else str(paths[0])
+def result_files(copy: Copy) -> list[Path]:
+    """List what vadlib itself has written into a copy's folders, and what it therefore leaves out."""
+    if copy.folder is None:
+        return []
+    return [listing.path / name for listing in walk(copy.folder) for name in listing.results]
+
+
+def broken_links(folder: Path) -> list[Path]:
+    """List the links below a folder whose target is missing, junk left out."""
+    paths = (listing.path / name for listing in walk(folder) for name in listing.files)
+    return [path for path in paths if is_broken_link(path)]
+
+
+def is_harmless(path: Path) -> bool:
+    """True for a text, program or checksum beside the data, by its name; not for what may be labels."""
+    name, suffix = path.stem.lower(), path.suffix.lower()
+    if _HARMLESS_NAMES.match(name):
+        return suffix in _HARMLESS_SUFFIXES | {""}
+    may_be_labels = _LABELS_NAME.search(name) or path.parent.name.lower() in {"labels", "masks"}
+    return suffix in _HARMLESS_SUFFIXES and not may_be_labels
+
+
+def first_of(paths: Sequence[Path], limit: int = 1) -> str:
+    """ "a.mp4 and 3 more", or "a.mp4, b.mp4 and 2 more" with a limit of 2, for a message."""
+    names = ", ".join(map(str, paths[:limit]))
+    return f"{names} and {len(paths) - limit} more" if len(paths) > limit else names
 
 
 def is_truth(path: Path) -> bool:

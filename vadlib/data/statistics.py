@@ -13,6 +13,7 @@ from vadlib.data.motion import grey
 from vadlib.data.store import WORKING_SIDE, resize_frame, stored_shape
 from vadlib.data.video import Video
 from vadlib.errors import InputError
+from vadlib.files import expand_home
 
 WIDENED = 5  # frames on either side of an event
 
@@ -25,7 +26,11 @@ def load_tests(root: str | Path | None = None) -> tuple[dict[str, list[Video]], 
 
     Returns:
         Dataset -> its videos, and dataset -> why it is not among them, one line.
+
+    Raises:
+        InputError: `VADLIB_DATA` names no folder.
     """
+    root = expand_home(root) if root is not None else default_root()
     found, absent = {}, {}
     for name in DATASETS:
         if name == "folder":
@@ -70,7 +75,7 @@ def two_truths(instead: Sequence[Video], root: str | Path | None = None) -> dict
         instead: labelled videos.
         root: see `load_videos`.
     """
-    root = Path(root) if root is not None else default_root()
+    root = expand_home(root) if root is not None else default_root()
     try:
         here = len(find_avenue(root).ground_truths) == len(GROUND_TRUTHS)
     except InputError:  # no Avenue: the other case

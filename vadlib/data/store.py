@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from tqdm.auto import tqdm
 
 from vadlib.data.video import Video
 from vadlib.errors import InputError
-from vadlib.files import atomic, is_disk_full, read_arrays
+from vadlib.files import atomic, folder_variable, is_disk_full, read_arrays, refuse_broken_link
 
 STORE_VERSION = 1
 # What looks for motion looks at frames whose shorter side has at most so many pixels, Ped2's: its thresholds were measured there.
@@ -31,8 +30,12 @@ WORKING_SIDE = 240
 
 
 def cache_dir() -> Path:
-    """The folder for everything that can be made again: `VADLIB_CACHE`, else the user's cache folder."""
-    return Path(os.environ.get("VADLIB_CACHE") or platformdirs.user_cache_dir("vadlib"))
+    """The folder for everything that can be made again: `VADLIB_CACHE`, else the user's cache folder.
+
+    Raises:
+        InputError: `VADLIB_CACHE` is a link whose target is missing.
+    """
+    return folder_variable("VADLIB_CACHE") or Path(platformdirs.user_cache_dir("vadlib"))
 
 
 def store_frames(
@@ -80,7 +83,13 @@ def stored_shape(
 
 
 def file_key(kind: str, *paths: Path) -> str:
-    """A name for what was made of some files: another one when a path, size or time changes."""
+    """A name for what was made of some files: another one when a path, size or time changes.
+
+    Raises:
+        InputError: one of them is a link whose target is missing.
+    """
+    for path in paths:
+        refuse_broken_link(path)
     stats = [(path, path.stat()) for path in paths]
     return _digest([kind, *([str(p.resolve()), s.st_size, s.st_mtime_ns] for p, s in stats)])
 
@@ -134,13 +143,12 @@ def _make_room(folder: Path, needed: int) -> None:
 
 def _decode(video: Video, shape: tuple[int, int, int, int], path: Path, bar: tqdm) -> None:
     # Of two processes that decode the same video, the second simply replaces the first one's equal file.
-    with atomic(path) as temporary:
-        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+    # The file is not mapped: where a disk is full, writing to mapped memory kills the process.
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for t in range(len(video)):
-            array[t] = prepare_frame(video.frames[t], shape)
+            file.write(np.ascontiguousarray(prepare_frame(video.frames[t], shape)))
             bar.update()
-        array.flush()
-        del array  # Windows does not rename a file that is mapped
 
 
 def prepare_frame(frame: np.ndarray, shape: tuple[int, int, int, int]) -> np.ndarray:

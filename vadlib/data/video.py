@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,8 +17,20 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vadlib.data.pictures import picture_count, what_is_missing
 from vadlib.errors import InputError
+from vadlib.files import is_broken_link, refuse_broken_link
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
+# Of operating systems and desktops, at the top of a disk or beside the files; in lower case.
+_JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"}
+_JUNK |= {"$recycle.bin", "system volume information", "lost+found"}
+# What vadlib writes into one folder: two of these names together are results.
+_RESULTS = (
+    {"annotated.mp4", "curve.png", "scores.csv"},  # vadlib score
+    {"config.json", "model.safetensors", "state.pt", "history.csv", "calibration.npz"}  # train
+    | {"scores.npz", "metrics.json", "roc.png", "curves"},  # run and evaluate
+)
+# Names that tell by themselves. The film is one of them because a model must not learn from it.
+_RESULTS_ALONE = {"annotated.mp4", "ablation.csv"}
 
 
 # Of damaged files. Pillow raises SyntaxError for broken chunks of a PNG, TypeError and IndexError for tags that are not there.
@@ -205,6 +218,7 @@ def read_image(path: Path, channels: int) -> np.ndarray:
     except UnidentifiedImageError as error:
         raise _not_an_image(path) from error
     except FileNotFoundError as error:
+        refuse_broken_link(path)
         raise InputError(f"{path}: no such file; it was there when the dataset was listed", "missing-file", file=path) from error
     except PermissionError as error:
         message = f"{path}: cannot be read ({error.strerror}); expected an image: look at its permissions"
@@ -244,11 +258,48 @@ def natural_key(name: str) -> tuple:
 
 
 def is_junk(path: Path) -> bool:
-    """True for what operating systems, archivers and editors leave among data: `.DS_Store`, `._x`, `Thumbs.db`, `@eaDir`, `x~`."""
-    return path.name.startswith((".", "@")) or path.name.endswith("~") or path.name.lower() in {"thumbs.db", "desktop.ini", "__macosx"}
+    """True for what operating systems, archivers and editors leave among data: `.DS_Store`, `._x`, `Thumbs.db`, `@eaDir`, `x~`, `~$x`."""
+    name = path.name
+    return name.startswith((".", "@", "~$")) or name.endswith("~") or name.lower() in _JUNK
+
+
+def result_names(names: Iterable[str]) -> set[str]:
+    """Return those names of a folder's files and subfolders that vadlib itself has written there.
+
+    Results may lie below the data: `vadlib score` leaves a film, a run has pictures of curves.
+    """
+    names = set(names)
+    results = names & _RESULTS_ALONE
+    for written in _RESULTS:
+        if len(names & written) > 1:
+            results |= names & written
+    return results
+
+
+def list_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """List a folder's files with one of these endings (lower case) in natural order.
+
+    Junk and results of vadlib are left out. A link whose target is missing is listed: opening it
+    is an error.
+    """
+    names = os.listdir(folder)
+    results = result_names(names)
+    files = []
+    for name in names:
+        path = folder / name
+        is_wanted = path.suffix.lower() in suffixes and name not in results and not is_junk(path)
+        if is_wanted and (path.is_file() or is_broken_link(path)):
+            files.append(path)
+    return sorted(files, key=lambda p: natural_key(p.name))
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder in natural order, junk left out; empty if there is none."""
-    files = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not is_junk(p) and p.is_file())
-    return sorted(files, key=lambda p: natural_key(p.name))
+    """The image files of a folder in natural order, without junk and results of vadlib; empty if there is none.
+
+    Raises:
+        InputError: one of them is a link whose target is missing.
+    """
+    files = list_files(folder, IMAGE_SUFFIXES)
+    for path in files:
+        refuse_broken_link(path)
+    return files

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from vadlib.engine.config import TrainConfig
 from vadlib.engine.footprint import check_memory
 from vadlib.engine.samples import Samples, derived_generator, load_batches
 from vadlib.engine.trainer import Trainer, plain_errors
-from vadlib.errors import require
+from vadlib.errors import InputError, require
 from vadlib.evaluation.calibration import calibrate
 from vadlib.evaluation.errors import ErrorMaps, error_maps
 from vadlib.evaluation.scores import ScoreConfig
-from vadlib.files import write_json
+from vadlib.files import expand_home, write_json
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, current_shape, load_weights, read_config, save_weights
 from vadlib.pseudo.mixer import PseudoAnomalyMixer, mixer_part
@@ -62,9 +63,10 @@ def fit(
 
     Raises:
         InputError: `out` already holds a run and `resume` is off, or one of another configuration; too few clips for a batch;
-            a batch too large for the memory that is free; or training diverged.
+            a batch too large for the memory that is free; training diverged; or a file cannot be written. A training that wrote
+            a checkpoint can be continued.
     """
-    out = Path(out)
+    out = expand_home(out)
     channels = clips.frames[0].shape[3]
     require(
         channels == model.config.channels,
@@ -77,7 +79,7 @@ def fit(
     if (out / "config.json").exists():
         _require_same(out, parts)
     run = Run(out, parts, clips.config, model)
-    if resume and (out / "calibration.npz").exists():  # written last: the run is finished
+    if resume and (out / "calibration.npz").exists() and (out / "model.safetensors").exists():  # the run is finished
         load_weights(model, out / "model.safetensors")
         model.eval()
         return run
@@ -106,9 +108,8 @@ def fit(
         if not trainer.load() and together.is_main_process:  # of several processes the main one's weights go to all
             model.fill_memories(first.normal.to(device), derived_generator(config.seed, 0, 0, 0))
         together.wait_for_everyone()  # until all have found the folder free
-        if together.is_main_process and not (out / "config.json").exists():
-            write_json(out / "config.json", parts)  # after what can be refused, so that a refused training leaves no run behind
-        with steady_memory():
+        # After what can be refused, so that a refused training leaves no run behind.
+        with _config_file(out, parts), steady_memory():
             trainer.train(progress)
             model.eval()
             broken = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
@@ -130,6 +131,24 @@ def fit(
         calibration.save(out / "calibration.npz")
     together.wait_for_everyone()
     return run
+
+
+@contextmanager
+def _config_file(out: Path, parts: dict) -> Iterator[None]:
+    """Write `config.json` unless it is there, and remove it where the training fails before its first checkpoint.
+
+    Then there is nothing to continue, and the folder is free for the next try.
+    """
+    path = out / "config.json"
+    is_new = processes().is_main_process and not path.exists()
+    if is_new:
+        write_json(path, parts)
+    try:
+        yield
+    except InputError:
+        if is_new and not (out / "state.pt").exists():
+            path.unlink()
+        raise
 
 
 def require_free(out: Path, resume: bool) -> None:

@@ -15,6 +15,7 @@ from vadlib.errors import InputError, require
 from vadlib.evaluation.errors import ErrorMaps
 from vadlib.evaluation.scores import ScoreConfig, local_values, smooth
 from vadlib.files import atomic, read_arrays
+from vadlib.model.run import continue_training
 
 WINDOWS = (8, 16, 32, 64, None)  # pixels; calibrated scores can be had for these, None being the whole frame
 PRIOR = 3000  # frames' worth of the whole picture's statistics that each location starts with
@@ -159,8 +160,14 @@ class Calibration:
         Raises:
             InputError: it is missing, damaged, or of an earlier version.
         """
-        stored = read_arrays(path, f"continue the training with `vadlib train --resume --out {path.parent}`")
-        return cls.from_arrays(stored, path, f"remove it, and write it again with `vadlib train --resume --out {path.parent}`")
+        require(
+            path.is_file(),
+            f"{path}: no such file; the training is not complete, so {continue_training(path.parent)}",
+            "missing-file",
+            file=path,
+        )
+        advice = f"remove it; then the training is not complete, so {continue_training(path.parent)}"
+        return cls.from_arrays(read_arrays(path, advice), path, advice)
 
 
 def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], how: ScoreConfig) -> Calibration:

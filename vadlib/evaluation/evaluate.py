@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from vadlib.device import pick_device, processes, share_out, steady_memory
 from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation import metrics as measures
 from vadlib.evaluation.calibration import Calibration
+from vadlib.evaluation.curves import checked_labels, checked_scores, checked_times, require_same_frames
 from vadlib.evaluation.errors import ErrorMaps, error_maps, scored_frames
 from vadlib.evaluation.scores import ScoreConfig, local_errors, raw_score
-from vadlib.files import atomic, read_arrays, write_json
+from vadlib.files import atomic, command_line, expand_home, json_text, read_arrays
 from vadlib.model.run import Run, open_run
 
 SCALES = ("raw", "calibrated", "per_video")
@@ -30,14 +32,18 @@ class Result:
 
     Attributes:
         scores: video name -> calibrated score, float64 (T,).
-        raw: video name -> raw score, float64 (T,).
-        labels: video name -> uint8 (T,); empty where the videos have no labels.
-        maps: video name -> `ErrorMaps`, from which all scores can be made again.
+        raw: video name -> raw score, float64 (T,); empty for a video that was scored while it was read.
+        labels: video name -> uint8 (T,); videos without labels are not in it.
+        maps: video name -> `ErrorMaps`, from which all scores can be made again; empty where they were not kept.
         times: video name -> seconds of each frame since the first, float64 (T,).
         scenes: video name -> the scene it is calibrated for.
         calibration: of the run, with its threshold.
         metrics: the flat metrics of the contract, and what they were measured on; empty without labels.
         protocol: "all", or "center": then the first 8 and the last 7 frames of each video are left out of everything above.
+
+    Raises:
+        InputError: parts that do not cover the same videos and frames, scores that are not finite, labels other than 0 and 1, or times
+            that decrease; see `vadlib.evaluation.curves`.
     """
 
     scores: dict[str, np.ndarray]
@@ -49,6 +55,21 @@ class Result:
     calibration: Calibration
     metrics: dict
     protocol: str = "all"
+
+    def __post_init__(self):
+        parts = {"scores": checked_scores(self.scores)}
+        parts["times"] = checked_times(self.times, parts["scores"])
+        if self.raw:
+            parts["raw"] = checked_scores(self.raw, "raw")
+            require_same_frames(parts["scores"], parts["raw"], "raw")
+        if self.labels:
+            parts["labels"] = checked_labels(self.labels)
+            labelled = {name: curve for name, curve in parts["scores"].items() if name in parts["labels"]}
+            require_same_frames(labelled, parts["labels"], "labels")
+        if self.maps:
+            require_same_frames(parts["scores"], {name: maps.plain for name, maps in self.maps.items()}, "maps")
+        for name, part in parts.items():
+            object.__setattr__(self, name, part)
 
     @property
     def threshold(self) -> float:
@@ -97,16 +118,27 @@ class Result:
         return self.calibration.score_map(self.maps[name], self.scenes[name], how, how.window)
 
     def save(self, folder: str | Path) -> None:
-        """Write `scores.npz` (scores, labels, error maps, calibration) and, with labels, `metrics.json`, each atomically."""
+        """Write `scores.npz` (scores, labels, error maps, calibration) and, with labels, `metrics.json`.
+
+        Those of an earlier time are replaced when both are written.
+
+        Raises:
+            InputError: the folder cannot be written, or the disk is full; the earlier files are still there.
+        """
         parts = {"score": self.scores, "raw": self.raw, "label": self.labels, "time": self.times, "scene": self.scenes}
         parts |= {kind: {name: getattr(maps, kind) for name, maps in self.maps.items()} for kind in ErrorMaps._fields}
         arrays = {f"{kind}/{name}": values for kind, part in parts.items() for name, values in part.items()}
         arrays |= {f"calibration/{name}": values for name, values in self.calibration.arrays().items()}
-        with atomic(Path(folder) / "scores.npz") as temporary:
-            np.savez_compressed(temporary, protocol=self.protocol, **arrays)
-            (Path(folder) / "metrics.json").unlink(missing_ok=True)  # those of the scores that are replaced now
-        if self.metrics:
-            write_json(Path(folder) / "metrics.json", self.metrics)
+        folder = expand_home(folder)
+        path = folder / "metrics.json"
+        with ExitStack() as files:
+            if self.metrics:
+                measured = files.enter_context(atomic(path))
+                measured.write_text(json_text(self.metrics), encoding="utf-8")
+            # Opened last, so renamed first: metrics never lie beside the scores of another time.
+            scores = files.enter_context(atomic(folder / "scores.npz"))
+            np.savez_compressed(scores, protocol=self.protocol, **arrays)
+            path.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
@@ -115,8 +147,11 @@ class Result:
         Raises:
             InputError: the run was not evaluated, or a file is damaged.
         """
-        path, metrics = Path(folder) / "scores.npz", Path(folder) / "metrics.json"
-        again = f"write it with `vadlib evaluate {folder}`"
+        folder = expand_home(folder)
+        path, metrics = folder / "scores.npz", folder / "metrics.json"
+        is_run = (folder / "config.json").is_file()
+        command = command_line("evaluate", folder) if is_run else command_line("evaluate", "RUN", "--out", folder)
+        again = f"write it with `{command}`"
         stored = read_arrays(path, again)
         parts: dict[str, dict] = {kind: {} for kind in ("score", "raw", "label", "time", "scene", "calibration", *ErrorMaps._fields)}
         for key, values in stored.items():
@@ -143,7 +178,10 @@ class Result:
         maps = {name: ErrorMaps(*(parts[kind][name] for kind in ErrorMaps._fields)) for name in names}
         scenes = {name: str(scene) for name, scene in parts["scene"].items()}
         of_frames = (parts[kind] for kind in ("score", "raw", "label"))
-        return cls(*of_frames, maps, parts["time"], scenes, calibration, measured, str(stored["protocol"]))
+        try:
+            return cls(*of_frames, maps, parts["time"], scenes, calibration, measured, str(stored["protocol"]))
+        except InputError as error:
+            raise InputError(f"{path}: {error}; {again}", "damaged-file", file=path) from error
 
 
 def evaluate(run: Run | str | Path, videos: Sequence[Video], device: str = "auto", progress: bool = True, protocol: str = "all") -> Result:
@@ -165,8 +203,10 @@ def evaluate(run: Run | str | Path, videos: Sequence[Video], device: str = "auto
     kept = {v.name: scored_frames(len(v), run.data, protocol) for v in videos}
     labels = {v.name: v.labels[kept[v.name]] for v in videos if v.labels is not None}
     times, scenes = {v.name: v.seconds[kept[v.name]] for v in videos}, {v.name: v.scene for v in videos}
-    result = Result({}, {}, labels, maps, times, scenes, calibration, {}, protocol)
-    result = replace(result, scores=result.rescore("calibrated"), raw=result.rescore("raw"))
+    how = calibration.how
+    scores = {name: calibration.score(part, scenes[name], how) for name, part in maps.items()}
+    raw = {name: raw_score(part, how) for name, part in maps.items()}
+    result = Result(scores, raw, labels, maps, times, scenes, calibration, {}, protocol)
     if len(labels) < len(videos):
         return result
     metrics = measure(result)

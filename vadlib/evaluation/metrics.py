@@ -1,18 +1,30 @@
 """Frame-level metrics. Labels: 0 normal, 1 abnormal. Scores: higher = more abnormal. AUCs are fractions in [0, 1].
 
-`Curves` are dictionaries: video name -> (T,). Where both scores and labels are given, videos are those of the scores.
+`Curves` are dictionaries: video name -> (T,). Scores may be any finite numbers, lists too, and labels any type that holds 0 and 1. Where
+both are given they cover the same videos and frames. Everything else raises an `InputError`, the same one in every metric: see
+`vadlib.evaluation.curves`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from vadlib.errors import InputError, require_known
+from vadlib.errors import InputError, require, require_known
+from vadlib.evaluation.curves import (
+    Curves,
+    checked_numbers,
+    checked_pair,
+    checked_scores,
+    checked_times,
+    checked_zeros_and_ones,
+    require_increasing,
+    require_same_frames,
+)
 
-Curves = Mapping[str, np.ndarray]
 ONE_SIDED = ("left_out", "counted", "padded")
 
 
@@ -22,7 +34,8 @@ def pool(scores: Curves, labels: Curves) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: all frames are normal, or all abnormal, so that nothing can be measured.
     """
-    truth = np.concatenate([labels[name] for name in scores])
+    scores, labels = checked_pair(scores, labels)
+    truth = np.concatenate(list(labels.values()))
     if len(np.unique(truth)) < 2:
         what = "abnormal" if truth.any() else "normal"
         raise InputError(
@@ -30,7 +43,7 @@ def pool(scores: Curves, labels: Curves) -> tuple[np.ndarray, np.ndarray]:
             "missing-labels",
             field="labels",
         )
-    return truth, np.concatenate([scores[name] for name in scores])
+    return truth, np.concatenate(list(scores.values()))
 
 
 def micro_auc(scores: Curves, labels: Curves) -> float:
@@ -48,9 +61,11 @@ def per_video(scores: Curves) -> dict[str, np.ndarray]:
     This looks at the whole video, its future included, and forces a 0 and a 1 into each: common in papers, not usable live.
     """
     scaled = {}
-    for name, values in scores.items():
-        low, spread = values.min(), np.ptp(values)
-        scaled[name] = (values - low) / spread if spread > 0 else np.zeros_like(values)
+    for name, values in checked_scores(scores).items():
+        halves = values / 2  # the difference of two halves cannot overflow
+        low = halves.min()
+        spread = halves.max() - low
+        scaled[name] = (halves - low) / spread if spread > 0 else np.zeros_like(values)
     return scaled
 
 
@@ -67,6 +82,7 @@ def macro_auc(scores: Curves, labels: Curves, one_sided: str = "left_out") -> tu
         InputError: another word for `one_sided`.
     """
     require_known(one_sided, ONE_SIDED, "one_sided")
+    scores, labels = checked_pair(scores, labels)
     areas, without = [], 0
     for name, values in scores.items():
         truth, both = labels[name], len(np.unique(labels[name])) == 2
@@ -100,21 +116,50 @@ def equal_error_rate(scores: Curves, labels: Curves) -> float:
 
 
 def kind_aucs(scores: Curves, labels: Curves, kinds: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Each kind of anomaly's frames against all normal frames: kind -> AUC. `kinds`: video name -> T strings, "" where normal."""
-    of = np.concatenate([np.asarray(kinds[name], dtype=str) for name in scores])
+    """Measure each kind of anomaly against all normal frames: kind -> AUC.
+
+    Args:
+        scores, labels: of the videos.
+        kinds: video name -> T strings, the kind of an abnormal frame and "" for a normal one.
+
+    Raises:
+        InputError: all frames are of one kind, or `kinds` lacks a video or a frame or contradicts the labels.
+    """
     truth, pooled = pool(scores, labels)
+    require_same_frames(scores, kinds, "kinds")
+    of = np.concatenate([np.asarray(kinds[name], dtype=str) for name in scores])
+    wrong = int(np.sum((of != "") != (truth == 1)))
+    require(
+        wrong == 0,
+        f"kinds contradict the labels in {wrong} frames; expected a kind where the label is 1, and '' where it is 0",
+        "conflict",
+        field="kinds",
+    )
     chosen = {str(kind): (truth == 0) | (of == kind) for kind in np.unique(of[truth == 1]) if kind}
     return {kind: float(roc_auc_score(truth[here], pooled[here])) for kind, here in chosen.items()}
 
 
 def intervals(labels: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of ones in labels (T,): (start, end), end exclusive."""
-    edges = np.flatnonzero(np.diff(np.asarray(labels, np.int8), prepend=0, append=0))
+    """Return the runs of ones in labels (T,): (start, end), end exclusive.
+
+    Raises:
+        InputError: other values than 0 and 1, or another shape.
+    """
+    ones = checked_zeros_and_ones(labels, "labels", "labels").astype(np.int8)
+    edges = np.flatnonzero(np.diff(ones, prepend=0, append=0))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def frame_edges(seconds: np.ndarray) -> np.ndarray:
-    """When each frame begins, and when the last one ends: (T,) -> (T + 1,). The last one takes as long as the one before it."""
+    """Return when each frame begins, and when the last one ends: (T,) -> (T + 1,), in seconds.
+
+    The last frame takes as long as the one before it.
+
+    Raises:
+        InputError: no times, or times that are not finite or decrease.
+    """
+    seconds = checked_numbers(seconds, "times", "times")
+    require_increasing(seconds, "times", "times")
     return np.append(seconds, 2 * seconds[-1] - seconds[-min(2, len(seconds))])
 
 
@@ -133,7 +178,15 @@ def alarm_metrics(scores: Curves, labels: Curves, times: Curves, threshold: floa
         "events", "events_found", "detection_delay" (seconds, the mean over the events found; None if none), "false_alarms",
         "false_alarms_per_hour" and "normal_frames_above" (share of the normal frames above the threshold, in [0, 1], those in alarms that
         touch an event included); the last two None without normal frames.
+
+    Raises:
+        InputError: scores, labels or times that do not belong together, times that decrease, or a threshold that is not a number.
     """
+    scores, labels = checked_pair(scores, labels)
+    times = checked_times(times, scores)
+    require(
+        not math.isnan(threshold), "threshold is not a number; expected one on the scale of the scores", "out-of-range", field="threshold"
+    )
     delays, events, false_alarms, normal_seconds, normal, above_normal = [], 0, 0, 0.0, 0, 0
     for name, values in scores.items():
         above, truth, seconds = values > threshold, labels[name], times[name]
@@ -162,7 +215,16 @@ def found_pixels(score_map: np.ndarray, mask: np.ndarray, share: float = 0.4) ->
     Args:
         score_map: (H', W'), spread over the picture; any size.
         mask: bool (H, W), True = abnormal. Without abnormal pixels, the largest value of all.
+        share: of the abnormal pixels, in (0, 1].
+
+    Raises:
+        InputError: a map or a mask of another shape or type, values that are not finite, or a share outside its range.
     """
+    map_fits = score_map.ndim == 2 and score_map.size > 0 and np.isfinite(score_map).all()
+    require(map_fits, f"score map of shape {score_map.shape}; expected finite values (H', W')", "wrong-shape", field="score_map")
+    mask_fits = mask.ndim == 2 and mask.dtype == bool
+    require(mask_fits, f"mask {mask.dtype} {mask.shape}; expected bool (H, W)", "wrong-shape", field="mask")
+    require(0 < share <= 1, f"share {share}; expected 0 < share <= 1", "out-of-range", field="share")
     if not mask.any():
         return float(score_map.max())
     y, x = np.nonzero(mask)
@@ -188,7 +250,16 @@ def bootstrap(
 
     Returns:
         Lower and upper bound; None where there are fewer than two videos, or no drawing has both kinds of frame.
+
+    Raises:
+        InputError: scores, labels or `base` that do not belong together, or draws or a level outside their range.
     """
+    require(draws >= 1, f"{draws} draws; expected at least 1", "out-of-range", field="draws")
+    require(0 < level < 1, f"level {level}; expected 0 < level < 1", "out-of-range", field="level")
+    scores, labels = checked_pair(scores, labels)
+    if base is not None:
+        base = checked_scores(base, "base")
+        require_same_frames(scores, base, "base")
     names = list(scores)
     if len(names) < 2:
         return None

@@ -53,15 +53,11 @@ class ScoreConfig:
 
     @classmethod
     def preset(cls, name: str, frames: int) -> ScoreConfig:
-        """The score that goes with the training preset of that name.
+        """Return the score that goes with the preset of that name: the default, averaged over `frames`, the length of a clip.
 
-        After a short training the pseudo path has learned little, so "short" asks D_n alone: its error and that of its
-        differences of consecutive frames, in the worst window of each single frame. All others take the default, averaged
-        over `frames`, the length of a clip.
+        People are half as tall in the frames of "short", and so is its window.
         """
-        if name == "short":
-            return cls(temporal=1, contrast=0, frames=1)
-        return cls(frames=frames)
+        return cls(window=16 if name == "short" else 32, frames=frames)
 
     @property
     def weights(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -73,6 +74,10 @@ def find_scene(calibration: Calibration, config: DataConfig, video: Video, asked
         InputError: the run does not know the scene asked for.
     """
     known = ", ".join(map(repr, calibration.scenes))
+    # A terminal may write an accent in another Unicode form than the folder of the videos.
+    forms = {unicodedata.normalize("NFC", scene): scene for scene in calibration.scenes}
+    if asked is not None and asked not in calibration.scenes:
+        asked = forms.get(unicodedata.normalize("NFC", asked), asked)
     require(
         asked is None or asked in calibration.scenes,
         f"scene {asked!r} is unknown to the run; expected one of: {known}",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vadlib.errors import InputError, require
-from vadlib.files import atomic
+from vadlib.files import atomic, expand_home
 from vadlib.model.run import SHIPPED
 
 TEXT = ("row", "data")  # columns of words; all others hold numbers
@@ -30,7 +30,7 @@ def read_ablation(path: str | Path | None = None) -> list[dict]:
     Raises:
         InputError: no such file, or not such a table.
     """
-    path = Path(path or SHIPPED / "ablation.csv")
+    path = expand_home(path or SHIPPED / "ablation.csv")
     require(
         path.is_file(),
         f"{path}: no such file; expected a table written by `vadlib ablate`",

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from vadlib.config import from_dict
 from vadlib.data.clips import DataConfig
 from vadlib.errors import InputError, require, require_known
-from vadlib.files import atomic
+from vadlib.files import atomic, command_line, expand_home
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.mixer import mixer_part
 
@@ -49,7 +49,7 @@ class Run:
         Raises:
             InputError: no run there, a damaged file, an unknown config key, or weights of another shape.
         """
-        folder = Path(folder)
+        folder = expand_home(folder)
         config = read_config(folder)
         path = folder / "config.json"
         model = DualPathAutoencoder(from_dict(ModelConfig, config["model"], path))
@@ -99,7 +99,7 @@ def read_config(folder: Path) -> dict:
     shipped = f"or the name of a pretrained run ({', '.join(pretrained_names())})"
     require(
         folder.is_dir(),
-        f"{folder}: no such run; expected a folder written by `vadlib train --out {folder}`, {shipped}",
+        f"{folder}: no such run; expected a folder written by `{command_line('train', '--out', folder)}`, {shipped}",
         "missing-file",
         file=folder,
     )
@@ -127,6 +127,11 @@ def read_config(folder: Path) -> dict:
         field=", ".join(missing),
     )
     return current_shape(config)
+
+
+def continue_training(folder: Path) -> str:
+    """Return the advice to continue the training of a run's folder, for a message."""
+    return f"continue it with `{command_line('train', '--resume', '--out', folder)}` (and the --root of the training, if it had one)"
 
 
 def current_shape(config: Mapping) -> dict:
@@ -185,7 +190,7 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     """
     require(
         path.is_file(),
-        f"{path}: no such file; the training is not complete, so continue it with `vadlib train --resume --out {path.parent}`",
+        f"{path}: no such file; the training is not complete, so {continue_training(path.parent)}",
         "not-a-run",
         file=path,
     )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import hashlib
+import re
+import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +22,21 @@ ULTRALYTICS_EPS = 1e-4  # the old ultralytics/yolov3 trained and ran its .pt fil
 ACTIVATIONS = {"linear": nn.Identity(), "leaky": nn.LeakyReLU(0.1), "relu": nn.ReLU(), "relu6": nn.ReLU6()}
 ACTIVATIONS |= {"mish": nn.Mish(), "swish": nn.SiLU(), "logistic": nn.Sigmoid()}
 KINDS = ("convolutional", "shortcut", "route", "maxpool", "upsample", "dropout", "yolo")
+# Darknet's other names of these sections. [empty] and [silence] pass their input on, as [dropout]
+# does outside training.
+ALIASES = {"conv": "convolutional", "max": "maxpool", "empty": "dropout", "silence": "dropout"}
 # Options that change what a layer computes, with the one value that is supported: overlooked, others would ruin results silently.
 ONLY = {"dilation": "1", "antialiasing": "0", "maxpool_depth": "0", "reverse": "0", "scale": "1", "weights_type": "none", "new_coords": "0"}
+ONLY |= {"binary": "0", "xnor": "0", "flipped": "0"}
+# The trap of yolov3-tiny: its official weights were trained with mask = 1,2,3 in the second [yolo],
+# but the published .cfg says 0,1,2, with which boxes come out at about half their size. See
+# pjreddie/darknet#851, AlexeyAB/darknet#1341 and ultralytics/yolov3#421. A network that someone
+# trained with the published .cfg must keep 0,1,2. The weights of the last convolution tell the two
+# apart: this is the SHA-256 of the official bias and kernel, rounded to half precision, so that
+# a .pt in half precision has the same.
+TINY_HEAD = "f095efec35056cab818044ae22d084622a54f04ea54c5b532891d83cd9dab4ac"
+TINY_PUBLISHED = [[10, 14], [23, 27], [37, 58]]  # the anchors of mask = 0,1,2
+TINY_TRAINED = [[23, 27], [37, 58], [81, 82]]  # those of mask = 1,2,3
 Shape = tuple[int, float]  # channels, and the input's pixels from one cell to the next
 
 
@@ -31,6 +49,10 @@ class _Section:
 
     def check(self, condition: bool, what: str, field: str = "") -> None:
         require(condition, f"{self.where}: {what}", "wrong-format", file=self.file, field=field or self.kind)
+
+    def check_only(self, key: str, found: str, supported: str) -> None:
+        message = f"{key}={found} is not supported, only {supported}; choose another network"
+        self.check(_same(found, supported), message, key)
 
     def numbers(self, key: str, default: str = "", kind: type = int) -> list:
         text = self.options.get(key, default)
@@ -67,12 +89,15 @@ def _read_cfg(path: Path) -> list[_Section]:
         "missing-file",
         file=path,
     )
+    _require_data(path, "the .cfg")
     sections = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(re.split(r"\r\n?|\n", _cfg_text(path)), start=1):
         line = line.split("#")[0].split(";")[0].strip()
         key, equals, value = line.partition("=")
         if line.startswith("[") and line.endswith("]"):
-            sections.append(_Section(line[1:-1].strip(), f"{path}, line {number}, {line}", path, {}))
+            name = line[1:-1].strip()
+            where = f"{path}, line {number}, {line}"
+            sections.append(_Section(ALIASES.get(name, name), where, path, {}))
         elif line:
             good = bool(sections and equals and key.strip())
             require(
@@ -90,6 +115,31 @@ def _read_cfg(path: Path) -> list[_Section]:
         file=path,
     )
     return sections
+
+
+def _cfg_text(path: Path) -> str:
+    """Return the text of a .cfg in UTF-8, UTF-16 (as PowerShell's `>` writes it) or Latin-1."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:  # comments in another encoding, or a web page's non-breaking spaces
+        return content.decode("latin-1")
+
+
+def _require_data(path: Path, what: str) -> None:
+    """Refuse a Git LFS pointer and a web page that were saved in place of `what`."""
+    if pointer := lfs_pointer(path):
+        raise InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
+    with path.open("rb") as file:
+        start = file.read(64).lstrip().lower()
+    require(
+        not start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")),
+        f"{path}: a web page, not {what}; download the file itself",
+        "wrong-kind-of-file",
+        file=path,
+    )
 
 
 class _Route(nn.Module):
@@ -111,9 +161,9 @@ class _Shortcut(nn.Module):
 
 
 class _Yolo(nn.Module):
-    def __init__(self, anchors: Tensor, scale: float):
+    def __init__(self, anchors: Tensor, scale: float, keep_mask: bool):
         super().__init__()
-        self.scale = scale
+        self.scale, self.keep_mask = scale, keep_mask
         self.register_buffer("anchors", anchors, persistent=False)  # the files' state dicts have none
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
@@ -165,13 +215,25 @@ def _build(section: _Section, incoming: Shape, shapes: list[Shape]) -> tuple[nn.
     if section.kind == "yolo":
         classes, count, anchors = section.number("classes"), section.number("num", "1"), section.numbers("anchors", kind=float)
         mask = section.numbers("mask", ",".join(map(str, range(count))))
-        fits = len(anchors) == 2 * count and all(0 <= m < count for m in mask)
+        # Darknet ignores anchors beyond `num`, which stay where someone lowered it.
+        paired = len(anchors) % 2 == 0 and len(anchors) >= 2 * count
+        fits = paired and all(0 <= m < count for m in mask)
         numbers = f"{len(anchors)} numbers in anchors and mask={mask} for num={count}"
         section.check(fits, f"{numbers}; expected {2 * count}, and masks below num", "anchors")
         needed = len(mask) * (5 + classes)
         section.check(channels == needed, f"{channels} channels come in; {len(mask)} anchors and {classes} classes need {needed}")
-        return _Yolo(torch.tensor(anchors).view(-1, 2)[mask], section.number("scale_x_y", "1", float)), incoming
+        keep_mask = bool(section.number("keep_mask", "0", least=0))  # ours, see TINY_HEAD
+        scale = section.number("scale_x_y", "1", float)
+        return _Yolo(torch.tensor(anchors).view(-1, 2)[mask], scale, keep_mask), incoming
     return nn.Identity(), incoming  # dropout
+
+
+def _same(value: str, other: str) -> bool:
+    """Compare two values of a .cfg as numbers where they are ones: 1.0 is 1."""
+    try:
+        return float(value) == float(other)
+    except ValueError:
+        return value == other
 
 
 class Darknet(nn.Module):
@@ -179,6 +241,8 @@ class Darknet(nn.Module):
 
     Attributes:
         stride: the images' height and width must be multiples of it.
+        channels: of the images; 3 unless the .cfg says otherwise.
+        mask_corrected: whether `load_darknet` replaced the published mask of yolov3-tiny.
 
     Raises:
         InputError: the .cfg is missing or malformed, or asks for what is not supported.
@@ -187,14 +251,20 @@ class Darknet(nn.Module):
     def __init__(self, cfg: Path):
         super().__init__()
         self.cfg = cfg
+        self.mask_corrected = False
         net, *sections = _read_cfg(cfg)
-        incoming, shapes = (net.number("channels", "3"), 1.0), []
+        self.channels = net.number("channels", "3")
+        incoming, shapes = (self.channels, 1.0), []
         self.module_list = nn.ModuleList()
         for section in sections:
             section.check(section.kind in KINDS, f"an unknown section; known: {', '.join(KINDS)}")
             for key, value in ONLY.items():
                 found = section.options.get(key, value)
-                section.check(found == value, f"{key}={found} is not supported, only {value}; choose another network", key)
+                section.check_only(key, found, value)
+            stride = section.options.get("stride", "1")
+            for key in ("stride_x", "stride_y"):
+                found = section.options.get(key, stride)
+                section.check_only(key, found, stride)
             module, incoming = _build(section, incoming, shapes)
             self.module_list.append(module)
             shapes.append(incoming)
@@ -242,12 +312,19 @@ class Darknet(nn.Module):
 def load_darknet(weights: Path, cfg: Path | None = None) -> Darknet:
     """A Darknet with its weights, in eval mode.
 
+    The official weights of yolov3-tiny with the published .cfg, whose second mask is not the one
+    that they were trained with, get the right mask and a warning. `keep_mask=1` in that [yolo]
+    section keeps the .cfg's. Any other weights are run with the mask that their .cfg says.
+
     Args:
         weights: Darknet's .weights, or a .pt of the old ultralytics/yolov3: a dict whose "model" is a state dict, in any precision.
         cfg: the network; None takes the .cfg beside the weights of the same name, or of that name without "-ultralytics".
 
     Raises:
         InputError: a file is missing, empty, a web page, a Git LFS pointer or damaged, or weights and network do not fit.
+
+    Warns:
+        UserWarning: the mask of yolov3-tiny was replaced.
     """
     require(
         weights.is_file(),
@@ -267,22 +344,56 @@ def load_darknet(weights: Path, cfg: Path | None = None) -> Darknet:
         "empty-file",
         file=weights,
     )
-    if pointer := lfs_pointer(weights):
-        raise InputError(f"{weights}: {pointer}", "git-lfs-pointer", file=weights)
-    with weights.open("rb") as file:
-        web_page = file.read(64).lstrip().lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))
-    require(
-        not web_page,
-        f"{weights}: a web page, not weights; download the file itself",
-        "wrong-kind-of-file",
-        file=weights,
-    )
+    _require_data(weights, "weights")
     if cfg is None:
         same, short = (weights.with_name(f"{stem}.cfg") for stem in (weights.stem, weights.stem.removesuffix("-ultralytics")))
         cfg = same if same.is_file() else short
     model = Darknet(cfg).eval()
     (_load_state if weights.suffix == ".pt" else _load_floats)(model, weights, cfg)
+    _require_sound(model, weights)
+    _correct_tiny_mask(model, weights)
     return model
+
+
+def _require_sound(model: Darknet, weights: Path) -> None:
+    """Refuse numbers that no training leaves, as in a download that ends in zeros."""
+    for name, tensor in model.state_dict().items():
+        fault = ""
+        if not tensor.isfinite().all():
+            fault = "numbers that are not finite"
+        elif name.endswith("running_var") and (tensor < 0).any():
+            fault = "negative variances"
+        elif name.endswith("Conv2d.weight") and not tensor.any():
+            fault = "nothing but zeros"
+        advice = "the file is damaged, or of another network; download it again"
+        message = f"{weights}: {fault} in {name}; {advice}"
+        require(not fault, message, "damaged-file", file=weights)
+
+
+def _correct_tiny_mask(model: Darknet, weights: Path) -> None:
+    """Give the official yolov3-tiny the mask that it was trained with."""
+    for block, yolo in pairwise(model.module_list):
+        published = isinstance(yolo, _Yolo) and yolo.anchors.tolist() == TINY_PUBLISHED
+        if not published or yolo.keep_mask or _head_hash(block) != TINY_HEAD:
+            continue
+        yolo.anchors.copy_(torch.tensor(TINY_TRAINED))
+        model.mask_corrected = True
+        warnings.warn(
+            f"{model.cfg}: the mask trap of yolov3-tiny: took mask = 1,2,3 in place of 0,1,2 in "
+            f"the second [yolo]. {weights} holds the official weights, which were trained with "
+            "1,2,3 (pjreddie/darknet#851); with 0,1,2 boxes come out at about half their size. To "
+            "end this warning, write mask = 1,2,3 there. To run 0,1,2, add keep_mask=1 below it",
+            stacklevel=3,
+        )
+
+
+def _head_hash(block: nn.Module) -> str:
+    """Return the SHA-256 of a plain convolution's bias and kernel in half precision, else ""."""
+    conv = getattr(block, "Conv2d", None)
+    if conv is None or conv.bias is None:
+        return ""
+    numbers = torch.cat((conv.bias, conv.weight.flatten())).detach().numpy().astype("<f2")
+    return hashlib.sha256(numbers.tobytes()).hexdigest()
 
 
 @torch.no_grad()
@@ -293,9 +404,9 @@ def _load_floats(model: Darknet, path: Path, cfg: Path) -> None:
             norm = getattr(block, "BatchNorm2d", None)
             tensors += [norm.bias, norm.weight, norm.running_mean, norm.running_var] if norm else [conv.bias]
             tensors.append(conv.weight)
-    major, minor = int.from_bytes(data[:4], "little"), int.from_bytes(data[4:8], "little")
-    start = 20 if major * 10 + minor >= 2 else 16  # version 0.2 widened the count of seen images to 64 bits
-    expected, found = sum(t.numel() for t in tensors), max(len(data) - start, 0)
+    expected = sum(t.numel() for t in tensors)
+    start = _header_size(data)
+    found = max(len(data) - start, 0)
     sizes = f"expected {expected:,} numbers ({4 * expected:,} bytes) for {cfg}, found {found // 4:,} ({found:,} bytes)"
     require(
         found == 4 * expected,
@@ -306,6 +417,22 @@ def _load_floats(model: Darknet, path: Path, cfg: Path) -> None:
     values = torch.from_numpy(np.frombuffer(data, "<f4", offset=start).astype(np.float32))
     for tensor, part in zip(tensors, values.split([t.numel() for t in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
+
+
+def _header_size(data: bytes) -> int:
+    """Return the number of bytes before the first weight, 16 or 20.
+
+    They end with the count of seen images: 32 bits, and 64 since Darknet's version 0.2. The version
+    alone does not tell. PyTorch-YOLOv3 writes 64 bits as version 0.0, and a Darknet that was built
+    for a 32-bit system writes 32 bits as version 0.2. The bytes 16 to 19 tell: the upper half of
+    a count is a small integer, while a weight is a float, whose bits are at least 2**23. A weight
+    of zero could be both. It is taken for a weight in version 0.1 only.
+    """
+    major, minor = int.from_bytes(data[:4], "little"), int.from_bytes(data[4:8], "little")
+    if int.from_bytes(data[16:20], "little") >= 2**23:
+        return 16
+    narrow = (major, minor) == (0, 1) or max(major, minor) >= 1000  # as in Darknet, less 0.0
+    return 16 if narrow else 20
 
 
 def _load_state(model: Darknet, path: Path, cfg: Path) -> None:

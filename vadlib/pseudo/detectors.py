@@ -102,10 +102,21 @@ class DarknetDetector(PersonDetector):
     def __init__(self, weights: str = default, device: str = "auto", shorter_side: int = NETWORK_SIDE):
         super().__init__(weights, device, shorter_side)
         known_cfg = find_weights(self.default.replace(".weights", ".cfg")) if weights == self.default else None
-        self.model = load_darknet(self.weights, known_cfg).to(self.device, memory_format=torch.channels_last)
+        model = load_darknet(self.weights, known_cfg)
+        require(
+            model.channels == 3,
+            f"{model.cfg}: channels={model.channels}; expected 3; choose a network of colour pictures",
+            "conflict",
+            file=model.cfg,
+            field="channels",
+        )
+        self.model = model.to(self.device, memory_format=torch.channels_last)
 
     def identity(self) -> list:
-        return [*super().identity(), pooch.file_hash(str(self.model.cfg))]  # anchors and the like stand there
+        cfg = pooch.file_hash(str(self.model.cfg))  # anchors and the like stand there
+        # Boxes in the cache that were found before the mask was corrected are others.
+        corrected = ["mask 1,2,3"] if self.model.mask_corrected else []
+        return [*super().identity(), cfg, *corrected]
 
     @torch.inference_mode()
     def find(self, images: np.ndarray) -> list[np.ndarray]:

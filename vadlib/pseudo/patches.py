@@ -16,6 +16,7 @@ from vadlib.data.download import fetch_file
 from vadlib.data.store import cache_dir
 from vadlib.data.video import is_junk, list_images, read_image
 from vadlib.errors import InputError
+from vadlib.files import expand_home, is_disk_full, not_written
 
 SPRITES = Path(__file__).with_name("sprites.png")
 
@@ -76,7 +77,7 @@ class FolderPatches:
     """
 
     def __init__(self, root: str | Path):
-        self.source, root = str(root), Path(root)
+        self.source, root = str(root), expand_home(root)
         if not root.is_dir():
             raise InputError(
                 f"patches {str(root)!r}: no such folder; expected 'builtin', 'sprites', 'cifar100', or a folder of class folders",
@@ -105,7 +106,7 @@ class CIFAR100Patches:
     They are taken from `cifar-100-python/` below `VADLIB_DATA` (else ./data); else they are downloaded into the cache folder (169 MB).
 
     Raises:
-        InputError: they are damaged, or cannot be downloaded.
+        InputError: they are damaged, or cannot be downloaded, or there is no room to unpack them.
     """
 
     source = "cifar100"
@@ -122,6 +123,8 @@ class CIFAR100Patches:
             # "Download" finds the archive there, or all that it holds, and unpacks it if need be.
             self.pixels = CIFAR100(root, train=True, download=root != default_root()).data
         except (OSError, RuntimeError, EOFError) as error:
+            if is_disk_full(error):
+                raise not_written(root / CIFAR100.base_folder, error) from error
             raise InputError(
                 f"{root / CIFAR100.base_folder}: damaged ({error}); remove it, and CIFAR-100 is downloaded again",
                 "damaged-file",

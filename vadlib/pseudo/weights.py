@@ -8,6 +8,7 @@ from vadlib.data.catalog import default_root
 from vadlib.data.download import fetch_file
 from vadlib.data.store import cache_dir
 from vadlib.errors import require
+from vadlib.files import expand_home
 
 _ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"
 _NANO = "https://raw.githubusercontent.com/dog-qiuqiu/MobileNet-Yolo/master/MobileNetV2-YOLOv3-Nano/COCO/"
@@ -27,8 +28,8 @@ def find_weights(name: str) -> Path:
     Raises:
         InputError: no such file, and none that can be downloaded.
     """
-    if Path(name).is_file():
-        return Path(name)
+    if expand_home(name).is_file():
+        return expand_home(name)
     folders = [cache_dir() / "weights", default_root() / "weights"]
     for folder in folders:
         if (folder / name).is_file():

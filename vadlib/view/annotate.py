@@ -69,8 +69,11 @@ def _bar(width: int, height: int, share: float, mark: float, alarm: bool, second
     """uint8 (h, width, 3): time, the score's share of the bar, a mark at the threshold's, and the word."""
     tall = max(24, min(height // 24, width // 20) * 2)  # a narrow picture has room for small texts only
     strip, size = np.full((tall, width, 3), 20, np.uint8), tall / 50
-    left, right = (cv2.getTextSize(text, TEXT, size, 1)[0][0] + tall // 2 for text in (WIDEST_TIME, ALARM))
-    clock = f"{int(seconds) // 3600:02d}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
+    clock = _clock(seconds)
+    # A time-lapse may last longer than `WIDEST_TIME`.
+    widths = {text: cv2.getTextSize(text, TEXT, size, 1)[0][0] for text in (clock, WIDEST_TIME, ALARM)}
+    left = max(widths[clock], widths[WIDEST_TIME]) + tall // 2
+    right = widths[ALARM] + tall // 2
     base, white = tall // 2 + round(11 * size), (255, 255, 255)
     cv2.putText(strip, clock, (tall // 4, base), TEXT, size, white, 1, cv2.LINE_AA)
     long, top, bottom = width - left - right, tall // 4, tall - tall // 4
@@ -84,3 +87,12 @@ def _bar(width: int, height: int, share: float, mark: float, alarm: bool, second
     at = left + round(long * mark)
     strip[2 : tall - 2, at - 1 : at + 1] = white
     return strip
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds; from 100 hours on days, hours and minutes."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    if hours < 100:
+        return f"{hours:02d}:{minute:02d}:{second:02d}"
+    return f"{hours // 24}d {hours % 24:02d}:{minute:02d}"

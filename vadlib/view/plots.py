@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from vadlib.data.video import Video
 from vadlib.errors import require, require_known
 from vadlib.evaluation.evaluate import Result
-from vadlib.evaluation.metrics import Curves, frame_edges, intervals
+from vadlib.evaluation.metrics import Curves, frame_edges, intervals, pool
 from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE, PINK
 
 
@@ -51,7 +51,7 @@ def plot_scores(
 
 
 def plot_roc(labels: Curves, curves: Mapping[str, Curves], ax: Axes | None = None) -> Axes:
-    """Plot the ROC curves of some scores, over all frames of all labelled videos.
+    """Plot the ROC curves of some scores, over all frames of all videos.
 
     Args:
         labels: video name -> uint8 (T,).
@@ -59,15 +59,14 @@ def plot_roc(labels: Curves, curves: Mapping[str, Curves], ax: Axes | None = Non
         ax: where to draw.
 
     Raises:
-        InputError: no labels, or too many curves.
+        InputError: no labels, labels of other frames than the scores, or too many curves.
     """
     require(len(labels) > 0, "these videos have no labels, so there is no ROC curve", "missing-labels", field="labels")
     looks = [(BLUE, "-"), (ORANGE, ":"), (GREEN, "-."), (PINK, "--")]
     require(len(curves) <= len(looks), f"{len(curves)} curves; expected at most {len(looks)}", "out-of-range", field="curves")
     ax = ax or plt.subplots(figsize=(4.4, 4.2), layout="constrained")[1]
-    truth = np.concatenate(list(labels.values()))
     for (name, scores), (colour, style) in zip(curves.items(), looks, strict=False):
-        pooled = np.concatenate([scores[video] for video in labels])
+        truth, pooled = pool(scores, labels)
         false, true, _ = roc_curve(truth, pooled)
         ax.plot(false, true, style, color=colour, label=f"{name}: AUC {roc_auc_score(truth, pooled):.3f}")
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from vadlib.errors import require
-from vadlib.model.run import Run
+from vadlib.model.objective import OBJECTIVES
+from vadlib.model.run import SHIPPED, Run
 from vadlib.view.figure import BLUE, GREEN, GREY, ORANGE, PINK
+
+OBJECTIVE_RUNS = SHIPPED / "objectives"
 
 # Colour, line and marker: any one of them tells the curves apart.
 LOOKS = [(BLUE, "-", "o"), (ORANGE, "--", "s"), (GREEN, "-.", "^"), (PINK, ":", "D"), (GREY, (0, (5, 1, 1, 1, 1, 1)), "v")]
@@ -33,6 +37,21 @@ def read_history(run: Run | str | Path) -> dict[str, np.ndarray]:
     )
     rows = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True))
     return {name: rows[name] for name in rows.dtype.names}
+
+
+def read_objectives() -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, np.ndarray]]]:
+    """Read what ships of three full runs on the rendered street, one for each objective; see `benchmarks/objectives.py`.
+
+    Returns:
+        Two dictionaries, both by objective: its history, as of `read_history`, and the errors of `D_n` on held-out clips, as of
+        `changed_errors`: kind -> (N,).
+    """
+    histories = {objective: read_history(OBJECTIVE_RUNS / objective) for objective in OBJECTIVES}
+    errors = {}
+    for objective in OBJECTIVES:
+        stored = json.loads((OBJECTIVE_RUNS / objective / "errors.json").read_text(encoding="utf-8"))
+        errors[objective] = {kind: np.array(values) for kind, values in stored.items()}
+    return histories, errors
 
 
 def plot_history(

@@ -1,0 +1,70 @@
+"""Train three full runs on the rendered street that differ in their objective. Their curves and errors ship for notebook 06.
+
+    python benchmarks/objectives.py train none|inpaint|maximize    17 minutes on one core; resumes where it stopped
+    python benchmarks/objectives.py write                          write vadlib/shipped/objectives
+
+All take preset `fast` and seed 0. `none` takes p = 0 and the others p = 0.5, so that `inpaint` repeats the run that ships.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import vadlib as vad
+from vadlib.engine.fit import hold_out
+from vadlib.files import write_json
+from vadlib.recipe import train_run
+from vadlib.view.training import OBJECTIVE_RUNS
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = ROOT / "build" / "objectives"
+PROBABILITIES = {"none": 0.0, "inpaint": 0.5, "maximize": 0.5}
+CLIPS = 64  # held-out clips to measure, evenly spaced
+
+
+def train(objective: str) -> None:
+    """Train one run."""
+    training = {"objective": objective, "seed": 0}
+    mixer = {"p": PROBABILITIES[objective]}
+    train_run("synthetic", None, "fast", {"training": training, "mixer": mixer}, RUNS / objective, resume=True)
+
+
+def held_out_clips(run: vad.Run) -> list[vad.Clip]:
+    """Return clips of the videos that no run has trained on."""
+    videos = vad.load_videos("synthetic", "train")
+    clips = vad.ClipDataset(videos, run.data, vad.find_boxes(videos))
+    chosen, _ = hold_out(clips)
+    unseen = sorted(set(range(len(clips))) - set(chosen.tolist()))
+    return [clips[i] for i in unseen[:: len(unseen) // CLIPS]]
+
+
+def write() -> None:
+    """Copy the histories, and measure each run on the held-out clips."""
+    clips = held_out_clips(vad.Run.load(RUNS / "inpaint"))
+    kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
+    for objective in PROBABILITIES:
+        run = vad.Run.load(RUNS / objective)
+        folder = OBJECTIVE_RUNS / objective
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run.folder / "history.csv", folder)
+        errors = vad.changed_errors(run, clips, kinds)
+        write_json(folder / "errors.json", {kind: values.round(6).tolist() for kind, values in errors.items()})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["train", "write"])
+    parser.add_argument("objective", nargs="?", choices=PROBABILITIES)
+    options = parser.parse_args()
+    if options.command == "write":
+        write()
+    elif options.objective is None:
+        parser.error("train needs an objective")
+    else:
+        train(options.objective)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Names in any Unicode form: macOS writes an accent as a character of its own (NFD), Linux and Windows keep what was typed."""
+
+import json
+import shutil
+import unicodedata
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from refusals import refused
+from trees import scene, spot, write_images, write_video
+
+from vadlib.data.catalog import load_videos
+from vadlib.data.check import check_dataset
+from vadlib.data.layout import below, name_key
+from vadlib.evaluation.stream import find_scene
+
+NAMES = [
+    "München",
+    "café",
+    "Zürich/Straße",
+    "naïve façade",
+    "Ærø",
+    "Ålesund",
+    "Ω meters",
+    "Łódź",
+    "İzmir",
+    "сёмга",
+    "й",
+    "Việt Nam",
+    "ế",
+    "한국",
+    "がぎぐ",
+    "パリ",
+    "नमस्ते",
+    "العربيَّة",
+    "שָׁלוֹם",
+    "Å",
+    "ﬁlm",
+    "½",
+    "👩‍🚒",
+    "a\u0301\u0323",
+]
+FORMS = ["NFC", "NFD"]
+
+
+def tree(root, name, form):
+    """One training and one test video of that name, whose folders and files are spelt in this form."""
+    spelt = unicodedata.normalize(form, name)
+    write_images(root / "training" / spelt, np.zeros((20, 8, 8), np.uint8))
+    write_images(root / "testing" / spelt, np.zeros((20, 8, 8), np.uint8))
+
+
+def label(root, name, kind):
+    """Labels in the form in which the name is spelt: frames 3 to 6 are abnormal."""
+    truth = np.zeros(20, np.uint8)
+    truth[3:7] = 1
+    if kind == "csv":
+        (root / "labels.csv").write_text(f"video,start,end\n{name},3,7\n", encoding="utf-8")
+    elif kind == "json":
+        entries = [{"video": name, "start": 3, "end": 7}]
+        (root / "labels.json").write_text(json.dumps(entries), encoding="utf-8")
+    elif kind == "npy":
+        path = root / "labels" / f"{name}.npy"
+        path.parent.mkdir(parents=True)
+        np.save(path, truth)
+    else:
+        write_images(root / "masks" / name, spot(truth, (8, 8)) | (truth == 1)[:, None, None])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", ["csv", "json", "npy", "masks"])
+def test_labels_find_their_video_whatever_form_either_is_in(tmp_path, name, kind):
+    for disk in FORMS:
+        for spelling in FORMS:
+            root = tmp_path / f"{disk}-{spelling}"
+            tree(root, name, disk)
+            label(root, unicodedata.normalize(spelling, name), kind)
+            report = check_dataset("folder", root, progress=False)
+            assert (report["problems"], report["splits"]["test"]["abnormal"]) == ([], 4)
+
+
+def test_a_name_is_one_name_in_all_forms(tmp_path):
+    """Training on a Mac and testing on Linux must give the same name and the same scene."""
+    name = "café/überall"
+    write_video(tmp_path / "training" / f"{unicodedata.normalize('NFD', name)}.mp4", scene(1, 20)[0][0])
+    write_video(tmp_path / "testing" / f"{unicodedata.normalize('NFC', name)}.mp4", scene(1, 20)[0][0])
+    [train] = load_videos("folder", "train", tmp_path)
+    [test] = load_videos("folder", "test", tmp_path)
+    assert train.name == test.name == unicodedata.normalize("NFC", name)
+    assert train.scene == test.scene
+
+
+def test_a_scene_is_found_whatever_form_either_is_in():
+    for known in FORMS:
+        for spelt in FORMS:
+            scene_name = unicodedata.normalize(known, "café 64x48")
+            calibration = SimpleNamespace(scenes={scene_name: {}, "street 64x48": {}})
+            asked = unicodedata.normalize(spelt, "café 64x48")
+            assert find_scene(calibration, None, None, asked) == scene_name
+            with refused("unknown-name", field="scene"):
+                find_scene(calibration, None, None, asked.upper())
+
+
+def test_two_videos_that_differ_in_their_form_only_are_refused(tmp_path):
+    for form in FORMS:
+        write_images(tmp_path / unicodedata.normalize(form, "café"), np.zeros((20, 8, 8), np.uint8))
+    if len(list(tmp_path.iterdir())) < 2:
+        pytest.skip("this disk takes both forms for one name")
+    with refused("duplicate-name", file=tmp_path):
+        load_videos("folder", "train", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["npy", "masks"])
+def test_labels_that_are_there_in_both_forms_are_refused(tmp_path, kind):
+    """One of them would be passed over, and they may differ."""
+    tree(tmp_path, "café", "NFC")
+    label(tmp_path, unicodedata.normalize("NFC", "café"), kind)
+    folder = tmp_path / {"npy": "labels", "masks": "masks"}[kind]
+    [first] = folder.iterdir()
+    second = folder / unicodedata.normalize("NFD", first.name)
+    if second.exists():
+        pytest.skip("this disk takes both forms for one name")
+    shutil.copytree(first, second) if first.is_dir() else shutil.copy(first, second)
+    with refused("conflict", file=first):
+        load_videos("folder", "test", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spelt", "meant"),
+    [
+        ("cam1/friday", "cam1/friday"),
+        ("cam1/friday.mp4", "cam1/friday"),
+        ("cam1\\friday", "cam1/friday"),
+        ("cam1\\friday.mp4", "cam1/friday"),
+        ("./cam1/friday", "cam1/friday"),
+        (".\\cam1\\friday.MP4", "cam1/friday"),
+        ("Cam1/Friday", "cam1/friday"),
+        ("cam1/friday ", "cam1/friday"),
+        ("sunday", "sunday"),
+        ("Sunday", "Sunday"),  # an equal name wins over one that differs in case
+        ("SUNDAY", None),  # two may be meant
+        ("friday", None),
+        ("cam1/friday.avi", None),
+        ("cam1", None),
+    ],
+)
+def test_how_a_row_may_call_its_video(tmp_path, spelt, meant):
+    write_images(tmp_path / "training" / "a", np.zeros((20, 8, 8), np.uint8))
+    for name in ("sunday", "Sunday"):
+        write_images(tmp_path / "testing" / name, np.zeros((20, 8, 8), np.uint8))
+    if len(list((tmp_path / "testing").iterdir())) < 2:
+        pytest.skip("this disk takes both for one name")
+    write_video(tmp_path / "testing" / "cam1" / "friday.mp4", scene(1, 20)[0][0])
+    (tmp_path / "labels.csv").write_text(f"video,start,end\n{spelt},3,7\n")
+    if meant is None:
+        with refused("unknown-name", file=tmp_path / "labels.csv", field="video"):
+            load_videos("folder", "test", tmp_path)
+    else:
+        abnormal = {video.name: int(video.labels.sum()) for video in load_videos("folder", "test", tmp_path)}
+        assert {name for name, count in abnormal.items() if count} == {meant}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=20))
+def test_the_key_of_a_name_does_not_depend_on_its_form(name):
+    keys = {name_key(unicodedata.normalize(form, name)) for form in FORMS}
+    assert len(keys) == 1
+
+
+def test_an_equal_name_wins(tmp_path):
+    for form in FORMS:
+        (tmp_path / unicodedata.normalize(form, "café")).touch()
+    for form in FORMS:
+        spelt = unicodedata.normalize(form, "café")
+        assert below(tmp_path, spelt).name in {spelt, unicodedata.normalize("NFC", spelt)}
+        assert below(tmp_path, spelt.upper()) is not None

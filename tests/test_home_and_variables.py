@@ -1,0 +1,287 @@
+"""`~` in paths, and environment variables that name no folder."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from refusals import refused
+from trees import scene, write_images, write_video
+
+import vadlib as vad
+from vadlib import cli
+from vadlib.data.catalog import default_root, find_copy, list_datasets, load_videos
+from vadlib.data.check import check_dataset
+from vadlib.data.download import download_dataset
+from vadlib.data.encode import write_video as write_mp4
+from vadlib.data.folder import open_video
+from vadlib.data.statistics import load_tests, two_truths
+from vadlib.data.store import cache_dir, keep_arrays
+from vadlib.engine.config import TrainConfig
+from vadlib.engine.fit import fit, require_free
+from vadlib.evaluation.evaluate import Result
+from vadlib.evaluation.table import read_ablation
+from vadlib.files import expand_home, folder_variable, require_folder_variable, write_json
+from vadlib.model.run import SHIPPED, Run, open_run
+from vadlib.pseudo.patches import FolderPatches, load_patches
+from vadlib.pseudo.weights import find_weights
+from vadlib.recipe import chosen_dataset, evaluate_once, evaluate_run, plot_run, score_video, train_run
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home folder of the test's own, and a working folder without anything in it."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("MPLCONFIGDIR", matplotlib.get_configdir())  # fonts are listed once, not in each home
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("USERPROFILE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def vadlib_command(monkeypatch, capfd):
+    """(*arguments) -> exit status, standard output, standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["vadlib", *map(str, arguments)])
+        capfd.readouterr()
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        return status, *capfd.readouterr()
+
+    return call
+
+
+# --- the home folder
+
+
+@pytest.mark.parametrize(
+    ("path", "inside"),
+    [("~", ""), ("~/", ""), ("~/videos", "videos"), ("~/a/../b", "a/../b"), ("~//videos", "videos")],
+)
+def test_a_leading_tilde_is_the_home_folder(home, path, inside):
+    assert expand_home(path) == home / inside
+    assert expand_home(Path(path)) == home / inside
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["a", "a/~", "a/~/b", "a~", "/~", "~nobody-of-that-name", "~old.mp4", "~$labels.csv", "~1/x", ""],
+)
+def test_other_tildes_are_names(home, path):
+    assert expand_home(path) == Path(path)
+
+
+def test_a_video_whose_name_begins_with_a_tilde_is_read(home):
+    write_video(Path("~old.mp4"), scene(1, 20)[0][0])
+    assert len(open_video(Path("~old.mp4"))) == 20
+
+
+@pytest.mark.parametrize("variable", ["VADLIB_DATA", "VADLIB_CACHE", "VADLIB_RUNS"])
+def test_variables_may_begin_with_a_tilde(home, monkeypatch, variable):
+    (home / "here").mkdir()
+    monkeypatch.setenv(variable, "~/here")
+    read = {"VADLIB_DATA": default_root, "VADLIB_CACHE": cache_dir, "VADLIB_RUNS": lambda: vad.run_folder("a").parent}
+    assert read[variable]() == home / "here"
+
+
+def test_functions_take_a_tilde_for_what_they_read(home):
+    write_images(home / "mine" / "training" / "a", np.zeros((20, 8, 8), np.uint8))
+    write_video(home / "film.mp4", scene(1, 20)[0][0])
+    shutil.copytree(SHIPPED / "synthetic", home / "run")
+    shutil.copy(SHIPPED / "ablation.csv", home / "ablation.csv")
+    write_images(home / "pictures" / "cats", np.zeros((2, 8, 8, 3), np.uint8))
+    (home / "net.pt").write_bytes(b"x")
+    (home / "chosen.json").write_text(json.dumps({"dataset": {"name": "ped2"}}))
+    for root in ("~/mine", Path("~/mine")):
+        assert [video.name for video in load_videos("folder", "train", root)] == ["a"]
+        assert check_dataset("folder", root, progress=False)["problems"] == []
+        assert find_copy("folder", root).folder == home / "mine"
+    assert len(open_video(Path("~/film.mp4"))) == 20
+    assert open_run("~/run").folder == Run.load(Path("~/run")).folder == home / "run"
+    assert read_ablation("~/ablation.csv") == read_ablation()
+    assert len(FolderPatches("~/pictures").classes) == 1
+    assert find_weights("~/net.pt") == home / "net.pt"
+    assert chosen_dataset(None, Path("~/chosen.json")) == "ped2"
+    assert [entry["there"] for entry in list_datasets("~/mine")] == [True, False, False, False, False, False]
+    assert os.listdir() == []
+
+
+def test_functions_take_a_tilde_for_what_they_write(home, runs_of_two_videos):
+    clips, model, videos = runs_of_two_videos
+    config = TrainConfig(epochs=1, batch_size=2, precision="fp32", device="cpu", workers=0)
+    run = fit(model, clips, None, config, "~/run", progress=False)
+    assert run.folder == home / "run"
+    with refused("already-exists", file=home / "run"):
+        train_run("synthetic", None, None, {}, Path("~/run"))
+    result = evaluate_once(run, videos, Path("~/once"), "cpu")
+    result.save("~/saved")
+    plot_run(result, Path("~/plots"))
+    write_mp4("~/film.mp4", videos[0].frames[:], 10)
+    score_video(run, Path("~/film.mp4"), Path("~/scored"), "cpu", progress=False)
+    assert Result.load("~/saved").scores.keys() == result.scores.keys()
+    written = {path.parent.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
+    assert {"run", "once", "saved", "plots/curves", "scored", "."} <= written
+    assert os.listdir() == []
+
+
+@pytest.fixture(scope="module")
+def runs_of_two_videos():
+    """Clips, an untrained model and the videos, as small as can be."""
+    import torch
+    from scenes import moving_videos
+
+    from vadlib.data.clips import ClipDataset, DataConfig
+    from vadlib.model.network import DualPathAutoencoder, ModelConfig
+
+    torch.manual_seed(0)
+    videos = moving_videos(2, length=20)
+    clips = ClipDataset(videos, DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+    return clips, DualPathAutoencoder(ModelConfig(width=8, slots=16)), videos
+
+
+@pytest.mark.parametrize("form", [["--root", "~/mine"], ["--root=~/mine"]])
+def test_commands_take_a_tilde(home, vadlib_command, form):
+    write_images(home / "mine" / "training" / "a", np.zeros((20, 8, 8), np.uint8))
+    status, out, _ = vadlib_command("data", "check", "folder", *form)
+    assert (status, str(home / "mine") in out) == (0, True)
+    status, _, error = vadlib_command("train", "--data", "folder", *form, "--out=~/run", "--config=~/none.json")
+    assert (status, str(home / "none.json") in error) == (1, True)
+    (home / "run").mkdir()
+    (home / "run" / "config.json").touch()
+    status, _, error = vadlib_command("run", "--data", "folder", *form, "--out=~/run")
+    assert (status, str(home / "run") in error) == (1, True)
+    status, _, error = vadlib_command("evaluate", "~/none", *form, "--out=~/results")
+    assert (status, str(home / "none") in error) == (1, True)
+    status, _, error = vadlib_command("score", "synthetic", "~/none.mp4", "--out=~/results")
+    assert (status, str(home / "none.mp4") in error) == (1, True)
+    assert os.listdir() == []
+
+
+def test_a_download_goes_into_the_home_folder(home):
+    (home / "data" / "UCSD_Anomaly_Dataset.v1p2").mkdir(parents=True)
+    [line] = download_dataset("ped2", Path("~/data"), progress=False)
+    assert line.startswith(str(home / "data" / "UCSD_Anomaly_Dataset.v1p2"))
+
+
+# --- variables
+
+
+READERS = {
+    "load_videos": lambda: load_videos("ped2"),
+    "load_videos, own": lambda: load_videos("folder"),
+    "find_copy": lambda: find_copy("avenue"),
+    "list_datasets": list_datasets,
+    "load_tests": load_tests,
+    "two_truths": lambda: two_truths([]),
+    "evaluate_run": lambda: evaluate_run("ped2", None, None, "cpu"),
+    "find_weights": lambda: find_weights("none.pt"),
+    "load_patches": lambda: load_patches("cifar100"),
+    "tutorial_data": vad.tutorial_data,
+    "tutorial_detectors": vad.tutorial_detectors,
+    "tutorial_patches": vad.tutorial_patches,
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=list(READERS))
+@pytest.mark.parametrize("value", ["missing", "~/missing", "file", "link"])
+def test_data_that_are_not_where_the_variable_says(home, tmp_path, monkeypatch, reader, value):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    folder = home / "missing" if value.startswith("~") else tmp_path / value
+    monkeypatch.setenv("VADLIB_DATA", value if value.startswith("~") else str(folder))
+    code = "wrong-kind-of-file" if value == "file" else "missing-file"
+    with refused(code, file=folder, field="VADLIB_DATA") as caught:
+        reader()
+    assert "VADLIB_DATA" in str(caught.error)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["data", "check", "ped2"], ["data", "list"], ["train", "--data", "folder", "--out", "x"], ["evaluate", "ped2"]],
+    ids=" ".join,
+)
+def test_commands_name_the_variable_in_one_line(tmp_path, monkeypatch, vadlib_command, arguments):
+    monkeypatch.setenv("VADLIB_DATA", str(tmp_path / "missing"))
+    status, out, error = vadlib_command(*arguments)
+    assert (status, out, len(error.splitlines())) == (1, "", 1)
+    assert error.startswith(f"vadlib: {tmp_path / 'missing'}: ")
+    assert "VADLIB_DATA" in error
+
+
+def test_what_needs_no_data_does_not_ask_for_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("VADLIB_DATA", str(tmp_path / "missing"))
+    assert find_copy("synthetic").layout == "rendered"
+    assert load_patches("builtin").source == "builtin"
+    write_images(tmp_path / "mine" / "a", np.zeros((20, 8, 8), np.uint8))
+    assert len(load_videos("folder", "train", tmp_path / "mine")) == 1
+
+
+def test_a_folder_that_a_download_makes_need_not_be_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("VADLIB_DATA", str(tmp_path / "new"))
+    assert default_root(to_make=True) == tmp_path / "new"
+
+
+@pytest.mark.parametrize("value", ["", " ", "\t", "  \n"])
+@pytest.mark.parametrize("variable", ["VADLIB_DATA", "VADLIB_CACHE", "VADLIB_RUNS"])
+def test_an_empty_variable_counts_as_unset(home, monkeypatch, variable, value):
+    def places():
+        return default_root(), cache_dir(), vad.run_folder("a"), vad.tutorial_data()
+
+    monkeypatch.delenv(variable, raising=False)
+    unset = places()
+    monkeypatch.setenv(variable, value)
+    assert places() == unset
+    assert folder_variable(variable) is None
+    assert require_folder_variable(variable, "all") is None
+
+
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_profile_or_precision_counts_as_unset(monkeypatch, value):
+    monkeypatch.setenv("VADLIB_PROFILE", value)
+    monkeypatch.setenv("VADLIB_PRECISION", value)
+    assert vad.profile() in {"quick", "full"}
+    from vadlib.device import pick_device, pick_precision
+
+    with_blank = pick_precision("auto", pick_device("cpu"))
+    monkeypatch.delenv("VADLIB_PRECISION")
+    assert with_blank == pick_precision("auto", pick_device("cpu"))
+
+
+def write_into(variable):
+    """Write something into the folder that the variable names."""
+    if variable == "VADLIB_CACHE":
+        keep_arrays("labels", "key", lambda: {"a": np.zeros(1)})
+    else:
+        folder = vad.run_folder("a")
+        require_free(folder, resume=False)
+        write_json(folder / "metrics.json", {"a": 1})
+
+
+@pytest.mark.parametrize("kind", ["file", "file/below", "link"])
+@pytest.mark.parametrize("variable", ["VADLIB_CACHE", "VADLIB_RUNS"])
+def test_folders_that_cannot_be_made_name_the_variable(tmp_path, monkeypatch, variable, kind):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    monkeypatch.setenv(variable, str(tmp_path / kind))
+    with refused("missing-file" if kind == "link" else "not-writable") as caught:
+        write_into(variable)
+    assert variable in str(caught.error)
+    assert str(tmp_path / kind) in str(caught.error)
+
+
+@pytest.mark.parametrize("variable", ["VADLIB_CACHE", "VADLIB_RUNS"])
+def test_folders_for_what_can_be_made_again_are_made(tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, str(tmp_path / "new" / "folder"))
+    write_into(variable)
+    assert any((tmp_path / "new" / "folder").iterdir())
