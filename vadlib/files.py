@@ -186,7 +186,8 @@ def not_written(path: Path, error: BaseException) -> InputError:
         path: the file or folder.
         error: what was raised when it was written.
     """
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # What torch says of a full disk are positions in its file.
+    reason = str(error) if isinstance(error, (OSError, SafetensorError)) else "not all of it could be written"
     places = "choose another folder (VADLIB_CACHE sets that of the cache, VADLIB_RUNS that of the notebooks' runs)"
     if is_disk_full(error):
         return InputError(f"{path}: no room to write it ({reason}); make room on the disk, or {places}", "disk-full", file=path)
