@@ -16,7 +16,7 @@ import av
 from PIL import Image
 
 _ZEROS = 16  # bytes: more zeros in a row than compressed pixels end with
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # in coded pixels, FF is followed by 00 or by a restart marker
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in coded pixels, FF is followed by 00 or by a restart marker
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _EOI, _SOS, _DRI = 0xD9, 0xDA, 0xDD
 _ALONE = 0x01  # a marker without content
