@@ -2,8 +2,11 @@
 
 import io
 import struct
+import tempfile
 import zlib
+from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -118,13 +121,21 @@ def test_a_jpeg_that_is_cut_is_refused_whatever_is_behind(tmp_path, name, behind
             read_image(put(tmp_path / "a.jpg", content[:cut] + tail), 3)
 
 
+def lossless():
+    """A frame of lossless JPEG, as libav writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = encode(Path(folder) / "a.avi", "ljpeg", PIXELS[None], pix_fmt="yuvj444p")
+        with av.open(str(path)) as container:
+            return next(bytes(packet) for packet in container.demux(video=0))
+
+
 BASELINE = ["baseline", "optimised", "restart markers", "many restart markers", "grey", "CMYK", "4:4:4", "4:1:1", "thumbnail", "odd size"]
 
 
-@pytest.mark.parametrize("name", BASELINE)
+@pytest.mark.parametrize("name", [*BASELINE, "lossless"])
 def test_an_end_marker_behind_a_cut_hides_nothing(tmp_path, name):
     """As cameras write it whose buffer is too small: libjpeg fills the rest with grey in silence."""
-    content = JPEGS[name]
+    content = lossless() if name == "lossless" else JPEGS[name]
     scan = content.rindex(b"\xff\xda") + 14
     for part in (0.1, 0.5, 0.9):
         cut = scan + int(part * (len(content) - scan))

@@ -14,6 +14,7 @@ _PICTURE = re.compile(rb"\x00\x00\x01\x00..", re.DOTALL)  # MPEG-1 and MPEG-2: s
 _VOP = re.compile(rb"\x00\x00\x01\xb6.", re.DOTALL)  # MPEG-4 part 2: start code, type
 _UNIT = re.compile(rb"\x00\x00\x01.", re.DOTALL)  # H.264 and HEVC with start codes
 _EMPTY_VOP = 4  # bytes behind the start code: a VOP that says "not coded" has no more, a coded one has
+_ZEROS = 16  # bytes: more in a row than coded data have
 _PLACEHOLDER = 8  # bytes: DivX writes packets of 1 or 7 bytes for frames that it packed into the packet before
 _SLICES = {"h264": range(1, 6), "hevc": range(32)}  # unit types
 _IDR = {"h264": {5}, "hevc": {19, 20}}
@@ -97,9 +98,9 @@ def _vp9_bits(first: int) -> int:
 
 
 def _holds_slice(content: bytes, codec: str, header: bytes) -> bool:
-    """False if all units of an H.264 or HEVC packet are headers and messages; damaged ones are none."""
+    """False if all units of an H.264 or HEVC packet are headers and messages; a picture may have been where there are only zeros."""
     types = _unit_types(content, codec, header)
-    return not types or any(kind not in _HEADERS[codec] for kind in types)
+    return not types or bytes(_ZEROS) in content or any(kind not in _HEADERS[codec] for kind in types)
 
 
 def _unit_types(content: bytes, codec: str, header: bytes) -> list[int]:

@@ -16,13 +16,15 @@ import av
 from PIL import Image
 
 _ZEROS = 16  # bytes: more zeros in a row than compressed pixels end with
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # in coded pixels, FF is followed by 00 or by a restart marker
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in coded pixels, FF is followed by 00 or by a restart marker
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _EOI, _SOS, _DRI = 0xD9, 0xDA, 0xDD
 _ALONE = 0x01  # a marker without content
 _FRAMES = {0xC0, 0xC1, 0xC2}  # sizes of sequential and progressive pictures
 # Markers that may follow coded pixels: tables, the next scan, the number of lines, comments and the end.
 _AFTER_PIXELS = {0xC4, 0xCC, _EOI, _SOS, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
+_STRICT = {"err_detect": "explode"}  # fail where data ends within the picture; libjpeg fills the rest with grey
+_SMALL = {"lowres": "3"}  # an eighth of the size, which takes less time
 _EARLY_END = "its pixels end before the picture does"
 _UNCOMPRESSED = {"raw", "packbits"}  # zeros are black pixels there
 _OTHER_PAGES = 1 | 4  # bits of TIFF's NewSubfileType: a smaller copy of another page, a mask of it
@@ -63,9 +65,10 @@ def _missing_of_jpeg(content: bytes) -> str:
     picture = content[: markers[-1][1]]
     if lacks_restarts(picture):
         return _EARLY_END
-    if not _decodes(picture, strict=True) and _decodes(picture, strict=False):
-        return _EARLY_END
-    return ""
+    if _decodes(picture, _STRICT | _SMALL):
+        return ""
+    # What libav cannot decode at all, Pillow has to judge.
+    return _EARLY_END if not _decodes(picture, _STRICT) and _decodes(picture, {}) else ""
 
 
 def _jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
@@ -115,11 +118,11 @@ def _units(frame: bytes, scan: bytes) -> int:
     return -(-columns // 8) * -(-rows // 8)
 
 
-def _decodes(content: bytes, strict: bool) -> bool:
-    """True if libav decodes a JPEG; `strict` tells it to fail where data ends within the picture, as libjpeg does not."""
+def _decodes(content: bytes, options: dict[str, str]) -> bool:
+    """True if libav decodes a JPEG with these options."""
     codec = av.CodecContext.create("mjpeg", "r")
     codec.thread_count = 1
-    codec.options = {"lowres": "3"} | ({"err_detect": "explode"} if strict else {})  # an eighth of the size takes less time
+    codec.options = options
     try:
         return bool(codec.decode(av.Packet(content)) + codec.decode(None))
     except (av.FFmpegError, ValueError):
