@@ -216,7 +216,10 @@ def test_a_recording_without_any_key_frame_is_refused(streams, tmp_path, contain
         VideoFrames(path)
 
 
-@pytest.mark.parametrize(("container", "name"), [("mkv", name) for name in CONTAINERS["mkv"]] + [("avi", "mpeg4"), ("avi", "h264"), ("mp4", "h264")])
+FIRST_FRAMES = [*(("mkv", name) for name in CONTAINERS["mkv"]), ("avi", "mpeg4"), ("avi", "h264"), ("mp4", "h264")]
+
+
+@pytest.mark.parametrize(("container", "name"), FIRST_FRAMES)
 @pytest.mark.parametrize("damage", ["ones", "zeros", "half"])
 def test_a_damaged_first_key_frame_is_no_start_between_key_frames(streams, tmp_path, container, name, damage):
     source = streams(name, container)
