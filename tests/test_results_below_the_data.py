@@ -12,6 +12,7 @@ from vadlib.ablation import BASE
 from vadlib.data.catalog import find_copy, load_videos
 from vadlib.data.check import check_dataset
 from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.folder import open_video
 from vadlib.data.layout import result_files, unread_files
 from vadlib.engine.config import TrainConfig
 from vadlib.engine.fit import fit
@@ -116,6 +117,10 @@ def test_a_painted_film_under_another_name_is_named(films, outputs, tmp_path, na
     report = check_dataset("folder", tmp_path, progress=False)
     assert [entry["where"].split(": ")[0] for entry in report["problems"]] == [str(tmp_path / name)]
     assert report["splits"]["train"]["clips"] == 2
+
+
+def test_a_painted_film_may_be_looked_at(outputs):
+    assert len(open_video(outputs / "score" / "annotated.mp4")) > 0
 
 
 @pytest.mark.parametrize("lost", ["scores.npz", "metrics.json", "roc.png", "config.json", "scores.npz config.json"])

@@ -48,6 +48,7 @@ from vadlib.files import expand_home, is_broken_link, refuse_broken_link
 
 FPS = 25.0  # assumed for folders of images, which do not say
 GREY_MODES = {"1", "L", "LA"}
+LabelReader = Callable[[Video], tuple[np.ndarray, str]]  # a video -> its labels and where they are from
 
 
 def find_folder(root: Path) -> Copy:
@@ -152,7 +153,7 @@ def _list(root: Path, bases: dict[str, Path], truths: dict[str, Path], split: st
     channels = 1 if all(_is_grey(clip) for clips_below in found.values() for clip in clips_below) else 3
     reader = _label_reader(truths, clips) if split == "test" else None
     return [
-        Source(name, clip, partial(_open, clip, name, channels, reader, truths.get("masks") if split == "test" else None))
+        Source(name, clip, partial(_open_listed, clip, name, channels, reader, truths.get("masks") if split == "test" else None))
         for name, clip in clips.items()
     ]
 
@@ -235,8 +236,9 @@ def _is_grey(clip: Path) -> bool:
         return True  # opening the clip will say what is wrong with it, and it must not hide the others
 
 
-def _open(clip: Path, name: str, channels: int, reader: Callable[[Video], tuple[np.ndarray, str]] | None, mask_root: Path | None) -> Video:
-    video = open_clip(clip, name, channels, FPS, "")
+def _open_listed(clip: Path, name: str, channels: int, reader: LabelReader | None, mask_root: Path | None) -> Video:
+    """Open a video of the dataset. One that `vadlib score` has painted may be looked at, but no model must learn from it."""
+    video = _open(clip, name, channels, reader, mask_root)
     if isinstance(video.frames, VideoFrames) and read_comment(clip) == ANNOTATED:
         raise InputError(
             f"{clip}: a film that `vadlib score` has painted, which would be taken for what the "
@@ -244,6 +246,11 @@ def _open(clip: Path, name: str, channels: int, reader: Callable[[Video], tuple[
             "unexpected-clip",
             file=clip,
         )
+    return video
+
+
+def _open(clip: Path, name: str, channels: int, reader: LabelReader | None, mask_root: Path | None) -> Video:
+    video = open_clip(clip, name, channels, FPS, "")
     parent, (height, width) = name.rpartition("/")[0] or "folder", video.frames.shape[1:3]
     video = replace(video, scene=f"{parent} {width}x{height}")
     if mask_root is not None:
@@ -256,7 +263,7 @@ def _open(clip: Path, name: str, channels: int, reader: Callable[[Video], tuple[
     return video
 
 
-def _label_reader(truths: dict[str, Path], clips: dict[str, Path]) -> Callable[[Video], tuple[np.ndarray, str]] | None:
+def _label_reader(truths: dict[str, Path], clips: dict[str, Path]) -> LabelReader | None:
     """Video -> labels and where they are from; None without frame labels."""
     kinds = [kind for kind in ("csv", "json", "npy") if kind in truths]
     if not kinds:
