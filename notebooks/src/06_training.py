@@ -12,7 +12,7 @@
 # - resume an interrupted training, and prove that it ends with the same weights.
 #
 # **You need** notebooks 00, 04 and 05: the probability `p`, the parts `E`, `M_n`, `D_n`, `M_p`, `D_p` of the model, and what a read is.
-# **Time** 1.4 minutes of computing on two CPU cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
+# **Time** 1.1 minutes of computing on two CPU cores in the quick profile, 60 minutes of reading. **Memory** 2 GB. **Download** nothing.
 #
 # **Words** [objective](glossary.md#objective), [epoch](glossary.md#epoch), [checkpoint](glossary.md#checkpoint), [held-out
 # videos](glossary.md#held-out-videos).
