@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vadlib.errors import InputError
-from vadlib.files import expand_home
+from vadlib.files import command_line, expand_home
 
 if TYPE_CHECKING:
     from vadlib.data.layout import Copy
@@ -107,7 +107,8 @@ def train(
     data = chosen_dataset(data, config)
     copy = find_copy(data, root, ground_truth)
     if unread := unread_files(copy):
-        advice = f"`vadlib data check {data} --root {copy.folder}` says more" if data == "folder" else "convert films"
+        check = command_line("data", "check", data, "--root", copy.folder)
+        advice = f"`{check}` says more" if data == "folder" else "convert films"
         print(f"vadlib: {first_of(unread, 5)}: not read, and left out; {advice}", file=sys.stderr)
     if results := result_files(copy):
         print(f"vadlib: {first_of(results)}: written by vadlib, and left out", file=sys.stderr)
@@ -127,7 +128,6 @@ def train(
 
 def _next_step(copy: Copy, run: Path, root: Path | None, ground_truth: str | None, device: str | None) -> str:
     """Say how to use a run on the test videos of its dataset, or, where these cannot be scored, on one video."""
-    from vadlib.files import command_line
 
     given = {"--root": root, "--ground-truth": ground_truth, "--device": device}
     try:
@@ -252,7 +252,6 @@ def download(
     """Get a dataset: download, verify its SHA-256, unpack; or, where that is not allowed, say how."""
     from vadlib.data.catalog import SPLITS, default_root, find_copy
     from vadlib.data.download import download_dataset
-    from vadlib.files import command_line
 
     root = root or default_root(to_make=True)
     print("\n".join(download_dataset(name, root, mirror)))

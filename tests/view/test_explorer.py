@@ -199,6 +199,7 @@ def test_the_dashed_square_lies_where_the_error_is(run, videos, scored, array_vi
             raw=scores,
             labels={},
             maps=maps,
+            times={"x": np.arange(20.0)},
             scenes={"x": "one"},
             calibration=Calibration({"one": flat}, 1, ScoreConfig()),
         )
@@ -314,7 +315,8 @@ def test_controls_are_labelled_and_bounded(run, videos, result, drawn):
     assert drawn == [View("01", 18, THRESHOLD, "calibrated")], "begins with a hit, and is drawn once"
     assert isinstance(parts.video, widgets.ToggleButtons), "few videos"
     many = [replace(videos[0], name=f"{i}") for i in range(7)]
-    grown = replace(result, scores={v.name: result.scores["01"] for v in many}, raw={v.name: result.raw["01"] for v in many}, labels={})
+    parts_of_all = {part: dict.fromkeys([v.name for v in many], getattr(result, part)["01"]) for part in ("scores", "raw", "times", "maps")}
+    grown = replace(result, **parts_of_all, labels={})
     assert isinstance(Parts(explore(run, grown, many)).video, widgets.SelectionSlider)
 
 
@@ -369,9 +371,9 @@ def test_buttons_jump_and_say_so(run, videos, result, drawn):
 
 
 def test_videos_of_other_lengths_move_the_frame_within_their_own(run, result, videos, drawn):
-    short = replace(
-        result, scores=result.scores | {"02": result.scores["02"][:20]}, raw=result.raw | {"02": result.raw["02"][:20]}, labels={}
-    )
+    cut = {part: getattr(result, part) | {"02": getattr(result, part)["02"][:20]} for part in ("scores", "raw", "times")}
+    maps = result.maps | {"02": ErrorMaps(*(errors[:20] for errors in result.maps["02"]))}
+    short = replace(result, **cut, maps=maps, labels={})
     shorter = replace(videos[1], frames=videos[1].frames[:20], labels=None, masks=None)
     parts = Parts(explore(run, short, [videos[0], shorter]))
     parts.frame.value = 44
