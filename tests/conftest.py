@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,3 +210,21 @@ def link(sources: Sequence[Path], folder: Path) -> None:
     folder.mkdir(parents=True)
     for t, source in enumerate(sources):
         os.link(source, folder / f"{t:03d}.png")
+
+
+@pytest.fixture
+def vadlib_command(monkeypatch, capfd):
+    """(*words) -> exit status, standard output and standard error of the command line, run in this process."""
+    from vadlib import cli
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["vadlib", *map(str, words)])
+        capfd.readouterr()
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        return status, *capfd.readouterr()
+
+    return call

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import av
@@ -15,7 +14,6 @@ from films import encode, jpeg, matroska
 from PIL import Image
 from scenes import moving_videos
 
-from vadlib import cli
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.data.decode import VideoFrames
@@ -43,18 +41,11 @@ def film(tmp_path):
 
 
 @pytest.fixture
-def score(monkeypatch, capfd):
+def score(vadlib_command):
     """(*arguments) -> exit status, standard output, the last line of standard error."""
 
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vadlib", "score", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        out, err = capfd.readouterr()
+        status, out, err = vadlib_command("score", *arguments)
         assert "Traceback" not in err
         return status, out, re.split(r"[\r\n]+", err.strip())[-1]
 

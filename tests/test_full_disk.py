@@ -27,7 +27,6 @@ from scenes import moving_videos
 from servers import FILES, NAME, PAYLOAD
 from trees import own_videos
 
-from vadlib import cli
 from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.data.decode import VideoFrames
 from vadlib.data.download import ARCHIVES, Archive, download_dataset, unpack
@@ -460,18 +459,11 @@ def test_pictures_of_cifar_without_room_to_unpack_are_not_called_damaged(cache, 
 
 
 @pytest.fixture
-def command(monkeypatch, capfd):
+def command(vadlib_command):
     """(*arguments) -> exit status and the lines of standard error that are no progress bars."""
 
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vadlib", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        err = capfd.readouterr().err
+        status, _, err = vadlib_command(*arguments)
         return status, [line for line in re.split(r"[\r\n]+", err) if line.strip() and "%|" not in line]
 
     return call

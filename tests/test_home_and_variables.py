@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import matplotlib
@@ -13,7 +12,6 @@ from refusals import refused
 from trees import scene, write_images, write_video
 
 import vadlib as vad
-from vadlib import cli
 from vadlib.data.catalog import default_root, find_copy, list_datasets, load_videos
 from vadlib.data.check import check_dataset
 from vadlib.data.download import download_dataset
@@ -43,23 +41,6 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("USERPROFILE", str(folder))
     return folder
-
-
-@pytest.fixture
-def vadlib_command(monkeypatch, capfd):
-    """(*arguments) -> exit status, standard output, standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vadlib", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        return status, *capfd.readouterr()
-
-    return call
 
 
 # --- the home folder

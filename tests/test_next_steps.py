@@ -34,18 +34,11 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="shlex reads the quotes 
 
 
 @pytest.fixture
-def command(monkeypatch, capfd):
+def command(vadlib_command):
     """(*words) -> exit status, standard output, the last line of standard error."""
 
     def call(*words):
-        monkeypatch.setattr(sys, "argv", ["vadlib", *map(str, words)])
-        capfd.readouterr()
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        out, err = capfd.readouterr()
+        status, out, err = vadlib_command(*words)
         return status, out, re.split(r"[\r\n]+", err.strip())[-1]
 
     return call
