@@ -2,11 +2,12 @@
 
     python benchmarks/data.py --root DATA            needs ped2/ there, Linux, about 12 GB of disk and 15 minutes
 
-read_ratio: clips of 16 frames a second read from the frame store, over those that a plain recipe reads by decoding 16 JPEG files a clip
-(and resizing or cutting them in the same way); both end as float32 in [-1, 1].
-rss_anon: the largest anonymous memory (RssAnon; memory-mapped pages do not count) of a process that trains the preset `fast` on Ped2,
-and of one that does the same on 40 copies of its training set, 102,000 frames. Each prepares everything itself: decoding, boxes, motion.
-The same for `compact` and `paper` on Ped2, with the estimate that `fit` makes beforehand.
+read_ratio: clips of 16 frames a second read from the frame store, over those that a plain recipe
+reads by decoding 16 JPEG files a clip (and resizing or cutting them in the same way); both end as
+float32 in [-1, 1]. rss_anon: the largest anonymous memory (RssAnon; memory-mapped pages do not
+count) of a process that trains the preset `fast` on Ped2, and of one that does the same on 40
+copies of its training set, 102,000 frames. Each prepares everything itself: decoding, boxes,
+motion. The same for `compact` and `paper` on Ped2, with the estimate that `fit` makes beforehand.
 """
 
 from __future__ import annotations
@@ -54,26 +55,49 @@ def clips_per_second(read, starts: list) -> float:
 
 
 def read_ratios(root: Path) -> dict:
-    """Random clips of Ped2's training set, store and disk warm: whole frames at 128 x 128 and as they are, and the windows of `fast`."""
-    torch.set_num_threads(1)  # as in the loader's workers; and threads that wait for a busy core would be all that is measured
+    """Random clips of Ped2's training set, store and disk warm: whole frames at 128 x 128 and as
+    they are, and the windows of `fast`.
+    """
+    # as in the loader's workers; and threads that wait for a busy core would be all that is
+    # measured
+    torch.set_num_threads(1)
     train = load_videos("ped2", "train", root)
     files = [list_images(root / "ped2" / "training" / "frames" / v.name) for v in train]
     report = {}
-    for name, config in {"128x128": DataConfig(size=(128, 128)), "native": DataConfig(), "fast": DataConfig.preset("fast")}.items():
+    for name, config in {
+        "128x128": DataConfig(size=(128, 128)),
+        "native": DataConfig(),
+        "fast": DataConfig.preset("fast"),
+    }.items():
         clips = ClipDataset(train, config, progress=False)
         chosen = np.random.default_rng(0).integers(0, len(clips), CLIPS).tolist()
 
         def plain(i: int, clips=clips, config=config) -> np.ndarray:
             video, start, top, left = (int(x) for x in clips.index[i])
-            frames = [np.asarray(Image.open(path).convert("L")) for path in files[video][start : start + 16]]
+            frames = [
+                np.asarray(Image.open(path).convert("L"))
+                for path in files[video][start : start + 16]
+            ]
             if config.size:
-                frames = [cv2.resize(frame, config.size[::-1], interpolation=cv2.INTER_AREA) for frame in frames]
+                frames = [
+                    cv2.resize(frame, config.size[::-1], interpolation=cv2.INTER_AREA)
+                    for frame in frames
+                ]
             tall, wide = config.crop or frames[0].shape
-            return np.stack([frame[top : top + tall, left : left + wide] for frame in frames]).astype(np.float32) / 127.5 - 1
+            return (
+                np.stack([frame[top : top + tall, left : left + wide] for frame in frames]).astype(
+                    np.float32
+                )
+                / 127.5
+                - 1
+            )
 
         assert np.abs(clips[chosen[0]].tensor[0].numpy() - plain(chosen[0])).max() < 1e-6
         clips_per_second(clips.__getitem__, chosen)  # warm
-        rounds = [(clips_per_second(clips.__getitem__, chosen), clips_per_second(plain, chosen[:80])) for _ in range(5)]
+        rounds = [
+            (clips_per_second(clips.__getitem__, chosen), clips_per_second(plain, chosen[:80]))
+            for _ in range(5)
+        ]
         stored, decoded = np.median(rounds, axis=0)
         report[name] = {
             "read_ratio": round(stored / decoded, 1),
@@ -85,7 +109,11 @@ def read_ratios(root: Path) -> dict:
 
 def anonymous() -> int:
     """RssAnon of this process in bytes."""
-    return next(int(line.split()[1]) * 1024 for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
+    return next(
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("RssAnon")
+    )
 
 
 def train_some(name: str, root: Path, preset: str) -> dict:
@@ -99,29 +127,48 @@ def train_some(name: str, root: Path, preset: str) -> dict:
 
     threading.Thread(target=watch, daemon=True).start()
     videos = load_videos(name, "train", root)
-    # One grey channel, as Ped2 has: copies of its JPEGs in a folder of one's own would be read as RGB.
+    # One grey channel, as Ped2 has: copies of its JPEGs in a folder of one's own would be read as
+    # RGB.
     clips = ClipDataset(
-        videos, DataConfig(**{**vars(DataConfig.preset(preset)), "channels": 1}), find_boxes(videos, progress=False), progress=False
+        videos,
+        DataConfig(**{**vars(DataConfig.preset(preset)), "channels": 1}),
+        find_boxes(videos, progress=False),
+        progress=False,
     )
-    samples = Samples(clips, hold_out(clips)[0], make_mixer(MixerConfig().kinds, MixerConfig.p, "builtin"), 0)
+    samples = Samples(
+        clips, hold_out(clips)[0], make_mixer(MixerConfig().kinds, MixerConfig.p, "builtin"), 0
+    )
     model, device = DualPathAutoencoder(ModelConfig.preset(preset)), torch.device("cpu")
     with tempfile.TemporaryDirectory() as out:
-        trainer = Trainer(model, samples, replace(TrainConfig.preset(preset), device="cpu"), device, Path(out))
+        trainer = Trainer(
+            model, samples, replace(TrainConfig.preset(preset), device="cpu"), device, Path(out)
+        )
         batches = samples.batches(0, trainer.config.batch_size)[: STEPS[preset]]
-        estimate = estimate_footprint(trainer, next(load_batches(samples, batches[:1], 0, False))).needed(trainer.config.batch_size)
+        estimate = estimate_footprint(
+            trainer, next(load_batches(samples, batches[:1], 0, False))
+        ).needed(trainer.config.batch_size)
         part[0] = "train"
         with steady_memory():
             for batch in load_batches(samples, batches, 0, False):
                 trainer.update(batch, len(batches))
     stop.set()
-    found = {"frames": sum(map(len, videos)), "clips": len(clips), "estimate_mb": round(estimate / 1e6, 1)}
+    found = {
+        "frames": sum(map(len, videos)),
+        "clips": len(clips),
+        "estimate_mb": round(estimate / 1e6, 1),
+    }
     return found | {f"rss_anon_{key}_mb": round(value / 1e6, 1) for key, value in peaks.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--root", type=Path, default=Path(os.environ.get("VADLIB_DATA", "data")))
-    parser.add_argument("--only", nargs=3, metavar=("NAME", "ROOT", "PRESET"), help=argparse.SUPPRESS)  # one part, in a process of its own
+    # one part, in a process of its own
+    parser.add_argument(
+        "--only", nargs=3, metavar=("NAME", "ROOT", "PRESET"), help=argparse.SUPPRESS
+    )
     options = parser.parse_args()
     if options.only:
         print(json.dumps(train_some(options.only[0], Path(options.only[1]), options.only[2])))
@@ -130,16 +177,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         large, first = Path(scratch) / "large", Path(scratch) / "ped2"
         shutil.copytree(options.root / "ped2" / "training" / "frames", first)
-        for copy in range(COPIES):  # hard links: other paths, so the store takes them for other frames
+        # hard links: other paths, so the store takes them for other frames
+        for copy in range(COPIES):
             shutil.copytree(first, large / "training" / f"copy{copy:02d}", copy_function=os.link)
         jobs = [("ped2", "ped2", options.root, "fast"), ("large", "folder", large, "fast")]
-        jobs += [(f"ped2_{preset}", "ped2", options.root, preset) for preset in ("compact", "paper")]
+        jobs += [
+            (f"ped2_{preset}", "ped2", options.root, preset) for preset in ("compact", "paper")
+        ]
         for key, name, root, preset in jobs:
             environment = os.environ | {"VADLIB_CACHE": str(Path(scratch) / f"cache-{key}")}
             command = [sys.executable, __file__, "--only", name, str(root), preset]
-            done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+            done = subprocess.run(
+                command, env=environment, check=True, capture_output=True, text=True
+            )
             report[key] = json.loads(done.stdout.splitlines()[-1])
-    report["rss_anon_difference_mb"] = round(report["large"]["rss_anon_train_mb"] - report["ped2"]["rss_anon_train_mb"], 1)
+    report["rss_anon_difference_mb"] = round(
+        report["large"]["rss_anon_train_mb"] - report["ped2"]["rss_anon_train_mb"], 1
+    )
     print(json.dumps(report, indent=2))
 
 

@@ -1,8 +1,10 @@
-"""Held-out normal videos with pseudo-anomalies put into them: what scores and trainings are chosen on, instead of test labels.
+"""Held-out normal videos with pseudo-anomalies put into them: what scores and trainings are chosen
+on, instead of test labels.
 
-Copies of the videos that a run held out get one pseudo-anomaly each, for 35 to 60 frames. Three sorts resemble what the pseudo path is
-trained on: a person's surroundings played too fast or shuffled, or a picture pasted onto a person. The fourth, "glide", does not: the
-still picture of somebody crosses the scene at two to four times the speed of a walk.
+Copies of the videos that a run held out get one pseudo-anomaly each, for 35 to 60 frames. Three
+sorts resemble what the pseudo path is trained on: a person's surroundings played too fast or
+shuffled, or a picture pasted onto a person. The fourth, "glide", does not: the still picture of
+somebody crosses the scene at two to four times the speed of a walk.
 """
 
 from __future__ import annotations
@@ -39,21 +41,38 @@ class Disturbed(NamedTuple):
     labels: np.ndarray
 
 
-def held_out_maps(run: Run, root: Path | None) -> tuple[dict[str, list[ErrorMaps]], list[Disturbed]]:
-    """Error maps of a run's held-out videos as they are, by scene, and of their disturbed copies; those are the same for all runs."""
-    rng, torch_rng, device = np.random.default_rng(7), torch.Generator().manual_seed(7), torch.device("cpu")
+def held_out_maps(
+    run: Run, root: Path | None
+) -> tuple[dict[str, list[ErrorMaps]], list[Disturbed]]:
+    """Error maps of a run's held-out videos as they are, by scene, and of their disturbed copies;
+    those are the same for all runs.
+    """
+    rng, torch_rng, device = (
+        np.random.default_rng(7),
+        torch.Generator().manual_seed(7),
+        torch.device("cpu"),
+    )
     videos = load_videos(run.config["dataset"]["name"], "train", root)
     clips, boxes = ClipDataset(videos, DataConfig.preset("fast")), find_boxes(videos)
     normal, disturbed = {}, []
     for scene, frames in hold_out(clips)[1]:
         number = next(i for i, whole in enumerate(clips.frames) if np.shares_memory(whole, frames))
-        there = boxes[videos[number].name][-len(frames) :]  # of a scene's only video just the end is held out
+        # of a scene's only video just the end is held out
+        there = boxes[videos[number].name][-len(frames) :]
         normal.setdefault(scene, []).append(error_maps(run.model, frames, run.data, device))
         for sort, copies in COPIES.items():
             for _ in range(100 * copies):
-                made = glide(frames, there, rng) if sort == "glide" else disturb(frames, there, rng, torch_rng)
+                made = (
+                    glide(frames, there, rng)
+                    if sort == "glide"
+                    else disturb(frames, there, rng, torch_rng)
+                )
                 if made is not None:
-                    disturbed.append(Disturbed(sort, scene, error_maps(run.model, made[0], run.data, device), made[1]))
+                    disturbed.append(
+                        Disturbed(
+                            sort, scene, error_maps(run.model, made[0], run.data, device), made[1]
+                        )
+                    )
                     copies -= 1
                 if not copies:
                     break
@@ -65,21 +84,37 @@ def held_out_maps(run: Run, root: Path | None) -> tuple[dict[str, list[ErrorMaps
     return normal, disturbed
 
 
-def held_out_aucs(disturbed: list[Disturbed], how: ScoreConfig, calibration: Calibration | None) -> tuple[float, ...]:
+def held_out_aucs(
+    disturbed: list[Disturbed], how: ScoreConfig, calibration: Calibration | None
+) -> tuple[float, ...]:
     """Micro AUCs of a score: raw, per video and, with a calibration that knows it, calibrated."""
     labels = {str(i): part.labels for i, part in enumerate(disturbed)}
     raw = {str(i): raw_score(part.maps, how) for i, part in enumerate(disturbed)}
     areas = [micro_auc(raw, labels), micro_auc(per_video(raw), labels)]
     if calibration is not None:
-        scores = {str(i): calibration.score(part.maps, part.scene, how) for i, part in enumerate(disturbed)}
+        scores = {
+            str(i): calibration.score(part.maps, part.scene, how)
+            for i, part in enumerate(disturbed)
+        }
         areas.append(micro_auc(scores, labels))
     return tuple(areas)
 
 
-def disturb(frames: np.ndarray, boxes: list[np.ndarray], rng: np.random.Generator, torch_rng: torch.Generator):
-    """A copy of a video uint8 (T, H, W, C) with one pseudo-anomaly, and its labels (T,); None where the draw did not fit."""
+def disturb(
+    frames: np.ndarray,
+    boxes: list[np.ndarray],
+    rng: np.random.Generator,
+    torch_rng: torch.Generator,
+):
+    """A copy of a video uint8 (T, H, W, C) with one pseudo-anomaly, and its labels (T,); None where
+    the draw did not fit.
+    """
     frames = np.asarray(frames)
-    kind, length, total = rng.choice(["skip", "shuffle", "object"]), int(rng.integers(35, 60)), len(frames)
+    kind, length, total = (
+        rng.choice(["skip", "shuffle", "object"]),
+        int(rng.integers(35, 60)),
+        len(frames),
+    )
     stride = int(rng.integers(2, 4)) if kind == "skip" else 1
     first = int(rng.integers(5, max(6, total - length * stride - 5)))
     when = np.arange(first, first + min(length, (total - first - 1) // stride))
@@ -90,7 +125,9 @@ def disturb(frames: np.ndarray, boxes: list[np.ndarray], rng: np.random.Generato
         if track is None:
             return None
         patch = BuiltinPatches().draw(torch_rng)
-        changed[when] = to_frames(paste_patch(to_tensor(frames[when]), patch, track, float(rng.uniform(0.6, 1)), 1.0)[0])
+        changed[when] = to_frames(
+            paste_patch(to_tensor(frames[when]), patch, track, float(rng.uniform(0.6, 1)), 1.0)[0]
+        )
         return changed, labels
     there = boxes[when[len(when) // 2]]
     if not len(there):
@@ -101,17 +138,23 @@ def disturb(frames: np.ndarray, boxes: list[np.ndarray], rng: np.random.Generato
     inside = np.clip((40 - distance) / 8, 0, 1)[None, ..., None]
     source = first + stride * np.arange(len(when))
     if kind == "shuffle":
-        source = np.concatenate([rng.permutation(part) for part in np.array_split(when, max(1, len(when) // 16))])
+        source = np.concatenate(
+            [rng.permutation(part) for part in np.array_split(when, max(1, len(when) // 16))]
+        )
     changed[when] = np.rint(frames[source] * inside + frames[when] * (1 - inside))
     return changed, labels
 
 
 def glide(frames: np.ndarray, boxes: list[np.ndarray], rng: np.random.Generator):
-    """A copy of a video through which the still picture of a person glides, 2.5 to 5 pixels a frame, and its labels (T,); None likewise."""
+    """A copy of a video through which the still picture of a person glides, 2.5 to 5 pixels a
+    frame, and its labels (T,); None likewise.
+    """
     total, height, width, _ = frames.shape
     length = min(int(rng.integers(35, 60)), total - 11)
     first, source = int(rng.integers(5, total - length - 5)), int(rng.integers(total))
-    people = [box for box in boxes[source] if 12 <= box[2] - box[0] <= 32 and 20 <= box[3] - box[1] <= 60]
+    people = [
+        box for box in boxes[source] if 12 <= box[2] - box[0] <= 32 and 20 <= box[3] - box[1] <= 60
+    ]
     if not people:
         return None
     x0, y0, x1, y1 = (round(float(v)) for v in people[rng.integers(len(people))])
@@ -119,8 +162,14 @@ def glide(frames: np.ndarray, boxes: list[np.ndarray], rng: np.random.Generator)
     picture = frames[source, y0:y1, x0:x1].astype(np.float32)
     y, x = np.mgrid[-1 : 1 : (y1 - y0) * 1j, -1 : 1 : (x1 - x0) * 1j]
     soft = np.clip(3 * (1 - x**2 - y**4), 0, 1).astype(np.float32)
-    speed, angle = rng.uniform(2.5, 5), rng.uniform(-0.25, 0.25) + (np.pi if rng.random() < 0.5 else 0)
-    step, middle = speed * np.array([np.cos(angle), np.sin(angle)]), np.array([width / 2 + rng.uniform(-0.2, 0.2) * width, (y0 + y1) / 2])
+    speed, angle = (
+        rng.uniform(2.5, 5),
+        rng.uniform(-0.25, 0.25) + (np.pi if rng.random() < 0.5 else 0),
+    )
+    step, middle = (
+        speed * np.array([np.cos(angle), np.sin(angle)]),
+        np.array([width / 2 + rng.uniform(-0.2, 0.2) * width, (y0 + y1) / 2]),
+    )
     changed, labels = np.array(frames), np.zeros(total, np.uint8)
     for k in range(length):
         x, y = middle + step * (k - length / 2) - [(x1 - x0) / 2, (y1 - y0) / 2]
@@ -128,7 +177,9 @@ def glide(frames: np.ndarray, boxes: list[np.ndarray], rng: np.random.Generator)
         weight = cv2.warpAffine(soft, shift, (width, height))[..., None]
         if weight.sum() < 0.5 * soft.sum():
             continue  # mostly out of the picture
-        layer = cv2.warpAffine(picture, shift, (width, height), borderMode=cv2.BORDER_REPLICATE).reshape(height, width, -1)
+        layer = cv2.warpAffine(
+            picture, shift, (width, height), borderMode=cv2.BORDER_REPLICATE
+        ).reshape(height, width, -1)
         changed[first + k] = np.rint(frames[first + k] * (1 - weight) + layer * weight)
         labels[first + k] = 1
     return (changed, labels) if labels.sum() >= 20 else None

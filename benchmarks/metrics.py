@@ -1,4 +1,5 @@
-"""Time the metrics on published scores beside scikit-learn alone, in one run, as ratios: the price of checking what is passed in.
+"""Time the metrics on published scores beside scikit-learn alone, in one run, as ratios: the price
+of checking what is passed in.
 
     python benchmarks/metrics.py ../shared/published/stgnf_shanghaitech.npz
 
@@ -31,7 +32,9 @@ def median_seconds(job: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("file")
     stored = np.load(parser.parse_args().file)
     videos = [key.partition("/")[2] for key in stored.files if key.startswith("score/")]
@@ -41,12 +44,17 @@ def main() -> None:
     pooled = np.concatenate([scores[name] for name in videos])
     pairs = {
         "micro AUC": (lambda: vad.micro_auc(scores, labels), lambda: roc_auc_score(truth, pooled)),
-        "average precision": (lambda: vad.average_precision(scores, labels), lambda: average_precision_score(truth, pooled)),
+        "average precision": (
+            lambda: vad.average_precision(scores, labels),
+            lambda: average_precision_score(truth, pooled),
+        ),
     }
     print(f"{len(videos)} videos, {len(truth)} frames; medians of {ROUNDS} rounds")
     for name, (ours, theirs) in pairs.items():
         own, other = median_seconds(ours), median_seconds(theirs)
-        print(f"{name}: {1000 * own:.1f} ms, scikit-learn alone {1000 * other:.1f} ms, ratio {own / other:.2f}; value {ours():.4f}")
+        print(
+            f"{name}: {1000 * own:.1f} ms, scikit-learn alone {1000 * other:.1f} ms, ratio {own / other:.2f}; value {ours():.4f}"
+        )
     interval = median_seconds(lambda: vad.bootstrap(scores, labels))
     print(f"interval of 2000 drawings: {1000 * interval:.1f} ms")
 

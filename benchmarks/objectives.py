@@ -1,9 +1,11 @@
-"""Train three full runs on the rendered street that differ in their objective. Their curves and errors ship for notebook 06.
+"""Train three full runs on the rendered street that differ in their objective. Their curves and
+errors ship for notebook 06.
 
     python benchmarks/objectives.py train none|inpaint|maximize    17 minutes on one core; resumes where it stopped
     python benchmarks/objectives.py write                          write vadlib/shipped/objectives
 
-All take preset `fast` and seed 0. `none` takes p = 0 and the others p = 0.5, so that `inpaint` repeats the run that ships.
+All take preset `fast` and seed 0. `none` takes p = 0 and the others p = 0.5, so that `inpaint`
+repeats the run that ships.
 """
 
 from __future__ import annotations
@@ -28,7 +30,14 @@ def train(objective: str) -> None:
     """Train one run."""
     training = {"objective": objective, "seed": 0}
     mixer = {"p": PROBABILITIES[objective]}
-    train_run("synthetic", None, "fast", {"training": training, "mixer": mixer}, RUNS / objective, resume=True)
+    train_run(
+        "synthetic",
+        None,
+        "fast",
+        {"training": training, "mixer": mixer},
+        RUNS / objective,
+        resume=True,
+    )
 
 
 def held_out_clips(run: vad.Run) -> list[vad.Clip]:
@@ -50,11 +59,16 @@ def write() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(run.folder / "history.csv", folder)
         errors = vad.changed_errors(run, clips, kinds)
-        write_json(folder / "errors.json", {kind: values.round(6).tolist() for kind, values in errors.items()})
+        write_json(
+            folder / "errors.json",
+            {kind: values.round(6).tolist() for kind, values in errors.items()},
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("command", choices=["train", "write"])
     parser.add_argument("objective", nargs="?", choices=PROBABILITIES)
     options = parser.parse_args()

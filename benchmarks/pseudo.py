@@ -1,4 +1,5 @@
-"""What pseudo-anomalies cost in training, and how fast and how well detectors find the people of Ped2.
+"""What pseudo-anomalies cost in training, and how fast and how well detectors find the people of
+Ped2.
 
     python benchmarks/pseudo.py --root DATA            needs ped2/ and weights/ there, 15 minutes
     python benchmarks/pseudo.py --root DATA --part networks            5 minutes of one core
@@ -76,22 +77,36 @@ def milliseconds(do, times: int) -> float:
 def mixer_cost(train: list[Video]) -> dict:
     """Times of mixing and of training steps."""
     clips, config = (
-        ClipDataset(train, DataConfig.preset("fast"), find_boxes(train, progress=False), progress=False),
+        ClipDataset(
+            train, DataConfig.preset("fast"), find_boxes(train, progress=False), progress=False
+        ),
         TrainConfig(device="cpu"),
     )
     mixer, size = make_mixer(DEFAULT_KINDS, MixerConfig.p), TrainConfig.batch_size
-    samples, model = Samples(clips, hold_out(clips)[0], mixer, 0), DualPathAutoencoder(ModelConfig.preset("fast"))
+    samples, model = (
+        Samples(clips, hold_out(clips)[0], mixer, 0),
+        DualPathAutoencoder(ModelConfig.preset("fast")),
+    )
     mixing, stepping, reading = [], [], []
     with tempfile.TemporaryDirectory() as out:
         trainer = Trainer(model, samples, config, torch.device("cpu"), Path(out))
         for keys in samples.batches(0, size)[:BATCHES]:
             times = [time.perf_counter()]
-            drawn = [(clips.clip(int(samples.chosen[position])), derived_generator(0, *key)) for key in keys for position in [key[1]]]
+            drawn = [
+                (clips.clip(int(samples.chosen[position])), derived_generator(0, *key))
+                for key in keys
+                for position in [key[1]]
+            ]
             times.append(time.perf_counter())
             mixed = [mixer(clip, generator) for clip, generator in drawn]
             times.append(time.perf_counter())
             normal = torch.stack([clip.tensor for clip, _ in drawn])
-            inputs = torch.stack([clip.tensor if m.pseudo is None else m.pseudo.tensor for (clip, _), m in zip(drawn, mixed, strict=True)])
+            inputs = torch.stack(
+                [
+                    clip.tensor if m.pseudo is None else m.pseudo.tensor
+                    for (clip, _), m in zip(drawn, mixed, strict=True)
+                ]
+            )
             batch = Batch(normal, inputs, torch.tensor([m.outcome for m in mixed]))
             times.append(time.perf_counter())
             trainer.update(batch, 1000)
@@ -100,13 +115,22 @@ def mixer_cost(train: list[Video]) -> dict:
             reading.append(steps[0])
             mixing.append(steps[1])
             stepping.append(steps[3])
-    # Sums, not medians: most batches of 8 hold one or two pseudo-anomalies, some none. The first steps warm up.
+    # Sums, not medians: most batches of 8 hold one or two pseudo-anomalies, some none. The first
+    # steps warm up.
     read, mix, step = (1000 * float(np.mean(values[10:])) for values in (reading, mixing, stepping))
-    report = {"mixer_share": round(mix / step, 4), "mix_ms": round(mix, 2), "read_ms": round(read, 2), "step_ms": round(step, 1)}
+    report = {
+        "mixer_share": round(mix / step, 4),
+        "mix_ms": round(mix, 2),
+        "read_ms": round(read, 2),
+        "step_ms": round(step, 1),
+    }
     many = [clips[i] for i in np.random.default_rng(0).integers(0, len(clips), 200)]
     for name, kind in KINDS.items():
         made = kind()
-        report[f"{name}_ms"] = round(milliseconds(lambda k, made=made: made(many[k], torch.Generator().manual_seed(k)), 200), 3)
+        report[f"{name}_ms"] = round(
+            milliseconds(lambda k, made=made: made(many[k], torch.Generator().manual_seed(k)), 200),
+            3,
+        )
     return report
 
 
@@ -212,7 +236,9 @@ PARTS = {"mixer": mixer_cost, "detectors": detector_table, "networks": network_t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--root", type=Path, default=Path(os.environ.get("VADLIB_DATA", "data")))
     parser.add_argument("--part", choices=PARTS, action="append", help="default: all of them")
     options = parser.parse_args()

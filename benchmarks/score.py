@@ -2,9 +2,10 @@
 
     python benchmarks/score.py RUN --root DATA       needs a run that was trained on Ped2, ped2/ there, Linux, and up to 10 minutes
 
-A film of ten minutes at 10 frames a second is made of Ped2's test clips, one after the other, again and again, and then scored as
-`vadlib score` does it: read, scored, annotated, encoded. rss_anon_by_tenth_mb: the largest anonymous memory (RssAnon) of the process
-in each tenth of that time, about a minute of film. The rates of the parts are those of the film's first minute.
+A film of ten minutes at 10 frames a second is made of Ped2's test clips, one after the other, again
+and again, and then scored as `vadlib score` does it: read, scored, annotated, encoded.
+rss_anon_by_tenth_mb: the largest anonymous memory (RssAnon) of the process in each tenth of that
+time, about a minute of film. The rates of the parts are those of the film's first minute.
 """
 
 from __future__ import annotations
@@ -57,7 +58,12 @@ def whole(run: Run, film: Path, out: Path) -> dict:
     seconds = time.perf_counter() - started
     [scores] = result.scores.values()
     rate = len(scores) / seconds
-    found = {"frames": len(scores), "seconds": round(seconds, 1), "frames_per_s": round(rate, 1), "times_real_time": round(rate / FPS, 2)}
+    found = {
+        "frames": len(scores),
+        "seconds": round(seconds, 1),
+        "frames_per_s": round(rate, 1),
+        "times_real_time": round(rate / FPS, 2),
+    }
     # The time of all threads: on a busy machine it says more than the clock.
     found["cpu_ms_per_frame"] = round((time.process_time() - computed) / len(scores) * 1000, 1)
     peaks = [round(part.max() / 1e6, 1) for part in np.array_split(samples, 10)]
@@ -77,15 +83,25 @@ def parts(run: Run, film: Path) -> dict:
 
     timed("read", (video.frames[t] for t in range(len(video))))
     with steady_memory():
-        scored = timed("read_and_score", stream_scores(run, calibration, video, find_scene(calibration, run.data, video)))
-    pictures = timed("annotate", (annotate(f.frame, f.map, f.score, threshold, t / FPS) for t, f in enumerate(scored)))
+        scored = timed(
+            "read_and_score",
+            stream_scores(run, calibration, video, find_scene(calibration, run.data, video)),
+        )
+    pictures = timed(
+        "annotate",
+        (annotate(f.frame, f.map, f.score, threshold, t / FPS) for t, f in enumerate(scored)),
+    )
     started = time.perf_counter()
     write_video(film.with_name("annotated.mp4"), pictures, FPS)
-    return rates | {"encode_frames_per_s": round(len(pictures) / (time.perf_counter() - started), 1)}
+    return rates | {
+        "encode_frames_per_s": round(len(pictures) / (time.perf_counter() - started), 1)
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path)
     parser.add_argument("--root", type=Path, default=Path(os.environ.get("VADLIB_DATA", "data")))
     parser.add_argument("--minutes", type=int, default=10, help="length of the film")
@@ -94,7 +110,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         film = Path(scratch) / "film.mp4"
         make_film(film, options.root, options.minutes * MINUTE)
-        report = {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "load_before": os.getloadavg()[0]}
+        report = {
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "load_before": os.getloadavg()[0],
+        }
         report |= whole(run, film, Path(scratch) / "out") | parts(run, film)
     print(json.dumps(report | {"load_after": os.getloadavg()[0]}, indent=2))
 

@@ -1,13 +1,15 @@
-"""How far the notebooks' results move from machine to machine, and the tolerances that follow from it.
+"""How far the notebooks' results move from machine to machine, and the tolerances that follow from
+it.
 
     python benchmarks/spread.py run [--settings "one thread" ...]     execute; resumes where it stopped
     python benchmarks/spread.py table                                 write benchmarks/spread.csv and the tolerances
 
-Each setting changes one thing of the reference: float32, two threads, the widest instructions of this machine, seed 0.
-The last one changes three at once. The notebooks run in the quick profile, on the rendered street and on Ped2
-(`VADLIB_DATA`). Results whose tolerance is 0 in `notebooks/expected.json` depend on the data alone and must not move.
-For the others the tolerance becomes `MARGIN` times the largest move, rounded up to two digits, and at least `LEAST`, or 1
-for a count: other processors than this one were not measured.
+Each setting changes one thing of the reference: float32, two threads, the widest instructions of
+this machine, seed 0. The last one changes three at once. The notebooks run in the quick profile, on
+the rendered street and on Ped2 (`VADLIB_DATA`). Results whose tolerance is 0 in
+`notebooks/expected.json` depend on the data alone and must not move. For the others the tolerance
+becomes `MARGIN` times the largest move, rounded up to two digits, and at least `LEAST`, or 1 for a
+count: other processors than this one were not measured.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ SEEDS = {
 
 
 def with_seed(source: str) -> str:
-    """A code cell with other seeds of weights and trainings; what draws single pseudo-anomalies stays."""
+    """A code cell with other seeds of weights and trainings; what draws single pseudo-anomalies
+    stays.
+    """
     for old, new in SEEDS.items():
         source = source.replace(old, new)
     return source
@@ -60,8 +64,14 @@ def with_seed(source: str) -> str:
 
 def has_seed(name: str) -> bool:
     """True where another seed changes a notebook's code."""
-    cells = [cell for cell in tools.copy_of(tools.SOURCES / f"{name}.py").cells if cell.cell_type == "code"]
-    return any(with_seed(cell.source) != cell.source for cell in cells if cell.id not in tools.ADDED)
+    cells = [
+        cell
+        for cell in tools.copy_of(tools.SOURCES / f"{name}.py").cells
+        if cell.cell_type == "code"
+    ]
+    return any(
+        with_seed(cell.source) != cell.source for cell in cells if cell.id not in tools.ADDED
+    )
 
 
 def execute(name: str, setting: str, data: str) -> dict:
@@ -77,7 +87,9 @@ def execute(name: str, setting: str, data: str) -> dict:
     environment.pop("VADLIB_DATA", None)
     if data == "ped2":
         environment["VADLIB_DATA"] = str(Path(os.environ["VADLIB_DATA"]).resolve())
-    client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(
+        notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    )
     folder.mkdir(parents=True, exist_ok=True)
     client.execute(env=environment)
     nbformat.write(notebook, folder / f"{name}.ipynb")
@@ -96,7 +108,11 @@ def run(settings: list[str], datasets: list[str], names: list[str]) -> None:
                 found = execute(name, setting, data)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(found, indent=2), encoding="utf-8")
-                print(f"{setting:26}{data:10}{name:32}{found['seconds']:6.0f} s", found["results"], flush=True)
+                print(
+                    f"{setting:26}{data:10}{name:32}{found['seconds']:6.0f} s",
+                    found["results"],
+                    flush=True,
+                )
 
 
 def round_up(value: float) -> float:
@@ -130,7 +146,11 @@ def table(names: list[str]) -> None:
             for result in entry["results"]:
                 values = {setting: found["results"][result] for setting, found in reports.items()}
                 spread = max(abs(value - values["reference"]) for value in values.values())
-                rows.append({"notebook": name, "result": result, "data": data} | values | {"largest move": spread})
+                rows.append(
+                    {"notebook": name, "result": result, "data": data}
+                    | values
+                    | {"largest move": spread}
+                )
                 moves[result] = max(moves[result], spread)
                 counts[result] &= all(value == int(value) for value in values.values())
         for result, move in moves.items():
@@ -140,17 +160,29 @@ def table(names: list[str]) -> None:
     with TABLE.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
-        writer.writerows({key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()} for row in rows)
+        writer.writerows(
+            {
+                key: f"{value:.4f}" if isinstance(value, float) else value
+                for key, value in row.items()
+            }
+            for row in rows
+        )
     tools.EXPECTED_RESULTS.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
     print(TABLE.read_text(encoding="utf-8"))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("command", choices=["run", "table"])
     parser.add_argument("--settings", nargs="*", default=list(SETTINGS), choices=SETTINGS)
-    parser.add_argument("--data", nargs="*", default=["synthetic", "ped2"], choices=["synthetic", "ped2"])
-    parser.add_argument("--notebooks", nargs="*", default=[source.stem for source in tools.sources()])
+    parser.add_argument(
+        "--data", nargs="*", default=["synthetic", "ped2"], choices=["synthetic", "ped2"]
+    )
+    parser.add_argument(
+        "--notebooks", nargs="*", default=[source.stem for source in tools.sources()]
+    )
     options = parser.parse_args()
     if options.command == "run":
         run(options.settings, options.data, options.notebooks)

@@ -2,9 +2,10 @@
 
     VADLIB_PRECISION=fp32 python benchmarks/threads.py
 
-Trains the preset `fast` on windows of the rendered street, each round in this order: one thread, two threads, and two
-processes of one thread each at the same time. The last is the ceiling: two trainings that share nothing but the machine.
-The ratios are medians over the rounds. The table of operators shows which of them scale.
+Trains the preset `fast` on windows of the rendered street, each round in this order: one thread,
+two threads, and two processes of one thread each at the same time. The last is the ceiling: two
+trainings that share nothing but the machine. The ratios are medians over the rounds. The table of
+operators shows which of them scale.
 """
 
 from __future__ import annotations
@@ -31,10 +32,17 @@ STEPS = 24
 
 
 def train_steps(threads: int, seconds: float) -> dict:
-    """Train for some seconds: clips per second of whole steps and of updates alone, and milliseconds of each operator per step."""
+    """Train for some seconds: clips per second of whole steps and of updates alone, and
+    milliseconds of each operator per step.
+    """
     torch.set_num_threads(threads)
     videos = vad.load_videos("synthetic", "train")[:2]
-    clips = vad.ClipDataset(videos, vad.DataConfig.preset("fast"), vad.find_boxes(videos, progress=False), progress=False)
+    clips = vad.ClipDataset(
+        videos,
+        vad.DataConfig.preset("fast"),
+        vad.find_boxes(videos, progress=False),
+        progress=False,
+    )
     kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
     config = vad.TrainConfig()
     samples = Samples(clips, np.arange(len(clips)), vad.PseudoAnomalyMixer(kinds, p=0.5), seed=0)
@@ -59,7 +67,9 @@ def train_steps(threads: int, seconds: float) -> dict:
         with profile(activities=[ProfilerActivity.CPU]) as profiler:
             for batch in read[:8]:
                 trainer.update(batch, 1000)
-    operators = {event.key: event.self_cpu_time_total / 1000 / 8 for event in profiler.key_averages()}
+    operators = {
+        event.key: event.self_cpu_time_total / 1000 / 8 for event in profiler.key_averages()
+    }
     clips_done = steps * config.batch_size
     return {
         "precision": str(trainer.precision or torch.float32).removeprefix("torch."),
@@ -80,7 +90,9 @@ def run_together(threads: int, count: int, seconds: float) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--threads", type=int, help="train in this process and print JSON")
@@ -96,11 +108,17 @@ def main() -> None:
         pair = run_together(1, 2, options.seconds)
         ceilings.append(sum(result["clips/s"] for result in pair))
 
-    rates = {"one thread": [r["clips/s"] for r in ones], "two threads": [r["clips/s"] for r in twos], "two processes": ceilings}
+    rates = {
+        "one thread": [r["clips/s"] for r in ones],
+        "two threads": [r["clips/s"] for r in twos],
+        "two processes": ceilings,
+    }
     print(f"fast, {ones[0]['precision']}, batches of 8, medians of {options.rounds} rounds")
     for name, values in rates.items():
         ratios = [value / one for value, one in zip(values, rates["one thread"], strict=True)]
-        print(f"{name:16}{statistics.median(values):7.1f} clips/s{statistics.median(ratios):7.2f} x")
+        print(
+            f"{name:16}{statistics.median(values):7.1f} clips/s{statistics.median(ratios):7.2f} x"
+        )
     single, double = ones[-1]["operators"], twos[-1]["operators"]
     print(f"\n{'operator':32}{'one thread':>12}{'two threads':>12}{'ratio':>8}   (ms per step)")
     for name in sorted(single, key=single.get, reverse=True)[:14]:

@@ -7,7 +7,12 @@ language = "en"
 extensions = ["myst_nb"]
 html_theme = "sphinx_book_theme"
 html_title = project
-html_theme_options = {"use_download_button": False, "use_fullscreen_button": False, "show_toc_level": 2, "navbar_persistent": []}
+html_theme_options = {
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "show_toc_level": 2,
+    "navbar_persistent": [],
+}
 html_show_sourcelink = False
 html_copy_source = False
 html_static_path = ["style"]
@@ -21,10 +26,16 @@ myst_update_mathjax = False
 
 
 def setup(app):
-    app.connect("html-page-context", lambda app, page, template, context, tree: _without_mathjax(context), priority=900)
+    app.connect(
+        "html-page-context",
+        lambda app, page, template, context, tree: _without_mathjax(context),
+        priority=900,
+    )
 
 
 def _without_mathjax(context):
     context["script_files"] = [
-        script for script in context["script_files"] if "mathjax" not in str(getattr(script, "filename", script)).lower()
+        script
+        for script in context["script_files"]
+        if "mathjax" not in str(getattr(script, "filename", script)).lower()
     ]

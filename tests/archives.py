@@ -9,7 +9,9 @@ import zipfile
 def make_tar(*members):
     """Bytes of a .tar.gz of (name, content) pairs and `TarInfo`s, also (TarInfo, content)."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1, format=tarfile.GNU_FORMAT) as archive:
+    with tarfile.open(
+        fileobj=buffer, mode="w:gz", compresslevel=1, format=tarfile.GNU_FORMAT
+    ) as archive:
         for member in members:
             info, content = member if isinstance(member, tuple) else (member, b"")
             info = tarfile.TarInfo(info) if isinstance(info, str) else info
@@ -32,7 +34,11 @@ def make_zip(*members):
 def tree(folder):
     """Everything below a folder: path -> content, None for a folder, or where a link leads."""
     return {
-        str(path.relative_to(folder)): f"-> {os.readlink(path)}" if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        str(path.relative_to(folder)): f"-> {os.readlink(path)}"
+        if path.is_symlink()
+        else path.read_bytes()
+        if path.is_file()
+        else None
         for path in folder.rglob("*")
     }
 

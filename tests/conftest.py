@@ -1,4 +1,6 @@
-"""Shared fixtures: a cache of the tests' own, the real data where it is, tiny videos and tiny copies of Ped2."""
+"""Shared fixtures: a cache of the tests' own, the real data where it is, tiny videos and tiny
+copies of Ped2.
+"""
 
 import os
 import shutil
@@ -22,20 +24,35 @@ from vadlib.data.video import Video
 from vadlib.evaluation.evaluate import Result
 from vadlib.recipe import evaluate_run
 
-# Runs share slow machines, so a single slow example is no failure; and a run that failed fails again.
+# Runs share slow machines, so a single slow example is no failure; and a run that failed fails
+# again.
 settings.register_profile("vadlib", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("vadlib")
 
 TRAIN_CLIPS = 3  # of 40 frames each
 TEST_LENGTHS = (180, 180, 150, 180, 150, 180, 180, 180, 120, 150, 180, 180)
-# 1-based, inclusive; 1,648 abnormal frames, as in the real set. The last clip's are given as two intervals side by side.
-INTERVALS = ([(61, 180)], [(95, 180)], [(1, 146)], [(31, 180)], [(1, 129)], [(1, 159)], [(46, 180)], [(1, 180)], [(1, 120)], [(1, 150)])
+# 1-based, inclusive; 1,648 abnormal frames, as in the real set. The last clip's are given as two
+# intervals side by side.
+INTERVALS = (
+    [(61, 180)],
+    [(95, 180)],
+    [(1, 146)],
+    [(31, 180)],
+    [(1, 129)],
+    [(1, 159)],
+    [(46, 180)],
+    [(1, 180)],
+    [(1, 120)],
+    [(1, 150)],
+)
 INTERVALS += ([(1, 180)], [(88, 100), (101, 180)])
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """No test touches the user's cache, and none finds what an earlier run left; pytest-xdist's processes share one."""
+    """No test touches the user's cache, and none finds what an earlier run left; pytest-xdist's
+    processes share one.
+    """
     folder = tmp_path_factory.getbasetemp()
     of_this_run = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     with pytest.MonkeyPatch.context() as patch:
@@ -45,7 +62,9 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Tensors are tiny here: threads that wait for each other cost more than they gain, above all on a busy machine."""
+    """Tensors are tiny here: threads that wait for each other cost more than they gain, above all
+    on a busy machine.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -74,7 +93,9 @@ def host(monkeypatch) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real datasets; the test is skipped without it, but fails where VADLIB_REQUIRE_DATA=1 demands it."""
+    """The folder of real datasets; the test is skipped without it, but fails where
+    VADLIB_REQUIRE_DATA=1 demands it.
+    """
     folder = os.environ.get("VADLIB_DATA")
     if folder and (Path(folder) / "ped2").is_dir():
         return Path(folder)
@@ -95,18 +116,22 @@ def array_video() -> Callable[..., Video]:
     """(frames uint8 (T, H, W, C), name="a", **Video's fields) -> a `Video` in memory."""
 
     def make(frames: np.ndarray, name: str = "a", **fields) -> Video:
-        return Video(name, ArrayFrames(np.asarray(frames, np.uint8)), fields.pop("fps", 10.0), **fields)
+        return Video(
+            name, ArrayFrames(np.asarray(frames, np.uint8)), fields.pop("fps", 10.0), **fields
+        )
 
     return make
 
 
 @pytest.fixture(scope="session")
 def walker() -> Callable[..., tuple[np.ndarray, list[np.ndarray]]]:
-    """(length, channels=1, seed=0, speed=1) -> frames uint8 (T, 48, 64, C) of a dark figure of 10 x 18 pixels that walks over
-    textured ground, 40 pixels and back again, and its box in each frame.
+    """(length, channels=1, seed=0, speed=1) -> frames uint8 (T, 48, 64, C) of a dark figure of 10 x
+    18 pixels that walks over textured ground, 40 pixels and back again, and its box in each frame.
     """
 
-    def make(length: int, channels: int = 1, seed: int = 0, speed: float = 1) -> tuple[np.ndarray, list[np.ndarray]]:
+    def make(
+        length: int, channels: int = 1, seed: int = 0, speed: float = 1
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
         rng = np.random.default_rng(seed)
         frames = np.repeat(rng.integers(110, 200, (1, 48, 64, channels)), length, axis=0)
         figure = rng.integers(0, 60, (18, 10, channels))
@@ -121,23 +146,28 @@ def walker() -> Callable[..., tuple[np.ndarray, list[np.ndarray]]]:
 
 @pytest.fixture(scope="session")
 def make_clip(walker) -> Callable[..., Clip]:
-    """(length=16, channels=1, seed=0, ahead=64) -> a clip of the walker with its boxes and `ahead` later frames.
+    """(length=16, channels=1, seed=0, ahead=64) -> a clip of the walker with its boxes and `ahead`
+    later frames.
 
     The walker takes half a pixel a frame, so that it does not turn back within 80 frames.
     """
 
     def make(length: int = 16, channels: int = 1, seed: int = 0, ahead: int = 64) -> Clip:
         frames, boxes = walker(length + ahead, channels, seed, 0.5)
-        return Clip(to_tensor(frames[:length]), "a", 0, torch.from_numpy(frames[length:]), boxes[:length])
+        return Clip(
+            to_tensor(frames[:length]), "a", 0, torch.from_numpy(frames[length:]), boxes[:length]
+        )
 
     return make
 
 
 @dataclass(frozen=True)
 class TinyPed2:
-    """A copy of Ped2 in the community layout with the true lengths of its test clips and pictures of 24 x 16 pixels.
+    """A copy of Ped2 in the community layout with the true lengths of its test clips and pictures
+    of 24 x 16 pixels.
 
-    The picture at position t of every clip is grey throughout, of level t, so that a pixel tells which frame it is.
+    The picture at position t of every clip is grey throughout, of level t, so that a pixel tells
+    which frame it is.
     """
 
     root: Path  # holds ped2/
@@ -188,7 +218,10 @@ def tiny_ped2_template(pictures, tmp_path_factory) -> TinyPed2:
         link(pictures[:40], tree.clip(number, "training"))
     for number, clip in enumerate(labels, start=1):
         link(pictures[: len(clip)], tree.clip(number))
-        link([abnormal if a else normal for a in clip], tree.folder / "testing" / "masks" / f"{number:02d}")
+        link(
+            [abnormal if a else normal for a in clip],
+            tree.folder / "testing" / "masks" / f"{number:02d}",
+        )
     cells = np.empty((1, len(INTERVALS)), object)
     for i, intervals in enumerate(INTERVALS):
         cells[0, i] = np.array(intervals, np.uint8).T
@@ -199,7 +232,9 @@ def tiny_ped2_template(pictures, tmp_path_factory) -> TinyPed2:
 
 @pytest.fixture
 def tiny_ped2(tiny_ped2_template, tmp_path) -> Iterator[TinyPed2]:
-    """A tiny Ped2 that the test may change; replace files (`TinyPed2.replace`), never write into them: they are hard links."""
+    """A tiny Ped2 that the test may change; replace files (`TinyPed2.replace`), never write into
+    them: they are hard links.
+    """
     shutil.copytree(tiny_ped2_template.folder, tmp_path / "data" / "ped2", copy_function=os.link)
     yield TinyPed2(tmp_path / "data", tiny_ped2_template.labels)
     shutil.rmtree(tmp_path / "data")  # a file can have about 65,000 links; pytest keeps its folders
@@ -214,7 +249,9 @@ def link(sources: Sequence[Path], folder: Path) -> None:
 
 @pytest.fixture
 def vadlib_command(monkeypatch, capfd):
-    """(*words) -> exit status, standard output and standard error of the command line, run in this process."""
+    """(*words) -> exit status, standard output and standard error of the command line, run in this
+    process.
+    """
     from vadlib import cli
 
     def call(*words):

@@ -9,14 +9,24 @@ import cv2
 import numpy as np
 from PIL import Image
 
-LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+LFS_POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+)
 
 
 def scene(length=40, height=48, width=64, seed=0):
-    """Coloured ground that glides under noise, and a red square that walks the other way; uint8 (T, H, W, 3)."""
+    """Coloured ground that glides under noise, and a red square that walks the other way; uint8 (T,
+    H, W, 3).
+    """
     rng = np.random.default_rng(seed)
-    ground = rng.integers(60, 200, (height // 8 + 2, (width + 2 * length) // 8 + 2, 3)).repeat(8, 0).repeat(8, 1)
-    frames = np.stack([ground[:height, 2 * t : 2 * t + width] for t in range(length)]) + rng.integers(-6, 7, (length, height, width, 3))
+    ground = (
+        rng.integers(60, 200, (height // 8 + 2, (width + 2 * length) // 8 + 2, 3))
+        .repeat(8, 0)
+        .repeat(8, 1)
+    )
+    frames = np.stack(
+        [ground[:height, 2 * t : 2 * t + width] for t in range(length)]
+    ) + rng.integers(-6, 7, (length, height, width, 3))
     for t, frame in enumerate(frames):
         left = width - 10 - (3 * t) % (width - 10)
         frame[4:12, left : left + 8] = (250, 30, 30)
@@ -26,7 +36,18 @@ def scene(length=40, height=48, width=64, seed=0):
 SCENE = scene()
 
 
-def encode(path, codec, frames=SCENE, rate=25, pix_fmt="yuv420p", gop=12, b_frames=None, options=None, muxer=None, times=None):
+def encode(
+    path,
+    codec,
+    frames=SCENE,
+    rate=25,
+    pix_fmt="yuv420p",
+    gop=12,
+    b_frames=None,
+    options=None,
+    muxer=None,
+    times=None,
+):
     """Write frames, uint8 (T, H, W, 3), with PyAV; `times` are milliseconds."""
     with av.open(str(path), "w", container_options=muxer or {}) as container:
         stream = container.add_stream(codec, rate=rate)
@@ -59,7 +80,10 @@ FORMATS = {  # name: codec and how to encode
     "two-frame-gop.mp4": ("libx264", {"options": {"x264-params": "keyint=2:bframes=1:scenecut=0"}}),
     "h264.mkv": ("libx264", {}),
     "hevc.mp4": ("libx265", {"options": {"x265-params": "log-level=none"}}),
-    "hevc.mkv": ("libx265", {"options": {"x265-params": "log-level=none:keyint=12:open-gop=1:bframes=3"}}),
+    "hevc.mkv": (
+        "libx265",
+        {"options": {"x265-params": "log-level=none:keyint=12:open-gop=1:bframes=3"}},
+    ),
     "lossless.mkv": ("ffv1", {}),
     "png.mov": ("png", {"pix_fmt": "rgb24"}),
     "mpeg4.m4v": ("mpeg4", {"b_frames": 2}),
@@ -90,21 +114,31 @@ def jpeg(pixels) -> bytes:
 
 
 def avi(chunks, width=64, height=48, declared=None) -> bytes:
-    """A literal AVI of JPEGs at 25 frames a second, after the format's description: the test's own writer."""
+    """A literal AVI of JPEGs at 25 frames a second, after the format's description: the test's own
+    writer.
+    """
 
     def chunk(kind, content):
         return kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
     count = len(chunks) if declared is None else declared
     main = struct.pack("<14I", 40000, 0, 0, 0x10, count, 0, 1, 0, width, height, 0, 0, 0, 0)
-    stream = b"vidsMJPG" + struct.pack("<IHHIIIIIIIIHHHH", 0, 0, 0, 0, 1, 25, 0, count, 0, 0xFFFFFFFF, 0, 0, 0, width, height)
-    bitmap = struct.pack("<IiiHH4sIiiII", 40, width, height, 1, 24, b"MJPG", width * height * 3, 0, 0, 0, 0)
+    stream = b"vidsMJPG" + struct.pack(
+        "<IHHIIIIIIIIHHHH", 0, 0, 0, 0, 1, 25, 0, count, 0, 0xFFFFFFFF, 0, 0, 0, width, height
+    )
+    bitmap = struct.pack(
+        "<IiiHH4sIiiII", 40, width, height, 1, 24, b"MJPG", width * height * 3, 0, 0, 0, 0
+    )
     streams = chunk(b"LIST", b"strl" + chunk(b"strh", stream) + chunk(b"strf", bitmap))
     movie, entries = b"movi", b""
     for content in chunks:
         entries += b"00dc" + struct.pack("<III", 0x10, len(movie), len(content))
         movie += chunk(b"00dc", content)
-    body = chunk(b"LIST", b"hdrl" + chunk(b"avih", main) + streams) + chunk(b"LIST", movie) + chunk(b"idx1", entries)
+    body = (
+        chunk(b"LIST", b"hdrl" + chunk(b"avih", main) + streams)
+        + chunk(b"LIST", movie)
+        + chunk(b"idx1", entries)
+    )
     return chunk(b"RIFF", b"AVI " + body)
 
 
@@ -162,7 +196,8 @@ class WatchedPacket:
 
 
 def matroska(stamps, pictures, tick=10**6, rate=None) -> bytes:
-    """A literal Matroska file of JPEGs with these time stamps, after the format's description: the test's own writer.
+    """A literal Matroska file of JPEGs with these time stamps, after the format's description: the
+    test's own writer.
 
     Args:
         stamps: of each picture, in ticks, at least 0, in any order.
@@ -175,13 +210,26 @@ def matroska(stamps, pictures, tick=10**6, rate=None) -> bytes:
         content = content if isinstance(content, bytes) else content.to_bytes(8, "big")
         return bytes.fromhex(name) + (1 << 56 | len(content)).to_bytes(8, "big") + content
 
-    head = element("1a45dfa3", element("4282", b"matroska") + element("4287", 4) + element("4285", 2))
+    head = element(
+        "1a45dfa3", element("4282", b"matroska") + element("4287", 4) + element("4285", 2)
+    )
     video = element("e0", element("b0", 64) + element("ba", 48))
     each = element("23e383", round(10**9 / rate)) if rate else b""
-    track = element("d7", 1) + element("73c5", 1) + element("83", 1) + element("86", b"V_MJPEG") + each + video
+    track = (
+        element("d7", 1)
+        + element("73c5", 1)
+        + element("83", 1)
+        + element("86", b"V_MJPEG")
+        + each
+        + video
+    )
     clusters = [
         element("1f43b675", element("e7", stamp) + element("a3", b"\x81\0\0\x80" + picture))
         for stamp, picture in zip(stamps, pictures, strict=True)
     ]
-    parts = [element("1549a966", element("2ad7b1", tick)), element("1654ae6b", element("ae", track)), *clusters]
+    parts = [
+        element("1549a966", element("2ad7b1", tick)),
+        element("1654ae6b", element("ae", track)),
+        *clusters,
+    ]
     return head + element("18538067", b"".join(parts))

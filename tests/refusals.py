@@ -1,4 +1,6 @@
-"""What a test expects of an `InputError`: its code, and the file and the field that it names; never its wording."""
+"""What a test expects of an `InputError`: its code, and the file and the field that it names; never
+its wording.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ def refused(
     file: Path | str | None = None,
     field: str | None = None,
 ) -> Iterator[SimpleNamespace]:
-    """Expect an `InputError` with this code, and with this file and this field where they are given.
+    """Expect an `InputError` with this code, and with this file and this field where they are
+    given.
 
     Yields:
         an object whose `error` is the exception, once the block has ended.

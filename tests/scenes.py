@@ -1,4 +1,6 @@
-"""Small videos in memory for tests of training and scoring, also for tests that run in a process of their own."""
+"""Small videos in memory for tests of training and scoring, also for tests that run in a process of
+their own.
+"""
 
 import hashlib
 
@@ -20,18 +22,30 @@ class ArrayFrames:
         return self.frames[index]
 
     def identity(self):
-        return ["array", hashlib.sha256(np.ascontiguousarray(self.frames)).hexdigest(), list(self.shape)]
+        return [
+            "array",
+            hashlib.sha256(np.ascontiguousarray(self.frames)).hexdigest(),
+            list(self.shape),
+        ]
 
 
 def moving_videos(count, size=(48, 64), length=40, labelled=False, seed=0):
-    """Grey videos in which a bright block walks over a noisy ground; labelled ones also hold a fast dark one for a third."""
+    """Grey videos in which a bright block walks over a noisy ground; labelled ones also hold a fast
+    dark one for a third.
+    """
     videos = []
     for number in range(1, count + 1):
         generator = np.random.default_rng([seed, number])
         height, width = size
-        frames = np.full((length, height, width, 1), 100, np.uint8) + generator.integers(0, 4, (length, height, width, 1), np.uint8)
+        frames = np.full((length, height, width, 1), 100, np.uint8) + generator.integers(
+            0, 4, (length, height, width, 1), np.uint8
+        )
         labels = np.zeros(length, np.uint8)
-        top, first, speed = generator.integers(2, height - 24), generator.integers(0, width // 2), generator.choice([-1, 1])
+        top, first, speed = (
+            generator.integers(2, height - 24),
+            generator.integers(0, width // 2),
+            generator.choice([-1, 1]),
+        )
         for t in range(length):
             left = (first + speed * t) % (width - 8)
             frames[t, top : top + 20, left : left + 8] = 220
@@ -39,5 +53,7 @@ def moving_videos(count, size=(48, 64), length=40, labelled=False, seed=0):
                 left = (5 * t) % (width - 12)
                 frames[t, top : top + 12, left : left + 12] = 5
                 labels[t] = 1
-        videos.append(Video(f"{number:02}", ArrayFrames(frames), 10.0, labels=labels if labelled else None))
+        videos.append(
+            Video(f"{number:02}", ArrayFrames(frames), 10.0, labels=labels if labelled else None)
+        )
     return videos

@@ -12,7 +12,11 @@ from archives import make_tar
 
 NAME = "UCSD_Anomaly_Dataset.tar.gz"
 NOISE = os.urandom(200_000)  # does not compress: half of the archive is half of the file
-FILES = {"tiny.v1/Ped2/Train/001.tif": NOISE, "tiny.v1/Ped2/Test/001.tif": b"frame", "tiny.v1/README.txt": b""}
+FILES = {
+    "tiny.v1/Ped2/Train/001.tif": NOISE,
+    "tiny.v1/Ped2/Test/001.tif": b"frame",
+    "tiny.v1/README.txt": b"",
+}
 PAYLOAD = make_tar(*FILES.items())
 
 
@@ -20,7 +24,9 @@ PAYLOAD = make_tar(*FILES.items())
 
 
 class Host:
-    """A web server of 127.0.0.1; each request is answered by the next of `answers`, and the last of them stays."""
+    """A web server of 127.0.0.1; each request is answered by the next of `answers`, and the last of
+    them stays.
+    """
 
     def __init__(self):
         self.answers, self.asked, self.released = [well], [], threading.Event()
@@ -39,7 +45,11 @@ class Host:
 
             def begin(self, status, length=None, **headers):
                 self.send_response(status)
-                for name, value in {"Content-Length": length, "Connection": "close", **headers}.items():
+                for name, value in {
+                    "Content-Length": length,
+                    "Connection": "close",
+                    **headers,
+                }.items():
                     if value is not None:
                         self.send_header(name.replace("_", "-"), str(value))
                 self.end_headers()
@@ -72,7 +82,11 @@ def well(request, host):
     elif start >= len(PAYLOAD):
         request.begin(416, 0)
     else:
-        request.begin(206, len(PAYLOAD) - start, Content_Range=f"bytes {start}-{len(PAYLOAD) - 1}/{len(PAYLOAD)}")
+        request.begin(
+            206,
+            len(PAYLOAD) - start,
+            Content_Range=f"bytes {start}-{len(PAYLOAD) - 1}/{len(PAYLOAD)}",
+        )
         request.wfile.write(PAYLOAD[start:])
 
 
@@ -139,7 +153,8 @@ def other_range(request, host):
 
 FLIPPED = PAYLOAD[:HALF] + bytes([PAYLOAD[HALF] ^ 1]) + PAYLOAD[HALF + 1 :]
 PAGE = b"<!DOCTYPE html><html>Moved</html>"
-# Name -> the answer, and what the message holds of it: a number, or the words of another program; None where there is none.
+# Name -> the answer, and what the message holds of it: a number, or the words of another program;
+# None where there is none.
 FAILURES = {
     "drops": (drops, str(HALF)),
     "drops without a length": (sends(PAYLOAD[:HALF], length=None), "SHA256"),

@@ -23,7 +23,11 @@ from vadlib.model.run import Run
 from vadlib.pseudo.mixer import DEFAULT_KINDS
 from vadlib.recipe import MixerConfig
 
-TINY = {"data": {"clip_step": 8, "crop": [24, 24]}, "model": {"width": 8, "slots": 8}, "training": {"epochs": 1}}
+TINY = {
+    "data": {"clip_step": 8, "crop": [24, 24]},
+    "model": {"width": 8, "slots": 8},
+    "training": {"epochs": 1},
+}
 SOME = [BASE, "seed 1", "p = 0", "maximize"]
 
 
@@ -39,15 +43,24 @@ def done(tmp_path_factory):
 def test_each_row_changes_one_part_of_the_default():
     assert ROWS[BASE] == {}
     for changes in ROWS.values():
-        assert sum(len(values) for values in changes.values()) <= 1 or changes == {"model": {"memories": 1, "decoders": 1}}
+        assert sum(len(values) for values in changes.values()) <= 1 or changes == {
+            "model": {"memories": 1, "decoders": 1}
+        }
     defaults = {"mixer": MixerConfig(), "training": TrainConfig(), "model": ModelConfig()}
     for name, changes in ROWS.items():
         for part, values in changes.items():
-            assert all(getattr(defaults[part], key) != value for key, value in values.items()), f"{name} is the default"
+            assert all(getattr(defaults[part], key) != value for key, value in values.items()), (
+                f"{name} is the default"
+            )
 
 
 def test_the_rows_of_the_issue_are_there():
-    changed = {(part, key, repr(value)) for row in ROWS.values() for part, values in row.items() for key, value in values.items()}
+    changed = {
+        (part, key, repr(value))
+        for row in ROWS.values()
+        for part, values in row.items()
+        for key, value in values.items()
+    }
     p = {float(value) for part, key, value in changed if key == "p"} | {MixerConfig().p}
     assert p >= {0, 0.01, 0.05, 0.2, 0.5}
     assert {("mixer", "kinds", repr([kind])) for kind in DEFAULT_KINDS} <= changed
@@ -62,11 +75,18 @@ def test_the_table_says_what_the_runs_in_its_folder_say(done):
     base, row = Result.load(out / "default"), table[-1]
     result = Result.load(out / "maximize")
     assert [row[name] for name in MEASURES] == [result.metrics[name] for name in MEASURES]
-    assert [row["micro_auc_calibrated_low"], row["micro_auc_calibrated_high"]] == bootstrap(result.scores, result.labels, base.scores)
-    assert row["plain_calibrated"] == row["micro_auc_calibrated"]  # where D_p is made to fail nothing is compared with it
-    assert table[1]["plain_calibrated"] == micro_auc(base.rescore("calibrated", contrast=0), base.labels)
+    assert [row["micro_auc_calibrated_low"], row["micro_auc_calibrated_high"]] == bootstrap(
+        result.scores, result.labels, base.scores
+    )
+    # where D_p is made to fail nothing is compared with it
+    assert row["plain_calibrated"] == row["micro_auc_calibrated"]
+    assert table[1]["plain_calibrated"] == micro_auc(
+        base.rescore("calibrated", contrast=0), base.labels
+    )
     configs = [Run.load(out / name).config for name in ("default", "seed_1", "p_0", "maximize")]
-    assert [c["training"]["seed"] for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
+    assert (
+        [c["training"]["seed"] for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
+    )
     assert [c["mixer"]["p"] for c in configs] == [MixerConfig().p] * 2 + [0, MixerConfig().p]
     assert [c["training"]["objective"] for c in configs] == ["inpaint"] * 3 + ["maximize"]
     assert "micro_auc_raw_low" not in table[1]  # the default against itself
@@ -75,7 +95,9 @@ def test_the_table_says_what_the_runs_in_its_folder_say(done):
 
 def test_finished_rows_are_not_computed_again(done, monkeypatch):
     root, out, table = done
-    monkeypatch.setattr("vadlib.recipe.evaluate_videos", lambda *arguments: pytest.fail("evaluated again"))
+    monkeypatch.setattr(
+        "vadlib.recipe.evaluate_videos", lambda *arguments: pytest.fail("evaluated again")
+    )
     before = {path: path.stat().st_mtime_ns for path in out.rglob("model.safetensors")}
     again = ablate(out, "folder", root, SOME, TINY)
     assert again == table
@@ -85,7 +107,9 @@ def test_finished_rows_are_not_computed_again(done, monkeypatch):
 def test_fewer_test_videos_are_scored_anew_and_nothing_is_trained_again(done, tmp_path):
     root, out, table = done
     shutil.copytree(out, tmp_path / "few")
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "few").rglob("model.safetensors")}
+    before = {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "few").rglob("model.safetensors")
+    }
     with refused("other-run", file=tmp_path / "few" / "ablation.csv") as caught:
         ablate(tmp_path / "few", "folder", root, SOME, TINY, every=2)
     message = str(caught.error).replace(str(tmp_path), "")
@@ -100,7 +124,9 @@ def test_fewer_test_videos_are_scored_anew_and_nothing_is_trained_again(done, tm
         assert list(result.scores) == kept
         raw, labels = ({video: part[video] for video in kept} for part in (whole.raw, whole.labels))
         assert row["micro_auc_raw"] == pytest.approx(micro_auc(raw, labels))
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "few").rglob("model.safetensors")} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in (tmp_path / "few").rglob("model.safetensors")
+    } == before
     assert [row["videos"] for row in few] == [1] * len(table)
     assert [row["videos"] for row in table] == [2] * len(table)
 
@@ -154,7 +180,10 @@ def test_rows_and_labels_are_asked_for_before_anything_is_trained(tmp_path):
 
 
 def test_empty_numbers_survive(tmp_path):
-    write_ablation(tmp_path / "a.csv", [{"row": "x", "micro_auc_raw": None}, {"row": "y", "micro_auc_raw": 0.25, "minutes": 1.5}])
+    write_ablation(
+        tmp_path / "a.csv",
+        [{"row": "x", "micro_auc_raw": None}, {"row": "y", "micro_auc_raw": 0.25, "minutes": 1.5}],
+    )
     assert read_ablation(tmp_path / "a.csv") == [
         {"row": "x", "micro_auc_raw": None, "minutes": None},
         {"row": "y", "micro_auc_raw": 0.25, "minutes": 1.5},
@@ -182,7 +211,10 @@ def test_the_command_needs_no_more_than_a_folder(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(
         ablation,
         "ablate",
-        lambda *given, **named: called.update(given=given, named=named) or [{"row": "default", **dict.fromkeys(MEASURES, 0.5)}],
+        lambda *given, **named: (
+            called.update(given=given, named=named)
+            or [{"row": "default", **dict.fromkeys(MEASURES, 0.5)}]
+        ),
     )
     monkeypatch.setattr(sys, "argv", ["vadlib", "ablate", "--out", str(tmp_path)])
     with pytest.raises(SystemExit, match="0"):
@@ -201,11 +233,17 @@ def test_the_table_that_ships_is_whole_and_stands_in_the_readme(real_data):
     labels = {video.name: video.labels for video in videos["test"]}
     measured = measure_baselines(baseline_scores(videos["train"], videos["test"]), labels)
     for metric in METRICS[:2]:
-        assert table[0][metric] == pytest.approx(measured[best_baseline(measured, metric)][metric], abs=5e-4)
+        assert table[0][metric] == pytest.approx(
+            measured[best_baseline(measured, metric)][metric], abs=5e-4
+        )
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     for row in table:
         numbers = [f"{row[name]:.3f}" for name in ("micro_auc_raw", "micro_auc_per_video")]
-        assert re.search(rf"^\| `{re.escape(row['row'])}` \| {numbers[0]} \| .* \| {numbers[1]} \|", readme, re.MULTILINE), row["row"]
+        assert re.search(
+            rf"^\| `{re.escape(row['row'])}` \| {numbers[0]} \| .* \| {numbers[1]} \|",
+            readme,
+            re.MULTILINE,
+        ), row["row"]
 
 
 def test_what_notebook_10_says_of_the_table_holds():
@@ -213,13 +251,21 @@ def test_what_notebook_10_says_of_the_table_holds():
     rows = {row["row"]: row for row in read_ablation()}
     raw, calibrated, plain, per_video = (
         {name: row[key] for name, row in rows.items() if row[key] is not None}
-        for key in ("micro_auc_raw", "micro_auc_calibrated", "plain_calibrated", "micro_auc_per_video")
+        for key in (
+            "micro_auc_raw",
+            "micro_auc_calibrated",
+            "plain_calibrated",
+            "micro_auc_per_video",
+        )
     )
 
     def clear(name, measure="micro_auc_raw"):
         return not rows[name][f"{measure}_low"] <= 0 <= rows[name][f"{measure}_high"]
 
-    few, alone = ["p = 0", "p = 0.01", "p = 0.05", "p = 0.2"], [f"only {kind}" for kind in DEFAULT_KINDS]
+    few, alone = (
+        ["p = 0", "p = 0.01", "p = 0.05", "p = 0.2"],
+        [f"only {kind}" for kind in DEFAULT_KINDS],
+    )
     everywhere = (raw, calibrated, plain, per_video)
     # sections 1 and 4
     assert max(raw, key=raw.get) == "seed 1"
@@ -231,18 +277,30 @@ def test_what_notebook_10_says_of_the_table_holds():
     assert abs(plain["p = 0"] - plain["default"]) < 0.005
     # section 5
     assert -0.001 < rows["only object"]["micro_auc_raw_high"] < 0
-    assert rows["best baseline"]["micro_auc_raw_low"] < 0 < rows["best baseline"]["micro_auc_raw_high"]
-    per_video_interval = [rows["best baseline"][f"micro_auc_per_video_{end}"] for end in ("low", "high")]
+    assert (
+        rows["best baseline"]["micro_auc_raw_low"] < 0 < rows["best baseline"]["micro_auc_raw_high"]
+    )
+    per_video_interval = [
+        rows["best baseline"][f"micro_auc_per_video_{end}"] for end in ("low", "high")
+    ]
     assert per_video_interval == [pytest.approx(0.01, abs=0.005), pytest.approx(0.14, abs=0.005)]
     # section 6, point by point
     assert all(raw[name] < raw[BASE] for name in alone)
     assert [name for name in alone if clear(name)] == ["only skip", "only shuffle", "only object"]
     assert [name for name in alone if per_video[name] > per_video[BASE]] == ["only noise"]
     assert [name for name in alone if plain[name] > plain[BASE]] == ["only skip"]
-    assert calibrated[BASE] - calibrated["one decoder"] > 0.1 > 0.02 > plain[BASE] - plain["one decoder"]
+    assert (
+        calibrated[BASE] - calibrated["one decoder"]
+        > 0.1
+        > 0.02
+        > plain[BASE] - plain["one decoder"]
+    )
     assert plain[BASE] - plain["one memory, one decoder"] > 0.02
     assert raw["p = 0.01"] < raw["p = 0.05"] < raw["p = 0.2"]
-    assert max((name for name in per_video if name != "best baseline"), key=per_video.get) == "p = 0.05"
+    assert (
+        max((name for name in per_video if name != "best baseline"), key=per_video.get)
+        == "p = 0.05"
+    )
     assert not any(clear(name, measure) for name in [*few, "maximize"] for measure in MEASURES)
     assert all(column["maximize"] < column[BASE] for column in everywhere)
     assert all(column["one memory"] > column[BASE] for column in (raw, calibrated, per_video))

@@ -14,11 +14,14 @@ PACKAGE = Path(vadlib.__file__).parent
 # Each room imports only from itself and from rooms before it, in the order in which the data flows.
 ROOMS = ["data", "pseudo", "model", "evaluation", "engine", "view"]
 SHARED = {"errors", "config", "device", "files", "tutorial"}  # below all rooms; they import none
-JOBS = {"recipe", "bench", "ablation", "exercises", "cli", "__main__", "__init__"}  # above all rooms
+# above all rooms
+JOBS = {"recipe", "bench", "ablation", "exercises", "cli", "__main__", "__init__"}
 
 
 def imports(path):
-    """Top-level rooms or modules of vadlib that a file imports, at module level or inside functions."""
+    """Top-level rooms or modules of vadlib that a file imports, at module level or inside
+    functions.
+    """
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = (
@@ -30,7 +33,9 @@ def imports(path):
         )
         assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
         at_home = path.relative_to(PACKAGE).parts[0] in ROOMS
-        assert not (at_home and "vadlib" in names), f"{path}: `import vadlib` would go around the rooms"
+        assert not (at_home and "vadlib" in names), (
+            f"{path}: `import vadlib` would go around the rooms"
+        )
         found |= {name.split(".")[1] for name in names if name.startswith("vadlib.")}
     return found
 
@@ -76,11 +81,16 @@ def test_an_unknown_name_is_an_attribute_error():
     ("statement", "absent"),
     [
         ("import vadlib", {"torch", "matplotlib", "ipywidgets", "ultralytics", "cv2"}),
-        ("import vadlib; vadlib.fit, vadlib.evaluate, vadlib.load_videos", {"matplotlib", "ipywidgets", "ultralytics"}),
+        (
+            "import vadlib; vadlib.fit, vadlib.evaluate, vadlib.load_videos",
+            {"matplotlib", "ipywidgets", "ultralytics"},
+        ),
         ("import vadlib.cli", {"torch", "matplotlib", "ultralytics"}),
     ],
 )
 def test_heavy_libraries_load_only_when_used(statement, absent):
     code = f"{statement}\nimport sys\nprint(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not absent & set(loaded)

@@ -1,4 +1,6 @@
-"""The published recipe is what its description says, and the report's ratios are those of its rates; nothing is timed here."""
+"""The published recipe is what its description says, and the report's ratios are those of its
+rates; nothing is timed here.
+"""
 
 import json
 
@@ -28,18 +30,26 @@ def test_the_published_recipe_z_scores_each_frame(published):
     torch.testing.assert_close(clip.std((0, 2, 3), correction=0), torch.ones(16), atol=1e-4, rtol=0)
 
 
-def test_defect_9_the_published_step_encodes_the_whole_batch_once_for_every_clip(published, monkeypatch):
+def test_defect_9_the_published_step_encodes_the_whole_batch_once_for_every_clip(
+    published, monkeypatch
+):
     """In float32 and contiguous tensors, as published; here on clips of 16 x 16 pixels."""
     monkeypatch.setattr(bench, "SIDE", 16)
     seen, layouts = [], set()
-    published.model.encoder.register_forward_hook(lambda _, given, __: seen.append((given[0].shape[0], given[0].dtype)))
+    published.model.encoder.register_forward_hook(
+        lambda _, given, __: seen.append((given[0].shape[0], given[0].dtype))
+    )
     for part in (published.model.encoder.stages[0], published.model.normal_decoder.convs[0]):
-        part.register_forward_hook(lambda _, given, made: layouts.update({given[0].is_contiguous(), made.is_contiguous()}))
+        part.register_forward_hook(
+            lambda _, given, made: layouts.update({given[0].is_contiguous(), made.is_contiguous()})
+        )
     before = [p.detach().clone() for p in published.model.encoder.parameters()]
     published.train_step([0, 1])
     assert seen == [(2, torch.float32)] * 2
     assert layouts == {True}
-    assert not all(torch.equal(a, b) for a, b in zip(before, published.model.encoder.parameters(), strict=True))
+    assert not all(
+        torch.equal(a, b) for a, b in zip(before, published.model.encoder.parameters(), strict=True)
+    )
 
 
 @pytest.mark.slow
@@ -49,7 +59,13 @@ def test_the_report_names_every_ratio_of_the_contract(monkeypatch):
     ratios = {name: value for name, value in report.items() if name not in ("rates", "machine")}
     assert {"train_ratio", "train_ratio_batch2", "score_ratio", "read_ratio"} <= set(ratios)
     rates = report["rates"]
-    assert ratios["train_ratio"] == pytest.approx(rates["compact_train_batch8"] / rates["published_train"], rel=0.02)
-    assert ratios["fast_train_ratio_batch2"] == pytest.approx(rates["fast_train_batch2"] / rates["published_train"], rel=0.02)
-    assert ratios["score_ratio"] == pytest.approx(rates["compact_score"] / rates["published_score"], rel=0.02)
+    assert ratios["train_ratio"] == pytest.approx(
+        rates["compact_train_batch8"] / rates["published_train"], rel=0.02
+    )
+    assert ratios["fast_train_ratio_batch2"] == pytest.approx(
+        rates["fast_train_batch2"] / rates["published_train"], rel=0.02
+    )
+    assert ratios["score_ratio"] == pytest.approx(
+        rates["compact_score"] / rates["published_score"], rel=0.02
+    )
     assert ratios["read_ratio"] == pytest.approx(rates["read"] / rates["published_read"], rel=0.02)

@@ -1,4 +1,6 @@
-"""The command line and bad input: one line that names the culprit, exit status 1; unknown options, exit status 2."""
+"""The command line and bad input: one line that names the culprit, exit status 1; unknown options,
+exit status 2.
+"""
 
 import dataclasses
 import json
@@ -24,8 +26,12 @@ from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import save_weights
 
-LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
-BAR = re.compile(r"\d+%\||\d+(frame|clip)/s|(decoding once|looking for motion|scoring|training|reading \w+|finding people once):")
+LFS_POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+)
+BAR = re.compile(
+    r"\d+%\||\d+(frame|clip)/s|(decoding once|looking for motion|scoring|training|reading \w+|finding people once):"
+)
 
 
 @pytest.fixture
@@ -54,7 +60,11 @@ def vad(monkeypatch, capfd):
         except SystemExit as stop:
             status = stop.code or 0
         out, err = capfd.readouterr()
-        return status, out, [line for line in re.split(r"[\r\n]+", err) if line.strip() and not BAR.search(line)]
+        return (
+            status,
+            out,
+            [line for line in re.split(r"[\r\n]+", err) if line.strip() and not BAR.search(line)],
+        )
 
     monkeypatch.setattr(cli, "app", watched)
     return call
@@ -77,7 +87,8 @@ def failing(vad):
 
 @pytest.fixture
 def refused(vad, failing):
-    """(code, *arguments, file=None, field=None) -> the one line; the error behind it has this code, file and field.
+    """(code, *arguments, file=None, field=None) -> the one line; the error behind it has this code,
+    file and field.
 
     The line names the file.
     """
@@ -98,10 +109,16 @@ def tree(tiny_ped2_template, tmp_path):
     """A tiny Ped2 with one of its test clips, so that it costs little."""
 
     def other_test_clips(folder, names):
-        return [name for name in names if Path(folder).parent.name == "testing" and name.isdecimal() and name != "09"]
+        return [
+            name
+            for name in names
+            if Path(folder).parent.name == "testing" and name.isdecimal() and name != "09"
+        ]
 
     copy = dataclasses.replace(tiny_ped2_template, root=tmp_path / "data")
-    shutil.copytree(tiny_ped2_template.folder, copy.folder, copy_function=os.link, ignore=other_test_clips)
+    shutil.copytree(
+        tiny_ped2_template.folder, copy.folder, copy_function=os.link, ignore=other_test_clips
+    )
     yield copy
     shutil.rmtree(copy.root)
 
@@ -109,7 +126,14 @@ def tree(tiny_ped2_template, tmp_path):
 @pytest.fixture
 def whole_frames(tmp_path):
     """A --config file for clips of whole frames and a tiny model, as the tiny Ped2 needs."""
-    return config_file(tmp_path, {"data": {"crop": None, "clip_step": 4}, "model": {"width": 8, "slots": 4}, "training": {"batch_size": 4}})
+    return config_file(
+        tmp_path,
+        {
+            "data": {"crop": None, "clip_step": 4},
+            "model": {"width": 8, "slots": 4},
+            "training": {"batch_size": 4},
+        },
+    )
 
 
 def config_file(tmp_path, content):
@@ -119,7 +143,18 @@ def config_file(tmp_path, content):
 
 
 def train_arguments(root, tmp_path, *more):
-    return ["train", "--data", "ped2", "--root", root, "--out", tmp_path / "run", "--device", "cpu", *more]
+    return [
+        "train",
+        "--data",
+        "ped2",
+        "--root",
+        root,
+        "--out",
+        tmp_path / "run",
+        "--device",
+        "cpu",
+        *more,
+    ]
 
 
 # --- a dataset at fault
@@ -127,12 +162,22 @@ def train_arguments(root, tmp_path, *more):
 
 def test_an_empty_folder_as_root(refused, tmp_path):
     (tmp_path / "empty").mkdir()
-    refused("missing-file", *train_arguments(tmp_path / "empty", tmp_path), file=tmp_path / "empty", field="--root")
+    refused(
+        "missing-file",
+        *train_arguments(tmp_path / "empty", tmp_path),
+        file=tmp_path / "empty",
+        field="--root",
+    )
     assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_folder_as_root(refused, tmp_path):
-    refused("missing-file", *train_arguments(tmp_path / "nowhere", tmp_path), file=tmp_path / "nowhere", field="--root")
+    refused(
+        "missing-file",
+        *train_arguments(tmp_path / "nowhere", tmp_path),
+        file=tmp_path / "nowhere",
+        field="--root",
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,7 +202,9 @@ def test_a_frame_of_another_size(refused, tree, tmp_path, whole_frames):
     path = tree.frame(2, 5, "training")
     path.unlink()
     Image.new("L", (24, 17)).save(path)
-    line = refused("mixed-sizes", *train_arguments(tree.root, tmp_path, "--config", whole_frames), file=path)
+    line = refused(
+        "mixed-sizes", *train_arguments(tree.root, tmp_path, "--config", whole_frames), file=path
+    )
     assert "24x17" in line
     assert "24x16" in line
 
@@ -184,7 +231,11 @@ def test_frames_smaller_than_the_window(refused, tree, tmp_path):
 
 def test_nothing_moves(refused, tree, tmp_path):
     path = config_file(tmp_path, {"data": {"crop": [8, 8]}})
-    refused("nothing-to-do", *train_arguments(tree.root, tmp_path, "--config", path), field="DataConfig.crop")
+    refused(
+        "nothing-to-do",
+        *train_arguments(tree.root, tmp_path, "--config", path),
+        field="DataConfig.crop",
+    )
 
 
 def test_a_cache_that_cannot_be_written(failing, tree, tmp_path, whole_frames, monkeypatch):
@@ -196,7 +247,10 @@ def test_a_cache_that_cannot_be_written(failing, tree, tmp_path, whole_frames, m
 
 
 def test_an_unknown_dataset(refused, tmp_path):
-    for arguments in (["train", "--data", "ped3", "--out", tmp_path / "run"], ["data", "check", "ped3"]):
+    for arguments in (
+        ["train", "--data", "ped3", "--out", tmp_path / "run"],
+        ["data", "check", "ped3"],
+    ):
         line = refused("unknown-name", *arguments, field="dataset")
         assert "'ped3'" in line
         assert "ped2" in line
@@ -223,13 +277,21 @@ def test_an_unknown_dataset(refused, tmp_path):
     ],
 )
 def test_wrong_values(refused, tree, tmp_path, whole_frames, option, value, code, field):
-    refused(code, *train_arguments(tree.root, tmp_path, "--config", whole_frames, option, value), field=field)
+    refused(
+        code,
+        *train_arguments(tree.root, tmp_path, "--config", whole_frames, option, value),
+        field=field,
+    )
     assert not (tmp_path / "run").exists()  # else the next try would find "a run" there
 
 
 def test_a_batch_larger_than_the_clips(refused, tree, tmp_path):
     path = config_file(tmp_path, {"data": {"crop": None}, "training": {"batch_size": 4096}})
-    refused("too-few", *train_arguments(tree.root, tmp_path, "--config", path), field="TrainConfig.batch_size")
+    refused(
+        "too-few",
+        *train_arguments(tree.root, tmp_path, "--config", path),
+        field="TrainConfig.batch_size",
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -274,7 +336,9 @@ def test_values_out_of_range_in_a_config_file(refused, tree, tmp_path, part, val
 
 @pytest.mark.parametrize("name", ["nowhere.json", "."])
 def test_a_config_file_that_is_none(failing, tree, tmp_path, name):
-    assert str(tmp_path / name) in failing(*train_arguments(tree.root, tmp_path, "--config", tmp_path / name))
+    assert str(tmp_path / name) in failing(
+        *train_arguments(tree.root, tmp_path, "--config", tmp_path / name)
+    )
 
 
 def test_options_win_over_the_config_file(failing, tree, tmp_path):
@@ -290,7 +354,12 @@ def run(tmp_path):
     """A run's folder with a tiny model and no calibration."""
     torch.manual_seed(0)
     model = ModelConfig(width=8, slots=4)
-    parts = {"dataset": {"name": "ped2"}, "data": {"crop": None}, "model": {"width": 8, "slots": 4}, "mixer": {}}
+    parts = {
+        "dataset": {"name": "ped2"},
+        "data": {"crop": None},
+        "model": {"width": 8, "slots": 4},
+        "mixer": {},
+    }
     parts["training"] = {"precision": "fp32"}
     write_json(tmp_path / "made" / "config.json", parts)
     save_weights(DualPathAutoencoder(model), tmp_path / "made" / "model.safetensors")
@@ -304,11 +373,15 @@ def change(run, **parts):
 
 def calibrate_by_noise(run):
     errors = np.random.default_rng(0).random((3, 20, 2, 3))
-    calibrate({"ped2": [ErrorMaps(*errors.astype(np.float16))]}, ScoreConfig()).save(run / "calibration.npz")
+    calibrate({"ped2": [ErrorMaps(*errors.astype(np.float16))]}, ScoreConfig()).save(
+        run / "calibration.npz"
+    )
 
 
 def test_a_run_that_is_none(failing, tree, tmp_path):
-    assert str(tmp_path / "nowhere") in failing("evaluate", tmp_path / "nowhere", "--root", tree.root)
+    assert str(tmp_path / "nowhere") in failing(
+        "evaluate", tmp_path / "nowhere", "--root", tree.root
+    )
     line = failing("evaluate", tree.root, "--root", tree.root)
     assert str(tree.root) in line
     assert "config.json" in line
@@ -346,7 +419,9 @@ def test_a_run_for_colour_on_grey_videos(failing, tree, run):
     calibrate_by_noise(run)
     change(run, model={"channels": 3})
     torch.manual_seed(0)
-    save_weights(DualPathAutoencoder(ModelConfig(channels=3, width=8, slots=4)), run / "model.safetensors")
+    save_weights(
+        DualPathAutoencoder(ModelConfig(channels=3, width=8, slots=4)), run / "model.safetensors"
+    )
     assert re.findall(r"\d+", failing("evaluate", run, "--root", tree.root))[:3] == ["09", "1", "3"]
 
 
@@ -394,7 +469,9 @@ def test_resuming_with_other_settings(failing, tree, run, whole_frames):
 
 def test_an_out_folder_that_is_a_file(failing, tree, tmp_path, whole_frames):
     (tmp_path / "run").touch()
-    assert str(tmp_path / "run") in failing(*train_arguments(tree.root, tmp_path, "--config", whole_frames))
+    assert str(tmp_path / "run") in failing(
+        *train_arguments(tree.root, tmp_path, "--config", whole_frames)
+    )
 
 
 # --- the check
@@ -450,7 +527,11 @@ def test_debug_shows_the_traceback(vad, tmp_path):
         vad("--debug", *train_arguments(tmp_path / "nowhere", tmp_path))
 
 
-@pytest.mark.parametrize("command", [["-m", "vadlib"], [os.path.join(os.path.dirname(sys.executable), "vadlib")]], ids=["module", "script"])
+@pytest.mark.parametrize(
+    "command",
+    [["-m", "vadlib"], [os.path.join(os.path.dirname(sys.executable), "vadlib")]],
+    ids=["module", "script"],
+)
 def test_exit_status_and_the_one_line_of_a_process(command, tmp_path):
     program = [sys.executable, *command] if command[0] == "-m" else command
     for arguments, status in ((["data", "check", "ped3"], 1), (["--nosuch"], 2), (["--help"], 0)):

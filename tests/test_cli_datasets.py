@@ -1,4 +1,6 @@
-"""Whole runs on every kind of dataset, by command; small, so that they say that it works, not how well."""
+"""Whole runs on every kind of dataset, by command; small, so that they say that it works, not how
+well.
+"""
 
 import json
 import re
@@ -33,12 +35,28 @@ def run_on(name, root, tiny, out, *more):
 @pytest.mark.slow
 def test_the_real_avenue_in_colour_and_by_both_ground_truths(real_data, tiny, tmp_path):
     """With people found by a real Darknet network, and pictures of CIFAR-100 pasted onto them."""
-    out, weights = tmp_path / "avenue", real_data / "weights" / "MobileNetV2-YOLOv3-Nano-coco.weights"
-    metrics = run_on("avenue", real_data, tiny, out, "--detector", f"darknet:{weights}", "--patches", real_data / "cifar100" / "train")
+    out, weights = (
+        tmp_path / "avenue",
+        real_data / "weights" / "MobileNetV2-YOLOv3-Nano-coco.weights",
+    )
+    metrics = run_on(
+        "avenue",
+        real_data,
+        tiny,
+        out,
+        "--detector",
+        f"darknet:{weights}",
+        "--patches",
+        real_data / "cifar100" / "train",
+    )
     assert set(metrics) >= METRICS
     history = np.genfromtxt(out / "history.csv", delimiter=",", names=True)
     assert min(history[f"made_{kind}"] for kind in ("skip", "shuffle", "noise", "object")) > 0
-    assert (metrics["frames"], metrics["abnormal_frames"], metrics["ground_truth"]) == (349, 207, "vol")
+    assert (metrics["frames"], metrics["abnormal_frames"], metrics["ground_truth"]) == (
+        349,
+        207,
+        "vol",
+    )
     config = json.loads((out / "config.json").read_text())
     assert (config["model"]["channels"], config["data"]["shorter_side"]) == (3, 240)
     other = vadlib("evaluate", out, "--root", real_data, "--ground-truth", "community", "--json")
@@ -49,7 +67,9 @@ def test_the_real_avenue_in_colour_and_by_both_ground_truths(real_data, tiny, tm
     # Each is measured beside the other, on the same scores.
     assert metrics["protocols"]["all, community"]["abnormal_frames"] == community
     assert other["protocols"]["all, vol"]["abnormal_frames"] == 207
-    assert other["protocols"]["all, vol"]["micro_auc_raw"] == pytest.approx(metrics["micro_auc_raw"], abs=1e-3)
+    assert other["protocols"]["all, vol"]["micro_auc_raw"] == pytest.approx(
+        metrics["micro_auc_raw"], abs=1e-3
+    )
 
 
 def test_shanghaitech(tiny, tmp_path):
@@ -59,7 +79,11 @@ def test_shanghaitech(tiny, tmp_path):
     assert set(metrics) >= METRICS | {"baselines"}
     assert (metrics["frames"], metrics["ground_truth"]) == (120, "frame_mask")
     assert metrics["abnormal_frames"] == sum(int(clip.sum()) for clip in truth.values())
-    assert set(Calibration.load(tmp_path / "run" / "calibration.npz").scenes) == {"shanghaitech 01", "shanghaitech 02"}  # one a camera
+    # one a camera
+    assert set(Calibration.load(tmp_path / "run" / "calibration.npz").scenes) == {
+        "shanghaitech 01",
+        "shanghaitech 02",
+    }
     assert {p.stem for p in (tmp_path / "run" / "curves").iterdir()} == set(truth)
 
 
@@ -68,14 +92,20 @@ def test_shanghaitech(tiny, tmp_path):
 def test_ones_own_videos(tiny, tmp_path, labels):
     own_videos(tmp_path / "mine", labels)
     out = tmp_path / "run"
-    done = vadlib("run", "--data", "folder", "--root", tmp_path / "mine", "--config", tiny, "--out", out)
+    done = vadlib(
+        "run", "--data", "folder", "--root", tmp_path / "mine", "--config", tiny, "--out", out
+    )
     assert done.returncode == 0, done.stderr
     assert (out / "curves" / "cam1" / "friday.png").is_file()
     assert (out / "metrics.json").exists() == (labels is not None)
     assert (out / "roc.png").exists() == (labels is not None)
-    again = vadlib("evaluate", out, "--root", tmp_path / "mine", "--protocol", "center", "--baselines")
+    again = vadlib(
+        "evaluate", out, "--root", tmp_path / "mine", "--protocol", "center", "--baselines"
+    )
     assert again.returncode == 0, again.stderr
-    assert bool(re.search(r"all, csv +center, csv +best baseline", again.stdout)) == (labels is not None)
+    assert bool(re.search(r"all, csv +center, csv +best baseline", again.stdout)) == (
+        labels is not None
+    )
     assert str(out) in again.stdout
     assert (out / "curves" / "cam1" / "friday.png").is_file()
     with np.load(out / "scores.npz") as stored:
@@ -93,10 +123,20 @@ def test_ones_own_videos_in_the_two_commands_of_the_readme(tmp_path):
     check = vadlib("data", "check", "folder", "--root", tmp_path / "my_videos")
     assert check.returncode == 0, check.stdout
     (tmp_path / "my_videos" / "old.mpg").write_bytes(b"x")
-    train = vadlib("train", "--data", "folder", "--root", tmp_path / "my_videos", "--out", tmp_path / "runs" / "mine")
+    train = vadlib(
+        "train",
+        "--data",
+        "folder",
+        "--root",
+        tmp_path / "my_videos",
+        "--out",
+        tmp_path / "runs" / "mine",
+    )
     assert train.returncode == 0, train.stderr
     assert (tmp_path / "runs" / "mine" / "calibration.npz").is_file()
-    assert f"vadlib score {tmp_path / 'runs' / 'mine'}" in train.stdout, "the next command; there are no test videos"
+    assert f"vadlib score {tmp_path / 'runs' / 'mine'}" in train.stdout, (
+        "the next command; there are no test videos"
+    )
     assert "old.mpg" in train.stderr
 
 
@@ -110,11 +150,17 @@ def test_missing_test_videos_are_noticed_before_the_training(tmp_path):
 
 
 @pytest.mark.slow
-def test_ped2_in_the_official_layout_gives_the_same_labels_and_the_same_scores(real_data, pretrained_on_ped2, tmp_path):
+def test_ped2_in_the_official_layout_gives_the_same_labels_and_the_same_scores(
+    real_data, pretrained_on_ped2, tmp_path
+):
     folder = real_data / "ped2" / "testing"
     community = load_videos("ped2", "test", real_data)
     test = {
-        n: (sorted((folder / "frames" / f"{n:02d}").iterdir()), sorted((folder / "masks" / f"{n:02d}").iterdir())) for n in range(1, 13)
+        n: (
+            sorted((folder / "frames" / f"{n:02d}").iterdir()),
+            sorted((folder / "masks" / f"{n:02d}").iterdir()),
+        )
+        for n in range(1, 13)
     }
     train = [sorted((real_data / "ped2" / "training" / "frames" / "01").iterdir())[:20]]
     official_ucsd("ped2", tmp_path, train, test, [v.labels for v in community])
@@ -135,8 +181,17 @@ def test_data_list_names_every_dataset_its_terms_and_where_it_is(real_data, tmp_
     assert listed.returncode == 0, listed.stderr
     entries = {entry["name"]: entry for entry in json.loads(listed.stdout)}
     assert list(entries) == ["synthetic", "ped1", "ped2", "avenue", "shanghaitech", "folder"]
-    assert {name for name, entry in entries.items() if entry["there"]} == {"synthetic", "ped1", "ped2", "avenue"}
-    assert (entries["ped2"]["frames"], entries["ped2"]["size"], entries["ped2"]["layout"]) == (4560, "360x240", "community")
+    assert {name for name, entry in entries.items() if entry["there"]} == {
+        "synthetic",
+        "ped1",
+        "ped2",
+        "avenue",
+    }
+    assert (entries["ped2"]["frames"], entries["ped2"]["size"], entries["ped2"]["layout"]) == (
+        4560,
+        "360x240",
+        "community",
+    )
     assert "vadlib data download shanghaitech" in entries["shanghaitech"]["get"]
     assert all(entry["terms"] and entry["citation"] for entry in entries.values())
     text = vadlib("data", "list", "--root", tmp_path).stdout

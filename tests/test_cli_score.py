@@ -1,4 +1,6 @@
-"""`vadlib score`: one video in, a table, a curve and a film out; or one line that says why not, and nothing left behind."""
+"""`vadlib score`: one video in, a table, a curve and a film out; or one line that says why not, and
+nothing left behind.
+"""
 
 import csv
 import dataclasses
@@ -28,15 +30,31 @@ FILES = ["annotated.mp4", "curve.png", "scores.csv"]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     torch.manual_seed(0)
-    clips = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
-    config, folder = TrainConfig(epochs=1, precision="fp32", device="cpu"), tmp_path_factory.mktemp("runs") / "a"
-    return fit(DualPathAutoencoder(ModelConfig(width=8, slots=16)), clips, None, config, folder, progress=False).folder
+    clips = ClipDataset(
+        moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False
+    )
+    config, folder = (
+        TrainConfig(epochs=1, precision="fp32", device="cpu"),
+        tmp_path_factory.mktemp("runs") / "a",
+    )
+    return fit(
+        DualPathAutoencoder(ModelConfig(width=8, slots=16)),
+        clips,
+        None,
+        config,
+        folder,
+        progress=False,
+    ).folder
 
 
 @pytest.fixture
 def film(tmp_path):
     """A video file of 45 frames in which something abnormal happens."""
-    write_video(tmp_path / "films" / "monday.mp4", moving_videos(1, length=45, labelled=True, seed=1)[0].frames.frames, 12.5)
+    write_video(
+        tmp_path / "films" / "monday.mp4",
+        moving_videos(1, length=45, labelled=True, seed=1)[0].frames.frames,
+        12.5,
+    )
     return tmp_path / "films" / "monday.mp4"
 
 
@@ -59,13 +77,20 @@ def table(folder):
     return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
 
 
-def test_a_file_gets_the_scores_of_evaluate_and_a_film_that_browsers_play(run, film, tmp_path, score):
+def test_a_file_gets_the_scores_of_evaluate_and_a_film_that_browsers_play(
+    run, film, tmp_path, score
+):
     out = tmp_path / "new" / "out"
     status, said, _ = score(run, film, "--out", out)
     assert status == 0
     assert sorted(p.name for p in out.iterdir()) == FILES
     [video] = load_videos("folder", "train", film.parent)
-    whole = evaluate(run, [dataclasses.replace(video, frames=VideoFrames(film, 1), scene="one")], "cpu", progress=False)
+    whole = evaluate(
+        run,
+        [dataclasses.replace(video, frames=VideoFrames(film, 1), scene="one")],
+        "cpu",
+        progress=False,
+    )
     rows = table(out)
     np.testing.assert_array_equal(rows["frame"], range(45))
     np.testing.assert_allclose(rows["time"], np.arange(45) / 12.5, atol=5e-4)
@@ -77,7 +102,11 @@ def test_a_file_gets_the_scores_of_evaluate_and_a_film_that_browsers_play(run, f
     assert "'one'" in said, "the scene"
     with av.open(str(out / "annotated.mp4")) as container:
         stream = container.streams.video[0]
-        assert (stream.codec_context.name, stream.codec_context.pix_fmt, stream.average_rate) == ("h264", "yuv420p", 12.5)
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt, stream.average_rate) == (
+            "h264",
+            "yuv420p",
+            12.5,
+        )
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
     assert np.shape(frames) == (45, 264, 320, 3)  # enlarged, and the bar below
     corners = np.array([frame[2, 2].min() for frame in frames])  # white in an alarm
@@ -91,7 +120,9 @@ def test_a_folder_of_images_and_a_named_scene(run, tmp_path, score):
     frames = moving_videos(1, length=20)[0].frames.frames
     for t, frame in enumerate(frames):
         Image.fromarray(frame[..., 0]).save(tmp_path / "walk" / f"{t}.png")
-    status, _, _ = score(run, tmp_path / "walk", "--out", tmp_path / "out", "--scene", "one", "--device", "cpu")
+    status, _, _ = score(
+        run, tmp_path / "walk", "--out", tmp_path / "out", "--scene", "one", "--device", "cpu"
+    )
     assert status == 0
     rows = table(tmp_path / "out")
     assert len(rows["frame"]) == 20
@@ -100,7 +131,12 @@ def test_a_folder_of_images_and_a_named_scene(run, tmp_path, score):
 
 def test_the_times_of_a_variable_rate_are_the_files_own(run, tmp_path, score):
     times = [*range(0, 400, 40), *range(400, 1400, 100)]
-    encode(tmp_path / "phone.mp4", "libx264", np.repeat(moving_videos(1, length=20)[0].frames.frames, 3, axis=3), times=times)
+    encode(
+        tmp_path / "phone.mp4",
+        "libx264",
+        np.repeat(moving_videos(1, length=20)[0].frames.frames, 3, axis=3),
+        times=times,
+    )
     assert score(run, tmp_path / "phone.mp4", "--out", tmp_path / "out")[0] == 0
     np.testing.assert_allclose(table(tmp_path / "out")["time"], np.array(times) / 1000, atol=5e-4)
 
@@ -108,7 +144,8 @@ def test_the_times_of_a_variable_rate_are_the_files_own(run, tmp_path, score):
 EVEN = [40 * t for t in range(20)]
 CLOCKS = {  # milliseconds of each frame in the file -> the true ones
     "a picture an hour": ([3_600_000 * t for t in range(20)],) * 2,
-    "a picture in ten minutes, nearly": ([600_000 * t + 7919 * t * t % 30_000 for t in range(20)],) * 2,
+    "a picture in ten minutes, nearly": ([600_000 * t + 7919 * t * t % 30_000 for t in range(20)],)
+    * 2,
     "a picture a day": ([86_400_000 * t for t in range(20)],) * 2,
     "240 frames a second": ([1000 * t // 240 for t in range(20)],) * 2,
     "a pause of an hour": ([40 * t + 3_600_000 * (t > 9) for t in range(20)],) * 2,
@@ -184,12 +221,26 @@ def odd_frame(folder):
 @pytest.mark.parametrize(
     ("make", "there"),
     [
-        *((make, False) for make in (no_video, another_file, no_images, videos_inside, missing, short, narrow, odd_frame)),
+        *(
+            (make, False)
+            for make in (
+                no_video,
+                another_file,
+                no_images,
+                videos_inside,
+                missing,
+                short,
+                narrow,
+                odd_frame,
+            )
+        ),
         (missing, True),
         (odd_frame, True),  # it fails when half of the frames are scored
     ],
 )
-def test_a_video_that_cannot_be_scored_leaves_nothing_and_takes_nothing(run, tmp_path, score, make, there):
+def test_a_video_that_cannot_be_scored_leaves_nothing_and_takes_nothing(
+    run, tmp_path, score, make, there
+):
     video, named = make(tmp_path)
     out = tmp_path / "out"
     if there:
@@ -200,7 +251,9 @@ def test_a_video_that_cannot_be_scored_leaves_nothing_and_takes_nothing(run, tmp
     assert (status, said) == (1, "")
     assert error.startswith("vadlib: ")
     assert named in error
-    assert [p.read_text() for p in sorted(out.iterdir())] == ["old"] * 3 if there else not out.exists()
+    assert (
+        [p.read_text() for p in sorted(out.iterdir())] == ["old"] * 3 if there else not out.exists()
+    )
 
 
 def test_a_run_that_cannot_score_is_refused(run, film, tmp_path, score):

@@ -111,10 +111,20 @@ def test_a_config_survives_json(config):
 
 
 @pytest.mark.parametrize(
-    "config", [DataConfig(), DataConfig.preset("fast"), DataConfig(size=(8, 9)), TrainConfig(), ModelConfig(channels=3)]
+    "config",
+    [
+        DataConfig(),
+        DataConfig.preset("fast"),
+        DataConfig(size=(8, 9)),
+        TrainConfig(),
+        ModelConfig(channels=3),
+    ],
 )
 def test_the_runs_configs_survive_json(config):
-    assert from_dict(type(config), json.loads(json.dumps(dataclasses.asdict(config))), "here") == config
+    assert (
+        from_dict(type(config), json.loads(json.dumps(dataclasses.asdict(config))), "here")
+        == config
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,29 @@ from trees import scene, write_video
 
 pytestmark = pytest.mark.slow
 
-TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Worked examples")[1].split("\n## ")[0]
+TEXT = (
+    (ROOT / "CONTRIBUTING.md")
+    .read_text(encoding="utf-8")
+    .split("## Worked examples")[1]
+    .split("\n## ")[0]
+)
 EXAMPLES = dict(re.findall(r"^### (.*?)\n(.*?)(?=^### |\Z)", TEXT, re.MULTILINE | re.DOTALL))
 
-PROJECT = ("vadlib", "tests", "tools", "notebooks", "benchmarks", "book", "gallery", "pyproject.toml", "README.md", "CONTRIBUTING.md")
-# What a registered kind could change: whatever goes through the table of kinds, by name or by default. The whole runs of the other
-# tests/test_cli*.py would take minutes; a run of this file's own stands for them.
+PROJECT = (
+    "vadlib",
+    "tests",
+    "tools",
+    "notebooks",
+    "benchmarks",
+    "book",
+    "gallery",
+    "pyproject.toml",
+    "README.md",
+    "CONTRIBUTING.md",
+)
+# What a registered kind could change: whatever goes through the table of kinds, by name or by
+# default. The whole runs of the other tests/test_cli*.py would take minutes; a run of this file's
+# own stands for them.
 AFFECTED_BY_A_KIND = (
     "tests/pseudo",
     "tests/test_recipe.py",
@@ -38,31 +55,52 @@ def follow(title, folder):
     for part in PROJECT:
         ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
         source = ROOT / part
-        shutil.copytree(source, folder / part, ignore=ignored) if source.is_dir() else shutil.copy(source, folder / part)
+        shutil.copytree(source, folder / part, ignore=ignored) if source.is_dir() else shutil.copy(
+            source, folder / part
+        )
     commands, said = [], ""
-    for text, language, block in re.findall(r"(.*?)^```(\w*)\n(.*?)^```$", EXAMPLES[title], re.MULTILINE | re.DOTALL):
+    for text, language, block in re.findall(
+        r"(.*?)^```(\w*)\n(.*?)^```$", EXAMPLES[title], re.MULTILINE | re.DOTALL
+    ):
         said += text
-        path = folder / re.findall(r"`((?:(?:vadlib|tests|notebooks)/[\w/]+|small)\.(?:py|json))`", said)[-1]
+        path = (
+            folder
+            / re.findall(r"`((?:(?:vadlib|tests|notebooks)/[\w/]+|small)\.(?:py|json))`", said)[-1]
+        )
         if language in ("python", "json"):
             assert not path.exists()
             path.write_text(block, encoding="utf-8")
         elif language == "diff":
             lines = block.splitlines()
-            removed, added = ("\n".join(line[1:] for line in lines if line[0] == sign) for sign in "-+")
+            removed, added = (
+                "\n".join(line[1:] for line in lines if line[0] == sign) for sign in "-+"
+            )
             before = path.read_text(encoding="utf-8")
             assert before.count(f"\n{removed}\n") == 1, f"{path.name}: {removed}"
             path.write_text(before.replace(f"\n{removed}\n", f"\n{added}\n"), encoding="utf-8")
         else:
             commands += block.splitlines()
     for check in (["format", "--check"], ["check"]):
-        subprocess.run([sys.executable, "-m", "ruff", *check, "--quiet", "vadlib", "tests", "notebooks/src"], cwd=folder, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "ruff", *check, "--quiet", "vadlib", "tests", "notebooks/src"],
+            cwd=folder,
+            check=True,
+        )
     return commands
 
 
 def run(command, folder):
-    """A command of the text, with the copy's vadlib, as on a contributor's machine: in CI a notebook that was not executed is a failure."""
-    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"PYTHONPATH": str(folder)}
-    words = [sys.executable, *(["-m"] if command.startswith("vadlib ") else []), *command.removeprefix("python ").split()]
+    """A command of the text, with the copy's vadlib, as on a contributor's machine: in CI a
+    notebook that was not executed is a failure.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {
+        "PYTHONPATH": str(folder)
+    }
+    words = [
+        sys.executable,
+        *(["-m"] if command.startswith("vadlib ") else []),
+        *command.removeprefix("python ").split(),
+    ]
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
     return done.stdout
@@ -76,47 +114,92 @@ def test_a_kind(tmp_path):
 
 
 def test_a_further_kind_can_be_chosen_and_changes_nothing_else(tmp_path, monkeypatch):
-    """All tests that it could affect pass; those on real data take minutes and see no more, so they are skipped here."""
+    """All tests that it could affect pass; those on real data take minutes and see no more, so they
+    are skipped here.
+    """
     follow("A kind of pseudo-anomaly", tmp_path)
     for variable in ("VADLIB_DATA", "VADLIB_REQUIRE_DATA"):
         monkeypatch.delenv(variable, raising=False)
-    run(f"python -m pytest --quiet --exitfirst -p no:cacheprovider {' '.join(AFFECTED_BY_A_KIND)}", tmp_path)
+    run(
+        f"python -m pytest --quiet --exitfirst -p no:cacheprovider {' '.join(AFFECTED_BY_A_KIND)}",
+        tmp_path,
+    )
     question = "from vadlib.recipe import MixerConfig; from vadlib.ablation import ROWS; print(MixerConfig().kinds, list(ROWS))"
-    default = subprocess.run([sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True)
-    done = subprocess.run([sys.executable, "-c", question], cwd=tmp_path, capture_output=True, text=True, check=True)
+    default = subprocess.run(
+        [sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", question], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert done.stdout == default.stdout
     for name, frames in zip(("monday", "tuesday"), scene(2, 40), strict=True):
         write_video(tmp_path / "mine" / "training" / f"{name}.avi", frames[0])
     write_video(tmp_path / "mine" / "testing" / "friday.avi", frames[0])
-    small = {"data": {"clip_step": 8, "crop": [24, 24]}, "model": {"width": 8, "slots": 8}, "training": {"epochs": 1, "batch_size": 4}}
+    small = {
+        "data": {"clip_step": 8, "crop": [24, 24]},
+        "model": {"width": 8, "slots": 8},
+        "training": {"epochs": 1, "batch_size": 4},
+    }
     (tmp_path / "small.json").write_text(json.dumps(small), encoding="utf-8")
     run("vadlib run --data folder --root mine --config small.json --out default", tmp_path)
-    assert json.loads((tmp_path / "default" / "config.json").read_text())["mixer"]["kinds"] == ["skip", "shuffle", "noise", "object"]
-    run("vadlib train --data folder --root mine --config small.json --kinds skip,reverse --out chosen", tmp_path)
+    assert json.loads((tmp_path / "default" / "config.json").read_text())["mixer"]["kinds"] == [
+        "skip",
+        "shuffle",
+        "noise",
+        "object",
+    ]
+    run(
+        "vadlib train --data folder --root mine --config small.json --kinds skip,reverse --out chosen",
+        tmp_path,
+    )
     run("vadlib train --root mine --config chosen/config.json --out again", tmp_path)
-    first, second = (json.loads((tmp_path / out / "config.json").read_text()) for out in ("chosen", "again"))
+    first, second = (
+        json.loads((tmp_path / out / "config.json").read_text()) for out in ("chosen", "again")
+    )
     assert first["mixer"]["kinds"] == ["skip", "reverse"]
     assert second == first
 
 
 def test_a_dataset(tmp_path):
     commands = follow("A dataset", tmp_path)
-    for name, (frames, labels) in zip(("monday", "tuesday", "friday"), scene(3, 40, labelled=True), strict=True):
-        write_video(tmp_path / "data" / "corridor" / ("test" if name == "friday" else "normal") / f"{name}.mp4", frames)
+    for name, (frames, labels) in zip(
+        ("monday", "tuesday", "friday"), scene(3, 40, labelled=True), strict=True
+    ):
+        write_video(
+            tmp_path
+            / "data"
+            / "corridor"
+            / ("test" if name == "friday" else "normal")
+            / f"{name}.mp4",
+            frames,
+        )
         (tmp_path / "data" / "corridor" / "labels").mkdir(exist_ok=True)
         np.save(tmp_path / "data" / "corridor" / "labels" / f"{name}.npy", labels)
     for command in commands:
         run(command, tmp_path)
     metrics = json.loads((tmp_path / "runs" / "corridor" / "metrics.json").read_text())
-    assert (metrics["frames"], metrics["abnormal_frames"], metrics["ground_truth"]) == (40, int(labels.sum()), "npy")
+    assert (metrics["frames"], metrics["abnormal_frames"], metrics["ground_truth"]) == (
+        40,
+        int(labels.sum()),
+        "npy",
+    )
 
 
 @pytest.mark.usefixtures("own_cache")
 def test_a_notebook(tmp_path):
     *commands, execute = follow("A notebook", tmp_path)
-    said = [run(f"{command} -v" if "pytest" in command else command, tmp_path) for command in commands]
+    said = [
+        run(f"{command} -v" if "pytest" in command else command, tmp_path) for command in commands
+    ]
     assert "test_notebook_is_thin[12_my_notebook] PASSED" in said[-1]
     run(f"{execute} --overwrite", tmp_path)
-    executed = json.loads((tmp_path / "notebooks" / "12_my_notebook.ipynb").read_text(encoding="utf-8"))
-    printed = ["".join(out["text"]) for cell in executed["cells"] for out in cell.get("outputs", []) if "text" in out]
+    executed = json.loads(
+        (tmp_path / "notebooks" / "12_my_notebook.ipynb").read_text(encoding="utf-8")
+    )
+    printed = [
+        "".join(out["text"])
+        for cell in executed["cells"]
+        for out in cell.get("outputs", [])
+        if "text" in out
+    ]
     assert printed[-1] == "12-1: right\n"

@@ -8,12 +8,22 @@ import torch
 from refusals import refused
 
 from vadlib import device as devices
-from vadlib.device import autocast, pick_device, pick_precision, processes, share_out, steady_memory, sum_over_processes
+from vadlib.device import (
+    autocast,
+    pick_device,
+    pick_precision,
+    processes,
+    share_out,
+    steady_memory,
+    sum_over_processes,
+)
 
 
 @pytest.mark.gpu
 def test_auto_takes_an_accelerator_where_there_is_one():
-    expected = torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
+    expected = (
+        torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
+    )
     assert pick_device("auto").type == expected
 
 
@@ -81,17 +91,27 @@ def test_autocast_of_none_leaves_float32():
 
 
 def test_alone_there_is_one_main_process_that_does_everything():
-    assert (processes().num_processes, processes().process_index, processes().is_main_process) == (1, 0, True)
+    assert (processes().num_processes, processes().process_index, processes().is_main_process) == (
+        1,
+        0,
+        True,
+    )
     part = torch.ones(2, requires_grad=True)
     assert sum_over_processes(part) is part
     assert share_out(lambda x: x * x, [3, 1, 2]) == [9, 1, 4]
 
 
 def test_processes_that_cannot_work_together_are_refused(monkeypatch):
-    """Started by a launcher for a device that it has no way to share, each would train on its own without a word."""
+    """Started by a launcher for a device that it has no way to share, each would train on its own
+    without a word.
+    """
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(devices, "PartialState", lambda **_: type("Alone", (), {"num_processes": 1, "device": "mps"})())
+    monkeypatch.setattr(
+        devices,
+        "PartialState",
+        lambda **_: type("Alone", (), {"num_processes": 1, "device": "mps"})(),
+    )
     with refused("not-available", field="WORLD_SIZE") as caught:
         processes(torch.device("mps"))
     assert re.findall(r"\d+", str(caught.error)) == ["2", "1"]
@@ -106,7 +126,9 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     assert re.findall(r"\d+", str(caught.error)) == ["4", "2"]
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told to keep freed memory")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told to keep freed memory"
+)
 def test_steady_memory_saves_page_faults_while_it_lasts():
     import resource
 

@@ -1,4 +1,6 @@
-"""Every `InputError` of the package has a literal code that is listed, and every listed code is in use."""
+"""Every `InputError` of the package has a literal code that is listed, and every listed code is in
+use.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ def code_argument(call: ast.Call) -> ast.expr | None:
 
 
 def literal_codes(expression: ast.expr | None) -> list[object]:
-    """What an expression for a code can give: constants, the choice of two, or nothing where another error's code is passed on.
+    """What an expression for a code can give: constants, the choice of two, or nothing where
+    another error's code is passed on.
 
     Anything else gives None, which is no code.
     """
@@ -100,7 +103,11 @@ def test_an_unlisted_code_cannot_be_raised():
 def test_an_error_carries_its_code_file_and_field():
     with pytest.raises(InputError, match=r"^what is wrong$") as caught:
         require(False, "what is wrong", "missing-file", file="here/there", field="--root")
-    assert (caught.value.code, caught.value.file, caught.value.field) == ("missing-file", Path("here/there"), "--root")
+    assert (caught.value.code, caught.value.file, caught.value.field) == (
+        "missing-file",
+        Path("here/there"),
+        "--root",
+    )
     plain = InputError("x", "conflict")
     assert (plain.file, plain.field) == (None, "")
     require(True, "x", "missing-file")

@@ -1,6 +1,8 @@
-"""The exercises: each notebook's solution is right, and each of several known mistakes gets a hint of its own.
+"""The exercises: each notebook's solution is right, and each of several known mistakes gets a hint
+of its own.
 
-The cells are those of the notebooks' sources, run on small data. A mutant takes the solution's place, as a student would write it.
+The cells are those of the notebooks' sources, run on small data. A mutant takes the solution's
+place, as a student would write it.
 """
 
 import contextlib
@@ -41,7 +43,9 @@ CELLS = exercise_cells()
 
 
 def curves(seed, lift=0.0):
-    """Scores of four videos of 40 frames, those of abnormal frames higher by `lift`, and their labels."""
+    """Scores of four videos of 40 frames, those of abnormal frames higher by `lift`, and their
+    labels.
+    """
     rng = np.random.default_rng(seed)
     labels = {str(i): (np.arange(40) // 10 % 2 == i % 2).astype(np.uint8) for i in range(4)}
     return {name: rng.normal(size=40) + lift * truth for name, truth in labels.items()}, labels
@@ -49,7 +53,9 @@ def curves(seed, lift=0.0):
 
 @pytest.fixture(scope="module")
 def namespaces(array_video, make_clip, tmp_path_factory):
-    """What the cells of each notebook find: number -> names. Small, but such that mistakes make a difference."""
+    """What the cells of each notebook find: number -> names. Small, but such that mistakes make a
+    difference.
+    """
     rng = np.random.default_rng(0)
     common = {"np": np, "vad": vad, "torch": torch, "itertools": itertools}
     raw, labels = curves(0, 1.0)
@@ -58,15 +64,25 @@ def namespaces(array_video, make_clip, tmp_path_factory):
         masks = np.zeros((len(truth), 10, 100), bool)
         for mask, area in zip(masks, areas, strict=True):
             mask.flat[:area] = True
-        return array_video(np.zeros((len(truth), 10, 100, 1)), name, labels=np.uint8(truth), masks=masks)
+        return array_video(
+            np.zeros((len(truth), 10, 100, 1)), name, labels=np.uint8(truth), masks=masks
+        )
 
-    videos = [video("a", [0, 3, 4, 20, 70, 0], [0, 1, 1, 1, 1, 0]), video("b", [0, 2, 30, 30, 0, 0], [0, 1, 1, 1, 0, 0])]
+    videos = [
+        video("a", [0, 3, 4, 20, 70, 0], [0, 1, 1, 1, 1, 0]),
+        video("b", [0, 2, 30, 30, 0, 0], [0, 1, 1, 1, 0, 0]),
+    ]
     clip = make_clip()
     empty = clip._replace(boxes=[np.zeros((0, 4), np.float32)] * 16)
     skipped = vad.SkipFrames(1.0)(clip, torch.Generator().manual_seed(0))
     shuffled = vad.ShuffleMotion(1.0)(clip, torch.Generator().manual_seed(0)).tensor
     ends = [clip._replace(lookahead=clip.lookahead[:0])] * 3
-    kinds = {"skip": vad.SkipFrames, "shuffle": vad.ShuffleMotion, "noise": vad.AddNoise, "object": partial(vad.PasteObjects, "builtin")}
+    kinds = {
+        "skip": vad.SkipFrames,
+        "shuffle": vad.ShuffleMotion,
+        "noise": vad.AddNoise,
+        "object": partial(vad.PasteObjects, "builtin"),
+    }
 
     def rescore(scale, causal=False):
         return curves(1 + 2 * (scale == "raw") + causal, 1.0)[0]
@@ -78,19 +94,29 @@ def namespaces(array_video, make_clip, tmp_path_factory):
             memory.slots.mul_(40)  # so that a slot more or less is seen in what is rebuilt
     windows = [torch.rand(1, 16, 24, 24) * contrast for contrast in (0.1, 0.6, 1.0)]
     shares = {
-        group: {memory: part / part.sum() for memory, part in (("M_n", rng.random(8) ** 6), ("M_p", rng.random(8) + 0.1))}
+        group: {
+            memory: part / part.sum()
+            for memory, part in (("M_n", rng.random(8) ** 6), ("M_p", rng.random(8) + 0.1))
+        }
         for group in ("normal", "pseudo")
     }
     shares["normal"]["M_n"] = np.array([0.0007, 0.3, 0.0045, 0.57, 0.0, 0.0248, 0.06, 0.04])
     shares["pseudo"]["M_n"] = np.array([0.0005, 0.3, 0.0003, 0.0002, 0.3, 0.299, 0.0005, 0.0995])
     pooled, truth = (np.concatenate(list(part.values())) for part in (raw, labels))
     order = np.argsort(-pooled)
-    found, false = (np.append(0, np.cumsum(truth[order] == kind)) / np.count_nonzero(truth == kind) for kind in (1, 0))
+    found, false = (
+        np.append(0, np.cumsum(truth[order] == kind)) / np.count_nonzero(truth == kind)
+        for kind in (1, 0)
+    )
     folder = tmp_path_factory.mktemp("scores")
-    (folder / "scores.csv").write_text("frame,abnormal\n" + "".join(f"{i},{b}\n" for i, b in enumerate([0, 1, 1, 0, 0, 1, 1, 1])))
+    (folder / "scores.csv").write_text(
+        "frame,abnormal\n" + "".join(f"{i},{b}\n" for i, b in enumerate([0, 1, 1, 0, 0, 1, 1, 1]))
+    )
     rows = {row["row"]: row for row in vad.read_ablation()}
     pair = [
-        (name, row["micro_auc_calibrated"], row["plain_calibrated"]) for name, row in rows.items() if row["plain_calibrated"] is not None
+        (name, row["micro_auc_calibrated"], row["plain_calibrated"])
+        for name, row in rows.items()
+        if row["plain_calibrated"] is not None
     ]
     return {
         "00": common
@@ -101,15 +127,28 @@ def namespaces(array_video, make_clip, tmp_path_factory):
         },
         "01": common | {"datasets": {"synthetic": videos}},
         "02": common | {"clip": clip, "skipped": skipped, "shuffled": shuffled},
-        "03": common | {"clip": clip, "small": [clip, clip, clip, empty], "paste": partial(vad.PasteObjects, "builtin")},
-        "04": common | {"clips": {"boxes": [*ends, clip, clip, empty]}, "detector": "boxes", "kinds": kinds},
+        "03": common
+        | {
+            "clip": clip,
+            "small": [clip, clip, clip, empty],
+            "paste": partial(vad.PasteObjects, "builtin"),
+        },
+        "04": common
+        | {"clips": {"boxes": [*ends, clip, clip, empty]}, "detector": "boxes", "kinds": kinds},
         "05": common,
         "06": common,
-        "07": common | {"result": SimpleNamespace(raw=raw, labels=labels, rescore=rescore), "found": found, "false": false},
-        "08": common | {"usage": shares, "run": SimpleNamespace(model=model), "groups": {"pseudo": windows}},
+        "07": common
+        | {
+            "result": SimpleNamespace(raw=raw, labels=labels, rescore=rescore),
+            "found": found,
+            "false": false,
+        },
+        "08": common
+        | {"usage": shares, "run": SimpleNamespace(model=model), "groups": {"pseudo": windows}},
         "09": common | {"raw": raw, "labels": labels, "honest": 0.5, "metrics": metrics},
         "10": common | {"rows": rows, "pair": pair, "seeds": [0.9, 0.87, 0.94]},
-        "11": common | {"out": folder, "calm": np.r_[np.linspace(0, 1, 30), np.linspace(0.25, 1.1, 50)]},
+        "11": common
+        | {"out": folder, "calm": np.r_[np.linspace(0, 1, 30), np.linspace(0.25, 1.1, 50)]},
     }
 
 
@@ -131,31 +170,55 @@ MUTANTS = {
     "00-2": [
         ("answer = (pooled[truth == 0] <= threshold).mean()", "raise no alarm"),
         ("answer = (pooled > threshold).mean()", "share of all frames"),
-        ("answer = ((pooled > threshold) & (truth == 0)).mean()", "divide by the number of normal frames"),
+        (
+            "answer = ((pooled > threshold) & (truth == 0)).mean()",
+            "divide by the number of normal frames",
+        ),
         ("answer = (truth[pooled > threshold] == 0).mean()", "share of the alarms that are false"),
         ("answer = (pooled[truth == 1] > threshold).mean()", "abnormal frames that are found"),
         ("answer = (pooled[truth == 0] > threshold).sum()", "which share has a score above"),
     ],
     "01-1": [
-        ('answer = np.mean([v.masks[t].mean() >= 0.005 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels)])', "larger ones"),
-        ('answer = np.mean([m.mean() < 0.005 for v in datasets["synthetic"] for m in v.masks])', "empty mask"),
+        (
+            'answer = np.mean([v.masks[t].mean() >= 0.005 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels)])',
+            "larger ones",
+        ),
+        (
+            'answer = np.mean([m.mean() < 0.005 for v in datasets["synthetic"] for m in v.masks])',
+            "empty mask",
+        ),
         (
             "videos = datasets['synthetic']\n"
             "answer = sum(v.masks[t].mean() < 0.005 for v in videos for t in np.flatnonzero(v.labels)) / sum(map(len, videos))",
             "not of all",
         ),
-        ('answer = np.mean([v.masks[t].mean() < 0.05 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels)])', "0.005"),
-        ('answer = sum(v.masks[t].mean() < 0.005 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels))', "that is how many"),
+        (
+            'answer = np.mean([v.masks[t].mean() < 0.05 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels)])',
+            "0.005",
+        ),
+        (
+            'answer = sum(v.masks[t].mean() < 0.005 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels))',
+            "that is how many",
+        ),
         ("answer = 17", "over all test videos"),
     ],
     "01-2": [
-        ('answer = sum(int((np.diff(v.labels.astype(int)) == 1).sum()) for v in datasets["synthetic"])', "number of events"),
+        (
+            'answer = sum(int((np.diff(v.labels.astype(int)) == 1).sum()) for v in datasets["synthetic"])',
+            "number of events",
+        ),
         (
             'answer = sum((np.roll(v.labels, 1) != v.labels).sum() for v in datasets["synthetic"]) / sum(map(len, datasets["synthetic"]))',
             "not a share",
         ),
-        ('answer = sum(int((np.roll(v.labels, 2) != v.labels).sum()) for v in datasets["synthetic"])', "two frames"),
-        ('answer = sum(int(np.abs(np.roll(v.labels, 1) - v.labels).sum()) for v in datasets["synthetic"])', "!="),
+        (
+            'answer = sum(int((np.roll(v.labels, 2) != v.labels).sum()) for v in datasets["synthetic"])',
+            "two frames",
+        ),
+        (
+            'answer = sum(int(np.abs(np.roll(v.labels, 1) - v.labels).sum()) for v in datasets["synthetic"])',
+            "!=",
+        ),
         ("answer = 0", "video by video"),
     ],
     "02-1": [
@@ -194,8 +257,14 @@ MUTANTS = {
         ("answer = 1", "how many grey levels are 1"),
     ],
     "03-2": [
-        ("answer = np.mean([paste(strength=1.0)(c, torch.Generator()) is not None for c in small])", "somebody to paste onto"),
-        ("answer = sum(paste(strength=1.0)(c, torch.Generator()) is None for c in small)", "that is how many"),
+        (
+            "answer = np.mean([paste(strength=1.0)(c, torch.Generator()) is not None for c in small])",
+            "somebody to paste onto",
+        ),
+        (
+            "answer = sum(paste(strength=1.0)(c, torch.Generator()) is None for c in small)",
+            "that is how many",
+        ),
         ("answer = 0.5", "returns None"),
     ],
     "04-1": [
@@ -230,7 +299,10 @@ MUTANTS = {
         ("answer = {'E', 'M_p', 'D_p'}", "names that are given"),
         ("answer = ['encoder', 'pseudo_decoder']", "D_p decodes what M_p returns"),
         ("answer = {'encoder', 'normal_memory', 'normal_decoder'}", "none in this batch"),
-        ("answer = {'encoder', 'normal_memory', 'normal_decoder', 'pseudo_memory', 'pseudo_decoder'}", "learn from normal clips only"),
+        (
+            "answer = {'encoder', 'normal_memory', 'normal_decoder', 'pseudo_memory', 'pseudo_decoder'}",
+            "learn from normal clips only",
+        ),
         ("answer = 'encoder'", "which terms of the table"),
     ],
     "06-2": [
@@ -253,7 +325,10 @@ MUTANTS = {
     ],
     "07-3": [
         ("answer = vad.micro_auc(result.rescore('calibrated'), result.labels)", "look ahead"),
-        ("answer = vad.micro_auc(result.rescore('raw', causal=True), result.labels)", "ask for the scale"),
+        (
+            "answer = vad.micro_auc(result.rescore('raw', causal=True), result.labels)",
+            "ask for the scale",
+        ),
         ("answer = vad.micro_auc(result.rescore('raw'), result.labels)", "raw, and centred"),
         ("answer = 0.5", "rescore with the scale"),
     ],
@@ -267,14 +342,26 @@ MUTANTS = {
         ("answer = -3", "count the shares"),
     ],
     "08-2": [
-        ("answer = np.searchsorted(np.cumsum(np.sort(usage['normal']['M_n'])[::-1]), 0.9)", "counted from 0"),
-        ("answer = np.searchsorted(np.cumsum(np.sort(usage['normal']['M_n'])), 0.9) + 1", "sorts upwards"),
+        (
+            "answer = np.searchsorted(np.cumsum(np.sort(usage['normal']['M_n'])[::-1]), 0.9)",
+            "counted from 0",
+        ),
+        (
+            "answer = np.searchsorted(np.cumsum(np.sort(usage['normal']['M_n'])), 0.9) + 1",
+            "sorts upwards",
+        ),
         ("answer = np.searchsorted(np.cumsum(usage['normal']['M_n']), 0.9) + 1", "sort before"),
-        ("answer = (np.searchsorted(np.cumsum(np.sort(usage['normal']['M_n'])[::-1]), 0.9) + 1) / 8", "not which share"),
+        (
+            "answer = (np.searchsorted(np.cumsum(np.sort(usage['normal']['M_n'])[::-1]), 0.9) + 1) / 8",
+            "not which share",
+        ),
         ("answer = 200", "sort downwards"),
     ],
     "08-3": [
-        ("found = vad.removal_errors(run, groups['pseudo'], {'it': [usage['pseudo']['M_p'].argmax()]}, 'pseudo')", None),
+        (
+            "found = vad.removal_errors(run, groups['pseudo'], {'it': [usage['pseudo']['M_p'].argmax()]}, 'pseudo')",
+            None,
+        ),
         ("answer = found['nothing'].mean() / found['it'].mean()", "not the other way round"),
         ("answer = found['it'].mean() / found['nothing'].mean() - 1", "the ratio is asked for"),
         ("answer = found['it'].mean()", "divide it by the old one"),
@@ -320,10 +407,19 @@ MUTANTS = {
     ],
     "10-2": [
         ("answer = {name for name, scored, plain in pair if scored != plain}", "plays a part"),
-        ("answer = {name for name, scored, plain in pair if scored < plain}", "lose by the contrast"),
-        ("answer = {'best baseline'} | {name for name, scored, plain in pair if scored == plain}", "is not trained"),
+        (
+            "answer = {name for name, scored, plain in pair if scored < plain}",
+            "lose by the contrast",
+        ),
+        (
+            "answer = {'best baseline'} | {name for name, scored, plain in pair if scored == plain}",
+            "is not trained",
+        ),
         ("answer = 'p = 0'", "not only there"),
-        ("answer = {'one decoder'} | {name for name, scored, plain in pair if scored == plain}", "two reads to compare"),
+        (
+            "answer = {'one decoder'} | {name for name, scored, plain in pair if scored == plain}",
+            "two reads to compare",
+        ),
         ("answer = {'default'}", "to the last digit"),
     ],
     "10-3": [
@@ -340,16 +436,31 @@ MUTANTS = {
         ("answer = 2", "a tenth of a second"),
     ],
     "11-2": [
-        ("abnormal = np.genfromtxt(out / 'scores.csv', delimiter=',', names=True)['abnormal']", None),
+        (
+            "abnormal = np.genfromtxt(out / 'scores.csv', delimiter=',', names=True)['abnormal']",
+            None,
+        ),
         ("answer = np.count_nonzero(abnormal)", "counts once"),
-        ("answer = np.count_nonzero(np.diff(abnormal, prepend=0, append=0))", "a beginning and an end"),
+        (
+            "answer = np.count_nonzero(np.diff(abnormal, prepend=0, append=0))",
+            "a beginning and an end",
+        ),
         ("answer = 0", "steps from 0 to 1"),
     ],
     "11-3": [
         ("answer = calm[:-16].max()", "no frame at all"),
-        ("answer = np.lib.stride_tricks.sliding_window_view(calm[:-16], 9).min(axis=1).max()", "nine frames"),
-        ("answer = np.lib.stride_tricks.sliding_window_view(calm[:-16], 11).min(axis=1).max()", "too many already"),
-        ("answer = np.lib.stride_tricks.sliding_window_view(calm, 10).min(axis=1).max()", "last 16 frames out"),
+        (
+            "answer = np.lib.stride_tricks.sliding_window_view(calm[:-16], 9).min(axis=1).max()",
+            "nine frames",
+        ),
+        (
+            "answer = np.lib.stride_tricks.sliding_window_view(calm[:-16], 11).min(axis=1).max()",
+            "too many already",
+        ),
+        (
+            "answer = np.lib.stride_tricks.sliding_window_view(calm, 10).min(axis=1).max()",
+            "last 16 frames out",
+        ),
         ("answer = np.sort(calm[:-16])[-10]", "anywhere in the film"),
         ("answer = 5", "the smallest of them"),
     ],
@@ -375,7 +486,8 @@ def test_the_solution_is_right_and_a_stub_is_not_done_yet(exercise, namespaces):
 @each_exercise
 def test_each_known_mistake_gets_a_hint_of_its_own(exercise, namespaces, monkeypatch):
     check, names, hints = CELLS[exercise][1], namespaces[exercise[:2]], []
-    start = "".join(f"{code}\n" for code, hint in MUTANTS[exercise] if hint is None)  # what several mutants share
+    # what several mutants share
+    start = "".join(f"{code}\n" for code, hint in MUTANTS[exercise] if hint is None)
     for code, hint in MUTANTS[exercise]:
         if hint is not None:
             said = run(f"{start}{code}\n{check}", names)
@@ -386,12 +498,25 @@ def test_each_known_mistake_gets_a_hint_of_its_own(exercise, namespaces, monkeyp
     keys = []
     monkeypatch.setattr("vadlib.exercises.judge", lambda answer, key: keys.append(key) or "")
     run(f"{CELLS[exercise][0]}\n{check}", names)
-    assert {said.removeprefix(f"{exercise}: not yet: ") for said in hints} == {*keys[0].wrong, keys[0].hint}, "a hint that no mutant gets"
+    assert {said.removeprefix(f"{exercise}: not yet: ") for said in hints} == {
+        *keys[0].wrong,
+        keys[0].hint,
+    }, "a hint that no mutant gets"
 
 
 def test_answers_of_another_sort_are_told_what_is_expected():
     number, name, names = Key(0.5, {}, "hint"), Key("a", {}, "hint"), Key({"a"}, {}, "hint")
-    for odd in ("0.5", [1, 2], print, np.array("x"), np.array(None), np.arange(2), torch.arange(2), 1j, {}):
+    for odd in (
+        "0.5",
+        [1, 2],
+        print,
+        np.array("x"),
+        np.array(None),
+        np.arange(2),
+        torch.arange(2),
+        1j,
+        {},
+    ):
         assert "a number" in judge(odd, number)
     assert "a name" in judge(3, name)
     for odd in (3, [["a"]], "a, b", np.arange(2)):
@@ -447,4 +572,8 @@ def test_the_students_edition_holds_the_questions_and_no_answer(tmp_path, monkey
         assert "**Answer" not in text
         for exercise in (name for name in CELLS if name.startswith(source.stem[:2])):
             assert json.dumps(CELLS[exercise][0])[1:-1] not in text
-        assert text.count("**Exercise") == text.count(tools.STUB) == sum(name.startswith(source.stem[:2]) for name in CELLS)
+        assert (
+            text.count("**Exercise")
+            == text.count(tools.STUB)
+            == sum(name.startswith(source.stem[:2]) for name in CELLS)
+        )

@@ -1,7 +1,9 @@
-"""A disk that is full at any write: one line that names the file, nothing half-written, and after room is made all goes on.
+"""A disk that is full at any write: one line that names the file, nothing half-written, and after
+room is made all goes on.
 
-A limit of the size of files stands for the disk where any of the files of a step may be the one without room. Where one file is to
-fail and another one not, the error is injected when the file gets its name.
+A limit of the size of files stands for the disk where any of the files of a step may be the one
+without room. Where one file is to fail and another one not, the error is injected when the file
+gets its name.
 """
 
 import errno
@@ -62,7 +64,9 @@ def room(size):
 
 @pytest.fixture
 def full(monkeypatch):
-    """(name, error=ENOSPC, after=0): a context in which each file of that name fails when it gets its name, after so many that do not."""
+    """(name, error=ENOSPC, after=0): a context in which each file of that name fails when it gets
+    its name, after so many that do not.
+    """
 
     @contextmanager
     def call(name, error=None, after=0):
@@ -94,22 +98,37 @@ FULL_ERRORS = [
     *(OSError(number, os.strerror(number)) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)),
     av.error.OSError(errno.ENOSPC, "No space left on device", "film.mp4"),
     RuntimeError(TORCH),
-    RuntimeError("[enforce fail at inline_container.cc:783] . PytorchStreamWriter failed writing file data/3: file write failed"),
+    RuntimeError(
+        "[enforce fail at inline_container.cc:783] . PytorchStreamWriter failed writing file data/3: file write failed"
+    ),
     SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
     SafetensorError("Error while serializing: I/O error: Disk quota exceeded (os error 122)"),
     SafetensorError("Error while serializing: I/O error: File too large (os error 27)"),
-    SafetensorError("Error while serializing: I/O error: There is not enough space on the disk. (os error 112)"),
+    SafetensorError(
+        "Error while serializing: I/O error: There is not enough space on the disk. (os error 112)"
+    ),
 ]
 REFUSALS = [
     *(OSError(number, os.strerror(number)) for number in (errno.EACCES, errno.EROFS, errno.EIO)),
     OSError("encoder error -2 when writing image file"),
     SafetensorError("Error while serializing: I/O error: Permission denied (os error 13)"),
 ]
-OTHERS = [RuntimeError("shape mismatch"), SafetensorError("invalid header"), ValueError("x"), KeyboardInterrupt(), MemoryError()]
+OTHERS = [
+    RuntimeError("shape mismatch"),
+    SafetensorError("invalid header"),
+    ValueError("x"),
+    KeyboardInterrupt(),
+    MemoryError(),
+]
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [*((error, "disk-full") for error in FULL_ERRORS), *((error, "not-writable") for error in REFUSALS)], ids=str
+    ("error", "code"),
+    [
+        *((error, "disk-full") for error in FULL_ERRORS),
+        *((error, "not-writable") for error in REFUSALS),
+    ],
+    ids=str,
 )
 def test_each_error_of_writing_is_one_line_and_the_old_file_stays(tmp_path, error, code):
     path = tmp_path / "state.pt"
@@ -222,7 +241,18 @@ def test_a_disk_that_fills_while_frames_are_stored_does_not_kill_the_process(tmp
     disk.mkdir()
     mounted = f"mount -t tmpfs -o size=1m none {disk} || exit 77; VADLIB_CACHE={disk} exec"
     tests = Path(__file__).parent
-    command = ["unshare", "-rm", "sh", "-c", f'{mounted} "$@"', "sh", sys.executable, "-c", TMPFS, str(tests)]
+    command = [
+        "unshare",
+        "-rm",
+        "sh",
+        "-c",
+        f'{mounted} "$@"',
+        "sh",
+        sys.executable,
+        "-c",
+        TMPFS,
+        str(tests),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     if done.returncode == 77 or "unshare" in done.stderr:
         pytest.skip(f"mounting is not allowed here ({done.stderr.strip()})")
@@ -234,14 +264,18 @@ def test_a_disk_that_fills_while_frames_are_stored_does_not_kill_the_process(tmp
 
 @pytest.fixture(scope="module")
 def clips():
-    return ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=8), progress=False)
+    return ClipDataset(
+        moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=8), progress=False
+    )
 
 
 def train(clips, out, **options):
     torch.manual_seed(0)
     config = TrainConfig(epochs=2, batch_size=4, workers=0, precision="fp32", device="cpu")
     model = DualPathAutoencoder(ModelConfig(width=8, slots=8))
-    return fit(model, clips, make_mixer(("skip", "noise"), 0.5), config, out, progress=False, **options).folder
+    return fit(
+        model, clips, make_mixer(("skip", "noise"), 0.5), config, out, progress=False, **options
+    ).folder
 
 
 @pytest.fixture(scope="module")
@@ -268,13 +302,17 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("name", "error", "after"), FAILURES, ids=str)
-def test_a_training_goes_on_when_there_is_room_again(clips, undisturbed, tmp_path, full, name, error, after):
+def test_a_training_goes_on_when_there_is_room_again(
+    clips, undisturbed, tmp_path, full, name, error, after
+):
     out = tmp_path / "run"
     with refused("disk-full", file=out / name), full(name, error, after):
         train(clips, out)
     assert leftovers(tmp_path) == []
     there = {path.name for path in out.iterdir()}
-    assert there in [set(RUN[:count]) for count in (0, 2, 3, 4)] or (name == "history.csv" and there == {"config.json", "state.pt"})
+    assert there in [set(RUN[:count]) for count in (0, 2, 3, 4)] or (
+        name == "history.csv" and there == {"config.json", "state.pt"}
+    )
     train(clips, out, resume=True)
     same_run(out, undisturbed)
 
@@ -285,7 +323,9 @@ def test_a_training_under_a_real_limit_goes_on_without_it(clips, undisturbed, tm
     with refused("disk-full") as caught, room(size):
         train(clips, out)
     assert caught.error.file in (out / "config.json", out / "state.pt")
-    assert files(tmp_path) == {}, "nothing can be continued, so nothing stands in the way of the next training"
+    assert files(tmp_path) == {}, (
+        "nothing can be continued, so nothing stands in the way of the next training"
+    )
     train(clips, out)
     same_run(out, undisturbed)
 
@@ -307,8 +347,14 @@ def test_a_checkpoint_is_not_lost_to_one_that_has_no_room(clips, undisturbed, tm
     same_run(out, undisturbed)
 
 
-@pytest.mark.parametrize("gone", [["model.safetensors"], ["calibration.npz"], ["model.safetensors", "calibration.npz"]], ids=str)
-def test_what_is_missing_of_a_finished_run_is_made_again_by_resuming(clips, undisturbed, tmp_path, gone):
+@pytest.mark.parametrize(
+    "gone",
+    [["model.safetensors"], ["calibration.npz"], ["model.safetensors", "calibration.npz"]],
+    ids=str,
+)
+def test_what_is_missing_of_a_finished_run_is_made_again_by_resuming(
+    clips, undisturbed, tmp_path, gone
+):
     out = tmp_path / "run"
     shutil.copytree(undisturbed, out)
     for name in gone:
@@ -414,12 +460,16 @@ def test_a_film_scored_under_a_real_limit_leaves_nothing(undisturbed, film, tmp_
 
 @pytest.mark.parametrize("size", [0, 1000, 150_000])
 def test_a_download_goes_on_where_it_had_no_more_room(host, cache, tmp_path, monkeypatch, size):
-    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1", 1_000_000)
+    archive = Archive(
+        f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1", 1_000_000
+    )
     monkeypatch.setitem(ARCHIVES, "ped2", (archive,))
     with refused("disk-full", file=cache / "downloads") as caught, room(size):
         download_dataset("ped2", tmp_path / "root", progress=False)
     assert NAME in str(caught.error)
-    assert [path for path in cache.rglob("*") if path.is_file() and not path.name.endswith(".part")] == []
+    assert [
+        path for path in cache.rglob("*") if path.is_file() and not path.name.endswith(".part")
+    ] == []
     download_dataset("ped2", tmp_path / "root", progress=False)
     assert files(tmp_path / "root") == FILES
     asked_from = [int(re.search(r"\d+", header)[0]) for _, header in host.asked[1:] if header]
@@ -461,19 +511,35 @@ def command(vadlib_command):
 
     def call(*arguments):
         status, _, err = vadlib_command(*arguments)
-        return status, [line for line in re.split(r"[\r\n]+", err) if line.strip() and "%|" not in line]
+        return status, [
+            line for line in re.split(r"[\r\n]+", err) if line.strip() and "%|" not in line
+        ]
 
     return call
 
 
 def test_a_command_ends_with_one_line_and_can_be_given_again(command, tmp_path):
     own_videos(tmp_path / "mine")
-    small = {"data": {"clip_step": 16, "crop": [24, 24]}, "model": {"width": 8, "slots": 8}, "training": {"epochs": 1, "batch_size": 4}}
+    small = {
+        "data": {"clip_step": 16, "crop": [24, 24]},
+        "model": {"width": 8, "slots": 8},
+        "training": {"epochs": 1, "batch_size": 4},
+    }
     write_json(tmp_path / "small.json", small)
     out = tmp_path / "run"
-    options = ["--root", tmp_path / "mine", "--config", tmp_path / "small.json", "--out", out, "--device", "cpu"]
+    options = [
+        "--root",
+        tmp_path / "mine",
+        "--config",
+        tmp_path / "small.json",
+        "--out",
+        out,
+        "--device",
+        "cpu",
+    ]
     train = ["train", "--data", "folder", *options]
-    assert command(*train[:-3], tmp_path / "first", *train[-2:])[0] == 0  # its frames are in the cache
+    # its frames are in the cache
+    assert command(*train[:-3], tmp_path / "first", *train[-2:])[0] == 0
     with room(100_000):
         status, err = command(*train)
     assert (status, len(err)) == (1, 1), err
@@ -488,7 +554,11 @@ def test_a_command_ends_with_one_line_and_can_be_given_again(command, tmp_path):
 
 def test_an_input_error_is_not_wrapped_in_another(tmp_path):
     """A full disk within the writing of another file: the inner file is the one to name."""
-    with refused("disk-full", file=tmp_path / "inner"), atomic(tmp_path / "outer"), atomic(tmp_path / "inner"):
+    with (
+        refused("disk-full", file=tmp_path / "inner"),
+        atomic(tmp_path / "outer"),
+        atomic(tmp_path / "inner"),
+    ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.raises(InputError, match="os error 28") as caught, atomic(tmp_path / "outer"):
         raise InputError("a file that cannot be read (os error 28)", "damaged-file")

@@ -27,7 +27,14 @@ from vadlib.files import expand_home, folder_variable, require_folder_variable, 
 from vadlib.model.run import SHIPPED, Run, open_run
 from vadlib.pseudo.patches import FolderPatches, load_patches
 from vadlib.pseudo.weights import find_weights
-from vadlib.recipe import chosen_dataset, evaluate_once, evaluate_run, plot_run, score_video, train_run
+from vadlib.recipe import (
+    chosen_dataset,
+    evaluate_once,
+    evaluate_run,
+    plot_run,
+    score_video,
+    train_run,
+)
 
 
 @pytest.fixture
@@ -37,7 +44,8 @@ def home(tmp_path, monkeypatch):
     folder.mkdir()
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setenv("MPLCONFIGDIR", matplotlib.get_configdir())  # fonts are listed once, not in each home
+    # fonts are listed once, not in each home
+    monkeypatch.setenv("MPLCONFIGDIR", matplotlib.get_configdir())
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("USERPROFILE", str(folder))
     return folder
@@ -48,7 +56,13 @@ def home(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("path", "inside"),
-    [("~", ""), ("~/", ""), ("~/videos", "videos"), ("~/a/../b", "a/../b"), ("~//videos", "videos")],
+    [
+        ("~", ""),
+        ("~/", ""),
+        ("~/videos", "videos"),
+        ("~/a/../b", "a/../b"),
+        ("~//videos", "videos"),
+    ],
 )
 def test_a_leading_tilde_is_the_home_folder(home, path, inside):
     assert expand_home(path) == home / inside
@@ -57,7 +71,18 @@ def test_a_leading_tilde_is_the_home_folder(home, path, inside):
 
 @pytest.mark.parametrize(
     "path",
-    ["a", "a/~", "a/~/b", "a~", "/~", "~nobody-of-that-name", "~old.mp4", "~$labels.csv", "~1/x", ""],
+    [
+        "a",
+        "a/~",
+        "a/~/b",
+        "a~",
+        "/~",
+        "~nobody-of-that-name",
+        "~old.mp4",
+        "~$labels.csv",
+        "~1/x",
+        "",
+    ],
 )
 def test_other_tildes_are_names(home, path):
     assert expand_home(path) == Path(path)
@@ -72,7 +97,11 @@ def test_a_video_whose_name_begins_with_a_tilde_is_read(home):
 def test_variables_may_begin_with_a_tilde(home, monkeypatch, variable):
     (home / "here").mkdir()
     monkeypatch.setenv(variable, "~/here")
-    read = {"VADLIB_DATA": default_root, "VADLIB_CACHE": cache_dir, "VADLIB_RUNS": lambda: vad.run_folder("a").parent}
+    read = {
+        "VADLIB_DATA": default_root,
+        "VADLIB_CACHE": cache_dir,
+        "VADLIB_RUNS": lambda: vad.run_folder("a").parent,
+    }
     assert read[variable]() == home / "here"
 
 
@@ -94,7 +123,14 @@ def test_functions_take_a_tilde_for_what_they_read(home):
     assert len(FolderPatches("~/pictures").classes) == 1
     assert find_weights("~/net.pt") == home / "net.pt"
     assert chosen_dataset(None, Path("~/chosen.json")) == "ped2"
-    assert [entry["there"] for entry in list_datasets("~/mine")] == [True, False, False, False, False, False]
+    assert [entry["there"] for entry in list_datasets("~/mine")] == [
+        True,
+        False,
+        False,
+        False,
+        False,
+        False,
+    ]
     assert os.listdir() == []
 
 
@@ -111,7 +147,9 @@ def test_functions_take_a_tilde_for_what_they_write(home, runs_of_two_videos):
     write_mp4("~/film.mp4", videos[0].frames[:], 10)
     score_video(run, Path("~/film.mp4"), Path("~/scored"), "cpu", progress=False)
     assert Result.load("~/saved").scores.keys() == result.scores.keys()
-    written = {path.parent.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
+    written = {
+        path.parent.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()
+    }
     assert {"run", "once", "saved", "plots/curves", "scored", "."} <= written
     assert os.listdir() == []
 
@@ -136,7 +174,9 @@ def test_commands_take_a_tilde(home, vadlib_command, form):
     write_images(home / "mine" / "training" / "a", np.zeros((20, 8, 8), np.uint8))
     status, out, _ = vadlib_command("data", "check", "folder", *form)
     assert (status, str(home / "mine") in out) == (0, True)
-    status, _, error = vadlib_command("train", "--data", "folder", *form, "--out=~/run", "--config=~/none.json")
+    status, _, error = vadlib_command(
+        "train", "--data", "folder", *form, "--out=~/run", "--config=~/none.json"
+    )
     assert (status, str(home / "none.json") in error) == (1, True)
     (home / "run").mkdir()
     (home / "run" / "config.json").touch()
@@ -189,7 +229,12 @@ def test_data_that_are_not_where_the_variable_says(home, tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["data", "check", "ped2"], ["data", "list"], ["train", "--data", "folder", "--out", "x"], ["evaluate", "ped2"]],
+    [
+        ["data", "check", "ped2"],
+        ["data", "list"],
+        ["train", "--data", "folder", "--out", "x"],
+        ["evaluate", "ped2"],
+    ],
     ids=" ".join,
 )
 def test_commands_name_the_variable_in_one_line(tmp_path, monkeypatch, vadlib_command, arguments):

@@ -1,4 +1,6 @@
-"""The messages that users meet most, word for word. This is the only place where wording is tested: to improve it, change this list."""
+"""The messages that users meet most, word for word. This is the only place where wording is tested:
+to improve it, change this list.
+"""
 
 import os
 import shutil
@@ -62,18 +64,33 @@ def grey_video(length: int, name: str = "01") -> Video:
 
 def clips() -> ClipDataset:
     """Clips of three small videos."""
-    return ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=8), progress=False)
+    return ClipDataset(
+        moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=8), progress=False
+    )
 
 
 def train(out: Path, **changes) -> None:
     """Train the smallest model for an epoch."""
-    config = TrainConfig(**{"epochs": 1, "batch_size": 4, "workers": 0, "device": "cpu", "objective": "none"} | changes)
-    fit(DualPathAutoencoder(ModelConfig(width=8, slots=8)), clips(), None, config, out, resume=True, progress=False)
+    config = TrainConfig(
+        **{"epochs": 1, "batch_size": 4, "workers": 0, "device": "cpu", "objective": "none"}
+        | changes
+    )
+    fit(
+        DualPathAutoencoder(ModelConfig(width=8, slots=8)),
+        clips(),
+        None,
+        config,
+        out,
+        resume=True,
+        progress=False,
+    )
 
 
 def shipped_run(folder: Path, *without: str) -> Path:
     """Copy the pretrained run, without some of its files."""
-    return Path(shutil.copytree(SHIPPED / "synthetic", folder, ignore=shutil.ignore_patterns(*without)))
+    return Path(
+        shutil.copytree(SHIPPED / "synthetic", folder, ignore=shutil.ignore_patterns(*without))
+    )
 
 
 # Triggers of more than one line
@@ -249,7 +266,9 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
         "video 01: 7 frames, shorter than a clip of 8; leave it out, or make clips shorter (length or frame_step in the data config)",
     ),
     (
-        lambda folder: ClipDataset([grey_video(9), grey_video(9)], DataConfig(length=8), progress=False),
+        lambda folder: ClipDataset(
+            [grey_video(9), grey_video(9)], DataConfig(length=8), progress=False
+        ),
         "two videos are called '01'; expected a name of its own for each",
     ),
     # settings
@@ -362,7 +381,9 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
         "(64,), expected (128,)); use the config.json that was saved with them",
     ),
     (
-        lambda folder: evaluate("synthetic", [grey_video(20)], "cpu", progress=False, protocol="middle"),
+        lambda folder: evaluate(
+            "synthetic", [grey_video(20)], "cpu", progress=False, protocol="middle"
+        ),
         "protocol 'middle' is unknown; expected one of: all, center",
     ),
     (

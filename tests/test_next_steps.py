@@ -1,4 +1,6 @@
-"""Whoever follows a printed hint gets on: each next step that a command or an error prints is run as it stands."""
+"""Whoever follows a printed hint gets on: each next step that a command or an error prints is run
+as it stands.
+"""
 
 import hashlib
 import json
@@ -26,7 +28,11 @@ from vadlib.evaluation.table import read_ablation
 from vadlib.files import command_line, write_json
 from vadlib.model.run import Run
 
-SMALL = {"data": {"clip_step": 16, "crop": [24, 24]}, "model": {"width": 8, "slots": 8}, "training": {"epochs": 1, "batch_size": 4}}
+SMALL = {
+    "data": {"clip_step": 16, "crop": [24, 24]},
+    "model": {"width": 8, "slots": 8},
+    "training": {"epochs": 1, "batch_size": 4},
+}
 # A path in a hint may hold spaces and quotes, which the shell has to get quoted.
 NAMES = ["mine", "my videos", "it's (mine) & yours"]
 
@@ -46,7 +52,9 @@ def command(vadlib_command):
 
 @pytest.fixture
 def follow(command, tmp_path):
-    """(text) -> the words of the only `vadlib` command in it, which was run with what its capitals stand for, and ended well."""
+    """(text) -> the words of the only `vadlib` command in it, which was run with what its capitals
+    stand for, and ended well.
+    """
 
     def call(text, *more, **values):
         [hint] = hints(text)
@@ -61,7 +69,9 @@ def follow(command, tmp_path):
 
 def hints(text):
     """The commands in a text, between backquotes or at the end of a line."""
-    return re.findall(r"`(vadlib [^`]+)`", text) or re.findall(r"(?:^|: )(vadlib .+)$", text, re.MULTILINE)
+    return re.findall(r"`(vadlib [^`]+)`", text) or re.findall(
+        r"(?:^|: )(vadlib .+)$", text, re.MULTILINE
+    )
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +115,17 @@ def small_file(folder, **parts):
 def test_the_step_after_a_training(command, follow, template, tmp_path, kind, name, step):
     root, out = layout(template, tmp_path / name, kind), tmp_path / "runs" / name
     status, said, err = command(
-        "train", "--data", "folder", "--root", root, "--out", out, "--config", small_file(tmp_path), "--device", "cpu"
+        "train",
+        "--data",
+        "folder",
+        "--root",
+        root,
+        "--out",
+        out,
+        "--config",
+        small_file(tmp_path),
+        "--device",
+        "cpu",
     )
     assert status == 0, err
     video = next(root.rglob("monday.mp4"))
@@ -116,7 +136,9 @@ def test_the_step_after_a_training(command, follow, template, tmp_path, kind, na
     assert (tmp_path / "scored" / "scores.csv").is_file() == (step == "score")
 
 
-def test_the_step_after_a_training_in_the_folder_of_the_environment(command, follow, template, tmp_path, monkeypatch):
+def test_the_step_after_a_training_in_the_folder_of_the_environment(
+    command, follow, template, tmp_path, monkeypatch
+):
     """Relative paths, no --root, and a run that was finished before."""
     layout(template, tmp_path / "data", "labels")
     monkeypatch.chdir(tmp_path)
@@ -132,7 +154,9 @@ def test_the_step_after_a_training_with_a_ground_truth_of_its_own(command, follo
     for number, (frames, _) in enumerate(scene(2, 60), start=1):
         write_images(tmp_path / "avenue" / "training" / "frames" / f"{number:02d}", frames)
     last = len(TEST_LENGTHS)
-    write_images(tmp_path / "avenue" / "testing" / "frames" / f"{last:02d}", scene(1, TEST_LENGTHS[-1])[0][0])
+    write_images(
+        tmp_path / "avenue" / "testing" / "frames" / f"{last:02d}", scene(1, TEST_LENGTHS[-1])[0][0]
+    )
     labels = np.zeros(sum(TEST_LENGTHS), np.uint8)
     labels[-20:] = 1
     np.save(tmp_path / "avenue" / "frame_labels_avenue.npy", labels)
@@ -150,7 +174,16 @@ def test_the_step_after_a_training_with_a_ground_truth_of_its_own(command, follo
 def trained(template, tmp_path_factory):
     """(root, run) of own videos; copy the run before changing it."""
     folder = tmp_path_factory.mktemp("runs")
-    arguments = ["vadlib", "train", "--data", "folder", "--root", str(template), "--out", str(folder / "run")]
+    arguments = [
+        "vadlib",
+        "train",
+        "--data",
+        "folder",
+        "--root",
+        str(template),
+        "--out",
+        str(folder / "run"),
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [*arguments, "--config", str(small_file(folder))])
         with pytest.raises(SystemExit) as stop:
@@ -166,7 +199,9 @@ def run(trained, tmp_path):
     return root, Path(shutil.copytree(folder, tmp_path / "my runs" / "a"))
 
 
-def test_an_evaluation_of_a_pretrained_run_can_be_kept_as_it_says(command, run, tmp_path, monkeypatch):
+def test_an_evaluation_of_a_pretrained_run_can_be_kept_as_it_says(
+    command, run, tmp_path, monkeypatch
+):
     root, folder = run
     monkeypatch.setattr("vadlib.model.run.SHIPPED", folder.parent)
     status, said, err = command("evaluate", "a", "--root", root)
@@ -179,23 +214,34 @@ def test_an_evaluation_of_a_pretrained_run_can_be_kept_as_it_says(command, run, 
 def test_a_scene_can_be_named_as_the_score_of_an_unknown_one_says(command, run, tmp_path):
     scene = "cam1 64x48"
     _, folder = run
-    write_video(tmp_path / "other.mp4", moving_videos(1, size=(80, 80), length=20)[0].frames.frames, 25)
+    write_video(
+        tmp_path / "other.mp4", moving_videos(1, size=(80, 80), length=20)[0].frames.frames, 25
+    )
     status, said, err = command("score", folder, tmp_path / "other.mp4", "--out", tmp_path / "out")
     assert status == 0, err
     assert repr(scene) in said
     assert "--scene" in said
-    assert command("score", folder, tmp_path / "other.mp4", "--out", tmp_path / "out", "--scene", scene)[0] == 0
+    assert (
+        command(
+            "score", folder, tmp_path / "other.mp4", "--out", tmp_path / "out", "--scene", scene
+        )[0]
+        == 0
+    )
 
 
 @pytest.fixture
 def ped2_host(host, cache, monkeypatch):
     """A server that has an archive for "ped2", whose frames are none."""
-    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1", 1_000_000)
+    archive = Archive(
+        f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1", 1_000_000
+    )
     monkeypatch.setitem(ARCHIVES, "ped2", (archive,))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_step_after_a_download_checks_what_was_downloaded(command, ped2_host, tiny_ped2, tmp_path, name):
+def test_the_step_after_a_download_checks_what_was_downloaded(
+    command, ped2_host, tiny_ped2, tmp_path, name
+):
     root = tmp_path / name
     shutil.copytree(tiny_ped2.root, root)
     status, said, err = command("data", "download", "ped2", "--root", root)
@@ -204,11 +250,15 @@ def test_the_step_after_a_download_checks_what_was_downloaded(command, ped2_host
     _, out, _ = command(*shlex.split(hint)[1:], "--json")
     report = json.loads(out)
     assert (report["dataset"], report["root"]) == ("ped2", str(root))
-    assert {entry["code"] for entry in report["problems"]} == {"partial-copy"}, "a tiny copy lacks most clips, and nothing else"
+    assert {entry["code"] for entry in report["problems"]} == {"partial-copy"}, (
+        "a tiny copy lacks most clips, and nothing else"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_list_of_datasets_says_how_to_get_one_where_it_looked(command, ped2_host, tmp_path, name):
+def test_the_list_of_datasets_says_how_to_get_one_where_it_looked(
+    command, ped2_host, tmp_path, name
+):
     status, said, _ = command("data", "list", "--root", tmp_path / name)
     assert status == 0
     [hint] = [hint for hint in hints(said) if "download ped2" in hint]
@@ -216,19 +266,28 @@ def test_the_list_of_datasets_says_how_to_get_one_where_it_looked(command, ped2_
     assert (tmp_path / name / "tiny.v1" / "README.txt").is_file()
 
 
-def test_the_list_of_datasets_says_how_to_look_at_ones_own(command, template, tmp_path, monkeypatch):
+def test_the_list_of_datasets_says_how_to_look_at_ones_own(
+    command, template, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     _, said, _ = command("data", "list")
     [hint] = [hint for hint in hints(said) if "check folder" in hint]
-    words = [str(template) if word == "DIR" else word for word in shlex.split(hint.removesuffix(" looks at them"))[1:]]
+    words = [
+        str(template) if word == "DIR" else word
+        for word in shlex.split(hint.removesuffix(" looks at them"))[1:]
+    ]
     assert command(*words)[0] == 0
-    assert [hint for hint in hints(said) if "--root" in hint and "folder" not in hint] == [], "none was named"
+    assert [hint for hint in hints(said) if "--root" in hint and "folder" not in hint] == [], (
+        "none was named"
+    )
 
 
 def test_the_table_of_an_ablation_lies_where_it_says(command, template, tmp_path, monkeypatch):
     tiny = partial(ablation.ablate, rows=[ablation.BASE], size=SMALL)
     monkeypatch.setattr(ablation, "ablate", tiny)
-    status, said, err = command("ablate", "--data", "folder", "--root", template, "--out", tmp_path / "table")
+    status, said, err = command(
+        "ablate", "--data", "folder", "--root", template, "--out", tmp_path / "table"
+    )
     assert status == 0, err
     path = said.splitlines()[-1].removeprefix("the table is ")
     assert [row["row"] for row in read_ablation(path)][-1] == ablation.BASE
@@ -236,15 +295,36 @@ def test_the_table_of_an_ablation_lies_where_it_says(command, template, tmp_path
 
 def test_a_whole_run_leaves_its_files_where_it_says(command, template, tmp_path):
     out = tmp_path / "run"
-    status, said, err = command("run", "--data", "folder", "--root", template, "--out", out, "--config", small_file(tmp_path))
+    status, said, err = command(
+        "run",
+        "--data",
+        "folder",
+        "--root",
+        template,
+        "--out",
+        out,
+        "--config",
+        small_file(tmp_path),
+    )
     assert status == 0, err
     named = Path(said.splitlines()[-1].removeprefix("curves and scores are in "))
     assert (named / "curves").is_dir()
     assert Result.load(named).metrics["baselines"]
 
 
-def test_a_stopped_training_goes_on_with_the_option_that_is_named(command, template, tmp_path, monkeypatch, trained):
-    options = ["--data", "folder", "--root", template, "--out", tmp_path / "run", "--config", small_file(tmp_path)]
+def test_a_stopped_training_goes_on_with_the_option_that_is_named(
+    command, template, tmp_path, monkeypatch, trained
+):
+    options = [
+        "--data",
+        "folder",
+        "--root",
+        template,
+        "--out",
+        tmp_path / "run",
+        "--config",
+        small_file(tmp_path),
+    ]
 
     def stop(self, *_):
         raise KeyboardInterrupt
@@ -255,7 +335,9 @@ def test_a_stopped_training_goes_on_with_the_option_that_is_named(command, templ
     assert status == 130
     [option] = re.findall(r"`(--\w+)`", said)
     assert command("train", *options, option)[0] == 0
-    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (trained[1] / "model.safetensors").read_bytes()
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (
+        trained[1] / "model.safetensors"
+    ).read_bytes()
 
 
 # --- errors that name a command
@@ -273,7 +355,9 @@ def cut(folder, name):
 BROKEN = {
     "no calibration": lambda folder: without(folder, "calibration.npz"),
     "no weights": lambda folder: without(folder, "model.safetensors"),
-    "no weights, no checkpoint": lambda folder: without(folder, "model.safetensors", "calibration.npz", "state.pt"),
+    "no weights, no checkpoint": lambda folder: without(
+        folder, "model.safetensors", "calibration.npz", "state.pt"
+    ),
     "a cut calibration": lambda folder: cut(folder, "calibration.npz"),
 }
 
@@ -350,11 +434,16 @@ def test_a_command_is_quoted_for_the_shell(words, shown):
 
 
 def test_every_message_that_names_a_command_quotes_its_paths():
-    """A command with a path in it comes from `command_line`; in a plain text it would break at the first space."""
+    """A command with a path in it comes from `command_line`; in a plain text it would break at the
+    first space.
+    """
     package = Path(cli.__file__).parent
     wrong = []
     for path in package.rglob("*.py"):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            if re.search(r"vadlib (train|run|evaluate|score|ablate|data \w+)[^`]*\{", line) and "command_line" not in line:
+            if (
+                re.search(r"vadlib (train|run|evaluate|score|ablate|data \w+)[^`]*\{", line)
+                and "command_line" not in line
+            ):
                 wrong.append(f"{path.name}:{number}: {line.strip()}")
     assert wrong == []

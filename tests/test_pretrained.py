@@ -1,4 +1,6 @@
-"""The runs that ship with the package: what is in their folders, that they do what is written there, and that nobody writes to them."""
+"""The runs that ship with the package: what is in their folders, that they do what is written
+there, and that nobody writes to them.
+"""
 
 import json
 import shutil
@@ -18,7 +20,14 @@ from vadlib.model.run import SHIPPED, Run, open_run, pretrained_names
 from vadlib.recipe import evaluate_run
 
 NAMES = ("ped2", "synthetic")
-AREAS = ("micro_auc_raw", "micro_auc_calibrated", "micro_auc_per_video", "macro_auc", "average_precision", "pixel_auc")
+AREAS = (
+    "micro_auc_raw",
+    "micro_auc_calibrated",
+    "micro_auc_per_video",
+    "macro_auc",
+    "average_precision",
+    "pixel_auc",
+)
 
 
 def listing():
@@ -32,7 +41,13 @@ def test_these_ship():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_folder_says_what_it_is_and_is_small(name):
     folder = SHIPPED / name
-    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors", "calibration.npz", "metrics.json", "NOTE.md"}
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "calibration.npz",
+        "metrics.json",
+        "NOTE.md",
+    }
     assert sum(path.stat().st_size for path in folder.iterdir()) < 5_000_000
     run, note = vad.load_pretrained(name), (folder / "NOTE.md").read_text(encoding="utf-8")
     assert not run.model.training
@@ -50,19 +65,32 @@ def test_a_shipped_folder_says_what_it_is_and_is_small(name):
 
 def test_the_readme_has_the_baselines_of_the_shipped_metrics():
     readme = (SHIPPED.parents[1] / "README.md").read_text(encoding="utf-8")
-    rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in readme.splitlines() if line.startswith("|")]
+    rows = [
+        [cell.strip(" *") for cell in line.split("|")[1:-1]]
+        for line in readme.splitlines()
+        if line.startswith("|")
+    ]
     printed = {cells[0]: cells[1:] for cells in rows}
     for column, name in enumerate(("ped2", "synthetic")):
-        measured = json.loads((SHIPPED / name / "metrics.json").read_text(encoding="utf-8"))["baselines"]
+        measured = json.loads((SHIPPED / name / "metrics.json").read_text(encoding="utf-8"))[
+            "baselines"
+        ]
         best = {metric: measured[best_baseline(measured, metric)][metric] for metric in METRICS}
         for row, values in {**measured, "the best": best}.items():
-            assert printed[row][column] == " / ".join(f"{values[metric]:.3f}" for metric in METRICS), (name, row)
+            assert printed[row][column] == " / ".join(
+                f"{values[metric]:.3f}" for metric in METRICS
+            ), (name, row)
 
 
 def as_recorded(name, result):
     recorded = json.loads((SHIPPED / name / "metrics.json").read_text(encoding="utf-8"))
-    assert {area: result.metrics[area] for area in AREAS} == pytest.approx({area: recorded[area] for area in AREAS}, abs=0.002)
-    assert (result.metrics["frames"], result.metrics["abnormal_frames"]) == (recorded["frames"], recorded["abnormal_frames"])
+    assert {area: result.metrics[area] for area in AREAS} == pytest.approx(
+        {area: recorded[area] for area in AREAS}, abs=0.002
+    )
+    assert (result.metrics["frames"], result.metrics["abnormal_frames"]) == (
+        recorded["frames"],
+        recorded["abnormal_frames"],
+    )
     assert abs(result.metrics["events_found"] - recorded["events_found"]) <= 1
 
 
@@ -70,7 +98,9 @@ def as_recorded(name, result):
 def test_the_synthetic_run_reproduces_its_metrics():
     result = evaluate_run("synthetic", None, None, with_baselines=True)
     as_recorded("synthetic", result)
-    recorded = json.loads((SHIPPED / "synthetic" / "metrics.json").read_text(encoding="utf-8"))["baselines"]
+    recorded = json.loads((SHIPPED / "synthetic" / "metrics.json").read_text(encoding="utf-8"))[
+        "baselines"
+    ]
     for name, values in result.metrics["baselines"].items():
         assert values == pytest.approx(recorded[name], abs=0.002), name
 
@@ -102,17 +132,37 @@ def test_a_folder_with_a_run_wins_over_a_name_and_one_without_does_not(tmp_path,
     assert open_run("shipped/ped2").results_folder is None
 
 
-def test_what_a_pretrained_run_finds_is_written_only_where_it_is_told_to(tmp_path, monkeypatch, capsys):
+def test_what_a_pretrained_run_finds_is_written_only_where_it_is_told_to(
+    tmp_path, monkeypatch, capsys
+):
     own_videos(tmp_path / "mine")
     before = listing()
     for more in ([], ["--out", str(tmp_path / "out")]):
-        command = ["vadlib", "evaluate", "synthetic", "--data", "folder", "--root", str(tmp_path / "mine"), "--device", "cpu", *more]
+        command = [
+            "vadlib",
+            "evaluate",
+            "synthetic",
+            "--data",
+            "folder",
+            "--root",
+            str(tmp_path / "mine"),
+            "--device",
+            "cpu",
+            *more,
+        ]
         monkeypatch.setattr(sys, "argv", command)
         with pytest.raises(SystemExit, match="0"):
             cli.main()
-        assert (more[1] if more else "--out") in capsys.readouterr().out, "where the scores are, or how to keep them"
+        assert (more[1] if more else "--out") in capsys.readouterr().out, (
+            "where the scores are, or how to keep them"
+        )
     assert listing() == before
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"scores.npz", "metrics.json", "curves", "roc.png"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "scores.npz",
+        "metrics.json",
+        "curves",
+        "roc.png",
+    }
 
 
 @pytest.mark.slow
@@ -121,7 +171,9 @@ def test_a_wheel_holds_them(tmp_path):
     root = SHIPPED.parents[1]
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(root / name, tmp_path)
-    shutil.copytree(root / "vadlib", tmp_path / "vadlib", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        root / "vadlib", tmp_path / "vadlib", ignore=shutil.ignore_patterns("__pycache__")
+    )
     code = "from setuptools import build_meta; print(build_meta.build_wheel('wheels'))"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=True)
     [wheel] = (tmp_path / "wheels").glob("*.whl")

@@ -26,24 +26,41 @@ from vadlib.recipe import MixerConfig, default_preset, evaluate_once, evaluate_r
 
 def test_every_part_knows_the_same_presets():
     assert list(MODEL_PRESETS) == list(DATA_PRESETS) == list(TRAINING_PRESETS)
-    assert [MixerConfig.preset(name).p for name in ("compact", "paper")] == [0.02, 0.01]  # of the published releases
+    # of the published releases
+    assert [MixerConfig.preset(name).p for name in ("compact", "paper")] == [0.02, 0.01]
 
 
 @pytest.mark.parametrize("preset", ["compact", "paper"])
 def test_a_published_preset_trains_and_scores_whole_frames(tmp_path, preset):
     """On frames of 32 x 32 and with few channels; the objective, p and network are the preset's."""
     own_videos(tmp_path / "mine")
-    small = {"data": {"size": [32, 32], "clip_step": 4}, "model": {"width": 8, "slots": 16}, "training": {"epochs": 1}}
+    small = {
+        "data": {"size": [32, 32], "clip_step": 4},
+        "model": {"width": 8, "slots": 16},
+        "training": {"epochs": 1},
+    }
     (tmp_path / "small.json").write_text(json.dumps(small))
-    run = train_run("folder", tmp_path / "mine", preset, {}, tmp_path / "run", config=tmp_path / "small.json")
+    run = train_run(
+        "folder", tmp_path / "mine", preset, {}, tmp_path / "run", config=tmp_path / "small.json"
+    )
     training, expected = run.config["training"], TrainConfig.preset(preset)
-    assert (training["objective"], training["separation_weight"]) == (expected.objective, expected.separation_weight)
-    assert (run.config["model"]["network"], run.config["model"]["skip"], run.config["model"]["width"]) == ("published", True, 8)
+    assert (training["objective"], training["separation_weight"]) == (
+        expected.objective,
+        expected.separation_weight,
+    )
+    assert (
+        run.config["model"]["network"],
+        run.config["model"]["skip"],
+        run.config["model"]["width"],
+    ) == ("published", True, 8)
     assert run.config["mixer"]["p"] == MixerConfig.preset(preset).p
     assert run.config["data"]["size"] == [32, 32]
     assert run.config["data"]["crop"] is None
     result = evaluate_run(run, None, tmp_path / "mine")
-    assert {name: len(scores) for name, scores in result.scores.items()} == {"cam1/friday": 60, "cam2/sunday": 60}
+    assert {name: len(scores) for name, scores in result.scores.items()} == {
+        "cam1/friday": 60,
+        "cam2/sunday": 60,
+    }
     assert all(np.isfinite(scores).all() for scores in result.scores.values())
 
 
@@ -52,7 +69,12 @@ def own(tmp_path_factory):
     """(labelled videos of one's own, a run on them)."""
     root = tmp_path_factory.mktemp("own")
     own_videos(root / "mine", "csv")
-    chosen = {"training": {"epochs": 1}, "mixer": {"p": 0.0}, "data": {"clip_step": 8, "crop": [24, 24]}, "model": {"width": 8, "slots": 8}}
+    chosen = {
+        "training": {"epochs": 1},
+        "mixer": {"p": 0.0},
+        "data": {"clip_step": 8, "crop": [24, 24]},
+        "model": {"width": 8, "slots": 8},
+    }
     return root / "mine", train_run("folder", root / "mine", "fast", chosen, root / "run")
 
 
@@ -60,7 +82,10 @@ def test_the_published_protocol_and_the_baselines_stand_beside_the_flat_metrics(
     root, run = own
     metrics = evaluate_run(run, None, root, with_baselines=True, protocol="center").metrics
     videos = load_videos("folder", "test", root)
-    flat, centre = (evaluate(run, videos, progress=False, protocol=protocol).metrics for protocol in ("all", "center"))
+    flat, centre = (
+        evaluate(run, videos, progress=False, protocol=protocol).metrics
+        for protocol in ("all", "center")
+    )
     assert metrics.items() >= flat.items()
     assert list(metrics["protocols"]) == ["center, csv"]
     nested = metrics["protocols"]["center, csv"]
@@ -68,7 +93,9 @@ def test_the_published_protocol_and_the_baselines_stand_beside_the_flat_metrics(
     assert nested["frames"] == flat["frames"] - 15 * flat["videos"]
     assert json.loads((run.folder / "metrics.json").read_text()) == metrics
     scores = baseline_scores(load_videos("folder", "train", root), videos)
-    assert metrics["baselines"] == measure_baselines(scores, {video.name: video.labels for video in videos})
+    assert metrics["baselines"] == measure_baselines(
+        scores, {video.name: video.labels for video in videos}
+    )
 
 
 def test_a_second_ground_truth_that_cannot_be_used_is_told_and_costs_nothing(own, monkeypatch):
@@ -80,7 +107,10 @@ def test_a_second_ground_truth_that_cannot_be_used_is_told_and_costs_nothing(own
         return load_videos("folder", split, root)
 
     monkeypatch.setattr("vadlib.recipe.load_videos", half_a_copy)
-    monkeypatch.setattr("vadlib.recipe.find_copy", lambda *arguments: SimpleNamespace(ground_truths={"vol": None, "csv": None}))
+    monkeypatch.setattr(
+        "vadlib.recipe.find_copy",
+        lambda *arguments: SimpleNamespace(ground_truths={"vol": None, "csv": None}),
+    )
     metrics = evaluate_run(run, "avenue", root).metrics
     assert metrics["not_measured"] == {"vol": "1_label.mat: missing"}
     assert metrics["protocols"] == {}
@@ -93,10 +123,17 @@ def test_all_ground_truths_of_a_dataset_are_measured_under_each_protocol(own, mo
 
     def load(name, split, where, truth=None):
         videos = load_videos("folder", split, root)
-        return [replace(v, labels=1 - v.labels, ground_truth="other") for v in videos] if truth == "other" else videos
+        return (
+            [replace(v, labels=1 - v.labels, ground_truth="other") for v in videos]
+            if truth == "other"
+            else videos
+        )
 
     monkeypatch.setattr("vadlib.recipe.load_videos", load)
-    monkeypatch.setattr("vadlib.recipe.find_copy", lambda *arguments: SimpleNamespace(ground_truths={"csv": None, "other": None}))
+    monkeypatch.setattr(
+        "vadlib.recipe.find_copy",
+        lambda *arguments: SimpleNamespace(ground_truths={"csv": None, "other": None}),
+    )
     metrics = evaluate_run(run, "avenue", root, protocol="center").metrics
     assert list(metrics["protocols"]) == ["center, csv", "all, other", "center, other"]
     centre, other, both = metrics["protocols"].values()
@@ -107,7 +144,9 @@ def test_all_ground_truths_of_a_dataset_are_measured_under_each_protocol(own, mo
 
 def test_normal_test_videos_are_scored_and_kept_without_metrics_that_need_both(own, monkeypatch):
     root, run = own
-    normal = [replace(v, labels=np.zeros(len(v), np.uint8)) for v in load_videos("folder", "test", root)]
+    normal = [
+        replace(v, labels=np.zeros(len(v), np.uint8)) for v in load_videos("folder", "test", root)
+    ]
     monkeypatch.setattr("vadlib.recipe.load_videos", lambda *arguments: normal)
     metrics = evaluate_run(run, None, root, with_baselines=True).metrics
     assert metrics["micro_auc_raw"] is None
@@ -146,10 +185,16 @@ def test_scores_of_other_videos_labels_or_runs_are_made_again(own, tmp_path, cha
     else:
         shutil.copytree(run.folder, tmp_path / "other")
         calibration = Calibration.load(run.folder / "calibration.npz")
-        replace(calibration, threshold=calibration.threshold + 1).save(tmp_path / "other" / "calibration.npz")
+        replace(calibration, threshold=calibration.threshold + 1).save(
+            tmp_path / "other" / "calibration.npz"
+        )
         run = replace(run, folder=tmp_path / "other")
     made, expected = evaluate_once(run, videos, folder), evaluate(run, videos, progress=False)
-    assert (made.threshold, made.metrics, made.scores.keys()) == (expected.threshold, expected.metrics, expected.scores.keys())
+    assert (made.threshold, made.metrics, made.scores.keys()) == (
+        expected.threshold,
+        expected.metrics,
+        expected.scores.keys(),
+    )
     assert Result.load(folder).metrics == expected.metrics
 
 
@@ -170,7 +215,9 @@ def test_scores_that_a_kill_left_incomplete_are_made_again(own, tmp_path, harm):
         (folder / "metrics.json").unlink()
     else:
         (folder / "scores.npz").write_bytes((folder / "scores.npz").read_bytes()[:1000])
-    assert evaluate_once(run, videos, folder).metrics == expected == Result.load(folder).metrics != {}
+    assert (
+        evaluate_once(run, videos, folder).metrics == expected == Result.load(folder).metrics != {}
+    )
 
 
 def test_a_result_that_cannot_be_written_leaves_the_earlier_one_whole(own, tmp_path, monkeypatch):
@@ -193,7 +240,12 @@ def test_the_rendered_street_is_trained_shortly_unless_a_preset_is_named(tmp_pat
     taken = {}
 
     def stop(model, clips, mixer, config, *rest, score):
-        taken.update(rows=clips.config.shorter_side, width=model.config.width, epochs=config.epochs, window=score.window)
+        taken.update(
+            rows=clips.config.shorter_side,
+            width=model.config.width,
+            epochs=config.epochs,
+            window=score.window,
+        )
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vadlib.recipe.fit", stop)
@@ -206,5 +258,7 @@ def test_the_rendered_street_is_trained_shortly_unless_a_preset_is_named(tmp_pat
     assert steps[None] == steps["short"]
     for name in ("rows", "width", "epochs", "window"):
         assert steps["short"][name] < steps["fast"][name], name
-    assert steps["fast"]["rows"] == 160, "its people are too tall for windows of 48 pixels at 240 rows"
+    assert steps["fast"]["rows"] == 160, (
+        "its people are too tall for windows of 48 pixels at 240 rows"
+    )
     assert (default_preset("synthetic"), default_preset("ped2")) == ("short", "fast")

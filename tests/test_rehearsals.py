@@ -1,4 +1,6 @@
-"""Notebooks 00 and 04 where a classroom may differ from this machine; `make rehearse` does so with all of them."""
+"""Notebooks 00 and 04 where a classroom may differ from this machine; `make rehearse` does so with
+all of them.
+"""
 
 import importlib.util
 import os
@@ -14,7 +16,10 @@ spec.loader.exec_module(rehearse)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not rehearse.READ_ONLY.is_dir(), reason="no folder here to which not even the administrator can write")
+@pytest.mark.skipif(
+    not rehearse.READ_ONLY.is_dir(),
+    reason="no folder here to which not even the administrator can write",
+)
 @pytest.mark.parametrize(
     ("name", "condition", "said"),
     [
@@ -44,8 +49,14 @@ def test_a_traceback_is_not_a_helpful_sentence(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("import urllib.request; urllib.request.urlopen('http://192.0.2.1/', timeout=5)", "no network in this rehearsal"),
-        ("import multiprocessing; assert multiprocessing.get_start_method() == 'fork'", "AssertionError"),
+        (
+            "import urllib.request; urllib.request.urlopen('http://192.0.2.1/', timeout=5)",
+            "no network in this rehearsal",
+        ),
+        (
+            "import multiprocessing; assert multiprocessing.get_start_method() == 'fork'",
+            "AssertionError",
+        ),
         ("import os; assert os.path.expanduser('~').isascii()", "AssertionError"),
     ],
 )

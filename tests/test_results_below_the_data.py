@@ -1,4 +1,6 @@
-"""Results of vadlib below the data: every command's own output is known, and never a video to learn from."""
+"""Results of vadlib below the data: every command's own output is known, and never a video to learn
+from.
+"""
 
 import shutil
 
@@ -46,7 +48,9 @@ def outputs(films, tmp_path_factory):
         result.save(folder / kind)
         plot_run(result, folder / kind)
     score_video(run, films / "monday.mp4", folder / "score", "cpu", progress=False)
-    shutil.copytree(folder / "train", folder / "begun", ignore=shutil.ignore_patterns("*.npz", "*.safetensors"))
+    shutil.copytree(
+        folder / "train", folder / "begun", ignore=shutil.ignore_patterns("*.npz", "*.safetensors")
+    )
     return folder
 
 
@@ -67,7 +71,10 @@ def test_the_output_of_each_command_is_left_out(films, outputs, tmp_path, kind, 
     """In a folder of its own, deep below, or among the videos themselves (`--out .`)."""
     shutil.copytree(films, tmp_path, dirs_exist_ok=True)
     shutil.copytree(outputs / kind, tmp_path / place, dirs_exist_ok=True)
-    written = {(tmp_path / place / path.name).relative_to(tmp_path).as_posix() for path in (outputs / kind).iterdir()}
+    written = {
+        (tmp_path / place / path.name).relative_to(tmp_path).as_posix()
+        for path in (outputs / kind).iterdir()
+    }
     assert require_known(tmp_path) == written
 
 
@@ -99,10 +106,14 @@ def test_several_scores_and_runs_at_once(films, outputs, tmp_path):
     assert len(require_known(tmp_path)) == 2 * 3 + len(list((outputs / "run").iterdir()))
 
 
-@pytest.mark.parametrize("lost", ["scores.csv", "curve.png", "annotated.mp4", "scores.csv curve.png"])
+@pytest.mark.parametrize(
+    "lost", ["scores.csv", "curve.png", "annotated.mp4", "scores.csv curve.png"]
+)
 def test_what_is_left_of_a_scored_video_is_known(films, outputs, tmp_path, lost):
     shutil.copytree(films, tmp_path, dirs_exist_ok=True)
-    shutil.copytree(outputs / "score", tmp_path / "out", ignore=shutil.ignore_patterns(*lost.split()))
+    shutil.copytree(
+        outputs / "score", tmp_path / "out", ignore=shutil.ignore_patterns(*lost.split())
+    )
     require_known(tmp_path)
 
 
@@ -123,7 +134,9 @@ def test_a_painted_film_may_be_looked_at(outputs):
     assert len(open_video(outputs / "score" / "annotated.mp4")) > 0
 
 
-@pytest.mark.parametrize("lost", ["scores.npz", "metrics.json", "roc.png", "config.json", "scores.npz config.json"])
+@pytest.mark.parametrize(
+    "lost", ["scores.npz", "metrics.json", "roc.png", "config.json", "scores.npz config.json"]
+)
 def test_what_is_left_of_a_run_is_known(films, outputs, tmp_path, lost):
     shutil.copytree(films, tmp_path, dirs_exist_ok=True)
     shutil.copytree(outputs / "run", tmp_path / "out", ignore=shutil.ignore_patterns(*lost.split()))
@@ -152,7 +165,11 @@ def test_a_cache_below_the_data_is_none_of_it(films, tmp_path, monkeypatch):
 
 
 def test_a_clip_of_a_known_dataset_is_not_made_of_results(outputs, tmp_path):
-    write_images(tmp_path / "shanghai" / "training" / "frames" / "01_001", np.zeros((20, 48, 64), np.uint8))
+    write_images(
+        tmp_path / "shanghai" / "training" / "frames" / "01_001", np.zeros((20, 48, 64), np.uint8)
+    )
     for kind in ("evaluate", "score"):
-        shutil.copytree(outputs / kind, tmp_path / "shanghai" / "training" / "frames", dirs_exist_ok=True)
+        shutil.copytree(
+            outputs / kind, tmp_path / "shanghai" / "training" / "frames", dirs_exist_ok=True
+        )
     assert [video.name for video in load_videos("shanghaitech", "train", tmp_path)] == ["01_001"]

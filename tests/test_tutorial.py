@@ -64,22 +64,36 @@ def test_run_folder_differs_by_profile(monkeypatch):
 
 def test_only_what_needs_no_download_is_offered(monkeypatch, tmp_path):
     monkeypatch.delenv("VADLIB_DATA", raising=False)
-    assert (vad.tutorial_detectors(), vad.tutorial_patches()) == (["motion", "boxes"], ["builtin", "sprites"])
+    assert (vad.tutorial_detectors(), vad.tutorial_patches()) == (
+        ["motion", "boxes"],
+        ["builtin", "sprites"],
+    )
     monkeypatch.setenv("VADLIB_DATA", str(tmp_path))
     (tmp_path / "ped2").mkdir()
     (tmp_path / "weights").mkdir()
     (tmp_path / "cifar100").mkdir()
-    (tmp_path / "weights" / "MobileNetV2-YOLOv3-Nano-coco.weights").touch()  # without its .cfg, which would be downloaded
-    assert (vad.tutorial_detectors(), vad.tutorial_patches()) == (["motion"], ["builtin", "sprites"])
+    # without its .cfg, which would be downloaded
+    (tmp_path / "weights" / "MobileNetV2-YOLOv3-Nano-coco.weights").touch()
+    assert (vad.tutorial_detectors(), vad.tutorial_patches()) == (
+        ["motion"],
+        ["builtin", "sprites"],
+    )
     (tmp_path / "weights" / "MobileNetV2-YOLOv3-Nano-coco.cfg").touch()
     (tmp_path / "cifar100" / "train").mkdir()
-    assert (vad.tutorial_detectors(), vad.tutorial_patches()) == (["motion", "darknet"], ["builtin", "sprites", "cifar100"])
+    assert (vad.tutorial_detectors(), vad.tutorial_patches()) == (
+        ["motion", "darknet"],
+        ["builtin", "sprites", "cifar100"],
+    )
 
 
 def test_no_exported_name_hides_behind_a_module_of_the_same_name():
-    """`vadlib/profile.py` would replace the function `vad.profile` as soon as the module is imported."""
+    """`vadlib/profile.py` would replace the function `vad.profile` as soon as the module is
+    imported.
+    """
     folder = Path(vad.__file__).parent
-    assert [name for name in vad.__all__ if (folder / f"{name}.py").exists() or (folder / name).is_dir()] == []
+    assert [
+        name for name in vad.__all__ if (folder / f"{name}.py").exists() or (folder / name).is_dir()
+    ] == []
 
 
 def test_a_fresh_run_folder_holds_nothing(monkeypatch, tmp_path):

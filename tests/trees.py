@@ -1,4 +1,6 @@
-"""Tiny copies of the datasets in the layouts in which they circulate, written by the tests; every picture is made here."""
+"""Tiny copies of the datasets in the layouts in which they circulate, written by the tests; every
+picture is made here.
+"""
 
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +14,9 @@ from scenes import moving_videos
 JUNK = (".DS_Store", "._001.tif", "Thumbs.db", "001.tif~")
 
 
-def write_video(path: Path, frames: np.ndarray, fps: int = 25, codec: str = "mpeg4", **options: str) -> Path:
+def write_video(
+    path: Path, frames: np.ndarray, fps: int = 25, codec: str = "mpeg4", **options: str
+) -> Path:
     """Encode uint8 (T, H, W, 3) RGB with PyAV; the ending of the path chooses the container."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
@@ -20,12 +24,18 @@ def write_video(path: Path, frames: np.ndarray, fps: int = 25, codec: str = "mpe
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
         stream.bit_rate = 4_000_000
         for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+            container.mux(
+                stream.encode(
+                    av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+                )
+            )
         container.mux(stream.encode())
     return path
 
 
-def write_images(folder: Path, frames: np.ndarray, name: str = "{:03d}.png", first: int = 0) -> Path:
+def write_images(
+    folder: Path, frames: np.ndarray, name: str = "{:03d}.png", first: int = 0
+) -> Path:
     """Write uint8 (T, H, W) or (T, H, W, C), or bool, as one image each, numbered from `first`."""
     folder.mkdir(parents=True, exist_ok=True)
     for t, frame in enumerate(frames):
@@ -39,7 +49,13 @@ def scene(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """(RGB frames, labels) of `count` little videos in which something moves."""
     videos = moving_videos(count, size, length, labelled, seed)
-    return [(np.repeat(v.frames[:], 3, axis=-1), np.zeros(length, np.uint8) if v.labels is None else v.labels) for v in videos]
+    return [
+        (
+            np.repeat(v.frames[:], 3, axis=-1),
+            np.zeros(length, np.uint8) if v.labels is None else v.labels,
+        )
+        for v in videos
+    ]
 
 
 def spot(labels: np.ndarray, size: tuple[int, int] = (48, 64)) -> np.ndarray:
@@ -50,7 +66,11 @@ def spot(labels: np.ndarray, size: tuple[int, int] = (48, 64)) -> np.ndarray:
 
 
 def official_ucsd(
-    name: str, root: Path, train: list[list[Path]], test: dict[int, tuple[list[Path], list[Path] | None]], labels: list[np.ndarray]
+    name: str,
+    root: Path,
+    train: list[list[Path]],
+    test: dict[int, tuple[list[Path], list[Path] | None]],
+    labels: list[np.ndarray],
 ):
     """The official tree of Ped1 or Ped2 from images of any kind, with the junk of real copies.
 
@@ -60,12 +80,21 @@ def official_ucsd(
         labels: of all test clips, for the intervals.
     """
     folder = root / "UCSD_Anomaly_Dataset.v1p2" / f"UCSD{name}"
-    clips = [(folder / "Train" / f"Train{i:03d}", files, "{:03d}.tif") for i, files in enumerate(train, start=1)]
+    clips = [
+        (folder / "Train" / f"Train{i:03d}", files, "{:03d}.tif")
+        for i, files in enumerate(train, start=1)
+    ]
     for number, (frames, masks) in test.items():
         clips.append((folder / "Test" / f"Test{number:03d}", frames, "{:03d}.tif"))
         if masks is not None:
             # In real copies the masks of Ped2's clips 6, 9 and 12 are called so.
-            clips.append((folder / "Test" / f"Test{number:03d}_gt", masks, "frame{:03d}.bmp" if number in (6, 9, 12) else "{:03d}.bmp"))
+            clips.append(
+                (
+                    folder / "Test" / f"Test{number:03d}_gt",
+                    masks,
+                    "frame{:03d}.bmp" if number in (6, 9, 12) else "{:03d}.bmp",
+                )
+            )
     for clip, files, pattern in clips:
         clip.mkdir(parents=True)
         for t, file in enumerate(files, start=1):
@@ -85,7 +114,9 @@ def official_ucsd(
 def matlab_script(labels: list[np.ndarray]) -> str:
     """Intervals as UCSD writes them."""
     ranges = [", ".join(f"{a}:{b}" for a, b in one_based(clip)) for clip in labels]
-    return "TestVideoFile = {};\n" + "".join(f"TestVideoFile{{end+1}}.gt_frame = [{r}];\n" for r in ranges)
+    return "TestVideoFile = {};\n" + "".join(
+        f"TestVideoFile{{end+1}}.gt_frame = [{r}];\n" for r in ranges
+    )
 
 
 def one_based(labels: np.ndarray) -> list[tuple[int, int]]:
@@ -120,7 +151,11 @@ def official_avenue(root: Path, lengths: dict[int, int], train: int = 2) -> dict
         [(frames, labels)] = scene(1, length, labelled=True, seed=number, size=(60, 80))
         write_video(base / "Avenue Dataset" / "testing_videos" / f"{number:02d}.avi", frames)
         masks = spot(labels, (60, 80)).astype(np.uint8)
-        save_cells(base / "ground_truth_demo" / "testing_label_mask" / f"{number}_label.mat", "volLabel", list(masks))
+        save_cells(
+            base / "ground_truth_demo" / "testing_label_mask" / f"{number}_label.mat",
+            "volLabel",
+            list(masks),
+        )
         truth[number] = labels
     return truth
 
@@ -128,15 +163,22 @@ def official_avenue(root: Path, lengths: dict[int, int], train: int = 2) -> dict
 def official_shanghaitech(
     root: Path, lengths: dict[str, int], train: tuple[str, ...] = ("01_001", "01_002", "02_001")
 ) -> dict[str, np.ndarray]:
-    """ShanghaiTech's official tree: training videos, test frames, labels and masks; returns the labels."""
+    """ShanghaiTech's official tree: training videos, test frames, labels and masks; returns the
+    labels.
+    """
     base = root / "shanghaitech"
     for i, name in enumerate(train):
-        write_video(base / "training" / "videos" / f"{name}.avi", scene(1, 80, seed=i)[0][0], fps=24)
+        write_video(
+            base / "training" / "videos" / f"{name}.avi", scene(1, 80, seed=i)[0][0], fps=24
+        )
     truth = {}
     for i, (name, length) in enumerate(lengths.items()):
         [(frames, labels)] = scene(1, length, labelled=True, seed=10 + i)
         write_images(base / "testing" / "frames" / name, frames, "{:03d}.jpg")
-        for kind, array in (("test_frame_mask", labels), ("test_pixel_mask", spot(labels).astype(np.uint8))):
+        for kind, array in (
+            ("test_frame_mask", labels),
+            ("test_pixel_mask", spot(labels).astype(np.uint8)),
+        ):
             (base / "testing" / kind).mkdir(parents=True, exist_ok=True)
             np.save(base / "testing" / kind / f"{name}.npy", array)
         truth[name] = labels
@@ -144,7 +186,9 @@ def official_shanghaitech(
 
 
 def own_videos(root: Path, labels: str | None = "csv") -> dict[str, np.ndarray]:
-    """One's own tree: two cameras, video files and a folder of images; returns the labels of the test videos."""
+    """One's own tree: two cameras, video files and a folder of images; returns the labels of the
+    test videos.
+    """
     first, second = scene(2, 60), scene(2, 60, seed=5, size=(56, 72))
     write_video(root / "training" / "cam1" / "monday.mp4", first[0][0], codec="libx264")
     write_video(root / "training" / "cam1" / "tuesday.avi", first[1][0])
@@ -156,7 +200,9 @@ def own_videos(root: Path, labels: str | None = "csv") -> dict[str, np.ndarray]:
         write_video(root / "testing" / f"{name}.mp4", frames, codec="libx264")
     rows = [(name, a - 1, b) for name, clip in truth.items() for a, b in one_based(clip)]
     if labels == "csv":
-        (root / "labels.csv").write_text("video,start,end\n" + "".join(f"{n},{a},{b}\n" for n, a, b in rows))
+        (root / "labels.csv").write_text(
+            "video,start,end\n" + "".join(f"{n},{a},{b}\n" for n, a, b in rows)
+        )
     elif labels == "json":
         entries = ", ".join(f'{{"video": "{n}.mp4", "start": {a}, "end": {b}}}' for n, a, b in rows)
         (root / "labels.json").write_text(f"[{entries}]")
@@ -166,5 +212,7 @@ def own_videos(root: Path, labels: str | None = "csv") -> dict[str, np.ndarray]:
             np.save(root / "labels" / f"{name}.npy", clip)
     elif labels == "masks":
         for name, clip in truth.items():
-            write_images(root / "masks" / name, spot(clip, (48, 64) if name.startswith("cam1") else (56, 72)))
+            write_images(
+                root / "masks" / name, spot(clip, (48, 64) if name.startswith("cam1") else (56, 72))
+            )
     return truth

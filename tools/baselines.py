@@ -1,4 +1,5 @@
-"""Print README's table of baselines without learning, for the datasets that are below VADLIB_DATA and the rendered street.
+"""Print README's table of baselines without learning, for the datasets that are below VADLIB_DATA
+and the rendered street.
 
     python tools/baselines.py
 
@@ -22,7 +23,9 @@ def measured_baselines(data: str) -> dict[str, dict[str, float | None]]:
 
 
 def cell(values: dict[str, float | None]) -> str:
-    return " / ".join("-" if values[metric] is None else f"{values[metric]:.3f}" for metric in METRICS)
+    return " / ".join(
+        "-" if values[metric] is None else f"{values[metric]:.3f}" for metric in METRICS
+    )
 
 
 def main() -> None:
@@ -38,7 +41,9 @@ def main() -> None:
         print(f"| {name} | {' | '.join(cell(measured[name]) for measured in columns.values())} |")
     best = []
     for measured in columns.values():
-        largest = {metric: measured[vad.best_baseline(measured, metric)][metric] for metric in METRICS}
+        largest = {
+            metric: measured[vad.best_baseline(measured, metric)][metric] for metric in METRICS
+        }
         best.append(f"**{cell(largest)}**")
     print(f"| **the best** | {' | '.join(best)} |")
 

@@ -1,4 +1,5 @@
-"""Make the pictures of the README: of the rendered street, and curves of Ped2 where it is below VADLIB_DATA.
+"""Make the pictures of the README: of the rendered street, and curves of Ped2 where it is below
+VADLIB_DATA.
 
 python tools/gallery.py
 
@@ -35,10 +36,14 @@ def save(name: str, figure: object) -> None:
     """Save a figure, or that of some axes."""
     if not hasattr(figure, "savefig"):
         figure = np.ravel(figure)[0].figure
-    figure.savefig(GALLERY / f"{name}.png", dpi=80, bbox_inches="tight", metadata={"Software": None})
+    figure.savefig(
+        GALLERY / f"{name}.png", dpi=80, bbox_inches="tight", metadata={"Software": None}
+    )
 
 
-def save_alarm(result: vad.Result, video: vad.Video, first: int, seconds: float = 8.0, width: int = 480) -> None:
+def save_alarm(
+    result: vad.Result, video: vad.Video, first: int, seconds: float = 8.0, width: int = 480
+) -> None:
     """Save some seconds of a video, annotated, above its score curve, as a moving picture."""
     figure, ax = plt.subplots(figsize=(width / 100, 1.3), dpi=100, layout="constrained")
     vad.plot_scores(result, video.name, ax)
@@ -52,8 +57,18 @@ def save_alarm(result: vad.Result, video: vad.Video, first: int, seconds: float 
         at, _ = ax.transData.transform((video.seconds[t], 0))
         marked = curve.copy()
         marked[:, round(at) - 1 : round(at) + 1] = 0
-        shown = annotate(video.frames[t], maps[t], result.scores[video.name][t], result.threshold, video.seconds[t])
-        shown = cv2.resize(shown, (width, round(shown.shape[0] * width / shown.shape[1])), interpolation=cv2.INTER_CUBIC)
+        shown = annotate(
+            video.frames[t],
+            maps[t],
+            result.scores[video.name][t],
+            result.threshold,
+            video.seconds[t],
+        )
+        shown = cv2.resize(
+            shown,
+            (width, round(shown.shape[0] * width / shown.shape[1])),
+            interpolation=cv2.INTER_CUBIC,
+        )
         pages.append(Image.fromarray(np.concatenate([shown, marked])))
     plt.close(figure)
     look = {"duration": round(1000 / video.fps), "loop": 0, "quality": 60, "method": 6}
@@ -65,13 +80,22 @@ def main() -> None:
     train, test = (vad.load_videos("synthetic", split) for split in ("train", "test"))
     run, shown = vad.load_pretrained("synthetic"), test[3]
     save("frames", vad.plot_frames(shown, [0, *vad.event_frames(shown)]))
-    clips = vad.ClipDataset(train, vad.DataConfig(crop=(48, 48), shorter_side=160, clip_step=96), vad.find_boxes(train))
-    kinds = [vad.SkipFrames(0.5), vad.ShuffleMotion(1.0), vad.AddNoise(0.5), vad.PasteObjects("sprites", 1.0)]
+    clips = vad.ClipDataset(
+        train, vad.DataConfig(crop=(48, 48), shorter_side=160, clip_step=96), vad.find_boxes(train)
+    )
+    kinds = [
+        vad.SkipFrames(0.5),
+        vad.ShuffleMotion(1.0),
+        vad.AddNoise(0.5),
+        vad.PasteObjects("sprites", 1.0),
+    ]
     chance = torch.Generator().manual_seed(2)
     save("kinds", vad.plot_kinds(clips[103], [kind(clips[103], chance) for kind in kinds]))
     bicycle, cart = test[1:3]
     result = vad.evaluate(run, [bicycle, cart], progress=False)
-    save("explorer", vad.plot_explorer(run, result, [bicycle, cart], vad.sample_views(result)[0])[0])
+    save(
+        "explorer", vad.plot_explorer(run, result, [bicycle, cart], vad.sample_views(result)[0])[0]
+    )
     save_alarm(result, cart, first=int(cart.labels.argmax()) - 25)
     small = vad.ClipDataset(train, vad.DataConfig(length=16, crop=run.data.crop, clip_step=16))
     windows = [small[int(i)].tensor for i in np.linspace(0, len(small) - 1, 300)]
@@ -79,10 +103,14 @@ def main() -> None:
     save("atlas", vad.plot_atlas(vad.slot_atlas(run, windows, slots), windows))
     save("ablation", vad.plot_ablation(vad.read_ablation()))
     folder = os.environ.get("VADLIB_DATA")
-    if folder and (Path(folder) / "ped2").is_dir():  # only its curve: the frames are not ours to show
+    # only its curve: the frames are not ours to show
+    if folder and (Path(folder) / "ped2").is_dir():
         videos = [video for video in vad.load_videos("ped2", "test") if video.name == "04"]
         save("ped2", vad.plot_scores(vad.evaluate("ped2", videos, progress=False), "04"))
-    print(*sorted(f"{path.name}: {path.stat().st_size // 1024} kB" for path in GALLERY.iterdir()), sep="\n")
+    print(
+        *sorted(f"{path.name}: {path.stat().st_size // 1024} kB" for path in GALLERY.iterdir()),
+        sep="\n",
+    )
 
 
 if __name__ == "__main__":

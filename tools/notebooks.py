@@ -39,7 +39,8 @@ EXECUTED = ROOT / "build" / "notebooks"
 STUDENT = ROOT / "build" / "student"
 EXPECTED_RESULTS = NOTEBOOKS / "expected.json"
 README = ROOT / "README.md"
-# The first cell of a copy and its last one time the reference workload; neither counts as the notebook's own time.
+# The first cell of a copy and its last one time the reference workload; neither counts as the
+# notebook's own time.
 REFERENCE = f"""import json
 import runpy
 
@@ -69,13 +70,18 @@ BOOK = ROOT / "build" / "book"
 STUB = "answer = None  # your answer"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
-# nbconvert's page without what it would fetch from other hosts: require.js, MathJax, Mermaid, and the widgets' renderer.
-# Long lines of code are wrapped, not cut off.
+# nbconvert's page without what it would fetch from other hosts: require.js, MathJax, Mermaid, and
+# the widgets' renderer. Long lines of code are wrapped, not cut off.
 OFFLINE_PAGE = (
     "{% extends 'index.html.j2' %}{% block html_head_css %}<style>.highlight pre {white-space: pre-wrap !important}</style>{% endblock %}"
     + "".join(
         f"{{% block {name} %}}{{% endblock %}}"
-        for name in ("html_head_js", "html_head_js_mathjax", "html_head_js_mermaidjs", "jupyter_widgets")
+        for name in (
+            "html_head_js",
+            "html_head_js_mathjax",
+            "html_head_js_mermaidjs",
+            "jupyter_widgets",
+        )
     )
 )
 
@@ -90,20 +96,26 @@ def notebook_of(source: Path) -> Path:
 
 
 def generate(source: Path, student: bool = False) -> str:
-    """The text of the notebook made of a source. The same source gives the same text: cell ids count the cells.
+    """The text of the notebook made of a source. The same source gives the same text: cell ids
+    count the cells.
 
-    In the students' edition a cell with the tag "solution" is left out, and of one with the tag "exercise" the check stays.
+    In the students' edition a cell with the tag "solution" is left out, and of one with the tag
+    "exercise" the check stays.
     """
     notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
     if student:
-        notebook.cells = [cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", [])]
+        notebook.cells = [
+            cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", [])
+        ]
         for cell in notebook.cells:
             if "exercise" in cell.metadata.get("tags", []):
                 cell.source = f"{STUB}\n{split_exercise(cell.source)[1]}"
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:02d}"
         cell["metadata"] = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
-    made = nbformat.v4.new_notebook(cells=notebook.cells, metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    made = nbformat.v4.new_notebook(
+        cells=notebook.cells, metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    )
     made.nbformat_minor = 5
     nbformat.validate(made)
     return nbformat.writes(made) + "\n"
@@ -113,7 +125,9 @@ def split_exercise(cell: str) -> tuple[str, str]:
     """The solution in a cell with the tag "exercise", and its last line, the check."""
     solution, _, check = cell.rpartition("\n")
     if not check.startswith("vad.check_answer(") or "answer = " not in solution:
-        sys.exit(f"an exercise's cell must set `answer` and end with a line vad.check_answer(...); found:\n{cell}")
+        sys.exit(
+            f"an exercise's cell must set `answer` and end with a line vad.check_answer(...); found:\n{cell}"
+        )
     return solution, check
 
 
@@ -125,10 +139,14 @@ def differences() -> list[str]:
         if not notebook.exists():
             wrong.append(f"{notebook.relative_to(ROOT)}: missing; make it with `make notebooks`")
         elif notebook.read_text(encoding="utf-8") != generate(source):
-            wrong.append(f"{notebook.relative_to(ROOT)}: differs from {source.relative_to(ROOT)}; edit the source, then `make notebooks`")
+            wrong.append(
+                f"{notebook.relative_to(ROOT)}: differs from {source.relative_to(ROOT)}; edit the source, then `make notebooks`"
+            )
     expected = {notebook_of(source) for source in sources()}
     wrong += [
-        f"{p.relative_to(ROOT)}: has no source in {SOURCES.relative_to(ROOT)}" for p in NOTEBOOKS.glob("*.ipynb") if p not in expected
+        f"{p.relative_to(ROOT)}: has no source in {SOURCES.relative_to(ROOT)}"
+        for p in NOTEBOOKS.glob("*.ipynb")
+        if p not in expected
     ]
     return wrong
 
@@ -146,13 +164,19 @@ def check() -> None:
 
 
 def student() -> None:
-    """The notebooks without the exercises' answers, in a new folder: one that is there may hold what somebody has solved."""
+    """The notebooks without the exercises' answers, in a new folder: one that is there may hold
+    what somebody has solved.
+    """
     if STUDENT.exists() and any(STUDENT.iterdir()):
-        sys.exit(f"{STUDENT}: there already, perhaps with somebody's answers in it; move it away or remove it first")
+        sys.exit(
+            f"{STUDENT}: there already, perhaps with somebody's answers in it; move it away or remove it first"
+        )
     STUDENT.mkdir(parents=True, exist_ok=True)
     copy_pages(STUDENT)
     for source in sources():
-        (STUDENT / f"{source.stem}.ipynb").write_text(generate(source, student=True), encoding="utf-8", newline="\n")
+        (STUDENT / f"{source.stem}.ipynb").write_text(
+            generate(source, student=True), encoding="utf-8", newline="\n"
+        )
     print(f"the students' edition is in {STUDENT}")
 
 
@@ -165,7 +189,9 @@ def copy() -> None:
 
 
 def copy_of(source: Path) -> NotebookNode:
-    """A notebook with cells that time the reference workload, and one that prints its results, claims and memory."""
+    """A notebook with cells that time the reference workload, and one that prints its results,
+    claims and memory.
+    """
     notebook = nbformat.read(notebook_of(source), as_version=4)
     entry = expected()[source.stem]
     results = [f"{name!r}: float({code})" for name, code in entry["results"].items()]
@@ -181,16 +207,21 @@ def copy_of(source: Path) -> NotebookNode:
 
 
 def expected() -> dict[str, dict]:
-    """What each notebook should give, and what it may take: see the text in `notebooks/expected.json`."""
+    """What each notebook should give, and what it may take: see the text in
+    `notebooks/expected.json`.
+    """
     found = json.loads(EXPECTED_RESULTS.read_text(encoding="utf-8"))["notebooks"]
     missing = [source.stem for source in sources() if source.stem not in found]
     if missing:
-        sys.exit(f"{', '.join(missing)}: no entry in {EXPECTED_RESULTS.relative_to(ROOT)}; give it minutes, memory and results")
+        sys.exit(
+            f"{', '.join(missing)}: no entry in {EXPECTED_RESULTS.relative_to(ROOT)}; give it minutes, memory and results"
+        )
     return found
 
 
 def report(notebook: NotebookNode) -> dict:
-    """What an executed copy printed, how long its own cells took, in seconds, and how slow the machine was meanwhile.
+    """What an executed copy printed, how long its own cells took, in seconds, and how slow the
+    machine was meanwhile.
 
     "slowness" is the larger of the two timings of the reference workload; see `reference.slowness`.
     """
@@ -209,11 +240,15 @@ def _printed(cell: NotebookNode) -> str:
 
 
 def record() -> None:
-    """Write what the executed copies gave into `expected.json`, for their profile and dataset; tolerances stay."""
+    """Write what the executed copies gave into `expected.json`, for their profile and dataset;
+    tolerances stay.
+    """
     whole = json.loads(EXPECTED_RESULTS.read_text(encoding="utf-8"))
     missing = [source.stem for source in sources() if not is_executed(source, COPIES)]
     if missing:
-        sys.exit(f"{', '.join(missing)}: no executed copy in {COPIES.relative_to(ROOT)}; `make test` makes them")
+        sys.exit(
+            f"{', '.join(missing)}: no executed copy in {COPIES.relative_to(ROOT)}; `make test` makes them"
+        )
     for source in sources():
         found = report(nbformat.read(COPIES / f"{source.stem}.ipynb", as_version=4))
         entry = whole["notebooks"][source.stem]
@@ -224,7 +259,10 @@ def record() -> None:
             "reference": round(found["seconds"] / found["slowness"]),
         }
         whole["machine"] = {"cpu": reference.cpu_name(), "precision": found["precision"]}
-        print(f"{source.stem:32}{found['seconds']:6.0f} s {found['memory'] or 0:6.2f} GB", found["results"])
+        print(
+            f"{source.stem:32}{found['seconds']:6.0f} s {found['memory'] or 0:6.2f} GB",
+            found["results"],
+        )
     EXPECTED_RESULTS.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
@@ -239,9 +277,17 @@ def with_table(readme: str) -> str:
     for name, entry in whole["notebooks"].items():
         seconds = [entry["seconds"][where]["measured"] for where in RECORDED]
         cells = f"{entry['minutes']:g} min | {seconds[0]} s | {seconds[1]} s | {entry['memory_gb']:g} GB |"
-        readme = re.sub(rf"^(\| `{name}` \| [^|]*\|).*$", rf"\1 {cells}", readme, flags=re.MULTILINE)
-    totals = [sum(entry["seconds"][where]["measured"] for entry in whole["notebooks"].values()) / 60 for where in RECORDED]
-    scaled = [sum(entry["seconds"][where]["reference"] for entry in whole["notebooks"].values()) / 60 for where in RECORDED]
+        readme = re.sub(
+            rf"^(\| `{name}` \| [^|]*\|).*$", rf"\1 {cells}", readme, flags=re.MULTILINE
+        )
+    totals = [
+        sum(entry["seconds"][where]["measured"] for entry in whole["notebooks"].values()) / 60
+        for where in RECORDED
+    ]
+    scaled = [
+        sum(entry["seconds"][where]["reference"] for entry in whole["notebooks"].values()) / 60
+        for where in RECORDED
+    ]
     machine = whole["machine"]
     line = (
         f"Measured on {machine['cpu']}, {machine['precision']}: {totals[0]:.1f} minutes in all on the rendered street, "
@@ -273,93 +319,139 @@ def execute(source: Path) -> None:
     target, started = EXECUTED / f"{source.stem}.ipynb", time.monotonic()
     print(f"{source.stem} ...", end=" ", flush=True)
     where = {"metadata": {"path": str(NOTEBOOKS)}}
-    # The kernel's warnings are about the connection to it; what the notebook itself warns of stays in its outputs.
+    # The kernel's warnings are about the connection to it; what the notebook itself warns of stays
+    # in its outputs.
     quiet = ["--IPKernelApp.log_level=ERROR"]
-    client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=where, extra_arguments=quiet)
+    client = NotebookClient(
+        notebook, timeout=None, kernel_name="python3", resources=where, extra_arguments=quiet
+    )
     try:
         client.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         nbformat.write(notebook, target)
-        sys.exit(f"failed\n{source.stem}: {_last_line(error)}\nup to the failed cell it is in {target}")
+        sys.exit(
+            f"failed\n{source.stem}: {_last_line(error)}\nup to the failed cell it is in {target}"
+        )
     nbformat.write(notebook, target)
     target.with_suffix(".html").write_text(to_html(notebook, source.stem), encoding="utf-8")
     print(f"{time.monotonic() - started:.0f} s")
 
 
 def is_executed(source: Path, folder: Path) -> bool:
-    """True where a folder holds the present notebook with all its cells executed, with or without the cells of a copy."""
+    """True where a folder holds the present notebook with all its cells executed, with or without
+    the cells of a copy.
+    """
     path = folder / f"{source.stem}.ipynb"
     if not path.is_file():
         return False
     found, present = (nbformat.read(p, as_version=4).cells for p in (path, notebook_of(source)))
     code = [cell for cell in found if cell.cell_type == "code"]
-    done = all(cell.execution_count and not any(output.output_type == "error" for output in cell.outputs) for cell in code)
-    return done and [cell.source for cell in found if cell.id not in ADDED] == [cell.source for cell in present]
+    done = all(
+        cell.execution_count and not any(output.output_type == "error" for output in cell.outputs)
+        for cell in code
+    )
+    return done and [cell.source for cell in found if cell.id not in ADDED] == [
+        cell.source for cell in present
+    ]
 
 
 def book(executed: Path = EXECUTED, target: Path = BOOK) -> None:
-    """A site of the executed notebooks; those that are missing, or not the present ones, are executed first."""
+    """A site of the executed notebooks; those that are missing, or not the present ones, are
+    executed first.
+    """
     pages = target / "source"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(ROOT / "book", pages)
     copy_pages(pages)
     for source in sources():
-        folder = next((folder for folder in (executed, EXECUTED) if is_executed(source, folder)), None)
+        folder = next(
+            (folder for folder in (executed, EXECUTED) if is_executed(source, folder)), None
+        )
         if folder is None:
             folder = EXECUTED
             execute(source)
         notebook = nbformat.read(folder / f"{source.stem}.ipynb", as_version=4)
         nbformat.write(to_page(notebook), pages / f"{source.stem}.ipynb")
     # A broken link or a missing image is a warning, and a warning an error.
-    sphinx = [sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--nitpicky", "--builder", "html"]
+    sphinx = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "--quiet",
+        "--fail-on-warning",
+        "--nitpicky",
+        "--builder",
+        "html",
+    ]
     if subprocess.run([*sphinx, str(pages), str(target / "html")]).returncode:
         sys.exit("the book was not built; the lines above say why")
     print(f"the book is {target / 'html' / 'index.html'}")
     if os.environ.get("VADLIB_DATA"):
-        print("it shows frames of the datasets in VADLIB_DATA; to publish it, build it without that variable")
+        print(
+            "it shows frames of the datasets in VADLIB_DATA; to publish it, build it without that variable"
+        )
 
 
 def to_page(notebook: NotebookNode) -> NotebookNode:
-    """A notebook as a page of the book: without a copy's cells and what needs a kernel, the exercises' answers folded up."""
+    """A notebook as a page of the book: without a copy's cells and what needs a kernel, the
+    exercises' answers folded up.
+    """
     notebook.cells = [cell for cell in notebook.cells if cell.id not in ADDED]
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.outputs = [
+                output for output in cell.outputs if WIDGET not in output.get("data", {})
+            ]
             cell.metadata["tags"] = [*tags, *["hide-cell"] * ("exercise" in tags)]
         elif "solution" in tags:
             title, mark, text = cell.source.partition(".** ")
             if not title.startswith("**Answer ") or not mark:
-                sys.exit(f"a text with the tag `solution` must begin with **Answer NN-N.**; found:\n{cell.source}")
+                sys.exit(
+                    f"a text with the tag `solution` must begin with **Answer NN-N.**; found:\n{cell.source}"
+                )
             cell.source = f"<details><summary>{title.strip('*')}</summary>\n\n{text}\n\n</details>"
     return notebook
 
 
 def to_html(notebook: NotebookNode, title: str) -> str:
-    """One page that fetches nothing. Widgets, progress bars too, are left out: without a kernel they do nothing."""
+    """One page that fetches nothing. Widgets, progress bars too, are left out: without a kernel
+    they do nothing.
+    """
     notebook = nbformat.from_dict(notebook)  # a copy
     notebook.metadata.pop("widgets", None)
     notebook.metadata["title"] = title
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.outputs = [
+                output for output in cell.outputs if WIDGET not in output.get("data", {})
+            ]
     exporter = HTMLExporter(raw_template=OFFLINE_PAGE, exclude_anchor_links=True)
     page, _ = exporter.from_notebook_node(notebook)
-    fetched = re.findall(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)\s*=\s*[\"']?+(?!data:|#)[^>]*>", page)
+    fetched = re.findall(
+        r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)\s*=\s*[\"']?+(?!data:|#)[^>]*>", page
+    )
     if fetched:
         sys.exit(f"{title}: the page would fetch {fetched[0][:200]}")
     return page
 
 
 def _last_line(error: Exception) -> str:
-    lines = [line for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines() if line.strip()]
+    lines = [
+        line for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines() if line.strip()
+    ]
     return lines[-1] if lines else type(error).__name__
 
 
 def main() -> None:
-    commands = {command.__name__: command for command in (build, check, student, copy, record, table, run, book)}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = {
+        command.__name__: command
+        for command in (build, check, student, copy, record, table, run, book)
+    }
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("command", choices=commands)
     commands[parser.parse_args().command]()
 

@@ -1,11 +1,13 @@
-"""A short reference workload: how slow this machine is now, beside the machine for which the budgets are stated.
+"""A short reference workload: how slow this machine is now, beside the machine for which the
+budgets are stated.
 
     python tools/reference.py
 
-The reference machine has two cores without native bf16 and no GPU: it trains the preset `fast` on 32 clips a second in
-float32. The workload does what the notebooks spend their time on: 3-D convolutions forward and backward, matrix products
-and JPEG decoding. A notebook's budget holds for the reference machine; on a machine that takes twice as long for the
-workload, because it is slower or busy, twice the budget is allowed.
+The reference machine has two cores without native bf16 and no GPU: it trains the preset `fast` on
+32 clips a second in float32. The workload does what the notebooks spend their time on: 3-D
+convolutions forward and backward, matrix products and JPEG decoding. A notebook's budget holds for
+the reference machine; on a machine that takes twice as long for the workload, because it is slower
+or busy, twice the budget is allowed.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ import cv2
 import numpy as np
 import torch
 
-# Seconds of each part on the reference machine, and its share in the notebooks' computing time. Measured on two cores of an
-# AMD EPYC in float32 (0.107, 0.048 and 0.045 s), where `fast` trains on 56 clips a second, and scaled to the 32 of the
-# reference machine; decoding, of which no such ratio is known, by the same factor.
+# Seconds of each part on the reference machine, and its share in the notebooks' computing time.
+# Measured on two cores of an AMD EPYC in float32 (0.107, 0.048 and 0.045 s), where `fast` trains on
+# 56 clips a second, and scaled to the 32 of the reference machine; decoding, of which no such ratio
+# is known, by the same factor.
 REFERENCE_SECONDS = {"convolution": 0.187, "product": 0.084, "decoding": 0.079}
 SHARES = {"convolution": 0.7, "product": 0.1, "decoding": 0.2}
 REPEATS = 3
@@ -30,7 +33,11 @@ REPEATS = 3
 
 def convolution() -> None:
     """Two 3-D convolutions of the preset `fast`, forward and backward, on a batch of eight windows."""
-    layers = torch.nn.Sequential(torch.nn.Conv3d(16, 16, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv3d(16, 32, 3, stride=2, padding=1))
+    layers = torch.nn.Sequential(
+        torch.nn.Conv3d(16, 16, 3, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.Conv3d(16, 32, 3, stride=2, padding=1),
+    )
     layers.to(memory_format=torch.channels_last_3d)
     features = torch.ones(8, 16, 16, 24, 24).contiguous(memory_format=torch.channels_last_3d)
     for _ in range(4):
@@ -53,7 +60,11 @@ def decoding() -> None:
         cv2.imdecode(data, cv2.IMREAD_COLOR)
 
 
-PARTS: dict[str, Callable[[], None]] = {"convolution": convolution, "product": product, "decoding": decoding}
+PARTS: dict[str, Callable[[], None]] = {
+    "convolution": convolution,
+    "product": product,
+    "decoding": decoding,
+}
 
 
 def measure() -> dict[str, float]:
@@ -85,4 +96,9 @@ def cpu_name() -> str:
 
 if __name__ == "__main__":
     measured = measure()
-    print(json.dumps({"cpu": cpu_name(), "slowness": round(slowness(measured), 3), "seconds": measured}, indent=2))
+    print(
+        json.dumps(
+            {"cpu": cpu_name(), "slowness": round(slowness(measured), 3), "seconds": measured},
+            indent=2,
+        )
+    )

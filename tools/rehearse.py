@@ -1,4 +1,5 @@
-"""Rehearse the students' notebooks where a classroom may differ from this machine. Each must end, or stop with one helpful sentence.
+"""Rehearse the students' notebooks where a classroom may differ from this machine. Each must end,
+or stop with one helpful sentence.
 
 python tools/rehearse.py [NAME ...]    such as 00_quickstart; none: all
 
@@ -21,7 +22,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 from notebooks import NOTEBOOKS, SOURCES, generate, sources
 
-# Python runs a module of this name before anything else. The kernel talks to its client over the loopback device.
+# Python runs a module of this name before anything else. The kernel talks to its client over the
+# loopback device.
 SITE = {
     "offline": """
 import multiprocessing
@@ -69,7 +71,9 @@ def rehearse(name: str, condition: str, folder: Path) -> str:
     site.mkdir(parents=True, exist_ok=True)
     home.mkdir(exist_ok=True)
     (site / "sitecustomize.py").write_text(SITE[condition], encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+    }
     if condition == "offline":
         environment |= {"CUDA_VISIBLE_DEVICES": "", "HOME": str(home), "USERPROFILE": str(home)}
         environment.pop("VADLIB_CACHE", None)  # it lies in the user's folder then
@@ -79,15 +83,21 @@ def rehearse(name: str, condition: str, folder: Path) -> str:
     notebook = nbformat.reads(generate(SOURCES / f"{name}.py", student=True), as_version=4)
     where = {"metadata": {"path": str(READ_ONLY if condition == "read-only" else NOTEBOOKS)}}
     quiet = ["--IPKernelApp.log_level=ERROR"]
-    client = NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=where, extra_arguments=quiet)
+    client = NotebookClient(
+        notebook, timeout=1200, kernel_name="python3", resources=where, extra_arguments=quiet
+    )
     try:
         client.execute(env=environment)
     except CellExecutionError as error:
         if error.ename != "InputError" or "\n" in error.evalue.strip():
-            sys.exit(f"{name}, {condition}: stopped with {error.ename}: {error.evalue}; expected an InputError of one line, or its end")
+            sys.exit(
+                f"{name}, {condition}: stopped with {error.ename}: {error.evalue}; expected an InputError of one line, or its end"
+            )
         return f"stopped: {error.evalue}"
     except (CellTimeoutError, DeadKernelError) as error:
-        sys.exit(f"{name}, {condition}: {type(error).__name__}; expected an InputError of one line, or its end")
+        sys.exit(
+            f"{name}, {condition}: {type(error).__name__}; expected an InputError of one line, or its end"
+        )
     return "ended"
 
 
@@ -98,7 +108,10 @@ def main() -> None:
             for name in names:
                 started = time.monotonic()
                 said = rehearse(name, condition, Path(folder))
-                print(f"{condition:12}{name:32}{time.monotonic() - started:5.0f} s  {said}", flush=True)
+                print(
+                    f"{condition:12}{name:32}{time.monotonic() - started:5.0f} s  {said}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """vadlib: video anomaly detection, from a folder of frames to an AUC and a score curve.
 
-Names stand in the order in which the data flows. Everything is loaded when first used (PEP 562), so that `import vadlib`
-is quick and matplotlib, ipywidgets and ultralytics load only where they are needed.
+Names stand in the order in which the data flows. Everything is loaded when first used (PEP 562), so
+that `import vadlib` is quick and matplotlib, ipywidgets and ultralytics load only where they are
+needed.
 """
 
 from importlib import import_module
@@ -10,7 +11,14 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "vadlib.errors": ["InputError"],
-    "vadlib.tutorial": ["profile", "tutorial_data", "tutorial_detectors", "tutorial_patches", "run_folder", "kill_after"],
+    "vadlib.tutorial": [
+        "profile",
+        "tutorial_data",
+        "tutorial_detectors",
+        "tutorial_patches",
+        "run_folder",
+        "kill_after",
+    ],
     "vadlib.data.catalog": ["load_videos", "list_datasets"],
     "vadlib.data.check": ["check_dataset", "describe_report"],
     "vadlib.data.video": ["Video"],
@@ -19,7 +27,13 @@ _EXPORTS = {
     "vadlib.data.encode": ["write_video"],
     "vadlib.pseudo.detectors": ["find_boxes", "coverage"],
     "vadlib.pseudo.patches": ["load_patches"],
-    "vadlib.pseudo.kinds": ["PseudoClip", "SkipFrames", "ShuffleMotion", "AddNoise", "PasteObjects"],
+    "vadlib.pseudo.kinds": [
+        "PseudoClip",
+        "SkipFrames",
+        "ShuffleMotion",
+        "AddNoise",
+        "PasteObjects",
+    ],
     "vadlib.pseudo.mixer": ["PseudoAnomalyMixer"],
     "vadlib.pseudo.statistics": ["clip_statistics"],
     "vadlib.model.network": ["ModelConfig", "DualPathAutoencoder"],
@@ -56,11 +70,25 @@ _EXPORTS = {
     ],
     "vadlib.view.model": ["plot_idea", "plot_network", "plot_addressing", "plot_paths"],
     "vadlib.view.training": ["read_history", "read_objectives", "plot_history", "plot_errors"],
-    "vadlib.view.datasets": ["event_frames", "plot_examples", "plot_timelines", "plot_truths", "plot_changes"],
+    "vadlib.view.datasets": [
+        "event_frames",
+        "plot_examples",
+        "plot_timelines",
+        "plot_truths",
+        "plot_changes",
+    ],
     "vadlib.view.browse": ["browse", "plot_browser", "sample_frames"],
     "vadlib.view.annotate": ["show_annotated"],
     "vadlib.view.explorer": ["explore", "View", "plot_explorer", "sample_views"],
-    "vadlib.view.pseudo": ["plot_pseudo", "plot_kinds", "plot_strengths", "plot_slices", "plot_boxes", "plot_patches", "plot_batch"],
+    "vadlib.view.pseudo": [
+        "plot_pseudo",
+        "plot_kinds",
+        "plot_strengths",
+        "plot_slices",
+        "plot_boxes",
+        "plot_patches",
+        "plot_batch",
+    ],
     "vadlib.view.lab": ["lab", "Choice", "plot_lab", "play_lab"],
     "vadlib.view.traps": ["plot_by_shift", "plot_gains", "plot_shifts"],
     "vadlib.view.ablation": ["plot_ablation"],
@@ -74,7 +102,9 @@ __all__ = list(_HOME)
 
 def __getattr__(name: str):
     if name not in _HOME:
-        raise AttributeError(f"module 'vadlib' has no attribute {name!r}; it has: {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'vadlib' has no attribute {name!r}; it has: {', '.join(__all__)}"
+        )
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value

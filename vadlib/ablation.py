@@ -1,4 +1,6 @@
-"""`vadlib ablate`: the default with one part changed at a time, trained small and with one seed, to see what each part is worth."""
+"""`vadlib ablate`: the default with one part changed at a time, trained small and with one seed, to
+see what each part is worth.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,12 @@ SMALL = {"data": {"clip_step": 12}, "training": {"epochs": 2}}  # a ninth of the
 BASE = "default"
 ROWS: dict[str, dict[str, dict]] = {
     BASE: {},
-    "seed 1": {"training": {"seed": 1}},  # nothing but chance: smaller differences than these mean nothing
+    # nothing but chance: smaller differences than these mean nothing
+    "seed 1": {"training": {"seed": 1}},
     "seed 2": {"training": {"seed": 2}},
-    **{f"p = {p:g}": {"mixer": {"p": p}} for p in (0.0, 0.01, 0.05, 0.2, 0.5) if p != MixerConfig.p},
+    **{
+        f"p = {p:g}": {"mixer": {"p": p}} for p in (0.0, 0.01, 0.05, 0.2, 0.5) if p != MixerConfig.p
+    },
     **{f"only {kind}": {"mixer": {"kinds": [kind]}} for kind in DEFAULT_KINDS},
     **{objective: {"training": {"objective": objective}} for objective in ("maximize", "none")},
     "no memory": {"model": {"memories": 0}},
@@ -59,15 +64,18 @@ def ablate(
         every: n > 1 scores every n-th test video only, to save time.
 
     Returns:
-        The table, a dict a row. The first row holds the best of `baseline_scores` for each measure. Its keys: "row"; `MEASURES`; for
-        each of them NAME_low and NAME_high, the 95% interval
-        of its difference to the default on the same videos; "plain_calibrated", the calibrated AUC of D_n's error alone, which all rows
-        have in common, while the default score of a row without a trained pseudo path has no contrast; "minutes" (training and scoring;
-        after an interruption, since then); "data", "seed" and "videos", the number of test videos. None where there is no such number.
+        The table, a dict a row. The first row holds the best of `baseline_scores` for each measure.
+            Its keys: "row"; `MEASURES`; for each of them NAME_low and NAME_high, the 95% interval
+            of its difference to the default on the same videos; "plain_calibrated", the calibrated
+            AUC of D_n's error alone, which all rows have in common, while the default score of a
+            row without a trained pseudo path has no contrast; "minutes" (training and scoring;
+            after an interruption, since then); "data", "seed" and "videos", the number of test
+            videos. None where there is no such number.
 
     Raises:
-        InputError: an unknown row, `every` below 1, test videos without labels of both kinds, or, in `out`, runs of other settings or rows
-            that were measured on another number of test videos.
+        InputError: an unknown row, `every` below 1, test videos without labels of both kinds, or,
+            in `out`, runs of other settings or rows that were measured on another number of test
+            videos.
     """
     rows = list(ROWS if rows is None else rows)
     unknown = [row for row in rows if row not in ROWS]
@@ -92,7 +100,8 @@ def ablate(
     videos = load_videos(data, "test", root)[::every]
     labelled = all(video.labels is not None for video in videos)
     require(
-        labelled and len({int(label) for video in videos for label in np.unique(video.labels)}) == 2,
+        labelled
+        and len({int(label) for video in videos for label in np.unique(video.labels)}) == 2,
         f"the test videos of {data} have no labels of both kinds (normal and abnormal), against which an ablation is measured",
         "missing-labels",
         field="data",
@@ -110,7 +119,10 @@ def ablate(
         )
     for row in rows:
         folder, started = out / re.sub(r"[^\w.]+", "_", row), time.monotonic()
-        chosen = {part: {**size.get(part, {}), **ROWS[row].get(part, {})} for part in ("data", "model", "mixer", "training")}
+        chosen = {
+            part: {**size.get(part, {}), **ROWS[row].get(part, {})}
+            for part in ("data", "model", "mixer", "training")
+        }
         chosen["training"] |= {"device": device}
         run = train_run(data, root, "fast", chosen, folder, resume=True)
         known = row in earlier and (folder / "scores.npz").is_file()
@@ -119,25 +131,43 @@ def ablate(
         scores = _scores(result)
         if row == BASE:
             base, labels = scores, result.labels
-            best = _best_baselines(baseline_scores(load_videos(data, "train", root), videos), labels)
+            best = _best_baselines(
+                baseline_scores(load_videos(data, "train", root), videos), labels
+            )
             numbers = _areas(best, labels) | _differences(best, base, labels)
             table.append({"row": BEST, **numbers, "data": data, "videos": len(videos)})
-        areas, differences = _areas(scores, labels), _differences(scores, base, labels) if row != BASE else {}
+        areas, differences = (
+            _areas(scores, labels),
+            _differences(scores, base, labels) if row != BASE else {},
+        )
         plain = micro_auc(result.rescore("calibrated", plain=1, temporal=0, contrast=0), labels)
-        where = {"minutes": round(took, 2), "data": data, "seed": run.config["training"]["seed"], "videos": len(videos)}
+        where = {
+            "minutes": round(took, 2),
+            "data": data,
+            "seed": run.config["training"]["seed"],
+            "videos": len(videos),
+        }
         table.append({"row": row, **areas, "plain_calibrated": plain, **differences, **where})
         if processes().is_main_process:
             new = {part["row"] for part in table}
-            write_ablation(path, [*table, *(part for name, part in earlier.items() if name not in new)])
+            write_ablation(
+                path, [*table, *(part for name, part in earlier.items() if name not in new)]
+            )
     return table
 
 
 def describe_ablation(table: Sequence[dict]) -> str:
     """The table as text."""
-    lines = [f"{'':24}" + "".join(f"{name.removeprefix('micro_auc_'):>12}" for name in MEASURES) + f"{'change of raw':>20}{'minutes':>10}"]
+    lines = [
+        f"{'':24}"
+        + "".join(f"{name.removeprefix('micro_auc_'):>12}" for name in MEASURES)
+        + f"{'change of raw':>20}{'minutes':>10}"
+    ]
     for row in table:
         low, high = row.get("micro_auc_raw_low"), row.get("micro_auc_raw_high")
-        cells = [f"{'-' if row[name] is None else format(row[name], '.3f'):>12}" for name in MEASURES]
+        cells = [
+            f"{'-' if row[name] is None else format(row[name], '.3f'):>12}" for name in MEASURES
+        ]
         change = "" if low is None else f"{low:+.3f} to {high:+.3f}"
         lines.append(f"{row['row']:24}{''.join(cells)}{change:>20}{row.get('minutes') or '':>10}")
     return "\n".join(lines)
@@ -147,7 +177,9 @@ def _scores(result: Result) -> dict[str, Curves]:
     return dict(zip(MEASURES, (result.raw, result.scores, per_video(result.raw)), strict=True))
 
 
-def _best_baselines(scores: Mapping[str, Mapping[str, Curves]], labels: Curves) -> dict[str, Curves | None]:
+def _best_baselines(
+    scores: Mapping[str, Mapping[str, Curves]], labels: Curves
+) -> dict[str, Curves | None]:
     """Return the scores of the best baseline for each of `MEASURES`; none is calibrated."""
     measured = measure_baselines(scores, labels)
     raw = scores[best_baseline(measured, "micro_auc_raw")]
@@ -159,8 +191,13 @@ def _areas(scores: Mapping[str, Curves | None], labels: Curves) -> dict[str, flo
     return {name: curve and micro_auc(curve, labels) for name, curve in scores.items()}
 
 
-def _differences(scores: Mapping[str, Curves | None], base: Mapping[str, Curves], labels: Curves) -> dict[str, float]:
+def _differences(
+    scores: Mapping[str, Curves | None], base: Mapping[str, Curves], labels: Curves
+) -> dict[str, float]:
     found = {name: bootstrap(curve, labels, base[name]) for name, curve in scores.items() if curve}
     return {
-        f"{name}_{end}": value for name, interval in found.items() if interval for end, value in zip(("low", "high"), interval, strict=True)
+        f"{name}_{end}": value
+        for name, interval in found.items()
+        if interval
+        for end, value in zip(("low", "high"), interval, strict=True)
     }

@@ -1,8 +1,10 @@
-"""`vadlib bench`: training, scoring and reading against the published recipe, in turns in one run, as ratios.
+"""`vadlib bench`: training, scoring and reading against the published recipe, in turns in one run,
+as ratios.
 
-The published recipe is written out here from its description: float32, contiguous tensors, 16 JPEG files decoded for each clip, batches
-of 2 clips that are sent through the network once for every clip in them, and one frame scored for each clip of 16. It runs in a process of
-its own, which waits while ours is timed: what our engine asks of the memory allocator would make it faster too.
+The published recipe is written out here from its description: float32, contiguous tensors, 16 JPEG
+files decoded for each clip, batches of 2 clips that are sent through the network once for every
+clip in them, and one frame scored for each clip of 16. It runs in a process of its own, which waits
+while ours is timed: what our engine asks of the memory allocator would make it faster too.
 """
 
 from __future__ import annotations
@@ -35,31 +37,43 @@ from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.mixer import make_mixer
 
 T = TypeVar("T")
-ROUNDS = 3  # everything is timed once in each, after one to warm up; ratios are medians over the rounds
+# everything is timed once in each, after one to warm up; ratios are medians over the rounds
+ROUNDS = 3
 LENGTH, SIDE, FRAMES = 16, 128, 64
 DATA = DataConfig(length=LENGTH, size=(SIDE, SIDE), channels=1)
 
 
 class Published:
-    """The published recipe: `compact`'s layers as published code runs them, on frames that lie in a folder as 000.jpg, 001.jpg, ..."""
+    """The published recipe: `compact`'s layers as published code runs them, on frames that lie in a
+    folder as 000.jpg, 001.jpg, ...
+    """
 
     def __init__(self, folder: Path, device: torch.device):
         torch.manual_seed(0)
         self.paths = sorted(folder.glob("*.jpg"))
         self.device = device
-        self.model = DualPathAutoencoder(ModelConfig.preset("compact")).to(device, memory_format=torch.contiguous_format)
+        self.model = DualPathAutoencoder(ModelConfig.preset("compact")).to(
+            device, memory_format=torch.contiguous_format
+        )
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4)
 
     def read(self, start: int) -> Tensor:
-        """One clip, (1, 16, 128, 128), each frame decoded, resized and z-scored by its own mean and deviation."""
-        frames = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in self.paths[start : start + LENGTH]]
+        """One clip, (1, 16, 128, 128), each frame decoded, resized and z-scored by its own mean and
+        deviation.
+        """
+        frames = [
+            cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            for path in self.paths[start : start + LENGTH]
+        ]
         frames = [cv2.resize(frame, (SIDE, SIDE)).astype(np.float32) for frame in frames]
         return torch.from_numpy(np.stack([(f - f.mean()) / (f.std() + 1e-6) for f in frames]))[None]
 
     def forward(self, clips: Tensor) -> Tensor:
         """E, M_n and D_n, in contiguous tensors."""
         features = self.model.encoder(clips)
-        return self.model.normal_decoder(self.model.normal_memory(features[-1]).features.contiguous(), features[0])[0]
+        return self.model.normal_decoder(
+            self.model.normal_memory(features[-1]).features.contiguous(), features[0]
+        )[0]
 
     def train_step(self, starts: list[int]) -> None:
         """One step of 2 clips, sent through the network once for each of them."""
@@ -78,7 +92,11 @@ class Published:
 
     def time(self, what: str, starts: list[int]) -> float:
         """Clips or frames a second of "read", "train" or "score"."""
-        jobs = {"read": self.read, "score": self.score, "train": lambda start: self.train_step([start, start + 1])}
+        jobs = {
+            "read": self.read,
+            "score": self.score,
+            "train": lambda start: self.train_step([start, start + 1]),
+        }
         made = 2 if what == "train" else 1
         return _rate(jobs[what], starts, made, self.device)
 
@@ -98,11 +116,19 @@ def _time_published(what: str, starts: list[int]) -> float:
 class Ours:
     """A preset's network under this package's engine, on the same clips."""
 
-    def __init__(self, preset: str, clips: ClipDataset, batch_size: int, device: torch.device, out: Path):
+    def __init__(
+        self, preset: str, clips: ClipDataset, batch_size: int, device: torch.device, out: Path
+    ):
         mixer = make_mixer(("skip", "shuffle", "noise"), 0.02)
         self.clips, self.samples = clips, Samples(clips, hold_out(clips)[0], mixer, 0)
         config = replace(TrainConfig.preset(preset), batch_size=batch_size, device=device.type)
-        self.trainer = Trainer(DualPathAutoencoder(ModelConfig.preset(preset)).to(device), self.samples, config, device, out)
+        self.trainer = Trainer(
+            DualPathAutoencoder(ModelConfig.preset(preset)).to(device),
+            self.samples,
+            config,
+            device,
+            out,
+        )
 
     def train(self, steps: int) -> None:
         """Read and train so many batches."""
@@ -120,9 +146,10 @@ def run_bench(progress: bool = True, rounds: int = ROUNDS) -> dict:
     """Time everything in turns; about four minutes on two CPU cores.
 
     Returns:
-        rates (clips or frames a second, medians) of "published", "compact" (the same layers) and "fast" (our default network, of the
-        same widths), and the ratios `train_ratio` (our default batch), `train_ratio_batch2`, `score_ratio`, of compact against
-        published, and of fast as `fast_...`; `read_ratio`; and what they were measured on.
+        rates (clips or frames a second, medians) of "published", "compact" (the same layers) and
+        "fast" (our default network, of the same widths), and the ratios `train_ratio` (our default
+        batch), `train_ratio_batch2`, `score_ratio`, of compact against published, and of fast as
+        `fast_...`; `read_ratio`; and what they were measured on.
     """
     device = pick_device("auto")
     torch.manual_seed(0)
@@ -130,36 +157,60 @@ def run_bench(progress: bool = True, rounds: int = ROUNDS) -> dict:
     starts = np.random.default_rng(0).integers(0, FRAMES - LENGTH, 1000).tolist()
     with tempfile.TemporaryDirectory() as scratch:
         for t in range(FRAMES):
-            cv2.imwrite(str(Path(scratch) / f"{t:03d}.jpg"), cv2.cvtColor(video.frames[t], cv2.COLOR_RGB2GRAY))
-        clips = ClipDataset([video], DATA, {}, progress=False)  # without boxes: the published recipe reads none either
-        ours = {(p, b): Ours(p, clips, b, device, Path(scratch)) for p in ("compact", "fast") for b in (TrainConfig.batch_size, 2)}
+            cv2.imwrite(
+                str(Path(scratch) / f"{t:03d}.jpg"),
+                cv2.cvtColor(video.frames[t], cv2.COLOR_RGB2GRAY),
+            )
+        # without boxes: the published recipe reads none either
+        clips = ClipDataset([video], DATA, {}, progress=False)
+        ours = {
+            (p, b): Ours(p, clips, b, device, Path(scratch))
+            for p in ("compact", "fast")
+            for b in (TrainConfig.batch_size, 2)
+        }
         frames = clips.frames[0][:FRAMES]
-        pool = multiprocessing.get_context("spawn").Pool(1, _start_published, (Path(scratch), device))
+        pool = multiprocessing.get_context("spawn").Pool(
+            1, _start_published, (Path(scratch), device)
+        )
         with pool, steady_memory():  # as `fit` and `evaluate` do
             jobs: dict[str, Callable[[], float]] = {
-                f"published_{what}": lambda what=what, count=count: pool.apply(_time_published, (what, starts[:count]))
+                f"published_{what}": lambda what=what, count=count: pool.apply(
+                    _time_published, (what, starts[:count])
+                )
                 for what, count in (("read", 50), ("train", 2), ("score", 3))
             }
             jobs["read"] = lambda: _rate(clips.clip, starts, 1, device)
             for (preset, batch), run in ours.items():
-                jobs[f"{preset}_train_batch{batch}"] = lambda run=run, batch=batch: _rate(run.train, [16 // batch], 16, device)
+                jobs[f"{preset}_train_batch{batch}"] = lambda run=run, batch=batch: _rate(
+                    run.train, [16 // batch], 16, device
+                )
             for preset in ("compact", "fast"):
                 run = ours[preset, TrainConfig.batch_size]
-                jobs[f"{preset}_score"] = lambda run=run: _rate(run.score, [frames], len(frames), device)
+                jobs[f"{preset}_score"] = lambda run=run: _rate(
+                    run.score, [frames], len(frames), device
+                )
             rates: dict[str, list[float]] = {name: [] for name in jobs}
             with tqdm(total=(rounds + 1) * len(jobs), desc="timing", disable=not progress) as bar:
                 for _ in range(rounds + 1):
                     for name, job in jobs.items():
                         rates[name].append(job())
                         bar.update()
-    return _report({name: values[1:] for name, values in rates.items()}, device)  # the first round warms up
+    # the first round warms up
+    return _report({name: values[1:] for name, values in rates.items()}, device)
 
 
 def describe_bench(report: dict) -> str:
     """The report as lines of text."""
     machine = "; ".join(f"{key}: {value}" for key, value in report["machine"].items())
-    rates = [f"{name:28}{rate:10.2f} {'frames' if 'score' in name else 'clips'}/s" for name, rate in report["rates"].items()]
-    ratios = [f"{name:28}{value:10.1f} x" for name, value in report.items() if name.endswith(("ratio", "batch2"))]
+    rates = [
+        f"{name:28}{rate:10.2f} {'frames' if 'score' in name else 'clips'}/s"
+        for name, rate in report["rates"].items()
+    ]
+    ratios = [
+        f"{name:28}{value:10.1f} x"
+        for name, value in report.items()
+        if name.endswith(("ratio", "batch2"))
+    ]
     return "\n".join([machine, "", *rates, "", *ratios])
 
 
@@ -179,15 +230,22 @@ def _report(rates: dict[str, list[float]], device: torch.device) -> dict:
 
     report = {"read_ratio": ratio("read", "published_read")}
     for preset, prefix in (("compact", ""), ("fast", "fast_")):
-        report[f"{prefix}train_ratio"] = ratio(f"{preset}_train_batch{TrainConfig.batch_size}", "published_train")
+        report[f"{prefix}train_ratio"] = ratio(
+            f"{preset}_train_batch{TrainConfig.batch_size}", "published_train"
+        )
         report[f"{prefix}train_ratio_batch2"] = ratio(f"{preset}_train_batch2", "published_train")
         report[f"{prefix}score_ratio"] = ratio(f"{preset}_score", "published_score")
     precision = pick_precision("auto", device)
     machine = {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.processor() or platform.machine()}",
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"{platform.processor() or platform.machine()}",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "precision": "float32" if precision is None else "bf16",
         "batch": TrainConfig.batch_size,
     }
-    return report | {"rates": {name: round(median(values), 3) for name, values in rates.items()}, "machine": machine}
+    return report | {
+        "rates": {name: round(median(values), 3) for name, values in rates.items()},
+        "machine": machine,
+    }

@@ -1,4 +1,6 @@
-"""The `vadlib` command. Exit status: 0 done; 1 the data, the run or a value is at fault; 2 unknown or unparsable options."""
+"""The `vadlib` command. Exit status: 0 done; 1 the data, the run or a value is at fault; 2 unknown
+or unparsable options.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,15 @@ def _expanded(path: Path | None) -> Path | None:
 
 
 app = typer.Typer(
-    no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False, help=__doc__, epilog="--debug shows tracebacks."
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help=__doc__,
+    epilog="--debug shows tracebacks.",
 )
-data_app = typer.Typer(no_args_is_help=True, help="Datasets: what is there, and whether it is sound.")
+data_app = typer.Typer(
+    no_args_is_help=True, help="Datasets: what is there, and whether it is sound."
+)
 app.add_typer(data_app, name="data")
 
 INTERRUPTED = 130  # exit status that typer makes of Ctrl-C
@@ -38,8 +46,16 @@ Root = Annotated[
         callback=_expanded,
     ),
 ]
-Truth = Annotated[str | None, typer.Option(help="of avenue: vol (its authors' masks) or community; AUCs on them differ")]
-RunName = Annotated[Path, typer.Argument(help="a run's folder, or a pretrained one by name: ped2, synthetic", callback=_expanded)]
+Truth = Annotated[
+    str | None,
+    typer.Option(help="of avenue: vol (its authors' masks) or community; AUCs on them differ"),
+]
+RunName = Annotated[
+    Path,
+    typer.Argument(
+        help="a run's folder, or a pretrained one by name: ped2, synthetic", callback=_expanded
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -49,7 +65,9 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 def train(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="the run's folder", callback=_expanded)],
-    data: Annotated[str | None, typer.Option(help=f"{NAMES}; default: the one in --config, else synthetic")] = None,
+    data: Annotated[
+        str | None, typer.Option(help=f"{NAMES}; default: the one in --config, else synthetic")
+    ] = None,
     root: Root = None,
     preset: Annotated[
         str | None,
@@ -58,15 +76,27 @@ def train(
             "default: the one in --config, else short for synthetic and fast for all others"
         ),
     ] = None,
-    kinds: Annotated[str | None, typer.Option(help="pseudo-anomalies by name; default: skip,shuffle,noise,object")] = None,
-    p: Annotated[float | None, typer.Option("--p", help="probability of a pseudo-anomaly, 0 to 1")] = None,
-    objective: Annotated[str | None, typer.Option(help="inpaint, maximize (the paper's) or none")] = None,
+    kinds: Annotated[
+        str | None,
+        typer.Option(help="pseudo-anomalies by name; default: skip,shuffle,noise,object"),
+    ] = None,
+    p: Annotated[
+        float | None, typer.Option("--p", help="probability of a pseudo-anomaly, 0 to 1")
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="inpaint, maximize (the paper's) or none")
+    ] = None,
     detector: Annotated[
         str | None,
-        typer.Option(help="finds people to paste onto: motion, boxes (the dataset's own), yolov3[:WEIGHTS] or darknet[:WEIGHTS]"),
+        typer.Option(
+            help="finds people to paste onto: motion, boxes (the dataset's own), yolov3[:WEIGHTS] or darknet[:WEIGHTS]"
+        ),
     ] = None,
     patches: Annotated[
-        str | None, typer.Option(help="pictures to paste: builtin, sprites, cifar100, or a folder of class folders of images")
+        str | None,
+        typer.Option(
+            help="pictures to paste: builtin, sprites, cifar100, or a folder of class folders of images"
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="passes over the training clips")] = None,
     seed: Annotated[int | None, typer.Option(help="of weights, order and pseudo-anomalies")] = None,
@@ -74,7 +104,10 @@ def train(
     ground_truth: Truth = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="continue an interrupted training; options that are not given again are as they were, except --root"),
+        typer.Option(
+            "--resume",
+            help="continue an interrupted training; options that are not given again are as they were, except --root",
+        ),
     ] = False,
     config: Annotated[
         Path | None,
@@ -117,7 +150,9 @@ def train(
     trained = train_run(data, root, preset, chosen, out, resume, config)
     main_process = processes().is_main_process  # of those that torchrun started
     if context.command.name == "run":
-        result = evaluate_run(trained, data, root, trained.config["training"]["device"], True, ground_truth)
+        result = evaluate_run(
+            trained, data, root, trained.config["training"]["device"], True, ground_truth
+        )
         if main_process:
             plot_run(result, out)
             print(describe_metrics(result.metrics) if result.metrics else NO_LABELS)
@@ -126,8 +161,12 @@ def train(
         print(f"the run is in {out}; {_next_step(copy, out, root, ground_truth, device)}")
 
 
-def _next_step(copy: Copy, run: Path, root: Path | None, ground_truth: str | None, device: str | None) -> str:
-    """Say how to use a run on the test videos of its dataset, or, where these cannot be scored, on one video."""
+def _next_step(
+    copy: Copy, run: Path, root: Path | None, ground_truth: str | None, device: str | None
+) -> str:
+    """Say how to use a run on the test videos of its dataset, or, where these cannot be scored, on
+    one video.
+    """
 
     given = {"--root": root, "--ground-truth": ground_truth, "--device": device}
     try:
@@ -135,14 +174,18 @@ def _next_step(copy: Copy, run: Path, root: Path | None, ground_truth: str | Non
     except InputError:
         chosen = ("--device", device) if device is not None else ()
         return f"to score a video with it: {command_line('score', run, 'VIDEO', '--out', 'DIR', *chosen)}"
-    options = [word for option, value in given.items() if value is not None for word in (option, value)]
+    options = [
+        word for option, value in given.items() if value is not None for word in (option, value)
+    ]
     return f"to score test videos with it: {command_line('evaluate', run, *options)}"
 
 
 @app.command()
 def evaluate(
     run: RunName,
-    data: Annotated[str | None, typer.Option(help="default: the dataset that the run was trained on")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="default: the dataset that the run was trained on")
+    ] = None,
     root: Root = None,
     device: Device = None,
     ground_truth: Truth = None,
@@ -152,7 +195,9 @@ def evaluate(
             help="all: every frame; center: beside it, as published, the middle frames of clips at every frame (8 times the work)"
         ),
     ] = "all",
-    baselines: Annotated[bool, typer.Option("--baselines", help="also measure eight baselines that learn nothing")] = False,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="also measure eight baselines that learn nothing")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -162,7 +207,9 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Score the test videos with a run. What a pretrained one finds is only printed, unless there is an --out."""
+    """Score the test videos with a run. What a pretrained one finds is only printed, unless there
+    is an --out.
+    """
     from vadlib.device import processes
     from vadlib.evaluation.report import describe_metrics
     from vadlib.model.run import open_run
@@ -170,7 +217,9 @@ def evaluate(
 
     opened = open_run(run)
     out = out or opened.results_folder
-    result = evaluate_run(opened, data, root, device or "auto", baselines, ground_truth, protocol, out)
+    result = evaluate_run(
+        opened, data, root, device or "auto", baselines, ground_truth, protocol, out
+    )
     if not processes().is_main_process:
         return
     if out:
@@ -178,7 +227,11 @@ def evaluate(
     if as_json:
         print(json.dumps(result.metrics, indent=2))
     else:
-        where = f"curves and scores are in {out}" if out else "nothing was written; name a folder with --out to keep scores and curves"
+        where = (
+            f"curves and scores are in {out}"
+            if out
+            else "nothing was written; name a folder with --out to keep scores and curves"
+        )
         print(describe_metrics(result.metrics) if result.metrics else NO_LABELS, where, sep="\n")
 
 
@@ -187,11 +240,20 @@ def score(
     run: RunName,
     video: Annotated[
         Path,
-        typer.Argument(help="one video file, or one folder of frame images (taken for 25 frames a second)", callback=_expanded),
+        typer.Argument(
+            help="one video file, or one folder of frame images (taken for 25 frames a second)",
+            callback=_expanded,
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="folder for scores.csv, curve.png and annotated.mp4", callback=_expanded)],
+    out: Annotated[
+        Path,
+        typer.Option(help="folder for scores.csv, curve.png and annotated.mp4", callback=_expanded),
+    ],
     scene: Annotated[
-        str | None, typer.Option(help="which of the run's scenes the video shows; default: the only one with frames of its size")
+        str | None,
+        typer.Option(
+            help="which of the run's scenes the video shows; default: the only one with frames of its size"
+        ),
     ] = None,
     device: Device = None,
 ) -> None:
@@ -200,21 +262,35 @@ def score(
 
     result = score_video(run, video, out, device or "auto", scene)
     [(name, scores)], [found] = result.scores.items(), result.scenes.values()
-    above, known = int((scores > result.threshold).sum()), ", ".join(map(repr, result.calibration.scenes))
-    print(f"{name}: {above} of {len(scores)} frames are above the threshold, {result.threshold:.2f}")
-    judged = f"scene {found!r} of the run" if found else f"no single scene of the run; it knows {known}, and --scene names one"
+    above, known = (
+        int((scores > result.threshold).sum()),
+        ", ".join(map(repr, result.calibration.scenes)),
+    )
+    print(
+        f"{name}: {above} of {len(scores)} frames are above the threshold, {result.threshold:.2f}"
+    )
+    judged = (
+        f"scene {found!r} of the run"
+        if found
+        else f"no single scene of the run; it knows {known}, and --scene names one"
+    )
     print(f"judged as {judged}; scores of a camera that it was not trained on mean little")
     print(f"scores.csv, curve.png and annotated.mp4 are in {out}")
 
 
 @app.command()
 def ablate(
-    out: Annotated[Path, typer.Option(help="folder for ablation.csv and a run for each row", callback=_expanded)] = Path("runs/ablation"),
+    out: Annotated[
+        Path,
+        typer.Option(help="folder for ablation.csv and a run for each row", callback=_expanded),
+    ] = Path("runs/ablation"),
     data: Data = "synthetic",
     root: Root = None,
     device: Device = None,
 ) -> None:
-    """Change the default in one place at a time, train each small, measure: a table. An hour on two cores; goes on where it stopped."""
+    """Change the default in one place at a time, train each small, measure: a table. An hour on two
+    cores; goes on where it stopped.
+    """
     from vadlib.ablation import ablate, describe_ablation
     from vadlib.device import processes
 
@@ -225,7 +301,9 @@ def ablate(
 
 @app.command()
 def bench(as_json: Json = False) -> None:
-    """Time training, scoring and reading against the published recipe, side by side, as ratios; some minutes."""
+    """Time training, scoring and reading against the published recipe, side by side, as ratios;
+    some minutes.
+    """
     from vadlib.bench import describe_bench, run_bench
 
     report = run_bench(not as_json)
@@ -246,7 +324,10 @@ def download(
     name: Annotated[str, typer.Argument(help="ped1, ped2, avenue or shanghaitech")],
     root: Root = None,
     mirror: Annotated[
-        str | None, typer.Option(help="address of a folder that holds the same archives, for when their own host is down")
+        str | None,
+        typer.Option(
+            help="address of a folder that holds the same archives, for when their own host is down"
+        ),
     ] = None,
 ) -> None:
     """Get a dataset: download, verify its SHA-256, unpack; or, where that is not allowed, say how."""
@@ -255,13 +336,21 @@ def download(
 
     root = root or default_root(to_make=True)
     print("\n".join(download_dataset(name, root, mirror)))
-    copy = find_copy(name, root)  # what is there may be half of it, or another part of the same archive
-    print(f"{copy.folder}: {', '.join(f'{len(copy.sources(split))} {split} clips' for split in SPLITS)}")
+    # what is there may be half of it, or another part of the same archive
+    copy = find_copy(name, root)
+    print(
+        f"{copy.folder}: {', '.join(f'{len(copy.sources(split))} {split} clips' for split in SPLITS)}"
+    )
     print(f"next: {command_line('data', 'check', name, '--root', root)}")
 
 
 @data_app.command()
-def check(name: Annotated[str, typer.Argument(help=NAMES)], root: Root = None, ground_truth: Truth = None, as_json: Json = False) -> None:
+def check(
+    name: Annotated[str, typer.Argument(help=NAMES)],
+    root: Root = None,
+    ground_truth: Truth = None,
+    as_json: Json = False,
+) -> None:
     """Read every frame of a dataset and say what is there and what is wrong."""
     from vadlib.data.catalog import default_root
     from vadlib.data.check import check_dataset, describe_report
@@ -275,7 +364,8 @@ def check(name: Annotated[str, typer.Argument(help=NAMES)], root: Root = None, g
 def main() -> None:
     """The console script."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a name that the console cannot write must not end the command
+        # a name that the console cannot write must not end the command
+        if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     try:
@@ -287,5 +377,8 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
-            print("vadlib: stopped; the same command with `--resume` continues a training from its last checkpoint", file=sys.stderr)
+            print(
+                "vadlib: stopped; the same command with `--resume` continues a training from its last checkpoint",
+                file=sys.stderr,
+            )
         raise

@@ -1,4 +1,6 @@
-"""Small dataclass configs that travel in a run's folder: built from plain dicts, and refusing what they do not know."""
+"""Small dataclass configs that travel in a run's folder: built from plain dicts, and refusing what
+they do not know.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ def from_dict(cls: type[T], values: Mapping, where: str | Path) -> T:
     Args:
         cls: a dataclass whose fields are numbers, strings, booleans, tuples of those, or None.
         values: field name -> value; fields left out keep their defaults.
-        where: the origin of the values for the message, such as "options"; a `Path` is the error's `file`.
+        where: the origin of the values for the message, such as "options"; a `Path` is the error's
+            `file`.
 
     Raises:
         InputError: an unknown key or a value of the wrong type, named with what was expected.
@@ -38,7 +41,8 @@ def from_dict(cls: type[T], values: Mapping, where: str | Path) -> T:
 
 
 def require_field(config: object, name: str, condition: bool, expected: str) -> None:
-    """Raise `InputError` with the code "out-of-range" about a field of a config unless the condition holds.
+    """Raise `InputError` with the code "out-of-range" about a field of a config unless the
+    condition holds.
 
     Args:
         config: the dataclass instance; the message gives the field's value.
@@ -52,7 +56,9 @@ def require_field(config: object, name: str, condition: bool, expected: str) -> 
 
 
 def require_known_field(config: object, name: str, known: Iterable[str]) -> None:
-    """Raise `InputError` with the code "unknown-name" unless a field of a config holds one of the known names."""
+    """Raise `InputError` with the code "unknown-name" unless a field of a config holds one of the
+    known names.
+    """
     field = f"{type(config).__name__}.{name}"
     value = getattr(config, name)
     names = list(known)
@@ -65,7 +71,11 @@ def _tupled(value):
 
 
 def _options(hint) -> tuple:
-    return typing.get_args(hint) if typing.get_origin(hint) in (types.UnionType, typing.Union) else (hint,)
+    return (
+        typing.get_args(hint)
+        if typing.get_origin(hint) in (types.UnionType, typing.Union)
+        else (hint,)
+    )
 
 
 def _matches(value, hint) -> bool:
@@ -74,19 +84,30 @@ def _matches(value, hint) -> bool:
         if origin is tuple and isinstance(value, (tuple, list)):
             open_ended = len(args) == 2 and args[1] is Ellipsis
             inner = args[:1] * len(value) if open_ended else args
-            if len(inner) == len(value) and all(_matches(v, a) for v, a in zip(value, inner, strict=True)):
+            if len(inner) == len(value) and all(
+                _matches(v, a) for v, a in zip(value, inner, strict=True)
+            ):
                 return True
         elif option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
             return True
         elif option is type(None):
             if value is None:
                 return True
-        elif isinstance(option, type) and isinstance(value, option) and (option is bool or not isinstance(value, bool)):
+        elif (
+            isinstance(option, type)
+            and isinstance(value, option)
+            and (option is bool or not isinstance(value, bool))
+        ):
             return True
     return False
 
 
 def _describe(hint) -> str:
     return " or ".join(
-        "null" if o is type(None) else o.__name__ if isinstance(o, type) and not typing.get_args(o) else str(o) for o in _options(hint)
+        "null"
+        if o is type(None)
+        else o.__name__
+        if isinstance(o, type) and not typing.get_args(o)
+        else str(o)
+        for o in _options(hint)
     )

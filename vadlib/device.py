@@ -19,13 +19,15 @@ from torch import Tensor
 from vadlib.errors import InputError, require, require_known
 
 PRECISIONS = ("auto", "fp32", "bf16")
-PRECISION_VARIABLE = "VADLIB_PRECISION"  # decides what "auto" means, for everything that runs in this environment
+# decides what "auto" means, for everything that runs in this environment
+PRECISION_VARIABLE = "VADLIB_PRECISION"
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name; "auto" takes CUDA, else MPS, else the CPU. Of several processes each has its own GPU.
+    """The device of that name; "auto" takes CUDA, else MPS, else the CPU. Of several processes each
+    has its own GPU.
 
     Raises:
         InputError: the name is unknown, or this machine has no such device.
@@ -54,17 +56,20 @@ def _find_device(name: str) -> torch.device:
 
 
 def processes(device: torch.device | None = None) -> PartialState:
-    """This process's place among those that `torchrun` or `accelerate launch` started; alone, it is the main one of one.
+    """This process's place among those that `torchrun` or `accelerate launch` started; alone, it is
+    the main one of one.
 
     Args:
-        device: of the first call, which joins the group: GPUs speak NCCL, CPUs gloo. None: `pick_device("auto")`.
+        device: of the first call, which joins the group: GPUs speak NCCL, CPUs gloo. None:
+            `pick_device("auto")`.
 
     Raises:
         InputError: several processes were started for a device that cannot be shared by them.
     """
     if _launched() == 1:
         return PartialState()
-    # Without a word, Accelerate takes processes that were started for a CPU for separate ones, unless it is told `cpu`.
+    # Without a word, Accelerate takes processes that were started for a CPU for separate ones,
+    # unless it is told `cpu`.
     device = device or _find_device("auto")
     here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     enough = device.type != "cuda" or here <= torch.cuda.device_count()
@@ -74,7 +79,8 @@ def processes(device: torch.device | None = None) -> PartialState:
         "not-available",
         field="LOCAL_WORLD_SIZE",
     )
-    # The others wait while one decodes a dataset or finds people in it, for longer than the group's usual ten minutes.
+    # The others wait while one decodes a dataset or finds people in it, for longer than the group's
+    # usual ten minutes.
     state = PartialState(cpu=device.type == "cpu", timeout=timedelta(days=1))
     found = f"{_launched()} processes were started, but {state.num_processes} can work together"
     require(
@@ -91,7 +97,8 @@ def processes(device: torch.device | None = None) -> PartialState:
 def sum_over_processes(part: Tensor) -> Tensor:
     """The sum of a tensor over all processes; its gradient is that of this process's part alone.
 
-    Where every process minimises such a sum, the gradients of all of them add up to that of the whole.
+    Where every process minimises such a sum, the gradients of all of them add up to that of the
+    whole.
     """
     if processes().num_processes == 1:
         return part
@@ -115,10 +122,11 @@ def _launched() -> int:
 
 @contextmanager
 def steady_memory() -> Iterator[None]:
-    """While it lasts, freed memory stays with the process and is used again. Of use on Linux with glibc only.
+    """While it lasts, freed memory stays with the process and is used again. Of use on Linux with
+    glibc only.
 
-    Tensors of more than 32 MB are otherwise mapped anew for each operation, and the kernel clears every page of them: a third of the
-    time of a training step on whole frames.
+    Tensors of more than 32 MB are otherwise mapped anew for each operation, and the kernel clears
+    every page of them: a third of the time of a training step on whole frames.
     """
     if not sys.platform.startswith("linux") or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
         yield
@@ -129,8 +137,14 @@ def steady_memory() -> Iterator[None]:
     try:
         yield
     finally:
-        # Where glibc's own adjustment, which ends with the first call of mallopt, leaves a process that frees large arrays.
-        for option, value in ((mmap_max, 2**16), (mmap_threshold, 2**25), (trim_threshold, 2**26), (top_pad, 2**17)):
+        # Where glibc's own adjustment, which ends with the first call of mallopt, leaves a process
+        # that frees large arrays.
+        for option, value in (
+            (mmap_max, 2**16),
+            (mmap_threshold, 2**25),
+            (trim_threshold, 2**26),
+            (top_pad, 2**17),
+        ):
             libc.mallopt(option, value)
         libc.malloc_trim(0)
 
@@ -138,8 +152,9 @@ def steady_memory() -> Iterator[None]:
 def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
     """The autocast dtype, or None for plain float32.
 
-    "auto" takes what the environment variable `VADLIB_PRECISION` names, if it is set. Otherwise it takes bf16 where the
-    hardware multiplies it natively, else float32: on other CPUs bf16 is emulated, and slow.
+    "auto" takes what the environment variable `VADLIB_PRECISION` names, if it is set. Otherwise it
+    takes bf16 where the hardware multiplies it natively, else float32: on other CPUs bf16 is
+    emulated, and slow.
 
     Args:
         name: "auto", "fp32" or "bf16".
@@ -164,12 +179,17 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
                 field="precision",
             )
         return torch.bfloat16
-    native = torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else device.type == "cpu" and _cpu_has_bf16()
+    native = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if device.type == "cuda"
+        else device.type == "cpu" and _cpu_has_bf16()
+    )
     return torch.bfloat16 if native else None
 
 
 def _cpu_has_bf16() -> bool:
-    with_avx512 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # private, so it may go
+    # private, so it may go
+    with_avx512 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     with_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     return bool(with_avx512() or with_amx())
 
@@ -178,4 +198,6 @@ def autocast(device: torch.device, precision: torch.dtype | None) -> AbstractCon
     """Context in which convolutions compute with that precision; None computes in float32."""
     if not torch.amp.is_autocast_available(device.type):  # the meta device computes nothing
         return nullcontext()
-    return torch.autocast(device.type, dtype=precision or torch.bfloat16, enabled=precision is not None)
+    return torch.autocast(
+        device.type, dtype=precision or torch.bfloat16, enabled=precision is not None
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-# Every code of an `InputError`, and what it means. Codes are stable; the wording of messages may change.
+# Every code of an `InputError`, and what it means. Codes are stable; the wording of messages may
+# change.
 CODES = {
     # values
     "out-of-range": "a number, size or position outside its range",
@@ -52,16 +53,18 @@ CODES = {
 
 
 class InputError(ValueError):
-    """Report bad input. The message names the file or value, what was expected, what was found, and how to fix it.
+    """Report bad input. The message names the file or value, what was expected, what was found, and
+    how to fix it.
 
-    The command line prints it as one line and exits with status 1. Every other exception is a bug of ours and keeps its
-    traceback.
+    The command line prints it as one line and exits with status 1. Every other exception is a bug
+    of ours and keeps its traceback.
 
     Args:
         message: one line of text. Its wording may change; test `code`, `file` and `field` instead.
         code: a key of `CODES`.
         file: the file or folder at fault, if there is one.
-        field: the setting, argument or column at fault, such as "TrainConfig.epochs" or "--root"; "" if there is none.
+        field: the setting, argument or column at fault, such as "TrainConfig.epochs" or "--root";
+            "" if there is none.
 
     Raises:
         KeyError: the code is not in `CODES`.
@@ -76,7 +79,9 @@ class InputError(ValueError):
         self.field = field
 
 
-def require(condition: bool, message: str, code: str, *, file: str | Path | None = None, field: str = "") -> None:
+def require(
+    condition: bool, message: str, code: str, *, file: str | Path | None = None, field: str = ""
+) -> None:
     """Raise `InputError(message, code, file=file, field=field)` unless the condition holds."""
     if not condition:
         raise InputError(message, code, file=file, field=field)

@@ -115,9 +115,15 @@ def read_arrays(path: Path, advice: str) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except PermissionError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); look at its permissions", "not-readable", file=path) from error
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); look at its permissions",
+            "not-readable",
+            file=path,
+        ) from error
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: a damaged file ({error}); {advice}", "damaged-file", file=path) from error
+        raise InputError(
+            f"{path}: a damaged file ({error}); {advice}", "damaged-file", file=path
+        ) from error
 
 
 def json_text(value: object) -> str:
@@ -133,16 +139,19 @@ def write_json(path: Path, value: object) -> None:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; rename it to `path` when the block ends well, remove it otherwise.
+    """Yield a temporary path in the same folder; rename it to `path` when the block ends well,
+    remove it otherwise.
 
     Raises:
-        InputError: the folder cannot be written, or the disk is full. Errors of Python, PyAV, torch and safetensors about
-            writing are translated.
+        InputError: the folder cannot be written, or the disk is full. Errors of Python, PyAV, torch
+            and safetensors about writing are translated.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays: NumPy and matplotlib go by it.
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
     except OSError as error:
         raise not_written(path.parent, error) from error
     os.close(handle)
@@ -175,7 +184,9 @@ def require_writable(folder: Path) -> None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Return True if writing failed for want of room: on the disk, in the user's quota, or below the largest size of a file."""
+    """Return True if writing failed for want of room: on the disk, in the user's quota, or below
+    the largest size of a file.
+    """
     return _write_errno(error) in _FULL
 
 
@@ -187,14 +198,23 @@ def not_written(path: Path, error: BaseException) -> InputError:
         error: what was raised when it was written.
     """
     # What torch says of a full disk are positions in its file.
-    reason = str(error) if isinstance(error, (OSError, SafetensorError)) else "not all of it could be written"
+    reason = (
+        str(error)
+        if isinstance(error, (OSError, SafetensorError))
+        else "not all of it could be written"
+    )
     places = "choose another folder (VADLIB_CACHE sets that of the cache, VADLIB_RUNS that of the notebooks' runs)"
     if is_disk_full(error):
-        return InputError(f"{path}: no room to write it ({reason}); make room on the disk, or {places}", "disk-full", file=path)
+        return InputError(
+            f"{path}: no room to write it ({reason}); make room on the disk, or {places}",
+            "disk-full",
+            file=path,
+        )
     return InputError(f"{path}: cannot be written ({reason}); {places}", "not-writable", file=path)
 
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, 112}  # the last one is Windows' own number, which safetensors passes on
+# the last one is Windows' own number, which safetensors passes on
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, 112}
 
 
 def _write_errno(error: BaseException) -> int | None:
@@ -205,5 +225,7 @@ def _write_errno(error: BaseException) -> int | None:
         number = re.search(r"os error (\d+)", str(error))
         return int(number[1]) if number else None
     # torch does not say why it cannot write; a full disk is what people meet.
-    of_torch = isinstance(error, RuntimeError) and re.search(r"inline_container|PytorchStreamWriter", str(error))
+    of_torch = isinstance(error, RuntimeError) and re.search(
+        r"inline_container|PytorchStreamWriter", str(error)
+    )
     return errno.ENOSPC if of_torch else None

@@ -1,4 +1,6 @@
-"""Whole jobs from plain values: train a dataset by name, evaluate a run, plot it. The command line and the notebooks call these."""
+"""Whole jobs from plain values: train a dataset by name, evaluate a run, plot it. The command line
+and the notebooks call these.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ class DatasetConfig:
 
     name: str | None = None
     preset: str = "fast"  # what the other parts leave out is taken from it
-    clips: int | None = None  # their number, and a hash of them, are noted by `fit`; they choose nothing
+    # their number, and a hash of them, are noted by `fit`; they choose nothing
+    clips: int | None = None
     fingerprint: str | None = None
 
 
@@ -58,13 +61,17 @@ class MixerConfig:
     p: float = 0.5  # probability that a clip becomes one
     detector: str = "motion"  # finds the people to paste onto; see `find_boxes`
     patches: str = "builtin"  # the pictures to paste; see `load_patches`
-    weights: tuple[float, ...] | None = None  # how often each kind is drawn, compared with the others; None: equally
-    strengths: tuple[tuple[float, float], ...] | None = None  # the range of each kind; None: its default
+    # how often each kind is drawn, compared with the others; None: equally
+    weights: tuple[float, ...] | None = None
+    # the range of each kind; None: its default
+    strengths: tuple[tuple[float, float], ...] | None = None
     grain: int = 1  # of the noise, in pixels; see `AddNoise`
 
     @classmethod
     def preset(cls, name: str) -> MixerConfig:
-        """What goes with the model preset of that name: the published ones turn one clip in a hundred, or in fifty."""
+        """What goes with the model preset of that name: the published ones turn one clip in a
+        hundred, or in fifty.
+        """
         return cls(p={"paper": 0.01, "compact": 0.02}.get(name, cls.p))
 
 
@@ -81,16 +88,19 @@ def train_run(
 
     Args:
         data, root: see `load_videos`; no data: the dataset that `config` names, else "synthetic".
-        preset: of the model, the clips, the mixer, the training and the score; None: that of the run
-            whose `config` it is, else `default_preset`.
-        chosen: values of the parts "data", "model", "mixer" and "training"; None means not chosen. They win over `config`.
-            Weights and strengths in `config` belong to the kinds that it names: with other kinds they are not used.
+        preset: of the model, the clips, the mixer, the training and the score; None: that of the
+            run whose `config` it is, else `default_preset`.
+        chosen: values of the parts "data", "model", "mixer" and "training"; None means not chosen.
+            They win over `config`. Weights and strengths in `config` belong to the kinds that it
+            names: with other kinds they are not used.
         out: the run's folder.
         resume: go on with an interrupted run.
-        config: a JSON file with parts of a run's `config.json`, or that file itself, which repeats the run; they win over the preset.
+        config: a JSON file with parts of a run's `config.json`, or that file itself, which repeats
+            the run; they win over the preset.
 
     Raises:
-        InputError: an unknown key or a wrong value, or what `load_videos`, `ClipDataset` and `fit` refuse.
+        InputError: an unknown key or a wrong value, or what `load_videos`, `ClipDataset` and `fit`
+            refuse.
     """
     out = expand_home(out)
     config = expand_home(config) if config else None
@@ -114,12 +124,22 @@ def train_run(
     together = processes(pick_device(training.device))
     require_free(out, resume)
     videos = load_videos(data, "train", root)
-    shape = asdict(ModelConfig.preset(preset, channels=cutting.channels or videos[0].frames.shape[3])) | parts["model"]
+    shape = (
+        asdict(ModelConfig.preset(preset, channels=cutting.channels or videos[0].frames.shape[3]))
+        | parts["model"]
+    )
     torch.manual_seed(training.seed)
     model = DualPathAutoencoder(from_dict(ModelConfig, shape, where))
-    dataset = {"name": data, "preset": preset, "detector": mixing.detector, "patches": mixing.patches}
+    dataset = {
+        "name": data,
+        "preset": preset,
+        "detector": mixing.detector,
+        "patches": mixing.patches,
+    }
     with together.main_process_first():  # the others find frames, boxes and patches in the cache
-        mixer = make_mixer(mixing.kinds, mixing.p, mixing.patches, mixing.weights, mixing.strengths, mixing.grain)
+        mixer = make_mixer(
+            mixing.kinds, mixing.p, mixing.patches, mixing.weights, mixing.strengths, mixing.grain
+        )
         shown = together.is_main_process
         pasting = "object" in mixing.kinds and mixing.p > 0
         boxes = find_boxes(videos, mixing.detector, shown, training.device) if pasting else None
@@ -138,12 +158,15 @@ def _clips_of(data: str, preset: str) -> DataConfig:
 
 
 def default_preset(data: str) -> str:
-    """Return "short" for the rendered street, so that a first try takes minutes, and "fast" for all other datasets."""
+    """Return "short" for the rendered street, so that a first try takes minutes, and "fast" for all
+    other datasets.
+    """
     return "short" if data == "synthetic" else "fast"
 
 
 def chosen_dataset(data: str | None, config: Path | None) -> str:
-    """Return the dataset that `train_run` takes: `data`, else the one that the file `config` names, else "synthetic".
+    """Return the dataset that `train_run` takes: `data`, else the one that the file `config` names,
+    else "synthetic".
 
     Raises:
         InputError: the file is none or is wrong, or it has a part "dataset" without a name.
@@ -175,18 +198,22 @@ def evaluate_run(
     protocol: str = "all",
     out: Path | None = None,
 ) -> Result:
-    """Score the test videos of a dataset (by default the run's own) and leave `scores.npz` and `metrics.json` in a folder.
+    """Score the test videos of a dataset (by default the run's own) and leave `scores.npz` and
+    `metrics.json` in a folder.
 
-    Without labels there are scores, but no metrics. The flat metrics are of protocol "all" and the chosen ground truth; what else was
-    measured stands under "protocols", by names such as "center, vol": each further ground truth that the copy has, and, with
-    `protocol` "center", all of them under that protocol too, which takes another, longer pass.
+    Without labels there are scores, but no metrics. The flat metrics are of protocol "all" and the
+    chosen ground truth; what else was measured stands under "protocols", by names such as "center,
+    vol": each further ground truth that the copy has, and, with `protocol` "center", all of them
+    under that protocol too, which takes another, longer pass.
 
     Args:
         run, data, root, device: see `evaluate` and `load_videos`.
-        with_baselines: the metrics get a part "baselines": what scores without learning reach on the same videos; see `baseline_scores`.
+        with_baselines: the metrics get a part "baselines": what scores without learning reach on
+            the same videos; see `baseline_scores`.
         ground_truth: see `load_videos`.
         protocol: "all", or "center" beside it.
-        out: that folder; None: the run's own, or none for a pretrained run, whose folder is the package's.
+        out: that folder; None: the run's own, or none for a pretrained run, whose folder is the
+            package's.
     """
     run = open_run(run)
     data = data or run.config["dataset"].get("name")
@@ -206,12 +233,18 @@ def evaluate_run(
         result.metrics["protocols"] = {}
         found = {result.protocol: result}
         if protocol == "center":
-            found |= {protocol: replace(evaluate_videos(run, videos, device, shown, protocol), maps={})}  # of a large set 1.5 GB
+            # of a large set 1.5 GB
+            found |= {
+                protocol: replace(evaluate_videos(run, videos, device, shown, protocol), maps={})
+            }
         truths, unusable = _ground_truths(data, root, videos)
         for kind, labels in truths.items():
             for name, scored in found.items():
                 if (name, kind) != ("all", videos[0].ground_truth):
-                    kept = {v.name: labels[v.name][scored_frames(len(v), run.data, name)] for v in videos}
+                    kept = {
+                        v.name: labels[v.name][scored_frames(len(v), run.data, name)]
+                        for v in videos
+                    }
                     result.metrics["protocols"][f"{name}, {kind}"] = measure(scored, kept)
         if unusable:
             result.metrics["not_measured"] = unusable
@@ -224,11 +257,13 @@ def evaluate_run(
     return result
 
 
-def evaluate_once(run: Run | str | Path, videos: Sequence[Video], folder: Path, device: str = "auto") -> Result:
+def evaluate_once(
+    run: Run | str | Path, videos: Sequence[Video], folder: Path, device: str = "auto"
+) -> Result:
     """`evaluate`, whose result is kept: several notebooks look at the same scores.
 
-    A result that lies there is taken if it is of a run with the same calibration and of videos with the same names, lengths
-    and labels.
+    A result that lies there is taken if it is of a run with the same calibration and of videos with
+    the same names, lengths and labels.
 
     Args:
         run, videos, device: see `evaluate`.
@@ -243,8 +278,15 @@ def evaluate_once(run: Run | str | Path, videos: Sequence[Video], folder: Path, 
         calibration = Calibration.load(run.folder / "calibration.npz")
         labels = {video.name: video.labels for video in videos if video.labels is not None}
         complete = bool(kept.metrics) == (len(labels) == len(videos))  # they are written last
-        lengths = {name: len(curve) for name, curve in kept.scores.items()} == {video.name: len(video) for video in videos}
-        if complete and lengths and _equal(kept.labels, labels) and _equal(kept.calibration.arrays(), calibration.arrays()):
+        lengths = {name: len(curve) for name, curve in kept.scores.items()} == {
+            video.name: len(video) for video in videos
+        }
+        if (
+            complete
+            and lengths
+            and _equal(kept.labels, labels)
+            and _equal(kept.calibration.arrays(), calibration.arrays())
+        ):
             return kept
     require_writable(folder)
     main = processes(pick_device(device)).is_main_process
@@ -263,23 +305,29 @@ def _kept_result(folder: Path) -> Result | None:
 
 
 def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
-    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        np.array_equal(first[name], second[name]) for name in first
+    )
 
 
-def _ground_truths(data: str, root: Path | None, videos: Sequence[Video]) -> tuple[dict[str, dict], dict[str, str]]:
+def _ground_truths(
+    data: str, root: Path | None, videos: Sequence[Video]
+) -> tuple[dict[str, dict], dict[str, str]]:
     """All frame labels that a copy has for its test videos, by name, and why others cannot be used."""
     truths, unusable = {videos[0].ground_truth: {v.name: v.labels for v in videos}}, {}
     for kind in find_copy(data, root).ground_truths if data == "avenue" else []:
         if kind not in truths:
             try:
                 truths[kind] = {v.name: v.labels for v in load_videos(data, "test", root, kind)}
-            except InputError as error:  # told in the metrics: half a copy of the one must not cost the scores by the other
+            # told in the metrics: half a copy of the one must not cost the scores by the other
+            except InputError as error:
                 unusable[kind] = str(error)
     return truths, unusable
 
 
 def plot_run(result: Result, out: Path) -> None:
-    """Write a score curve of each video, `curves/NAME.png`, and, if there are labels of both kinds, `roc.png` into a folder.
+    """Write a score curve of each video, `curves/NAME.png`, and, if there are labels of both kinds,
+    `roc.png` into a folder.
 
     Raises:
         InputError: the folder cannot be written, or the disk is full.
@@ -291,9 +339,14 @@ def plot_run(result: Result, out: Path) -> None:
     out = expand_home(out)
     shutil.rmtree(out / "curves", ignore_errors=True)  # those of other videos
     (out / "roc.png").unlink(missing_ok=True)
-    plots = {out / "curves" / f"{name}.png": lambda name=name: plot_scores(result, name) for name in result.scores}
+    plots = {
+        out / "curves" / f"{name}.png": lambda name=name: plot_scores(result, name)
+        for name in result.scores
+    }
     if result.metrics.get("micro_auc_raw") is not None:
-        plots[out / "roc.png"] = lambda: plot_roc(result.labels, {"calibrated score": result.scores, "raw score": result.raw})
+        plots[out / "roc.png"] = lambda: plot_roc(
+            result.labels, {"calibrated score": result.scores, "raw score": result.raw}
+        )
     for path, plot in plots.items():
         figure = plot().figure
         with atomic(path) as temporary:  # makes folders: one's own videos may be called cam1/monday
@@ -302,11 +355,18 @@ def plot_run(result: Result, out: Path) -> None:
 
 
 def score_video(
-    run: Run | str | Path, path: Path, out: Path, device: str = "auto", scene: str | None = None, progress: bool = True
+    run: Run | str | Path,
+    path: Path,
+    out: Path,
+    device: str = "auto",
+    scene: str | None = None,
+    progress: bool = True,
 ) -> Result:
-    """Score one video of one's own while it is read, and write `scores.csv`, `curve.png` and `annotated.mp4` into a folder.
+    """Score one video of one's own while it is read, and write `scores.csv`, `curve.png` and
+    `annotated.mp4` into a folder.
 
-    The files of an earlier time are replaced when all is done; memory does not grow with the video's length.
+    The files of an earlier time are replaced when all is done; memory does not grow with the
+    video's length.
 
     Args:
         run: what `fit` returned, a run's folder, or a pretrained name.
@@ -317,10 +377,12 @@ def score_video(
         progress: show a bar.
 
     Returns:
-        The scores, without error maps; `scenes` holds "" where no scene of the run is known to be this one.
+        The scores, without error maps; `scenes` holds "" where no scene of the run is known to be
+        this one.
 
     Raises:
-        InputError: no run, one without calibration, no video, or what `find_scene` and `stream_scores` refuse.
+        InputError: no run, one without calibration, no video, or what `find_scene` and
+            `stream_scores` refuse.
     """
     import matplotlib.pyplot as plt
 
@@ -335,9 +397,13 @@ def score_video(
 
     def annotated(table: TextIO) -> Iterator[np.ndarray]:
         table.write("frame,time,score,abnormal\n")
-        for t, found in enumerate(tqdm(scored, "scoring", len(video), unit="frame", disable=not progress)):
+        for t, found in enumerate(
+            tqdm(scored, "scoring", len(video), unit="frame", disable=not progress)
+        ):
             scores.append(found.score)
-            table.write(f"{t},{seconds[t]:.6f},{found.score:.6f},{int(found.score > calibration.threshold)}\n")
+            table.write(
+                f"{t},{seconds[t]:.6f},{found.score:.6f},{int(found.score > calibration.threshold)}\n"
+            )
             yield annotate(found.frame, found.map, found.score, calibration.threshold, seconds[t])
 
     new = not out.exists()
@@ -346,9 +412,20 @@ def score_video(
         with ExitStack() as files, steady_memory():
             rows, curve, film = (files.enter_context(atomic(path)) for path in paths)
             with rows.open("w", encoding="utf-8") as table:
-                encode_video(film, annotated(table), video.fps, seconds, out / "annotated.mp4", ANNOTATED)
+                encode_video(
+                    film, annotated(table), video.fps, seconds, out / "annotated.mp4", ANNOTATED
+                )
             name = video.name
-            result = Result({name: np.array(scores)}, {}, {}, {}, {name: seconds}, {name: scene}, calibration, {})
+            result = Result(
+                {name: np.array(scores)},
+                {},
+                {},
+                {},
+                {name: seconds},
+                {name: scene},
+                calibration,
+                {},
+            )
             figure = plot_scores(result, name).figure
             figure.savefig(curve, dpi=120)
             plt.close(figure)
@@ -370,7 +447,9 @@ def _read_config_file(path: Path) -> dict:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); correct the file", "wrong-format", file=path) from error
+        raise InputError(
+            f"{path}: not JSON ({error}); correct the file", "wrong-format", file=path
+        ) from error
     require(
         isinstance(values, dict),
         f"{path}: expected a JSON object with some of the parts {', '.join(PARTS)}",

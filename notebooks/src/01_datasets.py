@@ -1,68 +1,88 @@
 # %% [markdown]
 # # Datasets: what is normal, what is not, and who says so
 #
-# Before any model: look at the data. What is called abnormal differs from dataset to dataset, how much of it there is differs
-# even more, and for one of them two ground truths circulate. All of this decides what an AUC means.
+# Before any model: look at the data. What is called abnormal differs from dataset to
+# dataset, how much of it there is differs even more, and for one of them two ground
+# truths circulate. All of this decides what an AUC means.
 #
 # **After it you can**
 #
-# - say what is normal and what is abnormal in four public datasets, and how large they are,
+# - say what is normal and what is abnormal in four public datasets, and how large they
+#   are,
 # - explain why an AUC on a test set that is mostly abnormal must be read with care,
 # - tell how far the amount of motion alone gets,
 # - check a copy of a dataset, and bring your own video.
 #
-# **You need** notebook 00, NumPy, and what an AUC is (notebook 00, section 6). **Time** 0.8 minutes of computing on two CPU cores in the
-# quick profile, 30 minutes of reading. **Memory** 2 GB. **Download** nothing. Complete copies of the larger datasets take longer.
+# **You need** notebook 00, NumPy, and what an AUC is (notebook 00, section 6). **Time**
+# 0.8 minutes of computing on two CPU cores in the quick profile, 30 minutes of reading.
+# **Memory** 2 GB. **Download** nothing. Complete copies of the larger datasets take
+# longer.
 #
-# **Words** [label](glossary.md#label), [mask](glossary.md#mask), [ground truth](glossary.md#ground-truth), [clip](glossary.md#clip),
+# **Words** [label](glossary.md#label), [mask](glossary.md#mask), [ground
+# truth](glossary.md#ground-truth), [clip](glossary.md#clip),
 # [baseline](glossary.md#baseline).
 #
-# Words used throughout: a *label* says of a frame whether it is abnormal (1) or normal (0); a *mask* says it of each pixel. Papers often
-# call the videos of a dataset *clips*; here a clip is what notebook 00 cut, 16 frames.
+# Words used throughout: a *label* says of a frame whether it is abnormal (1) or normal
+# (0); a *mask* says it of each pixel. Papers often call the videos of a dataset
+# *clips*; here a clip is what notebook 00 cut, 16 frames.
 
 # %% [markdown]
 # ## 1 What is here?
 #
-# `load_tests` looks for copies of the datasets that vadlib knows, in the folder that the environment variable `VADLIB_DATA` names.
-# The rendered street, `synthetic`, needs no files, so this notebook runs without any. `vadlib data list` says how to get the others.
+# `load_tests` looks for copies of the datasets that vadlib knows, in the folder that
+# the environment variable `VADLIB_DATA` names. The rendered street, `synthetic`, needs
+# no files, so this notebook runs without any. `vadlib data list` says how to get the
+# others.
 
 # %%
 import tempfile
 from pathlib import Path
 
 import numpy as np
-
 import vadlib as vad
 from vadlib.evaluation.metrics import micro_auc
 
 # %% [markdown]
-# We take the *test* videos: training videos are normal throughout, so only test videos have something to compare. A copy may hold only
-# some of them. In the quick profile, what has to read every frame (sections 4 and 5) reads at most 12 videos of a dataset.
+# We take the *test* videos: training videos are normal throughout, so only test videos
+# have something to compare. A copy may hold only some of them. In the quick profile,
+# what has to read every frame (sections 4 and 5) reads at most 12 videos of a dataset.
 
 # %%
 datasets, absent = vad.load_tests()
 for name in [*datasets, *absent]:
-    print(f"{name:13}{f'{len(datasets[name])} test videos' if name in datasets else f'not used: {absent[name]}'}")
-few = {name: videos[: 12 if vad.profile() == "quick" else None] for name, videos in datasets.items()}
+    print(
+        f"{name:13}{f'{len(datasets[name])} test videos' if name in datasets else f'not used: {absent[name]}'}"
+    )
+few = {
+    name: videos[: 12 if vad.profile() == "quick" else None]
+    for name, videos in datasets.items()
+}
 
 # %% [markdown]
 # ## 2 Normal and abnormal
 #
 # A normal and an abnormal frame of each dataset; abnormal pixels are outlined.
 #
-# **Predict:** which of the outlined things would you have found without the outline? In which dataset is that hardest?
+# **Predict:** which of the outlined things would you have found without the outline? In
+# which dataset is that hardest?
 
 # %%
 names = " and ".join(datasets)
-vad.show(vad.plot_examples(datasets), f"A normal and an abnormal frame from each of {names}; what is abnormal is outlined.")
+vad.show(
+    vad.plot_examples(datasets),
+    f"A normal and an abnormal frame from each of {names}; what is abnormal is outlined.",
+)
 
 # %% [markdown]
-# Hardest is what looks like its surroundings: somebody on a skateboard among people on foot. A moment later, in motion, it is easier.
+# Hardest is what looks like its surroundings: somebody on a skateboard among people on
+# foot. A moment later, in motion, it is easier.
 #
-# What all have in common: fixed cameras, people who walk. What counts as abnormal is decided by what the *training* videos show: a
-# bicycle is abnormal on these walkways because training shows people on foot only; had it shown cyclists, it would be normal. In UCSD's
-# Ped1 and Ped2 bicycles, skateboards and carts are abnormal; in CUHK Avenue running, throwing things and walking the wrong way; in
-# ShanghaiTech, filmed by thirteen cameras, bicycles, fights, running and more.
+# What all have in common: fixed cameras, people who walk. What counts as abnormal is
+# decided by what the *training* videos show: a bicycle is abnormal on these walkways
+# because training shows people on foot only; had it shown cyclists, it would be normal.
+# In UCSD's Ped1 and Ped2 bicycles, skateboards and carts are abnormal; in CUHK Avenue
+# running, throwing things and walking the wrong way; in ShanghaiTech, filmed by
+# thirteen cameras, bicycles, fights, running and more.
 #
 # The complete datasets, in numbers:
 #
@@ -79,125 +99,177 @@ vad.show(vad.plot_examples(datasets), f"A normal and an abnormal frame from each
 #
 # Each bar is a test video, its hatched parts are abnormal.
 #
-# **Predict:** a detector that calls *every* frame abnormal: on which share of the frames is it right?
+# **Predict:** a detector that calls *every* frame abnormal: on which share of the
+# frames is it right?
 
 # %%
 for name, videos in datasets.items():
     share = np.concatenate([v.labels for v in videos]).mean()
     vad.show(
-        vad.plot_timelines(videos, name), f"{name}: test videos over time, abnormal spans hatched; {share:.0%} of all frames are abnormal."
+        vad.plot_timelines(videos, name),
+        f"{name}: test videos over time, abnormal spans hatched; {share:.0%} of all frames are abnormal.",
     )
 
 # %% [markdown]
-# Look at the percentages on the right. A video with 100% (or 0%) has only one kind of frame. It has no AUC of its own: the AUC compares
-# abnormal frames with normal ones. *Macro AUC*, the mean over the videos, must leave such videos out, and should say how many.
+# Look at the percentages on the right. A video with 100% (or 0%) has only one kind of
+# frame. It has no AUC of its own: the AUC compares abnormal frames with normal ones.
+# *Macro AUC*, the mean over the videos, must leave such videos out, and should say how
+# many.
 
 # %%
 for name, videos in datasets.items():
     truth = np.concatenate([v.labels for v in videos])
     one_kind = sum(len(np.unique(v.labels)) == 1 for v in videos)
-    print(f"{name:13}{truth.sum()} of {len(truth)} frames abnormal ({truth.mean():.0%}); {one_kind} of {len(videos)} videos of one kind")
+    print(
+        f"{name:13}{truth.sum()} of {len(truth)} frames abnormal ({truth.mean():.0%}); {one_kind} of {len(videos)} videos of one kind"
+    )
 
 # %% [markdown]
-# > **Common mistake.** Accuracy. On the complete Ped2, 1,648 of 2,010 test frames are abnormal, so "always abnormal" is right on 82% of
-# > them and tells nothing apart. An AUC does not reward that: a constant score has an AUC of 0.5, since ties count half. But it rests on
-# > the few: on Ped2, all that is known of false alarms comes from 362 normal frames.
+# > **Common mistake.** Accuracy. On the complete Ped2, 1,648 of 2,010 test frames are
+# > abnormal, so "always abnormal" is right on 82% of them and tells nothing apart. An
+# > AUC does not reward that: a constant score has an AUC of 0.5, since ties count half.
+# > But it rests on the few: on Ped2, all that is known of false alarms comes from 362
+# > normal frames.
 #
 # ## 4 Where?
 #
-# How large are abnormal things? The lines below say which share of the *frame* the masks cover, over the abnormal frames.
+# How large are abnormal things? The lines below say which share of the *frame* the
+# masks cover, over the abnormal frames.
 #
-# **Predict:** if a model's error were averaged over all pixels of a frame, how much of that average could an anomaly move?
+# **Predict:** if a model's error were averaged over all pixels of a frame, how much of
+# that average could an anomaly move?
 
 # %%
-masked = {name: found for name, videos in few.items() if (found := [v for v in videos if v.masks is not None and v.labels.any()])}
+masked = {
+    name: found
+    for name, videos in few.items()
+    if (found := [v for v in videos if v.masks is not None and v.labels.any()])
+}
 for name, videos in masked.items():
     shares = [v.masks[t].mean() for v in videos for t in np.flatnonzero(v.labels)[::10]]
-    print(f"{name:12} an anomaly covers {np.median(shares):.1%} of the frame (median), at most {max(shares):.1%}")
+    print(
+        f"{name:12} an anomaly covers {np.median(shares):.1%} of the frame (median), at most {max(shares):.1%}"
+    )
 
 # %% [markdown]
-# So a mean over the frame drowns an anomaly in the rest of the picture, and its noise. That is why notebook 00 scored a frame
-# by its *worst place*.
+# So a mean over the frame drowns an anomaly in the rest of the picture, and its noise.
+# That is why notebook 00 scored a frame by its *worst place*.
 #
-# Masks differ in style: outlines of a thing, boxes around it. Here are three moments of one video of each dataset.
+# Masks differ in style: outlines of a thing, boxes around it. Here are three moments of
+# one video of each dataset.
 
 # %%
 for name, videos in masked.items():
     shown = videos[len(videos) // 2]
-    moments = np.flatnonzero(shown.labels)[np.linspace(0, shown.labels.sum() - 1, 5).astype(int)[1:4]].tolist()
-    vad.show(vad.plot_frames(shown, moments), f"{name}: frames {moments} of one video with outlined masks.")
+    moments = np.flatnonzero(shown.labels)[
+        np.linspace(0, shown.labels.sum() - 1, 5).astype(int)[1:4]
+    ].tolist()
+    vad.show(
+        vad.plot_frames(shown, moments),
+        f"{name}: frames {moments} of one video with outlined masks.",
+    )
 
 # %% [markdown]
-# And not everything that you would call odd is outlined: somebody decided. Section 6 comes back to that.
+# And not everything that you would call odd is outlined: somebody decided. Section 6
+# comes back to that.
 #
 # ## 5 How much does it move?
 #
-# Many anomalies are fast. The simplest measure of motion there is: how much a frame differs from the one before, on average
-# over all pixels.
+# Many anomalies are fast. The simplest measure of motion there is: how much a frame
+# differs from the one before, on average over all pixels.
 #
 # **Predict:** will this separate normal from abnormal frames? In which dataset best?
 
 # %%
-changes = {name: {v.name: vad.frame_changes(v) for v in videos} for name, videos in few.items()}
+changes = {
+    name: {v.name: vad.frame_changes(v) for v in videos} for name, videos in few.items()
+}
 labels = {name: {v.name: v.labels for v in videos} for name, videos in few.items()}
-vad.show(vad.plot_changes(changes, labels), f"Distributions of the mean change of normal and abnormal frames in {names}.")
+vad.show(
+    vad.plot_changes(changes, labels),
+    f"Distributions of the mean change of normal and abnormal frames in {names}.",
+)
 
 # %% [markdown]
-# As a detector, this number has an AUC of its own. Below it are the eight *baselines* of notebook 00: this same change, the area that
-# moves, the area that differs from the empty scene (here the median of each video's own frames), and the energy of motion in the window
-# with the most of it.
+# As a detector, this number has an AUC of its own. Below it are the eight *baselines*
+# of notebook 00: this same change, the area that moves, the area that differs from the
+# empty scene (here the median of each video's own frames), and the energy of motion in
+# the window with the most of it.
 
 # %%
 for name, videos in few.items():
-    print(f"{name:12} AUC of the mean change: {micro_auc(changes[name], labels[name]):.3f} (videos: {len(videos)})")
-    for baseline, areas in vad.measure_baselines(vad.baseline_scores([], videos), labels[name]).items():
-        print(f"    {baseline:28}{areas['micro_auc_raw']:.3f} raw, {areas['micro_auc_per_video']:.3f} per video")
+    print(
+        f"{name:12} AUC of the mean change: {micro_auc(changes[name], labels[name]):.3f} (videos: {len(videos)})"
+    )
+    for baseline, areas in vad.measure_baselines(
+        vad.baseline_scores([], videos), labels[name]
+    ).items():
+        print(
+            f"    {baseline:28}{areas['micro_auc_raw']:.3f} raw, {areas['micro_auc_per_video']:.3f} per video"
+        )
 
 # %% [markdown]
-# 0.5 would be chance; mind how few videos stand behind a number. So motion alone gets somewhere, and not everywhere equally far:
-# many people who walk change as much of a picture as one who runs. Which baseline is the best depends on the data and on the metric, and
-# the best one may be surprisingly good. Any model must be compared with it before its own number is called good.
+# 0.5 would be chance; mind how few videos stand behind a number. So motion alone gets
+# somewhere, and not everywhere equally far: many people who walk change as much of a
+# picture as one who runs. Which baseline is the best depends on the data and on the
+# metric, and the best one may be surprisingly good. Any model must be compared with it
+# before its own number is called good.
 #
 # ## 6 Who says so? Avenue's two ground truths
 #
-# Avenue's authors gave masks; a frame is abnormal when any pixel of it is (`vol`). Copies that circulate come with a file of frame labels
-# instead (`community`). `two_truths` takes both wherever a copy of Avenue has them. Without such a copy the figure shows the rendered
-# street; its second truth, `widened`, is made up: the first with each event widened by 5 frames on either side, as a more generous
-# annotator might have drawn it.
+# Avenue's authors gave masks; a frame is abnormal when any pixel of it is (`vol`).
+# Copies that circulate come with a file of frame labels instead (`community`).
+# `two_truths` takes both wherever a copy of Avenue has them. Without such a copy the
+# figure shows the rendered street; its second truth, `widened`, is made up: the first
+# with each event widened by 5 frames on either side, as a more generous annotator might
+# have drawn it.
 #
-# **Predict:** where in an event will two annotators differ: at its beginning, in the middle, or at its end?
+# **Predict:** where in an event will two annotators differ: at its beginning, in the
+# middle, or at its end?
 
 # %%
 truths = vad.two_truths(datasets["synthetic"])
 first, second = truths.values()
 differ = {name: int((first[name] != second[name]).sum()) for name in first}
-print(f"{' and '.join(truths)} differ on {sum(differ.values())} of {sum(map(len, first.values()))} frames")
+print(
+    f"{' and '.join(truths)} differ on {sum(differ.values())} of {sum(map(len, first.values()))} frames"
+)
 most = sorted(differ, key=differ.get, reverse=True)[:6]
 
 # %% [markdown]
 # The videos that differ most. Black lines mark frames on which the two disagree.
 
 # %%
-pictures = vad.plot_truths({n: first[n] for n in most}, {n: second[n] for n in most}, tuple(truths))
-vad.show(pictures, f"The ground truths {' and '.join(truths)} of videos {', '.join(most)}, and the frames in which they differ.")
+pictures = vad.plot_truths(
+    {n: first[n] for n in most}, {n: second[n] for n in most}, tuple(truths)
+)
+vad.show(
+    pictures,
+    f"The ground truths {' and '.join(truths)} of videos {', '.join(most)}, and the frames in which they differ.",
+)
 
 # %% [markdown]
-# On the complete Avenue the two differ on 441 of 15,324 frames, and not only at the ends of events: `vol` has gaps where
-# `community` goes on, and in video 02 `community` has an event of which `vol` knows nothing. Score one by the other, as if it
-# were a detector's output: the AUC below is what a *perfect* copy of the first truth gets when the second one is the judge.
+# On the complete Avenue the two differ on 441 of 15,324 frames, and not only at the
+# ends of events: `vol` has gaps where `community` goes on, and in video 02 `community`
+# has an event of which `vol` knows nothing. Score one by the other, as if it were a
+# detector's output: the AUC below is what a *perfect* copy of the first truth gets when
+# the second one is the judge.
 
 # %%
 print(f"AUC of {' measured by '.join(truths)}: {micro_auc(first, second):.3f}")
 
 # %% [markdown]
-# So two papers that used different truths cannot be compared to the second decimal, even if both models were perfect. vadlib
-# takes `vol` where it is there, `--ground-truth community` on request, and writes which one it was into every result.
+# So two papers that used different truths cannot be compared to the second decimal,
+# even if both models were perfect. vadlib takes `vol` where it is there,
+# `--ground-truth community` on request, and writes which one it was into every result.
 #
 # ## 7 Your own video
 #
-# Make a folder with two folders in it: `training` for videos in which nothing abnormal happens, `testing` for others. A video is
-# a file (MP4, AVI, MKV and more) or a folder of images. Labels are optional; where you have some, `labels.csv` beside the two
-# folders has a line for each event. Frames count from 0, and `end` is the first frame that is normal again:
+# Make a folder with two folders in it: `training` for videos in which nothing abnormal
+# happens, `testing` for others. A video is a file (MP4, AVI, MKV and more) or a folder
+# of images. Labels are optional; where you have some, `labels.csv` beside the two
+# folders has a line for each event. Frames count from 0, and `end` is the first frame
+# that is normal again:
 #
 # ```
 # video,start,end
@@ -210,27 +282,42 @@ print(f"AUC of {' measured by '.join(truths)}: {micro_auc(first, second):.3f}")
 mine = Path(tempfile.mkdtemp()) / "my_videos"
 street = vad.load_videos("synthetic", "train")[0]
 vad.write_video(mine / "training" / "monday.mp4", street.frames[:60], street.fps)
-vad.write_video(mine / "testing" / "tuesday.mp4", datasets["synthetic"][1].frames[:60], street.fps)
-_ = (mine / "labels.csv").write_text(f"video,start,end\ntuesday,{datasets['synthetic'][1].labels.argmax()},60\n")
+vad.write_video(
+    mine / "testing" / "tuesday.mp4", datasets["synthetic"][1].frames[:60], street.fps
+)
+_ = (mine / "labels.csv").write_text(
+    f"video,start,end\ntuesday,{datasets['synthetic'][1].labels.argmax()},60\n"
+)
 
 # %% [markdown]
-# `vadlib data check folder --root my_videos` reads all of it and says what is there and what is wrong. In Python:
+# `vadlib data check folder --root my_videos` reads all of it and says what is there and
+# what is wrong. In Python:
 
 # %%
-print(vad.describe_report(vad.check_dataset("folder", mine, progress=False)).replace(str(mine), "my_videos"))
+print(
+    vad.describe_report(vad.check_dataset("folder", mine, progress=False)).replace(
+        str(mine), "my_videos"
+    )
+)
 
 # %% [markdown]
-# From here on, your videos are a dataset like any other. In Python `vad.load_videos("folder", "train", mine)` loads them; from
-# the command line, `vadlib train --data folder --root my_videos --out runs/mine` trains on them.
+# From here on, your videos are a dataset like any other. In Python
+# `vad.load_videos("folder", "train", mine)` loads them; from the command line, `vadlib
+# train --data folder --root my_videos --out runs/mine` trains on them.
 
 # %%
-print(*vad.load_videos("folder", "train", mine), *vad.load_videos("folder", "test", mine), sep="\n")
+print(
+    *vad.load_videos("folder", "train", mine),
+    *vad.load_videos("folder", "test", mine),
+    sep="\n",
+)
 
 # %% [markdown]
 # ## 8 Browse
 #
-# Choose a dataset and a video, and move through its frames. With the keyboard: Escape leaves the text of a cell, Tab goes from
-# control to control, the space bar presses a button, arrow keys move a slider.
+# Choose a dataset and a video, and move through its frames. With the keyboard: Escape
+# leaves the text of a cell, Tab goes from control to control, the space bar presses a
+# button, arrow keys move a slider.
 
 # %%
 vad.browse(datasets)
@@ -245,44 +332,62 @@ for dataset, video, frame in vad.sample_frames(datasets):
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
-# answer is still `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the
+# point. In the students' edition (`make student`) each answer is still `None`: put
+# yours in its place.
 #
-# **Exercise 01-1.** On which share of the rendered street's abnormal *frames* does the mask cover less than half a percent of the
-# picture?
+# **Exercise 01-1.** On which share of the rendered street's abnormal *frames* does the
+# mask cover less than half a percent of the picture?
 
 # %% tags=["exercise"]
-answer = np.mean([v.masks[t].mean() < 0.005 for v in datasets["synthetic"] for t in np.flatnonzero(v.labels)])
+answer = np.mean(
+    [
+        v.masks[t].mean() < 0.005
+        for v in datasets["synthetic"]
+        for t in np.flatnonzero(v.labels)
+    ]
+)
 vad.check_answer("01-1", answer, videos=datasets["synthetic"])
 
 # %% [markdown] tags=["solution"]
-# **Answer 01-1.** A mask is True where something is abnormal, so its mean is the share of the picture. Such small things decide what a
-# score of the whole frame can see: notebook 07 takes the worst window instead.
+# **Answer 01-1.** A mask is True where something is abnormal, so its mean is the share
+# of the picture. Such small things decide what a score of the whole frame can see:
+# notebook 07 takes the worst window instead.
 
 # %% [markdown]
-# **Exercise 01-2.** An off-by-one: shift the labels of every video of the rendered street by one frame (`np.roll`). On how many frames do
-# they now differ from the true ones? Why is that number even, and twice the number of events?
+# **Exercise 01-2.** An off-by-one: shift the labels of every video of the rendered
+# street by one frame (`np.roll`). On how many frames do they now differ from the true
+# ones? Why is that number even, and twice the number of events?
 
 # %% tags=["exercise"]
-answer = sum(int((np.roll(v.labels, 1) != v.labels).sum()) for v in datasets["synthetic"])
+answer = sum(
+    int((np.roll(v.labels, 1) != v.labels).sum()) for v in datasets["synthetic"]
+)
 vad.check_answer("01-2", answer, videos=datasets["synthetic"])
 
 # %% [markdown] tags=["solution"]
-# **Answer 01-2.** Each event has a beginning and an end, and each of the two moves by one frame.
+# **Answer 01-2.** Each event has a beginning and an end, and each of the two moves by
+# one frame.
 
 # %% [markdown]
 # ## Summary
 #
-# - What is abnormal is what training does not show; each dataset draws that line elsewhere.
-# - Anomalies cover a small part of the frame; Ped2's test set is mostly abnormal, and four of its videos have one kind of frame only.
+# - What is abnormal is what training does not show; each dataset draws that line
+#   elsewhere.
+# - Anomalies cover a small part of the frame; Ped2's test set is mostly abnormal, and
+#   four of its videos have one kind of frame only.
 # - The amount of motion is a cheap detector; its AUC is the bar.
-# - Ground truths differ. A result without the name of its ground truth cannot be compared.
+# - Ground truths differ. A result without the name of its ground truth cannot be
+#   compared.
 #
 # ## References
 #
-# - V. Mahadevan, W. Li, V. Bhalodia, N. Vasconcelos: *Anomaly Detection in Crowded Scenes*, CVPR 2010,
-#   [doi:10.1109/CVPR.2010.5539872](https://doi.org/10.1109/CVPR.2010.5539872) (Ped1, Ped2)
+# - V. Mahadevan, W. Li, V. Bhalodia, N. Vasconcelos: *Anomaly Detection in Crowded
+#   Scenes*, CVPR 2010,
+#   [doi:10.1109/CVPR.2010.5539872](https://doi.org/10.1109/CVPR.2010.5539872) (Ped1,
+#   Ped2)
 # - C. Lu, J. Shi, J. Jia: *Abnormal Event Detection at 150 FPS in MATLAB*, ICCV 2013,
 #   [doi:10.1109/ICCV.2013.338](https://doi.org/10.1109/ICCV.2013.338) (Avenue)
-# - W. Luo, W. Liu, S. Gao: *A Revisit of Sparse Coding Based Anomaly Detection in Stacked RNN Framework*, ICCV 2017,
+# - W. Luo, W. Liu, S. Gao: *A Revisit of Sparse Coding Based Anomaly Detection in
+#   Stacked RNN Framework*, ICCV 2017,
 #   [doi:10.1109/ICCV.2017.45](https://doi.org/10.1109/ICCV.2017.45) (ShanghaiTech)

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # The laboratory of pseudo-anomalies
 #
-# Notebooks 02 and 03 showed the kinds one by one. Here you move the sliders: kind, strength, seed, clip, detector, patch
-# source, and the probability p with which a training sample is turned.
+# Notebooks 02 and 03 showed the kinds one by one. Here you move the sliders: kind,
+# strength, seed, clip, detector, patch source, and the probability p with which a
+# training sample is turned.
 #
 # **After it you can**
 #
@@ -10,53 +11,66 @@
 # - say what p means for a batch, an epoch, and a whole training,
 # - foresee when a pseudo-anomaly cannot be made.
 #
-# **You need** notebooks 02 and 03. **Time** 0.3 minutes of computing on two CPU cores in the quick profile, 20 minutes of playing.
-# **Memory** 1.5 GB. **Download** nothing.
+# **You need** notebooks 02 and 03. **Time** 0.3 minutes of computing on two CPU cores
+# in the quick profile, 20 minutes of playing. **Memory** 1.5 GB. **Download** nothing.
 #
-# **Words** [p](glossary.md#p), [kind](glossary.md#kind), [strength](glossary.md#strength), [detector](glossary.md#detector),
-# [patch source](glossary.md#patch-source).
+# **Words** [p](glossary.md#p), [kind](glossary.md#kind),
+# [strength](glossary.md#strength), [detector](glossary.md#detector), [patch
+# source](glossary.md#patch-source).
 #
-# The sliders need a running kernel. Below the laboratory stand pictures of it at the minimum, the default and the maximum of
-# each slider, for readers without one.
+# The sliders need a running kernel. Below the laboratory stand pictures of it at the
+# minimum, the default and the maximum of each slider, for readers without one.
 
 # %%
 from functools import partial
 
 import torch
-
 import vadlib as vad
 
 # %% [markdown]
-# Two training videos, cut into windows of 96 x 96 pixels, once for each detector: the windows are the same, the boxes are not.
+# Two training videos, cut into windows of 96 x 96 pixels, once for each detector: the
+# windows are the same, the boxes are not.
 
 # %%
 train = vad.load_videos(vad.tutorial_data(), "train")[:2]
-cutting, patches = vad.DataConfig(length=16, crop=(96, 96), clip_step=16), vad.tutorial_patches()
-clips = {name: vad.ClipDataset(train, cutting, vad.find_boxes(train, name)) for name in vad.tutorial_detectors()}
-print(f"{len(clips['motion'])} clips; detectors: {', '.join(clips)}; patch sources: {', '.join(patches)}")
+cutting, patches = (
+    vad.DataConfig(length=16, crop=(96, 96), clip_step=16),
+    vad.tutorial_patches(),
+)
+clips = {
+    name: vad.ClipDataset(train, cutting, vad.find_boxes(train, name))
+    for name in vad.tutorial_detectors()
+}
+print(
+    f"{len(clips['motion'])} clips; detectors: {', '.join(clips)}; patch sources: {', '.join(patches)}"
+)
 
 # %% [markdown]
 # ## 1 The laboratory
 #
-# The film shows a clip, what became of it, and in white what changed; the strips below show it frame by frame. Among the strips,
-# *difference* says by how many grey levels each pixel changed; its label says which change is white. Underneath, `p` and 48 samples,
-# drawn as a training over all these clips would draw them: framed is what was turned into a pseudo-anomaly (*turned*, for short).
+# The film shows a clip, what became of it, and in white what changed; the strips below
+# show it frame by frame. Among the strips, *difference* says by how many grey levels
+# each pixel changed; its label says which change is white. Underneath, `p` and 48
+# samples, drawn as a training over all these clips would draw them: framed is what was
+# turned into a pseudo-anomaly (*turned*, for short).
 #
-# With the keyboard: Escape leaves the text of a cell, Tab goes from control to control, the space bar presses a button, arrow
-# keys move a slider.
+# With the keyboard: Escape leaves the text of a cell, Tab goes from control to control,
+# the space bar presses a button, arrow keys move a slider.
 #
 # **Predict**, then try:
 #
 # 1. Set the strength to 0. What will the mask show, and what will happen to the batch?
-# 2. Set p to 0.01, one step above 0, as in the paper. How many of the 48 samples will be turned? Try ten seeds.
+# 2. Set p to 0.01, one step above 0, as in the paper. How many of the 48 samples will
+#    be turned? Try ten seeds.
 # 3. Choose `object` and go through the clips. When is no object made?
 
 # %%
 vad.lab(clips, patches)
 
 # %% [markdown]
-# What you may have found: (1) at strength 0 nothing changes, so nothing is turned; a clip that did not change must not be
-# trained as an anomaly. (2) Mostly none. (3) When the detector found nobody whose middle lies in the window.
+# What you may have found: (1) at strength 0 nothing changes, so nothing is turned; a
+# clip that did not change must not be trained as an anomaly. (2) Mostly none. (3) When
+# the detector found nobody whose middle lies in the window.
 #
 # ## 2 Strength, on paper
 #
@@ -66,21 +80,35 @@ vad.lab(clips, patches)
 
 # %%
 detector, source = list(clips)[-1], patches[-1]
-kinds = {"skip": vad.SkipFrames, "shuffle": vad.ShuffleMotion, "noise": vad.AddNoise, "object": partial(vad.PasteObjects, source)}
-clip = max((clips[detector][i] for i in range(0, len(clips[detector]), 3)), key=lambda c: (len(c.lookahead), len(c.boxes[8])))
+kinds = {
+    "skip": vad.SkipFrames,
+    "shuffle": vad.ShuffleMotion,
+    "noise": vad.AddNoise,
+    "object": partial(vad.PasteObjects, source),
+}
+clip = max(
+    (clips[detector][i] for i in range(0, len(clips[detector]), 3)),
+    key=lambda c: (len(c.lookahead), len(c.boxes[8])),
+)
 for name, kind in kinds.items():
-    vad.show(vad.plot_strengths(clip, kind), f"The kind {name} at strengths 0, 0.5 and 1, as three strips over time.")
+    vad.show(
+        vad.plot_strengths(clip, kind),
+        f"The kind {name} at strengths 0, 0.5 and 1, as three strips over time.",
+    )
 
 # %% [markdown]
 # Shuffling is: each still is normal. What is wrong appears only in time.
 #
 # ## 3 Seed, clip, detector, patch source, on paper
 #
-# An object at seeds 0, 50 and 99: person and picture are drawn anew; where few people are, it may be the same person.
+# An object at seeds 0, 50 and 99: person and picture are drawn anew; where few people
+# are, it may be the same person.
 
 # %%
 sources = {name: vad.load_patches(name) for name in patches}
-number = max(range(len(clips[detector])), key=lambda i: len(clips[detector][i].boxes[8]))
+number = max(
+    range(len(clips[detector])), key=lambda i: len(clips[detector][i].boxes[8])
+)
 for seed in (0, 50, 99):
     choice = vad.Choice("object", 1.0, number, seed, detector, source)
     vad.show(*vad.plot_lab(clips, sources, choice))
@@ -90,87 +118,121 @@ for seed in (0, 50, 99):
 
 # %%
 for number_shown in (0, len(clips[detector]) - 1):
-    vad.show(*vad.plot_lab(clips, sources, vad.Choice("skip", 0.5, number_shown, 0, detector, source)))
+    vad.show(
+        *vad.plot_lab(
+            clips, sources, vad.Choice("skip", 0.5, number_shown, 0, detector, source)
+        )
+    )
 
 # %% [markdown]
-# And with each detector and each patch source, at seed 7. `motion` takes what differs from the empty scene; `darknet`, where it is there,
-# is a network that was trained to find people (notebook 03).
+# And with each detector and each patch source, at seed 7. `motion` takes what differs
+# from the empty scene; `darknet`, where it is there, is a network that was trained to
+# find people (notebook 03).
 #
 # **Predict:** with which detector will the pasted picture be larger?
 
 # %%
 for detector_name in clips:
     for source_name in patches:
-        vad.show(*vad.plot_lab(clips, sources, vad.Choice("object", 0.9, number, 7, detector_name, source_name)))
+        vad.show(
+            *vad.plot_lab(
+                clips,
+                sources,
+                vad.Choice("object", 0.9, number, 7, detector_name, source_name),
+            )
+        )
 
 # %% [markdown]
-# `motion` may put one box around people who walk close together, and the picture fills the box. A detector of people tells them apart.
+# `motion` may put one box around people who walk close together, and the picture fills
+# the box. A detector of people tells them apart.
 #
 # ## 4 p, on paper
 #
-# The batch view at p = 0, 0.01, 0.2 and 1. Each sample draws on its own, from a generator that depends on the seed, the epoch
-# and the sample alone: the same seed turns the same samples, however many processes read them.
+# The batch view at p = 0, 0.01, 0.2 and 1. Each sample draws on its own, from a
+# generator that depends on the seed, the epoch and the sample alone: the same seed
+# turns the same samples, however many processes read them.
 #
 # **Predict:** with p = 1, are all 48 framed?
 
 # %%
 for p in (0, 0.01, 0.2, 1):
-    mixer = vad.PseudoAnomalyMixer([vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects(source)], p)
+    mixer = vad.PseudoAnomalyMixer(
+        [
+            vad.SkipFrames(),
+            vad.ShuffleMotion(),
+            vad.AddNoise(),
+            vad.PasteObjects(source),
+        ],
+        p,
+    )
     vad.show(*vad.plot_batch(clips[detector], mixer))
 
 # %% [markdown]
 # Not always: what cannot be made stays normal, in a dotted frame.
 #
-# How much is p = 0.01 over a training? The paper uses 0.01 and 0.02. `vadlib train` cuts about 14,000 clips from Ped2; each is used once
-# an epoch.
+# How much is p = 0.01 over a training? The paper uses 0.01 and 0.02. `vadlib train`
+# cuts about 14,000 clips from Ped2; each is used once an epoch.
 
 # %%
 for p in (0.01, 0.02, 0.2):
-    print(f"p = {p}: about {14000 * p:.0f} pseudo-anomalies an epoch; {1 - (1 - p) ** 8:.0%} of the batches of 8 hold at least one")
+    print(
+        f"p = {p}: about {14000 * p:.0f} pseudo-anomalies an epoch; {1 - (1 - p) ** 8:.0%} of the batches of 8 hold at least one"
+    )
 
 # %% [markdown]
-# > **Common mistake.** Reading a small p as "hardly any effect". It also decides how often the two paths meet in one batch: terms of the
-# > loss that compare normal with pseudo-anomalous clips (notebook 06) exist only in batches that hold both. The exercise asks how many
-# > those are.
+# > **Common mistake.** Reading a small p as "hardly any effect". It also decides how
+# > often the two paths meet in one batch: terms of the loss that compare normal with
+# > pseudo-anomalous clips (notebook 06) exist only in batches that hold both. The
+# > exercise asks how many those are.
 
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits after the point. In the students' edition (`make student`) each
-# answer is still `None`: put yours in its place.
+# The last line of each cell checks the answer, fractions to four digits after the
+# point. In the students' edition (`make student`) each answer is still `None`: put
+# yours in its place.
 #
-# **Exercise 04-1.** With batches of 2 and p = 0.01: what is the probability that a batch holds one normal and one pseudo-anomalous clip?
+# **Exercise 04-1.** With batches of 2 and p = 0.01: what is the probability that a
+# batch holds one normal and one pseudo-anomalous clip?
 
 # %% tags=["exercise"]
 answer = 2 * 0.01 * 0.99
 vad.check_answer("04-1", answer)
 
 # %% [markdown] tags=["solution"]
-# **Answer 04-1.** Either the first or the second is turned, not both. Only such batches feed the paper's separation term: one in fifty.
+# **Answer 04-1.** Either the first or the second is turned, not both. Only such batches
+# feed the paper's separation term: one in fifty.
 
 # %% [markdown]
-# **Exercise 04-2.** Which kind of the four is *not made* most often when p is 1? Take `clips[detector]` and `vad.PseudoAnomalyMixer` with
-# the four `kinds`, each at strength 1. `mixer(clip, generator).outcome` says what became of a clip (let its number be the generator's
-# seed), and `mixer.count` counts a list of outcomes. Give the kind's name.
+# **Exercise 04-2.** Which kind of the four is *not made* most often when p is 1? Take
+# `clips[detector]` and `vad.PseudoAnomalyMixer` with the four `kinds`, each at strength
+# 1. `mixer(clip, generator).outcome` says what became of a clip (let its number be the
+# generator's seed), and `mixer.count` counts a list of outcomes. Give the kind's name.
 
 # %% tags=["exercise"]
 mixer = vad.PseudoAnomalyMixer([kind(1.0) for kind in kinds.values()], p=1.0)
-outcomes = [mixer(clip, torch.Generator().manual_seed(i)).outcome for i, clip in enumerate(clips[detector])]
+outcomes = [
+    mixer(clip, torch.Generator().manual_seed(i)).outcome
+    for i, clip in enumerate(clips[detector])
+]
 counts = mixer.count(outcomes)
 answer = max(kinds, key=lambda name: counts[f"not_made_{name}"])
 vad.check_answer("04-2", answer, clips=clips[detector], kinds=kinds)
 
 # %% [markdown] tags=["solution"]
-# **Answer 04-2.** Skipping needs frames after the clip, pasting needs a person; which is scarcer depends on the videos and the detector.
+# **Answer 04-2.** Skipping needs frames after the clip, pasting needs a person; which
+# is scarcer depends on the videos and the detector.
 
 # %% [markdown]
 # ## Summary
 #
-# - Strength says how strong, p says how often; both can be seen before a training is started.
+# - Strength says how strong, p says how often; both can be seen before a training is
+#   started.
 # - The same seed makes the same pseudo-anomalies.
 # - p = 0.01 turns a sample in a hundred: most small batches hold none.
 #
 # ## References
 #
-# - J. Wei, S. Li, G. Li, S. Guo, Y. Cheng: *Enhancing Video Anomaly Detection through Dual-Path Reconstruction and Diverse
-#   Pseudo-Anomaly Generation*, The Visual Computer, 2026
+# - J. Wei, S. Li, G. Li, S. Guo, Y. Cheng: *Enhancing Video Anomaly Detection through
+#   Dual-Path Reconstruction and Diverse Pseudo-Anomaly Generation*, The Visual
+#   Computer, 2026

@@ -33,7 +33,9 @@ def chromium():
         lacking("no browser test: playwright is not installed (pip install playwright)")
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None:
-        lacking(f"no browser test: none of {', '.join(CHROMIUM)} is installed (apt-get install chromium)")
+        lacking(
+            f"no browser test: none of {', '.join(CHROMIUM)} is installed (apt-get install chromium)"
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
         yield browser
@@ -42,22 +44,39 @@ def chromium():
 
 @pytest.fixture
 def lab(tmp_path):
-    """(code, or a whole notebook; **environment) -> the address of a running JupyterLab that shows it."""
+    """(code, or a whole notebook; **environment) -> the address of a running JupyterLab that shows
+    it.
+    """
     servers = []
 
     def serve(code, **environment):
         if isinstance(code, str):
-            code = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata={"kernelspec": KERNEL})
+            code = nbformat.v4.new_notebook(
+                cells=[nbformat.v4.new_code_cell(code)], metadata={"kernelspec": KERNEL}
+            )
         nbformat.write(code, tmp_path / "widget.ipynb")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         token = secrets.token_hex()
-        home = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
-        home |= {"JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"), "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings")}
-        settings = tmp_path / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
+        home = {
+            name: str(tmp_path / name)
+            for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+        }
+        home |= {
+            "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"),
+            "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings"),
+        }
+        settings = (
+            tmp_path
+            / "settings"
+            / "@jupyterlab"
+            / "notebook-extension"
+            / "tracker.jupyterlab-settings"
+        )
         settings.parent.mkdir(parents=True)
-        settings.write_text('{"windowingMode": "none"}', encoding="utf-8")  # or cells out of sight, and their faults, are not in the page
+        # or cells out of sight, and their faults, are not in the page
+        settings.write_text('{"windowingMode": "none"}', encoding="utf-8")
         options = [
             "--no-browser",
             f"--port={port}",
@@ -69,7 +88,14 @@ def lab(tmp_path):
         ]
         with (tmp_path / "lab.log").open("wb") as log:
             command = [sys.executable, "-m", "jupyter", "lab", *options]
-            servers.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | home | environment))
+            servers.append(
+                subprocess.Popen(
+                    command,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | home | environment,
+                )
+            )
         address = f"http://127.0.0.1:{port}"
         end = time.monotonic() + 90
         while True:
@@ -90,18 +116,24 @@ def lab(tmp_path):
 @pytest.fixture(scope="session")
 def faults():
     """Selects what JupyterLab makes of a traceback and of text on stderr."""
-    return ", ".join(f'.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in ("error", "stderr"))
+    return ", ".join(
+        f'.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.{kind}"]'
+        for kind in ("error", "stderr")
+    )
 
 
 @pytest.fixture(scope="session")
 def run_first_cell():
-    """(page) -> None: a request to run that comes before the kernel is connected is lost, and nothing on the page tells that it is."""
+    """(page) -> None: a request to run that comes before the kernel is connected is lost, and
+    nothing on the page tells that it is.
+    """
 
     def run(page):
         prompt = page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt").first
         for _ in range(20):
             asked = page.locator(".jp-Dialog .jp-mod-accept")
-            if asked.count():  # on a busy machine JupyterLab complains of a slow server, or asks for the kernel
+            # on a busy machine JupyterLab complains of a slow server, or asks for the kernel
+            if asked.count():
                 print("JupyterLab asked:", page.locator(".jp-Dialog").first.inner_text())
                 asked.first.click()
             page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.click()

@@ -42,17 +42,28 @@ class Page(HTMLParser):
 
 def test_every_link_leads_somewhere_and_nothing_comes_from_another_host(pages):
     found = {path.name: Page(path.read_text(encoding="utf-8")) for path in pages.glob("*.html")}
-    assert {f"{source.stem}.html" for source in tools.sources()} | {"index.html", "glossary.html", "search.html"} <= set(found)
+    assert {f"{source.stem}.html" for source in tools.sources()} | {
+        "index.html",
+        "glossary.html",
+        "search.html",
+    } <= set(found)
     for name, page in found.items():
         for address in page.loaded:
             if not address.startswith(("data:", "#")):
-                assert (pages / unquote(re.sub(r"\?.*", "", urldefrag(address)[0]))).is_file(), f"{name} loads {address}"
+                assert (pages / unquote(re.sub(r"\?.*", "", urldefrag(address)[0]))).is_file(), (
+                    f"{name} loads {address}"
+                )
         for link in page.links:
             path, anchor = urldefrag(link)
             if path.startswith("http"):
-                assert path.startswith(("https://doi.org/", "https://arxiv.org/", "https://sphinx", "https://www.sphinx")), (
-                    f"{name}: {link}"
-                )
+                assert path.startswith(
+                    (
+                        "https://doi.org/",
+                        "https://arxiv.org/",
+                        "https://sphinx",
+                        "https://www.sphinx",
+                    )
+                ), f"{name}: {link}"
             else:
                 target = found[path or name]
                 assert not anchor or anchor in target.anchors, f"{name}: {link}"
@@ -76,9 +87,14 @@ def test_axe_has_no_serious_finding(pages, chromium, scheme):
     serious = []
     for path in sorted(pages.glob("*.html")):
         page.goto(path.as_uri())
-        page.wait_for_function("document.documentElement.dataset.theme")  # the theme has chosen its colours
+        # the theme has chosen its colours
+        page.wait_for_function("document.documentElement.dataset.theme")
         found = Axe().run(page).response["violations"]
-        serious += [f"{path.name}: {v['id']}, {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
+        serious += [
+            f"{path.name}: {v['id']}, {v['nodes'][0]['html'][:200]}"
+            for v in found
+            if v["impact"] in ("serious", "critical")
+        ]
     page.close()
     assert serious == []
     assert all(url.startswith(("file:", "data:")) for url in asked)

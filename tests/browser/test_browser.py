@@ -8,10 +8,15 @@ pytestmark = pytest.mark.slow
 FOCUSED = """(e => e.closest(".jp-OutputArea-output") && (e.getAttribute("role") || e.type))(document.activeElement)"""
 
 
-def test_the_browser_of_datasets_follows_the_keyboard(chromium, lab, run_first_cell, faults, tmp_path):
+def test_the_browser_of_datasets_follows_the_keyboard(
+    chromium, lab, run_first_cell, faults, tmp_path
+):
     page, complaints = chromium.new_page(viewport={"width": 1300, "height": 1000}), []
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type == "error" else None,
+    )
     page.set_default_timeout(60_000)
     page.goto(
         lab(
@@ -71,11 +76,17 @@ def test_the_browser_of_datasets_follows_the_keyboard(chromium, lab, run_first_c
 def test_errors_of_a_cell_and_of_the_console_are_seen(chromium, lab, run_first_cell, faults):
     """What the test above finds nothing of."""
     page, complaints = chromium.new_page(), []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type == "error" else None,
+    )
     page.goto(lab("import sys\n\nprint('complaint', file=sys.stderr)\n1 / 0"))
     run_first_cell(page)
     page.locator(faults).nth(1).wait_for()
-    assert ["ZeroDivisionError" in text for text in page.locator(faults).all_inner_texts()] == [False, True]
+    assert ["ZeroDivisionError" in text for text in page.locator(faults).all_inner_texts()] == [
+        False,
+        True,
+    ]
     page.evaluate("console.error('complaint')")
     assert complaints == ["complaint"]
     page.close()

@@ -1,4 +1,6 @@
-"""The explorer in JupyterLab in headless Chromium, moved with the keyboard and the mouse, against arrays computed here."""
+"""The explorer in JupyterLab in headless Chromium, moved with the keyboard and the mouse, against
+arrays computed here.
+"""
 
 import base64
 import io
@@ -45,36 +47,57 @@ def pixels(source):
 def result(tmp_path):
     """Of a model trained for a second, in the folder "run" beside the notebook."""
     torch.manual_seed(0)
-    clips = vad.ClipDataset(moving_videos(3), vad.DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
-    model, config = vad.DualPathAutoencoder(vad.ModelConfig(width=8, slots=8)), vad.TrainConfig(epochs=1, precision="fp32", device="cpu")
+    clips = vad.ClipDataset(
+        moving_videos(3), vad.DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False
+    )
+    model, config = (
+        vad.DualPathAutoencoder(vad.ModelConfig(width=8, slots=8)),
+        vad.TrainConfig(epochs=1, precision="fp32", device="cpu"),
+    )
     run = vad.fit(model, clips, None, config, tmp_path / "run", progress=False)
-    known = Calibration.load(run.folder / "calibration.npz")  # a score that, four pages up, gets some frames of both kinds wrong
+    # a score that, four pages up, gets some frames of both kinds wrong
+    known = Calibration.load(run.folder / "calibration.npz")
     replace(known, how=replace(known.how, temporal=1)).save(run.folder / "calibration.npz")
     result = vad.evaluate(run, eval(VIDEOS), "cpu", progress=False)
     result.save(run.folder)
     return result
 
 
-def test_the_explorer_follows_keyboard_and_mouse(chromium, lab, run_first_cell, faults, result, tmp_path):
+def test_the_explorer_follows_keyboard_and_mouse(
+    chromium, lab, run_first_cell, faults, result, tmp_path
+):
     page, complaints = chromium.new_page(viewport={"width": 1200, "height": 1000}), []
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type == "error" else None,
+    )
     page.set_default_timeout(60_000)
     page.goto(lab(CELL))
     run_first_cell(page)
     box = page.locator(".jp-OutputArea-output .widget-vbox").first
-    picture, (video, frame, threshold) = box.locator("img[alt]"), (box.locator(".noUi-handle").nth(i) for i in range(3))
+    picture, (video, frame, threshold) = (
+        box.locator("img[alt]"),
+        (box.locator(".noUi-handle").nth(i) for i in range(3)),
+    )
     picture.wait_for()
     box.scroll_into_view_if_needed()
     pictures, run, videos = set(), vad.Run.load(tmp_path / "run"), eval(VIDEOS)
 
     def expect(name, t, score, above, scale="calibrated"):
-        """The picture of that frame, another one than all before, as it is drawn here; and the counts of its video and of all."""
+        """The picture of that frame, another one than all before, as it is drawn here; and the
+        counts of its video and of all.
+        """
         labels = result.labels[name]
-        outcome = {(1, 1): "a hit", (1, 0): "a false alarm", (0, 1): "a miss", (0, 0): "normal and quiet"}[
-            score[name][t] > above, labels[t]
-        ]
-        box.locator(f'img[alt^="video {name}, frame {t} of {len(labels)}, "][alt*=" threshold of {above:.2f}: {outcome};"]').wait_for()
+        outcome = {
+            (1, 1): "a hit",
+            (1, 0): "a false alarm",
+            (0, 1): "a miss",
+            (0, 0): "normal and quiet",
+        }[score[name][t] > above, labels[t]]
+        box.locator(
+            f'img[alt^="video {name}, frame {t} of {len(labels)}, "][alt*=" threshold of {above:.2f}: {outcome};"]'
+        ).wait_for()
         shown = picture.get_attribute("src")
         assert shown not in pictures
         pictures.add(shown)
@@ -105,7 +128,14 @@ def test_the_explorer_follows_keyboard_and_mouse(chromium, lab, run_first_cell, 
         page.keyboard.press("Tab")
         reached.append(page.evaluate(FOCUSED))
     sliders, buttons = ["slider", "readout"], ["raw", "calibrated", "per video"]
-    assert list(filter(None, reached)) == [*sliders, *buttons, "slider", *sliders, "next false alarm", "next miss"]
+    assert list(filter(None, reached)) == [
+        *sliders,
+        *buttons,
+        "slider",
+        *sliders,
+        "next false alarm",
+        "next miss",
+    ]
 
     frame.focus()
     page.keyboard.press("End")
@@ -120,7 +150,8 @@ def test_the_explorer_follows_keyboard_and_mouse(chromium, lab, run_first_cell, 
     # The slider's ends lie below those of the curve.
     drawn, width = picture.bounding_box(), explorer.WIDTH + 2 * explorer.PAD
     left, right = (
-        drawn["x"] + drawn["width"] * (explorer.PAD + share * explorer.WIDTH) / width for share in (explorer.LEFT, explorer.RIGHT)
+        drawn["x"] + drawn["width"] * (explorer.PAD + share * explorer.WIDTH) / width
+        for share in (explorer.LEFT, explorer.RIGHT)
     )
     assert centre(frame)[0] == pytest.approx(left + (right - left) * (last - 1) / last, abs=2)
     page.mouse.move(*centre(frame))

@@ -17,7 +17,10 @@ FINISHED = r"""faults => document.querySelector(faults) ||
 def test_the_laboratory_follows_the_keyboard(chromium, lab, run_first_cell, faults, tmp_path):
     page, complaints = chromium.new_page(viewport={"width": 1300, "height": 1700}), []
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(message.text) if message.type == "error" else None,
+    )
     page.set_default_timeout(240_000)
     page.goto(lab(nbformat.read(NOTEBOOK, as_version=4), VADLIB_DATA="", VADLIB_PROFILE="quick"))
     run_first_cell(page)  # after which the kernel is connected
@@ -27,7 +30,11 @@ def test_the_laboratory_follows_the_keyboard(chromium, lab, run_first_cell, faul
     assert page.locator(faults).all_inner_texts() == []
 
     box = page.locator(".jp-OutputArea-output .widget-vbox").filter(has=page.locator("video"))
-    film, strips, batch = box.locator("video"), box.locator('img[alt*="at strength"]'), box.locator('img[alt^="p = "]')
+    film, strips, batch = (
+        box.locator("video"),
+        box.locator('img[alt*="at strength"]'),
+        box.locator('img[alt^="p = "]'),
+    )
     strength, p = box.locator(".noUi-handle").first, box.locator(".noUi-handle").last
     box.scroll_into_view_if_needed()
 
@@ -42,8 +49,19 @@ def test_the_laboratory_follows_the_keyboard(chromium, lab, run_first_cell, faul
     seen, said = [shown()], strips.get_attribute("alt")
     assert re.search(r"^skip at strength 0\.5, seed 0, on clip 0, .*\(stride 3\)$", said)
     assert film.get_attribute("aria-label") == f"normal clip, pseudo-anomaly and mask: {said}"
-    for key, strength_now, stride in (("ArrowRight", "0.55", 3), ("End", "1", 5), ("ArrowLeft", "0.95", 5), ("Home", "0", 1)):
-        move(strength, key, box.locator(f'img[alt^="skip at strength {strength_now}, seed 0,"][alt$="(stride {stride})"]'))
+    for key, strength_now, stride in (
+        ("ArrowRight", "0.55", 3),
+        ("End", "1", 5),
+        ("ArrowLeft", "0.95", 5),
+        ("Home", "0", 1),
+    ):
+        move(
+            strength,
+            key,
+            box.locator(
+                f'img[alt^="skip at strength {strength_now}, seed 0,"][alt$="(stride {stride})"]'
+            ),
+        )
         box.locator(f'video[aria-label*="skip at strength {strength_now}, seed 0,"]').wait_for()
     box.locator('img[alt^="p = 0.2: 0 of 48"]').wait_for()  # strength 0 turns nothing
     assert ": 0% of its pixels changed" in strips.get_attribute("alt")

@@ -1,4 +1,6 @@
-"""Avenue in its layouts: frames, both ground truths, masks, and what is said when one of them is not there."""
+"""Avenue in its layouts: frames, both ground truths, masks, and what is said when one of them is
+not there.
+"""
 
 import os
 import re
@@ -43,13 +45,18 @@ def save_community(folder, labels=None):
 def test_real_clips_have_their_counts(real_data):
     train, test = (load_videos("avenue", split, real_data) for split in ("train", "test"))
     assert [(v.name, len(v)) for v in train] == [("12", 145), ("16", 244)]
-    assert [(v.name, len(v), int(v.labels.sum())) for v in test] == [("20", 273, 154), ("21", 76, 53)]
+    assert [(v.name, len(v), int(v.labels.sum())) for v in test] == [
+        ("20", 273, 154),
+        ("21", 76, 53),
+    ]
     assert {v.frames.shape[1:] for v in train + test} == {(360, 640, 3)}
     assert {(v.fps, v.scene) for v in train + test} == {(25.0, "avenue")}
     for video in test:
         assert video.ground_truth == "vol"
         assert video.masks.shape == (len(video), 360, 640)
-        assert [bool(video.masks[t].any()) for t in range(len(video))] == (video.labels == 1).tolist()
+        assert [bool(video.masks[t].any()) for t in range(len(video))] == (
+            video.labels == 1
+        ).tolist()
 
 
 def test_the_two_real_ground_truths_have_the_published_counts_and_differ_on_441_frames(real_data):
@@ -57,7 +64,11 @@ def test_the_two_real_ground_truths_have_the_published_counts_and_differ_on_441_
     assert tuple(len(both[number][0]) for number in range(1, 22)) == TEST_LENGTHS
     assert sum(TEST_LENGTHS) == 15324
     vol, community = (np.concatenate([both[n][i] for n in range(1, 22)]) for i in (0, 1))
-    assert (int(vol.sum()), int(community.sum()), int((vol != community).sum())) == (3712, 3867, 441)
+    assert (int(vol.sum()), int(community.sum()), int((vol != community).sum())) == (
+        3712,
+        3867,
+        441,
+    )
 
 
 def test_real_masks_are_those_of_the_mat_file_and_kept_as_labels(real_data):
@@ -69,7 +80,9 @@ def test_real_masks_are_those_of_the_mat_file_and_kept_as_labels(real_data):
 
 
 def test_real_masks_lie_on_what_moves(real_data):
-    """Inside the masks consecutive frames differ far more than in the picture as a whole: not so if masks were shifted or flipped."""
+    """Inside the masks consecutive frames differ far more than in the picture as a whole: not so if
+    masks were shifted or flipped.
+    """
     for video in load_videos("avenue", "test", real_data):
         inside, everywhere, flipped = [], [], []
         for t in np.flatnonzero(video.labels)[1::9]:
@@ -108,7 +121,9 @@ def test_official_tree(tree):
     assert (copy.layout, list(copy.ground_truths)) == ("official", ["vol"])
 
 
-@pytest.mark.parametrize("place", ["Avenue Dataset", "Avenue_Dataset", "avenue/avenue_dataset", "avenue"])
+@pytest.mark.parametrize(
+    "place", ["Avenue Dataset", "Avenue_Dataset", "avenue/avenue_dataset", "avenue"]
+)
 def test_the_official_folder_is_found_wherever_archives_put_it(tree, place):
     root, _ = tree
     (root / "avenue" / "Avenue Dataset").rename(root / "moved")
@@ -127,7 +142,11 @@ def test_the_official_folder_is_found_wherever_archives_put_it(tree, place):
 def test_community_frames_with_labels_of_the_whole_set(tmp_path, source):
     folder = tmp_path / "avenue"
     for number, length in LENGTHS.items():
-        write_images(folder / "testing" / "frames" / f"{number:02d}", scene(1, length, seed=number)[0][0], "{:04d}.jpg")
+        write_images(
+            folder / "testing" / "frames" / f"{number:02d}",
+            scene(1, length, seed=number)[0][0],
+            "{:04d}.jpg",
+        )
     write_images(folder / "training" / "frames" / "01", scene(1, 30)[0][0], "{:04d}.jpg")
     if source == "npy":
         known = save_community(folder)
@@ -136,7 +155,10 @@ def test_community_frames_with_labels_of_the_whole_set(tmp_path, source):
         save_cells(folder / "avenue.mat", "gt", [np.array([[1], [20]], np.uint16)] * 21)
     for truth in (None, "community"):
         test = load_videos("avenue", "test", tmp_path, truth)
-        assert [(v.name, v.ground_truth) for v in test] == [("08", "community"), ("21", "community")]
+        assert [(v.name, v.ground_truth) for v in test] == [
+            ("08", "community"),
+            ("21", "community"),
+        ]
         assert [np.array_equal(v.labels, known[int(v.name) - 1]) for v in test] == [True, True]
     with refused("missing-labels", file=folder, field="ground_truth"):
         load_videos("avenue", "test", tmp_path, "vol")
@@ -145,10 +167,13 @@ def test_community_frames_with_labels_of_the_whole_set(tmp_path, source):
 def test_both_truths_of_one_copy(tree):
     root, truth = tree
     known = save_community(root / "avenue")
-    assert np.array_equal(load_videos("avenue", "test", root)[0].labels, truth[8])  # vol is the default
+    # vol is the default
+    assert np.array_equal(load_videos("avenue", "test", root)[0].labels, truth[8])
     assert np.array_equal(load_videos("avenue", "test", root, "vol")[0].labels, truth[8])
     assert np.array_equal(load_videos("avenue", "test", root, "community")[0].labels, known[7])
-    assert {n: pair[0].tolist() for n, pair in both_truths(root).items()} == {n: clip.tolist() for n, clip in truth.items()}
+    assert {n: pair[0].tolist() for n, pair in both_truths(root).items()} == {
+        n: clip.tolist() for n, clip in truth.items()
+    }
 
 
 # --- what is missing or wrong
@@ -172,8 +197,14 @@ def test_a_missing_mask_file_is_named_with_the_way_out(tree):
 def test_labels_of_another_length_stop_with_clip_and_both_numbers(tree):
     root, _ = tree
     masks = [np.zeros((60, 80), np.uint8)] * 35
-    save_cells(root / "avenue" / "ground_truth_demo" / "testing_label_mask" / "8_label.mat", "volLabel", masks)
-    with refused("label-length", file=root / "avenue" / "Avenue Dataset" / "testing_videos" / "08.avi") as caught:
+    save_cells(
+        root / "avenue" / "ground_truth_demo" / "testing_label_mask" / "8_label.mat",
+        "volLabel",
+        masks,
+    )
+    with refused(
+        "label-length", file=root / "avenue" / "Avenue Dataset" / "testing_videos" / "08.avi"
+    ) as caught:
         load_videos("avenue", "test", root)
     assert "36" in str(caught.error)
     assert "35" in str(caught.error)
@@ -182,7 +213,11 @@ def test_labels_of_another_length_stop_with_clip_and_both_numbers(tree):
 def test_masks_of_another_size_are_refused(tree):
     root, _ = tree
     masks = [np.zeros((80, 60), np.uint8)] * 36
-    save_cells(root / "avenue" / "ground_truth_demo" / "testing_label_mask" / "8_label.mat", "volLabel", masks)
+    save_cells(
+        root / "avenue" / "ground_truth_demo" / "testing_label_mask" / "8_label.mat",
+        "volLabel",
+        masks,
+    )
     with refused("mixed-sizes", field="masks") as caught:
         load_videos("avenue", "test", root)
     assert re.findall(r"\d+x\d+", str(caught.error)) == ["80x60", "60x80"]

@@ -1,4 +1,6 @@
-"""Links whose targets are missing, as git-annex, DVC and disks that are not mounted leave them: named, and nothing is lost."""
+"""Links whose targets are missing, as git-annex, DVC and disks that are not mounted leave them:
+named, and nothing is lost.
+"""
 
 import shutil
 
@@ -87,7 +89,9 @@ def test_each_link_without_a_target_is_named_and_refused(tree, place, splits):
             load_videos("folder", split, tree)
 
 
-@pytest.mark.parametrize("place", ["training/cam2/cover.jpg", "training/README.txt", "notes.docx", "extra.zip"])
+@pytest.mark.parametrize(
+    "place", ["training/cam2/cover.jpg", "training/README.txt", "notes.docx", "extra.zip"]
+)
 def test_a_link_that_was_no_video_is_named_but_stops_nothing(tree, place):
     link = cut(tree / place)
     assert named(check_dataset("folder", tree, progress=False)) == {str(link)}
@@ -95,13 +99,20 @@ def test_a_link_that_was_no_video_is_named_but_stops_nothing(tree, place):
 
 
 def test_case_08(tmp_path):
-    """A frame and a whole video, as the script of the project's list makes them; and each is named once."""
+    """A frame and a whole video, as the script of the project's list makes them; and each is named
+    once.
+    """
     for clip in ("training/monday", "testing/tuesday"):
         write_images(tmp_path / clip, FRAMES)
-    links = [cut(tmp_path / "testing" / "tuesday" / "020.png"), cut(tmp_path / "testing" / "wednesday.mp4")]
+    links = [
+        cut(tmp_path / "testing" / "tuesday" / "020.png"),
+        cut(tmp_path / "testing" / "wednesday.mp4"),
+    ]
     (tmp_path / "labels.csv").write_text("video,start,end\nwednesday,3,7\n")
     report = check_dataset("folder", tmp_path, progress=False)
-    assert sorted(entry["where"].split(": ")[0] for entry in report["problems"]) == sorted(map(str, links))
+    assert sorted(entry["where"].split(": ")[0] for entry in report["problems"]) == sorted(
+        map(str, links)
+    )
 
 
 def test_one_link_does_not_hide_the_other_videos(tree):
@@ -166,7 +177,9 @@ def test_one_video_by_a_link_without_a_target(tmp_path, name):
     ],
 )
 def test_links_in_copies_of_known_datasets(tmp_path, dataset, place, split):
-    official_avenue(tmp_path, {21: 76}) if dataset == "avenue" else official_shanghaitech(tmp_path, {"01_0014": 20})
+    official_avenue(tmp_path, {21: 76}) if dataset == "avenue" else official_shanghaitech(
+        tmp_path, {"01_0014": 20}
+    )
     link = cut(tmp_path / place)
     assert str(link) in named(check_dataset(dataset, tmp_path, progress=False))
     with refused("missing-file", file=link):

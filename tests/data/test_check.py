@@ -41,13 +41,23 @@ def test_the_real_copy_is_sound(real_data):
 
 def test_the_tiny_copy_is_partial_and_otherwise_sound(tiny_ped2):
     report = check_dataset("ped2", tiny_ped2.root, progress=False)
-    assert [(entry["code"], entry["where"].split(":")[0]) for entry in report["problems"]] == [("partial-copy", "train")]
-    assert report["splits"]["train"] | {"clips": 3, "frames": 120, "size": ["24x16"]} == report["splits"]["train"]
-    assert report["splits"]["test"] | {"clips": 12, "frames": 2010, "abnormal": 1648, "masks": 12} == report["splits"]["test"]
+    assert [(entry["code"], entry["where"].split(":")[0]) for entry in report["problems"]] == [
+        ("partial-copy", "train")
+    ]
+    assert (
+        report["splits"]["train"] | {"clips": 3, "frames": 120, "size": ["24x16"]}
+        == report["splits"]["train"]
+    )
+    assert (
+        report["splits"]["test"] | {"clips": 12, "frames": 2010, "abnormal": 1648, "masks": 12}
+        == report["splits"]["test"]
+    )
     assert json.loads(json.dumps(report)) == report
     text = describe_report(report)
     for entry in report["problems"]:
-        assert {entry["code"], entry["where"], entry["fix"]} <= {part for part in entry.values() if part in text}
+        assert {entry["code"], entry["where"], entry["fix"]} <= {
+            part for part in entry.values() if part in text
+        }
 
 
 def test_every_damaged_frame_is_named_once(tiny_ped2):
@@ -64,7 +74,9 @@ def test_every_damaged_frame_is_named_once(tiny_ped2):
 def test_a_damaged_mask_is_named(tiny_ped2):
     path = tiny_ped2.folder / "testing" / "masks" / "03" / "011.png"
     tiny_ped2.replace(path, b"x")
-    assert [(code, line.split(": ")[0]) for code, line in problems(tiny_ped2)] == [("wrong-kind-of-file", str(path))]
+    assert [(code, line.split(": ")[0]) for code, line in problems(tiny_ped2)] == [
+        ("wrong-kind-of-file", str(path))
+    ]
 
 
 @pytest.mark.parametrize(("t", "level", "says"), [(0, 255, "abnormal"), (100, 0, "normal")])
@@ -115,11 +127,17 @@ def test_one_fault_of_both_splits_is_reported_once(tmp_path):
 
 
 def declare(path, count):
-    """Write another number of frames into both places of an AVI's header, as a recorder or a cutting program may leave it."""
+    """Write another number of frames into both places of an AVI's header, as a recorder or a
+    cutting program may leave it.
+    """
     content = bytearray(path.read_bytes())
     main = content.index(b"avih") + 8 + 16  # dwTotalFrames is the fifth number of this chunk
     stream = content.index(b"strh") + 8 + 32  # dwLength is 32 bytes into this one
-    assert int.from_bytes(content[main : main + 4], "little") == int.from_bytes(content[stream : stream + 4], "little") == 40
+    assert (
+        int.from_bytes(content[main : main + 4], "little")
+        == int.from_bytes(content[stream : stream + 4], "little")
+        == 40
+    )
     for at in (main, stream):
         content[at : at + 4] = count.to_bytes(4, "little")
     path.write_bytes(content)
@@ -129,7 +147,9 @@ def declare(path, count):
 def three_films(tmp_path):
     """A folder of own videos, AVI files of 40 frames each, as PyAV writes them."""
     frames = [film for film, _ in scene(3, 40)]
-    for film, name in zip(frames, ("training/monday.avi", "training/tuesday.avi", "testing/friday.avi"), strict=True):
+    for film, name in zip(
+        frames, ("training/monday.avi", "training/tuesday.avi", "testing/friday.avi"), strict=True
+    ):
         write_video(tmp_path / "mine" / name, film)
     return tmp_path / "mine"
 
@@ -142,7 +162,9 @@ def test_a_header_that_counts_fewer_frames_than_there_are_is_noted(three_films, 
         report = check_dataset("folder", three_films, progress=False)
         [note] = [entry for entry in report["notes"] if entry["code"] == "frame-count"]
         assert note["where"].startswith(f"{odd}: ")
-        assert [int(number) for number in re.findall(r"\b\d+\b", note["where"].removeprefix(str(odd)))] == [count, 40]
+        assert [
+            int(number) for number in re.findall(r"\b\d+\b", note["where"].removeprefix(str(odd)))
+        ] == [count, 40]
         assert note["fix"] == NOTES["frame-count"]
         assert report["splits"]["train"]["frames"] == 80
 
@@ -151,7 +173,11 @@ def test_sound_headers_and_headers_that_count_nothing_are_not_noted(three_films)
     declare(three_films / "testing" / "friday.avi", 0)
     report = check_dataset("folder", three_films, progress=False)
     assert [entry for entry in report["notes"] if entry["code"] == "frame-count"] == []
-    declared = [video.frames.declared for split in ("train", "test") for video in load_videos("folder", split, three_films)]
+    declared = [
+        video.frames.declared
+        for split in ("train", "test")
+        for video in load_videos("folder", split, three_films)
+    ]
     assert declared == [40, 40, 0]
 
 
@@ -160,11 +186,22 @@ def test_a_scan_that_an_earlier_version_left_in_the_cache_is_not_taken(three_fil
     path = three_films / "training" / "monday.avi"
     declare(path, 39)
     stat = path.stat()
-    old = {"pts": [0, 1], "keys": [0], "height": 48, "width": 64, "turns": 0, "time_base": [1, 25], "rate": [25, 1]}
+    old = {
+        "pts": [0, 1],
+        "keys": [0],
+        "height": 48,
+        "width": 64,
+        "turns": 0,
+        "time_base": [1, 25],
+        "rate": [25, 1],
+    }
     identity = json.dumps([1, av.__version__, str(path.resolve()), stat.st_size, stat.st_mtime_ns])
     stored = cache / "videos" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
     stored.parent.mkdir(parents=True)
-    stored.write_text(f"{hashlib.sha256(json.dumps(old).encode()).hexdigest()}\n{json.dumps(old)}", encoding="utf-8")
+    stored.write_text(
+        f"{hashlib.sha256(json.dumps(old).encode()).hexdigest()}\n{json.dumps(old)}",
+        encoding="utf-8",
+    )
     frames = VideoFrames(path)
     assert (len(frames), frames.declared) == (40, 39)
 
@@ -174,7 +211,9 @@ def test_an_unknown_dataset_is_refused(tmp_path):
         check_dataset("ped3", tmp_path, progress=False)
 
 
-@pytest.mark.parametrize(("truth", "code"), [("pixel", "unknown-name"), ("community", "missing-labels")])
+@pytest.mark.parametrize(
+    ("truth", "code"), [("pixel", "unknown-name"), ("community", "missing-labels")]
+)
 def test_a_ground_truth_that_is_not_there_is_refused(tmp_path, truth, code):
     official_avenue(tmp_path, {21: 76})
     with refused(code, field="ground_truth"):
@@ -188,9 +227,17 @@ def test_avenue_is_checked_by_the_ground_truth_that_is_asked_for(tmp_path):
     labels[-76:-70] = 1
     np.save(root / "avenue" / "frame_labels_avenue.npy", labels[None])
     report = check_dataset("avenue", root, progress=False, ground_truth="community")
-    assert (report["splits"]["test"]["labels"], report["splits"]["test"]["abnormal"]) == ("community", 6)
+    assert (report["splits"]["test"]["labels"], report["splits"]["test"]["abnormal"]) == (
+        "community",
+        6,
+    )
 
 
 def test_every_problem_of_the_check_itself_and_every_error_has_one_meaning():
-    assert set(OWN) - set(CODES) == {"partial-copy", "unread-files", "label-mask-conflict", "published-labels"}
+    assert set(OWN) - set(CODES) == {
+        "partial-copy",
+        "unread-files",
+        "label-mask-conflict",
+        "published-labels",
+    }
     assert set(FIXES) <= set(CODES) | set(OWN)

@@ -60,7 +60,11 @@ def test_the_counted_example_of_the_docstring(array_video):
 
 @given(counts, lengths, steps, steps)
 def test_training_starts_are_all_that_fit(frames, length, frame_step, clip_step):
-    fitting = [s for s in range(frames) if s % clip_step == 0 and all(s + k * frame_step < frames for k in range(length))]
+    fitting = [
+        s
+        for s in range(frames)
+        if s % clip_step == 0 and all(s + k * frame_step < frames for k in range(length))
+    ]
     assert clip_starts(frames, length, frame_step, clip_step) == fitting
 
 
@@ -173,7 +177,9 @@ def test_a_clip_shows_the_videos_frames(scene, frame_step, crop):
     for clip in (clips[i] for i in range(len(clips))):
         video = by_name[clip.video]
         assert np.array_equal(to_frames(clip.tensor), expected_frames(video, clip, config, 8))
-        after = [t for t in range(clip.start + 8 * frame_step, len(video), frame_step)][: LOOKAHEAD * 8]
+        after = [t for t in range(clip.start + 8 * frame_step, len(video), frame_step)][
+            : LOOKAHEAD * 8
+        ]
         assert len(clip.lookahead) == len(after)
         following = expected_frames(video, clip, config, 8 + len(after))[8:]
         assert np.array_equal(clip.lookahead.numpy(), following)
@@ -232,11 +238,15 @@ def test_without_boxes_clips_have_none(array_video):
     video = array_video(np.zeros((10, 8, 8, 1)))
     assert ClipDataset([video], DataConfig(length=4), progress=False)[0].boxes is None
     boxes = {"a": [np.zeros((0, 4))] * 10}
-    assert [b.shape for b in ClipDataset([video], DataConfig(length=4), boxes, progress=False)[0].boxes] == [(0, 4)] * 4
+    assert [
+        b.shape for b in ClipDataset([video], DataConfig(length=4), boxes, progress=False)[0].boxes
+    ] == [(0, 4)] * 4
 
 
 def test_windows_are_where_the_clip_moves(scene):
-    """Each window shows motion near its centre, and the walker is in some window of each clip in which she moves."""
+    """Each window shows motion near its centre, and the walker is in some window of each clip in
+    which she moves.
+    """
     config = DataConfig(length=8, clip_step=2, crop=(24, 20))
     clips = ClipDataset(scene, config, progress=False)
     found = {}
@@ -252,7 +262,9 @@ def test_windows_are_where_the_clip_moves(scene):
 
 
 def test_moved_windows_stay_inside_and_go_a_quarter_far(scene):
-    """Windows of 40 x 20 in frames of 48 x 64: a quarter is 10 rows, of which the frame allows 8, and 5 columns."""
+    """Windows of 40 x 20 in frames of 48 x 64: a quarter is 10 rows, of which the frame allows 8,
+    and 5 columns.
+    """
     config = DataConfig(length=8, clip_step=8, crop=(40, 20))
     clips = ClipDataset(scene, config, progress=False)
     generator, by_name, moved = torch.Generator().manual_seed(0), {v.name: v for v in scene}, set()
@@ -265,7 +277,9 @@ def test_moved_windows_stay_inside_and_go_a_quarter_far(scene):
             assert 0 <= left <= 64 - 20
             assert abs(left - x) <= 5
             assert clip.start == still.start
-            assert np.array_equal(to_frames(clip.tensor), expected_frames(by_name[clip.video], clip, config, 8))
+            assert np.array_equal(
+                to_frames(clip.tensor), expected_frames(by_name[clip.video], clip, config, 8)
+            )
             moved.add((top - y, left - x))
     assert {dy for dy, _ in moved} == set(range(-8, 9))
     assert {dx for _, dx in moved} == set(range(-5, 6))
@@ -273,7 +287,10 @@ def test_moved_windows_stay_inside_and_go_a_quarter_far(scene):
 
 def test_same_generator_same_window(scene):
     clips = ClipDataset(scene, DataConfig(length=8, crop=(24, 20)), progress=False)
-    corners = [[clips.clip(i, torch.Generator().manual_seed(seed)).corner for i in range(5)] for seed in (0, 0, 1)]
+    corners = [
+        [clips.clip(i, torch.Generator().manual_seed(seed)).corner for i in range(5)]
+        for seed in (0, 0, 1)
+    ]
     assert corners[0] == corners[1]
     assert corners[0] != corners[2]
 
@@ -305,9 +322,14 @@ def test_every_window_of_every_size_stays_inside_the_frame(data):
 # --- bad input
 
 
-@pytest.mark.parametrize(("config", "needed"), [(DataConfig(length=16), 16), (DataConfig(length=6, frame_step=3), 16)])
+@pytest.mark.parametrize(
+    ("config", "needed"), [(DataConfig(length=16), 16), (DataConfig(length=6, frame_step=3), 16)]
+)
 def test_a_video_shorter_than_a_clip_is_named_with_both_numbers(array_video, config, needed):
-    videos = [array_video(np.zeros((count, 8, 8, 1)), name) for name, count in (("long", 40), ("short", 15))]
+    videos = [
+        array_video(np.zeros((count, 8, 8, 1)), name)
+        for name, count in (("long", 40), ("short", 15))
+    ]
     with refused("too-short", field="DataConfig.length") as caught:
         ClipDataset(videos, config, progress=False)
     assert re.findall(r"\d+", str(caught.error)) == ["15", str(needed)]
@@ -346,7 +368,9 @@ def test_no_videos_are_refused():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"length": 0}, {"frame_step": 0}, {"clip_step": -1}, {"size": (0, 5)}, {"crop": (5, -1)}], ids=lambda w: next(iter(w))
+    "wrong",
+    [{"length": 0}, {"frame_step": 0}, {"clip_step": -1}, {"size": (0, 5)}, {"crop": (5, -1)}],
+    ids=lambda w: next(iter(w)),
 )
 def test_wrong_values_are_refused_by_name(wrong):
     [(name, value)] = wrong.items()
@@ -370,7 +394,14 @@ def test_a_shorter_side_and_channels_travel_in_the_config(array_video):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("shorter_side", 0), ("shorter_side", -240), ("channels", 2), ("channels", 0), ("channels", 4)]
+    ("field", "value"),
+    [
+        ("shorter_side", 0),
+        ("shorter_side", -240),
+        ("channels", 2),
+        ("channels", 0),
+        ("channels", 4),
+    ],
 )
 def test_other_sides_and_channels_are_refused(field, value):
     with refused("out-of-range", field=f"DataConfig.{field}"):
@@ -381,7 +412,9 @@ def test_grey_and_colour_become_one_kind_by_the_config(array_video):
     videos = [array_video(np.zeros((20, 8, 8, c), np.uint8), str(c)) for c in (1, 3)]
     with refused("conflict", field="DataConfig.channels"):
         stored_frames(videos, DataConfig(), progress=False)
-    assert {f.shape[3] for f in stored_frames(videos, DataConfig(channels=3), progress=False)} == {3}
+    assert {f.shape[3] for f in stored_frames(videos, DataConfig(channels=3), progress=False)} == {
+        3
+    }
 
 
 def test_a_dataset_is_sent_to_another_process_without_its_frames(scene):

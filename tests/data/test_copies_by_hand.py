@@ -1,4 +1,6 @@
-"""Copies as people make them by hand: unpacked twice, linked, renamed, half converted, with one bad file among good ones."""
+"""Copies as people make them by hand: unpacked twice, linked, renamed, half converted, with one bad
+file among good ones.
+"""
 
 import os
 import shutil
@@ -8,7 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from refusals import refused
-from trees import official_avenue, official_shanghaitech, own_videos, save_cells, scene, write_images, write_video
+from trees import (
+    official_avenue,
+    official_shanghaitech,
+    own_videos,
+    save_cells,
+    scene,
+    write_images,
+    write_video,
+)
 
 from vadlib.data.catalog import find_copy, load_videos
 from vadlib.data.check import check_dataset
@@ -16,17 +26,25 @@ from vadlib.data.video import MaskImages, read_image
 
 
 def problems(report):
-    return {(entry["code"], entry["where"]) for entry in report["problems"] if entry["code"] != "partial-copy"}
+    return {
+        (entry["code"], entry["where"])
+        for entry in report["problems"]
+        if entry["code"] != "partial-copy"
+    }
 
 
 # --- unpacked into a folder of the archive's name
 
 
-@pytest.mark.parametrize("wrapper", ["Avenue_Dataset", "avenue/Avenue_Dataset", "downloads/Avenue Dataset", "Avenue_Dataset (1)"])
+@pytest.mark.parametrize(
+    "wrapper",
+    ["Avenue_Dataset", "avenue/Avenue_Dataset", "downloads/Avenue Dataset", "Avenue_Dataset (1)"],
+)
 def test_avenue_in_a_folder_too_many(tmp_path, wrapper):
     truth = official_avenue(tmp_path / "made", {21: 76})
     shutil.move(
-        tmp_path / "made" / "avenue" / "ground_truth_demo", tmp_path / "root" / "avenue" / "ground_truth_demo" / "ground_truth_demo"
+        tmp_path / "made" / "avenue" / "ground_truth_demo",
+        tmp_path / "root" / "avenue" / "ground_truth_demo" / "ground_truth_demo",
     )
     (tmp_path / "root" / wrapper).mkdir(parents=True)
     target = tmp_path / "root" / wrapper
@@ -43,7 +61,15 @@ def test_avenue_in_a_folder_too_many(tmp_path, wrapper):
 def test_ucsd_and_shanghaitech_in_a_folder_too_many(tmp_path):
     frames = np.zeros((200, 8, 8), np.uint8)
     write_images(
-        tmp_path / "UCSD_Anomaly_Dataset" / "UCSD_Anomaly_Dataset.v1p2" / "UCSDped1" / "Train" / "Train001", frames, "{:03d}.tif", 1
+        tmp_path
+        / "UCSD_Anomaly_Dataset"
+        / "UCSD_Anomaly_Dataset.v1p2"
+        / "UCSDped1"
+        / "Train"
+        / "Train001",
+        frames,
+        "{:03d}.tif",
+        1,
     )
     official_shanghaitech(tmp_path / "shanghaitech", {"01_0014": 20})
     assert len(load_videos("ped1", "train", tmp_path)) == 1
@@ -67,7 +93,8 @@ def test_frame_numbers_need_not_be_the_last_in_a_name(tmp_path):
     write_images(tmp_path / "a", frames, "frame{:03d}_cam2.png")
     write_images(tmp_path / "b", frames, "cam2_{}.png", 7)
     write_images(tmp_path / "c", frames, "{:04d}_640x480.png")
-    for t, path in enumerate(sorted((tmp_path / "c").iterdir(), reverse=True)):  # every fifth frame of a longer video
+    # every fifth frame of a longer video
+    for t, path in enumerate(sorted((tmp_path / "c").iterdir(), reverse=True)):
         path.rename(tmp_path / "c" / f"{5 * (19 - t):04d}_640x480_.png")
     videos = load_videos("folder", "train", tmp_path)
     assert [len(v) for v in videos] == [20, 20, 20]
@@ -78,7 +105,9 @@ def test_labels_find_an_accented_name_however_it_is_composed(tmp_path):
     frames = scene(1, 20)[0][0]
     write_images(tmp_path / "training" / "a", frames)
     write_images(tmp_path / "testing" / unicodedata.normalize("NFD", "café"), frames)
-    (tmp_path / "labels.csv").write_text(unicodedata.normalize("NFC", "video,start,end\ncafé,3,5\n"), encoding="utf-8")
+    (tmp_path / "labels.csv").write_text(
+        unicodedata.normalize("NFC", "video,start,end\ncafé,3,5\n"), encoding="utf-8"
+    )
     [video] = load_videos("folder", "test", tmp_path)
     assert np.flatnonzero(video.labels).tolist() == [3, 4]
 
@@ -111,7 +140,10 @@ def test_linked_folders_are_entered_once(tmp_path):
     write_video(tmp_path / "mine" / "cam0" / "b.mp4", frames)
     os.symlink(tmp_path / "elsewhere", tmp_path / "mine" / "cam1")
     os.symlink(tmp_path / "mine", tmp_path / "mine" / "cam0" / "loop")
-    assert [v.name for v in load_videos("folder", "train", tmp_path / "mine")] == ["cam0/b", "cam1/a"]
+    assert [v.name for v in load_videos("folder", "train", tmp_path / "mine")] == [
+        "cam0/b",
+        "cam1/a",
+    ]
 
 
 def test_files_of_kinds_that_are_not_read_are_named(tmp_path):
@@ -131,7 +163,9 @@ def test_files_of_kinds_that_are_not_read_are_named(tmp_path):
 def test_each_kind_that_is_not_read_is_named(tmp_path, suffix):
     write_video(tmp_path / "01.mp4", scene(1, 20)[0][0])
     (tmp_path / f"02.{suffix}").write_bytes(b"x")
-    assert problems(check_dataset("folder", tmp_path, progress=False)) == {("unread-files", f"{tmp_path / f'02.{suffix}'}: not read")}
+    assert problems(check_dataset("folder", tmp_path, progress=False)) == {
+        ("unread-files", f"{tmp_path / f'02.{suffix}'}: not read")
+    }
 
 
 def test_thumbnails_of_a_network_drive_are_junk(tmp_path):
@@ -146,7 +180,10 @@ def test_one_damaged_video_does_not_hide_the_others(tmp_path):
     damaged = tmp_path / "training" / "cam1" / "monday.mp4"
     damaged.write_bytes(damaged.read_bytes()[:300])
     report = check_dataset("folder", tmp_path, progress=False)
-    assert {split: part["clips"] for split, part in report["splits"].items()} == {"train": 3, "test": 2}
+    assert {split: part["clips"] for split, part in report["splits"].items()} == {
+        "train": 3,
+        "test": 2,
+    }
     [(code, where)] = problems(report)
     assert code == "damaged-file"
     assert where.startswith(str(damaged))
@@ -173,8 +210,14 @@ def test_an_empty_folder_of_masks_is_no_ground_truth(tmp_path, junk):
         (folder / junk).write_bytes(b"\0\5\x16\7")
     np.save(tmp_path / "avenue" / "frame_labels_avenue.npy", np.zeros((1, 15324), np.int8))
     assert list(find_copy("avenue", tmp_path).ground_truths) == ["community"]
-    notes = {(entry["code"], entry["where"]) for entry in check_dataset("avenue", tmp_path, progress=False)["notes"]}
-    assert ("two-ground-truths", f"{tmp_path / 'avenue' / 'frame_labels_avenue.npy'}: only 'community' is here") in notes
+    notes = {
+        (entry["code"], entry["where"])
+        for entry in check_dataset("avenue", tmp_path, progress=False)["notes"]
+    }
+    assert (
+        "two-ground-truths",
+        f"{tmp_path / 'avenue' / 'frame_labels_avenue.npy'}: only 'community' is here",
+    ) in notes
 
 
 @pytest.mark.parametrize("damage", ["cut", "of another clip"])
@@ -206,7 +249,11 @@ def test_the_folder_with_clips_is_taken_and_not_the_empty_one(tmp_path):
 def test_test_clips_may_be_videos(tmp_path):
     truth = official_shanghaitech(tmp_path, {"01_0014": 40})
     frames = tmp_path / "shanghaitech" / "testing" / "frames"
-    write_video(frames / "01_0014.mp4", load_videos("shanghaitech", "test", tmp_path)[0].frames[:], codec="libx264")
+    write_video(
+        frames / "01_0014.mp4",
+        load_videos("shanghaitech", "test", tmp_path)[0].frames[:],
+        codec="libx264",
+    )
     shutil.rmtree(frames / "01_0014")
     [video] = load_videos("shanghaitech", "test", tmp_path)
     assert (video.name, video.scene) == ("01_0014", "shanghaitech 01")

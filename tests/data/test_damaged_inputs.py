@@ -1,6 +1,8 @@
-"""Hundreds of damaged copies: each is refused with one clear line that names the file, or reads exactly as the whole one does.
+"""Hundreds of damaged copies: each is refused with one clear line that names the file, or reads
+exactly as the whole one does.
 
-What no reader can notice is left out: bytes changed inside a picture that still decodes, a CSV cut inside its last number.
+What no reader can notice is left out: bytes changed inside a picture that still decodes, a CSV cut
+inside its last number.
 """
 
 import hashlib
@@ -13,12 +15,23 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from trees import matlab_script, official_avenue, official_shanghaitech, own_videos, save_cells, scene, write_images, write_video
+from trees import (
+    matlab_script,
+    official_avenue,
+    official_shanghaitech,
+    own_videos,
+    save_cells,
+    scene,
+    write_images,
+    write_video,
+)
 
 from vadlib.data.catalog import find_copy
 from vadlib.errors import InputError
 
-LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+LFS_POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+)
 WRONG = {
     "empty": b"",
     "LFS pointer": LFS_POINTER,
@@ -42,13 +55,19 @@ def read_all(name, root):
     for split in ("train", "test"):
         for video in copy.open(split):
             digest.update(f"{split} {video.name} {video.frames.shape}".encode())
-            for part in (video.frames[:], video.labels, video.masks[:] if video.masks is not None else None):
+            for part in (
+                video.frames[:],
+                video.labels,
+                video.masks[:] if video.masks is not None else None,
+            ):
                 digest.update(b"none" if part is None else np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()
 
 
 def expect_refusal(name, root, path, whole, also=()):
-    """Reading must raise an InputError of `path` (or one whose line names one of `also`), or give what it gave before the damage."""
+    """Reading must raise an InputError of `path` (or one whose line names one of `also`), or give
+    what it gave before the damage.
+    """
     started = time.monotonic()
     try:
         same = read_all(name, root) == whole
@@ -64,7 +83,9 @@ def expect_refusal(name, root, path, whole, also=()):
 
 
 def put(path, content):
-    """Replace a file, which may be a hard link, and give it another time, so that no cache takes it for the old one."""
+    """Replace a file, which may be a hard link, and give it another time, so that no cache takes it
+    for the old one.
+    """
     path.unlink()
     path.write_bytes(content)
 
@@ -84,7 +105,9 @@ def encode(pixels, suffix):
 @pytest.fixture(scope="module")
 def templates(tmp_path_factory):
     """name -> (root, digest) of small sound copies."""
-    roots = {name: tmp_path_factory.mktemp(name) for name in ("folder", "avenue", "shanghaitech", "ped2")}
+    roots = {
+        name: tmp_path_factory.mktemp(name) for name in ("folder", "avenue", "shanghaitech", "ped2")
+    }
     own_videos(roots["folder"], "csv")
     official_avenue(roots["avenue"], {8: 36}, train=1)
     official_shanghaitech(roots["shanghaitech"], {"01_0014": 20}, train=("01_001",))
@@ -93,7 +116,9 @@ def templates(tmp_path_factory):
     write_images(base / "Train" / "Train001", frames[:5], "{:03d}.tif", 1)
     write_images(base / "Test" / "Test009", frames, "{:03d}.tif", 1)
     write_images(base / "Test" / "Test009_gt", np.ones((120, 10, 12), bool), "frame{:03d}.bmp", 1)
-    labels = [np.ones(n, np.uint8) for n in (180, 180, 150, 180, 150, 180, 180, 180, 120, 150, 180, 180)]
+    labels = [
+        np.ones(n, np.uint8) for n in (180, 180, 150, 180, 150, 180, 180, 180, 120, 150, 180, 180)
+    ]
     (base / "Test" / "UCSDped2.m").write_text(matlab_script(labels))
     return {name: (root, read_all(name, root)) for name, root in roots.items()}
 
@@ -120,8 +145,12 @@ def test_pictures(tmp_path, suffix):
     path = tmp_path / "testing" / "b" / f"003.{suffix}"
     sound = path.read_bytes()
     damages = WRONG | cuts(sound) | {"swapped sizes": encode(frames[3].transpose(1, 0, 2), suffix)}
-    if suffix in ("jpg", "png"):  # a preallocated download; in a BMP or TIFF zeros are black pixels like any others
-        damages |= {f"zeros from {at}": sound[:at] + bytes(len(sound) - at) for at in np.linspace(40, len(sound) - 20, 8).astype(int)}
+    # a preallocated download; in a BMP or TIFF zeros are black pixels like any others
+    if suffix in ("jpg", "png"):
+        damages |= {
+            f"zeros from {at}": sound[:at] + bytes(len(sound) - at)
+            for at in np.linspace(40, len(sound) - 20, 8).astype(int)
+        }
     for content in damages.values():
         put(path, content)
         expect_refusal("folder", tmp_path, path, whole)
@@ -134,13 +163,18 @@ def test_official_pictures_and_masks(copy_of, which):
     root, whole = copy_of("ped2")
     name = "001" if which.startswith("first") else "077"
     test = root / "UCSD_Anomaly_Dataset.v1p2" / "UCSDped2" / "Test"
-    path = test / "Test009_gt" / f"frame{name}.bmp" if "mask" in which else test / "Test009" / f"{name}.tif"
+    path = (
+        test / "Test009_gt" / f"frame{name}.bmp"
+        if "mask" in which
+        else test / "Test009" / f"{name}.tif"
+    )
     sound = path.read_bytes()
     with Image.open(path) as image:
         swapped = encode(np.asarray(image.convert("L")).T.copy(), path.suffix[1:])
     for content in (WRONG | cuts(sound, 5) | {"swapped": swapped}).values():
         put(path, content)
-        # The size of all frames is that of the first one: when that one is turned, the second is the odd one out.
+        # The size of all frames is that of the first one: when that one is turned, the second is
+        # the odd one out.
         expect_refusal("ped2", root, path, whole, also=("Test009", "video 09"))
 
 
@@ -161,7 +195,8 @@ def test_label_files(copy_of, name, place):
     damages = dict(WRONG)
     if path.suffix == ".csv":  # cut after a comma, inside the header or a name: not inside a number
         damages |= {
-            f"cut after {text}": sound[: sound.index(text) + len(text)] for text in (b"video,st", b"cam1/fri", b"cam1/friday,", b",20,")
+            f"cut after {text}": sound[: sound.index(text) + len(text)]
+            for text in (b"video,st", b"cam1/fri", b"cam1/friday,", b",20,")
         }
     else:
         damages |= cuts(sound, 25)
@@ -177,7 +212,9 @@ def test_label_files_of_whole_sets_and_their_lengths(tmp_path):
     write_images(tmp_path / "ped2" / "training" / "frames" / "01", np.zeros((20, 8, 8), np.uint8))
     mat, npy = tmp_path / "ped2" / "ped2.mat", tmp_path / "ped2" / "frame_labels_ped2.npy"
     for path in (mat, npy):
-        save_cells(mat, "gt", [np.array([[1], [100]], np.uint8)] * 12) if path == mat else np.save(npy, np.zeros(2010, np.uint8))
+        save_cells(mat, "gt", [np.array([[1], [100]], np.uint8)] * 12) if path == mat else np.save(
+            npy, np.zeros(2010, np.uint8)
+        )
         whole, sound = read_all("ped2", tmp_path), path.read_bytes()
         for content in (WRONG | cuts(sound, 30)).values():
             put(path, content)
@@ -188,7 +225,13 @@ def test_label_files_of_whole_sets_and_their_lengths(tmp_path):
     for count in (0, 1, 119, 120, 2009, 2011, 4020, 1962):
         np.save(npy, np.zeros(count, np.uint8))
         expect_refusal("ped2", tmp_path, npy, whole)
-    for values in (np.full(2010, 2), np.full(2010, 0.5), np.full(2010, np.nan), np.array(["0"] * 2010), np.zeros(2010, complex)):
+    for values in (
+        np.full(2010, 2),
+        np.full(2010, 0.5),
+        np.full(2010, np.nan),
+        np.array(["0"] * 2010),
+        np.zeros(2010, complex),
+    ):
         np.save(npy, values)
         expect_refusal("ped2", tmp_path, npy, whole)
     np.save(npy, np.array([{"a": 1}], object), allow_pickle=True)
@@ -229,8 +272,13 @@ def test_video_files(copy_of, tmp_path, name, place):
     path = root / place
     sound = path.read_bytes()
     damages = WRONG | cuts(sound, 20)
-    damages |= {f"zeros from {at}": sound[:at] + bytes(len(sound) - at) for at in np.linspace(200, len(sound) * 0.9, 8).astype(int)}
-    turned = write_video(tmp_path / f"turned{path.suffix}", scene(1, 36, size=(64, 48))[0][0], codec="mpeg4")
+    damages |= {
+        f"zeros from {at}": sound[:at] + bytes(len(sound) - at)
+        for at in np.linspace(200, len(sound) * 0.9, 8).astype(int)
+    }
+    turned = write_video(
+        tmp_path / f"turned{path.suffix}", scene(1, 36, size=(64, 48))[0][0], codec="mpeg4"
+    )
     for content in damages.values():
         put(path, content)
         expect_refusal(name, root, path, whole)
@@ -240,7 +288,9 @@ def test_video_files(copy_of, tmp_path, name, place):
 
 
 def test_at_least_500_damaged_inputs_were_tried():
-    """Runs last in this file; archives and cuts of videos have hundreds more in test_download.py and test_decode.py."""
+    """Runs last in this file; archives and cuts of videos have hundreds more in test_download.py
+    and test_decode.py.
+    """
     if not tried["refused"]:
         pytest.skip("counts what the tests above it did, and none of them ran")
     assert tried["refused"] >= 500

@@ -29,7 +29,8 @@ def test_all_frames_come_as_opencv_reads_them(video, name):
     everything = np.array(frames)
     assert everything.dtype == np.uint8
     assert difference(everything, opencv(video(name))) <= 2
-    # Against the pictures that went in, so that no two libraries agree on the wrong frames: each is nearest to its own.
+    # Against the pictures that went in, so that no two libraries agree on the wrong frames: each is
+    # nearest to its own.
     errors = np.abs(everything[:, None].astype(np.float32) - SCENE[None]).mean((2, 3, 4))
     assert np.array_equal(errors.argmin(1), np.arange(40))
 
@@ -55,7 +56,9 @@ def test_a_frame_is_the_same_however_it_is_reached(video, name):
             frames[beyond]
 
 
-@pytest.mark.parametrize("name", ["xvid.avi", "mjpeg.avi", "h264.avi", "h264.mp4", "h264.mkv", "vp9.webm"])
+@pytest.mark.parametrize(
+    "name", ["xvid.avi", "mjpeg.avi", "h264.avi", "h264.mp4", "h264.mkv", "vp9.webm"]
+)
 def test_reading_in_order_or_a_little_ahead_decodes_each_frame_once(video, name, watched):
     frames = VideoFrames(video(name))
     for step in (1, 2, 5):
@@ -63,13 +66,19 @@ def test_reading_in_order_or_a_little_ahead_decodes_each_frame_once(video, name,
         watched.opened = watched.decoded = 0
         for t in range(0, 40, step):
             frames[t]
-        assert (watched.opened, watched.seeks, watched.decoded) == (1, 0, range(0, 40, step)[-1] + 1)
+        assert (watched.opened, watched.seeks, watched.decoded) == (
+            1,
+            0,
+            range(0, 40, step)[-1] + 1,
+        )
 
 
 LONG = np.concatenate([SCENE] * 5)
 
 
-@pytest.mark.parametrize("name", ["xvid.avi", "mjpeg.avi", "h264.mp4", "open-gop.mp4", "h264.mkv", "vp9.webm"])
+@pytest.mark.parametrize(
+    "name", ["xvid.avi", "mjpeg.avi", "h264.mp4", "open-gop.mp4", "h264.mkv", "vp9.webm"]
+)
 def test_any_frame_costs_no_more_than_the_way_from_its_key_frame(tmp_path, name, watched):
     codec, how = FORMATS[name]
     frames = VideoFrames(encode(tmp_path / name, codec, LONG, **how))
@@ -82,7 +91,9 @@ def test_any_frame_costs_no_more_than_the_way_from_its_key_frame(tmp_path, name,
 
 @pytest.mark.parametrize("name", ["h264.avi"])
 def test_frames_of_a_longer_video_in_a_poor_container(tmp_path, name):
-    """Program streams give frames wrong times after a jump, AVI gives those of H.264 none, ASF lands anywhere."""
+    """Program streams give frames wrong times after a jump, AVI gives those of H.264 none, ASF
+    lands anywhere.
+    """
     codec, how = FORMATS[name]
     frames = VideoFrames(encode(tmp_path / name, codec, LONG, **how))
     in_order = np.array(frames)
@@ -92,7 +103,9 @@ def test_frames_of_a_longer_video_in_a_poor_container(tmp_path, name):
 
 
 def test_interlaced_frames_stay_whole(tmp_path):
-    frames = VideoFrames(encode(tmp_path / "a.mp4", "libx264", options={"x264-params": "interlaced=1"}))
+    frames = VideoFrames(
+        encode(tmp_path / "a.mp4", "libx264", options={"x264-params": "interlaced=1"})
+    )
     errors = np.abs(np.array(frames)[:, None].astype(np.float32) - SCENE[None]).mean((2, 3, 4))
     assert np.array_equal(errors.argmin(1), np.arange(40))
 
@@ -106,7 +119,12 @@ def test_a_slice_of_the_frame_store_is_the_video(cache, video):
 @pytest.mark.parametrize("name", ["a.avi", "a.mkv"])
 def test_odd_sizes(tmp_path, name, height, width):
     pixels = scene(5, height, width)
-    path = encode(tmp_path / name, "mjpeg" if name == "a.avi" else "ffv1", pixels, pix_fmt="yuvj444p" if name == "a.avi" else "yuv444p")
+    path = encode(
+        tmp_path / name,
+        "mjpeg" if name == "a.avi" else "ffv1",
+        pixels,
+        pix_fmt="yuvj444p" if name == "a.avi" else "yuv444p",
+    )
     frames = VideoFrames(path)
     assert frames.shape == (5, height, width, 3)
     assert difference(np.array(frames), opencv(path)) <= 2
@@ -127,13 +145,20 @@ def test_one_frame_is_a_video(tmp_path, name):
 
 
 @pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize(("matrix", "red", "blue"), [(2, 0.299, 0.114), (6, 0.299, 0.114), (1, 0.2126, 0.0722), (9, 0.2627, 0.0593)])
+@pytest.mark.parametrize(
+    ("matrix", "red", "blue"),
+    [(2, 0.299, 0.114), (6, 0.299, 0.114), (1, 0.2126, 0.0722), (9, 0.2627, 0.0593)],
+)
 def test_colours_follow_the_stream_s_matrix_and_range(tmp_path, matrix, red, blue, full):
     """The formulas of BT.601, BT.709 and BT.2020, literally; matrix 2 is none, and read as BT.601."""
     rgb = np.array([[200, 60, 30], [20, 180, 90], [40, 50, 220], [240, 240, 240], [10, 10, 10]])
     y = rgb @ [red, 1 - red - blue, blue]
     chroma = [(rgb[:, 2] - y) / (2 - 2 * blue), (rgb[:, 0] - y) / (2 - 2 * red)]
-    planes = [y, *(c + 128 for c in chroma)] if full else [16 + y * 219 / 255, *(128 + c * 224 / 255 for c in chroma)]
+    planes = (
+        [y, *(c + 128 for c in chroma)]
+        if full
+        else [16 + y * 219 / 255, *(128 + c * 224 / 255 for c in chroma)]
+    )
     frame = av.VideoFrame(80, 48, "yuv444p")
     for plane, values in zip(frame.planes, planes, strict=True):
         row = np.zeros(plane.line_size, np.uint8)
@@ -152,13 +177,18 @@ def test_colours_follow_the_stream_s_matrix_and_range(tmp_path, matrix, red, blu
 def test_ten_bits_are_rounded_to_eight(tmp_path):
     colours = np.array([[200, 60, 30], [20, 180, 90], [40, 50, 220], [128, 128, 128]], np.uint8)
     flat = np.tile(colours.repeat(16, 0)[None, None], (3, 48, 1, 1))
-    frames = VideoFrames(encode(tmp_path / "a.mp4", "libx264", flat, pix_fmt="yuv420p10le", options={"qp": "1"}))
+    frames = VideoFrames(
+        encode(tmp_path / "a.mp4", "libx264", flat, pix_fmt="yuv420p10le", options={"qp": "1"})
+    )
     assert frames[1].dtype == np.uint8
     assert np.abs(frames[1][24, 8::16].astype(int) - colours).max() <= 4
 
 
 def test_grey_is_the_luma_of_the_colours(video):
-    colour, grey = np.array(VideoFrames(video("h264.mp4"))), VideoFrames(video("h264.mp4"), channels=1)
+    colour, grey = (
+        np.array(VideoFrames(video("h264.mp4"))),
+        VideoFrames(video("h264.mp4"), channels=1),
+    )
     assert grey.shape == (40, 48, 64, 1)
     assert grey[3].shape == (48, 64, 1)
     assert np.abs(np.array(grey)[..., 0] - colour @ np.array([0.299, 0.587, 0.114])).max() <= 1
@@ -181,15 +211,33 @@ def test_other_channels_are_refused(video):
 
 # --- upright
 
-# Rotations as QuickTime defines them: x' = a x + c y + tx, y' = b x + d y + ty, with x to the right and y down.
-MATRICES = {"upright": (1, 0, 0, 1), "clockwise": (0, 1, -1, 0), "upside down": (-1, 0, 0, -1), "counterclockwise": (0, -1, 1, 0)}
+# Rotations as QuickTime defines them: x' = a x + c y + tx, y' = b x + d y + ty, with x to the right
+# and y down.
+MATRICES = {
+    "upright": (1, 0, 0, 1),
+    "clockwise": (0, 1, -1, 0),
+    "upside down": (-1, 0, 0, -1),
+    "counterclockwise": (0, -1, 1, 0),
+}
 
 
 def turned(path, matrix) -> Path:
-    """A copy of a video with such a matrix in its track header: nine numbers, row by row; a, b and c, d begin the first two rows."""
+    """A copy of a video with such a matrix in its track header: nine numbers, row by row; a, b and
+    c, d begin the first two rows.
+    """
     content = bytearray(path.read_bytes())
     at = content.index(b"tkhd") + 44
-    assert struct.unpack(">9i", content[at : at + 36]) == (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    assert struct.unpack(">9i", content[at : at + 36]) == (
+        1 << 16,
+        0,
+        0,
+        0,
+        1 << 16,
+        0,
+        0,
+        0,
+        1 << 30,
+    )
     a, b, c, d = (round(value * (1 << 16)) for value in matrix)
     content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path = path.with_stem("turned")
@@ -216,7 +264,9 @@ def test_the_picture_is_turned_as_the_matrix_says(tmp_path, turn, suffix):
     assert VideoFrames(path, channels=1)[2].shape == (*expected.shape[1:3], 1)
 
 
-@pytest.mark.skipif(not hasattr(av.VideoStream, "set_display_rotation"), reason="this PyAV cannot write rotations")
+@pytest.mark.skipif(
+    not hasattr(av.VideoStream, "set_display_rotation"), reason="this PyAV cannot write rotations"
+)
 def test_a_rotation_in_matroska(tmp_path):
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
@@ -244,7 +294,9 @@ def test_what_is_not_turned_by_quarters_is_refused(tmp_path, matrix):
 # --- times
 
 
-@pytest.mark.parametrize("name", ["h264.mp4", "fragmented.mp4", "h264.mkv", "vp9.webm", "mpeg4.m4v"])
+@pytest.mark.parametrize(
+    "name", ["h264.mp4", "fragmented.mp4", "h264.mkv", "vp9.webm", "mpeg4.m4v"]
+)
 def test_irregular_times_come_back_exactly(tmp_path, name):
     codec, how = FORMATS[name]
     times = np.cumsum([0, *random.Random(0).choices([7, 20, 33, 40, 500], k=39)])
@@ -257,7 +309,10 @@ def test_irregular_times_come_back_exactly(tmp_path, name):
         assert np.array_equal(frames[t], in_order[t])
 
 
-@pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(24000, 1001), Fraction(15), Fraction(25, 2), Fraction(100)])
+@pytest.mark.parametrize(
+    "rate",
+    [Fraction(30000, 1001), Fraction(24000, 1001), Fraction(15), Fraction(25, 2), Fraction(100)],
+)
 @pytest.mark.parametrize("name", ["h264.mp4", "h264.mkv", "xvid.avi"])
 def test_a_constant_rate_is_told_as_such(tmp_path, name, rate):
     codec, how = FORMATS[name]
@@ -274,7 +329,9 @@ def test_frames_without_times_have_those_of_their_rate(tmp_path, video):
 
 
 def test_hidden_frames_of_vp8_are_no_frames(video, tmp_path):
-    """Bit 4 of a VP8 frame's first byte is show_frame; encoders clear it in frames that only serve to predict others."""
+    """Bit 4 of a VP8 frame's first byte is show_frame; encoders clear it in frames that only serve
+    to predict others.
+    """
     content = bytearray(video("vp8.webm").read_bytes())
     with av.open(str(video("vp8.webm"))) as container:
         packet = [bytes(packet) for packet in container.demux(video=0)][20]
@@ -289,7 +346,9 @@ def test_hidden_frames_of_vp8_are_no_frames(video, tmp_path):
 
 
 def test_an_edit_list_decides_what_is_shown(tmp_path, video):
-    """A trimmed phone video: its first frames are in the file, declared, needed for decoding, and not shown."""
+    """A trimmed phone video: its first frames are in the file, declared, needed for decoding, and
+    not shown.
+    """
     content = bytearray(video("h264.mp4").read_bytes())
     at = content.index(b"elst") + 12
     _, start = struct.unpack(">II", content[at : at + 8])
@@ -318,7 +377,12 @@ def with_sound(path, picture=False, video=True):
         sound.layout = "mono"
         if picture:
             cover = container.add_stream("mjpeg")
-            cover.width, cover.height, cover.pix_fmt, cover.disposition = 32, 24, "yuvj420p", av.stream.Disposition.attached_pic.value
+            cover.width, cover.height, cover.pix_fmt, cover.disposition = (
+                32,
+                24,
+                "yuvj420p",
+                av.stream.Disposition.attached_pic.value,
+            )
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(SCENE[0, ::2, ::2]))
             frame.pts = 0
             container.mux(cover.encode(frame) + cover.encode(None))
@@ -327,7 +391,9 @@ def with_sound(path, picture=False, video=True):
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frames[t]))
                 frame.pts, frame.time_base = t, Fraction(1, 25)
                 container.mux(stream.encode(frame))
-            samples = av.AudioFrame.from_ndarray(np.sin(np.arange(640, dtype=np.float32))[None], format="fltp", layout="mono")
+            samples = av.AudioFrame.from_ndarray(
+                np.sin(np.arange(640, dtype=np.float32))[None], format="fltp", layout="mono"
+            )
             samples.sample_rate, samples.pts, samples.time_base = 16000, 640 * t, Fraction(1, 16000)
             container.mux(sound.encode(samples))
         for stream, _ in streams:
@@ -362,7 +428,12 @@ def test_sound_alone_is_no_video(tmp_path):
 
 # --- the real thing
 
-AVENUE = {"training_videos/12.avi": 145, "training_videos/16.avi": 244, "testing_videos/20.avi": 273, "testing_videos/21.avi": 76}
+AVENUE = {
+    "training_videos/12.avi": 145,
+    "training_videos/16.avi": 244,
+    "testing_videos/20.avi": 273,
+    "testing_videos/21.avi": 76,
+}
 
 
 @pytest.fixture(params=AVENUE)

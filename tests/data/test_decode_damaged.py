@@ -1,4 +1,6 @@
-"""Video files that are cut off or damaged are refused, or come whole; never as a shorter video in silence."""
+"""Video files that are cut off or damaged are refused, or come whole; never as a shorter video in
+silence.
+"""
 
 import pickle
 import re
@@ -18,7 +20,16 @@ from vadlib.errors import InputError
 
 # --- cut off and damaged
 
-CUT = ["xvid.avi", "b-frames.avi", "mjpeg.avi", "h264.mp4", "faststart.mp4", "h264.mkv", "vp9.webm", "vp9.mp4"]
+CUT = [
+    "xvid.avi",
+    "b-frames.avi",
+    "mjpeg.avi",
+    "h264.mp4",
+    "faststart.mp4",
+    "h264.mkv",
+    "vp9.webm",
+    "vp9.mp4",
+]
 
 
 def outcome(path, whole):
@@ -39,8 +50,14 @@ def outcome(path, whole):
 
 @pytest.mark.parametrize("name", CUT)
 def test_a_video_cut_anywhere_is_refused_or_whole(video, name, tmp_path, cache, capfd):
-    whole, content, path = np.array(VideoFrames(video(name))), video(name).read_bytes(), tmp_path / name
-    tried = sorted({*np.linspace(0, len(content) - 1, 40).astype(int), *range(len(content) - 20, len(content))})
+    whole, content, path = (
+        np.array(VideoFrames(video(name))),
+        video(name).read_bytes(),
+        tmp_path / name,
+    )
+    tried = sorted(
+        {*np.linspace(0, len(content) - 1, 40).astype(int), *range(len(content) - 20, len(content))}
+    )
     outcomes = []
     for length in tried:
         path.write_bytes(content[:length])
@@ -53,7 +70,11 @@ def test_a_video_cut_anywhere_is_refused_or_whole(video, name, tmp_path, cache, 
 @pytest.mark.parametrize("name", CUT)
 def test_a_video_whose_end_is_zeros_is_refused_or_whole(video, name, tmp_path, cache):
     """Half of a download into a file that was given its full size before."""
-    whole, content, path = np.array(VideoFrames(video(name))), video(name).read_bytes(), tmp_path / name
+    whole, content, path = (
+        np.array(VideoFrames(video(name))),
+        video(name).read_bytes(),
+        tmp_path / name,
+    )
     outcomes = []
     for length in np.linspace(0, len(content) - 300, 40).astype(int):
         path.write_bytes(content[:length] + bytes(len(content) - length))
@@ -76,7 +97,9 @@ def test_a_last_frame_that_ends_in_zeros_is_refused(video, name, tmp_path, cache
 def test_damage_of_any_byte_raises_nothing_but_input_error(video, name, tmp_path, cache):
     content, path = video(name).read_bytes(), tmp_path / name
     for position in np.linspace(0, len(content) - 1, 60).astype(int):
-        path.write_bytes(content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :])
+        path.write_bytes(
+            content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :]
+        )
         start = time.monotonic()
         try:
             np.array(VideoFrames(path))
@@ -87,7 +110,9 @@ def test_damage_of_any_byte_raises_nothing_but_input_error(video, name, tmp_path
 
 @pytest.mark.parametrize("name", ["xvid.avi", "h264.mp4", "h264.mkv"])
 def test_a_hole_in_a_frame_is_refused(video, name, tmp_path, cache):
-    """Zeros in place of the second half of a packet, which is what a torrent or a bad disk leaves; few decode without complaint."""
+    """Zeros in place of the second half of a packet, which is what a torrent or a bad disk leaves;
+    few decode without complaint.
+    """
     content, path = video(name).read_bytes(), tmp_path / name
     with av.open(str(video(name))) as container:
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size > 60]
@@ -107,7 +132,9 @@ def test_a_hole_in_a_frame_is_refused(video, name, tmp_path, cache):
 
 @pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
 def test_a_packet_that_gives_no_frame_is_missed(tmp_path, cache, codec):
-    """Matroska counts no frames, MPEG-2 decoders pass over what they do not know, and PyAV passes over errors at the end."""
+    """Matroska counts no frames, MPEG-2 decoders pass over what they do not know, and PyAV passes
+    over errors at the end.
+    """
     path = encode(tmp_path / "a.mkv", codec)
     content = path.read_bytes()
     with av.open(str(path)) as container:
@@ -118,7 +145,8 @@ def test_a_packet_that_gives_no_frame_is_missed(tmp_path, cache, codec):
         with pytest.raises(InputError) as caught:
             VideoFrames(path)
         assert caught.value.file == path
-        assert caught.value.code in {"damaged-file", "frame-count"}  # by whether the decoder complains
+        # by whether the decoder complains
+        assert caught.value.code in {"damaged-file", "frame-count"}
 
 
 READ_ALL = """
@@ -136,13 +164,21 @@ for path in sys.argv[1:]:
 
 
 def test_a_decoder_whose_threads_would_wait_for_each_other_answers(video, tmp_path):
-    """libavcodec 62 stops for ever, if it may use threads, where an HEVC picture parameter set (NAL type 34) has a wrong byte."""
+    """libavcodec 62 stops for ever, if it may use threads, where an HEVC picture parameter set (NAL
+    type 34) has a wrong byte.
+    """
     content = video("hevc.mp4").read_bytes()
     at = content.index(b"\0\x06\x44\x01") + 7
     paths = [tmp_path / f"{value}.mp4" for value in (0xBD, 0x0D, 0x3D, 0x8D, 0xCD)]
     for path in paths:
         path.write_bytes(content[:at] + bytes([int(path.stem)]) + content[at + 1 :])
-    run = subprocess.run([sys.executable, "-c", READ_ALL, *map(str, paths)], capture_output=True, text=True, timeout=30, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", READ_ALL, *map(str, paths)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
     assert len(run.stdout.split()) == len(paths)
 
 
@@ -156,16 +192,26 @@ def boxes(content):
 
 
 def test_a_fragmented_mp4_cut_or_zeroed_within_its_fragments_is_refused(video, tmp_path, cache):
-    whole, content, path = np.array(VideoFrames(video("fragmented.mp4"))), video("fragmented.mp4").read_bytes(), tmp_path / "a.mp4"
+    whole, content, path = (
+        np.array(VideoFrames(video("fragmented.mp4"))),
+        video("fragmented.mp4").read_bytes(),
+        tmp_path / "a.mp4",
+    )
     between = [position for kind, position in boxes(content) if kind in (b"moof", b"mfra")]
     assert len(between) > 3
-    for length in {*np.linspace(0, len(content) - 1, 40).astype(int), *(p for kind, p in boxes(content) if kind == b"mdat")}:
+    for length in {
+        *np.linspace(0, len(content) - 1, 40).astype(int),
+        *(p for kind, p in boxes(content) if kind == b"mdat"),
+    }:
         if length not in between:  # there, nothing tells that more was to come
             path.write_bytes(content[:length])
             assert outcome(path, whole) == "refused"
     for length in between:
         path.write_bytes(content[:length] + bytes(len(content) - length))
-        assert outcome(path, whole) == ("refused" if length < between[-1] else "same") or length == between[-1]
+        assert (
+            outcome(path, whole) == ("refused" if length < between[-1] else "same")
+            or length == between[-1]
+        )
 
 
 def test_a_header_that_declares_more_frames_than_come_is_believed(tmp_path):
@@ -204,7 +250,9 @@ def test_what_cameras_append_is_no_damage(video, tmp_path, name, trailer):
 
 
 def test_frames_that_change_their_size_are_refused_with_both_sizes(tmp_path):
-    pictures = [jpeg(frame) for frame in SCENE[:6]] + [jpeg(frame[:24, :32]) for frame in SCENE[6:8]]
+    pictures = [jpeg(frame) for frame in SCENE[:6]] + [
+        jpeg(frame[:24, :32]) for frame in SCENE[6:8]
+    ]
     (tmp_path / "a.avi").write_bytes(avi(pictures))
     with refused("mixed-sizes", file=tmp_path / "a.avi") as caught:
         VideoFrames(tmp_path / "a.avi")

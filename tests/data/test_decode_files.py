@@ -84,12 +84,16 @@ def test_the_identity_follows_the_file_and_the_channels(video, tmp_path):
     os.utime(path, ns=(1, 10**9))
     one = VideoFrames(path)
     assert one.identity() == ["video", 1, str(path.resolve()), path.stat().st_size, 10**9, 3]
-    assert VideoFrames(path).identity() == one.identity() != VideoFrames(path, channels=1).identity()
+    assert (
+        VideoFrames(path).identity() == one.identity() != VideoFrames(path, channels=1).identity()
+    )
     os.utime(path, ns=(1, 2 * 10**9))
     assert VideoFrames(path).identity() != one.identity()
 
 
-@pytest.mark.parametrize("how", ["removed", "touched", "shorter", "other frames, same size and time"])
+@pytest.mark.parametrize(
+    "how", ["removed", "touched", "shorter", "other frames, same size and time"]
+)
 def test_a_file_that_changes_while_it_is_read_is_named(video, tmp_path, how):
     path = Path(shutil.copy(video("h264.mkv"), tmp_path / "a.mkv"))
     frames = VideoFrames(path)
@@ -114,9 +118,12 @@ def test_a_file_that_changes_while_it_is_read_is_named(video, tmp_path, how):
         frames[3]
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mpeg4"), ("a.mp4", "libx264"), ("a.mkv", "libx264")])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.avi", "mpeg4"), ("a.mp4", "libx264"), ("a.mkv", "libx264")]
+)
 def test_damage_under_a_video_s_feet_gives_its_true_frames_or_none(name, codec, tmp_path):
-    """Size and time of the file stay, as on a failing disk; whatever was tried before, no frame comes back as another.
+    """Size and time of the file stay, as on a failing disk; whatever was tried before, no frame
+    comes back as another.
 
     Without B-frames: those that are predicted from a damaged frame are shown before it.
     """
@@ -157,10 +164,15 @@ def test_one_file_is_open_however_many_videos_there_are(video, tmp_path, watched
 
 
 def is_open(path):
-    return any(os.path.realpath(f"/proc/self/fd/{name}") == str(path) for name in os.listdir("/proc/self/fd"))
+    return any(
+        os.path.realpath(f"/proc/self/fd/{name}") == str(path)
+        for name in os.listdir("/proc/self/fd")
+    )
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc to count open files in")
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/fd").is_dir(), reason="no /proc to count open files in"
+)
 
 
 @needs_proc
@@ -182,7 +194,12 @@ def test_a_copy_starts_closed(video, watched):
     frames = VideoFrames(video("h264.mp4"))
     expected = frames[:]
     copy = pickle.loads(pickle.dumps(frames))
-    assert (copy.shape, copy.fps, copy.path, copy.channels) == (frames.shape, frames.fps, frames.path, frames.channels)
+    assert (copy.shape, copy.fps, copy.path, copy.channels) == (
+        frames.shape,
+        frames.fps,
+        frames.path,
+        frames.channels,
+    )
     assert copy.identity() == frames.identity()
     for t in (0, 30, 7):
         assert np.array_equal(copy[t], expected[t])
@@ -193,7 +210,9 @@ def test_a_spawned_worker_reads_the_same_frames(video):
     frames = VideoFrames(video("h264.mp4"))
     expected = frames[17]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert np.array_equal(pool.apply_async(operator.getitem, (frames, 17)).get(timeout=60), expected)
+        assert np.array_equal(
+            pool.apply_async(operator.getitem, (frames, 17)).get(timeout=60), expected
+        )
 
 
 @needs_proc
@@ -202,7 +221,8 @@ def test_a_forked_worker_and_its_parent_do_not_disturb_each_other(video):
     path = video("raw.avi")
     frames, expected = VideoFrames(path), np.array(VideoFrames(path))
     frames[10]
-    assert is_open(path)  # a worker that inherited this would move the parent's position in the file
+    # a worker that inherited this would move the parent's position in the file
+    assert is_open(path)
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
 
@@ -228,9 +248,13 @@ def test_a_forked_worker_and_its_parent_do_not_disturb_each_other(video):
 def test_threads_may_read_at_once(video):
     videos = [VideoFrames(video(name)) for name in ("h264.mp4", "xvid.avi")]
     expected = [frames[:] for frames in videos]
-    tasks = [(random.Random(n).randrange(2), random.Random(n + 99).randrange(40)) for n in range(200)]
+    tasks = [
+        (random.Random(n).randrange(2), random.Random(n + 99).randrange(40)) for n in range(200)
+    ]
     with ThreadPoolExecutor(8) as pool:
-        for (which, t), frame in zip(tasks, pool.map(lambda task: videos[task[0]][task[1]], tasks), strict=True):
+        for (which, t), frame in zip(
+            tasks, pool.map(lambda task: videos[task[0]][task[1]], tasks), strict=True
+        ):
             assert np.array_equal(frame, expected[which][t])
 
 
@@ -251,9 +275,17 @@ assert av.logging.get_level() == av.logging.VERBOSE
 
 
 def test_whoever_listens_to_libav_neither_hangs_nor_is_cut_off(video, tmp_path):
-    """PyAV's log handler needs Python's lock, which whoever frees a decoder holds while it waits for the decoder's threads."""
+    """PyAV's log handler needs Python's lock, which whoever frees a decoder holds while it waits
+    for the decoder's threads.
+    """
     (tmp_path / "a.avi").write_bytes(video("xvid.avi").read_bytes()[:7000])
-    run = subprocess.run([sys.executable, "-c", LISTENING, str(tmp_path / "a.avi")], capture_output=True, text=True, timeout=30, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", LISTENING, str(tmp_path / "a.avi")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
     assert run.stdout.count("of 40 frames could be decoded") == 20
 
 
@@ -261,7 +293,18 @@ def test_whoever_listens_to_libav_neither_hangs_nor_is_cut_off(video, tmp_path):
 
 
 def test_videos_of_a_folder_in_natural_order_without_junk(tmp_path):
-    for name in ("10.avi", "2.AVI", "1.mp4", "._1.mp4", "b.mkv", "notes.txt", "1.mp4~", ".DS_Store", "x.mpg", "01.jpg"):
+    for name in (
+        "10.avi",
+        "2.AVI",
+        "1.mp4",
+        "._1.mp4",
+        "b.mkv",
+        "notes.txt",
+        "1.mp4~",
+        ".DS_Store",
+        "x.mpg",
+        "01.jpg",
+    ):
         (tmp_path / name).touch()
     (tmp_path / "folder.avi").mkdir()
     assert [path.name for path in list_videos(tmp_path)] == ["1.mp4", "2.AVI", "10.avi", "b.mkv"]

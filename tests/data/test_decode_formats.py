@@ -1,4 +1,6 @@
-"""Every pixel format that can be written here: the same pixels however a frame is reached, and what 8 bits leave of deeper ones."""
+"""Every pixel format that can be written here: the same pixels however a frame is reached, and what
+8 bits leave of deeper ones.
+"""
 
 import random
 import struct
@@ -14,15 +16,64 @@ from vadlib.data.decode import VideoFrames
 
 SMALL = np.ascontiguousarray(SCENE[:36, ::2, ::2])  # 24 x 32 pixels; jumps of 16 frames and more
 PALETTE = np.array([[255, v, 3 * v % 256, 255 - v] for v in range(256)], np.uint8)  # ARGB
-# Encoders whose decoders keep something from frame to frame, or whose containers keep something beside the frames, come with all of
-# their formats; of the others, each pixel format is tried once.
-STATEFUL = [("rawvideo", ".avi"), ("rawvideo", ".mov"), ("msrle", ".avi"), ("zmbv", ".avi"), ("qtrle", ".mov"), ("png", ".mov")]
-STATEFUL += [("gif", ".mov"), ("cinepak", ".avi"), ("flashsv", ".avi"), ("msvideo1", ".avi"), ("rpza", ".mov"), ("svq1", ".mov")]
-OTHERS = [("ffv1", ".mkv"), ("jpeg2000", ".mov"), ("tiff", ".mov"), ("dpx", ".mov"), ("sgi", ".mov"), ("targa", ".mov")]
-OTHERS += [("exr", ".mov"), ("ffvhuff", ".avi"), ("magicyuv", ".avi"), ("utvideo", ".avi"), ("r10k", ".mov"), ("prores_ks", ".mov")]
-OTHERS += [("mjpeg", ".avi"), ("libx264", ".mp4"), ("libx265", ".mp4"), ("libvpx-vp9", ".mkv"), ("y41p", ".avi"), ("libx264rgb", ".mkv")]
-RAW = ["pal8", "gray", "bgr24", "bgra", "rgb555le", "yuyv422", "uyvy422", "rgb24", "monow", "monob", "argb", "rgb565le"]
-UNRELIABLE = {"grayf16le", "gbrpf16le", "yaf16le"}  # libavcodec 62 decodes them differently each time
+# Encoders whose decoders keep something from frame to frame, or whose containers keep something
+# beside the frames, come with all of their formats; of the others, each pixel format is tried once.
+STATEFUL = [
+    ("rawvideo", ".avi"),
+    ("rawvideo", ".mov"),
+    ("msrle", ".avi"),
+    ("zmbv", ".avi"),
+    ("qtrle", ".mov"),
+    ("png", ".mov"),
+]
+STATEFUL += [
+    ("gif", ".mov"),
+    ("cinepak", ".avi"),
+    ("flashsv", ".avi"),
+    ("msvideo1", ".avi"),
+    ("rpza", ".mov"),
+    ("svq1", ".mov"),
+]
+OTHERS = [
+    ("ffv1", ".mkv"),
+    ("jpeg2000", ".mov"),
+    ("tiff", ".mov"),
+    ("dpx", ".mov"),
+    ("sgi", ".mov"),
+    ("targa", ".mov"),
+]
+OTHERS += [
+    ("exr", ".mov"),
+    ("ffvhuff", ".avi"),
+    ("magicyuv", ".avi"),
+    ("utvideo", ".avi"),
+    ("r10k", ".mov"),
+    ("prores_ks", ".mov"),
+]
+OTHERS += [
+    ("mjpeg", ".avi"),
+    ("libx264", ".mp4"),
+    ("libx265", ".mp4"),
+    ("libvpx-vp9", ".mkv"),
+    ("y41p", ".avi"),
+    ("libx264rgb", ".mkv"),
+]
+RAW = [
+    "pal8",
+    "gray",
+    "bgr24",
+    "bgra",
+    "rgb555le",
+    "yuyv422",
+    "uyvy422",
+    "rgb24",
+    "monow",
+    "monob",
+    "argb",
+    "rgb565le",
+]
+# libavcodec 62 decodes them differently each time
+UNRELIABLE = {"grayf16le", "gbrpf16le", "yaf16le"}
 
 
 def formats():
@@ -46,10 +97,16 @@ def write(path, codec, form):
         stream = container.add_stream(codec, rate=25)
         stream.height, stream.width, stream.pix_fmt = 24, 32, form
         stream.codec_context.gop_size = 12
-        stream.options = {"strict": "-2", "x265-params": "log-level=none"} if codec == "libx265" else {"strict": "-2"}
+        stream.options = (
+            {"strict": "-2", "x265-params": "log-level=none"}
+            if codec == "libx265"
+            else {"strict": "-2"}
+        )
         for t, pixels in enumerate(SMALL):
             if form == "pal8":
-                frame = av.VideoFrame.from_ndarray((np.ascontiguousarray(pixels[..., 0]), PALETTE), format=form)
+                frame = av.VideoFrame.from_ndarray(
+                    (np.ascontiguousarray(pixels[..., 0]), PALETTE), format=form
+                )
             else:
                 frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format=form)
             frame.pts = t
@@ -73,7 +130,8 @@ def test_pixels_are_the_same_in_any_order(tmp_path, codec, suffix, form):
     in_order = np.array(VideoFrames(path))
     expected = second_pass(path)
     assert in_order.shape == expected.shape == (36, 24, 32, 3)
-    # The conversion to RGB may differ, as PyAV's follows no matrix; frames that are swapped or black differ by more.
+    # The conversion to RGB may differ, as PyAV's follows no matrix; frames that are swapped or
+    # black differ by more.
     own = np.abs(in_order.astype(int) - expected).mean((1, 2, 3))
     assert own.max() < 40
     assert in_order.std() > 10
@@ -101,16 +159,23 @@ def test_a_palette_survives_a_jump(tmp_path, suffix):
 
 
 def palette_avi(indices, palettes):
-    """A literal 8-bit AVI, rows from the bottom up: uint8 (T, H, W), and {frame: uint8 (256, 3) RGB that holds from there on}."""
+    """A literal 8-bit AVI, rows from the bottom up: uint8 (T, H, W), and {frame: uint8 (256, 3) RGB
+    that holds from there on}.
+    """
 
     def chunk(kind, content):
         return kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
     count, height, width = indices.shape
     main = struct.pack("<14I", 40000, 0, 0, 0x10, count, 0, 1, 0, width, height, 0, 0, 0, 0)
-    stream = b"vids\0\0\0\0" + struct.pack("<IHHIIIIIIIIHHHH", 0, 0, 0, 0, 1, 25, 0, count, 0, 0xFFFFFFFF, 0, 0, 0, width, height)
+    stream = b"vids\0\0\0\0" + struct.pack(
+        "<IHHIIIIIIIIHHHH", 0, 0, 0, 0, 1, 25, 0, count, 0, 0xFFFFFFFF, 0, 0, 0, width, height
+    )
     first = np.pad(palettes[0][:, ::-1], ((0, 0), (0, 1))).tobytes()
-    bitmap = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 0, width * height, 0, 0, 256, 0) + first
+    bitmap = (
+        struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 0, width * height, 0, 0, 256, 0)
+        + first
+    )
     movie, entries = b"movi", b""
     for t, rows in enumerate(indices):
         if t and t in palettes:
@@ -120,7 +185,11 @@ def palette_avi(indices, palettes):
         entries += b"00db" + struct.pack("<III", 0x10, len(movie), rows.size)
         movie += chunk(b"00db", rows[::-1].tobytes())
     streams = chunk(b"LIST", b"strl" + chunk(b"strh", stream) + chunk(b"strf", bitmap))
-    body = chunk(b"LIST", b"hdrl" + chunk(b"avih", main) + streams) + chunk(b"LIST", movie) + chunk(b"idx1", entries)
+    body = (
+        chunk(b"LIST", b"hdrl" + chunk(b"avih", main) + streams)
+        + chunk(b"LIST", movie)
+        + chunk(b"idx1", entries)
+    )
     return chunk(b"RIFF", b"AVI " + body)
 
 
@@ -131,7 +200,9 @@ def test_palettes_that_change_midway_hold_from_there_on(tmp_path, changes):
     indices = SMALL[..., 0]
     path = tmp_path / "a.avi"
     path.write_bytes(palette_avi(indices, palettes))
-    expected = np.stack([palettes[max(c for c in palettes if c <= t)][indices[t]] for t in range(36)])
+    expected = np.stack(
+        [palettes[max(c for c in palettes if c <= t)][indices[t]] for t in range(36)]
+    )
     assert np.array_equal(VideoFrames(path), expected)
     frames = VideoFrames(path)
     for t in [35, 0, 12, *random.Random(0).choices(range(36), k=40)]:
@@ -161,7 +232,10 @@ def test_a_jpeg_that_is_cut_within_a_video_is_refused(tmp_path, suffix, cut):
         VideoFrames(path)
 
 
-@pytest.mark.parametrize("padding", [b"\0", bytes(500), b"\xff" * 9, b"\xff\xd9", b"\xff\xda and more", b"\r\n--boundary"])
+@pytest.mark.parametrize(
+    "padding",
+    [b"\0", bytes(500), b"\xff" * 9, b"\xff\xd9", b"\xff\xda and more", b"\r\n--boundary"],
+)
 def test_bytes_behind_the_jpegs_of_a_video_are_no_damage(tmp_path, padding):
     pictures = [jpeg(frame) for frame in SCENE[:6]]
     (tmp_path / "a.avi").write_bytes(avi(pictures))
@@ -185,7 +259,9 @@ def write_deep(path, codec, form, low, high):
                     values = rng.uniform(low, high, plane.buffer_size // 4).astype("<f4")
                 else:
                     order = "<" if form.endswith("le") else ">"
-                    values = rng.integers(low, high, plane.buffer_size // 2, endpoint=True).astype(f"{order}u2")
+                    values = rng.integers(low, high, plane.buffer_size // 2, endpoint=True).astype(
+                        f"{order}u2"
+                    )
                 plane.update(values.tobytes())
             frame.pts = t
             container.mux(stream.encode(frame))
@@ -254,4 +330,6 @@ def test_a_deep_video_of_one_colour_loses_nothing(tmp_path, form):
 def test_the_check_notes_rounded_pixels(tmp_path):
     write_deep(tmp_path / "a.mkv", "ffv1", "gray16le", 0, 1 << 14)
     report = check_dataset("folder", tmp_path, progress=False)
-    assert [entry["where"].split(": ")[0] for entry in report["notes"] if entry["code"] == "deep-pixels"] == [str(tmp_path / "a.mkv")]
+    assert [
+        entry["where"].split(": ")[0] for entry in report["notes"] if entry["code"] == "deep-pixels"
+    ] == [str(tmp_path / "a.mkv")]

@@ -1,4 +1,6 @@
-"""Whole video files that show fewer frames than they count: dropped frames, starts between key frames, packets without a picture."""
+"""Whole video files that show fewer frames than they count: dropped frames, starts between key
+frames, packets without a picture.
+"""
 
 import random
 
@@ -18,13 +20,16 @@ PICTURES = [jpeg(frame) for frame in SCENE]
 
 
 def copy_packets(source, target, keep):
-    """Write the packets n of a video for which `keep(n)` is true into another file, as recorders copy a camera's stream."""
+    """Write the packets n of a video for which `keep(n)` is true into another file, as recorders
+    copy a camera's stream.
+    """
     with av.open(str(source)) as film, av.open(str(target), "w") as out:
         stream = film.streams.video[0]
         copy = out.add_stream_from_template(stream)
         for n, packet in enumerate(film.demux(stream)):
             if packet.size and keep(n):
-                packet.dts = packet.pts if packet.dts is None else packet.dts  # Matroska does not store it
+                # Matroska does not store it
+                packet.dts = packet.pts if packet.dts is None else packet.dts
                 packet.stream = copy
                 out.mux(packet)
     return target
@@ -47,11 +52,15 @@ def assert_any_order(path, expected):
 # --- frames that the recorder dropped
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(st.booleans(), min_size=1, max_size=40).filter(any))
 def test_empty_chunks_are_dropped_frames_and_the_others_keep_their_times(tmp_path, there):
     path = tmp_path / "a.avi"
-    path.write_bytes(avi([picture if kept else b"" for picture, kept in zip(PICTURES, there, strict=False)]))
+    path.write_bytes(
+        avi([picture if kept else b"" for picture, kept in zip(PICTURES, there, strict=False)])
+    )
     frames = VideoFrames(path)
     places = np.flatnonzero(there)
     assert len(frames) == len(places)
@@ -60,9 +69,13 @@ def test_empty_chunks_are_dropped_frames_and_the_others_keep_their_times(tmp_pat
     assert np.array_equal(frames, opencv(path))
 
 
-@pytest.mark.parametrize("codec", ["mjpeg", "mpeg4", "ffv1", "libx264", "huffyuv", "msmpeg4v2", "libvpx"])
+@pytest.mark.parametrize(
+    "codec", ["mjpeg", "mpeg4", "ffv1", "libx264", "huffyuv", "msmpeg4v2", "libvpx"]
+)
 def test_a_rate_that_varies_in_avi_is_whole(tmp_path, codec):
-    """The muxer writes empty chunks for the gaps. The last of 60 chunks, number 59, is one of them and is not written."""
+    """The muxer writes empty chunks for the gaps. The last of 60 chunks, number 59, is one of them
+    and is not written.
+    """
     kept = [n for n in range(60) if n % 20 < 17]
     path = tmp_path / "a.avi"
     with av.open(str(path), "w") as film:
@@ -70,7 +83,9 @@ def test_a_rate_that_varies_in_avi_is_whole(tmp_path, codec):
         stream.width, stream.height, stream.codec_context.max_b_frames = 64, 48, 0
         stream.pix_fmt = {"mjpeg": "yuvj420p", "huffyuv": "yuv422p"}.get(codec, "yuv420p")
         for n in kept:
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 4 * n, np.uint8), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                np.full((48, 64, 3), 4 * n, np.uint8), format="rgb24"
+            )
             frame.pts = n
             film.mux(stream.encode(frame))
         film.mux(stream.encode())
@@ -84,7 +99,9 @@ def test_a_rate_that_varies_in_avi_is_whole(tmp_path, codec):
 
 
 def with_dropped_vops(packets, every):
-    """After each `every` packets, one that says that a frame was dropped: a predicted VOP, whose bit `vop_coded` is 0."""
+    """After each `every` packets, one that says that a frame was dropped: a predicted VOP, whose
+    bit `vop_coded` is 0.
+    """
     dropped = b"\0\0\1\xb6" + bytes([0b01010000, 0b01011111])
     chunks = []
     for n, packet in enumerate(packets):
@@ -106,7 +123,9 @@ def test_vops_that_are_not_coded_are_dropped_frames(tmp_path, every):
 
 
 def packed(packets):
-    """MPEG-4 as DivX packs it: the first B-frame comes with the frame that it needs, and a small packet takes its place."""
+    """MPEG-4 as DivX packs it: the first B-frame comes with the frame that it needs, and a small
+    packet takes its place.
+    """
     kinds = [packet[packet.index(b"\0\0\1\xb6") + 4] >> 6 for packet in packets]  # 2 is a B-frame
     placeholder = b"\0\0\1\xb6" + bytes([0b01010000, 0b01011111])
     chunks = []
@@ -169,9 +188,28 @@ STREAMS = {  # name: codec and how to encode
 }
 CONTAINERS = {
     "mkv": [name for name in STREAMS if name not in ("wmv2", "flv", "svq1", "qtrle")],
-    "mp4": ["mpeg4", "mpeg4 with B-frames", "mpeg2", "h264", "h264 with open groups", "hevc", "hevc with open groups", "vp9"],
+    "mp4": [
+        "mpeg4",
+        "mpeg4 with B-frames",
+        "mpeg2",
+        "h264",
+        "h264 with open groups",
+        "hevc",
+        "hevc with open groups",
+        "vp9",
+    ],
     "mov": ["mpeg4", "mpeg2", "h264", "hevc", "svq1", "qtrle"],
-    "avi": ["mpeg4", "mpeg4 with B-frames", "mpeg2", "h264", "h264 with open groups", "vp8", "wmv2", "flv", "svq1"],
+    "avi": [
+        "mpeg4",
+        "mpeg4 with B-frames",
+        "mpeg2",
+        "h264",
+        "h264 with open groups",
+        "vp8",
+        "wmv2",
+        "flv",
+        "svq1",
+    ],
     "webm": ["vp8", "vp9"],
 }
 
@@ -191,15 +229,24 @@ def streams(tmp_path_factory):
     return get
 
 
-@pytest.mark.parametrize(("container", "name"), [(c, name) for c, names in CONTAINERS.items() for name in names])
-def test_a_start_between_key_frames_leaves_out_what_cannot_be_decoded(streams, tmp_path, container, name):
+@pytest.mark.parametrize(
+    ("container", "name"), [(c, name) for c, names in CONTAINERS.items() for name in names]
+)
+def test_a_start_between_key_frames_leaves_out_what_cannot_be_decoded(
+    streams, tmp_path, container, name
+):
     # Matroska stores one time a packet, which is too few to copy reordered frames from.
-    source = streams(name, "mp4" if container == "mkv" and name.startswith(("h264", "hevc")) else container)
+    source = streams(
+        name, "mp4" if container == "mkv" and name.startswith(("h264", "hevc")) else container
+    )
     whole = np.array(VideoFrames(source))
     for first in (1, 5, 11, 14):
-        path = copy_packets(source, tmp_path / f"{first}.{container}", lambda n, first=first: n >= first)
+        path = copy_packets(
+            source, tmp_path / f"{first}.{container}", lambda n, first=first: n >= first
+        )
         frames = VideoFrames(path)
-        # All frames from a key frame on come, exactly: nothing grey before them, nothing missing behind them.
+        # All frames from a key frame on come, exactly: nothing grey before them, nothing missing
+        # behind them.
         least = 5 if name == "h264 refreshed" else 12  # refreshing takes a whole group of pictures
         assert least <= len(frames) <= 40 - first
         assert_any_order(path, whole[40 - len(frames) :])
@@ -216,17 +263,28 @@ def test_a_recording_without_any_key_frame_is_refused(streams, tmp_path, contain
         VideoFrames(path)
 
 
-FIRST_FRAMES = [*(("mkv", name) for name in CONTAINERS["mkv"]), ("avi", "mpeg4"), ("avi", "h264"), ("mp4", "h264")]
+FIRST_FRAMES = [
+    *(("mkv", name) for name in CONTAINERS["mkv"]),
+    ("avi", "mpeg4"),
+    ("avi", "h264"),
+    ("mp4", "h264"),
+]
 
 
 @pytest.mark.parametrize(("container", "name"), FIRST_FRAMES)
 @pytest.mark.parametrize("damage", ["ones", "zeros", "half"])
-def test_a_damaged_first_key_frame_is_no_start_between_key_frames(streams, tmp_path, container, name, damage):
+def test_a_damaged_first_key_frame_is_no_start_between_key_frames(
+    streams, tmp_path, container, name, damage
+):
     source = streams(name, container)
     content, first = source.read_bytes(), packets_of(source)[0]
     assert content.count(first) == 1
     half = len(first) // 2
-    bad = {"ones": b"\xff" * len(first), "zeros": bytes(len(first)), "half": first[:half] + bytes(len(first) - half)}[damage]
+    bad = {
+        "ones": b"\xff" * len(first),
+        "zeros": bytes(len(first)),
+        "half": first[:half] + bytes(len(first) - half),
+    }[damage]
     path = tmp_path / f"a.{container}"
     path.write_bytes(content.replace(first, bad))
     try:
@@ -235,13 +293,18 @@ def test_a_damaged_first_key_frame_is_no_start_between_key_frames(streams, tmp_p
         assert error.file == path
         assert error.code in ("damaged-file", "frame-count")
     else:
-        assert len(frames) == 40  # what decodes without complaint cannot be told from another picture
+        # what decodes without complaint cannot be told from another picture
+        assert len(frames) == 40
         assert frames.skipped == {}
 
 
-@pytest.mark.parametrize("name", ["h264", "h264 with open groups", "h264 refreshed", "hevc", "vp9", "mpeg2", "mpeg4"])
+@pytest.mark.parametrize(
+    "name", ["h264", "h264 with open groups", "h264 refreshed", "hevc", "vp9", "mpeg2", "mpeg4"]
+)
 def test_a_frame_that_is_missing_later_is_missed_all_the_same(streams, tmp_path, name):
-    """The start is between key frames, and a packet in the second group of pictures is destroyed, too."""
+    """The start is between key frames, and a packet in the second group of pictures is destroyed,
+    too.
+    """
     source = streams(name, "mkv" if name == "mpeg2" else "mp4")
     path = copy_packets(source, tmp_path / "a.mkv", lambda n: n >= 3)
     content, packet = path.read_bytes(), packets_of(path)[28]
@@ -256,7 +319,10 @@ def test_a_frame_that_is_missing_later_is_missed_all_the_same(streams, tmp_path,
 # --- packets without a picture
 
 
-@pytest.mark.parametrize(("name", "kinds", "unit"), [("h264.mp4", 31, bytes([9, 0xF0])), ("hevc.mp4", 63 << 1, bytes([35 << 1, 1, 0x50]))])
+@pytest.mark.parametrize(
+    ("name", "kinds", "unit"),
+    [("h264.mp4", 31, bytes([9, 0xF0])), ("hevc.mp4", 63 << 1, bytes([35 << 1, 1, 0x50]))],
+)
 def test_packets_of_headers_only_are_no_frames(video, tmp_path, name, kinds, unit):
     """Recorders of network cameras store delimiters and parameter sets as samples of their own."""
     path = tmp_path / "a.mkv"
@@ -266,7 +332,12 @@ def test_packets_of_headers_only_are_no_frames(video, tmp_path, name, kinds, uni
         for n, packet in enumerate(packet for packet in film.demux(stream) if packet.size):
             if n in (0, 13, 25):
                 extra = av.Packet(len(unit).to_bytes(4, "big") + unit)
-                extra.pts, extra.dts, extra.time_base, extra.stream = packet.pts, packet.dts, packet.time_base, copy
+                extra.pts, extra.dts, extra.time_base, extra.stream = (
+                    packet.pts,
+                    packet.dts,
+                    packet.time_base,
+                    copy,
+                )
                 out.mux(extra)
             packet.stream = copy
             out.mux(packet)
@@ -302,11 +373,24 @@ def test_the_check_notes_what_is_skipped(tmp_path, streams):
     report = check_dataset("folder", root, progress=False)
     assert report["problems"] == []
     notes = {(entry["code"], entry["where"].split(": ")[0]) for entry in report["notes"]}
-    assert notes == {("dropped-frames", str(root / "dropped.avi")), ("no-key-frame", str(root / "late.mp4"))}
+    assert notes == {
+        ("dropped-frames", str(root / "dropped.avi")),
+        ("no-key-frame", str(root / "late.mp4")),
+    }
 
 
 @pytest.mark.parametrize(
-    "name", ["xvid.avi", "b-frames.avi", "mjpeg.avi", "h264.avi", "h264.mp4", "open-gop.mp4", "refresh.mp4", "hevc.mkv"]
+    "name",
+    [
+        "xvid.avi",
+        "b-frames.avi",
+        "mjpeg.avi",
+        "h264.avi",
+        "h264.mp4",
+        "open-gop.mp4",
+        "refresh.mp4",
+        "hevc.mkv",
+    ],
 )
 def test_a_file_that_shows_all_skips_nothing(video, name):
     frames = VideoFrames(video(name))

@@ -1,4 +1,6 @@
-"""Downloads from a real server that fails in every way: a half or damaged file never counts, and nothing is lost."""
+"""Downloads from a real server that fails in every way: a half or damaged file never counts, and
+nothing is lost.
+"""
 
 import hashlib
 import re
@@ -42,7 +44,9 @@ from vadlib.errors import InputError
 @pytest.fixture
 def host(host, monkeypatch):
     """It has the archive of "ped2"."""
-    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1", 1_000_000)
+    archive = Archive(
+        f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1", 1_000_000
+    )
     monkeypatch.setitem(ARCHIVES, "ped2", (archive,))
     return host
 
@@ -61,7 +65,11 @@ def fails(root, code, file=None, field=None, **options):
 
 
 def downloads(cache):
-    return {name: content for name, content in files(cache / "downloads").items() if not name.endswith(".part")}
+    return {
+        name: content
+        for name, content in files(cache / "downloads").items()
+        if not name.endswith(".part")
+    }
 
 
 def test_a_dataset_is_downloaded_verified_and_unpacked(host, cache, tmp_path):
@@ -69,7 +77,10 @@ def test_a_dataset_is_downloaded_verified_and_unpacked(host, cache, tmp_path):
     assert files(tmp_path / "root") == FILES
     assert downloads(cache) == {NAME: PAYLOAD}
     assert tree(cache / "downloads") == downloads(cache)
-    assert [f"{tmp_path / 'root' / 'tiny.v1'} was unpacked: 3 files" in line for line in lines] == [True, False]
+    assert [f"{tmp_path / 'root' / 'tiny.v1'} was unpacked: 3 files" in line for line in lines] == [
+        True,
+        False,
+    ]
     assert host.asked == [(f"/{NAME}", None)]
 
 
@@ -134,7 +145,11 @@ def test_a_broken_download_goes_on_where_it_broke(host, cache, tmp_path):
     assert files(tmp_path / "root") == FILES
 
 
-@pytest.mark.parametrize("start", [PAYLOAD, PAYLOAD + b"more", b"x" * HALF, b""], ids=["all of it", "too much", "another", "nothing"])
+@pytest.mark.parametrize(
+    "start",
+    [PAYLOAD, PAYLOAD + b"more", b"x" * HALF, b""],
+    ids=["all of it", "too much", "another", "nothing"],
+)
 def test_what_an_earlier_run_has_of_the_file_never_spoils_it(host, cache, tmp_path, start):
     (cache / "downloads").mkdir(parents=True)
     (cache / "downloads" / f".{NAME}.part").write_bytes(start)
@@ -168,8 +183,14 @@ def test_bytes_that_a_server_labels_as_compressed_stay_as_they_are(host, cache, 
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_mirror_is_asked_instead_and_its_file_is_verified(host, cache, tmp_path, monkeypatch, slash):
-    monkeypatch.setitem(ARCHIVES, "ped2", (Archive("http://127.0.0.1:1/x/" + NAME, *list(vars(ARCHIVES["ped2"][0]).values())[1:]),))
+def test_a_mirror_is_asked_instead_and_its_file_is_verified(
+    host, cache, tmp_path, monkeypatch, slash
+):
+    monkeypatch.setitem(
+        ARCHIVES,
+        "ped2",
+        (Archive("http://127.0.0.1:1/x/" + NAME, *list(vars(ARCHIVES["ped2"][0]).values())[1:]),),
+    )
     host.answers = [sends(FLIPPED)]
     message = fails(tmp_path / "root", "download", mirror=f"{host.url}/data{slash}")
     assert message.startswith(f"{host.url}/data/{NAME}: SHA256")
@@ -189,7 +210,9 @@ def test_a_mirror_is_asked_instead_and_its_file_is_verified(host, cache, tmp_pat
         ("/a/folder", "wrong-format", "--mirror"),
     ],
 )
-def test_a_mirror_that_cannot_be_reached_is_one_error(host, cache, tmp_path, monkeypatch, mirror, code, field):
+def test_a_mirror_that_cannot_be_reached_is_one_error(
+    host, cache, tmp_path, monkeypatch, mirror, code, field
+):
     def look_up(name, *args, known=socket.getaddrinfo, **options):
         if name.endswith(".invalid"):  # a real look-up takes long where there is no network
             raise socket.gaierror(-2, "Name or service not known")
@@ -203,7 +226,9 @@ def usage(free):
     return lambda folder: namedtuple("usage", "total used free")(10**12, 10**12, free)
 
 
-def test_too_full_a_disk_is_found_before_downloading_and_before_unpacking(host, cache, tmp_path, monkeypatch):
+def test_too_full_a_disk_is_found_before_downloading_and_before_unpacking(
+    host, cache, tmp_path, monkeypatch
+):
     monkeypatch.setattr(shutil, "disk_usage", usage(len(PAYLOAD)))
     assert "VADLIB_CACHE" in fails(tmp_path / "root", "disk-full", file=cache / "downloads")
     assert tree(cache / "downloads") == {}
@@ -247,7 +272,11 @@ def test_an_interrupted_download_goes_on(host, cache, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("error", "seen"),
-    [(KeyboardInterrupt(), KeyboardInterrupt), (OSError("disk on fire"), InputError), (AssertionError("a bug"), AssertionError)],
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (OSError("disk on fire"), InputError),
+        (AssertionError("a bug"), AssertionError),
+    ],
 )
 def test_an_interrupted_unpacking_leaves_nothing(host, cache, tmp_path, monkeypatch, error, seen):
     written = []
@@ -294,7 +323,16 @@ STUCK = """
 def killed(host, root, sign, where, ready):
     """Start it, wait until `ready()`, kill it."""
     archive = ARCHIVES["ped2"][0]
-    command = [sys.executable, "-c", textwrap.dedent(STUCK), archive.url, archive.sha256, str(root), str(sign), where]
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(STUCK),
+        archive.url,
+        archive.sha256,
+        str(root),
+        str(sign),
+        where,
+    ]
     process, end = subprocess.Popen(command, stderr=subprocess.DEVNULL), time.monotonic() + 60
     while not ready():
         assert time.monotonic() < end, "waited in vain"
@@ -316,8 +354,15 @@ def test_a_kill_while_unpacking_leaves_no_dataset_and_the_next_run_clears_up(hos
 def test_a_kill_while_downloading_loses_nothing(host, cache, tmp_path):
     host.answers = [stalls, well]
     part = cache / "downloads" / f".{NAME}.part"
-    killed(host, tmp_path / "root", tmp_path / "sign", "download", lambda: part.exists() and part.stat().st_size >= HALF - download.CHUNK)
-    assert {name: content for name, content in downloads(cache).items() if content} == {}  # pooch's own file is still empty
+    killed(
+        host,
+        tmp_path / "root",
+        tmp_path / "sign",
+        "download",
+        lambda: part.exists() and part.stat().st_size >= HALF - download.CHUNK,
+    )
+    # pooch's own file is still empty
+    assert {name: content for name, content in downloads(cache).items() if content} == {}
     fetch(tmp_path / "root")
     assert re.fullmatch(r"bytes=\d{5,}-", host.asked[1][1])
     assert files(tmp_path / "root") == FILES
@@ -327,9 +372,15 @@ def test_a_kill_while_downloading_loses_nothing(host, cache, tmp_path):
 
 
 def test_two_archives_of_one_dataset_share_a_folder(host, cache, tmp_path, monkeypatch):
-    contents = {"videos.zip": make_zip(("Avenue Dataset/01.avi", b"video")), "masks.zip": make_zip(("ground_truth_demo/1.mat", b"mask"))}
+    contents = {
+        "videos.zip": make_zip(("Avenue Dataset/01.avi", b"video")),
+        "masks.zip": make_zip(("ground_truth_demo/1.mat", b"mask")),
+    }
     made = {"videos.zip": "Avenue Dataset", "masks.zip": "ground_truth_demo"}
-    archives = tuple(Archive(f"{host.url}/{n}", hashlib.sha256(c).hexdigest(), "avenue", made[n], 1000) for n, c in contents.items())
+    archives = tuple(
+        Archive(f"{host.url}/{n}", hashlib.sha256(c).hexdigest(), "avenue", made[n], 1000)
+        for n, c in contents.items()
+    )
     monkeypatch.setitem(ARCHIVES, "avenue", archives)
     host.answers = [sends(contents["videos.zip"]), status(404)]
     with refused("download", file=cache / "downloads" / "masks.zip") as caught:
@@ -339,27 +390,48 @@ def test_two_archives_of_one_dataset_share_a_folder(host, cache, tmp_path, monke
     host.answers = [sends(contents["masks.zip"])]
     lines = download_dataset("avenue", tmp_path / "root", progress=False)
     assert "is there already" in lines[0]
-    assert files(tmp_path / "root") == {"avenue/Avenue Dataset/01.avi": b"video", "avenue/ground_truth_demo/1.mat": b"mask"}
+    assert files(tmp_path / "root") == {
+        "avenue/Avenue Dataset/01.avi": b"video",
+        "avenue/ground_truth_demo/1.mat": b"mask",
+    }
 
 
 def test_a_dataset_whose_archive_holds_another_is_refused(host, cache, tmp_path, monkeypatch):
-    monkeypatch.setitem(ARCHIVES, "ped2", (Archive(*list(vars(ARCHIVES["ped2"][0]).values())[:3], "other", 1_000_000),))
+    monkeypatch.setitem(
+        ARCHIVES,
+        "ped2",
+        (Archive(*list(vars(ARCHIVES["ped2"][0]).values())[:3], "other", 1_000_000),),
+    )
     message = fails(tmp_path / "root", "damaged-file", file=cache / "downloads" / NAME)
     assert "'other'" in message
     assert "'tiny.v1'" in message
 
 
-CAMPUS = make_tar(("shanghaitech/training/videos/01_001.avi", b"video"), ("shanghaitech/testing/frames/01_0014/000.jpg", b"frame"))
-CAMPUS_FILES = {"shanghaitech/training/videos/01_001.avi": b"video", "shanghaitech/testing/frames/01_0014/000.jpg": b"frame"}
+CAMPUS = make_tar(
+    ("shanghaitech/training/videos/01_001.avi", b"video"),
+    ("shanghaitech/testing/frames/01_0014/000.jpg", b"frame"),
+)
+CAMPUS_FILES = {
+    "shanghaitech/training/videos/01_001.avi": b"video",
+    "shanghaitech/testing/frames/01_0014/000.jpg": b"frame",
+}
 
 
 @pytest.fixture
 def campus(cache, tmp_path, monkeypatch):
     """(**options) -> what `download_dataset` says of a tiny ShanghaiTech below tmp_path/root."""
-    archive = Archive(ARCHIVES["shanghaitech"][0].url, hashlib.sha256(CAMPUS).hexdigest(), "", "shanghaitech", 1000)
+    archive = Archive(
+        ARCHIVES["shanghaitech"][0].url,
+        hashlib.sha256(CAMPUS).hexdigest(),
+        "",
+        "shanghaitech",
+        1000,
+    )
     monkeypatch.setitem(ARCHIVES, "shanghaitech", (archive,))
     (tmp_path / "root").mkdir()
-    return lambda **options: download_dataset("shanghaitech", tmp_path / "root", progress=False, **options)
+    return lambda **options: download_dataset(
+        "shanghaitech", tmp_path / "root", progress=False, **options
+    )
 
 
 def test_shanghaitech_is_not_there_and_the_steps_are_told(campus, tmp_path):
@@ -416,6 +488,16 @@ def test_these_are_the_archives():
         shanghaitech  c13a827043b259ccf8493c9d9130486872992153a9d714fe229e523cd4c94116  shanghaitech
                       https://svip-lab.github.io/dataset/campus_dataset.html
     """
-    found = [f"{name} {a.sha256} {a.makes} {a.url}" for name, archives in ARCHIVES.items() for a in archives]
+    found = [
+        f"{name} {a.sha256} {a.makes} {a.url}"
+        for name, archives in ARCHIVES.items()
+        for a in archives
+    ]
     assert " ".join(found) == " ".join(expected.split())
-    assert [a.into for archives in ARCHIVES.values() for a in archives] == ["", "", "avenue", "avenue", ""]
+    assert [a.into for archives in ARCHIVES.values() for a in archives] == [
+        "",
+        "",
+        "avenue",
+        "avenue",
+        "",
+    ]

@@ -23,7 +23,10 @@ def test_a_video_comes_back_by_another_library(tmp_path, channels, size):
     assert np.abs(np.int16(found) - frames[:, :48, :64]).mean() < 4
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
     with av.open(str(tmp_path / "a.mp4")) as container:
-        assert (container.streams.video[0].codec_context.name, container.streams.video[0].codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert (
+            container.streams.video[0].codec_context.name,
+            container.streams.video[0].codec_context.pix_fmt,
+        ) == ("h264", "yuv420p")
     assert (len(VideoFrames(tmp_path / "a.mp4")), VideoFrames(tmp_path / "a.mp4").fps) == (30, 12.5)
 
 
@@ -34,7 +37,9 @@ def test_frames_may_come_one_by_one(tmp_path):
 
 
 def test_the_same_frames_give_the_same_file(tmp_path):
-    """x264's default does not, on processors with AVX-512: a film written again would be another training set."""
+    """x264's default does not, on processors with AVX-512: a film written again would be another
+    training set.
+    """
     [(frames, _)] = scene(1, 120, size=(160, 240))
     for number in range(6):
         write_video(tmp_path / f"{number}.mp4", frames, 10)
@@ -43,7 +48,26 @@ def test_the_same_frames_give_the_same_file(tmp_path):
 
 @pytest.mark.parametrize(
     "fps",
-    [4e-9, 1e-7, 1 / 86_400, 1 / 3600, 0.00164, 0.01, 1 / 60, 0.3, 1, 7.5, 23.976, 30000 / 1001, 59.94, 240, 1000, 1234.567, 1e5, 1e6],
+    [
+        4e-9,
+        1e-7,
+        1 / 86_400,
+        1 / 3600,
+        0.00164,
+        0.01,
+        1 / 60,
+        0.3,
+        1,
+        7.5,
+        23.976,
+        30000 / 1001,
+        59.94,
+        240,
+        1000,
+        1234.567,
+        1e5,
+        1e6,
+    ],
 )
 def test_a_film_runs_at_any_rate(tmp_path, fps):
     write_video(tmp_path / "a.mp4", np.zeros((20, 16, 16, 1), np.uint8), fps)
@@ -75,7 +99,10 @@ def test_a_film_shows_each_frame_at_its_time(tmp_path, name):
     frames = (np.full((16, 16, 1), 10 * t, np.uint8) for t in range(20))
     write_video(tmp_path / "a.mp4", frames, 19 / times[-1], times)
     with av.open(str(tmp_path / "a.mp4")) as container:
-        decoded = [(float(frame.pts * frame.time_base), frame.to_ndarray(format="gray").mean()) for frame in container.decode(video=0)]
+        decoded = [
+            (float(frame.pts * frame.time_base), frame.to_ndarray(format="gray").mean())
+            for frame in container.decode(video=0)
+        ]
     shown, levels = np.array(decoded).T
     longest = np.diff(times).max()
     np.testing.assert_allclose(shown - shown[0], times, atol=max(1e-5, longest / 2**28))
@@ -88,7 +115,13 @@ def test_a_film_shows_each_frame_at_its_time(tmp_path, name):
     [
         ("a.avi", np.zeros((2, 8, 8, 3), np.uint8), 10, "wrong-kind-of-file", ""),
         ("a.mp4", [], 10, "too-few", "frames"),
-        ("a.mp4", [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 10, 3), np.uint8)], 10, "mixed-sizes", "frames"),
+        (
+            "a.mp4",
+            [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 10, 3), np.uint8)],
+            10,
+            "mixed-sizes",
+            "frames",
+        ),
         ("a.mp4", np.zeros((2, 8, 8, 3), np.uint8), 0, "out-of-range", "fps"),
         ("a.mp4", np.zeros((2, 8, 8, 3), np.uint8), -1, "out-of-range", "fps"),
         ("a.mp4", np.zeros((2, 8, 8, 3), np.uint8), float("nan"), "out-of-range", "fps"),

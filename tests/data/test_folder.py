@@ -14,7 +14,9 @@ from vadlib.data.catalog import find_copy, load_videos
 from vadlib.data.folder import open_video
 
 
-@pytest.mark.parametrize(("kind", "truth"), [("csv", "csv"), ("json", "json"), ("npy", "npy"), ("masks", "masks")])
+@pytest.mark.parametrize(
+    ("kind", "truth"), [("csv", "csv"), ("json", "json"), ("npy", "npy"), ("masks", "masks")]
+)
 def test_a_tree_with_labels_in_each_form(tmp_path, kind, truth):
     expected = own_videos(tmp_path, kind)
     train, test = load_videos("folder", "train", tmp_path), load_videos("folder", "test", tmp_path)
@@ -38,7 +40,9 @@ def test_without_labels_there_are_none(tmp_path):
 def test_masks_beside_frame_labels_serve_the_pixels(tmp_path):
     expected = own_videos(tmp_path, "csv")
     for name, clip in expected.items():
-        write_images(tmp_path / "masks" / name, spot(clip, (48, 64) if name.startswith("cam1") else (56, 72)))
+        write_images(
+            tmp_path / "masks" / name, spot(clip, (48, 64) if name.startswith("cam1") else (56, 72))
+        )
     for video in load_videos("folder", "test", tmp_path):
         assert video.ground_truth == "csv"
         assert video.masks[:].any((1, 2)).tolist() == (expected[video.name] == 1).tolist()
@@ -64,7 +68,9 @@ def test_a_single_folder_of_frames(tmp_path):
 def test_grey_stays_grey_only_where_all_is_grey(tmp_path):
     write_images(tmp_path / "training" / "a", scene(1, 20)[0][0][..., :1])
     write_images(tmp_path / "testing" / "b", scene(1, 20)[0][0][..., :1])
-    assert {load_videos("folder", split, tmp_path)[0].frames.shape[3] for split in ("train", "test")} == {1}
+    assert {
+        load_videos("folder", split, tmp_path)[0].frames.shape[3] for split in ("train", "test")
+    } == {1}
     write_images(tmp_path / "testing" / "c", scene(1, 20)[0][0])
     for split in ("train", "test"):
         assert {v.frames.shape[3] for v in load_videos("folder", split, tmp_path)} == {3}
@@ -103,7 +109,13 @@ def test_two_videos_of_one_name_are_refused(tmp_path):
         ("labels.csv", "video,start,end\ncam1/friday,5,9,12\n", "wrong-format", "", "line 2"),
         ("labels.csv", "video,start,end\ncam1/friday,5,nine\n", "wrong-type", "end", "line 2"),
         ("labels.csv", "video,start,end\ncam1/friday,1.5,9\n", "wrong-type", "start", "line 2"),
-        ("labels.csv", "video,start,end\ncam1/friday,5,6\ncam1/friday,9,5\n", "label-values", "end", "line 3"),
+        (
+            "labels.csv",
+            "video,start,end\ncam1/friday,5,6\ncam1/friday,9,5\n",
+            "label-values",
+            "end",
+            "line 3",
+        ),
         ("labels.csv", "video,start,end\ncam1/friday,5,5\n", "label-values", "end", "line 2"),
         ("labels.csv", "video,start,end\ncam1/friday,-1,5\n", "label-values", "start", "line 2"),
         ("labels.csv", "video,start,end\ncam1/friday,5,61\n", "label-values", "end", "line 2"),
@@ -112,9 +124,21 @@ def test_two_videos_of_one_name_are_refused(tmp_path):
         ("labels.json", "{", "wrong-format", "", ""),
         ("labels.json", "[1]", "wrong-format", "", ""),
         ("labels.json", "[" * 100_000, "wrong-format", "", ""),
-        ("labels.json", '[{"video": "cam1/friday", "start": true, "end": 5}]', "wrong-type", "start", "entry 1"),
+        (
+            "labels.json",
+            '[{"video": "cam1/friday", "start": true, "end": 5}]',
+            "wrong-type",
+            "start",
+            "entry 1",
+        ),
         ("labels.json", '[{"video": "cam1/friday", "start": 2}]', "wrong-format", "", "entry 1"),
-        ("labels.json", '[{"video": "cam1/friday", "start": 2, "end": null}]', "wrong-format", "", "entry 1"),
+        (
+            "labels.json",
+            '[{"video": "cam1/friday", "start": 2, "end": null}]',
+            "wrong-format",
+            "",
+            "entry 1",
+        ),
         ("labels.csv", b"\x80\x04\x95pickle", "wrong-format", "", ""),
         ("labels.csv", b"version https://git-lfs.github.com/spec/v1\n", "git-lfs-pointer", "", ""),
     ],
@@ -130,7 +154,9 @@ def test_wrong_label_files_are_named_with_the_line(tmp_path, name, content, code
 def test_labels_that_spreadsheets_write_are_read(tmp_path):
     """A byte-order mark, Windows line ends, blanks after the commas, the file's ending in the name."""
     own_videos(tmp_path, None)
-    (tmp_path / "testing" / "labels.csv").write_bytes(b"\xef\xbb\xbfvideo, start, end\r\ncam1/friday.mp4, 5, 9\r\ncam1/friday, 20, 21\r\n")
+    (tmp_path / "testing" / "labels.csv").write_bytes(
+        b"\xef\xbb\xbfvideo, start, end\r\ncam1/friday.mp4, 5, 9\r\ncam1/friday, 20, 21\r\n"
+    )
     friday, sunday = load_videos("folder", "test", tmp_path)
     assert np.flatnonzero(friday.labels).tolist() == [5, 6, 7, 8, 20]
     assert sunday.labels.sum() == 0
@@ -138,8 +164,13 @@ def test_labels_that_spreadsheets_write_are_read(tmp_path):
 
 def test_semicolons_and_capitals_of_spreadsheets_are_read(tmp_path):
     own_videos(tmp_path, None)
-    (tmp_path / "labels.csv").write_bytes(b"Video;Start;End\r\ncam1/friday;5;9\r\ncam2/sunday; 20; 21\r\n")
-    assert [np.flatnonzero(v.labels).tolist() for v in load_videos("folder", "test", tmp_path)] == [[5, 6, 7, 8], [20]]
+    (tmp_path / "labels.csv").write_bytes(
+        b"Video;Start;End\r\ncam1/friday;5;9\r\ncam2/sunday; 20; 21\r\n"
+    )
+    assert [np.flatnonzero(v.labels).tolist() for v in load_videos("folder", "test", tmp_path)] == [
+        [5, 6, 7, 8],
+        [20],
+    ]
     (tmp_path / "labels.csv").write_bytes(b"Video;Start;End\r\ncam1/friday;5\r\n")
     with refused("wrong-format", file=tmp_path / "labels.csv") as caught:
         load_videos("folder", "test", tmp_path)
@@ -174,7 +205,14 @@ def test_another_number_of_masks_is_refused(tmp_path, count):
     assert re.search(rf": {count} .*\b60\b", str(caught.error))
 
 
-@pytest.mark.parametrize("make", [lambda p: None, lambda p: (p / "training").mkdir(), lambda p: (p / "notes.txt").write_text("x")])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: None,
+        lambda p: (p / "training").mkdir(),
+        lambda p: (p / "notes.txt").write_text("x"),
+    ],
+)
 def test_a_folder_without_videos_says_what_was_expected(tmp_path, make):
     make(tmp_path)
     folder = tmp_path / "training" if (tmp_path / "training").exists() else tmp_path

@@ -201,7 +201,9 @@ rows = st.lists(st.tuples(names, st.integers(0, 10**7), st.integers(1, 500)), ma
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     st.sampled_from(["", " empty columns", " empty rows", " numbers of rows"]),
 )
-def test_what_the_csv_module_writes_is_read_back(tmp_path_factory, rows, order, delimiter, quoting, line, encoding, extra):
+def test_what_the_csv_module_writes_is_read_back(
+    tmp_path_factory, rows, order, delimiter, quoting, line, encoding, extra
+):
     """The module's own writer is the truth: every dialect of it gives the same intervals."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=line)

@@ -1,4 +1,6 @@
-"""Label files in the forms in which they circulate: the right labels, or an error that names the file; nothing is unpickled."""
+"""Label files in the forms in which they circulate: the right labels, or an error that names the
+file; nothing is unpickled.
+"""
 
 import pickle
 import re
@@ -17,23 +19,36 @@ from vadlib.data.ucsd import TEST_LENGTHS as UCSD_LENGTHS
 from vadlib.errors import InputError
 
 TEST_LENGTHS = UCSD_LENGTHS["ped2"]
-LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+LFS_POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+)
 
 
-intervals = st.lists(st.tuples(st.integers(1, 120), st.integers(1, 120)).map(sorted), min_size=1, max_size=4)
+intervals = st.lists(
+    st.tuples(st.integers(1, 120), st.integers(1, 120)).map(sorted), min_size=1, max_size=4
+)
 
 
-@given(st.lists(intervals, min_size=12, max_size=12), st.sampled_from([np.uint8, np.int16, np.float64]))
+@given(
+    st.lists(intervals, min_size=12, max_size=12), st.sampled_from([np.uint8, np.int16, np.float64])
+)
 def test_intervals_are_one_based_and_inclusive(tmp_path_factory, clips, dtype):
     path = tmp_path_factory.mktemp("mat") / "ped2.mat"
     save_cells(path, "gt", [np.array(clip, dtype).T for clip in clips])
-    for found, clip, length in zip(labels.from_mat(path, TEST_LENGTHS), clips, TEST_LENGTHS, strict=True):
-        assert found.tolist() == [int(any(start <= t + 1 <= end for start, end in clip)) for t in range(length)]
+    for found, clip, length in zip(
+        labels.from_mat(path, TEST_LENGTHS), clips, TEST_LENGTHS, strict=True
+    ):
+        assert found.tolist() == [
+            int(any(start <= t + 1 <= end for start, end in clip)) for t in range(length)
+        ]
 
 
 def test_defect_04_uint8_interval_ends_do_not_wrap(tmp_path):
     """140 + 180 is 64 in uint8, 1 - 2 is 255."""
-    clips = [np.array([[1, 140], [2, 180 if n in (0, 1, 3, 5, 6, 7, 10, 11) else 120]], np.uint8) for n in range(12)]
+    clips = [
+        np.array([[1, 140], [2, 180 if n in (0, 1, 3, 5, 6, 7, 10, 11) else 120]], np.uint8)
+        for n in range(12)
+    ]
     for n in (2, 4, 8, 9):
         clips[n] = np.array([[1], [2]], np.uint8)
     save_cells(tmp_path / "ped2.mat", "gt", clips)
@@ -49,7 +64,11 @@ def test_an_interval_outside_its_clip_is_refused_with_its_ends(tiny_ped2, start,
     save_cells(tiny_ped2.folder / "ped2.mat", "gt", clips)
     with refused("label-values", file=tiny_ped2.folder / "ped2.mat") as caught:
         load_videos("ped2", "test", tiny_ped2.root)
-    assert re.findall(r"\d+", str(caught.error).split(": ", 1)[1])[:3] == ["4", str(start), str(end)]
+    assert re.findall(r"\d+", str(caught.error).split(": ", 1)[1])[:3] == [
+        "4",
+        str(start),
+        str(end),
+    ]
 
 
 @pytest.mark.parametrize("count", [11, 13])
@@ -88,7 +107,12 @@ def test_a_damaged_mat_file_is_refused_wherever_it_is_cut(tiny_ped2, compressed)
         assert caught.value.file == path
         codes.add((length >= len(b"MATLAB"), caught.value.code))
     # Cut right behind its header, it is a sound file without arrays.
-    expected = {(False, "empty-file"), (False, "wrong-kind-of-file"), (True, "damaged-file"), (True, "unknown-key")}
+    expected = {
+        (False, "empty-file"),
+        (False, "wrong-kind-of-file"),
+        (True, "damaged-file"),
+        (True, "unknown-key"),
+    }
     assert codes == expected
 
 

@@ -28,7 +28,9 @@ def test_grey_is_bt_601_and_leaves_grey_alone():
 
 
 def test_blur_is_a_5_by_5_gaussian_of_each_frame():
-    """scipy as second library: OpenCV's sigma for 5 pixels is 1.1; the binomial weights 1 4 6 4 1 are its 8-bit kernel."""
+    """scipy as second library: OpenCV's sigma for 5 pixels is 1.1; the binomial weights 1 4 6 4 1
+    are its 8-bit kernel.
+    """
     frames = np.random.default_rng(0).integers(0, 256, (2, 20, 30), dtype=np.uint8)
     weights = np.array([1, 4, 6, 4, 1]) / 16
     across = ndimage.correlate1d(frames.astype(float), weights, axis=2, mode="mirror")
@@ -45,13 +47,17 @@ def test_a_pixel_moves_when_its_range_within_the_clip_exceeds_the_threshold():
 
 
 def literal_windows(moving, window):
-    """Cells of half a window's size, from the top left; a busy cell's window is centred on it and moved inside."""
+    """Cells of half a window's size, from the top left; a busy cell's window is centred on it and
+    moved inside.
+    """
     (height, width), (tall, wide) = moving.shape, window
     cell_y, cell_x = max(1, tall // 2), max(1, wide // 2)
     corners = set()
     for top in range(0, height, cell_y):
         for left in range(0, width, cell_x):
-            if moving[top : top + cell_y, left : left + cell_x].sum() >= min(MIN_PIXELS, cell_y * cell_x // 4):
+            if moving[top : top + cell_y, left : left + cell_x].sum() >= min(
+                MIN_PIXELS, cell_y * cell_x // 4
+            ):
                 y, x = top - (tall - cell_y) // 2, left - (wide - cell_x) // 2
                 corners.add((min(max(y, 0), height - tall), min(max(x, 0), width - wide)))
     return sorted(corners)
@@ -61,7 +67,9 @@ def literal_windows(moving, window):
 def test_windows_follow_the_literal_rule_and_stay_inside(data):
     height, width = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 60))
     window = data.draw(st.integers(1, height)), data.draw(st.integers(1, width))
-    moving = np.random.default_rng(data.draw(st.integers(0, 99))).random((height, width)) < data.draw(st.sampled_from([0, 0.05, 0.3, 1]))
+    moving = np.random.default_rng(data.draw(st.integers(0, 99))).random(
+        (height, width)
+    ) < data.draw(st.sampled_from([0, 0.05, 0.3, 1]))
     corners = motion_windows(moving, window)
     assert corners.shape == (len(corners), 2)
     assert (corners >= 0).all()
@@ -72,7 +80,8 @@ def test_windows_follow_the_literal_rule_and_stay_inside(data):
 def test_windows_by_hand():
     moving = np.zeros((240, 360), bool)
     assert motion_windows(moving, (48, 48)).tolist() == []
-    moving[100:120, 200:220] = True  # the cells (4, 8), (4, 9) of 24 pixels: rows 96 to 119, columns 192 to 215 and 216 to 239
+    # the cells (4, 8), (4, 9) of 24 pixels: rows 96 to 119, columns 192 to 215 and 216 to 239
+    moving[100:120, 200:220] = True
     assert motion_windows(moving, (48, 48)).tolist() == [[84, 180], [84, 204]]
     moving[:] = False
     moving[0:10, 350:360] = True  # in the last cell, moved inwards
@@ -95,8 +104,11 @@ def test_the_background_of_people_who_pass_is_the_empty_scene(walker):
         there[t, y0:y1, x0:x1] = True
     assert there.any(0).mean() > 0.25
     without = np.ma.array(frames[..., 0], mask=there).mean(0)
-    assert np.abs(empty - without).max() < 4  # the noise has a sigma of 1.5; the figure is 50 and more levels darker
-    assert np.array_equal(background(frames[..., 0], every=3), np.median(frames[::3, ..., 0], axis=0).astype(np.uint8))
+    # the noise has a sigma of 1.5; the figure is 50 and more levels darker
+    assert np.abs(empty - without).max() < 4
+    assert np.array_equal(
+        background(frames[..., 0], every=3), np.median(frames[::3, ..., 0], axis=0).astype(np.uint8)
+    )
 
 
 def test_things_before_the_background_are_boxed():
@@ -112,7 +124,10 @@ def test_things_before_the_background_are_boxed():
     for box, centre in zip(boxes, centroids, strict=True):
         distance, found = min((np.abs(box - r).max(), r) for r in rectangles)
         assert distance <= 3, (box, found)  # the blur widens things by a pixel or two
-        assert np.abs(centre - [(found[0] + found[2] - 1) / 2, (found[1] + found[3] - 1) / 2]).max() < 1
+        assert (
+            np.abs(centre - [(found[0] + found[2] - 1) / 2, (found[1] + found[3] - 1) / 2]).max()
+            < 1
+        )
     assert len({tuple(b) for b in boxes}) == 3
 
 
@@ -125,7 +140,9 @@ def test_components_agree_with_scipy():
         frame[y : y + h, x : x + w] = 180
     boxes, _ = foreground_components(frame, empty)
     mask = cv2.GaussianBlur(cv2.absdiff(frame, empty), (5, 5), 0) > FOREGROUND_LEVELS
-    mask = ndimage.binary_erosion(ndimage.binary_dilation(mask, np.ones((7, 7))), np.ones((7, 7)), border_value=1)
+    mask = ndimage.binary_erosion(
+        ndimage.binary_dilation(mask, np.ones((7, 7))), np.ones((7, 7)), border_value=1
+    )
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
     expected = [
         (s[1].start, s[0].start, s[1].stop, s[0].stop)
@@ -163,11 +180,16 @@ def test_differences_in_both_directions_are_found():
 def test_the_background_of_a_scene_takes_fewer_frames_of_a_large_set():
     """Memory must not grow with the set; the median of evenly spread frames is that of the scene."""
     rng = np.random.default_rng(0)
-    videos = [rng.integers(0, 256, (90, 6, 8, 3), dtype=np.uint8), rng.integers(0, 256, (50, 6, 8, 3), dtype=np.uint8)]
+    videos = [
+        rng.integers(0, 256, (90, 6, 8, 3), dtype=np.uint8),
+        rng.integers(0, 256, (50, 6, 8, 3), dtype=np.uint8),
+    ]
     together = np.concatenate([grey(v[::10]) for v in videos])
     assert np.array_equal(scene_background(videos), np.median(together, axis=0).astype(np.uint8))
     fewer = np.concatenate([grey(v[::28]) for v in videos])  # 140 frames, at most 5
-    assert np.array_equal(scene_background(videos, most=5), np.median(fewer, axis=0).astype(np.uint8))
+    assert np.array_equal(
+        scene_background(videos, most=5), np.median(fewer, axis=0).astype(np.uint8)
+    )
 
 
 def test_rolling_blur_is_blur_and_holds_one_clip():
@@ -175,5 +197,8 @@ def test_rolling_blur_is_blur_and_holds_one_clip():
     rolling, whole = RollingBlur(frames), blur(grey(frames))
     for start in (0, 4, 8, 30):
         for step in (1, 2):
-            assert np.array_equal(rolling[slice(start, start + 16 * step, step)], whole[start : start + 16 * step : step])
+            assert np.array_equal(
+                rolling[slice(start, start + 16 * step, step)],
+                whole[start : start + 16 * step : step],
+            )
     assert len(rolling.kept) <= 32

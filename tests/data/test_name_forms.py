@@ -1,4 +1,6 @@
-"""Names in any Unicode form: macOS writes an accent as a character of its own (NFD), Linux and Windows keep what was typed."""
+"""Names in any Unicode form: macOS writes an accent as a character of its own (NFD), Linux and
+Windows keep what was typed.
+"""
 
 import json
 import shutil
@@ -85,8 +87,12 @@ def test_labels_find_their_video_whatever_form_either_is_in(tmp_path, name, kind
 def test_a_name_is_one_name_in_all_forms(tmp_path):
     """Training on a Mac and testing on Linux must give the same name and the same scene."""
     name = "café/überall"
-    write_video(tmp_path / "training" / f"{unicodedata.normalize('NFD', name)}.mp4", scene(1, 20)[0][0])
-    write_video(tmp_path / "testing" / f"{unicodedata.normalize('NFC', name)}.mp4", scene(1, 20)[0][0])
+    write_video(
+        tmp_path / "training" / f"{unicodedata.normalize('NFD', name)}.mp4", scene(1, 20)[0][0]
+    )
+    write_video(
+        tmp_path / "testing" / f"{unicodedata.normalize('NFC', name)}.mp4", scene(1, 20)[0][0]
+    )
     [train] = load_videos("folder", "train", tmp_path)
     [test] = load_videos("folder", "test", tmp_path)
     assert train.name == test.name == unicodedata.normalize("NFC", name)
@@ -159,11 +165,19 @@ def test_how_a_row_may_call_its_video(tmp_path, spelt, meant):
         with refused("unknown-name", file=tmp_path / "labels.csv", field="video"):
             load_videos("folder", "test", tmp_path)
     else:
-        abnormal = {video.name: int(video.labels.sum()) for video in load_videos("folder", "test", tmp_path)}
+        abnormal = {
+            video.name: int(video.labels.sum()) for video in load_videos("folder", "test", tmp_path)
+        }
         assert {name for name, count in abnormal.items() if count} == {meant}
 
 
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=20))
+@given(
+    st.text(
+        st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"),
+        min_size=1,
+        max_size=20,
+    )
+)
 def test_the_key_of_a_name_does_not_depend_on_its_form(name):
     keys = {name_key(unicodedata.normalize(form, name)) for form in FORMS}
     assert len(keys) == 1

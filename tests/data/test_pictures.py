@@ -1,4 +1,6 @@
-"""Picture files: whole ones are read whatever stands behind them or beside the picture, cut ones are refused in every format."""
+"""Picture files: whole ones are read whatever stands behind them or beside the picture, cut ones
+are refused in every format.
+"""
 
 import io
 import struct
@@ -30,7 +32,14 @@ def save(form, picture=PICTURE, **options):
 
 
 def by_opencv(factor, restart=0, progressive=0):
-    flags = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor, cv2.IMWRITE_JPEG_RST_INTERVAL, restart, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
+    flags = [
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        factor,
+        cv2.IMWRITE_JPEG_RST_INTERVAL,
+        restart,
+        cv2.IMWRITE_JPEG_PROGRESSIVE,
+        progressive,
+    ]
     return cv2.imencode(".jpg", PIXELS[..., ::-1], flags)[1].tobytes()
 
 
@@ -102,7 +111,9 @@ def test_a_motion_photo_is_its_picture(tmp_path):
     assert np.array_equal(read_image(path, 3), pillow(JPEGS["thumbnail"]))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.sampled_from(sorted(JPEGS)), st.binary(max_size=200), st.sampled_from(sorted(BEHIND)))
 def test_any_bytes_behind_a_jpeg_are_no_part_of_it(tmp_path, name, noise, behind):
     path = put(tmp_path / "a.jpg", JPEGS[name] + noise + BEHIND[behind])
@@ -110,13 +121,17 @@ def test_any_bytes_behind_a_jpeg_are_no_part_of_it(tmp_path, name, noise, behind
 
 
 @pytest.mark.parametrize("behind", ["nothing", "zeros to its size", *BEHIND])
-@pytest.mark.parametrize("name", [name for name in JPEGS if name not in ("one colour", "one pixel", "two views")])
+@pytest.mark.parametrize(
+    "name", [name for name in JPEGS if name not in ("one colour", "one pixel", "two views")]
+)
 def test_a_jpeg_that_is_cut_is_refused_whatever_is_behind(tmp_path, name, behind):
     content = JPEGS[name]
     scan = content.rindex(b"\xff\xda") if "progressive" not in name else content.index(b"\xff\xda")
     for part in (0.3, 0.6, 0.9):
         cut = scan + 14 + int(part * (len(content) - scan - 14))
-        tail = {"nothing": b"", "zeros to its size": bytes(len(content) - cut)}.get(behind, BEHIND.get(behind))
+        tail = {"nothing": b"", "zeros to its size": bytes(len(content) - cut)}.get(
+            behind, BEHIND.get(behind)
+        )
         with refused("damaged-file", file=tmp_path / "a.jpg"):
             read_image(put(tmp_path / "a.jpg", content[:cut] + tail), 3)
 
@@ -129,7 +144,18 @@ def lossless():
             return next(bytes(packet) for packet in container.demux(video=0))
 
 
-BASELINE = ["baseline", "optimised", "restart markers", "many restart markers", "grey", "CMYK", "4:4:4", "4:1:1", "thumbnail", "odd size"]
+BASELINE = [
+    "baseline",
+    "optimised",
+    "restart markers",
+    "many restart markers",
+    "grey",
+    "CMYK",
+    "4:4:4",
+    "4:1:1",
+    "thumbnail",
+    "odd size",
+]
 
 
 @pytest.mark.parametrize("name", [*BASELINE, "lossless"])
@@ -150,7 +176,11 @@ def test_the_first_picture_of_several_is_looked_at(tmp_path, damage):
     second = content.index(b"\xff\xd8", 2)
     cut = second // 2 + 300
     gap = second - cut
-    rest = {"cut": b"", "zeros": bytes(gap) + content[second:], "end marker": b"\xff\xd9" + bytes(gap - 2) + content[second:]}
+    rest = {
+        "cut": b"",
+        "zeros": bytes(gap) + content[second:],
+        "end marker": b"\xff\xd9" + bytes(gap - 2) + content[second:],
+    }
     with refused("damaged-file", file=tmp_path / "a.jpg"):
         read_image(put(tmp_path / "a.jpg", content[:cut] + rest[damage]), 3)
 
@@ -165,10 +195,14 @@ def test_a_second_view_that_is_cut_takes_nothing_from_the_first(tmp_path):
 
 
 def directory_first(content):
-    """The same TIFF with its directory in front of its strips, so that damage at the end meets pixels only."""
+    """The same TIFF with its directory in front of its strips, so that damage at the end meets
+    pixels only.
+    """
     with Image.open(io.BytesIO(content)) as image:
         tags, types = dict(image.tag_v2), dict(image.tag_v2.tagtype)
-    strips = [content[place : place + size] for place, size in zip(tags[273], tags[279], strict=True)]
+    strips = [
+        content[place : place + size] for place, size in zip(tags[273], tags[279], strict=True)
+    ]
     start = 8 + 2 + 12 * len(tags) + 4
 
     def head(places):
@@ -178,14 +212,22 @@ def directory_first(content):
             value = tuple(places) if tag == 273 else tags[tag]
             value = value if isinstance(value, tuple) else (value,)
             if kind in (5, 10):
-                raw, count = b"".join(struct.pack("<II", v.numerator, v.denominator) for v in value), len(value)
+                raw, count = (
+                    b"".join(struct.pack("<II", v.numerator, v.denominator) for v in value),
+                    len(value),
+                )
             elif isinstance(value[0], bytes):
                 raw, count = value[0], len(value[0])
             elif isinstance(value[0], str):
                 raw, count = value[0].encode() + b"\0", len(value[0]) + 1
             else:
-                raw, count = b"".join(struct.pack({1: "<B", 3: "<H", 4: "<I"}[kind], v) for v in value), len(value)
-            inline = raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack("<I", start + len(values))
+                raw, count = (
+                    b"".join(struct.pack({1: "<B", 3: "<H", 4: "<I"}[kind], v) for v in value),
+                    len(value),
+                )
+            inline = (
+                raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack("<I", start + len(values))
+            )
             entries += struct.pack("<HHI", tag, kind, count) + inline
             values += raw + b"\0" * (len(raw) % 2) if len(raw) > 4 else b""
         return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + values
@@ -195,7 +237,9 @@ def directory_first(content):
     return head(places) + b"".join(strips)
 
 
-ONE_BIT = Image.fromarray(np.random.default_rng(0).integers(0, 2, (96, 128), dtype=np.uint8) * np.uint8(255)).convert("1")
+ONE_BIT = Image.fromarray(
+    np.random.default_rng(0).integers(0, 2, (96, 128), dtype=np.uint8) * np.uint8(255)
+).convert("1")
 OTHERS = {
     "png": save("PNG"),
     "stored png": save("PNG", compress_level=0),
@@ -206,7 +250,9 @@ OTHERS = {
     "lossless webp": save("WEBP", lossless=True),
     "gif": save("GIF"),
 } | {
-    f"tiff {compression} {picture.mode}": directory_first(save("TIFF", picture, compression=compression, strip_size=4096))
+    f"tiff {compression} {picture.mode}": directory_first(
+        save("TIFF", picture, compression=compression, strip_size=4096)
+    )
     for compression, picture in [
         ("tiff_lzw", PICTURE),
         ("tiff_adobe_deflate", PICTURE),
@@ -243,7 +289,9 @@ def test_bytes_behind_other_pictures_are_no_part_of_them(tmp_path, name):
 
 
 def test_a_hole_in_a_stored_png_is_refused(tmp_path):
-    """Pillow reads neither the checksum of the chunk nor, once all rows are there, that of the pixels."""
+    """Pillow reads neither the checksum of the chunk nor, once all rows are there, that of the
+    pixels.
+    """
     content = OTHERS["stored png"]
     half = len(content) // 2
     with refused("damaged-file", file=tmp_path / "a.png"):
@@ -285,7 +333,8 @@ def test_a_thumbnail_or_mask_in_a_tiff_is_left_aside(tmp_path, kind):
         at = image._frame_pos[1]
     count = int.from_bytes(content[at : at + 2], "little")
     entries = [content[at + 2 + 12 * n : at + 14 + 12 * n] for n in range(count)]
-    # A directory with one entry more, NewSubfileType, at the end of the file; the first one is told to go there.
+    # A directory with one entry more, NewSubfileType, at the end of the file; the first one is told
+    # to go there.
     place = len(content)
     listed = struct.pack("<HHII", 254, 4, 1, kind) + b"".join(entries)
     content += struct.pack("<H", count + 1) + listed + bytes(4)
@@ -298,7 +347,9 @@ def test_a_thumbnail_or_mask_in_a_tiff_is_left_aside(tmp_path, kind):
 # --- damage of any kind
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.sampled_from(sorted(OTHERS | JPEGS)), st.floats(0, 1), st.binary(min_size=1, max_size=8))
 def test_damage_of_any_bytes_raises_nothing_but_input_error(tmp_path, name, place, noise):
     content = (OTHERS | JPEGS)[name]

@@ -1,4 +1,6 @@
-"""Property tests over random trees: the same frames in the same order, or an error that names the file."""
+"""Property tests over random trees: the same frames in the same order, or an error that names the
+file.
+"""
 
 import os
 import shutil
@@ -16,10 +18,22 @@ from vadlib.data.catalog import load_videos
 from vadlib.data.shanghaitech import TEST_LENGTHS
 from vadlib.data.ucsd import TEST_LENGTHS as UCSD_LENGTHS
 
-JUNK = [".DS_Store", "._{}", "Thumbs.db", "thumbs.db", "desktop.ini", "{}~", ".{}.swp", "notes.txt", "._x.jpg", "README"]
+JUNK = [
+    ".DS_Store",
+    "._{}",
+    "Thumbs.db",
+    "thumbs.db",
+    "desktop.ini",
+    "{}~",
+    ".{}.swp",
+    "notes.txt",
+    "._x.jpg",
+    "README",
+]
 prefixes = st.sampled_from(["", "frame", "img_", "f-", "Frame ", "2010_"])
 endings = st.sampled_from(["png", "PNG", "Png", "pnG"])
-# What a copy does to the numbers in names: padding, the first number, a prefix; an ending of its own for each file.
+# What a copy does to the numbers in names: padding, the first number, a prefix; an ending of its
+# own for each file.
 naming = st.fixed_dictionaries(
     {
         "prefix": prefixes,
@@ -52,7 +66,9 @@ def lay(folder: Path, pictures, count: int, names: dict, without: set[int] = fro
 
 
 def litter(root: Path, junk) -> None:
-    """Junk anywhere in a tree, named as real tools name it, also like one of the files beside it; never over a file that is there."""
+    """Junk anywhere in a tree, named as real tools name it, also like one of the files beside it;
+    never over a file that is there.
+    """
     folders = sorted(p for p in root.rglob("*") if p.is_dir())
     for pattern, choice in junk:
         folder = folders[choice % len(folders)]
@@ -78,7 +94,13 @@ def test_any_frame_folders_as_ones_own(tmp_path_factory, pictures, first, second
     shutil.rmtree(root)
 
 
-@given(naming, naming, st.sampled_from(["{:02d}", "{}", "Test{:03d}", "video_{:04d}"]), junk, st.sampled_from(["official", "community"]))
+@given(
+    naming,
+    naming,
+    st.sampled_from(["{:02d}", "{}", "Test{:03d}", "video_{:04d}"]),
+    junk,
+    st.sampled_from(["official", "community"]),
+)
 def test_any_ped2(tmp_path_factory, pictures, frames, masks, clip_name, junk, layout):
     root = tmp_path_factory.mktemp("tree")
     labels = [np.arange(n) % 7 == 3 for n in UCSD_LENGTHS["ped2"]]
@@ -91,7 +113,9 @@ def test_any_ped2(tmp_path_factory, pictures, frames, masks, clip_name, junk, la
     lay(clip, pictures, 120, frames)
     lay(mask, [pictures[int(x)] for x in labels[8]], 120, masks)
     if layout == "official":
-        (folder / "UCSDped2.m").write_text(matlab_script([clip.astype(np.uint8) for clip in labels]))
+        (folder / "UCSDped2.m").write_text(
+            matlab_script([clip.astype(np.uint8) for clip in labels])
+        )
     else:
         np.save(root / "ped2" / "frame_labels_ped2.npy", np.concatenate(labels)[None])
     litter(root, junk)
@@ -117,7 +141,9 @@ def test_any_shanghaitech(tmp_path_factory, pictures, frames, junk):
 
 
 @given(st.integers(5, 30), naming, junk, st.data())
-def test_a_missing_frame_is_an_error_that_names_its_neighbours(tmp_path_factory, pictures, count, names, junk, data):
+def test_a_missing_frame_is_an_error_that_names_its_neighbours(
+    tmp_path_factory, pictures, count, names, junk, data
+):
     root = tmp_path_factory.mktemp("tree")
     gone = data.draw(st.integers(1, count - 2))
     lay(root / "a", pictures, count, names, without={gone})
@@ -134,7 +160,9 @@ def test_a_frame_that_is_there_twice_is_an_error(tmp_path_factory, pictures, cou
     root = tmp_path_factory.mktemp("tree")
     lay(root / "a", pictures, count, names)
     t = data.draw(st.integers(0, count - 1))
-    os.link(pictures[0], root / "a" / f"{names['prefix']}{t + names['first']:0{names['width']}d}.bmp")
+    os.link(
+        pictures[0], root / "a" / f"{names['prefix']}{t + names['first']:0{names['width']}d}.bmp"
+    )
     with refused("missing-frame", file=root / "a"):
         load_videos("folder", "train", root)
     shutil.rmtree(root)
@@ -153,7 +181,9 @@ def test_a_frame_that_is_there_twice_is_an_error(tmp_path_factory, pictures, cou
         ]
     ),
 )
-def test_a_damaged_frame_anywhere_is_an_error_that_names_it(tmp_path_factory, pictures, count, names, data, damage):
+def test_a_damaged_frame_anywhere_is_an_error_that_names_it(
+    tmp_path_factory, pictures, count, names, data, damage
+):
     content, code = damage
     root = tmp_path_factory.mktemp("tree")
     lay(root / "a", pictures, count, names)

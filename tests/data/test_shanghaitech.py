@@ -1,4 +1,6 @@
-"""ShanghaiTech in its layouts: training videos, test frames, labels and masks, a scene for each camera."""
+"""ShanghaiTech in its layouts: training videos, test frames, labels and masks, a scene for each
+camera.
+"""
 
 import os
 import shutil
@@ -27,20 +29,33 @@ def tree(template, tmp_path):
 
 
 def test_known_lengths_are_those_of_the_real_label_file(real_data):
-    """107 clips; they cut the real labels so that nearly every clip begins and ends as its neighbour does not."""
+    """107 clips; they cut the real labels so that nearly every clip begins and ends as its
+    neighbour does not.
+    """
     labels = np.load(real_data / "shanghaitech" / "frame_labels_shanghai.npy")
-    assert (len(TEST_LENGTHS), sum(TEST_LENGTHS.values()), len(labels), int(labels.sum())) == (107, 40791, 40791, 17326)
+    assert (len(TEST_LENGTHS), sum(TEST_LENGTHS.values()), len(labels), int(labels.sum())) == (
+        107,
+        40791,
+        40791,
+        17326,
+    )
     assert list(TEST_LENGTHS) == sorted(TEST_LENGTHS)
-    # An event that ends where a clip ends begins anew in none but a few of the next clips: most borders lie in normal frames or
-    # change the label. Borders shifted by some frames would fall into the middle of events far more often.
+    # An event that ends where a clip ends begins anew in none but a few of the next clips: most
+    # borders lie in normal frames or change the label. Borders shifted by some frames would fall
+    # into the middle of events far more often.
     borders = np.cumsum(list(TEST_LENGTHS.values()))[:-1]
-    inside = [int((labels[borders + k - 1] & labels[borders + k]).sum()) for k in (0, 60, 120, -60, -120)]
+    inside = [
+        int((labels[borders + k - 1] & labels[borders + k]).sum()) for k in (0, 60, 120, -60, -120)
+    ]
     assert inside[0] < min(inside[1:])
 
 
 def test_official_tree(tree):
     root, truth = tree
-    train, test = load_videos("shanghaitech", "train", root), load_videos("shanghaitech", "test", root)
+    train, test = (
+        load_videos("shanghaitech", "train", root),
+        load_videos("shanghaitech", "test", root),
+    )
     assert [(v.name, len(v), v.scene) for v in train] == [
         ("01_001", 80, "shanghaitech 01"),
         ("01_002", 80, "shanghaitech 01"),
@@ -73,8 +88,12 @@ def test_community_frames_of_a_partial_copy_get_their_own_labels(tmp_path, name)
     ends = np.cumsum(list(TEST_LENGTHS.values()))
     kept = {"01_0063": 193, "01_0162": 193, "12_0175": 265}
     for clip, length in kept.items():
-        write_images(folder / "testing" / "frames" / clip, np.zeros((length, 8, 8), np.uint8), "{:03d}.jpg")
-    write_images(folder / "training" / "frames" / "03_002", np.zeros((20, 8, 8), np.uint8), "{:03d}.jpg")
+        write_images(
+            folder / "testing" / "frames" / clip, np.zeros((length, 8, 8), np.uint8), "{:03d}.jpg"
+        )
+    write_images(
+        folder / "training" / "frames" / "03_002", np.zeros((20, 8, 8), np.uint8), "{:03d}.jpg"
+    )
     np.save(folder / "frame_labels_shanghai.npy", labels)
     test = load_videos("shanghaitech", "test", tmp_path)
     assert [(v.name, v.ground_truth) for v in test] == [(clip, "npy") for clip in kept]
@@ -86,7 +105,9 @@ def test_community_frames_of_a_partial_copy_get_their_own_labels(tmp_path, name)
 
 
 def test_a_clip_that_the_whole_set_does_not_know_is_named(tmp_path):
-    write_images(tmp_path / "shanghai" / "testing" / "frames" / "14_0001", scene(1, 20)[0][0], "{:03d}.jpg")
+    write_images(
+        tmp_path / "shanghai" / "testing" / "frames" / "14_0001", scene(1, 20)[0][0], "{:03d}.jpg"
+    )
     np.save(tmp_path / "shanghai" / "frame_labels_shanghai.npy", np.zeros(40791, np.uint8))
     with refused("unexpected-clip", file=tmp_path / "shanghai" / "testing" / "frames" / "14_0001"):
         load_videos("shanghaitech", "test", tmp_path)
@@ -95,12 +116,54 @@ def test_a_clip_that_the_whole_set_does_not_know_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "array", "code", "place", "field", "numbers"),
     [
-        ("test_frame_mask", np.zeros(41), "label-length", "testing/frames/01_0014", "", ["40", "41"]),
-        ("test_frame_mask", np.full(40, 2), "label-values", "testing/test_frame_mask/01_0014.npy", "", []),
-        ("test_frame_mask", np.array(["a"] * 40), "wrong-type", "testing/test_frame_mask/01_0014.npy", "", []),
-        ("test_pixel_mask", np.zeros((39, 48, 64), np.uint8), "label-length", None, "masks", ["40", "39"]),
-        ("test_pixel_mask", np.zeros((40, 64, 48), np.uint8), "mixed-sizes", None, "masks", ["64x48", "48x64"]),
-        ("test_pixel_mask", np.zeros((40, 48), np.uint8), "wrong-shape", "testing/test_pixel_mask/01_0014.npy", "", ["(40, 48)"]),
+        (
+            "test_frame_mask",
+            np.zeros(41),
+            "label-length",
+            "testing/frames/01_0014",
+            "",
+            ["40", "41"],
+        ),
+        (
+            "test_frame_mask",
+            np.full(40, 2),
+            "label-values",
+            "testing/test_frame_mask/01_0014.npy",
+            "",
+            [],
+        ),
+        (
+            "test_frame_mask",
+            np.array(["a"] * 40),
+            "wrong-type",
+            "testing/test_frame_mask/01_0014.npy",
+            "",
+            [],
+        ),
+        (
+            "test_pixel_mask",
+            np.zeros((39, 48, 64), np.uint8),
+            "label-length",
+            None,
+            "masks",
+            ["40", "39"],
+        ),
+        (
+            "test_pixel_mask",
+            np.zeros((40, 64, 48), np.uint8),
+            "mixed-sizes",
+            None,
+            "masks",
+            ["64x48", "48x64"],
+        ),
+        (
+            "test_pixel_mask",
+            np.zeros((40, 48), np.uint8),
+            "wrong-shape",
+            "testing/test_pixel_mask/01_0014.npy",
+            "",
+            ["(40, 48)"],
+        ),
     ],
 )
 def test_wrong_labels_and_masks_are_named(tree, kind, array, code, place, field, numbers):

@@ -16,7 +16,14 @@ import pytest
 from PIL import Image
 from refusals import refused
 
-from vadlib.data.store import cache_dir, file_key, keep_arrays, resize_frame, store_frames, stored_shape
+from vadlib.data.store import (
+    cache_dir,
+    file_key,
+    keep_arrays,
+    resize_frame,
+    store_frames,
+    stored_shape,
+)
 from vadlib.data.video import ImageFrames, LazyStack, Video
 from vadlib.errors import InputError
 from vadlib.files import read_arrays
@@ -26,7 +33,13 @@ class CountedFrames(LazyStack):
     """Random frames that count how often they are read, and may fail at one of them."""
 
     def __init__(self, shape=(6, 20, 30, 3), fails_at=None, error=None, name="counted"):
-        self.shape, self.fails_at, self.error, self.name, self.reads = shape, fails_at, error, name, 0
+        self.shape, self.fails_at, self.error, self.name, self.reads = (
+            shape,
+            fails_at,
+            error,
+            name,
+            0,
+        )
         self.pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
     def _read(self, i):
@@ -51,7 +64,9 @@ def stored_files(cache):
 
 def stored_arrays(cache):
     """What a later run takes for a complete array."""
-    return [name for name in stored_files(cache) if not name.startswith(".") and name.endswith(".npy")]
+    return [
+        name for name in stored_files(cache) if not name.startswith(".") and name.endswith(".npy")
+    ]
 
 
 def test_frames_are_kept_as_they_are_and_memory_mapped(cache):
@@ -81,7 +96,9 @@ def test_only_missing_videos_are_decoded_and_order_is_kept(cache):
 
 
 def test_the_sources_may_change_hands_but_not_content(cache, tmp_path):
-    """A changed file, another order, another size or other channels give another array; the same files the stored one."""
+    """A changed file, another order, another size or other channels give another array; the same
+    files the stored one.
+    """
     paths = [tmp_path / f"{t}.png" for t in range(4)]
     for t, path in enumerate(paths):
         Image.new("L", (24, 16), 10 * t).save(path)
@@ -108,7 +125,10 @@ def test_writing_into_a_stored_frame_does_not_change_the_store(cache):
 @pytest.mark.parametrize("size", [(10, 15), (7, 11), (20, 15), (13, 30)])
 def test_smaller_sizes_are_averaged_as_opencv_does(cache, size, channels):
     frames = CountedFrames((3, 20, 30, channels))
-    expected = [cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA).reshape(*size, channels) for f in frames.pixels]
+    expected = [
+        cv2.resize(f, size[::-1], interpolation=cv2.INTER_AREA).reshape(*size, channels)
+        for f in frames.pixels
+    ]
     assert np.array_equal(store(frames, size), expected)
 
 
@@ -151,20 +171,29 @@ def test_a_shorter_side_keeps_the_shape(shape, side, expected):
 def test_frames_of_a_shorter_side_are_averaged_as_opencv_does(cache):
     frames = CountedFrames((2, 20, 30, 3))
     [array] = store_frames([Video("v", frames, 10.0)], progress=False, shorter_side=10)
-    assert np.array_equal(array, [cv2.resize(f, (15, 10), interpolation=cv2.INTER_AREA) for f in frames.pixels])
+    assert np.array_equal(
+        array, [cv2.resize(f, (15, 10), interpolation=cv2.INTER_AREA) for f in frames.pixels]
+    )
 
 
 @pytest.mark.parametrize(("native", "wanted"), [(3, 1), (1, 3), (3, 3), (1, 1)])
 def test_colour_becomes_grey_and_grey_is_repeated(cache, native, wanted):
     frames = CountedFrames((2, 8, 9, native))
     [array] = store_frames([Video("v", frames, 10.0)], progress=False, channels=wanted)
-    expected = frames.pixels @ [0.299, 0.587, 0.114] if (native, wanted) == (3, 1) else frames.pixels
-    expected = expected[..., None] if expected.ndim == 3 else np.broadcast_to(expected, (2, 8, 9, wanted))
+    expected = (
+        frames.pixels @ [0.299, 0.587, 0.114] if (native, wanted) == (3, 1) else frames.pixels
+    )
+    expected = (
+        expected[..., None] if expected.ndim == 3 else np.broadcast_to(expected, (2, 8, 9, wanted))
+    )
     assert array.shape == (2, 8, 9, wanted)
     assert np.abs(array - expected).max() <= (0.51 if native != wanted else 0)
 
 
-@pytest.mark.parametrize("error", [InputError("frame 3 is damaged", "damaged-file"), KeyboardInterrupt(), RuntimeError("a bug")])
+@pytest.mark.parametrize(
+    "error",
+    [InputError("frame 3 is damaged", "damaged-file"), KeyboardInterrupt(), RuntimeError("a bug")],
+)
 def test_an_error_half_way_leaves_nothing(cache, error):
     with pytest.raises(type(error)):
         store(CountedFrames(fails_at=3, error=error))
@@ -186,14 +215,18 @@ def test_frames_of_mixed_size_are_refused_by_file_and_nothing_is_stored(cache, t
 
 def test_a_full_disk_is_found_before_decoding(cache, monkeypatch):
     frames, usage = CountedFrames(), namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**12, 10**12, 6 * 20 * 30 * 3 - 1))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda folder: usage(10**12, 10**12, 6 * 20 * 30 * 3 - 1)
+    )
     with refused("disk-full", file=cache / "frames", field="VADLIB_CACHE"):
         store(frames)
     assert frames.reads == 0
 
 
 def test_a_cache_that_is_no_folder_is_one_clear_error(tmp_path, monkeypatch):
-    """As root runs these tests, a folder without permission would not stop them; a file in its place does."""
+    """As root runs these tests, a folder without permission would not stop them; a file in its
+    place does.
+    """
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         monkeypatch.setenv("VADLIB_CACHE", str(place))
@@ -256,7 +289,9 @@ TOTAL = sum(range(40)) * 8 * 9
 
 def start(ready, go, delay=0.01):
     code = textwrap.dedent(SLOW).format(delay=delay)
-    return subprocess.Popen([sys.executable, "-c", code, str(ready), str(go)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(ready), str(go)], stdout=subprocess.PIPE, text=True
+    )
 
 
 def wait_for(condition, seconds=60):
@@ -326,9 +361,16 @@ def test_arrays_are_made_once_until_a_file_changes(cache, tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(errno.ENOSPC, "disk-full"), (errno.EDQUOT, "disk-full"), (errno.EACCES, "not-writable"), (errno.EROFS, "not-writable")],
+    [
+        (errno.ENOSPC, "disk-full"),
+        (errno.EDQUOT, "disk-full"),
+        (errno.EACCES, "not-writable"),
+        (errno.EROFS, "not-writable"),
+    ],
 )
-def test_a_full_disk_while_writing_is_told_from_a_folder_that_refuses(cache, monkeypatch, number, code):
+def test_a_full_disk_while_writing_is_told_from_a_folder_that_refuses(
+    cache, monkeypatch, number, code
+):
     def refuse(*args):
         raise OSError(number, os.strerror(number))
 

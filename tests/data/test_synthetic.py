@@ -9,7 +9,15 @@ import pytest
 from refusals import refused
 
 from vadlib.data import figures, synthetic
-from vadlib.data.synthetic import HEIGHT, LIGHT_DRIFT, MIN_PIXELS, NOISE_SIGMA, TEST_SCRIPT, WIDTH, load_synthetic
+from vadlib.data.synthetic import (
+    HEIGHT,
+    LIGHT_DRIFT,
+    MIN_PIXELS,
+    NOISE_SIGMA,
+    TEST_SCRIPT,
+    WIDTH,
+    load_synthetic,
+)
 
 STATIC = np.s_[30:55, 100:190]  # the upper wall: nothing ever moves there
 
@@ -25,10 +33,16 @@ def test():
 
 
 def moving_right(video, actor):
-    """Mean change in x of the boxes' left edges (pixels a frame), while the whole figure is inside the picture."""
+    """Mean change in x of the boxes' left edges (pixels a frame), while the whole figure is inside
+    the picture.
+    """
     times = [t for t in range(len(video)) if actor.is_here(t)]
     layers = [actor.layer(t) for t in times]
-    inside = [(t, layer) for t, layer in zip(times, layers, strict=True) if layer.low[0] > 0 and layer.high[0] < WIDTH]
+    inside = [
+        (t, layer)
+        for t, layer in zip(times, layers, strict=True)
+        if layer.low[0] > 0 and layer.high[0] < WIDTH
+    ]
     for t, layer in inside:  # the box is among those that the video shows
         assert (np.abs(video.boxes[t] - [*layer.low, *layer.high]).max(1) == 0).any()
     middles = [(layer.low[0] + layer.high[0]) / 2 for _, layer in inside]
@@ -60,7 +74,8 @@ def test_same_seed_gives_the_same_bytes_in_any_order(test):
     first = {t: test[3].frames[t].tobytes() for t in times}
     assert {t: again[3].frames[t].tobytes() for t in reversed(times)} == first
     assert again[3].frames[57:59].tobytes()[: HEIGHT * WIDTH * 3] == first[57]
-    assert pickle.loads(pickle.dumps(again[3])).frames[57].tobytes() == first[57]  # as in a data loader's worker
+    # as in a data loader's worker
+    assert pickle.loads(pickle.dumps(again[3])).frames[57].tobytes() == first[57]
     assert len(set(first.values())) == len(times)
     for video, copy in zip(test, again, strict=True):
         np.testing.assert_array_equal(video.labels, copy.labels)
@@ -96,7 +111,9 @@ def test_labels_agree_with_masks(test):
 
 
 def test_masks_show_what_the_anomaly_changes(test):
-    """Without the anomalous figure (and its shadow) the picture is another one: exactly there, the shadow's side aside."""
+    """Without the anomalous figure (and its shadow) the picture is another one: exactly there, the
+    shadow's side aside.
+    """
     clip = synthetic.StreetClip(0, "test", 2)
     without = synthetic.StreetClip(0, "test", 2)
     without.actors = [actor for actor in without.actors if not actor.kind]
@@ -177,7 +194,9 @@ def test_everybody_walks_to_the_right_nearer_ones_faster(train):
 def test_anomalies_move_as_their_names_say(test):
     seen = set()
     for number, video in enumerate(test):
-        for actor in [actor for actor in synthetic.StreetClip(0, "test", number).actors if actor.kind]:
+        for actor in [
+            actor for actor in synthetic.StreetClip(0, "test", number).actors if actor.kind
+        ]:
             speed = moving_right(video, actor)
             seen.add(actor.kind)
             if actor.kind == "wrong way":
@@ -207,7 +226,11 @@ def test_a_bag_that_is_left_stays_where_it_is(test):
     assert len(places) == 1
     assert test[6].labels[first:].all()
     assert owner.is_here(first)
-    gone = [t for t in range(first, clip.length) if not owner.is_here(t) or owner.where(t)[0] > left.places[0] + 2]
+    gone = [
+        t
+        for t in range(first, clip.length)
+        if not owner.is_here(t) or owner.where(t)[0] > left.places[0] + 2
+    ]
     assert all(clip.kind(t) == "abandoned bag" for t in gone)
 
 
@@ -233,8 +256,10 @@ def test_nobody_walks_through_somebody_else(split):
     for number in range(8):
         clip = synthetic.StreetClip(0, split, number)
         times = np.arange(clip.length)
-        actors = [actor for actor in clip.actors if actor.figure is not figures.bag]  # its owner puts it at his feet
-        places = np.array([actor.where(times) for actor in actors])  # (actors, X and Z in metres, frames)
+        # its owner puts it at his feet
+        actors = [actor for actor in clip.actors if actor.figure is not figures.bag]
+        # (actors, X and Z in metres, frames)
+        places = np.array([actor.where(times) for actor in actors])
         for actor, place in zip(actors, places, strict=True):
             place[:, [not actor.is_here(t) for t in times]] = np.nan
         for i, place in enumerate(places):
@@ -243,14 +268,21 @@ def test_nobody_walks_through_somebody_else(split):
 
 
 def test_feet_do_not_slide():
-    """Over a stride, each foot rests at one place on the ground for about the share of time that it should."""
+    """Over a stride, each foot rests at one place on the ground for about the share of time that it
+    should.
+    """
     look = figures.draw_look(np.random.default_rng(0))
     look.size = 1.0
     for figure, share in ((figures.person, 0.6), (partial(figures.person, running=True), 0.36)):
         distances = np.arange(0, 4.8, 0.05)
-        legs = [[shape for shape in figure(look, d) if len(shape.points) == 2 and shape.width == 0.125] for d in distances]
+        legs = [
+            [shape for shape in figure(look, d) if len(shape.points) == 2 and shape.width == 0.125]
+            for d in distances
+        ]
         for side in (0, 1):  # the two shanks; their lower ends are the ankles
-            ground = np.array([leg[side].points[1][0] + d for leg, d in zip(legs, distances, strict=True)])
+            ground = np.array(
+                [leg[side].points[1][0] + d for leg, d in zip(legs, distances, strict=True)]
+            )
             resting = np.abs(np.diff(ground)) < 0.016  # the body moves 0.05 m a step
             assert abs(resting.mean() - share) < 0.17
 
@@ -261,7 +293,8 @@ def test_sensor_noise_and_light(train):
     assert NOISE_SIGMA * 0.95 < noise < NOISE_SIGMA * 1.15  # rounding adds a little
     level = frames.mean((1, 2, 3))
     assert np.abs(np.diff(level)).max() < 1.0  # slow
-    assert 0.5 * LIGHT_DRIFT < (level.max() - level.min()) / level.mean() < 2.1 * LIGHT_DRIFT  # but there
+    # but there
+    assert 0.5 * LIGHT_DRIFT < (level.max() - level.min()) / level.mean() < 2.1 * LIGHT_DRIFT
     pixel = np.diff(frames, axis=0)[:, 3, 3, 0]
     assert pixel.std() > 1.5 * NOISE_SIGMA / np.sqrt(2)  # fresh noise in each frame
 
@@ -279,7 +312,9 @@ def test_the_tree_and_the_display_are_all_that_moves_in_an_empty_street():
 
 
 def test_the_display_changes_more_than_anybody():
-    """Whoever counts changed pixels sees the display: in its spells it changes more of them than the cart, the largest anomaly."""
+    """Whoever counts changed pixels sees the display: in its spells it changes more of them than
+    the cart, the largest anomaly.
+    """
     clip = synthetic.StreetClip(0, "test", 2)
     frames = np.stack([clip.frame(t) for t in range(clip.length)]).astype(int)
     moved = np.abs(np.diff(frames, axis=0)).max(3) > 25

@@ -1,4 +1,6 @@
-"""Each frame's time from the stamps of its file: the right ones count, however many others are missing or wrong."""
+"""Each frame's time from the stamps of its file: the right ones count, however many others are
+missing or wrong.
+"""
 
 from fractions import Fraction
 
@@ -36,7 +38,8 @@ def file_of(folder, stamps, **options):
 
 # --- stamps of a film of 25 frames a second, and how many of them are wrong
 
-UNEVEN = list(range(0, 600, 40)) + [600 + 100 * t for t in range(COUNT - 15)]  # the rate falls from 25 to 10
+# the rate falls from 25 to 10
+UNEVEN = list(range(0, 600, 40)) + [600 + 100 * t for t in range(COUNT - 15)]
 BAD_STAMPS = {
     "none is wrong": (EVEN, EVEN, 0),
     "one twice": (EVEN, replaced(EVEN, {20: 760}), 1),
@@ -55,7 +58,11 @@ BAD_STAMPS = {
     "the first huge": (EVEN, replaced(EVEN, {0: 2**50}), 1),
     "the last huge": (EVEN, replaced(EVEN, {39: 2**50}), 1),
     "two in a row": (EVEN, replaced(EVEN, {20: 3, 21: 2}), 2),
-    "three in a row far ahead": (EVEN, replaced(EVEN, {20: 2**40, 21: 2**40 + 1, 22: 2**40 + 2}), 3),
+    "three in a row far ahead": (
+        EVEN,
+        replaced(EVEN, {20: 2**40, 21: 2**40 + 1, 22: 2**40 + 2}),
+        3,
+    ),
     "four equal ones": (EVEN, replaced(EVEN, {21: 800, 22: 800, 23: 800}), 3),
     "several places": (EVEN, replaced(EVEN, {5: 2**40, 12: 0, 20: 760, 30: 2**45}), 4),
     "all late by an hour": (EVEN, [3_600_000 + stamp for stamp in EVEN], 0),
@@ -101,7 +108,10 @@ MISSING = {
     "all equal": ([80] * COUNT, 39),
     "negative ones": ([stamp - 500 for stamp in EVEN], 0),
     "one missing, one huge": (replaced(EVEN, {10: None, 20: 2**60}), 2),
-    "a gap of years beside a missing one": ([*EVEN[:10], None, *[YEARS + stamp for stamp in EVEN[11:]]], 2),
+    "a gap of years beside a missing one": (
+        [*EVEN[:10], None, *[YEARS + stamp for stamp in EVEN[11:]]],
+        2,
+    ),
 }
 
 
@@ -132,22 +142,33 @@ def test_stamps_in_the_order_of_decoding_are_sorted():
 @given(
     steps=st.lists(st.integers(1, 10**7), min_size=8, max_size=60),
     first=st.integers(-(10**12), 10**12),
-    tick=st.sampled_from([Fraction(1, 1000), Fraction(1, 90_000), Fraction(1001, 30_000), Fraction(1, 1)]),
+    tick=st.sampled_from(
+        [Fraction(1, 1000), Fraction(1, 90_000), Fraction(1001, 30_000), Fraction(1, 1)]
+    ),
 )
 def test_increasing_stamps_are_never_changed(steps, first, tick):
     stamps = [first + step for step in np.cumsum([0, *steps]).tolist()]
     seconds, fps, wrong = frame_times(stamps, tick, Fraction(25))
-    np.testing.assert_allclose(seconds, [float((stamp - first) * tick) for stamp in stamps], rtol=1e-12)
+    np.testing.assert_allclose(
+        seconds, [float((stamp - first) * tick) for stamp in stamps], rtol=1e-12
+    )
     assert fps == 25 or fps == pytest.approx(len(steps) / seconds[-1])
     assert wrong == 0
 
 
 @given(data=st.data(), count=st.integers(12, 80), step=st.integers(1, 10**7))
 def test_of_an_even_film_no_wrong_stamp_moves_another_frame(data, count, step):
-    """Whatever single stamps become, each at least four frames from the next: the others keep their distances."""
+    """Whatever single stamps become, each at least four frames from the next: the others keep their
+    distances.
+    """
     stamps = [step * t for t in range(count)]
     places = data.draw(st.sets(st.integers(0, count // 4 - 1), max_size=max(1, count // 12)))
-    wrong = {4 * place + 1: data.draw(st.none() | st.integers(-(2**62), 2**62) | st.integers(0, step * count)) for place in places}
+    wrong = {
+        4 * place + 1: data.draw(
+            st.none() | st.integers(-(2**62), 2**62) | st.integers(0, step * count)
+        )
+        for place in places
+    }
     seconds, fps, _ = frame_times(replaced(stamps, wrong), MILLISECOND, Fraction(1000, step))
     right = [t for t in range(count) if t not in wrong]
     np.testing.assert_allclose(np.diff(seconds[right]), np.diff(right) * step / 1000, rtol=1e-9)
@@ -157,7 +178,11 @@ def test_of_an_even_film_no_wrong_stamp_moves_another_frame(data, count, step):
     assert fps > 0
 
 
-@given(st.lists(st.none() | st.integers(-(2**63), 2**63 - 1) | st.integers(0, 50), min_size=1, max_size=60))
+@given(
+    st.lists(
+        st.none() | st.integers(-(2**63), 2**63 - 1) | st.integers(0, 50), min_size=1, max_size=60
+    )
+)
 def test_any_stamps_give_increasing_times(stamps):
     seconds, fps, _ = frame_times(stamps, MILLISECOND, Fraction(25))
     assert len(seconds) == len(stamps)
@@ -169,7 +194,26 @@ def test_any_stamps_give_increasing_times(stamps):
 
 # --- rates
 
-RATES = [1e-6, 1 / 86_400, 1 / 3600, 0.00164, 0.005, 0.01, 1 / 60, 0.3, 1, 7.5, 12.5, 29.97, 60, 239.9, 240, 300, 480, 960]
+RATES = [
+    1e-6,
+    1 / 86_400,
+    1 / 3600,
+    0.00164,
+    0.005,
+    0.01,
+    1 / 60,
+    0.3,
+    1,
+    7.5,
+    12.5,
+    29.97,
+    60,
+    239.9,
+    240,
+    300,
+    480,
+    960,
+]
 
 
 @pytest.mark.parametrize("fps", RATES)
@@ -182,7 +226,9 @@ def test_each_rate_is_read_and_shown_as_it_is(tmp_path, fps):
     report = check_dataset("folder", tmp_path, progress=False)
     assert report["splits"]["train"]["fps"] == [pytest.approx(fps, rel=1e-4)]
     [line] = [line for line in describe_report(report).splitlines() if line.endswith("no masks")]
-    [shown] = [float(part.removesuffix(" fps")) for part in line.split(", ") if part.endswith(" fps")]
+    [shown] = [
+        float(part.removesuffix(" fps")) for part in line.split(", ") if part.endswith(" fps")
+    ]
     assert shown == pytest.approx(fps, rel=1e-4)
 
 
@@ -197,12 +243,16 @@ def test_a_rate_too_high_for_the_ticks_of_its_file_is_that_of_the_container(tmp_
 
 @pytest.mark.parametrize("fps", [1200, 2000, 2400, 10_000])
 def test_a_rate_too_high_for_its_ticks_that_the_container_does_not_tell(fps):
-    seconds, found, _ = frame_times([1000 * t // fps for t in range(1000)], MILLISECOND, Fraction(25))
+    seconds, found, _ = frame_times(
+        [1000 * t // fps for t in range(1000)], MILLISECOND, Fraction(25)
+    )
     np.testing.assert_allclose(seconds, np.arange(1000) / fps, atol=0.0021)
     assert found == pytest.approx(fps, rel=0.02)
 
 
-@pytest.mark.parametrize(("step", "muxer"), [(3600, "mp4"), (86_400, "mp4"), (600, "mkv"), (3600, "mov")])
+@pytest.mark.parametrize(
+    ("step", "muxer"), [(3600, "mp4"), (86_400, "mp4"), (600, "mkv"), (3600, "mov")]
+)
 def test_a_time_lapse_of_another_library(tmp_path, step, muxer):
     path = tmp_path / f"lapse.{muxer}"
     encode(path, "libx264", times=[1000 * step * t for t in range(COUNT)], b_frames=0)
@@ -212,8 +262,12 @@ def test_a_time_lapse_of_another_library(tmp_path, step, muxer):
 
 
 def test_delays_and_false_alarms_count_the_time_of_a_varying_rate(tmp_path):
-    """Ten frames a picture an hour, then 25 a second; the event begins in the slow part and is seen three hours later."""
-    stamps = [3_600_000 * t for t in range(10)] + [9 * 3_600_000 + 40 * t for t in range(1, COUNT - 9)]
+    """Ten frames a picture an hour, then 25 a second; the event begins in the slow part and is seen
+    three hours later.
+    """
+    stamps = [3_600_000 * t for t in range(10)] + [
+        9 * 3_600_000 + 40 * t for t in range(1, COUNT - 9)
+    ]
     frames = VideoFrames(file_of(tmp_path, replaced(stamps, {20: 0})))
     labels, scores = np.zeros(COUNT, int), np.zeros(COUNT)
     labels[4:10] = 1

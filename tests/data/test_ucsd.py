@@ -16,7 +16,9 @@ from vadlib.data.ucsd import TEST_LENGTHS as UCSD_LENGTHS
 
 TEST_LENGTHS = UCSD_LENGTHS["ped2"]
 TRAIN_LENGTHS = (120, 150, 150, 180, 180, 150, 150, 120, 180, 180, 180, 180, 180, 150, 150, 150)
-LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+LFS_POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+)
 
 
 def levels(video):
@@ -48,7 +50,10 @@ def test_real_copy_has_the_published_counts(real_data):
 
 def test_real_intervals_labels_and_masks_agree_on_every_frame(real_data):
     folder = real_data / "ped2"
-    mat, npy = labels.from_mat(folder / "ped2.mat", TEST_LENGTHS), labels.from_whole_npy(folder / "frame_labels_ped2.npy", TEST_LENGTHS)
+    mat, npy = (
+        labels.from_mat(folder / "ped2.mat", TEST_LENGTHS),
+        labels.from_whole_npy(folder / "frame_labels_ped2.npy", TEST_LENGTHS),
+    )
     test = load_videos("ped2", "test", real_data)
     for video, a, b in zip(test, mat, npy, strict=True):
         assert video.ground_truth == "mat"
@@ -57,10 +62,15 @@ def test_real_intervals_labels_and_masks_agree_on_every_frame(real_data):
 
 
 def test_real_frames_are_what_opencv_reads(real_data):
-    """A second library, and positions against file names; JPEG decoders may differ by a level or two."""
+    """A second library, and positions against file names; JPEG decoders may differ by a level or
+    two.
+    """
     video = load_videos("ped2", "test", real_data)[3]
     for t in (0, 7, 99, 179):
-        other = cv2.imread(str(real_data / "ped2" / "testing" / "frames" / "04" / f"{t:03d}.jpg"), cv2.IMREAD_GRAYSCALE)
+        other = cv2.imread(
+            str(real_data / "ped2" / "testing" / "frames" / "04" / f"{t:03d}.jpg"),
+            cv2.IMREAD_GRAYSCALE,
+        )
         assert np.abs(video.frames[t][..., 0].astype(int) - other).max() <= 3
 
 
@@ -68,7 +78,10 @@ def test_real_frames_are_what_opencv_reads(real_data):
 
 
 def test_frames_and_labels_of_the_tiny_copy(tiny_ped2):
-    train, test = load_videos("ped2", "train", tiny_ped2.root), load_videos("ped2", "test", tiny_ped2.root)
+    train, test = (
+        load_videos("ped2", "train", tiny_ped2.root),
+        load_videos("ped2", "test", tiny_ped2.root),
+    )
     assert [(v.name, len(v)) for v in train] == [("01", 40), ("02", 40), ("03", 40)]
     assert [len(v) for v in test] == list(TEST_LENGTHS)
     for video, truth in zip(test, tiny_ped2.labels, strict=True):
@@ -126,7 +139,8 @@ def test_clips_are_matched_by_the_number_in_their_name(tiny_ped2, name):
     for clip in list((tiny_ped2.folder / "testing" / "frames").iterdir()):
         clip.rename(clip.with_name(clip.name[1:]))
     videos = load_videos("ped2", "test", tiny_ped2.root)
-    assert [v.name for v in videos] == [f"{n:02d}" for n in range(1, 13)]  # one name for one clip, whatever the copy calls it
+    # one name for one clip, whatever the copy calls it
+    assert [v.name for v in videos] == [f"{n:02d}" for n in range(1, 13)]
     for video, truth in zip(videos, tiny_ped2.labels, strict=True):
         assert np.array_equal(video.labels, truth)
 
@@ -154,11 +168,17 @@ def test_defect_03_ground_truth_folders_beside_clips_are_no_clips(tiny_ped2, spl
         clip = tiny_ped2.clip(number, folder)
         shutil.copytree(clip, clip.with_name(f"{clip.name}_gt"), copy_function=os.link)
     expected = [f"{n:02d}" for n in range(1, 13)]
-    assert [v.name for v in load_videos("ped2", split, tiny_ped2.root)] == (expected if split == "test" else expected[:3])
+    assert [v.name for v in load_videos("ped2", split, tiny_ped2.root)] == (
+        expected if split == "test" else expected[:3]
+    )
 
 
 def test_junk_among_the_data_is_ignored(tiny_ped2):
-    for folder in (tiny_ped2.folder / "testing" / "frames", tiny_ped2.clip(1), tiny_ped2.folder / "testing" / "masks" / "01"):
+    for folder in (
+        tiny_ped2.folder / "testing" / "frames",
+        tiny_ped2.clip(1),
+        tiny_ped2.folder / "testing" / "masks" / "01",
+    ):
         for name in (".DS_Store", "._000.png", "000.png~", "Thumbs.db", "notes.txt"):
             (folder / name).write_bytes(b"junk")
     (tiny_ped2.folder / "testing" / "frames" / ".ipynb_checkpoints").mkdir()
@@ -178,7 +198,9 @@ def test_names_have_no_meaning_beyond_order_for_train(tiny_ped2):
 
 
 @pytest.mark.parametrize(("number", "removed", "added"), [(4, 1, 0), (4, 0, 1), (12, 30, 0)])
-def test_a_clip_of_another_length_than_its_labels_is_refused_with_both_numbers(tiny_ped2, number, removed, added):
+def test_a_clip_of_another_length_than_its_labels_is_refused_with_both_numbers(
+    tiny_ped2, number, removed, added
+):
     length = TEST_LENGTHS[number - 1]
     for t in range(length - removed, length):
         tiny_ped2.frame(number, t).unlink()
@@ -186,7 +208,10 @@ def test_a_clip_of_another_length_than_its_labels_is_refused_with_both_numbers(t
         os.link(tiny_ped2.frame(number, 0), tiny_ped2.frame(number, t))
     with refused("label-length", file=tiny_ped2.clip(number)) as caught:
         load_videos("ped2", "test", tiny_ped2.root)
-    assert re.findall(r"\d+", str(caught.error).split(": ", 1)[1])[:2] == [str(length - removed + added), str(length)]
+    assert re.findall(r"\d+", str(caught.error).split(": ", 1)[1])[:2] == [
+        str(length - removed + added),
+        str(length),
+    ]
 
 
 def test_another_number_of_masks_is_refused(tiny_ped2):
@@ -298,7 +323,12 @@ def test_labels_without_frames_are_no_dataset(tiny_ped2):
 
 @pytest.mark.parametrize(
     ("name", "split", "field"),
-    [("ped3", "train", "dataset"), ("ped2", "validation", "split"), ("", "test", "dataset"), (["ped2"], "test", "dataset")],
+    [
+        ("ped3", "train", "dataset"),
+        ("ped2", "validation", "split"),
+        ("", "test", "dataset"),
+        (["ped2"], "test", "dataset"),
+    ],
 )
 def test_unknown_names_are_refused(tiny_ped2, name, split, field):
     with refused("unknown-name", field=field):

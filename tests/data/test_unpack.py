@@ -53,11 +53,29 @@ def gz(data):
     return gzip.compress(data, 1, mtime=0)
 
 
-OUT = ["../x", "/abs", "C:\\x", "C:x", "C:/x", "a/../../x", "a/../x", "a\\..\\..\\x", "..", "a/.. /x", "a/... /x", "\\\\host\\share\\x"]
+OUT = [
+    "../x",
+    "/abs",
+    "C:\\x",
+    "C:x",
+    "C:/x",
+    "a/../../x",
+    "a/../x",
+    "a\\..\\..\\x",
+    "..",
+    "a/.. /x",
+    "a/... /x",
+    "\\\\host\\share\\x",
+]
 OUT += ["//host/share/x", "./../x", "\\x", "a\\x"]
 FINE = ("a/fine", b"fine")
 BIG = bytes(2_000_000)
-SMALL_TAR = make_tar(("a/b", b"content of b"), ("a/c", b"content of c" * 40), special("a/d", tarfile.DIRTYPE), ("a/e", b""))
+SMALL_TAR = make_tar(
+    ("a/b", b"content of b"),
+    ("a/c", b"content of c" * 40),
+    special("a/d", tarfile.DIRTYPE),
+    ("a/e", b""),
+)
 SMALL_ZIP = make_zip(("a/b", b"content of b"), ("a/c", b"content of c" * 40), ("a/d/", b""))
 LIED = make_zip(("a/b", BIG))
 RAW = gzip.decompress(SMALL_TAR)
@@ -65,7 +83,10 @@ SIZE = struct.pack("<L", len(BIG))
 HOSTILE = {
     **{f"tar {name}": make_tar(FINE, (name, b"evil")) for name in OUT},
     **{f"zip {name}": make_zip(FINE, (name, b"evil")) for name in OUT},
-    **{f"tar folder {name}": make_tar(FINE, special(name, tarfile.DIRTYPE)) for name in ("../x", "/abs")},
+    **{
+        f"tar folder {name}": make_tar(FINE, special(name, tarfile.DIRTYPE))
+        for name in ("../x", "/abs")
+    },
     **{f"zip folder {name}": make_zip(FINE, (name, b"")) for name in ("../x/", "/abs/")},
     "link out": make_tar(FINE, link("a/l", "../../x")),
     "link out in two steps": make_tar(FINE, link("a/l", "../b/../../x")),
@@ -77,10 +98,14 @@ HOSTILE = {
     "file through a link that comes later": make_tar(("a/l/x", b"evil"), link("a/l", ".")),
     "file in place of a link": make_tar(link("a/l", "fine"), FINE, ("a/l", b"evil")),
     "link in place of a link": make_tar(link("a/l", "fine"), link("a/l", "x")),
-    "links that lead out together": make_tar(link("a/b/up", "../."), link("a/c", "b/up/../../x"), FINE),
+    "links that lead out together": make_tar(
+        link("a/b/up", "../."), link("a/c", "b/up/../../x"), FINE
+    ),
     "hard link out": make_tar(FINE, link("a/l", "../victim", tarfile.LNKTYPE)),
     "hard link to an absolute path": make_tar(FINE, link("a/l", "/etc/passwd", tarfile.LNKTYPE)),
-    "hard link to a link": make_tar(FINE, link("a/b/s", "../x"), link("h", "a/b/s", tarfile.LNKTYPE)),
+    "hard link to a link": make_tar(
+        FINE, link("a/b/s", "../x"), link("h", "a/b/s", tarfile.LNKTYPE)
+    ),
     "hard link to nothing": make_tar(FINE, link("a/l", "a/nothing", tarfile.LNKTYPE)),
     "hard link to itself": make_tar(FINE, link("a/l", "a/l", tarfile.LNKTYPE)),
     "character device": make_tar(FINE, special("a/null", tarfile.CHRTYPE)),
@@ -97,8 +122,14 @@ HOSTILE = {
     "zip too large": make_zip(FINE, ("a/big", BIG)),
     "zip that declares less than it holds": patched(LIED, (SIZE, struct.pack("<L", 10))),
     "zip of too many": make_zip(*((f"a/{i}", b"") for i in range(60))),
-    "zip encrypted": patched(SMALL_ZIP, (b"PK\3\4\x14\0\0\0", b"PK\3\4\x14\0\1\0"), (b"PK\1\2\x14\3\x14\0\0\0", b"PK\1\2\x14\3\x14\0\1\0")),
-    "zip with a wrong checksum": patched(SMALL_ZIP, (struct.pack("<L", zlib.crc32(b"content of b")), b"\0\0\0\0")),
+    "zip encrypted": patched(
+        SMALL_ZIP,
+        (b"PK\3\4\x14\0\0\0", b"PK\3\4\x14\0\1\0"),
+        (b"PK\1\2\x14\3\x14\0\0\0", b"PK\1\2\x14\3\x14\0\1\0"),
+    ),
+    "zip with a wrong checksum": patched(
+        SMALL_ZIP, (struct.pack("<L", zlib.crc32(b"content of b")), b"\0\0\0\0")
+    ),
     "zip with a file named .": make_zip(FINE, (".", b"evil")),
     "zip of an unknown method": patched(SMALL_ZIP, (b"\0\0\x08\0", b"\0\0\x63\0")),
     "tar with a wrong checksum": SMALL_TAR[:-8] + bytes(4) + SMALL_TAR[-4:],
@@ -115,7 +146,9 @@ HOSTILE = {
 
 @pytest.fixture
 def box(tmp_path, monkeypatch):
-    """(content, makes="a", limit=1 MB) -> runs `unpack` into a folder that has a file of the user's, two folders deep in a watched tree."""
+    """(content, makes="a", limit=1 MB) -> runs `unpack` into a folder that has a file of the
+    user's, two folders deep in a watched tree.
+    """
     folder = tmp_path / "out" / "folder"
     folder.mkdir(parents=True)
     (folder / "mine").write_bytes(b"mine")
@@ -131,7 +164,9 @@ def box(tmp_path, monkeypatch):
 
 
 def is_refused(box, content, code="damaged-file", file=None, **options):
-    """The message, of one line, that names the archive; `file` is the archive unless another is given."""
+    """The message, of one line, that names the archive; `file` is the archive unless another is
+    given.
+    """
     archive = box.watched / "archive"
     archive.write_bytes(content)
     before = tree(box.watched)
@@ -153,7 +188,9 @@ def test_a_hostile_or_damaged_archive_is_refused_and_nothing_is_written(box, nam
 def written_by_python(content, folder):
     """What Python's own unpacking makes of an archive, file by file."""
     (folder / "archive").write_bytes(content)
-    kind = {"format": "gztar", "filter": "data"} if content[:2] == b"\x1f\x8b" else {"format": "zip"}
+    kind = (
+        {"format": "gztar", "filter": "data"} if content[:2] == b"\x1f\x8b" else {"format": "zip"}
+    )
     shutil.unpack_archive(folder / "archive", folder / "truth", **kind)
     return tree(folder / "truth")
 
@@ -172,15 +209,25 @@ def test_an_archive_cut_anywhere_is_refused(box, content):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    names=st.lists(st.text("./\\:aC \u00e9", min_size=1, max_size=9), min_size=1, max_size=3, unique=True),
+    names=st.lists(
+        st.text("./\\:aC \u00e9", min_size=1, max_size=9), min_size=1, max_size=3, unique=True
+    ),
     pack=st.sampled_from([make_tar, make_zip]),
 )
 def test_no_name_leads_out(box, names, pack):
-    outside = {name: content for name, content in tree(box.watched).items() if not name.startswith("out/folder") and name != "archive"}
+    outside = {
+        name: content
+        for name, content in tree(box.watched).items()
+        if not name.startswith("out/folder") and name != "archive"
+    }
     with contextlib.suppress(InputError):
         box(pack(*((name, b"evil") for name in names)))
     after = tree(box.watched)
-    assert {name: content for name, content in after.items() if not name.startswith("out/folder") and name != "archive"} == outside
+    assert {
+        name: content
+        for name, content in after.items()
+        if not name.startswith("out/folder") and name != "archive"
+    } == outside
     assert after["out/folder/mine"] == b"mine"
     for path in set(box.folder.iterdir()) - {box.folder / "mine"}:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -207,5 +254,9 @@ def test_only_the_expected_folder_is_taken(box, pack):
 def test_a_missing_archive_or_a_full_disk_is_one_error(box, monkeypatch):
     with refused("missing-file", file=box.watched / "none"):
         unpack(box.watched / "none", box.folder, "a", 1000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: namedtuple("usage", "total used free")(10**12, 10**12, 100))
+    monkeypatch.setattr(
+        shutil,
+        "disk_usage",
+        lambda folder: namedtuple("usage", "total used free")(10**12, 10**12, 100),
+    )
     is_refused(box, SMALL_TAR, "disk-full", box.folder)

@@ -1,4 +1,6 @@
-"""Files that are not read are named, whatever their ending; what is no data, and what vadlib itself wrote, is not."""
+"""Files that are not read are named, whatever their ending; what is no data, and what vadlib itself
+wrote, is not.
+"""
 
 import numpy as np
 import pytest
@@ -17,16 +19,90 @@ FILMS = "dav 264 265 h264 h265 hevc avc mjpeg mjpg mxf 3g2 y4m nut f4v qt divx x
 FILMS += " mpg mpeg m1v m2v mpv vob ts mts m2ts tp trp wmv asf flv ogv ogm dv ivf obu av1 ivr arf sec hik mp4v lrv"
 FILMS += " 360 braw r3d ari crm raw yuv bin dat vc1 exo pvm ssf zip 7z rar tar gz mp4.part crdownload lnk gif webp"
 # Labels in forms that are not read, and under names that are not looked for.
-LABELS = ["labels.txt", "label.csv", "labels (1).csv", "labels - copy.csv", "labels.csv.txt", "labels.tsv"]
-LABELS += ["labels.xlsx", "labels.ods", "labels.mat", "labels.npz", "labels.npy", "gt.csv", "gt.txt", "ground_truth.json"]
-LABELS += ["annotations.xml", "annotations.txt", "annotation.yaml", "truth.pkl", "frame_labels_mine.npy", "anomalies.md"]
-LABELS += ["testing/friday.csv", "testing/tuesday_gt.txt", "labels/wednesday.npy", "labels/tuesday.txt"]
-LABELS += ["labels/labels.csv", "masks/wednesday/000.png", "masks/000.png", "training/labels.csv", "training/masks/a/0.png"]
-HARMLESS = ["README", "README.md", "readme.txt", "README_labels.html", "LICENSE", "LICENCE.txt", "COPYING", "notes.txt"]
-HARMLESS += ["notes.docx", "paper.pdf", "index.html", "Makefile", "MD5SUMS", "sums.md5", "convert.py", "convert.sh"]
-HARMLESS += ["film.srt", "film.thm", "GOPR0001.THM", "camera.log", "dataset.yaml", "explore.ipynb", "link.url"]
-JUNK = [".DS_Store", "._monday.mp4", "Thumbs.db", "ehthumbs.db", "desktop.ini", "Icon\r", "~$labels.csv", "labels.csv~"]
-JUNK += ["$RECYCLE.BIN/film.mp4", "System Volume Information/film.mp4", "lost+found/film.mp4", "@eaDir/monday.mp4/x.jpg"]
+LABELS = [
+    "labels.txt",
+    "label.csv",
+    "labels (1).csv",
+    "labels - copy.csv",
+    "labels.csv.txt",
+    "labels.tsv",
+]
+LABELS += [
+    "labels.xlsx",
+    "labels.ods",
+    "labels.mat",
+    "labels.npz",
+    "labels.npy",
+    "gt.csv",
+    "gt.txt",
+    "ground_truth.json",
+]
+LABELS += [
+    "annotations.xml",
+    "annotations.txt",
+    "annotation.yaml",
+    "truth.pkl",
+    "frame_labels_mine.npy",
+    "anomalies.md",
+]
+LABELS += [
+    "testing/friday.csv",
+    "testing/tuesday_gt.txt",
+    "labels/wednesday.npy",
+    "labels/tuesday.txt",
+]
+LABELS += [
+    "labels/labels.csv",
+    "masks/wednesday/000.png",
+    "masks/000.png",
+    "training/labels.csv",
+    "training/masks/a/0.png",
+]
+HARMLESS = [
+    "README",
+    "README.md",
+    "readme.txt",
+    "README_labels.html",
+    "LICENSE",
+    "LICENCE.txt",
+    "COPYING",
+    "notes.txt",
+]
+HARMLESS += [
+    "notes.docx",
+    "paper.pdf",
+    "index.html",
+    "Makefile",
+    "MD5SUMS",
+    "sums.md5",
+    "convert.py",
+    "convert.sh",
+]
+HARMLESS += [
+    "film.srt",
+    "film.thm",
+    "GOPR0001.THM",
+    "camera.log",
+    "dataset.yaml",
+    "explore.ipynb",
+    "link.url",
+]
+JUNK = [
+    ".DS_Store",
+    "._monday.mp4",
+    "Thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "Icon\r",
+    "~$labels.csv",
+    "labels.csv~",
+]
+JUNK += [
+    "$RECYCLE.BIN/film.mp4",
+    "System Volume Information/film.mp4",
+    "lost+found/film.mp4",
+    "@eaDir/monday.mp4/x.jpg",
+]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +138,11 @@ def unread(root):
 
 @pytest.mark.parametrize("ending", FILMS.split())
 def test_a_film_of_any_other_ending_is_named(tree, ending):
-    for place in (f"training/tuesday.{ending}", f"testing/deep/er/film.{ending.upper()}", f"beside.{ending}"):
+    for place in (
+        f"training/tuesday.{ending}",
+        f"testing/deep/er/film.{ending.upper()}",
+        f"beside.{ending}",
+    ):
         path = add(tree, place)
         assert unread(tree) == [str(path)]
         path.unlink()
@@ -81,7 +161,9 @@ def test_no_list_of_endings_decides(template, ending):
         path.unlink()
 
 
-@pytest.mark.parametrize("name", ["film", "00000001", "DVR recording", "film.", "film.mp4 (1)", "film.mp4.bak"])
+@pytest.mark.parametrize(
+    "name", ["film", "00000001", "DVR recording", "film.", "film.mp4 (1)", "film.mp4.bak"]
+)
 def test_a_file_without_an_ending_is_named(tree, name):
     path = add(tree, f"training/{name}")
     assert unread(tree) == [str(path)]
@@ -109,7 +191,9 @@ def test_what_is_no_data_is_not_named(tree, name, place):
     assert report["splits"]["train"]["clips"] == 1
 
 
-@pytest.mark.parametrize("place", ["beside.mp4", "validation/monday.mp4", "validation/monday/000.png", "photo.jpg"])
+@pytest.mark.parametrize(
+    "place", ["beside.mp4", "validation/monday.mp4", "validation/monday/000.png", "photo.jpg"]
+)
 def test_videos_outside_of_training_and_testing_are_named(tree, place):
     path = add(tree, place)
     assert unread(tree) == [str(path)]
@@ -136,7 +220,9 @@ def test_films_among_a_known_dataset_are_named(tmp_path):
     path = add(tmp_path, "avenue/Avenue Dataset/testing_videos/22.dav")
     add(tmp_path, "avenue/Avenue Dataset/features.npy")
     report = check_dataset("avenue", tmp_path, progress=False)
-    assert [entry["where"] for entry in report["problems"] if entry["code"] == "unread-files"] == [f"{path}: not read"]
+    assert [entry["where"] for entry in report["problems"] if entry["code"] == "unread-files"] == [
+        f"{path}: not read"
+    ]
 
 
 def test_fifty_files_are_named_and_more_are_counted(tree):
@@ -156,12 +242,16 @@ def test_a_folder_reached_by_two_links_is_read(tmp_path):
 
 
 def test_case_09(tmp_path):
-    """One film that is read beside nine that are not, as the script of the project's list makes them."""
+    """One film that is read beside nine that are not, as the script of the project's list makes
+    them.
+    """
     write_video(tmp_path / "monday.mp4", scene(1, 20)[0][0], codec="libx264")
     endings = ("dav", "264", "265", "h265", "hevc", "mjpeg", "mxf", "3g2", "y4m")
     for ending in endings:
         (tmp_path / f"{ending}.{ending}").write_bytes((tmp_path / "monday.mp4").read_bytes())
-    assert sorted(unread(tmp_path)) == sorted(str(tmp_path / f"{ending}.{ending}") for ending in endings)
+    assert sorted(unread(tmp_path)) == sorted(
+        str(tmp_path / f"{ending}.{ending}") for ending in endings
+    )
     assert len(load_videos("folder", "train", tmp_path)) == 1
 
 
@@ -173,7 +263,10 @@ def test_junk(tmp_path, name):
 @pytest.mark.parametrize(
     ("names", "results"),
     [
-        ({"annotated.mp4", "scores.csv", "curve.png", "monday.mp4"}, {"annotated.mp4", "scores.csv", "curve.png"}),
+        (
+            {"annotated.mp4", "scores.csv", "curve.png", "monday.mp4"},
+            {"annotated.mp4", "scores.csv", "curve.png"},
+        ),
         ({"annotated.mp4"}, {"annotated.mp4"}),
         ({"scores.csv", "curve.png"}, {"scores.csv", "curve.png"}),
         ({"curve.png", "000.png"}, set()),

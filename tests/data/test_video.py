@@ -1,4 +1,6 @@
-"""Pictures become frames: in natural order, read when asked for, and never a damaged one in silence."""
+"""Pictures become frames: in natural order, read when asked for, and never a damaged one in
+silence.
+"""
 
 import io
 import os
@@ -13,11 +15,21 @@ from hypothesis import strategies as st
 from PIL import Image
 from refusals import refused
 
-from vadlib.data.video import ImageFrames, MaskImages, Video, is_junk, list_images, natural_key, read_image
+from vadlib.data.video import (
+    ImageFrames,
+    MaskImages,
+    Video,
+    is_junk,
+    list_images,
+    natural_key,
+    read_image,
+)
 from vadlib.errors import InputError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
-LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+LFS_POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+)
 
 
 def encoded(format: str, pixels=PIXELS) -> bytes:
@@ -64,7 +76,8 @@ def test_a_picture_cut_anywhere_is_refused_by_name(tmp_path, format):
     for length in tried:
         path.write_bytes(whole[:length])
         try:
-            assert np.array_equal(read_image(path, 3), expected)  # only what follows the pixels was cut
+            # only what follows the pixels was cut
+            assert np.array_equal(read_image(path, 3), expected)
         except InputError as error:
             assert error.file == path
             assert error.code in {"empty-file", "damaged-file", "wrong-kind-of-file"}
@@ -143,7 +156,11 @@ def test_names_are_ordered_by_their_numbers(names):
     assert sorted(reversed(names), key=natural_key) == names
 
 
-@given(st.lists(st.integers(0, 10**6), unique=True, min_size=2), st.sampled_from(["", "frame", "Test", "01_"]), st.integers(0, 6))
+@given(
+    st.lists(st.integers(0, 10**6), unique=True, min_size=2),
+    st.sampled_from(["", "frame", "Test", "01_"]),
+    st.integers(0, 6),
+)
 def test_numbers_order_names_by_value_however_padded(numbers, prefix, width):
     names = [f"{prefix}{n:0{width}d}.jpg" for n in numbers]
     assert sorted(names, key=natural_key) == [f"{prefix}{n:0{width}d}.jpg" for n in sorted(numbers)]
@@ -155,7 +172,9 @@ def test_the_order_does_not_depend_on_how_the_folder_was_listed(names, random):
     assert sorted(shuffled, key=natural_key) == sorted(names, key=natural_key)
 
 
-@pytest.mark.parametrize("name", [".DS_Store", "._001.jpg", "001.jpg~", "Thumbs.db", "thumbs.db", "desktop.ini", ".git"])
+@pytest.mark.parametrize(
+    "name", [".DS_Store", "._001.jpg", "001.jpg~", "Thumbs.db", "thumbs.db", "desktop.ini", ".git"]
+)
 def test_junk_is_junk(tmp_path, name):
     assert is_junk(tmp_path / name)
 
@@ -166,11 +185,21 @@ def test_data_is_not_junk(tmp_path, name):
 
 
 def test_only_pictures_are_listed(tmp_path):
-    pictures, others = ["2.JPG", "10.jpeg", "1.png", "3.TIF", "4.tiff", "5.bmp"], ["._1.png", "1.png~", "notes.txt", "Thumbs.db", "x.m~"]
+    pictures, others = (
+        ["2.JPG", "10.jpeg", "1.png", "3.TIF", "4.tiff", "5.bmp"],
+        ["._1.png", "1.png~", "notes.txt", "Thumbs.db", "x.m~"],
+    )
     for name in pictures + others:
         (tmp_path / name).touch()
     (tmp_path / "6.png").mkdir()
-    assert [p.name for p in list_images(tmp_path)] == ["1.png", "2.JPG", "3.TIF", "4.tiff", "5.bmp", "10.jpeg"]
+    assert [p.name for p in list_images(tmp_path)] == [
+        "1.png",
+        "2.JPG",
+        "3.TIF",
+        "4.tiff",
+        "5.bmp",
+        "10.jpeg",
+    ]
 
 
 # --- frames of a video
@@ -190,10 +219,19 @@ def test_frames_are_read_at_their_positions(paths, channels):
     frames = ImageFrames(paths, channels)
     assert len(frames) == 7
     assert frames.shape == (7, 16, 24, channels)
-    expected = np.broadcast_to((10 * np.arange(7, dtype=np.uint8))[:, None, None, None], (7, 16, 24, channels))
+    expected = np.broadcast_to(
+        (10 * np.arange(7, dtype=np.uint8))[:, None, None, None], (7, 16, 24, channels)
+    )
     for index in (0, 3, 6, -1, -7, np.int64(2)):
         assert np.array_equal(frames[index], expected[index])
-    for index in (slice(None), slice(1, 6, 2), slice(5, None), slice(None, None, -1), slice(4, 4), slice(-2, 99)):
+    for index in (
+        slice(None),
+        slice(1, 6, 2),
+        slice(5, None),
+        slice(None, None, -1),
+        slice(4, 4),
+        slice(-2, 99),
+    ):
         assert np.array_equal(frames[index], expected[index])
     assert np.array_equal(np.asarray(frames), expected)
 
@@ -268,7 +306,9 @@ def test_masks_of_another_size_than_the_frames_are_refused(array_video):
 
 
 def test_a_video_describes_itself(array_video):
-    video = array_video(np.zeros((7, 4, 5, 1)), "05", labels=np.array([0, 1, 1, 0, 0, 0, 0], np.uint8))
+    video = array_video(
+        np.zeros((7, 4, 5, 1)), "05", labels=np.array([0, 1, 1, 0, 0, 0, 0], np.uint8)
+    )
     assert repr(video) == "Video('05', 7x4x5x1, 10 fps, 2 abnormal)"
     assert "unlabelled" in repr(Video("x", video.frames, 10.0))
     assert len(video) == 7

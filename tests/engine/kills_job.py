@@ -1,4 +1,6 @@
-"""The training that `test_kills.py` kills: a module of its own, so that a fork server can load it beforehand."""
+"""The training that `test_kills.py` kills: a module of its own, so that a fork server can load it
+beforehand.
+"""
 
 import os
 
@@ -17,7 +19,19 @@ def train(out: str, precision: str, cache: str, every_step: bool) -> None:
     if every_step:
         trainer.CHECKPOINT_SECONDS = 0
     torch.manual_seed(0)
-    clips = vad.ClipDataset(moving_videos(3), vad.DataConfig(length=8, crop=(16, 16), clip_step=3), progress=False)
+    clips = vad.ClipDataset(
+        moving_videos(3), vad.DataConfig(length=8, crop=(16, 16), clip_step=3), progress=False
+    )
     mixer = vad.PseudoAnomalyMixer([vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise()], p=0.4)
-    config = vad.TrainConfig(epochs=8, batch_size=4, precision=precision, device="cpu", separation_weight=2e-4)
-    vad.fit(vad.DualPathAutoencoder(vad.ModelConfig(width=8, slots=8)), clips, mixer, config, out, resume=True, progress=False)
+    config = vad.TrainConfig(
+        epochs=8, batch_size=4, precision=precision, device="cpu", separation_weight=2e-4
+    )
+    vad.fit(
+        vad.DualPathAutoencoder(vad.ModelConfig(width=8, slots=8)),
+        clips,
+        mixer,
+        config,
+        out,
+        resume=True,
+        progress=False,
+    )

@@ -1,4 +1,5 @@
-"""Training and scoring in bf16, on every CPU: where it is not native it is emulated, and slow, but the results are those of bf16.
+"""Training and scoring in bf16, on every CPU: where it is not native it is emulated, and slow, but
+the results are those of bf16.
 
 All other tests compute in float32 where `VADLIB_PRECISION=fp32` says so, as CI does.
 """
@@ -21,10 +22,19 @@ from vadlib.pseudo.mixer import PseudoAnomalyMixer
 
 def train(out, precision):
     torch.manual_seed(0)
-    clips = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+    clips = ClipDataset(
+        moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False
+    )
     mixer = PseudoAnomalyMixer([SkipFrames(), ShuffleMotion()], p=0.5)
     config = TrainConfig(epochs=2, batch_size=4, precision=precision, device="cpu")
-    return fit(DualPathAutoencoder(ModelConfig(width=8, slots=8)), clips, mixer, config, out, progress=False)
+    return fit(
+        DualPathAutoencoder(ModelConfig(width=8, slots=8)),
+        clips,
+        mixer,
+        config,
+        out,
+        progress=False,
+    )
 
 
 def final_error(run):
@@ -46,7 +56,9 @@ def test_training_in_bf16_is_another_computation_that_learns_as_much(runs):
 
 
 def test_the_environment_turns_auto_into_bf16_and_back(runs, tmp_path, monkeypatch):
-    """A run that is trained with "auto" has the weights of the precision that the environment names."""
+    """A run that is trained with "auto" has the weights of the precision that the environment
+    names.
+    """
     for precision, run in runs.items():
         monkeypatch.setenv("VADLIB_PRECISION", precision)
         automatic = train(tmp_path / precision, "auto")

@@ -67,15 +67,31 @@ def test_a_run_leaves_the_files_of_the_contract(clips, tmp_path):
     run = train(clips, tmp_path / "run")
     evaluate(run, moving_videos(2, labelled=True), "cpu", progress=False).save(run.folder)
     names = {p.name for p in run.folder.iterdir()}
-    assert names == {"config.json", "model.safetensors", "calibration.npz", "state.pt", "history.csv", "metrics.json", "scores.npz"}
+    assert names == {
+        "config.json",
+        "model.safetensors",
+        "calibration.npz",
+        "state.pt",
+        "history.csv",
+        "metrics.json",
+        "scores.npz",
+    }
     rows = list(csv.DictReader((run.folder / "history.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert all(np.isfinite(float(value)) for row in rows for value in row.values())
     for row in rows:  # what the mixer made is counted over all steps of the epoch
-        counts = [int(value) for name, value in row.items() if name.startswith(("made_", "not_made_"))]
+        counts = [
+            int(value) for name, value in row.items() if name.startswith(("made_", "not_made_"))
+        ]
         assert len(counts) >= 2
         assert 0 < sum(counts) < len(clips)
-    assert set(json.loads((run.folder / "config.json").read_text())) == {"dataset", "data", "model", "mixer", "training"}
+    assert set(json.loads((run.folder / "config.json").read_text())) == {
+        "dataset",
+        "data",
+        "model",
+        "mixer",
+        "training",
+    }
 
 
 def test_same_seed_same_weights_and_another_seed_others(clips, tmp_path):
@@ -110,11 +126,18 @@ def test_an_interrupted_training_ends_bit_identical(clips, tmp_path, monkeypatch
             with pytest.raises(KeyboardInterrupt):
                 train(clips, tmp_path / "b", resume=True)
     seen = []
-    monkeypatch.setattr(Trainer, "update", lambda self, *arguments: seen.append(self.step) or update(self, *arguments))
+    monkeypatch.setattr(
+        Trainer,
+        "update",
+        lambda self, *arguments: seen.append(self.step) or update(self, *arguments),
+    )
     resumed = train(clips, tmp_path / "b", resume=True)
-    assert seen[0] == 3 + 5 + 1  # it goes on; a training that began anew would end with the same weights
+    # it goes on; a training that began anew would end with the same weights
+    assert seen[0] == 3 + 5 + 1
     assert equal(weights(undisturbed), weights(resumed))
-    assert (tmp_path / "a" / "history.csv").read_text() == (tmp_path / "b" / "history.csv").read_text()
+    assert (tmp_path / "a" / "history.csv").read_text() == (
+        tmp_path / "b" / "history.csv"
+    ).read_text()
 
 
 def test_a_finished_run_is_loaded_not_trained_again(clips, tmp_path, monkeypatch):
@@ -130,7 +153,9 @@ def test_an_existing_run_is_never_overwritten(clips, tmp_path):
     before = {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()}
     with refused("already-exists", file=tmp_path / "a", field="out"):
         train(clips, tmp_path / "a")
-    with refused("other-run", file=tmp_path / "a" / "config.json", field="training.epochs") as caught:
+    with refused(
+        "other-run", file=tmp_path / "a" / "config.json", field="training.epochs"
+    ) as caught:
         train(clips, tmp_path / "a", replace(CONFIG, epochs=3), resume=True)
     assert "was 2, now 3" in str(caught.error)
     assert {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()} == before
@@ -165,19 +190,34 @@ def test_a_non_finite_step_does_not_reach_batch_norms_statistics(clips, tmp_path
         return real(self, normal, inputs * (float("inf") if len(seen) == 4 else 1), is_pseudo)
 
     monkeypatch.setattr(training.Loss, "forward", poisoned)
-    run = fit(model, clips, PseudoAnomalyMixer([ShuffleMotion()], 0.5), CONFIG, tmp_path / "a", progress=False)
+    run = fit(
+        model,
+        clips,
+        PseudoAnomalyMixer([ShuffleMotion()], 0.5),
+        CONFIG,
+        tmp_path / "a",
+        progress=False,
+    )
     assert all(torch.isfinite(value).all() for value in run.model.state_dict().values())
     assert np.isfinite(Calibration.load(tmp_path / "a" / "calibration.npz").threshold)
 
 
 def test_an_epoch_without_a_good_step_leaves_a_row_without_terms(clips, tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "hold_out", lambda clips, real=engine.hold_out: (real(clips)[0][:12], real(clips)[1]))
+    monkeypatch.setattr(
+        engine,
+        "hold_out",
+        lambda clips, real=engine.hold_out: (real(clips)[0][:12], real(clips)[1]),
+    )
     real, seen = training.objective_terms, []
 
     def poisoned(model, *batch):
         seen.append(1)
-        terms = real(model, *batch)  # the first call is the estimate's of memory, the next three are the first epoch
-        return {name: Term(value * (float("nan") if 1 < len(seen) <= 4 else 1), n) for name, (value, n) in terms.items()}
+        # the first call is the estimate's of memory, the next three are the first epoch
+        terms = real(model, *batch)
+        return {
+            name: Term(value * (float("nan") if 1 < len(seen) <= 4 else 1), n)
+            for name, (value, n) in terms.items()
+        }
 
     monkeypatch.setattr(training, "objective_terms", poisoned)
     train(clips, tmp_path / "a")
@@ -189,12 +229,18 @@ def test_an_epoch_without_a_good_step_leaves_a_row_without_terms(clips, tmp_path
 @pytest.mark.parametrize(
     ("error", "code", "field"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), "out-of-memory", "TrainConfig.batch_size"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
+            "out-of-memory",
+            "TrainConfig.batch_size",
+        ),
         (torch._inductor.exc.InvalidCxxCompiler(), "not-available", "TrainConfig.compile"),
     ],
     ids=["memory", "compiler"],
 )
-def test_what_the_machine_lacks_is_one_clear_error(clips, tmp_path, monkeypatch, error, code, field):
+def test_what_the_machine_lacks_is_one_clear_error(
+    clips, tmp_path, monkeypatch, error, code, field
+):
     def fail(*_):
         raise error
 
@@ -256,8 +302,15 @@ def test_checkpoints_load_without_pickle(clips, tmp_path):
 def test_a_compiled_training_computes_the_same(clips, tmp_path, monkeypatch):
     """With the compiler's last stage left out, which would need a C++ compiler and a minute."""
     real, used = torch.nn.Module.compile, []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: used.append(self) or real(self, backend="aot_eager"))
-    plain, compiled = (train(clips, tmp_path / str(on), replace(CONFIG, epochs=1, compile=on)) for on in (False, True))
+    monkeypatch.setattr(
+        torch.nn.Module,
+        "compile",
+        lambda self: used.append(self) or real(self, backend="aot_eager"),
+    )
+    plain, compiled = (
+        train(clips, tmp_path / str(on), replace(CONFIG, epochs=1, compile=on))
+        for on in (False, True)
+    )
     assert len(used) == 1
     for name, value in weights(plain).items():
         torch.testing.assert_close(weights(compiled)[name], value, rtol=1e-3, atol=1e-4)
@@ -310,7 +363,8 @@ def test_other_clips_are_another_training(clips, unfinished):
     with refused("other-run", file=unfinished / "config.json", field="dataset.fingerprint"):
         train(boxed, unfinished, resume=True)
     moved = ClipDataset(moving_videos(3), CUTTING, progress=False)
-    moved.frames = [np.asarray(frames) // 2 for frames in moved.frames]  # the same names, lengths and windows
+    # the same names, lengths and windows
+    moved.frames = [np.asarray(frames) // 2 for frames in moved.frames]
     with refused("other-run", file=unfinished / "config.json", field="dataset.fingerprint"):
         train(moved, unfinished, resume=True)
     train(clips, unfinished, resume=True)
@@ -334,7 +388,9 @@ def test_held_out_videos_are_not_trained_on(clips):
 
 
 def test_of_a_single_video_the_tail_is_held_out_after_a_gap():
-    clips = ClipDataset(moving_videos(1, length=60), DataConfig(length=8, crop=(16, 16)), progress=False)
+    clips = ClipDataset(
+        moving_videos(1, length=60), DataConfig(length=8, crop=(16, 16)), progress=False
+    )
     chosen, [(_, tail)] = hold_out(clips)
     last_trained_frame = clips.index[chosen, 1].max() + 8 - 1
     first_held_out = 60 - len(tail)
@@ -343,7 +399,9 @@ def test_of_a_single_video_the_tail_is_held_out_after_a_gap():
 
 
 def test_a_single_short_video_is_refused_by_name():
-    clips = ClipDataset(moving_videos(1, length=20), DataConfig(length=8, crop=(16, 16)), progress=False)
+    clips = ClipDataset(
+        moving_videos(1, length=20), DataConfig(length=8, crop=(16, 16)), progress=False
+    )
     with refused("too-few") as caught:
         hold_out(clips)
     for number in ("01", "20", "32"):  # the video, its frames, the frames that are needed
@@ -419,7 +477,9 @@ def test_stopped_at_the_end_of_an_epoch_the_history_keeps_its_rows(clips, tmp_pa
             with pytest.raises(KeyboardInterrupt):
                 train(clips, tmp_path / "b", resume=True)
     train(clips, tmp_path / "b", resume=True)
-    assert (tmp_path / "a" / "history.csv").read_text() == (tmp_path / "b" / "history.csv").read_text()
+    assert (tmp_path / "a" / "history.csv").read_text() == (
+        tmp_path / "b" / "history.csv"
+    ).read_text()
 
 
 def test_a_refused_training_leaves_no_run_behind(clips, tmp_path):
@@ -431,23 +491,60 @@ def test_a_refused_training_leaves_no_run_behind(clips, tmp_path):
     train(clips, tmp_path / "a")
 
 
-@pytest.mark.parametrize(("other", "key"), [(AddNoise(grain=4), "grain"), (AddNoise((0.25, 0.5)), "strengths"), (PasteObjects(), "kinds")])
+@pytest.mark.parametrize(
+    ("other", "key"),
+    [(AddNoise(grain=4), "grain"), (AddNoise((0.25, 0.5)), "strengths"), (PasteObjects(), "kinds")],
+)
 def test_what_the_mixer_makes_is_part_of_a_run(clips, tmp_path, other, key):
-    fit(DualPathAutoencoder(TINY), clips, PseudoAnomalyMixer([AddNoise()], 0.5), CONFIG, tmp_path / "a", progress=False)
+    fit(
+        DualPathAutoencoder(TINY),
+        clips,
+        PseudoAnomalyMixer([AddNoise()], 0.5),
+        CONFIG,
+        tmp_path / "a",
+        progress=False,
+    )
     with refused("other-run", file=tmp_path / "a" / "config.json", field=f"mixer.{key}"):
-        fit(DualPathAutoencoder(TINY), clips, PseudoAnomalyMixer([other], 0.5), CONFIG, tmp_path / "a", resume=True, progress=False)
+        fit(
+            DualPathAutoencoder(TINY),
+            clips,
+            PseudoAnomalyMixer([other], 0.5),
+            CONFIG,
+            tmp_path / "a",
+            resume=True,
+            progress=False,
+        )
 
 
 def test_the_order_of_the_kinds_is_part_of_a_run(clips, tmp_path):
     kinds = [SkipFrames(), ShuffleMotion()]
-    fit(DualPathAutoencoder(TINY), clips, PseudoAnomalyMixer(kinds, 0.5), CONFIG, tmp_path / "a", progress=False)
+    fit(
+        DualPathAutoencoder(TINY),
+        clips,
+        PseudoAnomalyMixer(kinds, 0.5),
+        CONFIG,
+        tmp_path / "a",
+        progress=False,
+    )
     with refused("other-run", file=tmp_path / "a" / "config.json", field="mixer.kinds"):
-        fit(DualPathAutoencoder(TINY), clips, PseudoAnomalyMixer(kinds[::-1], 0.5), CONFIG, tmp_path / "a", resume=True, progress=False)
+        fit(
+            DualPathAutoencoder(TINY),
+            clips,
+            PseudoAnomalyMixer(kinds[::-1], 0.5),
+            CONFIG,
+            tmp_path / "a",
+            resume=True,
+            progress=False,
+        )
 
 
 def test_a_held_out_video_too_short_to_score_is_refused_before_training():
     """A clip of step 2 spans 15 frames, but scoring every frame takes 16."""
-    clips = ClipDataset(moving_videos(3, length=15), DataConfig(length=8, frame_step=2, crop=(16, 16)), progress=False)
+    clips = ClipDataset(
+        moving_videos(3, length=15),
+        DataConfig(length=8, frame_step=2, crop=(16, 16)),
+        progress=False,
+    )
     with refused("too-short") as caught:
         hold_out(clips)
     assert re.findall(r"\d+", str(caught.error))[1:3] == ["15", "16"]

@@ -1,4 +1,6 @@
-"""The estimate of memory is near what torch allocates, and a training that cannot fit says which batch would."""
+"""The estimate of memory is near what torch allocates, and a training that cannot fit says which
+batch would.
+"""
 
 import re
 from dataclasses import replace
@@ -26,13 +28,21 @@ CONFIG = TrainConfig(epochs=1, batch_size=4, precision="fp32", device="cpu")
 
 @pytest.fixture
 def clips():
-    return ClipDataset(moving_videos(3), DataConfig(length=8, crop=(32, 32), clip_step=8), progress=False)
+    return ClipDataset(
+        moving_videos(3), DataConfig(length=8, crop=(32, 32), clip_step=8), progress=False
+    )
 
 
 def make(clips, out, config=CONFIG, **shape):
     torch.manual_seed(0)
     samples = Samples(clips, range(len(clips)), PseudoAnomalyMixer([ShuffleMotion()], 0.5), 0)
-    trainer = Trainer(DualPathAutoencoder(ModelConfig(width=8, slots=8, **shape)), samples, config, torch.device("cpu"), out)
+    trainer = Trainer(
+        DualPathAutoencoder(ModelConfig(width=8, slots=8, **shape)),
+        samples,
+        config,
+        torch.device("cpu"),
+        out,
+    )
     return trainer, next(load_batches(samples, samples.batches(0, 4)[:1], 0, False))
 
 
@@ -47,7 +57,10 @@ def test_what_is_counted_is_what_torch_keeps(clips, tmp_path, network, objective
     is_pseudo = torch.ones(4, dtype=torch.bool)  # the largest a batch can be
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         kept = loss(batch.normal, batch.normal, is_pseudo)  # noqa: F841, holds the graph
-    allocated = sum(event.self_device_memory_usage + event.self_cpu_memory_usage for event in profiler.key_averages())
+    allocated = sum(
+        event.self_device_memory_usage + event.self_cpu_memory_usage
+        for event in profiler.key_averages()
+    )
     assert 0.8 * allocated < 4 * found.clip / HOLES < 1.5 * allocated
     assert found.fixed == 4 * 4 * sum(p.numel() for p in trainer.model.parameters())
 
@@ -56,10 +69,14 @@ def test_statistics_of_batch_norm_are_left_alone(clips, tmp_path):
     trainer, batch = make(clips, tmp_path, network="published")
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     estimate_footprint(trainer, batch)
-    assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items()
+    )
 
 
-@pytest.mark.parametrize(("free", "batch"), [(0, 0), (1000, 0), (1200, 0), (1300, 1), (2000, 8), (2223, 10)])
+@pytest.mark.parametrize(
+    ("free", "batch"), [(0, 0), (1000, 0), (1200, 0), (1300, 1), (2000, 8), (2223, 10)]
+)
 def test_the_largest_batch_leaves_a_tenth_free(free, batch):
     estimate = Footprint(fixed=1000, clip=100, free=free)
     assert estimate.largest_batch == batch
@@ -69,25 +86,43 @@ def test_the_largest_batch_leaves_a_tenth_free(free, batch):
 def test_a_training_that_cannot_fit_names_a_batch_that_does(clips, tmp_path, monkeypatch):
     trainer, batch = make(clips, tmp_path)
     real = estimate_footprint(trainer, batch)
-    monkeypatch.setattr(footprint, "free_memory", lambda device: int((real.fixed + 2.5 * real.clip) / 0.9))
+    monkeypatch.setattr(
+        footprint, "free_memory", lambda device: int((real.fixed + 2.5 * real.clip) / 0.9)
+    )
 
     def train(size, **options):
         model = DualPathAutoencoder(ModelConfig(width=8, slots=8))
-        return fit(model, clips, None, replace(CONFIG, batch_size=size, objective="none"), tmp_path / "run", **options)
+        return fit(
+            model,
+            clips,
+            None,
+            replace(CONFIG, batch_size=size, objective="none"),
+            tmp_path / "run",
+            **options,
+        )
 
-    monkeypatch.setattr("vadlib.engine.fit.hold_out", lambda clips: (range(40), [("one", clips.frames[0])]))
+    monkeypatch.setattr(
+        "vadlib.engine.fit.hold_out", lambda clips: (range(40), [("one", clips.frames[0])])
+    )
     with refused("out-of-memory", field="TrainConfig.batch_size") as caught:
         train(40)
     assert not (tmp_path / "run").exists()
     numbers = re.findall(r"\d+", str(caught.error))
-    assert numbers[:5] == ["40", "1", "8", "32", "32"]  # the size of a batch, and the shape of a clip
+    # the size of a batch, and the shape of a clip
+    assert numbers[:5] == ["40", "1", "8", "32", "32"]
     train(int(numbers[-1]))
 
 
 def test_where_not_even_one_clip_fits_another_mend_is_named(clips, tmp_path, monkeypatch):
     monkeypatch.setattr(footprint, "free_memory", lambda device: 1000)
     with refused("out-of-memory", field="TrainConfig.batch_size"):
-        fit(DualPathAutoencoder(ModelConfig(width=8, slots=8)), clips, None, replace(CONFIG, objective="none"), tmp_path / "run")
+        fit(
+            DualPathAutoencoder(ModelConfig(width=8, slots=8)),
+            clips,
+            None,
+            replace(CONFIG, objective="none"),
+            tmp_path / "run",
+        )
 
 
 def test_a_container_may_have_less_than_its_machine(tmp_path, monkeypatch):

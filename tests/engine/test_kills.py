@@ -1,4 +1,6 @@
-"""A training that is killed at random moments, again and again, ends with the bytes of one that was left alone."""
+"""A training that is killed at random moments, again and again, ends with the bytes of one that was
+left alone.
+"""
 
 import multiprocessing
 import os
@@ -26,7 +28,8 @@ def forks():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["kills_job"])
     with pytest.MonkeyPatch.context() as patch:
-        # Python 3.11's server does not get this process's paths, and says nothing of what it cannot load.
+        # Python 3.11's server does not get this process's paths, and says nothing of what it cannot
+        # load.
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         forkserver.ensure_running()
     return context
@@ -41,7 +44,9 @@ def stamp(path):
 
 
 def kill_after(process, checkpoint, saves, delay):
-    """Wait for so many checkpoints and then some more; kill. False if the training had ended before."""
+    """Wait for so many checkpoints and then some more; kill. False if the training had ended
+    before.
+    """
     for _ in range(saves):
         before = stamp(checkpoint)
         while stamp(checkpoint) == before:
@@ -64,14 +69,21 @@ def test_a_chain_of_kills_changes_nothing(forks, tmp_path, precision, kills):
         process.start()
         return process
 
-    # The first comes before there is a checkpoint; the others within a step, between two, or while one is written.
-    moments = [(0, draw.uniform(0, 0.3)), *((draw.randint(1, 9), draw.uniform(0, 0.05)) for _ in range(kills - 1))]
+    # The first comes before there is a checkpoint; the others within a step, between two, or while
+    # one is written.
+    moments = [
+        (0, draw.uniform(0, 0.3)),
+        *((draw.randint(1, 9), draw.uniform(0, 0.05)) for _ in range(kills - 1)),
+    ]
     steps = []
     for saves, delay in moments:
-        assert kill_after(start(killed, True), killed / "state.pt", saves, delay), "the training had ended before the last kill"
+        assert kill_after(start(killed, True), killed / "state.pt", saves, delay), (
+            "the training had ended before the last kill"
+        )
         if (killed / "state.pt").exists():
             steps.append(torch.load(killed / "state.pt", weights_only=True)["step"])
-    assert all(a < b for a, b in pairwise(steps))  # it goes on; one that began anew would end with the same bytes
+    # it goes on; one that began anew would end with the same bytes
+    assert all(a < b for a, b in pairwise(steps))
     assert len(steps) >= kills - 1
     assert not (killed / "calibration.npz").exists()
     for out in (killed, whole):

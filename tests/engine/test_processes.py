@@ -17,14 +17,24 @@ TESTS = Path(__file__).parents[1]
 JOB = Path(__file__).with_name("processes_job.py")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(sys.platform == "win32", reason="torchrun's gloo is tried on Linux and macOS only"),
+    pytest.mark.skipif(
+        sys.platform == "win32", reason="torchrun's gloo is tried on Linux and macOS only"
+    ),
 ]
 
 
 def launch(number, *arguments):
     """Run a command of Python's in so many processes, each with one thread, on the CPU."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)] if number > 1 else []
-    environment = os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    launcher = (
+        ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
+        if number > 1
+        else []
+    )
+    environment = os.environ | {
+        "PYTHONPATH": str(TESTS),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     command = [sys.executable, *launcher, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -40,12 +50,18 @@ def job(number, out, *options):
 
 @pytest.mark.parametrize("objective", ["inpaint", "maximize"])
 def test_two_processes_train_as_one_with_the_same_global_batch(tmp_path, objective):
-    """All terms on; batches of 5 split into 3 and 2, and some of them hold pseudo-anomalies in one process only."""
+    """All terms on; batches of 5 split into 3 and 2, and some of them hold pseudo-anomalies in one
+    process only.
+    """
     one, two = (job(number, tmp_path / str(number), "--objective", objective) for number in (1, 2))
     assert len(one["losses"]) == len(two["losses"]) >= 51
-    assert max(abs(a - b) for a, b in zip(one["losses"][:51], two["losses"][:51], strict=True)) < 1e-4
-    assert min(abs(a - b) for a, b in zip(one["losses"][:50], one["losses"][1:51], strict=True)) > 0  # they do change
-    assert one["norms"][:51] == pytest.approx(two["norms"][:51], rel=0.02)  # Adam would not notice gradients of half the size
+    assert (
+        max(abs(a - b) for a, b in zip(one["losses"][:51], two["losses"][:51], strict=True)) < 1e-4
+    )
+    # they do change
+    assert min(abs(a - b) for a, b in zip(one["losses"][:50], one["losses"][1:51], strict=True)) > 0
+    # Adam would not notice gradients of half the size
+    assert one["norms"][:51] == pytest.approx(two["norms"][:51], rel=0.02)
     rows = [next(csv.DictReader((tmp_path / str(n) / "history.csv").open())) for n in (1, 2)]
     counts = [{name: value for name, value in row.items() if "made" in name} for row in rows]
     assert counts[0] == counts[1]
@@ -57,8 +73,13 @@ def test_two_processes_go_on_where_two_were_stopped(tmp_path):
     launch(2, JOB, tmp_path / "stopped", "--epochs", "1", "--stop", "20")
     assert not (tmp_path / "stopped" / "model.safetensors").exists()
     report = job(2, tmp_path / "stopped", "--epochs", "1")
-    assert len(report["norms"]) == len(json.loads((tmp_path / "whole" / "report.json").read_text())["norms"]) - 19
-    assert (tmp_path / "stopped" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+    assert (
+        len(report["norms"])
+        == len(json.loads((tmp_path / "whole" / "report.json").read_text())["norms"]) - 19
+    )
+    assert (tmp_path / "stopped" / "model.safetensors").read_bytes() == (
+        tmp_path / "whole" / "model.safetensors"
+    ).read_bytes()
 
 
 def test_evaluation_is_shared_out_and_every_process_has_all_of_it(tmp_path):
@@ -69,12 +90,18 @@ def test_evaluation_is_shared_out_and_every_process_has_all_of_it(tmp_path):
     assert sorted(shared["videos_scored"]) == [1, 2]
     assert shared["metrics"] == alone["metrics"]
     assert set(map(tuple, shared["names"])) == {("01", "02", "03")}
-    assert all(np.isfinite(scores).all() for scores in Result.load(tmp_path / "run").scores.values())
+    assert all(
+        np.isfinite(scores).all() for scores in Result.load(tmp_path / "run").scores.values()
+    )
 
 
 def test_batch_norm_presets_run_and_score_with_what_they_saved(tmp_path):
-    """Each process has counted other clips; all go on with the main one's statistics, which are those of the file."""
-    report = job(2, tmp_path / "run", "--network", "published", "--objective", "maximize", "--epochs", "1")
+    """Each process has counted other clips; all go on with the main one's statistics, which are
+    those of the file.
+    """
+    report = job(
+        2, tmp_path / "run", "--network", "published", "--objective", "maximize", "--epochs", "1"
+    )
     assert np.isfinite(report["losses"]).all()
     first, second = report["buffers"]
     assert first == second
@@ -82,14 +109,31 @@ def test_batch_norm_presets_run_and_score_with_what_they_saved(tmp_path):
 
 
 def test_the_command_line_in_two_processes(tmp_path):
-    """Both read, train and evaluate; one writes and prints; and one process finds what two have left finished."""
+    """Both read, train and evaluate; one writes and prints; and one process finds what two have
+    left finished.
+    """
     own_videos(tmp_path / "mine")
-    (tmp_path / "tiny.json").write_text(json.dumps({"data": {"clip_step": 16}, "model": {"width": 8, "slots": 16}}))
-    options = ["--data", "folder", "--root", tmp_path / "mine", "--epochs", 1, "--config", tmp_path / "tiny.json", "--device", "cpu"]
+    (tmp_path / "tiny.json").write_text(
+        json.dumps({"data": {"clip_step": 16}, "model": {"width": 8, "slots": 16}})
+    )
+    options = [
+        "--data",
+        "folder",
+        "--root",
+        tmp_path / "mine",
+        "--epochs",
+        1,
+        "--config",
+        tmp_path / "tiny.json",
+        "--device",
+        "cpu",
+    ]
     two = launch(2, "--module", "vadlib", "run", *options, "--out", tmp_path / "run")
     assert two.count("curves and scores are in") == 1
     assert two.count("best baseline") == two.count("without learning") == 1
-    assert {"config.json", "model.safetensors", "scores.npz", "metrics.json", "curves"} <= {p.name for p in (tmp_path / "run").iterdir()}
+    assert {"config.json", "model.safetensors", "scores.npz", "metrics.json", "curves"} <= {
+        p.name for p in (tmp_path / "run").iterdir()
+    }
     stamp = (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns
     launch(1, "-m", "vadlib", "train", *options, "--out", tmp_path / "run", "--resume")
     assert (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns == stamp

@@ -16,12 +16,19 @@ from vadlib.pseudo.mixer import PseudoAnomalyMixer
 @pytest.fixture
 def samples():
     clips = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16)), progress=False)
-    return Samples(clips, np.arange(len(clips)), PseudoAnomalyMixer([ShuffleMotion(), AddNoise()], p=0.5), seed=3)
+    return Samples(
+        clips,
+        np.arange(len(clips)),
+        PseudoAnomalyMixer([ShuffleMotion(), AddNoise()], p=0.5),
+        seed=3,
+    )
 
 
 def test_the_same_samples_whatever_the_number_of_workers(samples):
     batches = samples.batches(epoch=1, size=4)[:3]
-    alone, with_two = (list(load_batches(samples, batches, workers, pin=False)) for workers in (0, 2))
+    alone, with_two = (
+        list(load_batches(samples, batches, workers, pin=False)) for workers in (0, 2)
+    )
     for one, two in zip(alone, with_two, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 

@@ -26,10 +26,21 @@ from vadlib.pseudo.mixer import make_mixer
         ("none", ["shuffle"], 0.5, {}, False),
     ],
 )
-def test_the_contrast_counts_only_where_the_pseudo_path_rebuilds_pseudo_anomalies(tmp_path, objective, kinds, p, model, contrast):
+def test_the_contrast_counts_only_where_the_pseudo_path_rebuilds_pseudo_anomalies(
+    tmp_path, objective, kinds, p, model, contrast
+):
     torch.manual_seed(0)
-    clips = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+    clips = ClipDataset(
+        moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False
+    )
     config = TrainConfig(epochs=1, precision="fp32", device="cpu", objective=objective)
-    fit(DualPathAutoencoder(ModelConfig(width=8, slots=8, **model)), clips, make_mixer(kinds, p), config, tmp_path / "run", progress=False)
+    fit(
+        DualPathAutoencoder(ModelConfig(width=8, slots=8, **model)),
+        clips,
+        make_mixer(kinds, p),
+        config,
+        tmp_path / "run",
+        progress=False,
+    )
     expected = ScoreConfig(frames=8) if contrast else ScoreConfig(frames=8, contrast=0)
     assert Calibration.load(tmp_path / "run" / "calibration.npz").how == expected

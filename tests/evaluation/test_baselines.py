@@ -1,4 +1,6 @@
-"""The baselines against literal transcriptions of their definitions, and against the published measurement on the real Ped2."""
+"""The baselines against literal transcriptions of their definitions, and against the published
+measurement on the real Ped2.
+"""
 
 from dataclasses import replace
 
@@ -20,8 +22,13 @@ NAMES = {f"{kind}, {span}" for kind in KINDS for span in ("1 frame", "16 frames"
 @pytest.fixture(scope="module")
 def scene():
     """(training videos, test video, its frames (T, H, W), the empty scene)."""
-    train, [test] = moving_videos(2, size=(96, 128), length=40), moving_videos(1, size=(96, 128), length=24, seed=5)
-    empty = np.median(np.concatenate([np.asarray(v.frames)[::10, ..., 0] for v in train]), axis=0).astype(np.uint8)
+    train, [test] = (
+        moving_videos(2, size=(96, 128), length=40),
+        moving_videos(1, size=(96, 128), length=24, seed=5),
+    )
+    empty = np.median(
+        np.concatenate([np.asarray(v.frames)[::10, ..., 0] for v in train]), axis=0
+    ).astype(np.uint8)
     return train, test, np.asarray(test.frames)[..., 0], empty
 
 
@@ -47,7 +54,8 @@ def test_single_frames_are_measured_as_defined(scene):
 def test_the_first_frame_has_the_motion_energy_of_the_second(scene):
     train, test, *_ = scene
     energy = baseline_scores(train, [test], every=1)["motion energy, 1 frame"]["01"]
-    assert energy[0] == pytest.approx(energy[1], abs=0.5)  # windows sit where things are in each frame
+    # windows sit where things are in each frame
+    assert energy[0] == pytest.approx(energy[1], abs=0.5)
     assert energy.min() > -10
 
 
@@ -56,17 +64,23 @@ def test_sixteen_frames_are_a_mean_around_each_frame(scene, kind):
     train, test, *_ = scene
     scores = {name: curves["01"] for name, curves in baseline_scores(train, [test]).items()}
     for t in (8, 12, 16):
-        assert scores[f"{kind}, 16 frames"][t] == pytest.approx(scores[f"{kind}, 1 frame"][t - 8 : t + 8].mean())
+        assert scores[f"{kind}, 16 frames"][t] == pytest.approx(
+            scores[f"{kind}, 1 frame"][t - 8 : t + 8].mean()
+        )
 
 
-@pytest.mark.parametrize(("name", "span"), [("motion energy, 1 frame", 1), ("motion energy, 16 frames", 16)])
+@pytest.mark.parametrize(
+    ("name", "span"), [("motion energy, 1 frame", 1), ("motion energy, 16 frames", 16)]
+)
 def test_motion_energy_follows_its_recipe_frame_by_frame(scene, name, span):
     train, test, frames, empty = scene
     scores = baseline_scores(train, [test], every=1)[name]["01"]
     signed = frames / 127.5 - 1
     for t in (8, 12, 15):
         difference = blurred(cv2.absdiff(frames[t], empty))
-        closed = cv2.morphologyEx((difference > 18).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
+        closed = cv2.morphologyEx(
+            (difference > 18).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)
+        )
         count, _, stats, centroids = cv2.connectedComponentsWithStats(closed)
         around = range(t - span // 2, t - span // 2 + span)
         energies = []
@@ -74,15 +88,26 @@ def test_motion_energy_follows_its_recipe_frame_by_frame(scene, name, span):
             if stats[k, cv2.CC_STAT_AREA] < 40:
                 continue
             assert max(stats[k, 2:4]) <= 48, "the scene has things of one window only"
-            x, y = (int(np.clip(c, 24, limit - 25)) for c, limit in zip(centroids[k], (128, 96), strict=True))
-            change = [np.square(signed[max(u, 1)] - signed[max(u, 1) - 1])[y - 24 : y + 24, x - 24 : x + 24].mean() for u in around]
+            x, y = (
+                int(np.clip(c, 24, limit - 25))
+                for c, limit in zip(centroids[k], (128, 96), strict=True)
+            )
+            change = [
+                np.square(signed[max(u, 1)] - signed[max(u, 1) - 1])[
+                    y - 24 : y + 24, x - 24 : x + 24
+                ].mean()
+                for u in around
+            ]
             energies.append(sum(change) / span)
         assert energies
         assert scores[t] == pytest.approx(np.log(max(energies)), abs=0.02)
 
 
 def test_scores_do_not_depend_on_the_blocks_in_which_a_video_is_read(monkeypatch):
-    train, test = moving_videos(2, size=(96, 128), length=40), moving_videos(1, size=(96, 128), length=90, seed=5)
+    train, test = (
+        moving_videos(2, size=(96, 128), length=40),
+        moving_videos(1, size=(96, 128), length=90, seed=5),
+    )
     whole = baseline_scores(train, test)
     for block in (7, 16, 50):
         monkeypatch.setattr("vadlib.evaluation.baselines.BLOCK", block)
@@ -91,8 +116,13 @@ def test_scores_do_not_depend_on_the_blocks_in_which_a_video_is_read(monkeypatch
 
 
 def test_a_scene_without_training_videos_is_judged_by_the_video_itself():
-    train, [first, second] = moving_videos(2, size=(60, 80), length=40), moving_videos(2, size=(96, 128), length=40, seed=5)
-    brighter = replace(second, frames=ArrayFrames(np.asarray(second.frames) + np.uint8(30)), scene="elsewhere")
+    train, [first, second] = (
+        moving_videos(2, size=(60, 80), length=40),
+        moving_videos(2, size=(96, 128), length=40, seed=5),
+    )
+    brighter = replace(
+        second, frames=ArrayFrames(np.asarray(second.frames) + np.uint8(30)), scene="elsewhere"
+    )
     others = [replace(first, scene="elsewhere"), brighter]
     together = baseline_scores(train, others)
     for video in others:
@@ -112,7 +142,8 @@ def test_short_and_small_videos_have_finite_scores(length, size):
 
 def test_each_metric_has_its_own_best_baseline():
     labels = {"a": np.array([0, 0, 1, 1]), "b": np.array([0, 0, 0, 1])}
-    within = {"a": np.array([0.0, 1.0, 2.0, 3.0]), "b": np.array([10.0, 11.0, 12.0, 13.0])}  # right in each video, wrong across
+    # right in each video, wrong across
+    within = {"a": np.array([0.0, 1.0, 2.0, 3.0]), "b": np.array([10.0, 11.0, 12.0, 13.0])}
     across = {"a": np.array([0.0, 0.0, 5.0, 4.0]), "b": np.array([0.0, 6.0, 0.0, 5.0])}
     measured = measure_baselines({"within": within, "across": across}, labels)
     pooled = [np.concatenate(list(curves.values())) for curves in (labels, across)]
@@ -133,13 +164,17 @@ def test_a_metric_that_cannot_be_measured_has_no_best_baseline():
 
 @pytest.mark.slow
 def test_on_the_real_ped2_motion_energy_scores_as_measured_elsewhere(real_data):
-    """0.87 raw stands in the project's facts, measured with other code; the recipe leaves details open.
+    """0.87 raw stands in the project's facts, measured with other code; the recipe leaves details
+    open.
 
-    Its 0.82 per video does not hold here: there, the first frame of a video had no energy at all, and was every video's minimum.
+    Its 0.82 per video does not hold here: there, the first frame of a video had no energy at all,
+    and was every video's minimum.
     """
     train, test = (load_videos("ped2", split, real_data) for split in ("train", "test"))
     scores, labels = baseline_scores(train, test), {v.name: v.labels for v in test}
     for curves in scores.values():
-        assert {name: len(curve) for name, curve in curves.items()} == {name: len(truth) for name, truth in labels.items()}
+        assert {name: len(curve) for name, curve in curves.items()} == {
+            name: len(truth) for name, truth in labels.items()
+        }
     measured = measure_baselines(scores, labels)["motion energy, 16 frames"]
     assert measured["micro_auc_raw"] == pytest.approx(0.87, abs=0.01)

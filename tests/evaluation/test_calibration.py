@@ -28,7 +28,9 @@ def held_out():
 @pytest.mark.parametrize("window", WINDOWS)
 def test_statistics_are_shrunk_towards_the_whole_picture(held_out, window, frames):
     found = calibrate(held_out, HOW).scenes["street"][window, frames]
-    values = np.concatenate([local_values(maps, window, frames) for maps in held_out["street"]], axis=1).astype(float)
+    values = np.concatenate(
+        [local_values(maps, window, frames) for maps in held_out["street"]], axis=1
+    ).astype(float)
     everywhere, squares = values.mean((1, 2, 3)), np.square(values).mean((1, 2, 3))
     y, x = (2, 3) if window else (0, 0)
     here = values[:, :, y, x]
@@ -43,46 +45,65 @@ def test_places_without_motion_do_not_count():
     errors[..., 4:] = MOVED / 2
     quiet, busy = ({"street": [maps_of(part)]} for part in (errors, errors[..., :4]))
     for kind in range(2):
-        one, other = (calibrate(part, HOW).scenes["street"][8, 1].mean[kind] for part in (quiet, busy))
+        one, other = (
+            calibrate(part, HOW).scenes["street"][8, 1].mean[kind] for part in (quiet, busy)
+        )
         np.testing.assert_allclose(one[..., :4], other, rtol=1e-4)
 
 
 def test_the_score_is_the_worst_place_of_the_mean_standardised_error(held_out):
-    calibration, maps, how = calibrate(held_out, HOW), held_out["street"][0], ScoreConfig(frames=LENGTH, plain=3)
+    calibration, maps, how = (
+        calibrate(held_out, HOW),
+        held_out["street"][0],
+        ScoreConfig(frames=LENGTH, plain=3),
+    )
     known = calibration.scenes["street"][32, LENGTH]
     plain, _, contrast = (
-        (v - m) / d for v, m, d in zip(local_values(maps, 32, LENGTH).astype(float), known.mean, known.deviation, strict=True)
+        (v - m) / d
+        for v, m, d in zip(
+            local_values(maps, 32, LENGTH).astype(float), known.mean, known.deviation, strict=True
+        )
     )
     expected = (0.75 * plain + 0.25 * contrast).max((1, 2))
     np.testing.assert_allclose(calibration.score(maps, "street", how), expected, rtol=1e-3)
     np.testing.assert_array_equal(
-        calibration.score_map(maps, "street", how, how.window).max((1, 2)), calibration.score(maps, "street", how)
+        calibration.score_map(maps, "street", how, how.window).max((1, 2)),
+        calibration.score(maps, "street", how),
     )
     smoothed = calibration.score(maps, "street", replace(how, smoothing=4))
     np.testing.assert_allclose(smoothed, smooth(calibration.score(maps, "street", how), 4))
 
 
 def test_the_contrast_lights_up_where_the_errors_are(held_out):
-    """Against a transcription; D_p is much better in the second frame, and D_n's error has its largest value in one place."""
+    """Against a transcription; D_p is much better in the second frame, and D_n's error has its
+    largest value in one place.
+    """
     calibration, how = calibrate(held_out, HOW), ScoreConfig(window=8, frames=1)
     errors = np.full((3, 2, 8, 9), 0.04)
     errors[0, :, 2, 3], errors[2, 0], errors[2, 1] = 0.2, 0.3, 0.01
     maps = maps_of(errors)
-    score_map, alone = (calibration.score_map(maps, "street", how_, 8) for how_ in (how, replace(how, contrast=0)))
+    score_map, alone = (
+        calibration.score_map(maps, "street", how_, 8) for how_ in (how, replace(how, contrast=0))
+    )
     known = calibration.scenes["street"][8, 1]
     share = float(local_values(maps, 8, 1)[2, 1, 0, 0])
     contrast = (share - known.mean[2, 0, 0]) / known.deviation[2, 0, 0]
     assert contrast > 3
     near = (alone[1] - alone[1].min()) / np.ptp(alone[1])
-    np.testing.assert_allclose(score_map[1], 0.5 * alone[1] + 0.5 * contrast * near**4, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        score_map[1], 0.5 * alone[1] + 0.5 * contrast * near**4, rtol=1e-4, atol=1e-4
+    )
     assert np.unravel_index(score_map[1].argmax(), (8, 9)) == (2, 3)
     assert np.median(score_map[1]) < calibration.score(maps, "street", how)[1] / 4
-    np.testing.assert_allclose(np.ptp(score_map[0] - 0.5 * alone[0]), 0, atol=1e-5)  # there it speaks against an anomaly, everywhere alike
+    # there it speaks against an anomaly, everywhere alike
+    np.testing.assert_allclose(np.ptp(score_map[0] - 0.5 * alone[0]), 0, atol=1e-5)
 
 
 def test_the_contrast_of_a_frame_without_motion_is_neutral(held_out):
     calibration, maps = calibrate(held_out, HOW), maps_of(np.zeros((3, 20, 8, 9)))
-    both, alone = (calibration.score(maps, "street", how) for how in (HOW, replace(HOW, contrast=0)))
+    both, alone = (
+        calibration.score(maps, "street", how) for how in (HOW, replace(HOW, contrast=0))
+    )
     np.testing.assert_allclose(both, alone / 2)
 
 
@@ -90,7 +111,10 @@ def test_a_mixture_of_windows_has_a_threshold_too(held_out):
     how = replace(HOW, mean=0.4)
     calibration = calibrate(held_out, how)
     one, other = held_out["street"]
-    scores = [calibrate({"street": [known]}, how).score(maps, "street", how) for known, maps in ((one, other), (other, one))]
+    scores = [
+        calibrate({"street": [known]}, how).score(maps, "street", how)
+        for known, maps in ((one, other), (other, one))
+    ]
     assert calibration.threshold == pytest.approx(np.quantile(np.concatenate(scores), 0.99))
 
 
@@ -98,14 +122,20 @@ def test_a_mixture_of_windows_has_a_threshold_too(held_out):
 def test_a_damaged_setting_is_one_clear_error(tmp_path, held_out, how):
     calibrate(held_out, HOW).save(tmp_path / "calibration.npz")
     with np.load(tmp_path / "calibration.npz") as stored:
-        np.savez(tmp_path / "calibration.npz", **{name: stored[name] for name in stored.files} | {"how": how})
+        np.savez(
+            tmp_path / "calibration.npz",
+            **{name: stored[name] for name in stored.files} | {"how": how},
+        )
     with refused("damaged-file", file=tmp_path / "calibration.npz"):
         Calibration.load(tmp_path / "calibration.npz")
 
 
 def test_windows_mix_by_their_shares(held_out):
     calibration, maps = calibrate(held_out, HOW), held_out["street"][0]
-    parts = [calibration.score(maps, "street", ScoreConfig(window=window, frames=1)) for window in (8, None)]
+    parts = [
+        calibration.score(maps, "street", ScoreConfig(window=window, frames=1))
+        for window in (8, None)
+    ]
     mixed = calibration.score(maps, "street", ScoreConfig(window=8, mean=0.4, frames=1))
     np.testing.assert_allclose(mixed, 0.6 * parts[0] + 0.4 * parts[1], rtol=1e-6)
 
@@ -113,7 +143,9 @@ def test_windows_mix_by_their_shares(held_out):
 def test_the_calibrated_score_does_not_depend_on_the_unit_of_the_error(held_out):
     scaled = {"street": [maps_of(8 * np.stack(maps).astype(float)) for maps in held_out["street"]]}
     how = ScoreConfig(frames=LENGTH, temporal=1, contrast=0)  # the contrast has a floor
-    one, other = (calibrate(part, HOW).score(part["street"][0], "street", how) for part in (held_out, scaled))
+    one, other = (
+        calibrate(part, HOW).score(part["street"][0], "street", how) for part in (held_out, scaled)
+    )
     np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
@@ -122,7 +154,10 @@ def test_the_threshold_is_the_quantile_of_the_held_out_frames(held_out):
     assert calibration.how == ScoreConfig(frames=LENGTH)
     one, other = held_out["street"]
     # Each video is scored with what is known of the other one.
-    scores = [calibrate({"street": [known]}, HOW).score(maps, "street", calibration.how) for known, maps in ((one, other), (other, one))]
+    scores = [
+        calibrate({"street": [known]}, HOW).score(maps, "street", calibration.how)
+        for known, maps in ((one, other), (other, one))
+    ]
     assert calibration.threshold == pytest.approx(np.quantile(np.concatenate(scores), 0.99))
 
 
@@ -134,10 +169,14 @@ def test_a_single_held_out_video_is_scored_with_itself(held_out):
 
 def test_a_scene_in_which_nothing_moves_is_judged_by_the_others(held_out):
     still = maps_of(np.zeros((3, 20, 8, 9)))
-    calibration = calibrate({"still": [still], **held_out, "half": [still, held_out["street"][0]]}, HOW)
+    calibration = calibrate(
+        {"still": [still], **held_out, "half": [still, held_out["street"][0]]}, HOW
+    )
     assert set(calibration.scenes) == {"street", "half"}
     alone = calibrate({"half": held_out["street"][:1]}, HOW)
-    np.testing.assert_array_equal(calibration.scenes["half"][32, LENGTH].mean, alone.scenes["half"][32, LENGTH].mean)
+    np.testing.assert_array_equal(
+        calibration.scenes["half"][32, LENGTH].mean, alone.scenes["half"][32, LENGTH].mean
+    )
     assert calibration.score(held_out["street"][0], "still", calibration.how).max() < 10
     with refused("nothing-to-do", field="held_out"):
         calibrate({"still": [still]}, HOW)
@@ -155,9 +194,14 @@ def test_an_unknown_scene_and_another_size_are_judged_by_the_level_of_the_known(
     calibration, maps = calibrate(held_out, HOW), held_out["street"][0]
     known = calibration.scenes["street"][32, LENGTH]
     values = local_values(maps, 32, LENGTH).astype(float)
-    plain, _, contrast = ((v - m.mean()) / d.mean() for v, m, d in zip(values, known.mean, known.deviation, strict=True))
+    plain, _, contrast = (
+        (v - m.mean()) / d.mean()
+        for v, m, d in zip(values, known.mean, known.deviation, strict=True)
+    )
     expected = ((plain + contrast) / 2).max((1, 2))
-    np.testing.assert_allclose(calibration.score(maps, "elsewhere", calibration.how), expected, rtol=1e-3)
+    np.testing.assert_allclose(
+        calibration.score(maps, "elsewhere", calibration.how), expected, rtol=1e-3
+    )
     larger = maps_of(np.full((3, 6, 20, 21), 0.04))
     assert np.isfinite(calibration.score(larger, "street", calibration.how)).all()
 
@@ -201,11 +245,22 @@ def test_a_missing_or_damaged_calibration_is_one_clear_error(tmp_path, content, 
 
 def test_a_calibration_of_an_earlier_version_is_refused_by_name(tmp_path, held_out):
     path = tmp_path / "calibration.npz"
-    np.savez(path, **{"threshold": 1.0, "quantile": 0.99, "mean/street": np.zeros(2), "deviation/street": np.ones(2)})
+    np.savez(
+        path,
+        **{
+            "threshold": 1.0,
+            "quantile": 0.99,
+            "mean/street": np.zeros(2),
+            "deviation/street": np.ones(2),
+        },
+    )
     with refused("damaged-file", file=path):
         Calibration.load(path)
     calibrate(held_out, HOW).save(path)
     with np.load(path) as stored:
-        np.savez(path, **{name: stored[name] for name in stored.files if not name.startswith("deviation/")})
+        np.savez(
+            path,
+            **{name: stored[name] for name in stored.files if not name.startswith("deviation/")},
+        )
     with refused("damaged-file", file=path):
         Calibration.load(path)

@@ -1,4 +1,6 @@
-"""Errors on changed clips are those of the normal path, on its own input, and the same clips for every model."""
+"""Errors on changed clips are those of the normal path, on its own input, and the same clips for
+every model.
+"""
 
 import numpy as np
 import pytest
@@ -14,14 +16,18 @@ from vadlib.pseudo.kinds import AddNoise, PasteObjects, SkipFrames
 
 @pytest.fixture
 def clips():
-    dataset = ClipDataset(moving_videos(2), DataConfig(length=8, crop=(16, 16), clip_step=8), progress=False)
+    dataset = ClipDataset(
+        moving_videos(2), DataConfig(length=8, crop=(16, 16), clip_step=8), progress=False
+    )
     return [dataset[i] for i in range(len(dataset))]
 
 
 @pytest.fixture
 def run(tmp_path):
     torch.manual_seed(0)
-    return Run(tmp_path, {}, DataConfig(), DualPathAutoencoder(ModelConfig(width=8, slots=8)).eval())
+    return Run(
+        tmp_path, {}, DataConfig(), DualPathAutoencoder(ModelConfig(width=8, slots=8)).eval()
+    )
 
 
 def test_errors_are_of_the_normal_path_on_its_own_input(run, clips):
@@ -37,7 +43,10 @@ def test_errors_are_of_the_normal_path_on_its_own_input(run, clips):
 
 def test_what_cannot_be_made_is_left_out(run, clips):
     errors = changed_errors(run, clips, [SkipFrames(), PasteObjects()])
-    makeable = [SkipFrames()(clip, torch.Generator().manual_seed(i)) is not None for i, clip in enumerate(clips)]
+    makeable = [
+        SkipFrames()(clip, torch.Generator().manual_seed(i)) is not None
+        for i, clip in enumerate(clips)
+    ]
     assert 0 < len(errors["skip"]) == sum(makeable)
     assert errors["object"].shape == (0,)  # nobody looked for people
     assert all(np.isfinite(values).all() for values in errors.values())

@@ -28,10 +28,14 @@ class StandIn(nn.Module):
 
 
 class Darker(StandIn):
-    """Rebuilds each clip 0.1 too dark, in odd frames 0.3, and on the pseudo path 0.5: its errors are known."""
+    """Rebuilds each clip 0.1 too dark, in odd frames 0.3, and on the pseudo path 0.5: its errors
+    are known.
+    """
 
     def made(self, clips, path):
-        wrong = torch.tensor([0.1, 0.3] if path == "normal" else [0.5, 0.5]).repeat(clips.shape[2])[: clips.shape[2]]
+        wrong = torch.tensor([0.1, 0.3] if path == "normal" else [0.5, 0.5]).repeat(clips.shape[2])[
+            : clips.shape[2]
+        ]
         return clips - wrong[None, None, :, None, None]
 
 
@@ -51,7 +55,9 @@ class Counting(StandIn):
 
     def made(self, clips, path):
         self.asked += path == "normal"
-        return clips - (0.1 * self.asked + 0.01 * torch.arange(clips.shape[2])[None, None, :, None, None])
+        return clips - (
+            0.1 * self.asked + 0.01 * torch.arange(clips.shape[2])[None, None, :, None, None]
+        )
 
 
 def walker(frames=40, height=64, width=80):
@@ -74,7 +80,9 @@ def test_clip_errors_by_hand():
 @pytest.mark.parametrize("frame_step", [1, 2])
 def test_defect_20_every_frame_gets_an_error(crop, frame_step):
     video = walker(frames=37)
-    maps = error_maps(Darker(), video, DataConfig(length=8, frame_step=frame_step, crop=crop), CPU, "fp32")
+    maps = error_maps(
+        Darker(), video, DataConfig(length=8, frame_step=frame_step, crop=crop), CPU, "fp32"
+    )
     assert maps.plain.shape == (37, 64 / CELL, 80 / CELL)
     assert (maps.plain.max((1, 2)) > 0.005).all()
 
@@ -83,22 +91,30 @@ def test_whole_frames_weigh_overlapping_clips_by_their_distance_from_the_middle(
     """Against a transcription: each frame's error is the weighted mean over the clips that hold it."""
     length, video = 8, walker(frames=21)
     maps = error_maps(Darker(), video, DataConfig(length=length), CPU, "fp32")
-    weight = [max(0.5 - 0.5 * np.cos(2 * np.pi * (t + 1) / (length + 1)), 0.05) for t in range(length)]
+    weight = [
+        max(0.5 - 0.5 * np.cos(2 * np.pi * (t + 1) / (length + 1)), 0.05) for t in range(length)
+    ]
     total, weights = np.zeros(21), np.zeros(21)
     for start in scoring_starts(21, length):
         for t in range(length):
             total[start + t] += weight[t] * (0.01 if t % 2 == 0 else 0.09)
             weights[start + t] += weight[t]
-    np.testing.assert_allclose(maps.plain[:, 0, 0], total / weights, rtol=1e-3)  # maps are in half precision
-    np.testing.assert_allclose(maps.plain, maps.plain[:, :1, :1].repeat(8, 1).repeat(10, 2), rtol=1e-3)
+    # maps are in half precision
+    np.testing.assert_allclose(maps.plain[:, 0, 0], total / weights, rtol=1e-3)
+    np.testing.assert_allclose(
+        maps.plain, maps.plain[:, :1, :1].repeat(8, 1).repeat(10, 2), rtol=1e-3
+    )
 
 
 def test_cells_are_means_of_their_pixels_also_at_a_ragged_border():
-    video = np.full((8, 12, 20, 1), 255, np.uint8)  # +1 everywhere: the blank model's error is 1 in every pixel
+    # +1 everywhere: the blank model's error is 1 in every pixel
+    video = np.full((8, 12, 20, 1), 255, np.uint8)
     video[:, :8, :8] = 128
     maps = error_maps(Blank(), video, DataConfig(length=8), CPU, "fp32")
     assert maps.plain.shape == (8, 2, 3)
-    np.testing.assert_allclose(maps.plain[0], [[(128 / 127.5 - 1) ** 2, 1, 1], [1, 1, 1]], atol=1e-3)
+    np.testing.assert_allclose(
+        maps.plain[0], [[(128 / 127.5 - 1) ** 2, 1, 1], [1, 1, 1]], atol=1e-3
+    )
 
 
 def test_windows_cover_what_moves_and_nothing_else():
@@ -109,7 +125,10 @@ def test_windows_cover_what_moves_and_nothing_else():
         rows, columns = np.nonzero(moving[t])
         assert (maps.plain[t, rows // CELL, columns // CELL] > 0).mean() > 0.95
     still = np.full((24, 64, 80, 1), 100, np.uint8)
-    assert error_maps(Darker(), still, DataConfig(length=8, crop=(32, 32)), CPU, "fp32").plain.max() == 0
+    assert (
+        error_maps(Darker(), still, DataConfig(length=8, crop=(32, 32)), CPU, "fp32").plain.max()
+        == 0
+    )
 
 
 def test_scoring_does_not_depend_on_what_follows():
@@ -145,7 +164,9 @@ def test_without_a_second_path_its_errors_are_those_of_the_first():
 
 @pytest.mark.parametrize("frame_step", [1, 2])
 def test_the_published_protocol_keeps_the_middle_frame_of_each_clip(frame_step):
-    """Against a transcription: clip k begins at frame k, and its frame number 4 of 8 has the error of that place alone."""
+    """Against a transcription: clip k begins at frame k, and its frame number 4 of 8 has the error
+    of that place alone.
+    """
     config = DataConfig(length=8, frame_step=frame_step)
     maps = error_maps(Counting(), walker(frames=21), config, CPU, "fp32", protocol="center")
     clips = 21 - 7 * frame_step

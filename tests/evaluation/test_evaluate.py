@@ -23,10 +23,17 @@ from vadlib.model.network import DualPathAutoencoder, ModelConfig
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     torch.manual_seed(0)
-    clips = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=2), progress=False)
+    clips = ClipDataset(
+        moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=2), progress=False
+    )
     config = TrainConfig(epochs=2, precision="fp32", device="cpu")
     return fit(
-        DualPathAutoencoder(ModelConfig(width=8, slots=16)), clips, None, config, tmp_path_factory.mktemp("runs") / "a", progress=False
+        DualPathAutoencoder(ModelConfig(width=8, slots=16)),
+        clips,
+        None,
+        config,
+        tmp_path_factory.mktemp("runs") / "a",
+        progress=False,
     )
 
 
@@ -41,7 +48,9 @@ def result(run, labelled_videos):
 
 
 def test_window_errors_are_the_means_of_their_squares():
-    """The simplest score, against a literal mean over 4 x 4 cells; beyond the border there is nothing."""
+    """The simplest score, against a literal mean over 4 x 4 cells; beyond the border there is
+    nothing.
+    """
     plain = np.random.default_rng(0).random((3, 6, 7)).astype(np.float16)
     maps = ErrorMaps(plain, plain, plain)
     scores, times = {"a": np.zeros(3)}, {"a": np.arange(3.0)}
@@ -74,9 +83,13 @@ def test_metrics_are_those_of_scikit_learn(result, labelled_videos):
     scaled = [(s - s.min()) / (s.max() - s.min()) for s in raw]
     expected = {
         "micro_auc_raw": roc_auc_score(truth, np.concatenate(raw)),
-        "micro_auc_calibrated": roc_auc_score(truth, np.concatenate([result.scores[v.name] for v in labelled_videos])),
+        "micro_auc_calibrated": roc_auc_score(
+            truth, np.concatenate([result.scores[v.name] for v in labelled_videos])
+        ),
         "micro_auc_per_video": roc_auc_score(truth, np.concatenate(scaled)),
-        "macro_auc": np.mean([roc_auc_score(v.labels, s) for v, s in zip(labelled_videos, raw, strict=True)]),
+        "macro_auc": np.mean(
+            [roc_auc_score(v.labels, s) for v, s in zip(labelled_videos, raw, strict=True)]
+        ),
         "macro_auc_left_out": 0,
         "videos": 3,
         "frames": 135,
@@ -90,7 +103,10 @@ def test_a_result_of_an_earlier_version_is_refused_by_name(result, tmp_path):
     with np.load(tmp_path / "scores.npz") as stored:
         kept = {name: stored[name] for name in stored.files}
     for absent in ("time/", "pseudo/", "calibration/", "protocol"):
-        np.savez(tmp_path / "scores.npz", **{name: values for name, values in kept.items() if not name.startswith(absent)})
+        np.savez(
+            tmp_path / "scores.npz",
+            **{name: values for name, values in kept.items() if not name.startswith(absent)},
+        )
         with refused("damaged-file", file=tmp_path / "scores.npz"):
             Result.load(tmp_path)
 
@@ -109,7 +125,9 @@ SETTINGS = [
 
 @pytest.mark.parametrize("changes", SETTINGS, ids=str)
 @pytest.mark.parametrize("scale", ["raw", "calibrated", "per_video"])
-def test_rescoring_a_stored_result_equals_scoring_anew(result, run, labelled_videos, tmp_path, scale, changes):
+def test_rescoring_a_stored_result_equals_scoring_anew(
+    result, run, labelled_videos, tmp_path, scale, changes
+):
     result.save(tmp_path)
     loaded = Result.load(tmp_path)
     how = dataclasses.replace(loaded.calibration.how, **changes)
@@ -129,7 +147,11 @@ def test_a_saved_result_comes_back(result, tmp_path):
     result.save(tmp_path)
     loaded = Result.load(tmp_path)
     assert loaded.metrics == result.metrics
-    assert (loaded.threshold, loaded.protocol, loaded.scenes) == (result.threshold, "all", result.scenes)
+    assert (loaded.threshold, loaded.protocol, loaded.scenes) == (
+        result.threshold,
+        "all",
+        result.scenes,
+    )
     for kind in ("scores", "raw", "labels", "times"):
         for name, values in getattr(result, kind).items():
             assert np.array_equal(getattr(loaded, kind)[name], values)
@@ -152,17 +174,27 @@ def test_an_unknown_scale_or_setting_is_refused(result):
 
 
 def test_every_number_is_of_the_score_that_the_readme_says():
-    """On a result whose raw and calibrated scores rank differently, with a one-sided video; by scikit-learn and by hand."""
+    """On a result whose raw and calibrated scores rank differently, with a one-sided video; by
+    scikit-learn and by hand.
+    """
     generator = np.random.default_rng(5)
     labels = {"a": np.repeat([0, 1, 0], 20), "b": np.repeat([1, 0], 25), "c": np.zeros(30, int)}
     raw = {name: generator.normal(truth * 1.0) for name, truth in labels.items()}
-    calibrated = {name: generator.normal(truth * 2.0 + 3 * i) for i, (name, truth) in enumerate(labels.items())}
+    calibrated = {
+        name: generator.normal(truth * 2.0 + 3 * i)
+        for i, (name, truth) in enumerate(labels.items())
+    }
     times = {name: np.arange(len(truth)) / 10 for name, truth in labels.items()}
     result = Result(calibrated, raw, labels, {}, times, {}, Calibration({}, 2.5, ScoreConfig()), {})
     found, truth = measure(result), np.concatenate(list(labels.values()))
-    pooled, scaled = np.concatenate(list(calibrated.values())), {n: (v - v.min()) / np.ptp(v) for n, v in raw.items()}
+    pooled, scaled = (
+        np.concatenate(list(calibrated.values())),
+        {n: (v - v.min()) / np.ptp(v) for n, v in raw.items()},
+    )
     own = [roc_auc_score(labels[n], raw[n]) for n in "ab"]
-    padded = [roc_auc_score([*labels[n], 0, 1], [*raw[n], raw[n].min(), raw[n].max()]) for n in "abc"]
+    padded = [
+        roc_auc_score([*labels[n], 0, 1], [*raw[n], raw[n].min(), raw[n].max()]) for n in "abc"
+    ]
     false, true, _ = roc_curve(truth, pooled, drop_intermediate=False)
     expected = {
         "micro_auc_raw": roc_auc_score(truth, np.concatenate(list(raw.values()))),
@@ -178,7 +210,11 @@ def test_every_number_is_of_the_score_that_the_readme_says():
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert found["eer"] == pytest.approx(false[np.abs(false + true - 1).argmin()], abs=0.02)
-    for name, scores in (("micro_auc_raw", raw), ("micro_auc_calibrated", calibrated), ("micro_auc_per_video", scaled)):
+    for name, scores in (
+        ("micro_auc_raw", raw),
+        ("micro_auc_calibrated", calibrated),
+        ("micro_auc_per_video", scaled),
+    ):
         assert found["intervals"][name] == pytest.approx(bootstrap(scores, labels))
     other = {name: 1 - truth for name, truth in labels.items()}
     assert measure(result, other)["micro_auc_raw"] == pytest.approx(1 - expected["micro_auc_raw"])
@@ -197,7 +233,8 @@ def test_the_published_protocol_leaves_out_the_borders(run, result, labelled_vid
         assert len(centre.scores[video.name]) == len(video) - 7
         np.testing.assert_array_equal(centre.labels[video.name], video.labels[4:-3])
         np.testing.assert_array_equal(centre.times[video.name], result.times[video.name][4:-3])
-        assert not np.array_equal(centre.raw[video.name], result.raw[video.name][4:-3])  # errors of one clip each, not averages
+        # errors of one clip each, not averages
+        assert not np.array_equal(centre.raw[video.name], result.raw[video.name][4:-3])
     assert centre.metrics["frames"] == 135 - 21
     assert centre.metrics["micro_auc_raw"] > 0.9
     with refused("unknown-name", field="protocol"):
@@ -205,13 +242,19 @@ def test_the_published_protocol_leaves_out_the_borders(run, result, labelled_vid
 
 
 def test_pixels_and_kinds_are_measured_where_they_are_known(run, result, labelled_videos):
-    """Against the definitions: masks of what is dark, at the frames' own size; one kind in two of the videos, another in the third."""
+    """Against the definitions: masks of what is dark, at the frames' own size; one kind in two of
+    the videos, another in the third.
+    """
     films = []
     for video, kind in zip(labelled_videos, ("cart", "cart", "runner"), strict=True):
         masks = (video.frames[:, ..., 0] < 50) & video.labels[:, None, None].astype(bool)
         masks[np.flatnonzero(video.labels)[0]] = False  # labelled, but nothing is marked: left out
         masks[0] = True  # marked, but not labelled: a normal frame
-        films.append(dataclasses.replace(video, masks=ArrayFrames(masks), kinds=[kind if bad else "" for bad in video.labels]))
+        films.append(
+            dataclasses.replace(
+                video, masks=ArrayFrames(masks), kinds=[kind if bad else "" for bad in video.labels]
+            )
+        )
     metrics = evaluate(run, films, "cpu", progress=False).metrics
     values, normal = [], np.concatenate([result.scores[v.name][v.labels == 0] for v in films])
     for film in films:
@@ -219,11 +262,15 @@ def test_pixels_and_kinds_are_measured_where_they_are_known(run, result, labelle
         for t in np.flatnonzero(film.labels)[1:]:
             inside = np.sort(score_map[t][film.masks[t]])[::-1]
             values.append(inside[int(np.ceil(0.4 * len(inside))) - 1])
-    expected = np.mean([(value > normal).mean() + 0.5 * (value == normal).mean() for value in values])
+    expected = np.mean(
+        [(value > normal).mean() + 0.5 * (value == normal).mean() for value in values]
+    )
     assert (metrics["pixel_auc"], metrics["pixel_auc_left_out"]) == (pytest.approx(expected), 3)
     for kind, members in (("cart", films[:2]), ("runner", films[2:])):
         abnormal = np.concatenate([result.scores[v.name][v.labels == 1] for v in members])
-        assert metrics["kind_auc"][kind] == pytest.approx(np.mean([(a > normal).mean() for a in abnormal]))
+        assert metrics["kind_auc"][kind] == pytest.approx(
+            np.mean([(a > normal).mean() for a in abnormal])
+        )
     assert metrics["micro_auc_calibrated"] == result.metrics["micro_auc_calibrated"]
 
 
@@ -268,7 +315,9 @@ def test_a_short_video_and_one_of_another_kind_are_refused_by_name(run):
         evaluate(run, [short], "cpu", progress=False)
     assert re.findall(r"\d+", str(caught.error))[:3] == ["01", "7", "8"]
     [grey] = moving_videos(1)
-    colour = dataclasses.replace(grey, frames=type(grey.frames)(np.repeat(grey.frames[:], 3, axis=3)))
+    colour = dataclasses.replace(
+        grey, frames=type(grey.frames)(np.repeat(grey.frames[:], 3, axis=3))
+    )
     with refused("wrong-shape", field="ModelConfig.channels") as caught:
         evaluate(run, [colour], "cpu", progress=False)
     assert re.findall(r"\d+", str(caught.error)) == ["01", "3", "1"]

@@ -11,10 +11,18 @@ EVENT = np.repeat([0, 1, 0], [20, 10, 20]).astype(np.uint8)
 
 
 def random_case(videos=8, frames=40, candidates=5, seed=0):
-    """Labels with both kinds of frame in each video, and candidates that know a little of them, each with noise of its own."""
+    """Labels with both kinds of frame in each video, and candidates that know a little of them,
+    each with noise of its own.
+    """
     generator = np.random.default_rng(seed)
-    labels = {f"{i:02d}": (generator.permutation(frames) < frames // 2).astype(np.uint8) for i in range(videos)}
-    curves = {c: {name: truth + generator.normal(size=frames) for name, truth in labels.items()} for c in range(candidates)}
+    labels = {
+        f"{i:02d}": (generator.permutation(frames) < frames // 2).astype(np.uint8)
+        for i in range(videos)
+    }
+    curves = {
+        c: {name: truth + generator.normal(size=frames) for name, truth in labels.items()}
+        for c in range(candidates)
+    }
     return curves, labels
 
 
@@ -27,10 +35,14 @@ def test_shifted_labels_are_those_of_the_frame_before_and_the_ends_repeat(by):
 
 @pytest.mark.parametrize("by", [-10, -3, -1, 0, 1, 3, 10])
 def test_a_perfect_score_loses_a_known_part_when_labels_shift(by):
-    """Of 10 abnormal frames |by| are now called normal and as many of 40 normal ones abnormal; ties count half."""
+    """Of 10 abnormal frames |by| are now called normal and as many of 40 normal ones abnormal; ties
+    count half.
+    """
     wrong_abnormal, wrong_normal = min(abs(by), 10) / 10, min(abs(by), 10) / 40
     shifted = shifted_labels({"a": EVENT}, by)
-    assert micro_auc({"a": EVENT.astype(float)}, shifted) == pytest.approx(1 - wrong_abnormal / 2 - wrong_normal / 2)
+    assert micro_auc({"a": EVENT.astype(float)}, shifted) == pytest.approx(
+        1 - wrong_abnormal / 2 - wrong_normal / 2
+    )
 
 
 def test_a_score_that_comes_late_wins_by_labels_that_come_late():
@@ -45,13 +57,17 @@ def test_pieces_hold_the_same_frames_in_the_same_order(length):
     curves, labels = random_case()
     pieces, truth = in_pieces(curves[0], length), in_pieces(labels, length)
     assert pieces.keys() == truth.keys()
-    assert np.array_equal(np.concatenate(list(pieces.values())), np.concatenate(list(curves[0].values())))
+    assert np.array_equal(
+        np.concatenate(list(pieces.values())), np.concatenate(list(curves[0].values()))
+    )
     assert max(map(len, pieces.values())) == min(length, 40)
     assert micro_auc(pieces, truth) == micro_auc(curves[0], labels)
 
 
 def test_pieces_of_one_kind_ruin_min_max_and_are_a_gift_to_padding():
-    """Three pieces: all normal, all abnormal, all normal. Scores that separate them perfectly become three times the same ramp."""
+    """Three pieces: all normal, all abnormal, all normal. Scores that separate them perfectly
+    become three times the same ramp.
+    """
     scores = {"a": np.r_[0:10, 20:30, 0:10]}
     pieces, truth = in_pieces(scores, 10), in_pieces({"a": np.repeat([0, 1, 0], 10)}, 10)
     assert micro_auc(pieces, truth) == 1
@@ -64,7 +80,10 @@ def test_pieces_of_one_kind_ruin_min_max_and_are_a_gift_to_padding():
 def test_padding_never_lowers_the_auc_of_videos_with_both_kinds(length):
     for seed in range(5):
         curves, labels = random_case(seed=seed)
-        pieces, truth = (in_pieces({name: np.round(c) for name, c in part.items()}, length) for part in (curves[0], labels))
+        pieces, truth = (
+            in_pieces({name: np.round(c) for name, c in part.items()}, length)
+            for part in (curves[0], labels)
+        )
         both = {name: scores for name, scores in pieces.items() if len(np.unique(truth[name])) == 2}
         assert macro_auc(both, truth, "padded")[0] >= macro_auc(both, truth)[0]
 
@@ -83,7 +102,11 @@ def test_gains_of_splits_are_those_of_a_literal_search():
     """Two videos split in one way only, so every row is the same and can be worked out by hand."""
     labels = {"a": np.array([0, 0, 1, 1]), "b": np.array([0, 0, 1, 1])}
     good, half = np.array([0.0, 1, 2, 3]), np.array([0.0, 3, 2, 1])  # AUCs of 1 and 0.5
-    curves = {"default": {"a": half, "b": half}, "of a": {"a": good, "b": -good}, "of b": {"a": -good, "b": good}}
+    curves = {
+        "default": {"a": half, "b": half},
+        "of a": {"a": good, "b": -good},
+        "of b": {"a": -good, "b": good},
+    }
     gains = split_gains(curves, labels, "default", splits=4)
     assert gains.tolist() == [[0.5, -0.5]] * 4
 
@@ -98,7 +121,10 @@ def test_no_claim_is_below_zero_or_below_the_true_gain():
 
 
 def test_of_equal_candidates_the_claim_is_luck_and_the_true_gain_nothing():
-    claimed, true = np.mean([split_gains(*random_case(seed=seed), 0, splits=3, seed=seed) for seed in range(40)], axis=(0, 1))
+    claimed, true = np.mean(
+        [split_gains(*random_case(seed=seed), 0, splits=3, seed=seed) for seed in range(40)],
+        axis=(0, 1),
+    )
     assert claimed > 0.02
     assert abs(true) < claimed / 3
 

@@ -1,4 +1,6 @@
-"""An explanation holds what the model itself returns, laid over the picture, and nothing where nothing was rebuilt."""
+"""An explanation holds what the model itself returns, laid over the picture, and nothing where
+nothing was rebuilt.
+"""
 
 import re
 from pathlib import Path
@@ -44,14 +46,27 @@ def test_whole_frames_are_what_the_model_returns_along_each_path(video, memories
         with torch.no_grad():
             output = run.model(clip[None], path)
         rebuilt = output.reconstruction[0]
-        np.testing.assert_allclose(part.rebuilt, (rebuilt.permute(1, 2, 3, 0) + 1).clamp(0, 2) * 127.5, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(
+            part.rebuilt,
+            (rebuilt.permute(1, 2, 3, 0) + 1).clamp(0, 2) * 127.5,
+            rtol=1e-4,
+            atol=1e-3,
+        )
         np.testing.assert_allclose(part.error, (rebuilt - clip)[0] ** 2, rtol=1e-4, atol=1e-6)
         weights = output.weights[0].double()
-        np.testing.assert_allclose(part.attention, weights.mean(0).permute(2, 0, 1), rtol=1e-4, atol=1e-6)
-        expected = -(weights * weights.clamp_min(1e-300).log()).sum(-1).mean(0) if memories else np.full((6, 8), np.nan)
+        np.testing.assert_allclose(
+            part.attention, weights.mean(0).permute(2, 0, 1), rtol=1e-4, atol=1e-6
+        )
+        expected = (
+            -(weights * weights.clamp_min(1e-300).log()).sum(-1).mean(0)
+            if memories
+            else np.full((6, 8), np.nan)
+        )
         np.testing.assert_allclose(part.entropy, expected, rtol=1e-4, atol=1e-5)
     assert explanation.pseudo.pseudo is None
-    assert np.array_equal(explanation.rebuilt, explanation.pseudo.rebuilt) == ((memories, decoders) in {(1, 1), (0, 1)})
+    assert np.array_equal(explanation.rebuilt, explanation.pseudo.rebuilt) == (
+        (memories, decoders) in {(1, 1), (0, 1)}
+    )
 
 
 @pytest.mark.parametrize("crop", [(16, 16), (12, 20)])
@@ -61,16 +76,31 @@ def test_windows_are_averaged_pixel_by_pixel_and_cell_by_cell(video, crop):
     frames = video.frames[start : start + 15 : 2]
     corners = motion_windows(moving_pixels(blur(grey(frames))), crop)
     with torch.no_grad():
-        outputs = [run.model(to_tensor(frames[:, y : y + crop[0], x : x + crop[1]])[None]) for y, x in corners]
+        outputs = [
+            run.model(to_tensor(frames[:, y : y + crop[0], x : x + crop[1]])[None])
+            for y, x in corners
+        ]
     explanation = explain_clip(run, video, start)
     for y in range(0, 48, 3):
         for x in range(0, 64, 3):
-            over = [k for k, (top, left) in enumerate(corners) if top <= y < top + crop[0] and left <= x < left + crop[1]]
+            over = [
+                k
+                for k, (top, left) in enumerate(corners)
+                if top <= y < top + crop[0] and left <= x < left + crop[1]
+            ]
             assert explanation.seen[y, x] == (len(over) > 0)
-            made = [float(outputs[k].reconstruction[0, 0, 3, y - corners[k][0], x - corners[k][1]]) for k in over]
+            made = [
+                float(outputs[k].reconstruction[0, 0, 3, y - corners[k][0], x - corners[k][1]])
+                for k in over
+            ]
             frame = int(frames[3, y, x, 0]) / 127.5 - 1
             expected = (
-                [np.mean([(min(max(m, -1), 1) + 1) * 127.5 for m in made]), np.mean([(m - frame) ** 2 for m in made])] if made else np.nan
+                [
+                    np.mean([(min(max(m, -1), 1) + 1) * 127.5 for m in made]),
+                    np.mean([(m - frame) ** 2 for m in made]),
+                ]
+                if made
+                else np.nan
             )
             found = [explanation.rebuilt[3, y, x, 0], explanation.error[3, y, x]]
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
@@ -81,10 +111,15 @@ def test_windows_are_averaged_pixel_by_pixel_and_cell_by_cell(video, crop):
                 weights = output.weights[0].mean(0)
                 for i in range(weights.shape[0]):
                     for j in range(weights.shape[1]):
-                        if row * 8 <= top + 8 * i + 4 < row * 8 + 8 and column * 8 <= left + 8 * j + 4 < column * 8 + 8:
+                        if (
+                            row * 8 <= top + 8 * i + 4 < row * 8 + 8
+                            and column * 8 <= left + 8 * j + 4 < column * 8 + 8
+                        ):
                             reads.append(weights[i, j].numpy())
             expected = np.mean(reads, 0) if reads else np.full(6, np.nan)
-            np.testing.assert_allclose(explanation.attention[:, row, column], expected, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(
+                explanation.attention[:, row, column], expected, rtol=1e-4, atol=1e-6
+            )
 
 
 def test_places_that_were_not_rebuilt_hold_no_numbers(video):
@@ -93,11 +128,17 @@ def test_places_that_were_not_rebuilt_hold_no_numbers(video):
     assert not explanation.seen.all()
     for _, part in paths(explanation):
         for values in (part.rebuilt[..., 0], part.error):
-            np.testing.assert_array_equal(np.isnan(values), np.broadcast_to(~part.seen, values.shape))
-        np.testing.assert_array_equal(np.isnan(part.attention), np.broadcast_to(np.isnan(part.entropy), part.attention.shape))
+            np.testing.assert_array_equal(
+                np.isnan(values), np.broadcast_to(~part.seen, values.shape)
+            )
+        np.testing.assert_array_equal(
+            np.isnan(part.attention), np.broadcast_to(np.isnan(part.entropy), part.attention.shape)
+        )
         assert 0 < np.isnan(part.entropy).sum() < part.entropy.size
         assert np.nanmax(part.entropy) <= np.log(6) + 1e-6
-        np.testing.assert_allclose(np.nansum(part.attention, 0)[~np.isnan(part.entropy)], 1, rtol=1e-5)
+        np.testing.assert_allclose(
+            np.nansum(part.attention, 0)[~np.isnan(part.entropy)], 1, rtol=1e-5
+        )
         assert part.usage.sum() == pytest.approx(1)
 
 

@@ -1,4 +1,6 @@
-"""What metrics accept and refuse: valid curves in any form give the numbers of scikit-learn, everything else the same `InputError`."""
+"""What metrics accept and refuse: valid curves in any form give the numbers of scikit-learn,
+everything else the same `InputError`.
+"""
 
 import os
 from contextlib import contextmanager
@@ -36,7 +38,9 @@ def times_of(scores):
 
 
 def kinds_of(labels):
-    return {name: ["cart" if label == 1 else "" for label in values] for name, values in labels.items()}
+    return {
+        name: ["cart" if label == 1 else "" for label in values] for name, values in labels.items()
+    }
 
 
 def result_of(scores, labels):
@@ -44,7 +48,10 @@ def result_of(scores, labels):
 
 
 LABELS = {"a": np.repeat([0, 1], [60, 40]), "b": np.repeat([0, 1], [30, 50])}
-SCORES = {name: truth + np.random.default_rng(len(truth)).normal(size=len(truth)) for name, truth in LABELS.items()}
+SCORES = {
+    name: truth + np.random.default_rng(len(truth)).normal(size=len(truth))
+    for name, truth in LABELS.items()
+}
 TIMES, KINDS = times_of(SCORES), kinds_of(LABELS)
 METRICS = {
     "micro": metrics.micro_auc,
@@ -85,7 +92,10 @@ WRONG_VALUES = {  # of one video -> the code of the refusal
     "dates": (lambda v: v.astype("datetime64[s]"), "wrong-type"),
     "ragged": (lambda v: [[0, 1], *v[1:].tolist()], "wrong-type"),
     "masked": (masked, "wrong-type"),
-    "a tensor with gradients": (lambda v: torch.tensor(v, dtype=torch.float32, requires_grad=True), "wrong-type"),
+    "a tensor with gradients": (
+        lambda v: torch.tensor(v, dtype=torch.float32, requires_grad=True),
+        "wrong-type",
+    ),
 }
 WRONG_SCORES = WRONG_VALUES | {
     "not a number": (lambda v: with_value(v, np.nan), "out-of-range"),
@@ -227,7 +237,8 @@ FORMS = {
     "read-only": lambda v: np.frombuffer(v.astype(np.float64).tobytes()),
     "masked nowhere": np.ma.masked_array,
 }
-INTEGERS = {name: np.clip(60 * values, 0, 127).round() for name, values in SCORES.items()}  # hold in eight bits, signed or not
+# hold in eight bits, signed or not
+INTEGERS = {name: np.clip(60 * values, 0, 127).round() for name, values in SCORES.items()}
 
 
 @pytest.mark.parametrize("metric", NUMBERS)
@@ -268,7 +279,9 @@ TYPES = ["int8", "uint8", "int16", "uint32", "int64", "float32", "float64"]
 
 @st.composite
 def videos(draw):
-    """Scores and labels of 1 to 4 videos that hold both kinds of frame together. Scores of few values, so with ties."""
+    """Scores and labels of 1 to 4 videos that hold both kinds of frame together. Scores of few
+    values, so with ties.
+    """
     scores, labels = {}, {}
     for k in range(draw(st.integers(1, 4))):
         truth = draw(st.lists(st.integers(0, 1), min_size=1, max_size=12))
@@ -285,13 +298,24 @@ def test_valid_curves_give_the_numbers_of_scikit_learn(curves):
     truth = np.concatenate([np.asarray(values, int) for values in labels.values()])
     pooled = np.concatenate([np.asarray(values, float) for values in scores.values()])
     assert metrics.micro_auc(scores, labels) == pytest.approx(roc_auc_score(truth, pooled))
-    assert metrics.average_precision(scores, labels) == pytest.approx(average_precision_score(truth, pooled))
-    assert metrics.kind_aucs(scores, labels, kinds_of(labels)) == pytest.approx({"cart": roc_auc_score(truth, pooled)})
+    assert metrics.average_precision(scores, labels) == pytest.approx(
+        average_precision_score(truth, pooled)
+    )
+    assert metrics.kind_aucs(scores, labels, kinds_of(labels)) == pytest.approx(
+        {"cart": roc_auc_score(truth, pooled)}
+    )
     false, true, _ = roc_curve(truth, pooled)
     crossing = brentq(lambda rate: 1 - rate - np.interp(rate, false, true), -1e-9, 1)
     assert metrics.equal_error_rate(scores, labels) == pytest.approx(crossing, abs=1e-8)
-    areas = [roc_auc_score(labels[n].astype(int), scores[n].astype(float)) for n in labels if len(np.unique(labels[n])) == 2]
-    assert metrics.macro_auc(scores, labels) == (pytest.approx(np.mean(areas)), len(labels) - len(areas))
+    areas = [
+        roc_auc_score(labels[n].astype(int), scores[n].astype(float))
+        for n in labels
+        if len(np.unique(labels[n])) == 2
+    ]
+    assert metrics.macro_auc(scores, labels) == (
+        pytest.approx(np.mean(areas)),
+        len(labels) - len(areas),
+    )
     alarms = metrics.alarm_metrics(scores, labels, times_of(scores), 50)
     assert alarms["normal_frames_above"] == pytest.approx(np.mean(pooled[truth == 0] > 50))
 
@@ -301,20 +325,33 @@ def test_a_single_wrong_video_among_valid_ones_is_refused(curves, data):
     scores, labels = curves
     name = data.draw(st.sampled_from(sorted(scores)))
     if data.draw(st.booleans()):
-        change, _ = WRONG_SCORES[data.draw(st.sampled_from(["a column", "text", "complex", "no frames"]))]
+        change, _ = WRONG_SCORES[
+            data.draw(st.sampled_from(["a column", "text", "complex", "no frames"]))
+        ]
         scores = scores | {name: change(scores[name])}
     else:
-        change, _ = WRONG_LABELS[data.draw(st.sampled_from(["a column", "text", "1 and 2", "one frame less", "one frame more"]))]
+        change, _ = WRONG_LABELS[
+            data.draw(
+                st.sampled_from(["a column", "text", "1 and 2", "one frame less", "one frame more"])
+            )
+        ]
         labels = labels | {name: change(labels[name].astype(int))}
     outcomes = set()
-    for metric in (metrics.micro_auc, metrics.macro_auc, metrics.average_precision, metrics.equal_error_rate, metrics.bootstrap):
+    for metric in (
+        metrics.micro_auc,
+        metrics.macro_auc,
+        metrics.average_precision,
+        metrics.equal_error_rate,
+        metrics.bootstrap,
+    ):
         with pytest.raises(InputError) as refusal:
             metric(scores, labels)
         outcomes.add((refusal.value.code, refusal.value.field, str(refusal.value)))
     assert len(outcomes) == 1, "the same answer from every metric"
 
 
-# Micro AUC, raw and scaled per video, as the files' README gives them; the authors' logs print 0.9341, 0.8099 and 85.9.
+# Micro AUC, raw and scaled per video, as the files' README gives them; the authors' logs print
+# 0.9341, 0.8099 and 85.9.
 PUBLISHED = {
     "memae_ped2": (1830, 0.6958, 0.9341),
     "memae_avenue": (15009, 0.8074, 0.8099),
@@ -330,7 +367,9 @@ def test_published_scores_give_their_published_numbers(name):
         pytest.skip("the published scores are not beside the folder that VADLIB_DATA names")
     stored = np.load(folder / f"{name}.npz")
     videos = sorted({key.partition("/")[2] for key in stored.files})
-    scores, labels = ({video: stored[f"{part}/{video}"] for video in videos} for part in ("score", "label"))
+    scores, labels = (
+        {video: stored[f"{part}/{video}"] for video in videos} for part in ("score", "label")
+    )
     frames, raw, scaled = PUBLISHED[name]
     assert sum(map(len, scores.values())) == frames
     assert metrics.micro_auc(scores, labels) == pytest.approx(raw, abs=5e-5)

@@ -23,19 +23,27 @@ from vadlib.evaluation.metrics import (
     per_video,
 )
 
-SCORES = {"a": np.array([0.1, 0.4, 0.35, 0.8]), "b": np.array([10.0, 30.0, 20.0]), "c": np.array([5.0, 5.0])}
+SCORES = {
+    "a": np.array([0.1, 0.4, 0.35, 0.8]),
+    "b": np.array([10.0, 30.0, 20.0]),
+    "c": np.array([5.0, 5.0]),
+}
 LABELS = {"a": np.array([0, 0, 1, 1]), "b": np.array([0, 1, 0]), "c": np.array([0, 0])}
 
 
 def pairs(scores, labels):
-    """Share of (normal, abnormal) pairs in the right order; ties count half. The definition of the AUC."""
+    """Share of (normal, abnormal) pairs in the right order; ties count half. The definition of the
+    AUC.
+    """
     normal, abnormal = scores[labels == 0], scores[labels == 1]
     return np.mean([(a > n) + 0.5 * (a == n) for a in abnormal for n in normal])
 
 
 def random_videos(count, seed=0, length=40):
     generator = np.random.default_rng(seed)
-    labels = {str(k): (generator.random(length) < generator.random()).astype(int) for k in range(count)}
+    labels = {
+        str(k): (generator.random(length) < generator.random()).astype(int) for k in range(count)
+    }
     return {name: generator.normal(truth, 1).round(1) for name, truth in labels.items()}, labels
 
 
@@ -55,8 +63,11 @@ def test_one_sided_videos_are_counted_or_padded_when_asked():
     assert macro_auc(SCORES, LABELS, "counted") == (pytest.approx((sum(own) + 1) / 3), 1)
     padded = []
     for name, scores in SCORES.items():
-        # One more normal frame that scores no more than any, one more abnormal frame that scores no less.
-        padded.append(pairs(np.array([*scores, min(scores), max(scores)]), np.array([*LABELS[name], 0, 1])))
+        # One more normal frame that scores no more than any, one more abnormal frame that scores no
+        # less.
+        padded.append(
+            pairs(np.array([*scores, min(scores), max(scores)]), np.array([*LABELS[name], 0, 1]))
+        )
     assert macro_auc(SCORES, LABELS, "padded") == (pytest.approx(np.mean(padded)), 1)
     with refused("unknown-name", field="one_sided"):
         macro_auc(SCORES, LABELS, "dropped")
@@ -79,7 +90,8 @@ def test_random_scores_give_chance():
     assert micro_auc(scores, labels) == pytest.approx(0.5, abs=0.02)
     assert macro_auc(scores, labels)[0] == pytest.approx(0.5, abs=0.02)
     assert equal_error_rate(scores, labels) == pytest.approx(0.5, abs=0.02)
-    assert average_precision(scores, labels) == pytest.approx(0.3, abs=0.02)  # the share of abnormal frames
+    # the share of abnormal frames
+    assert average_precision(scores, labels) == pytest.approx(0.3, abs=0.02)
     low, high = bootstrap(scores, labels)
     assert 0.48 < low < micro_auc(scores, labels) < high < 0.52
 
@@ -93,7 +105,9 @@ def test_one_class_cannot_be_measured(metric, label):
 
 def test_average_precision_by_hand():
     # By falling score: hit, miss, hit: precision 1 at the first, 2/3 at the second.
-    assert average_precision({"x": np.array([3.0, 2, 1])}, {"x": np.array([1, 0, 1])}) == pytest.approx((1 + 2 / 3) / 2)
+    assert average_precision(
+        {"x": np.array([3.0, 2, 1])}, {"x": np.array([1, 0, 1])}
+    ) == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_equal_error_rate_by_hand():
@@ -111,8 +125,14 @@ def test_at_the_equal_error_rate_as_many_are_missed_as_false(seed):
     values, truth = np.concatenate(list(scores.values())), np.concatenate(list(labels.values()))
     if len(np.unique(truth)) < 2:
         return
-    rates = [((values >= t)[truth == 0].mean(), (values < t)[truth == 1].mean()) for t in [-np.inf, *np.unique(values), np.inf]]
-    below, above = max((f for f, m in rates if f <= m), default=0), min((f for f, m in rates if f >= m), default=1)
+    rates = [
+        ((values >= t)[truth == 0].mean(), (values < t)[truth == 1].mean())
+        for t in [-np.inf, *np.unique(values), np.inf]
+    ]
+    below, above = (
+        max((f for f, m in rates if f <= m), default=0),
+        min((f for f, m in rates if f >= m), default=1),
+    )
     assert below - 1e-9 <= equal_error_rate(scores, labels) <= above + 1e-9
 
 
@@ -146,13 +166,16 @@ def test_alarms_by_hand():
         "events_found": 1,  # frames 3 to 5, half a second late; frame 7 is missed
         "detection_delay": 0.5,
         "false_alarms": 3,  # frame 1 of a; frame 0, and frames 2 and 3, of b
-        "false_alarms_per_hour": pytest.approx(3 / (8 / 2) * 3600),  # eight normal frames of half a second
+        # eight normal frames of half a second
+        "false_alarms_per_hour": pytest.approx(3 / (8 / 2) * 3600),
         "normal_frames_above": 4 / 8,
     }
 
 
 def test_at_the_threshold_itself_nothing_alarms():
-    found = alarm_metrics({"a": np.array([5.0, 5.0])}, {"a": np.array([0, 1])}, {"a": np.arange(2.0)}, 5.0)
+    found = alarm_metrics(
+        {"a": np.array([5.0, 5.0])}, {"a": np.array([0, 1])}, {"a": np.arange(2.0)}, 5.0
+    )
     assert (found["events_found"], found["false_alarms"], found["normal_frames_above"]) == (0, 0, 0)
 
 
@@ -162,13 +185,19 @@ def test_a_single_frame_has_no_duration():
 
 
 def test_an_alarm_that_begins_before_its_event_is_not_false_and_has_no_delay():
-    found = alarm_metrics({"a": np.array([9.0, 9, 9, 0])}, {"a": np.array([0, 1, 1, 0])}, {"a": np.arange(4.0)}, 5)
+    found = alarm_metrics(
+        {"a": np.array([9.0, 9, 9, 0])}, {"a": np.array([0, 1, 1, 0])}, {"a": np.arange(4.0)}, 5
+    )
     assert (found["false_alarms"], found["detection_delay"]) == (0, 0)
 
 
 def test_without_alarms_or_normal_frames_there_is_no_rate():
     found = alarm_metrics({"a": np.zeros(3)}, {"a": np.ones(3, int)}, {"a": np.arange(3.0)}, 5)
-    assert (found["detection_delay"], found["false_alarms_per_hour"], found["events_found"]) == (None, None, 0)
+    assert (found["detection_delay"], found["false_alarms_per_hour"], found["events_found"]) == (
+        None,
+        None,
+        0,
+    )
     assert found["normal_frames_above"] is None
 
 
@@ -176,10 +205,15 @@ def test_without_alarms_or_normal_frames_there_is_no_rate():
 def test_found_pixels_is_the_highest_threshold_at_which_enough_are_found(seed, share):
     """By trying every threshold on the map at the picture's own size."""
     generator = np.random.default_rng(seed)
-    score_map, mask = generator.integers(0, 9, (3, 4)).astype(float), generator.random((17, 21)) < generator.choice([0, 0.05, 0.5])
+    score_map, mask = (
+        generator.integers(0, 9, (3, 4)).astype(float),
+        generator.random((17, 21)) < generator.choice([0, 0.05, 0.5]),
+    )
     y, x = np.mgrid[:17, :21]
     large = score_map[(y * 3 / 17).astype(int), (x * 4 / 21).astype(int)]
-    enough = [t for t in np.unique(score_map) if mask.any() and (large[mask] >= t).mean() >= share - 1e-12]
+    enough = [
+        t for t in np.unique(score_map) if mask.any() and (large[mask] >= t).mean() >= share - 1e-12
+    ]
     expected = max(enough, default=score_map.max())
     assert found_pixels(score_map, mask, share) == expected
 
@@ -206,7 +240,9 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     def film(count, generator):
         level = {str(k): generator.normal() for k in range(count)}
         labels = {name: (np.arange(20) >= 10).astype(int) for name in level}
-        return {name: level[name] + 1.5 * labels[name] + generator.normal(size=20) for name in level}, labels
+        return {
+            name: level[name] + 1.5 * labels[name] + generator.normal(size=20) for name in level
+        }, labels
 
     truth = micro_auc(*film(3000, np.random.default_rng(0)))
     covered = []
@@ -226,10 +262,17 @@ def test_the_interval_of_a_difference_draws_the_same_videos_for_both(seed):
         chosen = [name for name, count in zip(scores, times, strict=True) for _ in range(count)]
         truth = np.concatenate([labels[name] for name in chosen])
         if len(np.unique(truth)) == 2:
-            one, other = (roc_auc_score(truth, np.concatenate([part[name] for name in chosen])) for part in (scores, base))
+            one, other = (
+                roc_auc_score(truth, np.concatenate([part[name] for name in chosen]))
+                for part in (scores, base)
+            )
             differences.append(one - other)
     found = bootstrap(scores, labels, base, draws=25, seed=seed)
-    assert found is None if not differences else found == pytest.approx(np.quantile(differences, [0.025, 0.975]).tolist())
+    assert (
+        found is None
+        if not differences
+        else found == pytest.approx(np.quantile(differences, [0.025, 0.975]).tolist())
+    )
 
 
 def test_against_itself_a_score_differs_by_nothing():

@@ -32,7 +32,9 @@ def test_every_number_stands_in_its_row():
     assert "avenue" in first
     assert re.findall(r"\d+", first) == ["12", "2010", "1648", "4", "11", "12", "6"]
     assert "vol" in heads
-    cells = dict(re.split(r"  +", line, maxsplit=1) for line in rest if re.match(r"[a-z_]+  |AUC of", line))
+    cells = dict(
+        re.split(r"  +", line, maxsplit=1) for line in rest if re.match(r"[a-z_]+  |AUC of", line)
+    )
     assert cells == {
         "micro_auc_per_video": "0.894",
         "micro_auc_raw": "0.910 [0.834, 0.965]",
@@ -49,11 +51,24 @@ def test_protocols_truths_and_the_best_baseline_are_columns():
     other = {"micro_auc_raw": 0.5, "intervals": {"micro_auc_raw": (0.4, 0.6)}}
     first = {"micro_auc_raw": 0.873, "micro_auc_per_video": 0.7, "macro_auc": None}
     second = {"micro_auc_raw": 0.6, "micro_auc_per_video": 0.8, "macro_auc": None}
-    text = describe_metrics({**METRICS, "protocols": {"all, community": other}, "baselines": {"first": first, "second": second}})
-    rows = {line.split("  ")[0]: re.split(r"  +", line.strip()) for line in reversed(text.splitlines())}
+    text = describe_metrics(
+        {
+            **METRICS,
+            "protocols": {"all, community": other},
+            "baselines": {"first": first, "second": second},
+        }
+    )
+    rows = {
+        line.split("  ")[0]: re.split(r"  +", line.strip()) for line in reversed(text.splitlines())
+    }
     heads = next(line for line in text.splitlines() if "best baseline" in line)
     assert re.split(r"  +", heads.strip()) == ["all, vol", "all, community", "best baseline"]
-    assert rows["micro_auc_raw"] == ["micro_auc_raw", "0.910 [0.834, 0.965]", "0.500 [0.400, 0.600]", "0.873"]
+    assert rows["micro_auc_raw"] == [
+        "micro_auc_raw",
+        "0.910 [0.834, 0.965]",
+        "0.500 [0.400, 0.600]",
+        "0.873",
+    ]
     assert rows["micro_auc_per_video"][-1] == "0.800"
     assert rows["second"] == ["second", "0.600", "0.800", "-"]
     assert rows["the best"] == ["the best", "0.873", "0.800", "-"]

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from refusals import refused
 
 from vadlib.evaluation.errors import ErrorMaps
-from vadlib.evaluation.scores import CONTRAST_FLOOR, CONTRAST_SCALE, ScoreConfig, local_errors, local_values, raw_score, smooth
+from vadlib.evaluation.scores import (
+    CONTRAST_FLOOR,
+    CONTRAST_SCALE,
+    ScoreConfig,
+    local_errors,
+    local_values,
+    raw_score,
+    smooth,
+)
 
 
 def maps_with(errors):
@@ -33,7 +41,9 @@ def test_local_errors_are_means_over_a_window_and_time():
 
 @pytest.mark.parametrize("frames", [1, 2, 5, 16])
 def test_causal_means_reach_back_only(random_maps, frames):
-    """Against a transcription: the mean of a frame and those before it; before the first one the first is repeated."""
+    """Against a transcription: the mean of a frame and those before it; before the first one the
+    first is repeated.
+    """
     local = local_errors(random_maps, 8, frames, causal=True)
     plain = random_maps.plain.astype(float)
     for t in range(30):
@@ -46,7 +56,9 @@ def test_centred_means_reach_both_ways(random_maps, frames):
     local = local_errors(random_maps, 8, frames)
     plain = random_maps.plain.astype(float)
     for t in range(30):
-        around = [plain[min(max(u, 0), 29)] for u in range(t - frames // 2, t - frames // 2 + frames)]
+        around = [
+            plain[min(max(u, 0), 29)] for u in range(t - frames // 2, t - frames // 2 + frames)
+        ]
         np.testing.assert_allclose(local[0, t], np.mean(around, axis=0), rtol=1e-4)
 
 
@@ -69,7 +81,9 @@ def test_contrast_is_the_share_of_the_normal_path_in_the_whole_frame(random_maps
 
 
 def test_the_contrast_of_a_constant_ratio_is_the_same_where_motion_begins_as_later():
-    """Frames in which nothing moved must not thin out the errors: near the floor their ratio would be lost."""
+    """Frames in which nothing moved must not thin out the errors: near the floor their ratio would
+    be lost.
+    """
     errors = np.zeros((40, 3, 3))
     errors[20:] = 0.006
     share = local_values(maps_with(errors), 8, 16)[2, :, 0, 0]
@@ -78,16 +92,25 @@ def test_the_contrast_of_a_constant_ratio_is_the_same_where_motion_begins_as_lat
 
 
 @given(st.floats(1e-6, 4))
-def test_where_both_decoders_do_equally_well_the_contrast_is_one_half_however_large_the_error(error):
+def test_where_both_decoders_do_equally_well_the_contrast_is_one_half_however_large_the_error(
+    error,
+):
     maps = ErrorMaps(*(np.full((3, 2, 2), error, np.float16) for _ in range(3)))
     np.testing.assert_allclose(local_values(maps, 8, 1)[2], 0.5, rtol=1e-6)
 
 
 def test_the_contrast_scale_puts_a_ratio_beside_an_error():
-    """D_n's error e times as large, and D_p's not: the log of the error rises by 1, that of the ratio by nearly 1, times the scale."""
-    one, other = (ErrorMaps(*(np.full((1, 2, 2), v) for v in (normal, normal, 0.1))) for normal in (0.1, 0.1 * math.e))
+    """D_n's error e times as large, and D_p's not: the log of the error rises by 1, that of the
+    ratio by nearly 1, times the scale.
+    """
+    one, other = (
+        ErrorMaps(*(np.full((1, 2, 2), v) for v in (normal, normal, 0.1)))
+        for normal in (0.1, 0.1 * math.e)
+    )
     rise = {
-        how: float(np.subtract(*(raw_score(m, ScoreConfig(frames=1, **how_)) for m in (other, one))).item())
+        how: float(
+            np.subtract(*(raw_score(m, ScoreConfig(frames=1, **how_)) for m in (other, one))).item()
+        )
         for how, how_ in {"plain": {"contrast": 0}, "contrast": {"plain": 0}}.items()
     }
     assert rise["plain"] == pytest.approx(1, abs=0.01)
@@ -113,8 +136,14 @@ def test_a_mixture_against_a_slow_transcription(random_maps):
         windows = []
         for y in range(6):
             for x in range(7):
-                cells = [(r, c) for r in (y - 1, y) for c in (x - 1, x)]  # beyond the border there is no error
-                windows.append([sum(kind[t, r, c] for r, c in cells if r >= 0 and c >= 0) / 4 for kind in (plain, temporal)])
+                # beyond the border there is no error
+                cells = [(r, c) for r in (y - 1, y) for c in (x - 1, x)]
+                windows.append(
+                    [
+                        sum(kind[t, r, c] for r, c in cells if r >= 0 and c >= 0) / 4
+                        for kind in (plain, temporal)
+                    ]
+                )
         worst = [max(w[k] for w in windows) for k in range(2)]
         p, m, q = (kind[t].mean() for kind in (plain, temporal, pseudo))
         ratio = CONTRAST_SCALE * math.log((p + CONTRAST_FLOOR) / (q + CONTRAST_FLOOR))
@@ -136,8 +165,12 @@ def test_a_frame_without_motion_scores_lowest_and_stays_finite():
         score = raw_score(maps_with(errors), ScoreConfig(frames=1, **kinds))
         assert np.isfinite(score).all()
         assert score[0] < score[1]
-    contrast, alone = (raw_score(maps_with(errors), ScoreConfig(frames=1, plain=plain, contrast=c))[0] for plain, c in ((1, 1), (1, 0)))
-    assert contrast == pytest.approx(alone / 2)  # the contrast of nothing is neutral, and so does not add to how low it is
+    contrast, alone = (
+        raw_score(maps_with(errors), ScoreConfig(frames=1, plain=plain, contrast=c))[0]
+        for plain, c in ((1, 1), (1, 0))
+    )
+    # the contrast of nothing is neutral, and so does not add to how low it is
+    assert contrast == pytest.approx(alone / 2)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -145,8 +178,13 @@ def test_smoothing_is_a_gaussian_over_what_may_be_seen(causal):
     scores = np.random.default_rng(1).normal(size=40)
     smoothed = smooth(scores, 2.0, causal)
     for t in (0, 5, 20, 39):
-        weighed = [(math.exp(-0.5 * (k / 2) ** 2), scores[min(max(t + k, 0), 39)]) for k in range(-8, 1 if causal else 9)]
-        assert smoothed[t] == pytest.approx(sum(w * s for w, s in weighed) / sum(w for w, _ in weighed))
+        weighed = [
+            (math.exp(-0.5 * (k / 2) ** 2), scores[min(max(t + k, 0), 39)])
+            for k in range(-8, 1 if causal else 9)
+        ]
+        assert smoothed[t] == pytest.approx(
+            sum(w * s for w, s in weighed) / sum(w for w, _ in weighed)
+        )
 
 
 @given(st.integers(1, 39), st.floats(0.1, 20), st.sampled_from([1, 4, 16]))

@@ -1,4 +1,6 @@
-"""Slots against the model's own reads, a decoder that is known, and a memory that is masked by hand."""
+"""Slots against the model's own reads, a decoder that is known, and a memory that is masked by
+hand.
+"""
 
 from pathlib import Path
 
@@ -9,7 +11,13 @@ import torch.nn.functional as F
 from refusals import refused
 
 from vadlib.data.clips import DataConfig
-from vadlib.evaluation.slots import removal_errors, slot_atlas, slot_usage, window_measures, without_slots
+from vadlib.evaluation.slots import (
+    removal_errors,
+    slot_atlas,
+    slot_usage,
+    window_measures,
+    without_slots,
+)
 from vadlib.model.memory import Memory
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import Run
@@ -17,7 +25,9 @@ from vadlib.model.run import Run
 
 def make_run(**changes):
     torch.manual_seed(0)
-    model = DualPathAutoencoder(ModelConfig(**{"width": 8, "slots": 12, "sharpness": 20.0} | changes)).eval()
+    model = DualPathAutoencoder(
+        ModelConfig(**{"width": 8, "slots": 12, "sharpness": 20.0} | changes)
+    ).eval()
     model.fill_memories(torch.rand(4, 1, 8, 24, 32) * 2 - 1, torch.Generator().manual_seed(0))
     return Run(Path("run"), {}, DataConfig(length=8), model)
 
@@ -26,7 +36,10 @@ def make_run(**changes):
 def clips():
     """40 clips, more than a batch, no two of one brightness."""
     generator = torch.Generator().manual_seed(1)
-    return [(0.2 * torch.randn(1, 8, 24, 32, generator=generator) + k / 20 - 1).clamp(-1, 1) for k in range(40)]
+    return [
+        (0.2 * torch.randn(1, 8, 24, 32, generator=generator) + k / 20 - 1).clamp(-1, 1)
+        for k in range(40)
+    ]
 
 
 class Painter(torch.nn.Module):
@@ -67,7 +80,9 @@ def test_measures_of_windows_are_those_of_the_scoring_path(clips):
         weights = output.weights.reshape(-1, 12).double().numpy()
         literal = np.mean([-sum(w * np.log(w) for w in row if w > 0) for row in weights])
         assert measures["entropy"][k] == pytest.approx(literal, rel=1e-4)
-        assert measures["error"][k] == pytest.approx(float(((output.reconstruction[0] - clip) ** 2).mean()), rel=1e-4)
+        assert measures["error"][k] == pytest.approx(
+            float(((output.reconstruction[0] - clip) ** 2).mean()), rel=1e-4
+        )
 
 
 @pytest.mark.parametrize("path", ["normal", "pseudo"])
@@ -83,7 +98,12 @@ def test_atlas_decodes_slots_with_the_decoder_of_their_own_path(clips, path):
         level = round((memory.slots[page.slot, 0].item() + 1) * 127.5)
         np.testing.assert_array_equal(page.decoded, np.full((8, 24, 32, 1), level))
         with torch.no_grad():
-            weights = np.array([float(run.model(clip[None], path).weights[0, 1, 1, 2, page.slot]) for clip in clips])
+            weights = np.array(
+                [
+                    float(run.model(clip[None], path).weights[0, 1, 1, 2, page.slot])
+                    for clip in clips
+                ]
+            )
         np.testing.assert_allclose(page.weights, np.sort(weights)[::-1][:4], rtol=1e-4, atol=1e-7)
         np.testing.assert_allclose(weights[page.nearest], page.weights, rtol=1e-4, atol=1e-7)
 
@@ -120,10 +140,15 @@ def test_removal_errors_are_those_of_a_model_without_the_slots(clips, path):
     assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())
     smaller = DualPathAutoencoder(ModelConfig(width=8, slots=10, sharpness=20.0, skip=True)).eval()
     kept = [i for i in range(12) if i not in (3, 7)]
-    smaller.load_state_dict({name: value[kept] if name.endswith("slots") else value for name, value in before.items()})
+    smaller.load_state_dict(
+        {name: value[kept] if name.endswith("slots") else value for name, value in before.items()}
+    )
     for name, model in {"nothing": run.model, "two": smaller}.items():
         with torch.no_grad():
-            expected = [float((model(clip[None], path).reconstruction - clip).square().mean()) for clip in clips]
+            expected = [
+                float((model(clip[None], path).reconstruction - clip).square().mean())
+                for clip in clips
+            ]
         np.testing.assert_allclose(errors[name], expected, rtol=1e-4)
     assert np.abs(errors["two"] - errors["nothing"]).max() > 1e-6
 
@@ -143,7 +168,9 @@ def test_with_one_slot_left_every_clip_becomes_its_page_of_the_atlas(clips):
     errors = removal_errors(run, clips, {"but one": [i for i in range(12) if i != slot]})
     [page] = slot_atlas(run, clips, [slot])
     decoded = torch.from_numpy(page.decoded[..., 0] / 127.5 - 1)
-    np.testing.assert_allclose(errors["but one"], [float((decoded - clip[0]).square().mean()) for clip in clips], rtol=0.02)
+    np.testing.assert_allclose(
+        errors["but one"], [float((decoded - clip[0]).square().mean()) for clip in clips], rtol=0.02
+    )
 
 
 @pytest.mark.parametrize("slots", [[12], [-1], range(12)])

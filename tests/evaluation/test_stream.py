@@ -1,4 +1,6 @@
-"""A video scored while it is read: the scores are those of the whole video, and what is held does not grow."""
+"""A video scored while it is read: the scores are those of the whole video, and what is held does
+not grow.
+"""
 
 import dataclasses
 
@@ -44,8 +46,14 @@ def make_run(tmp_path):
         model = DualPathAutoencoder(ModelConfig(width=8, slots=16, channels=channels)).eval()
         known = {}
         for seed, scene in enumerate(scenes):
-            frames = stored_frames(moving_videos(2, seed=seed), dataclasses.replace(config, channels=channels), progress=False)
-            known[scene] = [error_maps(model, f, config, torch.device("cpu"), "fp32") for f in frames]
+            frames = stored_frames(
+                moving_videos(2, seed=seed),
+                dataclasses.replace(config, channels=channels),
+                progress=False,
+            )
+            known[scene] = [
+                error_maps(model, f, config, torch.device("cpu"), "fp32") for f in frames
+            ]
         calibrate(known, ScoreConfig(frames=config.length)).save(tmp_path / "calibration.npz")
         return Run(tmp_path, {"training": {"precision": "fp32"}}, config, model)
 
@@ -87,14 +95,19 @@ def test_frames_are_prepared_as_in_training(make_run):
     rng = np.random.default_rng(0)
     video = Video("a", ArrayFrames(rng.integers(0, 256, (20, 48, 64, 3), np.uint8)), 10.0)
     scores, _, frames = streamed(run, video)
-    np.testing.assert_allclose(scores, evaluate(run, [video], "cpu", progress=False).scores["a"], rtol=1e-6)
-    np.testing.assert_array_equal(frames, video.frames.frames)  # who watches sees colour, and all pixels
+    np.testing.assert_allclose(
+        scores, evaluate(run, [video], "cpu", progress=False).scores["a"], rtol=1e-6
+    )
+    # who watches sees colour, and all pixels
+    np.testing.assert_array_equal(frames, video.frames.frames)
 
 
 def test_colour_becomes_grey_for_a_model_of_grey_frames(make_run):
     run = make_run(WHOLE)
     [video] = moving_videos(1, length=20)
-    coloured = dataclasses.replace(video, frames=ArrayFrames(np.repeat(video.frames.frames, 3, axis=3)))
+    coloured = dataclasses.replace(
+        video, frames=ArrayFrames(np.repeat(video.frames.frames, 3, axis=3))
+    )
     np.testing.assert_allclose(streamed(run, coloured)[0], streamed(run, video)[0], rtol=1e-6)
 
 
@@ -114,7 +127,9 @@ def test_what_is_held_does_not_grow_with_the_video(make_run, step):
         stream, sizes = stream_scores(run, calibration, video, "one", "cpu"), []
         for _ in stream:
             inside = stream.gi_frame.f_locals
-            sizes.append((len(inside["frames"].held), len(inside["frames"].shown), inside["held"].shape[1]))
+            sizes.append(
+                (len(inside["frames"].held), len(inside["frames"].shown), inside["held"].shape[1])
+            )
         assert len(sizes) == length
         most.append(np.max(sizes, axis=0))
     np.testing.assert_array_equal(*most)
@@ -125,8 +140,13 @@ def test_what_is_held_does_not_grow_with_the_video(make_run, step):
 def test_the_scene_is_the_only_one_of_that_size(make_run):
     run = make_run(CROPPED)
     calibration = Calibration.load(run.folder / "calibration.npz")
-    same, other = (Video("a", ArrayFrames(np.zeros((8, *size, 1), np.uint8)), 10.0, scene="x") for size in ((48, 64), (64, 48)))
-    two = dataclasses.replace(calibration, scenes={"one": calibration.scenes["one"], "two": calibration.scenes["one"]})
+    same, other = (
+        Video("a", ArrayFrames(np.zeros((8, *size, 1), np.uint8)), 10.0, scene="x")
+        for size in ((48, 64), (64, 48))
+    )
+    two = dataclasses.replace(
+        calibration, scenes={"one": calibration.scenes["one"], "two": calibration.scenes["one"]}
+    )
     for known, video, asked, expected in [
         (calibration, same, None, "one"),
         (calibration, other, None, ""),
@@ -166,10 +186,15 @@ def test_a_video_that_cannot_be_scored_is_refused_at_once(make_run, size, length
 
 
 def test_scores_of_the_real_ped2(make_run, real_data):
-    """A folder of frames, opened as one's own, against the same clip of the dataset; its first frames, which are enough to see."""
+    """A folder of frames, opened as one's own, against the same clip of the dataset; its first
+    frames, which are enough to see.
+    """
     run = make_run(DataConfig.preset("fast"))
     [known] = [v for v in load_videos("ped2", "test", real_data) if v.name == "09"]
     own = open_video(real_data / "ped2" / "testing" / "frames" / "09")
-    assert (own.name, own.frames.shape, own.labels) == ("09", (120, 240, 360, 3), None)  # grey pictures that are stored as RGB
+    # grey pictures that are stored as RGB
+    assert (own.name, own.frames.shape, own.labels) == ("09", (120, 240, 360, 3), None)
     own, known = (Video("09", ArrayFrames(v.frames[:37]), 10.0, "one") for v in (own, known))
-    np.testing.assert_allclose(streamed(run, own)[0], evaluate(run, [known], "cpu", progress=False).scores["09"], rtol=1e-6)
+    np.testing.assert_allclose(
+        streamed(run, own)[0], evaluate(run, [known], "cpu", progress=False).scores["09"], rtol=1e-6
+    )

@@ -1,4 +1,6 @@
-"""The memory against a literal transcription, and the two ways in which the published one breaks (defect 19)."""
+"""The memory against a literal transcription, and the two ways in which the published one breaks
+(defect 19).
+"""
 
 import math
 
@@ -16,7 +18,9 @@ def literal_address(query, slots, sharpness, shrink):
         similarities = []
         for s in slots.tolist():
             norm_s = math.sqrt(sum(v * v for v in s))
-            similarities.append(sharpness * sum(a * b for a, b in zip(q, s, strict=True)) / (norm_q * norm_s))
+            similarities.append(
+                sharpness * sum(a * b for a, b in zip(q, s, strict=True)) / (norm_q * norm_s)
+            )
         exponentials = [math.exp(v - max(similarities)) for v in similarities]
         weights = [v / sum(exponentials) for v in exponentials]
         kept = [v if v >= shrink * max(weights) else 0.0 for v in weights]
@@ -27,10 +31,15 @@ def literal_address(query, slots, sharpness, shrink):
 @pytest.mark.parametrize(("sharpness", "shrink"), [(10.0, 0.05), (1.0, 0.0), (30.0, 0.5)])
 def test_address_is_the_literal_formula(sharpness, shrink):
     generator = torch.Generator().manual_seed(0)
-    query, slots = torch.randn(7, 5, generator=generator) * 4, torch.randn(11, 5, generator=generator) * 4
+    query, slots = (
+        torch.randn(7, 5, generator=generator) * 4,
+        torch.randn(11, 5, generator=generator) * 4,
+    )
     # EPSILON under the root makes our cosine a little smaller than the literal one.
     expected = literal_address(query, slots, sharpness, shrink)
-    torch.testing.assert_close(address(query, slots, sharpness, shrink), expected, rtol=2e-3, atol=2e-4)
+    torch.testing.assert_close(
+        address(query, slots, sharpness, shrink), expected, rtol=2e-3, atol=2e-4
+    )
 
 
 def test_weights_sum_to_one_and_read_is_their_mixture():
@@ -40,7 +49,9 @@ def test_weights_sum_to_one_and_read_is_their_mixture():
     assert read.features.shape == features.shape
     assert read.weights.shape == (2, 3, 4, 5, 9)
     torch.testing.assert_close(read.weights.sum(-1), torch.ones(2, 3, 4, 5))
-    torch.testing.assert_close(read.features[1, :, 2, 3, 4], (read.weights[1, 2, 3, 4, :, None] * memory.slots).sum(0))
+    torch.testing.assert_close(
+        read.features[1, :, 2, 3, 4], (read.weights[1, 2, 3, 4, :, None] * memory.slots).sum(0)
+    )
 
 
 def test_defect_19_no_read_is_empty_at_initialisation():
@@ -62,7 +73,9 @@ def test_defect_19_zero_queries_have_small_finite_gradients():
 
 def test_entropy_is_zero_for_one_slot_and_ln_n_for_all():
     weights = torch.tensor([[1.0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0, 0]])
-    torch.testing.assert_close(entropy(weights), torch.tensor([0.0, math.log(4), math.log(2)]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        entropy(weights), torch.tensor([0.0, math.log(4), math.log(2)]), atol=1e-6, rtol=0
+    )
 
 
 def test_filled_slots_are_features_and_read_differently():
@@ -77,7 +90,8 @@ def test_filled_slots_are_features_and_read_differently():
 @pytest.mark.parametrize("slots", [5, 36, 40, 100])
 def test_no_feature_fills_two_slots_while_others_are_left(slots):
     """Equal slots get equal gradients, and so stay equal for ever."""
-    features = torch.randn(2, 4, 2, 3, 3, generator=torch.Generator().manual_seed(0))  # 36 positions
+    # 36 positions
+    features = torch.randn(2, 4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     memory = Memory(slots, channels=4, sharpness=10.0, shrink=0.05)
     memory.fill(features, torch.Generator().manual_seed(1))
     _, counts = memory.slots.unique(dim=0, return_counts=True)

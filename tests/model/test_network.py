@@ -17,12 +17,21 @@ def model():
     return DualPathAutoencoder(SMALL).eval()
 
 
-@pytest.mark.parametrize("shape", [(2, 1, 16, 48, 48), (1, 1, 16, 40, 56), (1, 1, 13, 37, 50), (1, 1, 4, 8, 8), (1, 1, 1, 5, 3)])
+@pytest.mark.parametrize(
+    "shape",
+    [(2, 1, 16, 48, 48), (1, 1, 16, 40, 56), (1, 1, 13, 37, 50), (1, 1, 4, 8, 8), (1, 1, 1, 5, 3)],
+)
 def test_any_size_comes_back(model, shape):
     with torch.no_grad():
         output = model(torch.zeros(shape))
     assert output.reconstruction.shape == shape
-    assert output.weights.shape == (shape[0], -(-shape[2] // 4), -(-shape[3] // 8), -(-shape[4] // 8), SMALL.slots)
+    assert output.weights.shape == (
+        shape[0],
+        -(-shape[2] // 4),
+        -(-shape[3] // 8),
+        -(-shape[4] // 8),
+        SMALL.slots,
+    )
 
 
 def test_colour_model_takes_and_gives_three_channels():
@@ -37,7 +46,9 @@ def test_wrong_channels_are_refused(model):
 
 def test_pseudo_decoder_starts_as_a_copy_of_its_own():
     model = DualPathAutoencoder(SMALL)
-    for (name, normal), pseudo in zip(model.normal_decoder.named_parameters(), model.pseudo_decoder.parameters(), strict=True):
+    for (name, normal), pseudo in zip(
+        model.normal_decoder.named_parameters(), model.pseudo_decoder.parameters(), strict=True
+    ):
         assert torch.equal(normal, pseudo), name
         assert normal.data_ptr() != pseudo.data_ptr(), name
 
@@ -59,19 +70,39 @@ def test_parameters_by_hand():
         return conv(i, o) + 2 * o
 
     r, slots = 8, 12
-    encoder = conv(1, r) + conv(r, r) + conv(r, 2 * r) + block(2 * r, 2 * r) + conv(2 * r, 4 * r) + block(4 * r, 4 * r) + conv(4 * r, 4 * r)
-    decoder = block(4 * r, 4 * r) + conv(4 * r, 2 * r) + block(2 * r, 2 * r) + conv(2 * r, r) + conv(r, r) + conv(r, 4)
+    encoder = (
+        conv(1, r)
+        + conv(r, r)
+        + conv(r, 2 * r)
+        + block(2 * r, 2 * r)
+        + conv(2 * r, 4 * r)
+        + block(4 * r, 4 * r)
+        + conv(4 * r, 4 * r)
+    )
+    decoder = (
+        block(4 * r, 4 * r)
+        + conv(4 * r, 2 * r)
+        + block(2 * r, 2 * r)
+        + conv(2 * r, r)
+        + conv(r, r)
+        + conv(r, 4)
+    )
     expected = encoder + 2 * decoder + 2 * slots * 4 * r
     assert sum(p.numel() for p in DualPathAutoencoder(SMALL).parameters()) == expected
 
 
 @pytest.mark.parametrize(
     ("preset", "encoder", "decoder", "memory", "total"),
-    [("paper", 5_837_920, 2_766_401, 512_000, 12_394_722), ("compact", 1_460_528, 692_001, 64_000, 2_972_530)],
+    [
+        ("paper", 5_837_920, 2_766_401, 512_000, 12_394_722),
+        ("compact", 1_460_528, 692_001, 64_000, 2_972_530),
+    ],
 )
 def test_published_presets_have_the_counted_parameters(preset, encoder, decoder, memory, total):
     model = DualPathAutoencoder(ModelConfig.preset(preset))
-    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    counts = {
+        name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
+    }
     assert counts == {
         "encoder": encoder,
         "normal_memory": memory,
@@ -83,17 +114,25 @@ def test_published_presets_have_the_counted_parameters(preset, encoder, decoder,
 
 
 def literal_published(weights, clips, path):
-    """The published network in evaluation mode, written out from its description alone, in functions of torch."""
+    """The published network in evaluation mode, written out from its description alone, in
+    functions of torch.
+    """
 
     def conv(x, name, stride=1):
-        return F.conv3d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride=stride, padding=1)
+        return F.conv3d(
+            x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride=stride, padding=1
+        )
 
     def double(x, name):
         for i in (0, 3):
             x = conv(x, f"{name}.{i}")
             norm = f"{name}.{i + 1}"
             mean, variance = weights[f"{norm}.running_mean"], weights[f"{norm}.running_var"]
-            x = F.relu(F.batch_norm(x, mean, variance, weights[f"{norm}.weight"], weights[f"{norm}.bias"], eps=1e-3))
+            x = F.relu(
+                F.batch_norm(
+                    x, mean, variance, weights[f"{norm}.weight"], weights[f"{norm}.bias"], eps=1e-3
+                )
+            )
         return x
 
     first = double(clips, "encoder.top")
@@ -109,7 +148,14 @@ def literal_published(weights, clips, path):
     x = ((attention / attention.sum(-1, keepdim=True)) @ slots).movedim(-1, 1)
     for level in range(3):
         name = f"{path}_decoder.ups.{level}"
-        x = F.conv_transpose3d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride=2, padding=1, output_padding=1)
+        x = F.conv_transpose3d(
+            x,
+            weights[f"{name}.weight"],
+            weights[f"{name}.bias"],
+            stride=2,
+            padding=1,
+            output_padding=1,
+        )
         if level == 0:
             x = torch.cat([x, levels[2]], 1)
         x = double(x, f"{path}_decoder.convs.{level}")
@@ -119,12 +165,17 @@ def literal_published(weights, clips, path):
 @pytest.mark.parametrize("path", ["normal", "pseudo"])
 def test_the_published_network_is_its_description(path):
     torch.manual_seed(0)
-    model = DualPathAutoencoder(ModelConfig(network="published", width=8, slots=12, skip=True, channels=3))
+    model = DualPathAutoencoder(
+        ModelConfig(network="published", width=8, slots=12, skip=True, channels=3)
+    )
     clips = torch.rand(2, 3, 16, 24, 16) * 2 - 1
-    model.fill_memories(clips, torch.Generator().manual_seed(0))  # in training mode: statistics of batch norm are no longer 0 and 1
+    # in training mode: statistics of batch norm are no longer 0 and 1
+    model.fill_memories(clips, torch.Generator().manual_seed(0))
     model.eval()
     with torch.no_grad():
-        torch.testing.assert_close(model(clips, path).reconstruction, literal_published(model.state_dict(), clips, path))
+        torch.testing.assert_close(
+            model(clips, path).reconstruction, literal_published(model.state_dict(), clips, path)
+        )
 
 
 def test_the_bottleneck_of_the_paper_has_its_published_shape():
@@ -137,7 +188,12 @@ def test_the_bottleneck_of_the_paper_has_its_published_shape():
 
 def test_ablations_leave_out_what_they_say():
     def parts(**changes):
-        return {name for name, part in DualPathAutoencoder(ModelConfig(width=8, slots=4, **changes)).named_children()}
+        return {
+            name
+            for name, part in DualPathAutoencoder(
+                ModelConfig(width=8, slots=4, **changes)
+            ).named_children()
+        }
 
     everything = {"encoder", "normal_memory", "pseudo_memory", "normal_decoder", "pseudo_decoder"}
     assert parts() == everything
@@ -151,11 +207,16 @@ def test_skip_joins_the_encoders_features(network):
     torch.manual_seed(0)
     sizes = {}
     for skip in (False, True):
-        model = DualPathAutoencoder(ModelConfig(network=network, width=8, slots=4, skip=skip)).eval()
+        model = DualPathAutoencoder(
+            ModelConfig(network=network, width=8, slots=4, skip=skip)
+        ).eval()
         sizes[skip] = sum(p.numel() for p in model.normal_decoder.parameters())
         features = model.encode(torch.rand(1, 1, 16, 16, 16))
         other = [features[0] + 1, features[1]]
-        outputs = [model.rebuild(f, "normal", torch.Size((1, 1, 16, 16, 16))).reconstruction for f in (features, other)]
+        outputs = [
+            model.rebuild(f, "normal", torch.Size((1, 1, 16, 16, 16))).reconstruction
+            for f in (features, other)
+        ]
         assert torch.equal(*outputs) != skip
     joined = 16 if network == "fast" else 32
     assert sizes[True] - sizes[False] == 27 * joined * joined
@@ -165,7 +226,9 @@ def test_skip_joins_the_encoders_features(network):
 def test_layers_are_laid_out_channels_last(network):
     model = DualPathAutoencoder(ModelConfig(network=network, width=8, slots=4))
     for name, parameter in model.named_parameters():
-        assert parameter.ndim != 5 or parameter.is_contiguous(memory_format=torch.channels_last_3d), name
+        assert parameter.ndim != 5 or parameter.is_contiguous(
+            memory_format=torch.channels_last_3d
+        ), name
 
 
 @pytest.mark.parametrize(
@@ -200,23 +263,38 @@ def test_unknown_preset_names_the_known_ones():
         (ModelConfig.preset("fast"), (16, 48, 48), 0),
         (ModelConfig.preset("fast"), (8, 48, 48), 4),  # two in the encoder, one in each decoder
         (ModelConfig.preset("compact"), (16, 32, 32), 2),  # the bottleneck
-        (ModelConfig(network="published", width=16, slots=64), (8, 32, 32), 6),  # two in the encoder, two in each decoder
+        # two in the encoder, two in each decoder
+        (ModelConfig(network="published", width=16, slots=64), (8, 32, 32), 6),
     ],
     ids=["fast", "fast-8-frames", "compact", "published-8-frames"],
 )
 def test_bf16_gradients_agree_with_float32_layer_by_layer(config, clip, depth_two):
-    """On some CPUs bf16 weight gradients of a plain convolution are garbage at depth 2; every layer must be free of that."""
+    """On some CPUs bf16 weight gradients of a plain convolution are garbage at depth 2; every layer
+    must be free of that.
+    """
     torch.manual_seed(0)
     model = DualPathAutoencoder(config)
-    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d))}
+    layers = {
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d))
+    }
     inputs = {}
     for name, layer in layers.items():
-        layer.register_forward_hook(lambda _, given, __, name=name: inputs.__setitem__(name, given[0].detach().float()))
+        layer.register_forward_hook(
+            lambda _, given, __, name=name: inputs.__setitem__(name, given[0].detach().float())
+        )
     clips = torch.rand(2, 1, *clip) * 2 - 1
     with torch.no_grad():
         model(clips, "normal"), model(clips, "pseudo")
     assert inputs.keys() == layers.keys()
-    assert sum(given.shape[2] == 2 and layers[name].stride == (1, 1, 1) for name, given in inputs.items()) == depth_two
+    assert (
+        sum(
+            given.shape[2] == 2 and layers[name].stride == (1, 1, 1)
+            for name, given in inputs.items()
+        )
+        == depth_two
+    )
     for name, layer in layers.items():
         gradients = []
         for enabled in (False, True):
@@ -227,7 +305,9 @@ def test_bf16_gradients_agree_with_float32_layer_by_layer(config, clip, depth_tw
             if not enabled:
                 direction = torch.rand_like(output)  # of one sign: a bias gradient is their sum
             output.backward(direction.to(output.dtype))
-            gradients.append((layer.weight.grad.clone(), layer.bias.grad.clone(), given.grad.clone()))
+            gradients.append(
+                (layer.weight.grad.clone(), layer.bias.grad.clone(), given.grad.clone())
+            )
         for exact, rounded in zip(*gradients, strict=True):
             assert (exact - rounded).norm() / exact.norm() < 0.01, name
 
@@ -238,4 +318,6 @@ def test_a_convolution_of_depth_two_is_the_plain_one():
     torch.manual_seed(0)
     layer, features = Conv(4, 6), torch.randn(2, 4, 2, 5, 7, dtype=torch.float64)
     layer.double()
-    torch.testing.assert_close(layer(features), F.conv3d(features, layer.weight, layer.bias, padding=1))
+    torch.testing.assert_close(
+        layer(features), F.conv3d(features, layer.weight, layer.bias, padding=1)
+    )

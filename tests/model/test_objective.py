@@ -1,4 +1,6 @@
-"""Each term has its formula, and its gradient reaches the parameters that the design names, and no others."""
+"""Each term has its formula, and its gradient reaches the parameters that the design names, and no
+others.
+"""
 
 import math
 
@@ -11,7 +13,13 @@ from vadlib.model.memory import entropy
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.objective import FARTHEST, Term, objective_terms, separation, weighted
 
-PARTS = {"E": "encoder", "M_n": "normal_memory", "D_n": "normal_decoder", "M_p": "pseudo_memory", "D_p": "pseudo_decoder"}
+PARTS = {
+    "E": "encoder",
+    "M_n": "normal_memory",
+    "D_n": "normal_decoder",
+    "M_p": "pseudo_memory",
+    "D_p": "pseudo_decoder",
+}
 FAST = ModelConfig(width=8, slots=12)
 PUBLISHED = ModelConfig(network="published", width=8, slots=12, skip=True)
 MARGIN = 2.0  # above every error of an untrained network, so that each clip has a gradient
@@ -47,7 +55,11 @@ def reached(model, loss):
     loss.backward(retain_graph=True)
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
     parts = {part: getattr(model, name) for part, name in PARTS.items()}
-    return {part for part, module in parts.items() if module and any(p.grad is not None and p.grad.any() for p in module.parameters())}
+    return {
+        part
+        for part, module in parts.items()
+        if module and any(p.grad is not None and p.grad.any() for p in module.parameters())
+    }
 
 
 @pytest.mark.parametrize("config", [FAST, PUBLISHED], ids=["fast", "published"])
@@ -67,7 +79,9 @@ def reached(model, loss):
         ("none", "sparsity", {"E", "M_n"}),
     ],
 )
-def test_defect_10_each_term_reaches_its_parameters_and_no_others(config, batch, objective, term, parts):
+def test_defect_10_each_term_reaches_its_parameters_and_no_others(
+    config, batch, objective, term, parts
+):
     model = make(config, batch)
     assert reached(model, objective_terms(model, *batch, objective, MARGIN)[term].value) == parts
 
@@ -82,7 +96,9 @@ def test_defect_10_each_term_reaches_its_parameters_and_no_others(config, batch,
         ({"memories": 1}, "inpaint", "pseudo", {"M_n", "D_p"}),
     ],
 )
-def test_without_a_part_of_its_own_the_pseudo_path_uses_the_normal_one(batch, changes, objective, term, parts):
+def test_without_a_part_of_its_own_the_pseudo_path_uses_the_normal_one(
+    batch, changes, objective, term, parts
+):
     model = make(ModelConfig(width=8, slots=12, **changes), batch)
     terms = objective_terms(model, *batch, objective, MARGIN)
     assert reached(model, terms[term].value) == parts
@@ -95,28 +111,48 @@ def test_the_reads_alone_are_separated_without_touching_the_decoders(model, batc
     terms = objective_terms(model, *batch, "inpaint")
     assert terms["separation"].value < 0
     features = model.encode(batch[1])
-    reads = [model.rebuild([f[rows] for f in features], path, batch[0][rows].shape).read.mean(0) for path, rows in ROUTES]
+    reads = [
+        model.rebuild([f[rows] for f in features], path, batch[0][rows].shape).read.mean(0)
+        for path, rows in ROUTES
+    ]
     constant = torch.zeros(8)
     assert reached(model, separation(*reads, constant, constant)) == {"E", "M_n", "M_p"}
 
 
-ROUTES = (("normal", torch.tensor([True, False, True, False])), ("pseudo", torch.tensor([False, True, False, True])))
+ROUTES = (
+    ("normal", torch.tensor([True, False, True, False])),
+    ("pseudo", torch.tensor([False, True, False, True])),
+)
 
 
 @pytest.mark.parametrize("objective", ["inpaint", "maximize"])
 @pytest.mark.parametrize("config", [FAST, PUBLISHED], ids=["fast", "published"])
 def test_every_parameter_is_trained(config, batch, objective):
     model = make(config, batch)
-    weighted(objective_terms(model, *batch, objective, MARGIN), {"sparsity": 2e-4, "separation": 2e-4}).backward()
-    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+    weighted(
+        objective_terms(model, *batch, objective, MARGIN), {"sparsity": 2e-4, "separation": 2e-4}
+    ).backward()
+    assert [
+        name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ] == []
 
 
 def literally(model, normal, inputs, is_pseudo, margin):
     """All terms, clip by clip, from whole paths (group norm only: batch norm looks at the batch)."""
-    rebuild, inpaint, pseudo, maximize, inpaint_entropies, maximize_entropies = [], [], [], [], [], []
+    rebuild, inpaint, pseudo, maximize, inpaint_entropies, maximize_entropies = (
+        [],
+        [],
+        [],
+        [],
+        [],
+        [],
+    )
     means = {"normal": [], "pseudo": []}
     for x, given_clip, changed in zip(normal, inputs, is_pseudo, strict=True):
-        through_normal, through_pseudo = model(given_clip[None], "normal"), model(given_clip[None], "pseudo")
+        through_normal, through_pseudo = (
+            model(given_clip[None], "normal"),
+            model(given_clip[None], "pseudo"),
+        )
         error = float(((through_normal.reconstruction - x) ** 2).mean())
         inpaint_entropies.append(entropy(through_normal.weights).mean())
         if changed:
@@ -131,11 +167,16 @@ def literally(model, normal, inputs, is_pseudo, margin):
             rebuild.append(error)
             maximize_entropies.append(entropy(through_normal.weights).mean())
             means["normal"].append((through_normal.read[0], through_normal.last[0]))
-    n, p = ([torch.stack(part).mean(0).double() for part in zip(*rows, strict=True)] for rows in means.values())
+    n, p = (
+        [torch.stack(part).mean(0).double() for part in zip(*rows, strict=True)]
+        for rows in means.values()
+    )
 
     def kl(one, other):
         one, other = torch.softmax(one, 0), torch.softmax(other, 0)
-        return float(sum(a * math.log(a / b) for a, b in zip(one.tolist(), other.tolist(), strict=True)))
+        return float(
+            sum(a * math.log(a / b) for a, b in zip(one.tolist(), other.tolist(), strict=True))
+        )
 
     l1 = sum(abs(a - b) for a, b in zip(n[0].tolist(), p[0].tolist(), strict=True)) / len(n[0])
     apart = -(min(l1, FARTHEST) + min(kl(n[0], p[0]), FARTHEST) + min(kl(n[1], p[1]), FARTHEST))
@@ -175,7 +216,9 @@ def test_without_a_memory_what_is_read_are_the_features(batch):
 
 
 def test_defect_11_no_term_is_unbounded(batch):
-    """What is maximised stops at the margin, what is driven apart stops at `FARTHEST`; then neither has a gradient."""
+    """What is maximised stops at the margin, what is driven apart stops at `FARTHEST`; then neither
+    has a gradient.
+    """
     for distance in (10.0, 1e3):
         far = [torch.full((16,), 0.0), torch.linspace(-distance, distance, 16).requires_grad_()]
         apart = separation(*far, *far)
@@ -203,13 +246,19 @@ def test_separation_does_not_grow_with_the_number_of_channels():
     """The published KL term is multiplied by the size of an array."""
     one, other = torch.zeros(4), torch.tensor([0.1, -0.1, 0.1, -0.1])
     small = float(separation(one, other, one, other))
-    large = float(separation(one.repeat(100), other.repeat(100), one.repeat(100), other.repeat(100)))
+    large = float(
+        separation(one.repeat(100), other.repeat(100), one.repeat(100), other.repeat(100))
+    )
     assert large == pytest.approx(small, rel=1e-3)
 
 
 @pytest.mark.parametrize("objective", ["inpaint", "maximize"])
 @pytest.mark.parametrize(
-    ("flags", "absent"), [([False] * 4, {"inpaint", "pseudo", "maximize", "separation"}), ([True] * 4, {"rebuild", "separation"})]
+    ("flags", "absent"),
+    [
+        ([False] * 4, {"inpaint", "pseudo", "maximize", "separation"}),
+        ([True] * 4, {"rebuild", "separation"}),
+    ],
 )
 def test_a_term_without_clips_of_its_kind_is_zero(model, batch, objective, flags, absent):
     terms = objective_terms(model, batch[0], batch[1], torch.tensor(flags), objective, MARGIN)
@@ -220,7 +269,10 @@ def test_a_term_without_clips_of_its_kind_is_zero(model, batch, objective, flags
 
 def test_a_term_says_of_how_many_clips_it_is_the_mean(model, batch):
     flags = torch.tensor([True, False, False, False])
-    counts = {name: int(term.clips) for name, term in objective_terms(model, *batch[:2], flags, "inpaint").items()}
+    counts = {
+        name: int(term.clips)
+        for name, term in objective_terms(model, *batch[:2], flags, "inpaint").items()
+    }
     assert counts == {"rebuild": 3, "inpaint": 1, "pseudo": 1, "sparsity": 5, "separation": 4}
 
 
@@ -241,7 +293,10 @@ def test_objective_none_rebuilds_normal_clips_only(model, batch):
 
 
 def test_weights_are_one_but_where_one_is_given():
-    terms = {"rebuild": Term(torch.tensor(2.0), torch.tensor(1.0)), "sparsity": Term(torch.tensor(3.0), torch.tensor(1.0))}
+    terms = {
+        "rebuild": Term(torch.tensor(2.0), torch.tensor(1.0)),
+        "sparsity": Term(torch.tensor(3.0), torch.tensor(1.0)),
+    }
     assert float(weighted(terms, {})) == 5
     assert float(weighted(terms, {"sparsity": 0.5})) == 3.5
     nan = {**terms, "separation": Term(torch.tensor(math.nan), torch.tensor(0.0))}
@@ -257,8 +312,12 @@ def test_terms_of_weight_0_are_not_computed_and_change_no_gradient(batch, object
     expected = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
     model.zero_grad(set_to_none=True)
 
-    monkeypatch.setattr("vadlib.model.objective.entropy", lambda weights: pytest.fail("entropy was computed"))
-    monkeypatch.setattr("vadlib.model.objective.separation", lambda *means: pytest.fail("separation was computed"))
+    monkeypatch.setattr(
+        "vadlib.model.objective.entropy", lambda weights: pytest.fail("entropy was computed")
+    )
+    monkeypatch.setattr(
+        "vadlib.model.objective.separation", lambda *means: pytest.fail("separation was computed")
+    )
     errors = objective_terms(model, *batch, objective, MARGIN, regularisers=())
     assert errors.keys() == complete.keys() - {"sparsity", "separation"}
     weighted(errors, {}).backward()

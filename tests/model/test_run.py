@@ -12,7 +12,13 @@ from vadlib.model.run import Run, save_weights
 
 
 def write_run(folder, model, **model_fields):
-    config = {"dataset": {}, "data": {"length": 8}, "model": {"width": 8, "slots": 4} | model_fields, "mixer": {}, "training": {}}
+    config = {
+        "dataset": {},
+        "data": {"length": 8},
+        "model": {"width": 8, "slots": 4} | model_fields,
+        "mixer": {},
+        "training": {},
+    }
     write_json(folder / "config.json", config)
     save_weights(model, folder / "model.safetensors")
 
@@ -27,14 +33,18 @@ def test_a_run_loads_with_the_same_output(tmp_path, model):
     write_run(tmp_path, model)
     clips = torch.rand(1, 1, 8, 16, 16)
     with torch.no_grad():
-        assert torch.equal(Run.load(tmp_path).model(clips).reconstruction, model.eval()(clips).reconstruction)
+        assert torch.equal(
+            Run.load(tmp_path).model(clips).reconstruction, model.eval()(clips).reconstruction
+        )
 
 
 def test_defect_13_both_memories_and_decoders_are_saved(tmp_path, model):
     write_run(tmp_path, model)
     loaded = Run.load(tmp_path).model
     for part in ("encoder", "normal_memory", "pseudo_memory", "normal_decoder", "pseudo_decoder"):
-        pairs = zip(getattr(model, part).parameters(), getattr(loaded, part).parameters(), strict=True)
+        pairs = zip(
+            getattr(model, part).parameters(), getattr(loaded, part).parameters(), strict=True
+        )
         assert all(torch.equal(a, b) for a, b in pairs), part
 
 

@@ -1,4 +1,6 @@
-"""Skipped and shuffled clips cannot be told from normal ones by their range, mean and noise; careless ones can."""
+"""Skipped and shuffled clips cannot be told from normal ones by their range, mean and noise;
+careless ones can.
+"""
 
 import numpy as np
 import pytest
@@ -15,7 +17,8 @@ from vadlib.data.clips import ClipDataset, DataConfig
 from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames
 from vadlib.pseudo.statistics import clip_statistics, noise_level
 
-STILL = ["lowest", "highest", "mean", "deviation", "grain"]  # of single frames; the others are measured over time, and so see motion
+# of single frames; the others are measured over time, and so see motion
+STILL = ["lowest", "highest", "mean", "deviation", "grain"]
 
 
 def seeded(seed=0):
@@ -38,11 +41,26 @@ def test_the_statistics_of_a_textured_wall_under_noise(sigma):
 
 
 def test_the_noise_of_windows_full_of_motion_is_that_of_the_whole_frame(real_data):
-    """Half a grey level on Ped2. A median over the pixels would take people who pass for noise: up to 8 levels."""
+    """Half a grey level on Ped2. A median over the pixels would take people who pass for noise: up
+    to 8 levels.
+    """
     videos = load_videos("ped2", "train", real_data)[::5]
-    windows, whole = (ClipDataset(videos, DataConfig(crop=crop, clip_step=16), progress=False) for crop in ((48, 48), None))
-    # Most of a whole frame stands still: there the median will do. Differences of Gaussian noise are 2 sigma / sqrt(pi) on average.
-    truth = np.median([float(whole[i].tensor.diff(dim=1).abs().mean((0, 1)).median()) for i in range(len(whole))]) * np.sqrt(np.pi) / 2
+    windows, whole = (
+        ClipDataset(videos, DataConfig(crop=crop, clip_step=16), progress=False)
+        for crop in ((48, 48), None)
+    )
+    # Most of a whole frame stands still: there the median will do. Differences of Gaussian noise
+    # are 2 sigma / sqrt(pi) on average.
+    truth = (
+        np.median(
+            [
+                float(whole[i].tensor.diff(dim=1).abs().mean((0, 1)).median())
+                for i in range(len(whole))
+            ]
+        )
+        * np.sqrt(np.pi)
+        / 2
+    )
     found = [noise_level(windows[i].tensor) for i in range(0, len(windows), 4)]
     assert np.median(found) == pytest.approx(truth, rel=0.25)
     assert np.quantile(found, 0.95) < 2.5 * truth
@@ -58,12 +76,15 @@ def test_the_noise_of_a_window_four_fifths_of_which_moves(channels, frames):
 
 
 def told_apart(clips, change, names, count=1000):
-    """AUC of the better of two small classifiers that see only some statistics; half of the clips are changed; tested on other videos."""
+    """AUC of the better of two small classifiers that see only some statistics; half of the clips
+    are changed; tested on other videos.
+    """
     rows, truth, groups = [], [], []
     for k, i in enumerate(np.random.default_rng(0).permutation(len(clips))[:count].tolist()):
         clip = clips[i]
         changed = change(clip, seeded(i))
-        if changed is not None:  # those at a video's end cannot be skipped; they are left out on both sides
+        # those at a video's end cannot be skipped; they are left out on both sides
+        if changed is not None:
             statistics = clip_statistics(changed if k % 2 else clip.tensor)
             rows.append([statistics[name] for name in names])
             truth.append(k % 2)
@@ -73,7 +94,9 @@ def told_apart(clips, change, names, count=1000):
         make_pipeline(StandardScaler(), LogisticRegression()),
         RandomForestClassifier(200, min_samples_leaf=5, random_state=0),
     ):
-        scores = cross_val_predict(model, np.array(rows), truth, groups=groups, cv=GroupKFold(4), method="predict_proba")[:, 1]
+        scores = cross_val_predict(
+            model, np.array(rows), truth, groups=groups, cv=GroupKFold(4), method="predict_proba"
+        )[:, 1]
         areas.append(roc_auc_score(truth, scores))
     return max(areas)
 
@@ -90,16 +113,27 @@ def z_scored(clip, generator):
 
 @pytest.fixture(scope="module", params=["ped2", "synthetic"])
 def clips(request):
-    """Windows of Ped2, as `fast` is trained on; whole frames of the few people of the scene, who walk out of a window while it skips on."""
+    """Windows of Ped2, as `fast` is trained on; whole frames of the few people of the scene, who
+    walk out of a window while it skips on.
+    """
     if request.param == "synthetic":
-        return ClipDataset(load_videos("synthetic", "train"), DataConfig(clip_step=3, size=(80, 128), channels=1), progress=False)
+        return ClipDataset(
+            load_videos("synthetic", "train"),
+            DataConfig(clip_step=3, size=(80, 128), channels=1),
+            progress=False,
+        )
     train = load_videos("ped2", "train", request.getfixturevalue("real_data"))
     return ClipDataset(train, DataConfig(crop=(48, 48), clip_step=12), progress=False)
 
 
 @pytest.mark.parametrize("kind", [SkipFrames(), ShuffleMotion()], ids=lambda kind: kind.name)
 def test_defect_04_range_mean_and_noise_do_not_give_moved_frames_away(clips, kind):
-    assert told_apart(clips, lambda clip, generator: getattr(kind(clip, generator), "tensor", None), STILL) < 0.6
+    assert (
+        told_apart(
+            clips, lambda clip, generator: getattr(kind(clip, generator), "tensor", None), STILL
+        )
+        < 0.6
+    )
 
 
 def test_the_same_classifiers_see_through_careless_pseudo_anomalies(clips):

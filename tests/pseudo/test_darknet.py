@@ -16,7 +16,8 @@ from vadlib.pseudo.darknet import Darknet, find_objects, find_people, load_darkn
 NANO = "MobileNetV2-YOLOv3-Nano-coco"
 YOLO = "[yolo]\nmask=1\nanchors=1,1, 7,3\nnum=2\nclasses=1\n"  # takes 6 channels
 CONV = "[convolutional]\nfilters=6\nsize=1\nactivation=linear\n"
-# A small relative of yolov3-tiny: every array that a file of it holds, in Darknet's order, has its size below.
+# A small relative of yolov3-tiny: every array that a file of it holds, in Darknet's order, has its
+# size below.
 TINY = """[convolutional]\nbatch_normalize=1\nfilters=4\nsize=3\nstride=2\npad=1\nactivation=leaky
 [maxpool]\nsize=2\nstride=1
 [convolutional]\nfilters=6\nsize=1\nstride=1\npad=1\nactivation=linear
@@ -26,13 +27,19 @@ TINY_SIZES = (4, 4, 4, 4, 4 * 3 * 9, 6, 6 * 4)
 
 def write_cfg(folder, layers, channels=3):
     path = folder / "net.cfg"
-    path.write_text(f"# made by a test\n[net]\nwidth = 32 ; unused\nchannels={channels}\n\n{layers}")
+    path.write_text(
+        f"# made by a test\n[net]\nwidth = 32 ; unused\nchannels={channels}\n\n{layers}"
+    )
     return path
 
 
 def write_weights(folder, *arrays, version=(0, 2, 5), seen="<Q"):
     path = folder / "net.weights"
-    path.write_bytes(struct.pack("<3i", *version) + struct.pack(seen, 64) + b"".join(np.asarray(a, "<f4").tobytes() for a in arrays))
+    path.write_bytes(
+        struct.pack("<3i", *version)
+        + struct.pack(seen, 64)
+        + b"".join(np.asarray(a, "<f4").tobytes() for a in arrays)
+    )
     return path
 
 
@@ -47,7 +54,9 @@ def run(folder, layers, image, *arrays):
     """The boxes of one picture (C, H, W), (N, 6), for layers that end in `YOLO` or the like."""
     write_cfg(folder, layers, len(image))
     with torch.no_grad():
-        return load_darknet(write_weights(folder, *arrays))(torch.from_numpy(image)[None])[0].numpy()
+        return load_darknet(write_weights(folder, *arrays))(torch.from_numpy(image)[None])[
+            0
+        ].numpy()
 
 
 def picture(channels, height=4, width=6, seed=0):
@@ -64,17 +73,33 @@ def decoded(raw, height, width, anchors=((7, 3),), classes=1, scale=1.0):
     for a, (anchor_width, anchor_height) in enumerate(anchors):
         for row in range(rows):
             for column in range(columns):
-                x, y, w, h, *rest = raw[a * (5 + classes) : (a + 1) * (5 + classes), row, column].tolist()
+                x, y, w, h, *rest = raw[
+                    a * (5 + classes) : (a + 1) * (5 + classes), row, column
+                ].tolist()
                 x = (column + sigmoid(x) * scale - 0.5 * (scale - 1)) * width / columns
                 y = (row + sigmoid(y) * scale - 0.5 * (scale - 1)) * height / rows
-                boxes.append([x, y, anchor_width * math.exp(w), anchor_height * math.exp(h), *map(sigmoid, rest)])
+                boxes.append(
+                    [
+                        x,
+                        y,
+                        anchor_width * math.exp(w),
+                        anchor_height * math.exp(h),
+                        *map(sigmoid, rest),
+                    ]
+                )
     return np.array(boxes)
 
 
 def pooled(image, size, stride, padding):
-    """Darknet's loops: the window starts at -padding // 2, and what lies outside the picture does not count."""
+    """Darknet's loops: the window starts at -padding // 2, and what lies outside the picture does
+    not count.
+    """
     channels, height, width = image.shape
-    out = np.full((channels, (height + padding - size) // stride + 1, (width + padding - size) // stride + 1), -np.inf, np.float32)
+    out = np.full(
+        (channels, (height + padding - size) // stride + 1, (width + padding - size) // stride + 1),
+        -np.inf,
+        np.float32,
+    )
     for k, i, j in np.ndindex(out.shape):
         for n in range(size):
             for m in range(size):
@@ -88,10 +113,17 @@ def convolved(image, weights, stride, padding, groups):
     """weights (filters, channels / groups, size, size)."""
     filters, part, size, _ = weights.shape
     padded = np.pad(image, ((0, 0), (padding, padding), (padding, padding))).astype(float)
-    out = np.zeros((filters, (padded.shape[1] - size) // stride + 1, (padded.shape[2] - size) // stride + 1))
+    out = np.zeros(
+        (filters, (padded.shape[1] - size) // stride + 1, (padded.shape[2] - size) // stride + 1)
+    )
     for f, i, j in np.ndindex(out.shape):
         first = f // (filters // groups) * part
-        out[f, i, j] = (padded[first : first + part, i * stride : i * stride + size, j * stride : j * stride + size] * weights[f]).sum()
+        out[f, i, j] = (
+            padded[
+                first : first + part, i * stride : i * stride + size, j * stride : j * stride + size
+            ]
+            * weights[f]
+        ).sum()
     return out
 
 
@@ -105,7 +137,9 @@ def test_boxes_are_decoded_as_by_hand(tmp_path, scale, mask, used):
     section = f"[yolo]\n{mask}\nanchors=10,14,  23,27.5, 37,58\nnum=3\nclasses=2\nscale_x_y={scale}\njitter=.3\n"
     halved = pooled(image, 2, 2, 1)
     expected = decoded(halved, 4, 6, [anchors[m] for m in used], 2, scale)
-    assert run(tmp_path, f"[maxpool]\nsize=2\nstride=2\n{section}", image) == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    assert run(tmp_path, f"[maxpool]\nsize=2\nstride=2\n{section}", image) == pytest.approx(
+        expected, rel=1e-5, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,14 +164,25 @@ def test_maximum_pooling_is_darknets(tmp_path, size, stride, padding):
     assert found == pytest.approx(decoded(expected, 16, 18), rel=1e-5, abs=1e-5)
 
 
-@pytest.mark.parametrize(("groups", "size", "stride", "pad"), [(1, 3, 1, 1), (2, 3, 2, 1), (2, 1, 1, 0), (1, 3, 1, 0), (2, 2, 2, 0)])
+@pytest.mark.parametrize(
+    ("groups", "size", "stride", "pad"),
+    [(1, 3, 1, 1), (2, 3, 2, 1), (2, 1, 1, 0), (1, 3, 1, 0), (2, 2, 2, 0)],
+)
 def test_a_normalized_convolution_is_darknets(tmp_path, groups, size, stride, pad):
     rng, image = np.random.default_rng(1), picture(4, 8, 8)
-    bias, weight, mean, kernel = rng.normal(size=6), rng.normal(size=6), rng.normal(size=6), rng.normal(size=(6, 4 // groups, size, size))
-    variance = np.array([1, 0.1, 2, 1e-4, 1e-6, 0.5])  # small ones tell which epsilon is added, and where
+    bias, weight, mean, kernel = (
+        rng.normal(size=6),
+        rng.normal(size=6),
+        rng.normal(size=6),
+        rng.normal(size=(6, 4 // groups, size, size)),
+    )
+    # small ones tell which epsilon is added, and where
+    variance = np.array([1, 0.1, 2, 1e-4, 1e-6, 0.5])
     section = f"[convolutional]\nbatch_normalize=1\nfilters=6\nsize={size}\nstride={stride}\npad={pad}\ngroups={groups}\nactivation=leaky\n"
     raw = convolved(image, kernel, stride, size // 2 * pad, groups)
-    scaled, shift, centre = (v[:, None, None] for v in (weight / np.sqrt(variance + 1e-5), bias, mean))
+    scaled, shift, centre = (
+        v[:, None, None] for v in (weight / np.sqrt(variance + 1e-5), bias, mean)
+    )
     raw = (raw - centre) * scaled * 0.01 + shift * 0.01  # small, as boxes grow with the exponential
     raw = np.where(raw > 0, raw, 0.1 * raw)
     found = run(tmp_path, section + YOLO, image, bias * 0.01, weight * 0.01, mean, variance, kernel)
@@ -148,7 +193,9 @@ def test_a_plain_convolution_has_a_bias(tmp_path):
     rng, image = np.random.default_rng(2), picture(3)
     bias, kernel = rng.normal(size=6), rng.normal(size=(6, 3, 1, 1))
     raw = convolved(image, kernel, 1, 0, 1) + bias[:, None, None]
-    assert run(tmp_path, CONV + YOLO, image, bias, kernel) == pytest.approx(decoded(raw, 4, 6), rel=1e-4, abs=1e-4)
+    assert run(tmp_path, CONV + YOLO, image, bias, kernel) == pytest.approx(
+        decoded(raw, 4, 6), rel=1e-4, abs=1e-4
+    )
 
 
 POOL = "[dropout]\n[maxpool]\nsize=2\nstride=1\n"
@@ -157,15 +204,25 @@ ROUTES = [
     ("[dropout]\n[route]\nlayers=0\ngroups=2\n", 12, lambda x: x[:6]),
     (POOL + "[route]\nlayers=-1, 0\n", 3, lambda x: np.concatenate([pooled(x, 2, 1, 1), x])),
     (POOL + "[shortcut]\nfrom=-2\n", 6, lambda x: x + pooled(x, 2, 1, 1)),
-    (POOL + "[shortcut]\nfrom=0,0\nactivation=relu\n", 6, lambda x: np.maximum(2 * x + pooled(x, 2, 1, 1), 0)),
-    ("[maxpool]\nsize=2\nstride=2\n[upsample]\nstride=2\n", 6, lambda x: pooled(x, 2, 2, 1).repeat(2, 1).repeat(2, 2)),
+    (
+        POOL + "[shortcut]\nfrom=0,0\nactivation=relu\n",
+        6,
+        lambda x: np.maximum(2 * x + pooled(x, 2, 1, 1), 0),
+    ),
+    (
+        "[maxpool]\nsize=2\nstride=2\n[upsample]\nstride=2\n",
+        6,
+        lambda x: pooled(x, 2, 2, 1).repeat(2, 1).repeat(2, 2),
+    ),
 ]
 
 
 @pytest.mark.parametrize(("layers", "channels", "expected"), ROUTES)
 def test_routes_shortcuts_and_upsampling(tmp_path, layers, channels, expected):
     image = picture(channels)
-    assert run(tmp_path, layers + YOLO, image) == pytest.approx(decoded(expected(image), 4, 6), rel=1e-5, abs=1e-5)
+    assert run(tmp_path, layers + YOLO, image) == pytest.approx(
+        decoded(expected(image), 4, 6), rel=1e-5, abs=1e-5
+    )
 
 
 BY_HAND = {
@@ -197,16 +254,32 @@ COUNTS = {"yolov3": 62_001_757, "yolov3-tiny": 8_858_734, "yolov3-spp": 63_052_3
 def test_networks_have_darknets_number_of_weights(real_data, name, count):
     with torch.device("meta"):
         state = Darknet(real_data / "weights" / f"{name}.cfg").state_dict()
-    assert sum(tensor.numel() for key, tensor in state.items() if not key.endswith("num_batches_tracked")) == count
+    assert (
+        sum(
+            tensor.numel()
+            for key, tensor in state.items()
+            if not key.endswith("num_batches_tracked")
+        )
+        == count
+    )
 
 
-@pytest.mark.parametrize(("version", "seen"), [((0, 1, 0), "<I"), ((0, 2, 0), "<Q"), ((0, 2, 5), "<Q"), ((1, 0, 0), "<Q")])
+@pytest.mark.parametrize(
+    ("version", "seen"),
+    [((0, 1, 0), "<I"), ((0, 2, 0), "<Q"), ((0, 2, 5), "<Q"), ((1, 0, 0), "<Q")],
+)
 def test_headers_of_all_versions(tmp_path, version, seen):
     write_cfg(tmp_path, TINY + YOLO)
     arrays = tiny_arrays()
     state = load_darknet(write_weights(tmp_path, *arrays, version=version, seen=seen)).state_dict()
     norm = "module_list.0.BatchNorm2d."
-    names = [norm + "bias", norm + "weight", norm + "running_mean", norm + "running_var", "module_list.0.Conv2d.weight"]
+    names = [
+        norm + "bias",
+        norm + "weight",
+        norm + "running_mean",
+        norm + "running_var",
+        "module_list.0.Conv2d.weight",
+    ]
     names += ["module_list.2.Conv2d.bias", "module_list.2.Conv2d.weight"]
     assert set(state) == {*names, norm + "num_batches_tracked"}
     for name, array in zip(names, arrays, strict=True):
@@ -230,8 +303,9 @@ def test_a_state_dict_of_ultralytics_runs_as_it_did_there(tmp_path, half):
 # --- finding
 
 
-# Made once with OpenCV 4.14: cv2.dnn.readNetFromDarknet, person.jpg resized to 320 x 320 by cv2.resize, blobFromImage(image, 1 / 255,
-# swapRB=True), then cv2.dnn.NMSBoxes of each class, 0.25 and 0.45. It adds 1e-6 to the variances, which moves these by 0.01 pixels at most.
+# Made once with OpenCV 4.14: cv2.dnn.readNetFromDarknet, person.jpg resized to 320 x 320 by
+# cv2.resize, blobFromImage(image, 1 / 255, swapRB=True), then cv2.dnn.NMSBoxes of each class, 0.25
+# and 0.45. It adds 1e-6 to the variances, which moves these by 0.01 pixels at most.
 OPENCV = [
     (91.926, 81.993, 140.652, 261.405, 0.9779, 0),  # person
     (38.975, 201.613, 98.673, 260.222, 0.9148, 16),  # dog
@@ -276,12 +350,17 @@ def test_a_person_is_found_in_place_at_any_size(real_data, nano, size, box):
     best = find_people(nano, photo(real_data, *size), 0.5, 0.45)[0][0, :4].numpy()
     assert best == pytest.approx(box, abs=0.02)
     height, width = size
-    assert best / [width, height, width, height] == pytest.approx(np.array(OPENCV[0][:4]) / 320, abs=0.06)  # it sees more in larger ones
+    # it sees more in larger ones
+    assert best / [width, height, width, height] == pytest.approx(
+        np.array(OPENCV[0][:4]) / 320, abs=0.06
+    )
 
 
 def test_pictures_of_a_batch_do_not_mix(real_data, nano):
     image = photo(real_data, 320, 320)
-    first, empty, mirrored = find_people(nano, torch.cat([image, torch.zeros_like(image), image.flip(3)]), 0.5, 0.45)
+    first, empty, mirrored = find_people(
+        nano, torch.cat([image, torch.zeros_like(image), image.flip(3)]), 0.5, 0.45
+    )
     assert torch.allclose(first, find_people(nano, image, 0.5, 0.45)[0], atol=1e-3)
     assert first.shape == (1, 5)
     assert empty.shape == (0, 5)
@@ -299,14 +378,28 @@ class Fixed(nn.Module):
     """Two classes; boxes 0 and 1 overlap by IoU 0.6, box 2 is far away."""
 
     def forward(self, images):
-        return torch.tensor([[[10, 10, 8, 8, 1, 0.9, 0.6], [12, 10, 8, 8, 0.9, 0.8, 0.9], [50, 50, 4, 6, 0.5, 0.8, 0.1]]])
+        return torch.tensor(
+            [
+                [
+                    [10, 10, 8, 8, 1, 0.9, 0.6],
+                    [12, 10, 8, 8, 0.9, 0.8, 0.9],
+                    [50, 50, 4, 6, 0.5, 0.8, 0.1],
+                ]
+            ]
+        )
 
 
 # confidence, IoU, the people's scores, all scores
-CHOICES = [(0.5, 0.5, [0.9], [0.9, 0.81]), (0.4, 0.5, [0.9, 0.4], [0.9, 0.81, 0.4]), (0.5, 0.7, [0.9, 0.72], [0.9, 0.81, 0.72, 0.6])]
+CHOICES = [
+    (0.5, 0.5, [0.9], [0.9, 0.81]),
+    (0.4, 0.5, [0.9, 0.4], [0.9, 0.81, 0.4]),
+    (0.5, 0.7, [0.9, 0.72], [0.9, 0.81, 0.72, 0.6]),
+]
 
 
-@pytest.mark.parametrize(("confidence", "iou", "people", "objects"), [*CHOICES, (0.95, 0.5, [], [])])
+@pytest.mark.parametrize(
+    ("confidence", "iou", "people", "objects"), [*CHOICES, (0.95, 0.5, [], [])]
+)
 def test_scores_and_suppression_by_hand(confidence, iou, people, objects):
     found = find_people(Fixed(), None, confidence, iou)[0]
     assert found[:, 4].tolist() == pytest.approx(people)
@@ -370,7 +463,10 @@ def test_a_cfg_without_its_start_is_refused(tmp_path, text):
         Darknet(tmp_path / "net.cfg")
 
 
-@pytest.mark.parametrize(("change", "found"), [(-4, ["153", "612"]), (-1, ["153", "615"]), (4, ["155", "620"]), (1, ["154", "617"])])
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [(-4, ["153", "612"]), (-1, ["153", "615"]), (4, ["155", "620"]), (1, ["154", "617"])],
+)
 def test_weights_of_another_length_are_refused(tmp_path, change, found):
     write_cfg(tmp_path, TINY + YOLO)
     path = write_weights(tmp_path, *tiny_arrays())
@@ -378,7 +474,8 @@ def test_weights_of_another_length_are_refused(tmp_path, change, found):
     with refused("conflict", file=path) as caught:
         load_darknet(path)
     message = str(caught.error).replace(str(tmp_path), "")
-    assert re.findall(r"\d+", message) == ["154", "616", *found]  # numbers and bytes, expected and found
+    # numbers and bytes, expected and found
+    assert re.findall(r"\d+", message) == ["154", "616", *found]
 
 
 NO_WEIGHTS = {
@@ -401,7 +498,9 @@ def test_files_that_are_no_weights_are_refused(tmp_path, suffix, content, code):
     assert "\n" not in str(caught.error)
 
 
-@pytest.mark.parametrize(("suffix", "code"), [(".weights", "conflict"), (".pt", "wrong-kind-of-file")])
+@pytest.mark.parametrize(
+    ("suffix", "code"), [(".weights", "conflict"), (".pt", "wrong-kind-of-file")]
+)
 def test_two_bytes_are_no_weights(tmp_path, suffix, code):
     write_cfg(tmp_path, TINY + YOLO)
     path = tmp_path / f"net{suffix}"

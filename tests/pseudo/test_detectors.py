@@ -11,7 +11,13 @@ from tqdm.auto import tqdm
 from vadlib.data.catalog import load_videos
 from vadlib.data.video import Video
 from vadlib.pseudo.darknet import find_objects
-from vadlib.pseudo.detectors import DarknetDetector, MotionDetector, PersonDetector, coverage, find_boxes
+from vadlib.pseudo.detectors import (
+    DarknetDetector,
+    MotionDetector,
+    PersonDetector,
+    coverage,
+    find_boxes,
+)
 from vadlib.pseudo.paste import iou
 
 
@@ -27,7 +33,10 @@ class Counting:
     def detect(self, videos, bar):
         self.scenes += 1
         bar.update(sum(map(len, videos)))
-        return [[np.full((t % 3, 4), 100 * v + t, np.float32) for t in range(len(video))] for v, video in enumerate(videos)]
+        return [
+            [np.full((t % 3, 4), 100 * v + t, np.float32) for t in range(len(video))]
+            for v, video in enumerate(videos)
+        ]
 
 
 @pytest.fixture
@@ -40,8 +49,12 @@ def videos(array_video, walker):
 
 
 def equal(one, other):
-    same_shape = {name: len(boxes) for name, boxes in one.items()} == {name: len(boxes) for name, boxes in other.items()}
-    return same_shape and all(np.array_equal(a, b) for name in one for a, b in zip(one[name], other[name], strict=True))
+    same_shape = {name: len(boxes) for name, boxes in one.items()} == {
+        name: len(boxes) for name, boxes in other.items()
+    }
+    return same_shape and all(
+        np.array_equal(a, b) for name in one for a, b in zip(one[name], other[name], strict=True)
+    )
 
 
 def test_boxes_of_each_video_and_frame_keep_their_places(cache, videos):
@@ -116,19 +129,27 @@ def test_the_motion_detector_finds_the_walker(cache, array_video, walker, channe
     assert len(found) == 160
     for t in range(160):
         best = iou(truth[t][0], found[t]).max(initial=0)
-        # The blur widens a thing by a pixel on each side; closing joins it to the picture's border where that is near.
+        # The blur widens a thing by a pixel on each side; closing joins it to the picture's border
+        # where that is near.
         assert best >= (0.75 if truth[t][0][0] >= 8 else 0.6) - 1e-6, t
     assert sum(map(len, found)) <= 170  # and nearly nothing else
     assert {boxes.dtype for boxes in found} == {np.dtype(np.float32)}
 
 
-def test_a_walker_who_stands_in_one_video_is_found_with_another_of_the_scene(cache, array_video, walker):
+def test_a_walker_who_stands_in_one_video_is_found_with_another_of_the_scene(
+    cache, array_video, walker
+):
     """The background is that of the scene: in the still video alone she would be part of it."""
     frames, truth = walker(160)
     still = np.repeat(frames[20:21], 40, axis=0)
     videos = [array_video(frames, "moving", scene="s"), array_video(still, "still", scene="s")]
-    assert iou(truth[20][0], find_boxes(videos, "motion", progress=False)["still"][20]).max(initial=0) >= 0.75
-    assert len(find_boxes([array_video(still, "still")], "motion", progress=False)["still"][20]) == 0
+    assert (
+        iou(truth[20][0], find_boxes(videos, "motion", progress=False)["still"][20]).max(initial=0)
+        >= 0.75
+    )
+    assert (
+        len(find_boxes([array_video(still, "still")], "motion", progress=False)["still"][20]) == 0
+    )
 
 
 def test_an_empty_scene_has_no_boxes(cache, array_video):
@@ -175,11 +196,14 @@ def test_real_boxes_hold_what_moves(real_data):
 
 
 def test_boxes_of_large_frames_are_in_native_pixels(cache, array_video, walker):
-    """The detector looks at frames of Ped2's height; what it finds is wanted where it is in the video."""
+    """The detector looks at frames of Ped2's height; what it finds is wanted where it is in the
+    video.
+    """
     frames, boxes = walker(40, channels=3)
     large = frames.repeat(12, axis=1).repeat(12, axis=2)  # 576 x 768
     found = find_boxes([array_video(large)], progress=False)["a"]
-    # A figure that turns back never leaves the middle of its way, so compare where it stands apart from the background.
+    # A figure that turns back never leaves the middle of its way, so compare where it stands apart
+    # from the background.
     overlaps = [iou(boxes[t][0] * 12, found[t]).max(initial=0) for t in range(40)]
     assert np.median(overlaps) > 0.7
 
@@ -204,26 +228,36 @@ class BrightThings(PersonDetector):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("shorter_side", "size"), [(96, (96, 128)), (192, (192, 256)), (64, (64, 96))])
-def test_frames_are_resized_for_a_network_and_boxes_scaled_back(array_video, channels, shorter_side, size):
+@pytest.mark.parametrize(
+    ("shorter_side", "size"), [(96, (96, 128)), (192, (192, 256)), (64, (64, 96))]
+)
+def test_frames_are_resized_for_a_network_and_boxes_scaled_back(
+    array_video, channels, shorter_side, size
+):
     frames = np.zeros((5, 48, 64, channels), np.uint8)
     for t in range(5):
         frames[t, 8:32, 10 + 4 * t : 22 + 4 * t] = 255
     detector = BrightThings(shorter_side, batch=2)
     [found] = detector.detect([array_video(frames)], tqdm(disable=True))
-    assert detector.shown == [(2, *size, 3), (2, *size, 3), (1, *size, 3)]  # in batches, RGB, sides multiples of 32
+    # in batches, RGB, sides multiples of 32
+    assert detector.shown == [(2, *size, 3), (2, *size, 3), (1, *size, 3)]
     for t in range(5):
         assert np.abs(found[t][0] - [10 + 4 * t, 8, 22 + 4 * t, 32]).max() <= 1.0
 
 
 def test_coverage_by_hand():
-    moving = [np.float32([[0, 0, 10, 10], [20, 0, 30, 10]]), np.float32([[0, 0, 10, 10]]), np.zeros((0, 4), np.float32)]
+    moving = [
+        np.float32([[0, 0, 10, 10], [20, 0, 30, 10]]),
+        np.float32([[0, 0, 10, 10]]),
+        np.zeros((0, 4), np.float32),
+    ]
     whole, none = np.float32([[0, 0, 10, 10]]), np.zeros((0, 4), np.float32)
     assert coverage([whole, none, none], moving) == pytest.approx(1 / 3)
     assert coverage([moving[0], moving[1], whole], moving) == 1
     left, right = np.float32([[0, 0, 3, 10]]), np.float32([[7, 0, 12, 10]])
     assert coverage([none, left, none], moving) == 0  # 30 of 100 pixels
-    assert coverage([none, np.concatenate([left, right]), none], moving) == pytest.approx(1 / 3)  # 60 of them
+    # 60 of them
+    assert coverage([none, np.concatenate([left, right]), none], moving) == pytest.approx(1 / 3)
     assert coverage([none, np.concatenate([left, left]), none], moving) == 0  # the same 30
     assert np.isnan(coverage([whole], [none]))
 
@@ -233,7 +267,9 @@ def nano(real_data):
     return DarknetDetector(str(real_data / "weights" / DarknetDetector.default), "cpu")
 
 
-def test_real_darknet_finds_the_person_at_the_same_place_through_the_detector(real_data, nano, array_video):
+def test_real_darknet_finds_the_person_at_the_same_place_through_the_detector(
+    real_data, nano, array_video
+):
     """Against the network asked directly, at the picture's own size."""
     picture = np.asarray(Image.open(real_data / "weights" / "person.jpg").convert("RGB"))
     [[boxes]] = nano.detect([array_video(picture[None])], tqdm(disable=True))
@@ -271,15 +307,24 @@ def test_another_cfg_is_another_detector(real_data, tmp_path):
     before = DarknetDetector(str(tmp_path / "net.weights"), "cpu").identity()
     assert DarknetDetector(str(tmp_path / "net.weights"), "cpu").identity() == before
     cfg = tmp_path / "net.cfg"
-    cfg.write_text(cfg.read_text().replace("anchors = 26, 48", "anchors = 27, 48").replace("anchors=26", "anchors=27") + "\n# other\n")
+    cfg.write_text(
+        cfg.read_text()
+        .replace("anchors = 26, 48", "anchors = 27, 48")
+        .replace("anchors=26", "anchors=27")
+        + "\n# other\n"
+    )
     assert DarknetDetector(str(tmp_path / "net.weights"), "cpu").identity() != before
 
 
-def test_darknet_by_name_finds_its_files_below_the_datasets_root(real_data, cache, monkeypatch, array_video):
+def test_darknet_by_name_finds_its_files_below_the_datasets_root(
+    real_data, cache, monkeypatch, array_video
+):
     monkeypatch.setenv("VADLIB_DATA", str(real_data))
     frames = load_videos("avenue", "train", real_data)[0].frames[:1]
     video = array_video(frames)
     by_name = find_boxes([video], "darknet", progress=False)
-    by_path = find_boxes([video], f"darknet:{real_data / 'weights' / DarknetDetector.default}", progress=False)
+    by_path = find_boxes(
+        [video], f"darknet:{real_data / 'weights' / DarknetDetector.default}", progress=False
+    )
     assert equal(by_name, by_path)
     assert len(by_name["a"][0]) >= 5

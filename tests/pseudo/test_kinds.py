@@ -78,7 +78,9 @@ def test_the_mean_change_does_not_fall_as_strength_rises(kind, make_clip):
     means, errors = [], []
     for strength in (0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0):
         change = [
-            float((made(kind, strength)(clip, seeded(100 * i + j)).tensor - clip.tensor).abs().mean())
+            float(
+                (made(kind, strength)(clip, seeded(100 * i + j)).tensor - clip.tensor).abs().mean()
+            )
             for i, clip in enumerate(clips)
             for j in range(25)
         ]
@@ -99,7 +101,9 @@ def test_default_strengths_always_change_the_clip(kind, make_clip):
         assert kind()(clip, seeded(seed)).mask.any()
 
 
-@pytest.mark.parametrize("strength", [-0.1, (0.5, 0.2), (-1, 1), (0, 2), math.nan, "0.5", (0.2, 0.5, 0.6), (), None])
+@pytest.mark.parametrize(
+    "strength", [-0.1, (0.5, 0.2), (-1, 1), (0, 2), math.nan, "0.5", (0.2, 0.5, 0.6), (), None]
+)
 def test_a_strength_outside_0_to_1_is_refused(strength):
     with refused("out-of-range", field="AddNoise.strength"):
         AddNoise(strength)
@@ -115,8 +119,19 @@ def test_every_kind_names_itself_where_its_strength_is_refused(kind):
 def test_a_range_of_strengths_is_used_as_a_whole(kind, make_clip):
     """Drawn values lie inside the range, and reach its lower and its upper part."""
     clip, low, high = make_clip(), 0.3, 0.9
-    changes = [float((made(kind, (low, high))(clip, seeded(s)).tensor - clip.tensor).abs().mean()) for s in range(60)]
-    at = {s: np.mean([float((made(kind, s)(clip, seeded(i)).tensor - clip.tensor).abs().mean()) for i in range(60)]) for s in (low, high)}
+    changes = [
+        float((made(kind, (low, high))(clip, seeded(s)).tensor - clip.tensor).abs().mean())
+        for s in range(60)
+    ]
+    at = {
+        s: np.mean(
+            [
+                float((made(kind, s)(clip, seeded(i)).tensor - clip.tensor).abs().mean())
+                for i in range(60)
+            ]
+        )
+        for s in (low, high)
+    }
     assert at[low] < np.mean(changes) < at[high]
 
 
@@ -135,7 +150,9 @@ def test_defect_04_pseudo_clips_stay_in_the_range_of_normal_ones(kind, make_clip
 
 @pytest.mark.parametrize("kind", [SkipFrames, ShuffleMotion])
 def test_defect_04_moved_frames_keep_their_values(kind, make_clip):
-    """Skipped and shuffled clips hold frames of the video bit for bit: nothing else gives them away."""
+    """Skipped and shuffled clips hold frames of the video bit for bit: nothing else gives them
+    away.
+    """
     clip = make_clip()
     whole = torch.cat([clip.tensor, to_tensor(clip.lookahead)], dim=1)
     for seed in range(10):
@@ -162,12 +179,18 @@ TOTAL = 240  # frames of the numbered video: enough for stride 5 at frame step 3
 
 def numbered(array_video, length, frame_step=1, total=TOTAL):
     """Clips of a video whose frame t has level t."""
-    frames = np.broadcast_to(np.arange(total, dtype=np.uint8)[:, None, None, None], (total, 3, 4, 1))
-    return ClipDataset([array_video(frames)], DataConfig(length=length, frame_step=frame_step), progress=False)
+    frames = np.broadcast_to(
+        np.arange(total, dtype=np.uint8)[:, None, None, None], (total, 3, 4, 1)
+    )
+    return ClipDataset(
+        [array_video(frames)], DataConfig(length=length, frame_step=frame_step), progress=False
+    )
 
 
 def literal_skip(start, length, frame_step, wanted, total):
-    """Frame numbers of the skipped clip: the largest stride up to the wanted one whose last frame exists; None if it is 1."""
+    """Frame numbers of the skipped clip: the largest stride up to the wanted one whose last frame
+    exists; None if it is 1.
+    """
     for stride in range(wanted, 0, -1):
         shown = [start + k * stride * frame_step for k in range(length)]
         if shown[-1] < total:
@@ -246,8 +269,13 @@ def test_defect_17_shuffling_2_or_3_frames_is_refused_and_ends(make_clip, length
 
 def test_every_order_without_neighbours_can_be_drawn(make_clip):
     clip = make_clip(length=5)
-    drawn = {tuple(ShuffleMotion(strength=1.0)(clip, seeded(seed)).params["order"]) for seed in range(400)}
-    assert drawn == {p for p in permutations(range(5)) if all(abs(a - b) != 1 for a, b in pairwise(p))}
+    drawn = {
+        tuple(ShuffleMotion(strength=1.0)(clip, seeded(seed)).params["order"])
+        for seed in range(400)
+    }
+    assert drawn == {
+        p for p in permutations(range(5)) if all(abs(a - b) != 1 for a, b in pairwise(p))
+    }
 
 
 # --- noise
@@ -267,7 +295,8 @@ def test_noise_has_081_of_the_clips_deviation_at_strength_1(strength):
     added = (pseudo.tensor - clip.tensor).flatten()
     assert float(added.std()) == pytest.approx(sigma, rel=0.02)  # 16,384 values: known to 0.6%
     assert abs(float(added.mean())) < 4 * sigma / math.sqrt(len(added))
-    standard = (added / sigma).sort().values  # Gaussian: its quantiles are those of the normal distribution
+    # Gaussian: its quantiles are those of the normal distribution
+    standard = (added / sigma).sort().values
     for share, quantile in ((0.0228, -2), (0.1587, -1), (0.5, 0), (0.8413, 1), (0.9772, 2)):
         assert float(standard[int(share * len(standard))]) == pytest.approx(quantile, abs=0.12)
 
@@ -296,20 +325,32 @@ def test_reflection_against_a_literal_one():
 def test_noise_is_new_in_every_pixel_frame_and_channel(make_clip):
     clip = make_clip(channels=3)
     added = AddNoise(strength=0.25)(clip, seeded()).tensor - clip.tensor
-    for one, other in ((added[0], added[1]), (added[:, 0], added[:, 1]), (added[..., 0], added[..., 1])):
-        assert abs(float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])) < 0.15
+    for one, other in (
+        (added[0], added[1]),
+        (added[:, 0], added[:, 1]),
+        (added[..., 0], added[..., 1]),
+    ):
+        assert (
+            abs(float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])) < 0.15
+        )
 
 
 @pytest.mark.parametrize("grain", [2, 5, 16])
 def test_coarse_noise_has_the_same_deviation_and_soft_blotches_of_its_grain(grain):
-    clip = Clip(torch.zeros(1, 16, 64, 64), "a", 0, torch.zeros(0, 64, 64, 1, dtype=torch.uint8), None)
+    clip = Clip(
+        torch.zeros(1, 16, 64, 64), "a", 0, torch.zeros(0, 64, 64, 1, dtype=torch.uint8), None
+    )
     textured = clip._replace(tensor=0.1 * torch.randn(clip.tensor.shape, generator=seeded()))
     pseudo = AddNoise(strength=0.5, grain=grain)(textured, seeded(1))
     added = (pseudo.tensor - textured.tensor)[0]
     assert float(added.std()) == pytest.approx(pseudo.params["sigma"], rel=0.03)
 
     def alike(distance):
-        return float(torch.corrcoef(torch.stack([added[..., distance:].flatten(), added[..., :-distance].flatten()]))[0, 1])
+        return float(
+            torch.corrcoef(
+                torch.stack([added[..., distance:].flatten(), added[..., :-distance].flatten()])
+            )[0, 1]
+        )
 
     assert alike(1) > 0.4
     assert abs(alike(2 * grain)) < 0.15  # independent from there on
@@ -344,11 +385,15 @@ def test_defect_04_a_pasted_picture_has_the_cameras_noise(strength):
     still = 0.2 * torch.rand(1, 1, 48, 64, generator=seeded()).expand(1, 16, 48, 64)
     clip = still + sigma * torch.randn(1, 16, 48, 64, generator=seeded(1))
     boxes = [np.float32([[10, 8, 50, 40]])] * 16
-    pseudo = PasteObjects(patch, strength=strength)(Clip(clip, "a", 0, torch.zeros(0, 48, 64, 1), boxes), seeded(2))
+    pseudo = PasteObjects(patch, strength=strength)(
+        Clip(clip, "a", 0, torch.zeros(0, 48, 64, 1), boxes), seeded(2)
+    )
     inside = pseudo.mask.all(0)
     assert inside.sum() > 200
     over_time = pseudo.tensor[0].var(0)
-    assert float(over_time[inside].mean().sqrt()) == pytest.approx(float(over_time[~inside].mean().sqrt()), rel=0.07)
+    assert float(over_time[inside].mean().sqrt()) == pytest.approx(
+        float(over_time[~inside].mean().sqrt()), rel=0.07
+    )
 
 
 def test_a_small_patch_lies_anywhere_in_its_box():
@@ -390,7 +435,10 @@ def test_objects_change_only_what_is_inside_the_track(make_clip, channels):
         pseudo = PasteObjects(strength=1.0)(clip, seeded(seed))
         for t, (x0, y0, x1, y1) in enumerate(pseudo.params["track"]):
             inside = torch.zeros(48, 64, dtype=torch.bool)
-            inside[max(0, math.floor(y0) - 1) : math.ceil(y1) + 1, max(0, math.floor(x0) - 1) : math.ceil(x1) + 1] = True
+            inside[
+                max(0, math.floor(y0) - 1) : math.ceil(y1) + 1,
+                max(0, math.floor(x0) - 1) : math.ceil(x1) + 1,
+            ] = True
             assert pseudo.mask[t].any()
             assert not (pseudo.mask[t] & ~inside).any()
 
@@ -412,9 +460,13 @@ def test_objects_grow_more_opaque_and_larger_with_strength(make_clip):
 
 
 def test_small_boxes_are_still_changed(make_clip):
-    """Far people are a few pixels wide; unchanged, they would be normal clips that are trained as anomalies."""
+    """Far people are a few pixels wide; unchanged, they would be normal clips that are trained as
+    anomalies.
+    """
     clip = make_clip()
     for wide, tall in ((2, 20), (20, 2), (3, 3), (1, 1), (4, 4)):
         boxes = [np.float32([[30, 20, 30 + wide, 20 + tall]])] * 16
-        pseudo = PasteObjects(OnePatch(np.full((8, 8, 3), 255)), strength=0.1)(clip._replace(boxes=boxes), seeded())
+        pseudo = PasteObjects(OnePatch(np.full((8, 8, 3), 255)), strength=0.1)(
+            clip._replace(boxes=boxes), seeded()
+        )
         assert pseudo.mask.any(), (wide, tall)

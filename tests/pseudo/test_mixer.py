@@ -31,7 +31,9 @@ class Named:
 
 def within(count, trials, probability):
     """Binomial counts stay within 5 standard deviations but once in two million times."""
-    return abs(count - trials * probability) <= 5 * math.sqrt(trials * probability * (1 - probability))
+    return abs(count - trials * probability) <= 5 * math.sqrt(
+        trials * probability * (1 - probability)
+    )
 
 
 @pytest.mark.parametrize("p", [0.02, 0.2, 0.5])
@@ -43,26 +45,42 @@ def test_the_share_of_pseudo_anomalies_is_p(p):
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_kinds_are_drawn_equally_often_and_independently_of_p(count):
     mixer, generator = PseudoAnomalyMixer([Named(str(k)) for k in range(count)], 0.5), seeded()
-    drawn = Counter(made.kind for made in (mixer(None, generator).pseudo for _ in range(DRAWS)) if made)
+    drawn = Counter(
+        made.kind for made in (mixer(None, generator).pseudo for _ in range(DRAWS)) if made
+    )
     total = sum(drawn.values())
     assert len(drawn) == count
     assert all(within(n, total, 1 / count) for n in drawn.values())
 
 
 def test_kinds_are_drawn_by_their_weights():
-    mixer, generator = PseudoAnomalyMixer([Named("a"), Named("b"), Named("c"), Named("d")], 1.0, weights=[1, 0, 2, 5]), seeded()
+    mixer, generator = (
+        PseudoAnomalyMixer(
+            [Named("a"), Named("b"), Named("c"), Named("d")], 1.0, weights=[1, 0, 2, 5]
+        ),
+        seeded(),
+    )
     drawn = Counter(mixer(None, generator).pseudo.kind for _ in range(DRAWS))
     assert set(drawn) == {"a", "c", "d"}
-    assert all(within(drawn[name], DRAWS, share / 8) for name, share in (("a", 1), ("c", 2), ("d", 5)))
+    assert all(
+        within(drawn[name], DRAWS, share / 8) for name, share in (("a", 1), ("c", 2), ("d", 5))
+    )
 
 
 def test_equal_weights_draw_as_none_do(make_clip):
     clip, kinds = make_clip(), [KINDS[name]() for name in KINDS]
-    one, other = PseudoAnomalyMixer(kinds, 0.7), PseudoAnomalyMixer(kinds, 0.7, weights=[3] * len(kinds))
-    assert [one(clip, seeded(s)).outcome for s in range(60)] == [other(clip, seeded(s)).outcome for s in range(60)]
+    one, other = (
+        PseudoAnomalyMixer(kinds, 0.7),
+        PseudoAnomalyMixer(kinds, 0.7, weights=[3] * len(kinds)),
+    )
+    assert [one(clip, seeded(s)).outcome for s in range(60)] == [
+        other(clip, seeded(s)).outcome for s in range(60)
+    ]
 
 
-@pytest.mark.parametrize("weights", [[1], [1, 2, 3], [1, -1], [0, 0], [math.nan, 1], [math.inf, 1], [1e308, 1e308]])
+@pytest.mark.parametrize(
+    "weights", [[1], [1, 2, 3], [1, -1], [0, 0], [math.nan, 1], [math.inf, 1], [1e308, 1e308]]
+)
 def test_weights_that_do_not_fit_are_refused(weights):
     with refused("out-of-range", field="weights"):
         PseudoAnomalyMixer([SkipFrames(), AddNoise()], 0.2, weights)
@@ -70,8 +88,12 @@ def test_weights_that_do_not_fit_are_refused(weights):
 
 def test_p_0_never_and_p_1_always():
     generator = seeded()
-    assert all(PseudoAnomalyMixer([Named("a")], 0)(None, generator) == (None, 0) for _ in range(300))
-    assert all(PseudoAnomalyMixer([Named("a")], 1)(None, generator).outcome == 1 for _ in range(300))
+    assert all(
+        PseudoAnomalyMixer([Named("a")], 0)(None, generator) == (None, 0) for _ in range(300)
+    )
+    assert all(
+        PseudoAnomalyMixer([Named("a")], 1)(None, generator).outcome == 1 for _ in range(300)
+    )
 
 
 def test_a_clip_that_nothing_changed_stays_normal(make_clip):
@@ -83,7 +105,9 @@ def test_a_clip_that_nothing_changed_stays_normal(make_clip):
 
 
 def test_what_was_made_and_what_could_not_be_is_counted(make_clip):
-    """Every second clip holds nobody, and none has frames to skip to; checked against what came out."""
+    """Every second clip holds nobody, and none has frames to skip to; checked against what came
+    out.
+    """
     mixer = PseudoAnomalyMixer([SkipFrames(), AddNoise(), PasteObjects()], 0.5)
     empty = [np.zeros((0, 4), np.float32)] * 16
     mixed = []
@@ -91,8 +115,18 @@ def test_what_was_made_and_what_could_not_be_is_counted(make_clip):
         clip = make_clip(seed=seed % 5)
         clip = clip._replace(lookahead=clip.lookahead[:0], boxes=empty if seed % 2 else clip.boxes)
         mixed.append(mixer(clip, seeded(seed)))
-    made, counts = Counter(m.pseudo.kind for m in mixed if m.pseudo), mixer.count(m.outcome for m in mixed)
-    assert list(counts) == ["made_skip", "not_made_skip", "made_noise", "not_made_noise", "made_object", "not_made_object"]
+    made, counts = (
+        Counter(m.pseudo.kind for m in mixed if m.pseudo),
+        mixer.count(m.outcome for m in mixed),
+    )
+    assert list(counts) == [
+        "made_skip",
+        "not_made_skip",
+        "made_noise",
+        "not_made_noise",
+        "made_object",
+        "not_made_object",
+    ]
     assert {name: counts[f"made_{name}"] for name in ("skip", "noise", "object")} == {
         "skip": 0,
         "noise": made["noise"],
@@ -135,7 +169,9 @@ def test_same_generator_same_sequence(make_clip):
 
 
 def test_defect_09_each_sample_draws_on_its_own(make_clip):
-    """Neither the order nor the neighbours of a sample change what becomes of it, and a batch holds several outcomes."""
+    """Neither the order nor the neighbours of a sample change what becomes of it, and a batch holds
+    several outcomes.
+    """
     mixer = make_mixer(list(KINDS), 0.5)
     clips = [make_clip(seed=seed) for seed in range(16)]
     alone = [mixer(clip, seeded(i)).pseudo for i, clip in enumerate(clips)]

@@ -40,7 +40,9 @@ def test_overlap_by_hand(other, expected):
 
 def test_overlap_with_none_and_with_several():
     assert iou(np.float32([0, 0, 1, 1]), np.zeros((0, 4), np.float32)).shape == (0,)
-    assert iou(np.float32([0, 0, 2, 2]), np.float32([[0, 0, 2, 2], [1, 0, 3, 2], [9, 9, 10, 10]])) == pytest.approx([1, 1 / 3, 0])
+    assert iou(
+        np.float32([0, 0, 2, 2]), np.float32([[0, 0, 2, 2], [1, 0, 3, 2], [9, 9, 10, 10]])
+    ) == pytest.approx([1, 1 / 3, 0])
     assert np.isfinite(iou(np.zeros(4, np.float32), np.zeros((1, 4), np.float32))).all()
 
 
@@ -55,8 +57,13 @@ def test_overlap_is_that_of_counted_pixels(a, b):
         return picture
 
     first, second = ((x, y, x + w, y + h) for x, y, w, h in (a, b))
-    both, either = (painted(first) & painted(second)).sum(), (painted(first) | painted(second)).sum()
-    assert iou(np.float32(first), np.float32([second]))[0] == pytest.approx(both / either if either else 0, abs=1e-6)
+    both, either = (
+        (painted(first) & painted(second)).sum(),
+        (painted(first) | painted(second)).sum(),
+    )
+    assert iou(np.float32(first), np.float32([second]))[0] == pytest.approx(
+        both / either if either else 0, abs=1e-6
+    )
 
 
 # --- following
@@ -85,10 +92,14 @@ def test_jitter_is_smoothed_and_the_size_kept(seed):
     centre = (track[:, :2] + track[:, 2:]) / 2
     assert np.abs(centre - (truth[:, :2] + truth[:, 2:]) / 2).max() < 1.5
     sizes = track[:, 2:] - track[:, :2]
-    assert np.abs(sizes - sizes[0]).max() < 1e-4  # a patch that grows and shrinks would give itself away
+    # a patch that grows and shrinks would give itself away
+    assert np.abs(sizes - sizes[0]).max() < 1e-4
     assert np.abs(sizes[0] - [10, 20]).max() < 1.5
     noisy_centre = (noisy[:, :2] + noisy[:, 2:]) / 2
-    assert np.abs(np.diff(centre, 2, axis=0)).mean() < 0.5 * np.abs(np.diff(noisy_centre, 2, axis=0)).mean()
+    assert (
+        np.abs(np.diff(centre, 2, axis=0)).mean()
+        < 0.5 * np.abs(np.diff(noisy_centre, 2, axis=0)).mean()
+    )
 
 
 @pytest.mark.parametrize("gap", [[9, 10], [2, 3, 4], [13, 14, 15], [0, 1], [5, 11]])
@@ -125,7 +136,11 @@ def test_a_merged_blob_does_not_pull_the_track_away():
 def test_defect_05_only_boxes_inside_the_picture_are_drawn():
     inside, outside = walk(16), walk(16, start=(200, 15))
     for seed in range(10):
-        track = follow_box([np.stack([a, b]) for a, b in zip(inside, outside, strict=True)], (120, 160), seeded(seed))
+        track = follow_box(
+            [np.stack([a, b]) for a, b in zip(inside, outside, strict=True)],
+            (120, 160),
+            seeded(seed),
+        )
         assert np.abs(track - inside).max() < 1e-3
     assert follow_box([b[None] for b in outside], (120, 160), seeded()) is None
     assert follow_box([np.zeros((0, 4), np.float32)] * 16, (120, 160), seeded()) is None
@@ -144,7 +159,9 @@ BOX = np.float32([20, 10, 32, 40])  # 12 wide, 30 tall
 
 
 def pasted(clip, patch, opacity=1.0, size=1.0, box=BOX):
-    return paste_patch(clip, np.asarray(patch, np.uint8), np.tile(box, (clip.shape[1], 1)), opacity, size)[0]
+    return paste_patch(
+        clip, np.asarray(patch, np.uint8), np.tile(box, (clip.shape[1], 1)), opacity, size
+    )[0]
 
 
 def bounds(changed):
@@ -188,7 +205,9 @@ def test_defect_06_red_stays_red(channel):
     patch = np.zeros((16, 16, 3), np.uint8)
     patch[..., channel] = 255
     centre = pasted(torch.zeros(3, 1, 60, 80), patch)[:, 0, 25, 26]
-    assert centre.tolist() == pytest.approx([1.0 if c == channel else -1.0 for c in range(3)], abs=1e-5)
+    assert centre.tolist() == pytest.approx(
+        [1.0 if c == channel else -1.0 for c in range(3)], abs=1e-5
+    )
 
 
 def test_a_grey_clip_stays_grey_and_gets_the_weights_of_bt_601():
@@ -210,7 +229,15 @@ def test_the_picture_is_the_resized_patch_where_it_is_opaque():
 
 
 def test_the_patch_is_most_opaque_at_its_centre_and_ends_softly():
-    weight = pasted(torch.full((1, 1, 60, 80), -1.0), np.full((8, 8, 3), 255), box=np.float32([20, 10, 50, 50]))[0, 0] / 2 + 0.5
+    weight = (
+        pasted(
+            torch.full((1, 1, 60, 80), -1.0),
+            np.full((8, 8, 3), 255),
+            box=np.float32([20, 10, 50, 50]),
+        )[0, 0]
+        / 2
+        + 0.5
+    )
     across, down = weight[29, 20:50], weight[10:50, 34]
     for line in (across, down):
         half = len(line) // 2
@@ -245,7 +272,8 @@ def test_opacity_is_the_weight_at_the_centre(opacity):
 
 def test_a_box_that_leaves_the_picture_changes_only_the_picture():
     clip = torch.zeros(1, 6, 60, 80)
-    track = BOX + np.float32([14, 0, 14, 0]) * np.arange(6, dtype=np.float32)[:, None]  # gone after the fifth frame
+    # gone after the fifth frame
+    track = BOX + np.float32([14, 0, 14, 0]) * np.arange(6, dtype=np.float32)[:, None]
     changed, weight = paste_patch(clip, np.full((8, 8, 3), 255, np.uint8), track, 1.0, 1.0)
     assert torch.equal(weight > 0, (changed != clip)[0])
     per_frame = (changed != clip).sum((0, 2, 3)).tolist()
@@ -266,7 +294,14 @@ def test_nothing_is_changed_in_place_and_all_stays_in_range():
     assert torch.equal(changed[:, :, :, :15], clip[:, :, :, :15])
 
 
-@given(st.floats(-30, 110), st.floats(-30, 90), st.floats(0.5, 60), st.floats(0.5, 60), st.floats(0, 1), st.floats(0.5, 1))
+@given(
+    st.floats(-30, 110),
+    st.floats(-30, 90),
+    st.floats(0.5, 60),
+    st.floats(0.5, 60),
+    st.floats(0, 1),
+    st.floats(0.5, 1),
+)
 def test_any_box_can_be_pasted_into(x, y, wide, tall, opacity, size):
     clip = torch.zeros(1, 1, 60, 80)
     box = np.float32([x, y, x + wide, y + tall])

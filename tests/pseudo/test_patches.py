@@ -33,8 +33,13 @@ def test_builtin_patches_are_square_crops_of_the_sample_images():
         side = patch.shape[0]
         assert patch.shape == (side, side, 3)
         assert 32 <= side <= 128
-        views = [np.lib.stride_tricks.sliding_window_view(image[..., 0], (side, 1))[..., 0] for image in images]
-        sources.add(next(k for k, view in enumerate(views) if (view == patch[:, 0, 0]).all(-1).any()))
+        views = [
+            np.lib.stride_tricks.sliding_window_view(image[..., 0], (side, 1))[..., 0]
+            for image in images
+        ]
+        sources.add(
+            next(k for k, view in enumerate(views) if (view == patch[:, 0, 0]).all(-1).any())
+        )
         sides.add(side)
     assert sources == {0, 1}
     assert len(sides) > 20
@@ -42,7 +47,9 @@ def test_builtin_patches_are_square_crops_of_the_sample_images():
 
 def test_sprites_are_cut_out_with_alpha():
     patches = load_patches("sprites")
-    drawn = {patches.draw(seeded(seed)).tobytes(): patches.draw(seeded(seed)) for seed in range(300)}
+    drawn = {
+        patches.draw(seeded(seed)).tobytes(): patches.draw(seeded(seed)) for seed in range(300)
+    }
     assert len(drawn) == 32
     for sprite in drawn.values():
         height, width, channels = sprite.shape
@@ -68,7 +75,8 @@ def folder(tmp_path):
 
 def test_folder_patches_draw_a_class_first(folder):
     drawn = [int(load_patches(str(folder)).draw(seeded(seed))[0, 0, 0]) for seed in range(400)]
-    assert 150 < sum(level > 100 for level in drawn) < 250  # class b, half of the time, though it has a quarter of the pictures
+    # class b, half of the time, though it has a quarter of the pictures
+    assert 150 < sum(level > 100 for level in drawn) < 250
     assert {10, 20, 30} <= set(drawn)
 
 
@@ -104,7 +112,9 @@ def test_a_damaged_picture_is_refused_by_name(folder):
 
 @pytest.fixture
 def cifar(host, cache, tmp_path, monkeypatch):
-    """The server has a CIFAR-100 of 30 pictures in the real layout, (channels, rows, columns) in one row of a pickled array each."""
+    """The server has a CIFAR-100 of 30 pictures in the real layout, (channels, rows, columns) in
+    one row of a pickled array each.
+    """
     pixels = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
     rows = pixels.transpose(0, 3, 1, 2).reshape(30, 3072)
     parts = {

@@ -1,4 +1,6 @@
-"""Weights of detectors are a file of one's own, or a known one that is looked for and downloaded; tested against a local server."""
+"""Weights of detectors are a file of one's own, or a known one that is looked for and downloaded;
+tested against a local server.
+"""
 
 import re
 
@@ -15,7 +17,11 @@ def known(host, cache, tmp_path, monkeypatch):
     """The server has one known file, of no known SHA-256, and one of a wrong one."""
     (tmp_path / "data").mkdir()
     monkeypatch.setenv("VADLIB_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(weights, "KNOWN", {"net.pt": (f"{host.url}/", None), "other.weights": (f"{host.url}/", "0" * 64)})
+    monkeypatch.setattr(
+        weights,
+        "KNOWN",
+        {"net.pt": (f"{host.url}/", None), "other.weights": (f"{host.url}/", "0" * 64)},
+    )
     return cache / "weights"
 
 
@@ -48,7 +54,9 @@ def test_a_download_that_drops_is_gone_on_with(known, host):
     assert host.asked[1][1] is not None  # asked for the rest
 
 
-@pytest.mark.parametrize("answer", [status(404), status(503), sends(b"<html>", Content_Type="text/html"), drops])
+@pytest.mark.parametrize(
+    "answer", [status(404), status(503), sends(b"<html>", Content_Type="text/html"), drops]
+)
 def test_what_cannot_be_had_is_said_with_what_to_do_and_leaves_nothing(known, host, answer):
     host.answers = [answer]
     with refused("download", file=known / "net.pt") as caught:

@@ -1,4 +1,6 @@
-"""YOLOv3 by ultralytics, for real, on small checkpoints that ultralytics itself builds; and what it must not do to this process."""
+"""YOLOv3 by ultralytics, for real, on small checkpoints that ultralytics itself builds; and what it
+must not do to this process.
+"""
 
 import os
 import pickle
@@ -25,7 +27,9 @@ def checkpoint(tmp_path_factory):
 
         recipe = Path(ultralytics.__file__).parent / "cfg" / "models" / "v3" / "yolov3-tiny.yaml"
         narrow = folder / "yolov3-tiny.yaml"
-        narrow.write_text(recipe.read_text().replace("width_multiple: 1.0", "width_multiple: 0.125"))
+        narrow.write_text(
+            recipe.read_text().replace("width_multiple: 1.0", "width_multiple: 0.125")
+        )
         torch.manual_seed(0)
         ultralytics.YOLO(str(narrow)).save(str(folder / "tiny.pt"))
         names = dict.fromkeys(range(80), "") | {0: "person"}
@@ -35,11 +39,17 @@ def checkpoint(tmp_path_factory):
     return folder / "tiny.pt"
 
 
-def test_it_finds_boxes_for_real_and_in_the_frames_own_pixels(checkpoint, cache, array_video, monkeypatch):
-    """Untrained, it is sure of nothing; with every doubt allowed it must return boxes inside the picture."""
+def test_it_finds_boxes_for_real_and_in_the_frames_own_pixels(
+    checkpoint, cache, array_video, monkeypatch
+):
+    """Untrained, it is sure of nothing; with every doubt allowed it must return boxes inside the
+    picture.
+    """
     monkeypatch.setattr("vadlib.pseudo.yolov3.CONFIDENCE", 1e-9)
     frames = np.random.default_rng(0).integers(0, 256, (3, 60, 80, 1))
-    found = find_boxes([array_video(frames)], f"yolov3:{checkpoint}", progress=False, device="cpu")["a"]
+    found = find_boxes([array_video(frames)], f"yolov3:{checkpoint}", progress=False, device="cpu")[
+        "a"
+    ]
     assert len(found) == 3
     boxes = np.concatenate(found)
     assert len(boxes) > 0
@@ -57,12 +67,18 @@ def test_it_sees_what_ultralytics_sees(checkpoint, monkeypatch):
     [found] = detector.find(image[None])
     batch = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     with torch.inference_mode():
-        raw = detector.model.model.eval()(batch)[0][0]  # (4 + classes, anchors): centre, size, scores
+        # (4 + classes, anchors): centre, size, scores
+        raw = detector.model.model.eval()(batch)[0][0]
     people = raw[:, raw[4:].argmax(0) == 0]
     assert people.shape[1] > 0
     centre, size = people[:2].T, people[2:4].T
-    corners = torch.cat([centre - size / 2, centre + size / 2], 1).clamp(min=0).minimum(torch.tensor([96.0, 64.0, 96.0, 64.0]))
-    assert np.abs(found[0] - corners[people[4].argmax()].numpy()).max() < 0.05  # the surest one is kept, and comes first
+    corners = (
+        torch.cat([centre - size / 2, centre + size / 2], 1)
+        .clamp(min=0)
+        .minimum(torch.tensor([96.0, 64.0, 96.0, 64.0]))
+    )
+    # the surest one is kept, and comes first
+    assert np.abs(found[0] - corners[people[4].argmax()].numpy()).max() < 0.05
 
 
 @pytest.mark.slow
@@ -84,10 +100,20 @@ def test_the_process_keeps_its_threads_environment_and_functions(checkpoint, tmp
         assert ultralytics.utils.SAFE_LOAD and not ultralytics.utils.AUTOINSTALL and not ultralytics.utils.ONLINE
     """
     environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-    environment |= {"VADLIB_CACHE": str(tmp_path / "cache"), "HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path / "home")}
+    environment |= {
+        "VADLIB_CACHE": str(tmp_path / "cache"),
+        "HOME": str(tmp_path / "home"),
+        "XDG_CONFIG_HOME": str(tmp_path / "home"),
+    }
     work = tmp_path / "work"
     work.mkdir()
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=environment, cwd=work, timeout=300)
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        check=True,
+        env=environment,
+        cwd=work,
+        timeout=300,
+    )
     assert list(work.iterdir()) == []  # nothing is left where the user works
     assert not (tmp_path / "home").exists()
 
@@ -98,7 +124,9 @@ def test_missing_weights_are_said_without_a_network(cache, tmp_path, monkeypatch
         load_detector("yolov3:nowhere.pt")
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"version https://git-lfs.github.com/spec/v1\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"no checkpoint", b"version https://git-lfs.github.com/spec/v1\n"]
+)
 def test_damaged_weights_are_refused_by_name(cache, tmp_path, content):
     (tmp_path / "bad.pt").write_bytes(content)
     with refused("wrong-kind-of-file", file=tmp_path / "bad.pt"):

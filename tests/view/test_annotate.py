@@ -1,4 +1,6 @@
-"""Annotated frames: what is normal stays as it is, an alarm is seen without colour, and the bar tells the score."""
+"""Annotated frames: what is normal stays as it is, an alarm is seen without colour, and the bar
+tells the score.
+"""
 
 import cv2
 import numpy as np
@@ -35,20 +37,27 @@ def test_a_normal_frame_stays_as_it_is(channels):
 
 def test_heat_lies_where_the_map_is_above_the_threshold():
     changed = (shown(9.0)[:240] != picture()).any(2)
-    changed[:5], changed[-5:], changed[:, :5], changed[:, -5:] = False, False, False, False  # the frame of an alarm
+    # the frame of an alarm
+    changed[:5], changed[-5:], changed[:, :5], changed[:, -5:] = False, False, False, False
     rows, columns = np.nonzero(changed)
     # The cell is 8 x 8 pixels; its outline is up to 2 pixels thick on each side.
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == pytest.approx((80, 87, 160, 167), abs=2)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == pytest.approx(
+        (80, 87, 160, 167), abs=2
+    )
     assert changed[80:88, 160:168].all()
 
 
 def test_a_higher_score_is_brighter():
-    centre = [shown(score, np.full((240, 320, 3), 120, np.uint8))[84, 164].sum() for score in (4.5, 7, 12)]
+    centre = [
+        shown(score, np.full((240, 320, 3), 120, np.uint8))[84, 164].sum() for score in (4.5, 7, 12)
+    ]
     assert centre[0] < centre[1] < centre[2]
 
 
 def test_an_alarm_is_seen_without_colour():
-    quiet, alarm = (cv2.cvtColor(shown(score), cv2.COLOR_RGB2GRAY).astype(int) for score in (3.99, 4.01))
+    quiet, alarm = (
+        cv2.cvtColor(shown(score), cv2.COLOR_RGB2GRAY).astype(int) for score in (3.99, 4.01)
+    )
     differ = np.abs(quiet - alarm) > 60
     assert differ[:240, :3].mean() > 0.9  # a white frame
     assert differ[240:, -70:].sum() > 60  # a word
@@ -74,7 +83,10 @@ def test_the_mark_divides_alarm_from_quiet(threshold):
     assert filled(above).max() >= mark.min() - 4  # the last may be a hatch
 
 
-@pytest.mark.parametrize(("size", "expected"), [((48, 64), (240, 320)), ((241, 363), (240, 364)), ((720, 1280), (720, 1280))])
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((48, 64), (240, 320)), ((241, 363), (240, 364)), ((720, 1280), (720, 1280))],
+)
 def test_sizes_are_even_and_small_frames_enlarged(size, expected):
     found = annotate(picture(1, size), np.zeros((6, 8)), 0.0, THRESHOLD, 0).shape
     assert found[1] == expected[1]

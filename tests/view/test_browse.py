@@ -26,7 +26,11 @@ def datasets(array_video):
         frames = np.random.default_rng(length).integers(0, 256, (length, 48, 64, channels))
         return array_video(frames, name, labels=labels, masks=spot(labels) if labelled else None)
 
-    return {"grey": [video("01", 40), video("02", 25)], "colour": [video("01", 30, 3)], "unlabelled": [video("x", 12, labelled=False)]}
+    return {
+        "grey": [video("01", 40), video("02", 25)],
+        "colour": [video("01", 30, 3)],
+        "unlabelled": [video("x", 12, labelled=False)],
+    }
 
 
 @pytest.fixture
@@ -67,7 +71,8 @@ def test_the_picture_is_the_frame_its_mask_and_a_cursor(datasets, dataset, clip,
 
 
 def test_the_alt_text_says_where_the_mask_is(datasets):
-    text = describe_frame("grey", datasets["grey"][0], 7)  # columns 12 to 29 of 64, rows 10 to 19 of 48
+    # columns 12 to 29 of 64, rows 10 to 19 of 48
+    text = describe_frame("grey", datasets["grey"][0], 7)
     assert re.findall(r"\d+%", text) == ["32%", "30%"]
 
 
@@ -107,7 +112,8 @@ def test_every_control_over_its_whole_range(datasets, parts):
                     frame.value, overlay.value = t, on
                     assert alt(picture) == describe_frame(name, video, t, on)
                     seen.add(pixels(picture))
-    assert len(seen) >= 3 * 4  # three frames of each of four clips, and more where an outline comes and goes
+    # three frames of each of four clips, and more where an outline comes and goes
+    assert len(seen) >= 3 * 4
 
 
 def test_a_shorter_clip_pulls_the_frame_back(parts):

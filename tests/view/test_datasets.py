@@ -58,7 +58,9 @@ def test_examples_are_a_normal_and_an_abnormal_frame_with_its_mask(videos):
         assert bool(ax.collections) == outlined
         if outlined:  # the outline lies on the mask's border: rows 10 to 19, columns 12 to 29
             vertices = np.concatenate([path.vertices for path in ax.collections[-1].get_paths()])
-            np.testing.assert_allclose([vertices.min(0), vertices.max(0)], [[11.5, 9.5], [29.5, 19.5]])
+            np.testing.assert_allclose(
+                [vertices.min(0), vertices.max(0)], [[11.5, 9.5], [29.5, 19.5]]
+            )
 
 
 def test_examples_need_both_kinds(videos):
@@ -70,19 +72,26 @@ def test_two_truths_mark_the_frames_in_which_they_differ():
     first, second = {"07": np.repeat([0, 1, 0], 10)}, {"07": np.repeat([0, 1, 0], [8, 13, 9])}
     ax = plots.plot_truths(first, second, ("vol", "community"))
     [differ] = [c for c in ax.collections if tuple(c.get_facecolor()[0]) == (0, 0, 0, 1)]
-    assert [(path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in differ.get_paths()] == [(8, 10), (20, 21)]
+    assert [
+        (path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in differ.get_paths()
+    ] == [(8, 10), (20, 21)]
     assert bars(ax) == [(8, 21, 0)]
 
 
 def test_changes_are_drawn_as_two_distributions_of_area_one():
     rng = np.random.default_rng(0)
-    changes = {"a": {"01": rng.normal(2, 0.3, 500), "02": rng.normal(4, 0.5, 300)}, "b": {"01": rng.random(90)}}
+    changes = {
+        "a": {"01": rng.normal(2, 0.3, 500), "02": rng.normal(4, 0.5, 300)},
+        "b": {"01": rng.random(90)},
+    }
     labels = {"a": {"02": np.ones(300), "01": np.zeros(500)}, "b": {"01": np.repeat([0, 1], 45)}}
     axes = plots.plot_changes(changes, labels)
     filled, line = axes[0].patches
     assert (filled.get_fill(), line.get_fill()) == (True, False)
     assert line.get_linestyle() not in ("-", "solid")  # told apart without colour
-    centre = [np.average(p.get_xy()[:, 0], weights=p.get_xy()[:, 1] + 1e-12) for p in (filled, line)]
+    centre = [
+        np.average(p.get_xy()[:, 0], weights=p.get_xy()[:, 1] + 1e-12) for p in (filled, line)
+    ]
     assert centre == [pytest.approx(2, abs=0.3), pytest.approx(4, abs=0.4)]
 
 

@@ -25,7 +25,17 @@ from vadlib.evaluation.explain import explain_clip
 from vadlib.evaluation.scores import ScoreConfig
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.view import explorer
-from vadlib.view.explorer import View, clip_around, count_frames, curves, explore, next_wrong, plot_explorer, sample_views, start_threshold
+from vadlib.view.explorer import (
+    View,
+    clip_around,
+    count_frames,
+    curves,
+    explore,
+    next_wrong,
+    plot_explorer,
+    sample_views,
+    start_threshold,
+)
 
 THRESHOLD = 2.0
 
@@ -39,8 +49,13 @@ def close_figures():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     torch.manual_seed(0)
-    clips = ClipDataset(moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
-    model, config = DualPathAutoencoder(ModelConfig(width=8, slots=8)), TrainConfig(epochs=1, precision="fp32", device="cpu")
+    clips = ClipDataset(
+        moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False
+    )
+    model, config = (
+        DualPathAutoencoder(ModelConfig(width=8, slots=8)),
+        TrainConfig(epochs=1, precision="fp32", device="cpu"),
+    )
     return fit(model, clips, None, config, tmp_path_factory.mktemp("runs") / "a", progress=False)
 
 
@@ -58,25 +73,39 @@ def scored(run, videos):
 
 @pytest.fixture
 def result(scored):
-    """The same with scores by hand: of the first video quiet, then a hit, a miss and a false alarm; of the second all is right."""
+    """The same with scores by hand: of the first video quiet, then a hit, a miss and a false alarm;
+    of the second all is right.
+    """
     first, second = np.full(45, 1.0), np.full(45, -1.0)
     first[18:25], first[30:34], first[40] = 5, [3, 4, 6, 5], 2.5
     second[15:30] = 3
     scores = {"01": first, "02": second, "03": np.linspace(0, 4, 45)}
-    return replace(scored, scores=scores, calibration=replace(scored.calibration, threshold=THRESHOLD))
+    return replace(
+        scored, scores=scores, calibration=replace(scored.calibration, threshold=THRESHOLD)
+    )
 
 
 labelled_curves = st.lists(
-    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1)), min_size=1, max_size=12).map(lambda frames: np.array(frames).T),
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1)), min_size=1, max_size=12).map(
+        lambda frames: np.array(frames).T
+    ),
     min_size=1,
     max_size=4,
-).map(lambda videos: ({f"{i}": v[0] for i, v in enumerate(videos)}, {f"{i}": v[1] for i, v in enumerate(videos)}))
+).map(
+    lambda videos: (
+        {f"{i}": v[0] for i, v in enumerate(videos)},
+        {f"{i}": v[1] for i, v in enumerate(videos)},
+    )
+)
 
 
 @given(labelled_curves, st.integers(-1, 4))
 def test_counts_and_rates_are_those_of_scikit_learn(drawn, threshold):
     scores, labels = drawn
-    truth, called = np.concatenate(list(labels.values())), np.concatenate(list(scores.values())) > threshold
+    truth, called = (
+        np.concatenate(list(labels.values())),
+        np.concatenate(list(scores.values())) > threshold,
+    )
     (quiet, false), (missed, hits) = confusion_matrix(truth, called, labels=[0, 1])
     rates = [f(truth, called, zero_division=np.nan) for f in (precision_score, recall_score)]
     rates.append(1 - recall_score(1 - truth, ~called, zero_division=np.nan))
@@ -93,7 +122,11 @@ def test_a_jump_goes_to_the_worst_frame_of_the_next_wrong_run(drawn, threshold, 
 
     def wrong(name, t):
         above = scores[name][t] > threshold
-        return above and not labels[name][t] if kind == "false alarm" else not above and bool(labels[name][t])
+        return (
+            above and not labels[name][t]
+            if kind == "false alarm"
+            else not above and bool(labels[name][t])
+        )
 
     def worst(name, t):
         first, last = t, t
@@ -101,10 +134,15 @@ def test_a_jump_goes_to_the_worst_frame_of_the_next_wrong_run(drawn, threshold, 
             first -= 1
         while last + 1 < len(scores[name]) and wrong(name, last + 1):
             last += 1
-        return (max if kind == "false alarm" else min)(range(first, last + 1), key=lambda u: scores[name][u])
+        return (max if kind == "false alarm" else min)(
+            range(first, last + 1), key=lambda u: scores[name][u]
+        )
 
     begin = walk.index(here) + 1
-    expected = next((spot for spot in walk[begin:] + walk[:begin] if wrong(*spot) and worst(*spot) == spot[1]), None)
+    expected = next(
+        (spot for spot in walk[begin:] + walk[:begin] if wrong(*spot) and worst(*spot) == spot[1]),
+        None,
+    )
     assert next_wrong(scores, labels, threshold, kind, *here) == expected
 
 
@@ -112,7 +150,12 @@ def test_jumps_by_hand(result):
     def jump(kind, *here):
         return next_wrong(result.scores, result.labels, THRESHOLD, kind, *here)
 
-    assert [jump("false alarm", "01", t) for t in (0, 31, 32, 40)] == [("01", 32), ("01", 32), ("01", 40), ("01", 32)]
+    assert [jump("false alarm", "01", t) for t in (0, 31, 32, 40)] == [
+        ("01", 32),
+        ("01", 32),
+        ("01", 40),
+        ("01", 32),
+    ]
     assert [jump("miss", *here) for here in (("01", 15), ("01", 25), ("02", 0), ("03", 44))] == [
         ("01", 25),
         ("01", 15),
@@ -124,13 +167,21 @@ def test_jumps_by_hand(result):
 
 
 @given(st.integers(2, 20), st.integers(1, 3), st.integers(0, 70), st.data())
-def test_the_clip_is_one_of_scoring_s_with_the_frame_nearest_to_its_middle(length, step, more, data):
+def test_the_clip_is_one_of_scoring_s_with_the_frame_nearest_to_its_middle(
+    length, step, more, data
+):
     frames = length * step + more
     frame = data.draw(st.integers(0, frames - 1))
     start, place = clip_around(frame, frames, DataConfig(length=length, frame_step=step))
-    clips = {s: list(range(s, s + length * step, step)) for s in scoring_starts(frames, length, step)}
+    clips = {
+        s: list(range(s, s + length * step, step)) for s in scoring_starts(frames, length, step)
+    }
     assert clips[start][place] == frame
-    off = [abs(members.index(frame) - (length - 1) / 2) for members in clips.values() if frame in members]
+    off = [
+        abs(members.index(frame) - (length - 1) / 2)
+        for members in clips.values()
+        if frame in members
+    ]
     assert abs(place - (length - 1) / 2) == min(off)
     if frame >= length * step // 2 and frame < frames - length * step // 2:
         assert abs(place - (length - 1) / 2) <= length / 4 + 1, "near its middle"
@@ -162,10 +213,20 @@ def test_the_picture_shows_the_frame_the_model_s_work_and_the_curve(run, videos,
     seen = clip.seen
     shown = rebuilt.images[0].get_array()
     np.testing.assert_array_equal(shown[..., 3] == 255, seen)
-    np.testing.assert_array_equal(shown[..., 0][seen], clip.rebuilt[place, ..., 0][seen].astype(np.uint8))
-    for ax, values in ((error, clip.error[place]), (entropy, clip.entropy), (local, scored.score_map("02")[20])):
-        np.testing.assert_allclose(np.ma.filled(ax.images[0].get_array(), np.nan), values, rtol=1e-5)
-    assert local.images[0].get_clim() == (0, scored.scores["02"].max()), "one scale for all frames of a video"
+    np.testing.assert_array_equal(
+        shown[..., 0][seen], clip.rebuilt[place, ..., 0][seen].astype(np.uint8)
+    )
+    for ax, values in (
+        (error, clip.error[place]),
+        (entropy, clip.entropy),
+        (local, scored.score_map("02")[20]),
+    ):
+        np.testing.assert_allclose(
+            np.ma.filled(ax.images[0].get_array(), np.nan), values, rtol=1e-5
+        )
+    assert local.images[0].get_clim() == (0, scored.scores["02"].max()), (
+        "one scale for all frames of a video"
+    )
     score, threshold, cursor, point = curve.get_lines()
     np.testing.assert_array_equal(score.get_ydata(), scored.rescore(scale)["02"])
     assert set(threshold.get_ydata()) == {0.4}
@@ -180,7 +241,9 @@ def test_the_score_by_place_is_that_of_the_whole_video(run, videos, scored):
     """At both ends too, though only the frames around the view's are looked at."""
     whole = scored.score_map("01")
     for t in range(45):
-        np.testing.assert_allclose(explorer._local_scores(scored, View("01", t, 0)), whole[t], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(
+            explorer._local_scores(scored, View("01", t, 0)), whole[t], rtol=1e-4, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("shrunk", [1, 2])
@@ -188,7 +251,9 @@ def test_the_dashed_square_lies_where_the_error_is(run, videos, scored, array_vi
     """Also where the model saw smaller frames than the video has."""
     video = array_video(np.zeros((20, 80 * shrunk, 120 * shrunk, 1)), "x")
     clip = explain_clip(run, array_video(np.zeros((20, 80, 120, 1))), 0)
-    flat = {(32, 16): Statistics(np.zeros((3, 10, 15), np.float32), np.ones((3, 10, 15), np.float32))}
+    flat = {
+        (32, 16): Statistics(np.zeros((3, 10, 15), np.float32), np.ones((3, 10, 15), np.float32))
+    }
     for y, x in ((0, 0), (4, 9), (9, 14), (7, 2)):
         errors = np.zeros((20, 10, 15), np.float16)
         errors[8, y, x] = 1
@@ -214,9 +279,15 @@ def test_the_dashed_square_lies_where_the_error_is(run, videos, scored, array_vi
 
 
 def test_the_curve_lies_where_the_slider_below_it_expects(run, videos, scored, array_video):
-    """What is drawn, such as long tick labels, never makes the picture wider than planned; upright videos do not make it endless."""
+    """What is drawn, such as long tick labels, never makes the picture wider than planned; upright
+    videos do not make it endless.
+    """
     upright = array_video(np.zeros((45, 96, 32, 1)), "02")
-    for view, shown in ((View("01", 3, 0.0, "raw"), videos), (View("02", 0, 1.0), videos), (View("02", 44, 1.0), [upright])):
+    for view, shown in (
+        (View("01", 3, 0.0, "raw"), videos),
+        (View("02", 0, 1.0), videos),
+        (View("02", 44, 1.0), [upright]),
+    ):
         figure, _ = plot_explorer(run, scored, shown, view)
         figure.canvas.draw()
         assert figure.get_tightbbox().width == pytest.approx(explorer.WIDTH, abs=0.02)
@@ -266,7 +337,9 @@ def test_the_static_twin_shows_a_hit_a_false_alarm_and_a_miss(result):
     assert [view[:3] for view in views] == [("01", 18, 2), ("01", 32, 2), ("01", 15, 2)]
     right = replace(result, labels={"02": result.labels["02"]})
     assert sample_views(right) == [View("02", 15, 2)]
-    assert sample_views(replace(result, labels={})) == [View("01", 32, 2)], "without labels the highest score"
+    assert sample_views(replace(result, labels={})) == [View("01", 32, 2)], (
+        "without labels the highest score"
+    )
 
 
 @pytest.fixture
@@ -286,7 +359,9 @@ class Parts:
     """The controls of an explorer by name."""
 
     def __init__(self, box):
-        self.video, self.scale, self.picture, self.frame, self.shown, row, self.counts = box.children
+        self.video, self.scale, self.picture, self.frame, self.shown, row, self.counts = (
+            box.children
+        )
         self.false_alarm, self.miss, self.said = row.children
 
     @property
@@ -295,7 +370,10 @@ class Parts:
         return slider
 
     def table(self):
-        rows = [re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in self.counts.value.split("</tr>")[:-1]]
+        rows = [
+            re.findall(r"<t[hd]>(.*?)</t[hd]>", row)
+            for row in self.counts.value.split("</tr>")[:-1]
+        ]
         return {name: [int(value) for value in values[:4]] for name, *values in rows[1:]}
 
 
@@ -306,16 +384,28 @@ def by_hand(scores, labels, threshold):
 
 def test_controls_are_labelled_and_bounded(run, videos, result, drawn):
     parts = Parts(explore(run, result, videos))
-    controls = (parts.video, parts.scale, parts.frame, parts.threshold, parts.false_alarm, parts.miss)
+    controls = (
+        parts.video,
+        parts.scale,
+        parts.frame,
+        parts.threshold,
+        parts.false_alarm,
+        parts.miss,
+    )
     assert len({c.description for c in controls} - {""}) == len(controls)
     assert not any(c.disabled for c in controls)
     assert (parts.frame.min, parts.frame.max, parts.frame.step) == (0, 44, 1)
     assert parts.frame.continuous_update
     assert parts.threshold.continuous_update
-    assert drawn == [View("01", 18, THRESHOLD, "calibrated")], "begins with a hit, and is drawn once"
+    assert drawn == [View("01", 18, THRESHOLD, "calibrated")], (
+        "begins with a hit, and is drawn once"
+    )
     assert isinstance(parts.video, widgets.ToggleButtons), "few videos"
     many = [replace(videos[0], name=f"{i}") for i in range(7)]
-    parts_of_all = {part: dict.fromkeys([v.name for v in many], getattr(result, part)["01"]) for part in ("scores", "raw", "times", "maps")}
+    parts_of_all = {
+        part: dict.fromkeys([v.name for v in many], getattr(result, part)["01"])
+        for part in ("scores", "raw", "times", "maps")
+    }
     grown = replace(result, **parts_of_all, labels={})
     assert isinstance(Parts(explore(run, grown, many)).video, widgets.SelectionSlider)
 
@@ -371,7 +461,10 @@ def test_buttons_jump_and_say_so(run, videos, result, drawn):
 
 
 def test_videos_of_other_lengths_move_the_frame_within_their_own(run, result, videos, drawn):
-    cut = {part: getattr(result, part) | {"02": getattr(result, part)["02"][:20]} for part in ("scores", "raw", "times")}
+    cut = {
+        part: getattr(result, part) | {"02": getattr(result, part)["02"][:20]}
+        for part in ("scores", "raw", "times")
+    }
     maps = result.maps | {"02": ErrorMaps(*(errors[:20] for errors in result.maps["02"]))}
     short = replace(result, **cut, maps=maps, labels={})
     shorter = replace(videos[1], frames=videos[1].frames[:20], labels=None, masks=None)
@@ -393,7 +486,9 @@ def test_without_labels_there_is_nothing_to_count(run, videos, result, drawn):
 
 def test_a_clip_is_explained_once(run, videos, result, monkeypatch):
     made = []
-    monkeypatch.setattr(explorer, "explain_clip", lambda *what: made.append(what[1:]) or explain_clip(*what))
+    monkeypatch.setattr(
+        explorer, "explain_clip", lambda *what: made.append(what[1:]) or explain_clip(*what)
+    )
     parts = Parts(explore(run, result, videos))
     first, expected = parts.frame.value, set()
     for t in (first, first + 1, first, 40, 41, first):

@@ -1,4 +1,6 @@
-"""The laboratory and the pure functions behind it, without a browser: every control is swept over its range."""
+"""The laboratory and the pure functions behind it, without a browser: every control is swept over
+its range.
+"""
 
 import base64
 import hashlib
@@ -31,12 +33,20 @@ GIVEN, NONE = "given", "sees & <finds> nobody"  # a name that HTML must escape
 
 @pytest.fixture(scope="module")
 def clips(array_video, walker):
-    """Windows of two walkers; the last of a video have no frames after them. One "detector" knows the boxes, one finds nobody."""
+    """Windows of two walkers; the last of a video have no frames after them. One "detector" knows
+    the boxes, one finds nobody.
+    """
     films = {name: walker(104, seed=seed) for seed, name in enumerate(("01", "02"))}
     videos = [array_video(frames, name, fps=12.5) for name, (frames, _) in films.items()]
-    found = {GIVEN: {name: boxes for name, (_, boxes) in films.items()}, NONE: {name: [np.zeros((0, 4))] * 104 for name in films}}
+    found = {
+        GIVEN: {name: boxes for name, (_, boxes) in films.items()},
+        NONE: {name: [np.zeros((0, 4))] * 104 for name in films},
+    }
     config = DataConfig(crop=(32, 32), clip_step=16)
-    return {detector: ClipDataset(videos, config, boxes, progress=False) for detector, boxes in found.items()}
+    return {
+        detector: ClipDataset(videos, config, boxes, progress=False)
+        for detector, boxes in found.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +59,13 @@ def sources(tmp_path_factory):
 
 @pytest.fixture
 def parts(clips, sources):
-    return dict(zip((*CONTROLS[:-1], "film", "strips", "p", "batch"), lab(clips, list(sources)).children, strict=True))
+    return dict(
+        zip(
+            (*CONTROLS[:-1], "film", "strips", "p", "batch"),
+            lab(clips, list(sources)).children,
+            strict=True,
+        )
+    )
 
 
 class Reader(HTMLParser):
@@ -79,15 +95,23 @@ def test_the_choice_is_made_and_said(clips, sources, kind):
     assert torch.equal(pseudo.tensor, expected.tensor)
     share = np.mean(to_frames(pseudo.tensor) != to_frames(clip.tensor))
     assert text.startswith(kind)
-    assert {"0.75", "3", "1", str(start), "01"} <= set(re.findall(r"[\d.]+", text)), "strength, seed, clip, frame, video"
-    assert float(re.search(r"(\d+)%", text)[1]) == pytest.approx(100 * share, abs=2)  # what rounds to 0 counts
+    assert {"0.75", "3", "1", str(start), "01"} <= set(re.findall(r"[\d.]+", text)), (
+        "strength, seed, clip, frame, video"
+    )
+    # what rounds to 0 counts
+    assert float(re.search(r"(\d+)%", text)[1]) == pytest.approx(100 * share, abs=2)
     strips, alt = plot_lab(clips, sources, choice)
     assert alt == text
-    np.testing.assert_array_equal(strips.axes[1].get_images()[0].get_array()[:32, :32], to_frames(pseudo.tensor)[0, ..., 0])
+    np.testing.assert_array_equal(
+        strips.axes[1].get_images()[0].get_array()[:32, :32], to_frames(pseudo.tensor)[0, ..., 0]
+    )
     film = Reader(play_lab(clips, sources, choice))
     assert film.text.endswith(text)
     with av.open(io.BytesIO(base64.b64decode(film.shown.split(",")[1]))) as container:
-        assert (container.streams.video[0].frames, float(container.streams.video[0].average_rate)) == (16, 12.5)
+        assert (
+            container.streams.video[0].frames,
+            float(container.streams.video[0].average_rate),
+        ) == (16, 12.5)
     plt.close("all")
 
 
@@ -136,8 +160,16 @@ def test_any_kind_may_say_that_it_cannot_be_made(clips, sources, monkeypatch, na
 
 
 def test_the_batch_holds_every_kind_at_the_chosen_strength(clips, sources):
-    for p, strength, seed, detector, patches in ((0.6, 1.0, 2, GIVEN, list(sources)[1]), (1.0, 0.3, 0, NONE, "builtin")):
-        kinds = [SkipFrames(strength), ShuffleMotion(strength), AddNoise(strength), PasteObjects(patches, strength)]
+    for p, strength, seed, detector, patches in (
+        (0.6, 1.0, 2, GIVEN, list(sources)[1]),
+        (1.0, 0.3, 0, NONE, "builtin"),
+    ):
+        kinds = [
+            SkipFrames(strength),
+            ShuffleMotion(strength),
+            AddNoise(strength),
+            PasteObjects(patches, strength),
+        ]
         expected = plot_batch(clips[detector], PseudoAnomalyMixer(kinds, p), seed)
         choice = Choice("noise", strength, 3, seed, detector, patches, p)
         assert image_tag(*plot_lab_batch(clips, sources, choice)) == image_tag(*expected)
@@ -145,7 +177,9 @@ def test_the_batch_holds_every_kind_at_the_chosen_strength(clips, sources):
 
 @pytest.fixture
 def exact_films(monkeypatch):
-    """Films that differ only where their frames do: what x264 writes of the same frames is not always the same."""
+    """Films that differ only where their frames do: what x264 writes of the same frames is not
+    always the same.
+    """
 
     def tag(frames, fps, text):
         return f'<video aria-label="{html.escape(text)}" src="{hashlib.sha256(np.stack(frames)).hexdigest()}">'
@@ -155,14 +189,25 @@ def exact_films(monkeypatch):
 
 @pytest.mark.slow
 def test_every_control_over_its_whole_range(clips, sources, exact_films, parts):
-    """Minimum, default and maximum of each slider, every button; the film, the strips and the batch follow."""
+    """Minimum, default and maximum of each slider, every button; the film, the strips and the batch
+    follow.
+    """
     of_clip, of_batch = ("film", "strips"), ("batch",)
-    follows = {name: of_clip + of_batch for name in CONTROLS} | {"kind": of_clip, "number": of_clip, "p": of_batch}
+    follows = {name: of_clip + of_batch for name in CONTROLS} | {
+        "kind": of_clip,
+        "number": of_clip,
+        "p": of_batch,
+    }
     views = of_clip + of_batch
-    parts["kind"].value, parts["p"].value = "object", 0.6  # so that every other control shows, in the film or the batch
+    # so that every other control shows, in the film or the batch
+    parts["kind"].value, parts["p"].value = "object", 0.6
     for name in CONTROLS:
         control, default, seen = parts[name], parts[name].value, {view: set() for view in views}
-        states = control.options if isinstance(control, widgets.ToggleButtons) else (control.min, default, control.max)
+        states = (
+            control.options
+            if isinstance(control, widgets.ToggleButtons)
+            else (control.min, default, control.max)
+        )
         for state in (*states, default):
             control.value = state
             choice = Choice(**{each: parts[each].value for each in CONTROLS})
@@ -173,7 +218,10 @@ def test_every_control_over_its_whole_range(clips, sources, exact_films, parts):
             for view in views:
                 seen[view].add(parts[view].value)
         for view in views:
-            assert len(seen[view]) == (len(set(states)) if view in follows[name] else 1), (name, view)
+            assert len(seen[view]) == (len(set(states)) if view in follows[name] else 1), (
+                name,
+                view,
+            )
     parts["detector"].value = NONE
     assert Reader(parts["film"].value).tags == ["p"]
     assert plt.get_fignums() == []

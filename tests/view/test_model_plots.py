@@ -1,4 +1,6 @@
-"""Plots of the model show the network's own shapes, the memory's own weights, and the paths' own reconstructions."""
+"""Plots of the model show the network's own shapes, the memory's own weights, and the paths' own
+reconstructions.
+"""
 
 import matplotlib as mpl
 
@@ -28,9 +30,18 @@ def texts(ax):
 
 def test_shapes_are_those_of_the_paper():
     shapes = plots.part_shapes(DualPathAutoencoder(ModelConfig.preset("paper")), (1, 16, 256, 256))
-    assert shapes["E"] == [(32, 16, 256, 256), (64, 8, 128, 128), (128, 4, 64, 64), (256, 2, 32, 32)]
+    assert shapes["E"] == [
+        (32, 16, 256, 256),
+        (64, 8, 128, 128),
+        (128, 4, 64, 64),
+        (256, 2, 32, 32),
+    ]
     assert shapes["M_n"] == shapes["M_p"] == [(256, 2, 32, 32)]
-    assert shapes["D_n"] == shapes["D_p"] == [(128, 4, 64, 64), (64, 8, 128, 128), (32, 16, 256, 256), (1, 16, 256, 256)]
+    assert (
+        shapes["D_n"]
+        == shapes["D_p"]
+        == [(128, 4, 64, 64), (64, 8, 128, 128), (32, 16, 256, 256), (1, 16, 256, 256)]
+    )
 
 
 def test_shapes_of_fast_end_with_the_clip():
@@ -57,15 +68,22 @@ def test_a_clip_of_other_channels_is_refused_and_leaves_no_hooks():
     assert not any(layer._forward_hooks for layer in model.modules())
 
 
-@pytest.mark.parametrize(("memories", "decoders", "parts"), [(2, 2, "M_n D_n M_p D_p"), (1, 2, "M_n D_n D_p"), (0, 1, "D_n")])
+@pytest.mark.parametrize(
+    ("memories", "decoders", "parts"),
+    [(2, 2, "M_n D_n M_p D_p"), (1, 2, "M_n D_n D_p"), (0, 1, "D_n")],
+)
 def test_network_shows_the_parts_that_there_are_with_their_parameters(memories, decoders, parts):
     model = DualPathAutoencoder(ModelConfig(memories=memories, decoders=decoders))
     ax = plots.plot_network(model, (1, 16, 48, 48))
     titles = dict(text.split("\n") for text in texts(ax) if text[0] in "EMD")
     assert list(titles) == ["E", *parts.split()]
-    assert sum(int(count.replace(",", "")) for count in titles.values()) == sum(p.numel() for p in model.parameters())
+    assert sum(int(count.replace(",", "")) for count in titles.values()) == sum(
+        p.numel() for p in model.parameters()
+    )
     assert "64\n4 x 6 x 6" in texts(ax)
-    assert any(patch.get_hatch() for patch in ax.patches) == ("_p" in parts), "the paths differ by more than colour"
+    assert any(patch.get_hatch() for patch in ax.patches) == ("_p" in parts), (
+        "the paths differ by more than colour"
+    )
 
 
 def test_a_skip_leads_to_both_decoders():
@@ -100,11 +118,17 @@ def test_paths_show_both_reconstructions_and_their_errors(channels):
     axes = plots.plot_paths(model, clip, columns=2)
     images = {ax.get_ylabel(): ax.get_images()[0] for ax in axes}
     assert list(images) == ["clip", "D_n", "error of D_n", "D_p", "error of D_p"]
-    np.testing.assert_array_equal(np.asarray(images["clip"].get_array())[:, :24], to_frames(clip)[0].squeeze())
+    np.testing.assert_array_equal(
+        np.asarray(images["clip"].get_array())[:, :24], to_frames(clip)[0].squeeze()
+    )
     with torch.no_grad():
         for name, path in (("D_n", "normal"), ("D_p", "pseudo")):
             rebuilt = model(clip[None], path).reconstruction[0]
-            np.testing.assert_array_equal(np.asarray(images[name].get_array())[:, 26:50], to_frames(rebuilt)[7].squeeze())
+            np.testing.assert_array_equal(
+                np.asarray(images[name].get_array())[:, 26:50], to_frames(rebuilt)[7].squeeze()
+            )
             error = (rebuilt - clip).square().mean(0)[7]
-            np.testing.assert_allclose(np.asarray(images[f"error of {name}"].get_array())[:, 26:50], error, rtol=1e-5)
+            np.testing.assert_allclose(
+                np.asarray(images[f"error of {name}"].get_array())[:, 26:50], error, rtol=1e-5
+            )
     assert images["error of D_n"].get_clim() == images["error of D_p"].get_clim() == (0, 0.3)

@@ -1,4 +1,6 @@
-"""Plots of pseudo-anomalies: their pixels are the clips' own, and what they frame is what was drawn."""
+"""Plots of pseudo-anomalies: their pixels are the clips' own, and what they frame is what was
+drawn.
+"""
 
 import base64
 import io
@@ -43,11 +45,19 @@ def cells(ax, size, columns, rows=1):
     (height, width), mosaic = size, np.asarray(ax.get_images()[0].get_array())
     tall, wide = height + view.GAP, width + view.GAP
     assert mosaic.shape[:2] == (rows * tall, columns * wide)
-    return np.stack([mosaic[r * tall :, c * wide :][:height, :width] for r in range(rows) for c in range(columns)])
+    return np.stack(
+        [
+            mosaic[r * tall :, c * wide :][:height, :width]
+            for r in range(rows)
+            for c in range(columns)
+        ]
+    )
 
 
 def times(axes):
-    return [int(re.fullmatch(r"t = (\d+)", label.get_text())[1]) for label in axes[0].get_xticklabels()]
+    return [
+        int(re.fullmatch(r"t = (\d+)", label.get_text())[1]) for label in axes[0].get_xticklabels()
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,7 +80,11 @@ def test_strips_show_clip_change_difference_and_mask(make_clip, kind, channels, 
     low, white = axes[2].get_images()[0].get_clim()
     assert low == 0
     assert f"{white:.0f}" in axes[2].get_ylabel(), "the scale's upper end"
-    assert (differences[differences > 0] > white).mean() <= 0.01 <= (differences[differences > 0] >= white).mean()
+    assert (
+        (differences[differences > 0] > white).mean()
+        <= 0.01
+        <= (differences[differences > 0] >= white).mean()
+    )
     if kind is ShuffleMotion:
         order = np.array(pseudo.params["order"])
         np.testing.assert_array_equal(after, to_frames(clip.tensor)[order[chosen]].squeeze())
@@ -92,9 +106,15 @@ def test_what_no_strength_can_make_shows_the_clip_and_says_so(make_clip):
     clip = make_clip(ahead=0)
     axes = view.plot_strengths(clip, SkipFrames)
     labels = [ax.get_ylabel() for ax in axes]
-    assert [label == number for label, number in zip(labels, ("0", "0.5", "1"), strict=True)] == [True, False, False]
+    assert [label == number for label, number in zip(labels, ("0", "0.5", "1"), strict=True)] == [
+        True,
+        False,
+        False,
+    ]
     for ax in axes:
-        np.testing.assert_array_equal(cells(ax, SIZE, 6), to_frames(clip.tensor)[times(axes)].squeeze())
+        np.testing.assert_array_equal(
+            cells(ax, SIZE, 6), to_frames(clip.tensor)[times(axes)].squeeze()
+        )
 
 
 @pytest.mark.parametrize(("row", "channels"), [(None, 1), (None, 3), (20, 1)])
@@ -105,16 +125,31 @@ def test_slices_are_one_row_over_time(make_clip, row, channels):
     [shown] = {int(re.search(r"\d+", ax.get_xlabel())[0]) for ax in axes}
     assert shown == row or (row is None and 15 <= shown < 33), "the walker is in rows 15 to 32"
     for ax, tensor in zip(axes, (clip.tensor, fast.tensor), strict=True):
-        np.testing.assert_array_equal(ax.get_images()[0].get_array(), to_frames(tensor)[:, shown].squeeze())
+        np.testing.assert_array_equal(
+            ax.get_images()[0].get_array(), to_frames(tensor)[:, shown].squeeze()
+        )
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_boxes_are_drawn_where_they_were_found(array_video, walker, channels):
     frames, boxes = walker(8, channels)
     two = [np.float32([[1, 2, 30, 40], [5, 6, 7, 8.5]])] * 8
-    axes = view.plot_boxes(array_video(frames), 5, {"given": boxes, "two": two, "none": [np.zeros((0, 4), np.float32)] * 8})
-    drawn = [sorted({(*r.get_xy(), *np.add(r.get_xy(), (r.get_width(), r.get_height()))) for r in ax.patches}) for ax in axes]
-    assert drawn == [[(9, 15, 19, 33)], [(1, 2, 30, 40), (5, 6, 7, 8.5)], []]  # the walker began at 4
+    axes = view.plot_boxes(
+        array_video(frames),
+        5,
+        {"given": boxes, "two": two, "none": [np.zeros((0, 4), np.float32)] * 8},
+    )
+    drawn = [
+        sorted(
+            {
+                (*r.get_xy(), *np.add(r.get_xy(), (r.get_width(), r.get_height())))
+                for r in ax.patches
+            }
+        )
+        for ax in axes
+    ]
+    # the walker began at 4
+    assert drawn == [[(9, 15, 19, 33)], [(1, 2, 30, 40), (5, 6, 7, 8.5)], []]
     for ax in axes:
         np.testing.assert_array_equal(ax.get_images()[0].get_array(), frames[5].squeeze())
 
@@ -127,19 +162,26 @@ def test_patches_are_those_that_a_source_draws():
     axes = view.plot_patches({"one": Plain(), "two": Plain()}, count=5, seed=7)
     colours = [Plain().draw(torch.Generator().manual_seed(7 + k))[0, 0] for k in range(5)]
     for ax in axes:
-        np.testing.assert_array_equal(cells(ax, (64, 64), 5), np.tile(np.array(colours)[:, None, None], (1, 64, 64, 1)))
+        np.testing.assert_array_equal(
+            cells(ax, (64, 64), 5), np.tile(np.array(colours)[:, None, None], (1, 64, 64, 1))
+        )
 
 
 def drawn_again(clips, mixer, seed, count):
     """Samples of a training, one by one: the frame in the middle and the outcome."""
-    for position in torch.randperm(len(clips), generator=derived_generator(seed, 0, -1)).tolist()[:count]:
+    for position in torch.randperm(len(clips), generator=derived_generator(seed, 0, -1)).tolist()[
+        :count
+    ]:
         generator = derived_generator(seed, 0, position)
         clip = clips.clip(position, generator)
         made, outcome = mixer(clip, generator)
         yield to_frames(made.tensor if made else clip.tensor)[8], outcome
 
 
-@pytest.mark.parametrize(("p", "count", "seed"), [(0.0, 48, 0), (0.5, 48, 0), (1.0, 48, 5), (1.0, 7, 0), (0.4, 10_000, 1)])
+@pytest.mark.parametrize(
+    ("p", "count", "seed"),
+    [(0.0, 48, 0), (0.5, 48, 0), (1.0, 48, 5), (1.0, 7, 0), (0.4, 10_000, 1)],
+)
 def test_batch_frames_what_the_mixer_turned(street, p, count, seed):
     mixer = PseudoAnomalyMixer([kind(strength=0.8) for kind in KINDS], p)
     figure, text = view.plot_batch(street, mixer, seed, count)
@@ -155,7 +197,9 @@ def test_batch_frames_what_the_mixer_turned(street, p, count, seed):
         (column, dx), (row, dy) = (divmod(value, 34) for value in frame.get_xy())
         assert (dx, dy, frame.get_width(), frame.get_height()) == (0, 0, 32, 32)
         frames[row * columns + column] = label.get_text()
-    names = {k: mixer.kinds[abs(outcome) - 1].name for k, (_, outcome) in enumerate(expected) if outcome}
+    names = {
+        k: mixer.kinds[abs(outcome) - 1].name for k, (_, outcome) in enumerate(expected) if outcome
+    }
     made = {k: expected[k][1] > 0 for k in names}
     assert frames == {k: name if made[k] else f"no {name}" for k, name in names.items()}
 
@@ -178,9 +222,14 @@ def test_a_film_shows_clip_change_and_mask_side_by_side(make_clip, channels):
     masks = np.where(pseudo.mask, 255, 0)[..., None]
     for t, frame in enumerate(film):
         small = frame[::2, ::2]
-        np.testing.assert_array_equal(small.repeat(2, 0).repeat(2, 1), frame)  # enlarged without a blur
-        for k, part in enumerate((to_frames(clip.tensor)[t], to_frames(pseudo.tensor)[t], masks[t])):
-            np.testing.assert_array_equal(small[:48, k * 66 : k * 66 + 64], np.broadcast_to(part, (48, 64, 3)))
+        # enlarged without a blur
+        np.testing.assert_array_equal(small.repeat(2, 0).repeat(2, 1), frame)
+        for k, part in enumerate(
+            (to_frames(clip.tensor)[t], to_frames(pseudo.tensor)[t], masks[t])
+        ):
+            np.testing.assert_array_equal(
+                small[:48, k * 66 : k * 66 + 64], np.broadcast_to(part, (48, 64, 3))
+            )
 
 
 def test_a_video_tag_holds_the_frames_and_says_what_they_show():

@@ -43,7 +43,9 @@ def test_history_has_a_value_an_epoch(run):
 
 def test_history_of_one_epoch_has_arrays_too(run):
     (run.folder / "history.csv").write_text("\n".join(ROWS.splitlines()[:2]))
-    assert {name: values.tolist() for name, values in training.read_history(run).items()}["rebuild"] == [0.5]
+    assert {name: values.tolist() for name, values in training.read_history(run).items()}[
+        "rebuild"
+    ] == [0.5]
 
 
 def test_without_a_history_the_file_is_named(tmp_path):
@@ -53,8 +55,13 @@ def test_without_a_history_the_file_is_named(tmp_path):
 
 def test_curves_are_the_terms_of_the_runs_that_have_them(run):
     other = {"epoch": np.array([1.0, 2.0, 3.0]), "rebuild": np.array([0.4, 0.3, 0.2])}
-    rebuild, separation = training.plot_history({"one": run, "two": other}, ["rebuild", "separation"])
-    assert [line.get_ydata().tolist() for line in rebuild.get_lines()] == [[0.5, 0.25], [0.4, 0.3, 0.2]]
+    rebuild, separation = training.plot_history(
+        {"one": run, "two": other}, ["rebuild", "separation"]
+    )
+    assert [line.get_ydata().tolist() for line in rebuild.get_lines()] == [
+        [0.5, 0.25],
+        [0.4, 0.3, 0.2],
+    ]
     assert [line.get_ydata().tolist() for line in separation.get_lines()] == [[-0.2, -0.4]]
     assert rebuild.get_ylim()[0] == 0
     assert separation.get_ylim()[0] < -0.4
@@ -68,7 +75,9 @@ def test_one_scale_for_all_terms(run):
 
 
 def test_a_term_that_is_always_zero_is_drawn():
-    [ax] = training.plot_history({"run": {"epoch": np.arange(1, 4), "maximize": np.zeros(3)}}, ["maximize"])
+    [ax] = training.plot_history(
+        {"run": {"epoch": np.arange(1, 4), "maximize": np.zeros(3)}}, ["maximize"]
+    )
     assert ax.get_ylim()[0] == 0 < ax.get_ylim()[1]
 
 
@@ -87,10 +96,16 @@ def test_runs_differ_by_more_than_colour(run):
 
 
 def test_errors_show_median_and_quartiles():
-    errors = {"one": {"normal": np.arange(5.0), "skip": np.arange(5.0) + 10}, "two": {"normal": np.zeros(3), "skip": np.ones(4)}}
+    errors = {
+        "one": {"normal": np.arange(5.0), "skip": np.arange(5.0) + 10},
+        "two": {"normal": np.zeros(3), "skip": np.ones(4)},
+    }
     one, two = training.plot_errors(errors).containers
     assert one.lines[0].get_ydata().tolist() == [2, 12]
-    assert [segment[:, 1].tolist() for segment in one.lines[2][0].get_segments()] == [[1, 3], [11, 13]]
+    assert [segment[:, 1].tolist() for segment in one.lines[2][0].get_segments()] == [
+        [1, 3],
+        [11, 13],
+    ]
     assert two.lines[0].get_ydata().tolist() == [0, 1]
     assert one.lines[0].get_marker() != two.lines[0].get_marker()
 
@@ -108,4 +123,6 @@ def test_the_objectives_that_ship_are_whole_runs_on_the_same_clips():
     for kind in kinds:
         sizes = {len(of_run[kind]) for of_run in errors.values()}
         assert len(sizes) == 1, "every run meets the same pseudo-anomalies"
-        np.testing.assert_array_equal(histories["inpaint"][f"made_{kind}"], histories["maximize"][f"made_{kind}"])
+        np.testing.assert_array_equal(
+            histories["inpaint"][f"made_{kind}"], histories["maximize"][f"made_{kind}"]
+        )

@@ -31,7 +31,9 @@ def test_the_largest_auc_is_marked_whatever_the_order():
     assert mark.get_xydata().tolist() == [[4, 0.9]]
 
 
-@pytest.mark.parametrize("gains", [[[0.02, -0.03], [0.0, -0.01]], [[0.05, 0.05], [0.04, 0.03]], [[0, 0], [0, 0]]])
+@pytest.mark.parametrize(
+    "gains", [[[0.02, -0.03], [0.0, -0.01]], [[0.05, 0.05], [0.04, 0.03]], [[0, 0], [0, 0]]]
+)
 def test_histograms_hold_all_gains_and_no_bar_reaches_across_zero(gains):
     ax = plot_gains(np.array(gains))
     for outline, column in zip(ax.patches, np.transpose(gains), strict=True):
@@ -39,4 +41,6 @@ def test_histograms_hold_all_gains_and_no_bar_reaches_across_zero(gains):
         assert edges.min() <= column.min() <= column.max() <= edges.max()
         assert heights.max() == max(np.histogram(column, np.unique(edges))[0])
         assert np.isclose(edges, 0).any() or column.min() > 0
-    assert [text.get_text().split()[-1] for text in ax.get_legend().get_texts()] == [f"{mean:+.3f}" for mean in np.mean(gains, 0)]
+    assert [text.get_text().split()[-1] for text in ax.get_legend().get_texts()] == [
+        f"{mean:+.3f}" for mean in np.mean(gains, 0)
+    ]

@@ -22,7 +22,9 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class Known:
-    """What a complete copy holds. `abnormal`: ground truth -> abnormal test frames; "" stands for every other one."""
+    """What a complete copy holds. `abnormal`: ground truth -> abnormal test frames; "" stands for
+    every other one.
+    """
 
     train_clips: int
     train_frames: int
@@ -44,8 +46,8 @@ class Dataset:
         terms: what its owners allow, as far as they say.
         citation: whom to cite, with a DOI where there is one.
         get: how to get it.
-        shorter_side: of its frames in training, in pixels, where its people are too tall for windows of 48 pixels;
-            None takes that of the preset.
+        shorter_side: of its frames in training, in pixels, where its people are too tall for
+            windows of 48 pixels; None takes that of the preset.
     """
 
     title: str
@@ -59,7 +61,9 @@ class Dataset:
 
 def _rendered(root: Path) -> Copy:
     def sources(split: str) -> list[Source]:
-        return [Source(video.name, None, lambda video=video: video) for video in load_synthetic(split)]
+        return [
+            Source(video.name, None, lambda video=video: video) for video in load_synthetic(split)
+        ]
 
     return Copy("rendered", None, sources, {})
 
@@ -110,7 +114,12 @@ DATASETS = {
         "only by hand: vadlib data download shanghaitech says how",
     ),
     "folder": Dataset(
-        "your own videos, below --root", find_folder, None, "yours", "yours", "vadlib data check folder --root DIR looks at them"
+        "your own videos, below --root",
+        find_folder,
+        None,
+        "yours",
+        "yours",
+        "vadlib data check folder --root DIR looks at them",
     ),
 }
 
@@ -126,7 +135,9 @@ def default_root(to_make: bool = False) -> Path:
     """
     if to_make:
         return folder_variable("VADLIB_DATA") or Path("data")
-    return require_folder_variable("VADLIB_DATA", "the datasets' own folders, such as ped2/") or Path("data")
+    return require_folder_variable(
+        "VADLIB_DATA", "the datasets' own folders, such as ped2/"
+    ) or Path("data")
 
 
 def find_copy(name: str, root: str | Path | None = None, ground_truth: str | None = None) -> Copy:
@@ -144,34 +155,49 @@ def find_copy(name: str, root: str | Path | None = None, ground_truth: str | Non
     if ground_truth is not None:
         message = f"ground truth {ground_truth!r}: only avenue has several; {name} has one"
         require(name == "avenue", message, "conflict", field="ground_truth")
-        message = f"ground truth {ground_truth!r} is unknown; expected one of: {', '.join(GROUND_TRUTHS)}"
+        message = (
+            f"ground truth {ground_truth!r} is unknown; expected one of: {', '.join(GROUND_TRUTHS)}"
+        )
         require(ground_truth in GROUND_TRUTHS, message, "unknown-name", field="ground_truth")
         chosen = {"ground_truth": ground_truth}
     if root is None:
-        root = Path("data") if name == "synthetic" else default_root()  # what is rendered needs none
+        # what is rendered needs none
+        root = Path("data") if name == "synthetic" else default_root()
     return DATASETS[name].find(expand_home(root), **chosen)
 
 
-def load_videos(name: str, split: str = "train", root: str | Path | None = None, ground_truth: str | None = None) -> list[Video]:
+def load_videos(
+    name: str, split: str = "train", root: str | Path | None = None, ground_truth: str | None = None
+) -> list[Video]:
     """Load one split of a dataset; frames are read only when asked for.
 
     Args:
-        name: "synthetic" (rendered, needs nothing), "ped1", "ped2", "avenue", "shanghaitech", or "folder" (one's own videos).
-        split: "train" (normal videos only) or "test" (with frame labels and masks where the copy has them).
-        root: the folder that holds the dataset's own folder, such as `ped2/`; for "folder" the data itself. Default: `VADLIB_DATA`, else
-            ./data.
-        ground_truth: of Avenue: "vol" (its authors' masks; the default where they are there) or "community"; AUCs on them differ.
+        name: "synthetic" (rendered, needs nothing), "ped1", "ped2", "avenue", "shanghaitech", or
+            "folder" (one's own videos).
+        split: "train" (normal videos only) or "test" (with frame labels and masks where the copy
+            has them).
+        root: the folder that holds the dataset's own folder, such as `ped2/`; for "folder" the data
+            itself. Default: `VADLIB_DATA`, else ./data.
+        ground_truth: of Avenue: "vol" (its authors' masks; the default where they are there) or
+            "community"; AUCs on them differ.
 
     Raises:
-        InputError: an unknown name, split or ground truth, or a copy that is missing, incomplete or damaged.
+        InputError: an unknown name, split or ground truth, or a copy that is missing, incomplete or
+            damaged.
     """
     copy = find_copy(name, root, ground_truth)
-    require(split in SPLITS, f"split {split!r} is unknown; expected 'train' or 'test'", "unknown-name", field="split")
+    require(
+        split in SPLITS,
+        f"split {split!r} is unknown; expected 'train' or 'test'",
+        "unknown-name",
+        field="split",
+    )
     return copy.open(split)
 
 
 def list_datasets(root: str | Path | None = None) -> list[dict]:
-    """What is known of each dataset, and the copy below `root` (see `load_videos`), if there is one.
+    """What is known of each dataset, and the copy below `root` (see `load_videos`), if there is
+    one.
 
     Returns:
         One dict a dataset, for JSON and `describe_datasets`.
@@ -179,12 +205,26 @@ def list_datasets(root: str | Path | None = None) -> list[dict]:
     named = () if root is None else ("--root", root)
     root, entries = expand_home(root) if root is not None else default_root(), []
     for name, dataset in DATASETS.items():
-        entry = {"name": name, "title": dataset.title, "frames": None, "size": None, "terms": dataset.terms, "citation": dataset.citation}
+        entry = {
+            "name": name,
+            "title": dataset.title,
+            "frames": None,
+            "size": None,
+            "terms": dataset.terms,
+            "citation": dataset.citation,
+        }
         if dataset.known:
-            entry |= {"frames": dataset.known.train_frames + dataset.known.test_frames, "size": dataset.known.size}
+            entry |= {
+                "frames": dataset.known.train_frames + dataset.known.test_frames,
+                "size": dataset.known.size,
+            }
         try:
             copy = dataset.find(root)
-            entry |= {"there": name != "folder", "layout": copy.layout, "folder": str(copy.folder) if copy.folder else None}
+            entry |= {
+                "there": name != "folder",
+                "layout": copy.layout,
+                "folder": str(copy.folder) if copy.folder else None,
+            }
         except InputError as error:
             entry |= {"there": False, "layout": None, "folder": None, "reason": str(error)}
         download = command_line("data", "download", name)

@@ -1,4 +1,6 @@
-"""`vadlib data check`: read a whole copy, compare it with what is known of the dataset, and report notes and problems."""
+"""`vadlib data check`: read a whole copy, compare it with what is known of the dataset, and report
+notes and problems.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,8 @@ OWN = {
     "label-mask-conflict": "get labels and masks again, from one source",
     "published-labels": "get the labels again",
 }
-# All problems with a fix of their own. The others are codes of errors (`vadlib.errors.CODES`), whose message says what to do.
+# All problems with a fix of their own. The others are codes of errors (`vadlib.errors.CODES`),
+# whose message says what to do.
 FIXES = OWN | {
     "git-lfs-pointer": "run `git lfs pull` in the copy it came from, or download the dataset itself",
     "pickle": "get the labels as a plain .npy or a .mat file",
@@ -82,19 +85,32 @@ FIXES = OWN | {
 }
 
 
-def check_dataset(name: str, root: Path, progress: bool = True, ground_truth: str | None = None) -> dict:
+def check_dataset(
+    name: str, root: Path, progress: bool = True, ground_truth: str | None = None
+) -> dict:
     """Decode every frame and mask of a copy and report what it holds.
 
     Returns:
-        {"dataset", "root", "layout", "folder", "splits": {split: {"clips", "frames", "size", "fps", "abnormal", "labels", "masks"}},
-        "known", "notes", "problems"}. Notes and problems are lists of {"code", "where", "fix"}: a note of `NOTES`, or a problem of `OWN`
-        or of `vadlib.errors.CODES`; a line that says where and what; and what to do, "" where the line says it. `problems` is empty for
-        a sound and complete copy; `known` is None for a dataset without counts.
+        {"dataset", "root", "layout", "folder", "splits": {split: {"clips", "frames", "size", "fps",
+        "abnormal", "labels", "masks"}}, "known", "notes", "problems"}. Notes and problems are lists
+        of {"code", "where", "fix"}: a note of `NOTES`, or a problem of `OWN` or of
+        `vadlib.errors.CODES`; a line that says where and what; and what to do, "" where the line
+        says it. `problems` is empty for a sound and complete copy; `known` is None for a dataset
+        without counts.
 
     Raises:
         InputError: the dataset or the ground truth is unknown.
     """
-    report = {"dataset": name, "root": str(root), "layout": None, "folder": None, "splits": {}, "known": None, "notes": [], "problems": []}
+    report = {
+        "dataset": name,
+        "root": str(root),
+        "layout": None,
+        "folder": None,
+        "splits": {},
+        "known": None,
+        "notes": [],
+        "problems": [],
+    }
     found = _Findings(report)
     try:
         copy = find_copy(name, root, ground_truth)
@@ -157,7 +173,10 @@ def _opened(sources: list[Source], found: _Findings) -> Iterator[Video]:
 
 def _read_through(video: Video, found: _Findings) -> None:
     if len(video) < DataConfig.length:
-        found.problem("too-short", f"video {video.name}: {len(video)} frames, shorter than a clip of {DataConfig.length}")
+        found.problem(
+            "too-short",
+            f"video {video.name}: {len(video)} frames, shorter than a clip of {DataConfig.length}",
+        )
     contradictions = []
     for t in range(len(video)):
         try:
@@ -193,26 +212,40 @@ def _summary(videos: list[Video]) -> dict:
 
 
 def _look_at_names(split: str, videos: list[Video], own: bool, found: _Findings) -> None:
-    """Note how frames are numbered, whether their rate is assumed, and whether videos have several sizes."""
+    """Note how frames are numbered, whether their rate is assumed, and whether videos have several
+    sizes.
+    """
     first = Counter(
-        int(digits[-1]) for v in videos if isinstance(v.frames, ImageFrames) and (digits := re.findall(r"\d+", v.frames.paths[0].stem))
+        int(digits[-1])
+        for v in videos
+        if isinstance(v.frames, ImageFrames)
+        and (digits := re.findall(r"\d+", v.frames.paths[0].stem))
     )
     if first:
         numbers = " and ".join(str(n) for n in sorted(first))
-        found.note("frame-numbering", f"{split}: the first frame of a clip has the number {numbers}")
+        found.note(
+            "frame-numbering", f"{split}: the first frame of a clip has the number {numbers}"
+        )
     folders = sum(isinstance(v.frames, ImageFrames) for v in videos)
     if own and folders:
-        found.note("assumed-rate", f"{split}: {folders} folders of images, which do not say how many frames there are a second")
+        found.note(
+            "assumed-rate",
+            f"{split}: {folders} folders of images, which do not say how many frames there are a second",
+        )
     sizes = {v.frames.shape[1:3] for v in videos}
     if len(sizes) > 1:
-        found.note("mixed-sizes", f"{split}: frames of {', '.join(f'{w}x{h}' for h, w in sorted(sizes))}")
+        found.note(
+            "mixed-sizes", f"{split}: frames of {', '.join(f'{w}x{h}' for h, w in sorted(sizes))}"
+        )
     for video in videos:
         if isinstance(video.frames, VideoFrames):
             _look_at_file(video.frames, found)
 
 
 def _look_at_file(frames: VideoFrames, found: _Findings) -> None:
-    """Note which frames of a video file are not shown, which times are wrong, and what rounding leaves of its pixels."""
+    """Note which frames of a video file are not shown, which times are wrong, and what rounding
+    leaves of its pixels.
+    """
     reasons = {
         DROPPED: "frames were dropped when it was recorded",
         NO_KEY: "frames before its first key frame cannot be decoded: the recording begins between two key frames",
@@ -220,12 +253,21 @@ def _look_at_file(frames: VideoFrames, found: _Findings) -> None:
     for reason, count in frames.skipped.items():
         found.note(reason, f"{frames.path}: {count} {reasons[reason]}")
     if frames.declared and frames.declared != len(frames) + sum(frames.skipped.values()):
-        found.note("frame-count", f"{frames.path}: its header counts {frames.declared} frames, {len(frames)} were decoded")
+        found.note(
+            "frame-count",
+            f"{frames.path}: its header counts {frames.declared} frames, {len(frames)} were decoded",
+        )
     if frames.wrong_times:
-        found.note("wrong-times", f"{frames.path}: {frames.wrong_times} of {len(frames)} frames have no time stamp, or a wrong one")
+        found.note(
+            "wrong-times",
+            f"{frames.path}: {frames.wrong_times} of {len(frames)} frames have no time stamp, or a wrong one",
+        )
     if frames.bits > 8:
         levels = f"{frames.levels} levels of 256"
-        found.note("deep-pixels", f"{frames.path}: {frames.bits} bits a sample are rounded to 8, which leaves {levels}")
+        found.note(
+            "deep-pixels",
+            f"{frames.path}: {frames.bits} bits a sample are rounded to 8, which leaves {levels}",
+        )
 
 
 def _look_around(copy: Copy, own: bool, found: _Findings) -> None:
@@ -237,14 +279,24 @@ def _look_around(copy: Copy, own: bool, found: _Findings) -> None:
             names.sort(key=natural_key)
             files.sort(key=natural_key)
             junk += [here / n for n in [*files, *names] if is_junk(here / n)]
-            stale += [here / n for n in files if n.endswith("~") and Path(n.rstrip("~")).suffix in {".m", ".mat", ".npy", ".csv", ".json"}]
+            stale += [
+                here / n
+                for n in files
+                if n.endswith("~")
+                and Path(n.rstrip("~")).suffix in {".m", ".mat", ".npy", ".csv", ".json"}
+            ]
             truth += [here / n for n in names if n.lower().endswith("_gt")]
             if is_truth(here) or here.parent.name == "masks":
                 first = list_files(here, IMAGE_SUFFIXES)[:1]
                 odd += [here] if any(p.stem.startswith("frame") for p in first) else []
             results = result_names([*names, *files])
             names[:] = [n for n in names if not is_junk(here / n) and n not in results]
-    for code, paths in (("junk-files", junk), ("stale-labels", stale), ("ground-truth-beside-clips", truth), ("mask-names", odd)):
+    for code, paths in (
+        ("junk-files", junk),
+        ("stale-labels", stale),
+        ("ground-truth-beside-clips", truth),
+        ("mask-names", odd),
+    ):
         if paths:
             found.note(code, first_of(paths))
     try:
@@ -300,7 +352,8 @@ def _compare_truths(name: str, root: Path, copy: Copy, found: _Findings) -> None
 
 
 def truth_difference(root: Path) -> tuple[int, int, dict[str, int]]:
-    """Avenue's two ground truths over the test clips whose masks are there: frames that differ, frames, abnormal frames of each.
+    """Avenue's two ground truths over the test clips whose masks are there: frames that differ,
+    frames, abnormal frames of each.
 
     Needs no frames: only the label files.
     """
@@ -308,7 +361,11 @@ def truth_difference(root: Path) -> tuple[int, int, dict[str, int]]:
 
     both = both_truths(root)
     vol, community = (np.concatenate([pair[i] for pair in both.values()]) for i in (0, 1))
-    return int((vol != community).sum()), len(vol), {"vol": int(vol.sum()), "community": int(community.sum())}
+    return (
+        int((vol != community).sum()),
+        len(vol),
+        {"vol": int(vol.sum()), "community": int(community.sum())},
+    )
 
 
 def _against_known(name: str, report: dict, found: _Findings) -> None:
@@ -316,31 +373,57 @@ def _against_known(name: str, report: dict, found: _Findings) -> None:
     if known is None:
         return
     report["known"] = {
-        k: getattr(known, k) for k in ("train_clips", "train_frames", "test_clips", "test_frames", "abnormal", "size", "fps")
+        k: getattr(known, k)
+        for k in (
+            "train_clips",
+            "train_frames",
+            "test_clips",
+            "test_frames",
+            "abnormal",
+            "size",
+            "fps",
+        )
     }
     for split, summary in splits.items():
         clips, frames = getattr(known, f"{split}_clips"), getattr(known, f"{split}_frames")
         if (summary["clips"], summary["frames"]) != (clips, frames):
-            found.problem("partial-copy", f"{split}: {summary['clips']} clips of {clips}, {summary['frames']} frames of {frames}")
+            found.problem(
+                "partial-copy",
+                f"{split}: {summary['clips']} clips of {clips}, {summary['frames']} frames of {frames}",
+            )
     if "test" in splits and splits["test"]["clips"] == known.test_clips:
         labels = splits["test"]["labels"]
         expected = known.abnormal.get(labels, known.abnormal.get(""))
         if splits["test"]["abnormal"] != expected:
-            found.problem("published-labels", f"test: {splits['test']['abnormal']} abnormal frames; the published labels have {expected}")
+            found.problem(
+                "published-labels",
+                f"test: {splits['test']['abnormal']} abnormal frames; the published labels have {expected}",
+            )
 
 
 def describe_report(report: dict) -> str:
     """The report as text for people."""
-    lines = [f"{report['dataset']} in {report['folder'] or report['root']}" + (f" ({report['layout']} layout)" if report["layout"] else "")]
+    lines = [
+        f"{report['dataset']} in {report['folder'] or report['root']}"
+        + (f" ({report['layout']} layout)" if report["layout"] else "")
+    ]
     for split, s in report["splits"].items():
-        labels = "no labels" if s["labels"] is None else f"{s['abnormal']} abnormal frames (labels: {s['labels']})"
+        labels = (
+            "no labels"
+            if s["labels"] is None
+            else f"{s['abnormal']} abnormal frames (labels: {s['labels']})"
+        )
         masks = f"masks for {s['masks']} clips" if s["masks"] else "no masks"
         rates = " and ".join(f"{rate:g}" for rate in s["fps"])
-        counts = f"{s['clips']} clips, {s['frames']} frames, {', '.join(s['size'])} pixels, {rates} fps"
+        counts = (
+            f"{s['clips']} clips, {s['frames']} frames, {', '.join(s['size'])} pixels, {rates} fps"
+        )
         lines.append(f"  {split:5}  {counts}, {labels}, {masks}")
     if report["known"]:
         k = report["known"]
-        abnormal = " or ".join(f"{count}{f' ({truth})' if truth else ''}" for truth, count in k["abnormal"].items())
+        abnormal = " or ".join(
+            f"{count}{f' ({truth})' if truth else ''}" for truth, count in k["abnormal"].items()
+        )
         lines.append(
             f"  known  train {k['train_clips']} clips, {k['train_frames']} frames; "
             f"test {k['test_clips']} clips, {k['test_frames']} frames, {abnormal} abnormal; {k['size']} pixels, {k['fps']:g} fps"

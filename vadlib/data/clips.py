@@ -19,32 +19,47 @@ from vadlib.data.store import WORKING_SIDE, open_frames, store_frames, stored_sh
 from vadlib.data.video import Video
 from vadlib.errors import InputError, require, require_known
 
-LOOKAHEAD = 4  # clip lengths of later frames that a clip can reach: enough to skip with a stride of up to 5
+# clip lengths of later frames that a clip can reach: enough to skip with a stride of up to 5
+LOOKAHEAD = 4
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """How frames become clips. Stored with a run, so that scoring prepares frames exactly as training did."""
+    """How frames become clips. Stored with a run, so that scoring prepares frames exactly as
+    training did.
+    """
 
     length: int = 16  # frames a clip
-    size: tuple[int, int] | None = None  # (height, width) that frames are resized to; None keeps the native size
-    shorter_side: int | None = None  # without `size`: larger frames are shrunk until their shorter side has so many pixels
-    channels: int | None = None  # 1 makes colour grey, 3 repeats grey; None keeps what the dataset has
+    # (height, width) that frames are resized to; None keeps the native size
+    size: tuple[int, int] | None = None
+    # without `size`: larger frames are shrunk until their shorter side has so many pixels
+    shorter_side: int | None = None
+    # 1 makes colour grey, 3 repeats grey; None keeps what the dataset has
+    channels: int | None = None
     frame_step: int = 1  # distance between the frames of a clip; 2 doubles the time it spans
-    clip_step: int = 1  # distance between clip starts in training; scoring has its own, half-overlapping step
-    crop: tuple[int, int] | None = None  # (height, width) of windows cut around what moves; None takes whole frames
+    # distance between clip starts in training; scoring has its own, half-overlapping step
+    clip_step: int = 1
+    # (height, width) of windows cut around what moves; None takes whole frames
+    crop: tuple[int, int] | None = None
 
     def __post_init__(self):
         for name in ("length", "frame_step", "clip_step"):
             require_field(self, name, getattr(self, name) >= 1, "at least 1")
-        require_field(self, "length", self.length >= 2, "at least 2 frames: one frame shows no motion")
+        require_field(
+            self, "length", self.length >= 2, "at least 2 frames: one frame shows no motion"
+        )
         for name, least in (("shorter_side", 8), ("channels", 1)):
             value = getattr(self, name)
             require_field(self, name, value is None or value >= least, f"at least {least}, or None")
         require_field(self, "channels", self.channels in (None, 1, 3), "1 (grey), 3 (RGB), or None")
         for name in ("size", "crop"):
             value = getattr(self, name)
-            require_field(self, name, value is None or min(value) >= 1, "(height, width) of at least 1 each, or None")
+            require_field(
+                self,
+                name,
+                value is None or min(value) >= 1,
+                "(height, width) of at least 1 each, or None",
+            )
 
     @classmethod
     def preset(cls, name: str) -> DataConfig:
@@ -53,8 +68,9 @@ class DataConfig:
         return cls(**PRESETS[name])
 
 
-# fast: windows around what moves; one of 48 pixels holds a person of Ped2 and her next steps. Larger frames are shrunk to Ped2's height.
-# short: the same of smaller frames, which fewer windows cover. compact, paper: whole frames, as published.
+# fast: windows around what moves; one of 48 pixels holds a person of Ped2 and her next steps.
+# Larger frames are shrunk to Ped2's height. short: the same of smaller frames, which fewer windows
+# cover. compact, paper: whole frames, as published.
 PRESETS: dict[str, dict] = {
     "fast": {"crop": (48, 48), "clip_step": 4, "shorter_side": WORKING_SIDE},
     "short": {"crop": (48, 48), "clip_step": 4, "shorter_side": WORKING_SIDE // 2},
@@ -70,9 +86,10 @@ class Clip(NamedTuple):
         tensor: float32 (C, T, H, W) in [-1, 1].
         video: the name of its video.
         start: the number of its first frame in the video.
-        lookahead: uint8 (L, H, W, C): the frames after the clip, at its own frame step, as a memory-mapped view that costs
-            nothing until read; L may be 0 at a video's end.
-        boxes: T arrays (N, 4), x0, y0, x1, y1 in the clip's own pixels (parts may lie outside); None where no detector ran.
+        lookahead: uint8 (L, H, W, C): the frames after the clip, at its own frame step, as a
+            memory-mapped view that costs nothing until read; L may be 0 at a video's end.
+        boxes: T arrays (N, 4), x0, y0, x1, y1 in the clip's own pixels (parts may lie outside);
+            None where no detector ran.
         corner: (top, left) of the clip's window in the frame.
     """
 
@@ -85,7 +102,8 @@ class Clip(NamedTuple):
 
 
 def clip_starts(n_frames: int, length: int, frame_step: int = 1, clip_step: int = 1) -> list[int]:
-    """First frames of the training clips of a video: 0, clip_step, 2 clip_step, ... while a whole clip fits.
+    """First frames of the training clips of a video: 0, clip_step, 2 clip_step, ... while a whole
+    clip fits.
 
     Empty when no clip fits: (length - 1) * frame_step + 1 frames are needed.
     """
@@ -93,10 +111,11 @@ def clip_starts(n_frames: int, length: int, frame_step: int = 1, clip_step: int 
 
 
 def scoring_starts(n_frames: int, length: int, frame_step: int = 1) -> list[int]:
-    """First frames of half-overlapping clips that together hold every frame of a video, the last one too.
+    """First frames of half-overlapping clips that together hold every frame of a video, the last
+    one too.
 
-    With `frame_step` s the frames are s interleaved videos, each covered on its own; s * length frames are needed, else
-    the list is empty.
+    With `frame_step` s the frames are s interleaved videos, each covered on its own; s * length
+    frames are needed, else the list is empty.
     """
     if n_frames < length * frame_step:
         return []
@@ -104,7 +123,9 @@ def scoring_starts(n_frames: int, length: int, frame_step: int = 1) -> list[int]
     for phase in range(frame_step):
         frames_in_phase = -(-(n_frames - phase) // frame_step)
         last = frames_in_phase - length
-        starts |= {phase + frame_step * start for start in [*range(0, last, max(1, length // 2)), last]}
+        starts |= {
+            phase + frame_step * start for start in [*range(0, last, max(1, length // 2)), last]
+        }
     return sorted(starts)
 
 
@@ -114,13 +135,20 @@ _VALUES = (torch.arange(256) / 127.5 - 1).numpy()
 def to_tensor(frames: np.ndarray | Tensor) -> Tensor:
     """uint8 (T, H, W, C) -> float32 (C, T, H, W) in [-1, 1]; 0 becomes -1 and 255 becomes 1."""
     pixels = np.ascontiguousarray(frames)
-    # A table makes one pass over the pixels where arithmetic makes three, and reading is all that a stored clip costs.
-    values = cv2.LUT(pixels.reshape(len(pixels), -1), _VALUES) if pixels.size else np.zeros(0, np.float32)
+    # A table makes one pass over the pixels where arithmetic makes three, and reading is all that a
+    # stored clip costs.
+    values = (
+        cv2.LUT(pixels.reshape(len(pixels), -1), _VALUES)
+        if pixels.size
+        else np.zeros(0, np.float32)
+    )
     return torch.from_numpy(values.reshape(pixels.shape)).permute(3, 0, 1, 2)
 
 
 def to_frames(tensor: Tensor) -> np.ndarray:
-    """The inverse of `to_tensor`: float (C, T, H, W) -> uint8 (T, H, W, C); values outside [-1, 1] are clamped."""
+    """The inverse of `to_tensor`: float (C, T, H, W) -> uint8 (T, H, W, C); values outside [-1, 1]
+    are clamped.
+    """
     pixels = tensor.detach().float().cpu().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
     return pixels.permute(1, 2, 3, 0).numpy()
 
@@ -128,34 +156,45 @@ def to_frames(tensor: Tensor) -> np.ndarray:
 class ClipDataset(torch.utils.data.Dataset):
     """The training clips of some videos, read from the frame store: `clips[i]` is a `Clip`.
 
-    With `config.crop` there is one clip for each start and each window that holds motion (`motion_windows`), so that
-    training spends its time on what moves; without, one for each start.
+    With `config.crop` there is one clip for each start and each window that holds motion
+    (`motion_windows`), so that training spends its time on what moves; without, one for each start.
 
     Example: a video of 180 frames, length 16 and clip_step 1 gives 165 clips of whole frames.
 
     Args:
         videos: what `load_videos` returned.
         config: how to cut them.
-        boxes: video name -> its T arrays of object boxes in native pixels, as `find_boxes` returns; default: the boxes that
-            the dataset itself brings, if any.
+        boxes: video name -> its T arrays of object boxes in native pixels, as `find_boxes` returns;
+            default: the boxes that the dataset itself brings, if any.
         progress: show a bar while frames are decoded and motion is looked for.
 
     Raises:
-        InputError: no videos, a video shorter than a clip, frames smaller than the crop, or nothing that moves.
+        InputError: no videos, a video shorter than a clip, frames smaller than the crop, or nothing
+            that moves.
     """
 
     def __init__(
-        self, videos: Sequence[Video], config: DataConfig, boxes: Mapping[str, Sequence[np.ndarray]] | None = None, progress: bool = True
+        self,
+        videos: Sequence[Video],
+        config: DataConfig,
+        boxes: Mapping[str, Sequence[np.ndarray]] | None = None,
+        progress: bool = True,
     ):
         require(len(videos) > 0, "no videos: expected at least one", "too-few", field="videos")
         self.videos, self.config, self.progress = list(videos), config, progress
         self.frames = stored_frames(self.videos, config, progress)
-        boxes = boxes if boxes is not None else {v.name: v.boxes for v in videos if v.boxes is not None}
-        self.boxes = [_scale_boxes(boxes.get(v.name), v, f) for v, f in zip(self.videos, self.frames, strict=True)]
+        boxes = (
+            boxes if boxes is not None else {v.name: v.boxes for v in videos if v.boxes is not None}
+        )
+        self.boxes = [
+            _scale_boxes(boxes.get(v.name), v, f)
+            for v, f in zip(self.videos, self.frames, strict=True)
+        ]
         self.index = self._list_clips()  # rows: video, start, top, left
 
     def __getstate__(self) -> dict:
-        # A process that is spawned to read clips maps the same files; NumPy would send it a copy of all frames.
+        # A process that is spawned to read clips maps the same files; NumPy would send it a copy of
+        # all frames.
         return self.__dict__ | {"frames": [Path(frames.filename) for frames in self.frames]}
 
     def __setstate__(self, state: dict) -> None:
@@ -168,20 +207,40 @@ class ClipDataset(torch.utils.data.Dataset):
         return self.clip(i)
 
     def clip(self, i: int, generator: torch.Generator | None = None) -> Clip:
-        """Clip i; with a generator its window is moved by up to a quarter of its size, a different way each time."""
+        """Clip i; with a generator its window is moved by up to a quarter of its size, a different
+        way each time.
+        """
         video, start, top, left = (int(value) for value in self.index[i])
         height, width = self.frames[video].shape[1:3]
         tall, wide = self.config.crop or (height, width)
         if generator is not None and self.config.crop:
-            shift = [int(torch.randint(-(side // 4), side // 4 + 1, (1,), generator=generator)) for side in (tall, wide)]
-            top, left = min(max(top + shift[0], 0), height - tall), min(max(left + shift[1], 0), width - wide)
-        return cut_clip(self.frames[video], self.videos[video].name, start, self.config, (top, left), self.boxes[video])
+            shift = [
+                int(torch.randint(-(side // 4), side // 4 + 1, (1,), generator=generator))
+                for side in (tall, wide)
+            ]
+            top, left = (
+                min(max(top + shift[0], 0), height - tall),
+                min(max(left + shift[1], 0), width - wide),
+            )
+        return cut_clip(
+            self.frames[video],
+            self.videos[video].name,
+            start,
+            self.config,
+            (top, left),
+            self.boxes[video],
+        )
 
     def _list_clips(self) -> np.ndarray:
         config, rows = self.config, []
         videos = zip(self.videos, self.frames, strict=True)
         for v, (video, frames) in enumerate(
-            tqdm(videos, "looking for motion", len(self.videos), disable=not (self.progress and config.crop))
+            tqdm(
+                videos,
+                "looking for motion",
+                len(self.videos),
+                disable=not (self.progress and config.crop),
+            )
         ):
             starts = clip_starts(len(frames), config.length, config.frame_step, config.clip_step)
             if not starts:
@@ -202,7 +261,9 @@ class ClipDataset(torch.utils.data.Dataset):
         return np.array(rows, np.int64)
 
 
-def stored_frames(videos: Sequence[Video], config: DataConfig, progress: bool = True) -> list[np.ndarray]:
+def stored_frames(
+    videos: Sequence[Video], config: DataConfig, progress: bool = True
+) -> list[np.ndarray]:
     """Memory-mapped frames of the videos at the config's size, uint8 (T, H, W, C).
 
     Raises:
@@ -211,7 +272,9 @@ def stored_frames(videos: Sequence[Video], config: DataConfig, progress: bool = 
     names = [video.name for video in videos]
     message = f"two videos are called {max(names, key=names.count, default='')!r}; expected a name of its own for each"
     require(len(set(names)) == len(names), message, "duplicate-name", field="videos")
-    shapes = [stored_shape(video, config.size, config.shorter_side, config.channels) for video in videos]
+    shapes = [
+        stored_shape(video, config.size, config.shorter_side, config.channels) for video in videos
+    ]
     require(
         len({shape[3] for shape in shapes}) == 1,
         f"grey and colour videos together ({', '.join(names[:3])}, ...); expected one kind: set channels in the data config",
@@ -237,16 +300,24 @@ def cut_clip(
     corner: tuple[int, int] = (0, 0),
     boxes: Sequence[np.ndarray] | None = None,
 ) -> Clip:
-    """Cut one clip from a video's stored frames; `corner` is (top, left) of the window, if the config has a crop."""
+    """Cut one clip from a video's stored frames; `corner` is (top, left) of the window, if the
+    config has a crop.
+    """
     (top, left), (tall, wide) = corner, config.crop or frames.shape[1:3]
     window = frames[:, top : top + tall, left : left + wide]
     span = _span(start, config)
-    following = window[span.stop + config.frame_step - 1 :: config.frame_step][: LOOKAHEAD * config.length]
+    following = window[span.stop + config.frame_step - 1 :: config.frame_step][
+        : LOOKAHEAD * config.length
+    ]
     inside = None
     if boxes is not None:
         inside = [found - np.array([left, top, left, top], np.float32) for found in boxes[span]]
-        inside = [b[(b[:, 0] < wide) & (b[:, 2] > 0) & (b[:, 1] < tall) & (b[:, 3] > 0)] for b in inside]
-    return Clip(to_tensor(window[span]), name, start, torch.from_numpy(following), inside, (top, left))
+        inside = [
+            b[(b[:, 0] < wide) & (b[:, 2] > 0) & (b[:, 1] < tall) & (b[:, 3] > 0)] for b in inside
+        ]
+    return Clip(
+        to_tensor(window[span]), name, start, torch.from_numpy(following), inside, (top, left)
+    )
 
 
 def too_short(video: Video, found: int, needed: int) -> InputError:
@@ -263,8 +334,13 @@ def _span(start: int, config: DataConfig) -> slice:
     return slice(start, start + (config.length - 1) * config.frame_step + 1, config.frame_step)
 
 
-def _scale_boxes(boxes: Sequence[np.ndarray] | None, video: Video, frames: np.ndarray) -> list[np.ndarray] | None:
+def _scale_boxes(
+    boxes: Sequence[np.ndarray] | None, video: Video, frames: np.ndarray
+) -> list[np.ndarray] | None:
     if boxes is None:
         return None
-    scale = np.array([frames.shape[2] / video.frames.shape[2], frames.shape[1] / video.frames.shape[1]] * 2, np.float32)
+    scale = np.array(
+        [frames.shape[2] / video.frames.shape[2], frames.shape[1] / video.frames.shape[1]] * 2,
+        np.float32,
+    )
     return [np.asarray(b, np.float32).reshape(-1, 4) * scale for b in boxes]

@@ -1,17 +1,20 @@
-"""Video files become frames: all are decoded once to learn their number, and later one by one, in any order.
+"""Video files become frames: all are decoded once to learn their number, and later one by one, in
+any order.
 
-Pixels are what the file's own decoder gives, in 8 bits a sample: deeper video is rounded, and refused where 8 bits would leave
-almost nothing of it. Colours follow the matrix and the range that the stream names, and BT.601 in limited range where it names
-none. Frames keep their stored size: the pixel aspect ratio is ignored. Interlaced frames stay interlaced. The quarter turn that
-phones note down is applied.
+Pixels are what the file's own decoder gives, in 8 bits a sample: deeper video is rounded, and
+refused where 8 bits would leave almost nothing of it. Colours follow the matrix and the range that
+the stream names, and BT.601 in limited range where it names none. Frames keep their stored size:
+the pixel aspect ratio is ignored. Interlaced frames stay interlaced. The quarter turn that phones
+note down is applied.
 
-A file that is cut off is an error, never a shorter video, and so is damage that container or codec show. Only a file that tells
-neither its size nor its length can be cut unseen: between two parts of a fragmented MP4 or a live Matroska, or a recording in
-AVI that was never finished.
+A file that is cut off is an error, never a shorter video, and so is damage that container or codec
+show. Only a file that tells neither its size nor its length can be cut unseen: between two parts of
+a fragmented MP4 or a live Matroska, or a recording in AVI that was never finished.
 
-Some whole files show fewer frames than they count. A recorder that could not keep up leaves frames out (`DROPPED`): the others keep
-their times. A recording that begins between two key frames cannot be decoded before the first of them (`NO_KEY`). Such frames are
-left out, and counted in `VideoFrames.skipped`.
+Some whole files show fewer frames than they count. A recorder that could not keep up leaves frames
+out (`DROPPED`): the others keep their times. A recording that begins between two key frames cannot
+be decoded before the first of them (`NO_KEY`). Such frames are left out, and counted in
+`VideoFrames.skipped`.
 """
 
 from __future__ import annotations
@@ -45,7 +48,8 @@ from vadlib.data.video import LazyStack, lfs_pointer, list_files
 from vadlib.errors import InputError, require
 from vadlib.files import atomic, refuse_broken_link
 
-# Program and transport streams (.mpg, .ts, .mts) are left out: they tell nowhere how long they are, so that any cut one looks whole.
+# Program and transport streams (.mpg, .ts, .mts) are left out: they tell nowhere how long they are,
+# so that any cut one looks whole.
 VIDEO_SUFFIXES = {".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"}
 DECODER_VERSION = 1  # of the pixels: the frame store keeps them by it
 SCAN_VERSION = 3  # of what a scan holds: the cache keeps scans by it
@@ -57,12 +61,14 @@ _CONTAINERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
 _NEAR = 16  # frames ahead that are decoded through rather than jumped over
 _PYAV = int(av.__version__.split(".")[0])
 _ONE_THREAD = {"threads": 1} if _PYAV >= 17 else {}  # older ones have no choice, and take one
-_ANY_TITLE = {"metadata_errors": "replace"} if _PYAV < 19 else {}  # newer ones take titles that are not in UTF-8 by themselves
+# newer ones take titles that are not in UTF-8 by themselves
+_ANY_TITLE = {"metadata_errors": "replace"} if _PYAV < 19 else {}
 _ZEROS = 16  # bytes: more zeros in a row than a compressed frame ends with
-_LONG_ZEROS = 64  # bytes: more than any padding of these codecs, whose decoders read on through zeros in silence
+# bytes: more than any padding of these codecs, whose decoders read on through zeros in silence
+_LONG_ZEROS = 64
 _NEVER_PADDED = {"hevc", "vp8", "vp9", "libdav1d", "av1"}
-# Decoders that show grey in place of what they lack, and flag their key frames. The others of these show only what is whole again;
-# neither kind complains, unless a packet is damaged.
+# Decoders that show grey in place of what they lack, and flag their key frames. The others of these
+# show only what is whole again; neither kind complains, unless a packet is damaged.
 _GUESSING = {"flv", "h263", "h263p", "mpeg4", "msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2"}
 _RECOVERING = {"h264", "hevc", "mpeg1video", "mpeg2video"}
 # Decoders of JPEG fill up what is missing below a cut with grey, unless they are told to fail.
@@ -71,9 +77,12 @@ _STRICT = {"amv", "jpegls", "ljpeg", "mjpeg", "mjpegb", "sp5x"}
 
 @dataclass(frozen=True)
 class Scan:
-    """What decoding all frames of a file has shown. Sizes are pixels as stored; fractions are (numerator, denominator)."""
+    """What decoding all frames of a file has shown. Sizes are pixels as stored; fractions are
+    (numerator, denominator).
+    """
 
-    pts: list[int | None]  # presentation time of each frame in units of `time_base`; None where the file gives none
+    # presentation time of each frame in units of `time_base`; None where the file gives none
+    pts: list[int | None]
     keys: list[int]  # indices of the key frames, ascending
     height: int
     width: int
@@ -82,11 +91,16 @@ class Scan:
     rate: tuple[int, int]  # frames a second, as the container tells or libav guesses
     declared: int  # number of frames by the file's header; 0 where it gives none
     sums: list[int]  # checksum of each frame as decoded
-    lead: int  # frames that the decoder gives before the first whole one; they are no part of the video
-    shown: list[int]  # when each frame is shown, in units of `time_base`, strictly increasing; empty where the file does not tell
-    skipped: dict[str, int]  # frames that the file counts but does not show, by reason: `DROPPED`, `NO_KEY`
+    # frames that the decoder gives before the first whole one; they are no part of the video
+    lead: int
+    # when each frame is shown, in units of `time_base`, strictly increasing; empty where the file
+    # does not tell
+    shown: list[int]
+    # frames that the file counts but does not show, by reason: `DROPPED`, `NO_KEY`
+    skipped: dict[str, int]
     bits: int  # bits a sample in the file
-    levels: int  # levels of 256 that are left of deeper samples; 256 where a sample has 8 bits or fewer
+    # levels of 256 that are left of deeper samples; 256 where a sample has 8 bits or fewer
+    levels: int
 
     @property
     def timed(self) -> bool:
@@ -101,8 +115,9 @@ def _is_increasing(times: list[int | None]) -> bool:
 class VideoFrames(LazyStack):
     """Frames of a video file, uint8 (T, H, W, C), upright.
 
-    Reading in order, or a little ahead, decodes on; any other frame costs a jump to the key frame before it. However a frame is
-    reached, its pixels are the same. Of all `VideoFrames` of a process, only the one read last keeps its file open.
+    Reading in order, or a little ahead, decodes on; any other frame costs a jump to the key frame
+    before it. However a frame is reached, its pixels are the same. Of all `VideoFrames` of a
+    process, only the one read last keeps its file open.
 
     Args:
         path: the file; its first video stream that is no cover picture.
@@ -111,30 +126,44 @@ class VideoFrames(LazyStack):
     Attributes:
         times: float64 (T,), seconds since the first frame, strictly increasing; see `frame_times`.
         fps: the stream's rate where it is constant, else the mean one, (T - 1) / times[-1].
-        wrong_times: how many times are missing in the file or contradict the others, and were put between their neighbours.
-        declared: the number of frames by the file's header, which may differ from T; 0 where it gives none.
-        skipped: how many frames a whole file counts but does not show, by reason: "dropped-frames", those that its recorder left
-            out; "no-key-frame", those before the first key frame, which cannot be decoded. Empty where it shows all.
+        wrong_times: how many times are missing in the file or contradict the others, and were put
+            between their neighbours.
+        declared: the number of frames by the file's header, which may differ from T; 0 where it
+            gives none.
+        skipped: how many frames a whole file counts but does not show, by reason: "dropped-frames",
+            those that its recorder left out; "no-key-frame", those before the first key frame,
+            which cannot be decoded. Empty where it shows all.
         bits: bits a sample in the file; more than 8 are rounded.
         levels: how many levels of 256 such a file uses after rounding; 256 for a file of 8 bits.
 
     Raises:
-        InputError: the file is no video, has no decoder here, is cut off or damaged, changes its size midway, is to be turned by
-            something else than quarter turns, or has samples of which 8 bits leave almost nothing; when reading: it is not the
-            same file any more.
+        InputError: the file is no video, has no decoder here, is cut off or damaged, changes its
+            size midway, is to be turned by something else than quarter turns, or has samples of
+            which 8 bits leave almost nothing; when reading: it is not the same file any more.
     """
 
     _decoder: _Decoder | None = None
 
     def __init__(self, path: Path, channels: int = 3):
-        require(channels in (1, 3), f"channels = {channels!r}; expected 1 for grey or 3 for RGB", "out-of-range", field="channels")
+        require(
+            channels in (1, 3),
+            f"channels = {channels!r}; expected 1 for grey or 3 for RGB",
+            "out-of-range",
+            field="channels",
+        )
         self.path, self.channels = Path(path), channels
         refuse_broken_link(self.path)
         self._stat = _stat(self.path)
-        require(bool(self._stat), f"{path}: no such file; expected a video", "missing-file", file=path)
+        require(
+            bool(self._stat), f"{path}: no such file; expected a video", "missing-file", file=path
+        )
         self._scan = _stored_scan(self.path, self._stat)
         size = (self._scan.height, self._scan.width)
-        self.shape = (len(self._scan.pts), *(size[::-1] if self._scan.turns % 2 else size), channels)
+        self.shape = (
+            len(self._scan.pts),
+            *(size[::-1] if self._scan.turns % 2 else size),
+            channels,
+        )
         stamps = self._scan.shown or self._scan.pts
         clock = frame_times(stamps, Fraction(*self._scan.time_base), Fraction(*self._scan.rate))
         self.times, self.fps = clock.seconds, clock.fps
@@ -176,8 +205,8 @@ class VideoFrames(LazyStack):
         return self._decoder
 
 
-# Hundreds of videos may be loaded, and each open decoder takes memory and a file handle: only one stays open, in the object that
-# `_latest` refers to. The lock is for threads that read at once.
+# Hundreds of videos may be loaded, and each open decoder takes memory and a file handle: only one
+# stays open, in the object that `_latest` refers to. The lock is for threads that read at once.
 _lock = threading.RLock()
 _latest: weakref.ref[VideoFrames] | None = None
 
@@ -195,7 +224,9 @@ def _before_fork() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_lock.release, after_in_child=_lock.release)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 class _Decoder:
@@ -213,14 +244,17 @@ class _Decoder:
         self.frames, self.next = islice(self._decoded(), self.scan.lead, None), 0
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Decode from here on. What does not decode is passed over: `_forward` misses it by its time or its checksum."""
+        """Decode from here on. What does not decode is passed over: `_forward` misses it by its
+        time or its checksum.
+        """
         for packet in self.container.demux(self.stream):
             with suppress(av.FFmpegError):
                 yield from packet.decode()
 
     def close(self) -> None:
         self.container.close()
-        del self.container, self.stream, self.frames, self.convert  # what was taken from a container keeps it in memory
+        # what was taken from a container keeps it in memory
+        del self.container, self.stream, self.frames, self.convert
 
     def read(self, i: int) -> np.ndarray:
         """RGB pixels of frame i as stored, uint8 (H, W, 3)."""
@@ -245,7 +279,8 @@ class _Decoder:
             key = keys[at - 1]
             try:
                 if self.next == 0:
-                    # The first packet brings what the decoder needs for all others, such as a palette.
+                    # The first packet brings what the decoder needs for all others, such as a
+                    # palette.
                     next(self.frames, None)
                 self.container.seek(self.scan.pts[key], stream=self.stream)
                 self.frames, self.next = self._decoded(), key
@@ -264,7 +299,11 @@ class _Decoder:
                 at = self.index.get(frame.pts) if self.timed else self.next
                 if at is not None and at < self.next:
                     continue  # the demuxer landed before the key frame that it was sent to
-                if at != self.next or frame.is_corrupt or (frame.height, frame.width) != (self.scan.height, self.scan.width):
+                if (
+                    at != self.next
+                    or frame.is_corrupt
+                    or (frame.height, frame.width) != (self.scan.height, self.scan.width)
+                ):
                     break
                 self.next += 1
                 if at == i:
@@ -277,15 +316,23 @@ class _Decoder:
 
 def _rgb(convert: VideoReformatter, frame: av.VideoFrame) -> np.ndarray:
     form, options = frame.format, {}
-    if len(form.components) >= 3 and not form.is_rgb:  # grey and palettes have no matrix and no range
+    # grey and palettes have no matrix and no range
+    if len(form.components) >= 3 and not form.is_rgb:
         full = form.name.startswith("yuvj") or frame.color_range == 2
-        matrix = {1: 1, 9: 9, 10: 9}.get(frame.colorspace, 5)  # libav's BT.709 and BT.2020 to swscale's; else BT.601
-        options = {"src_colorspace": matrix, "dst_colorspace": 5, "src_color_range": 1 + full, "dst_color_range": 2}
+        # libav's BT.709 and BT.2020 to swscale's; else BT.601
+        matrix = {1: 1, 9: 9, 10: 9}.get(frame.colorspace, 5)
+        options = {
+            "src_colorspace": matrix,
+            "dst_colorspace": 5,
+            "src_color_range": 1 + full,
+            "dst_color_range": 2,
+        }
     return convert.reformat(frame, format="rgb24", **_ONE_THREAD, **options).to_ndarray()
 
 
 def list_videos(folder: Path) -> list[Path]:
-    """The video files of a folder in natural order, junk and results of vadlib left out; empty if there is none.
+    """The video files of a folder in natural order, junk and results of vadlib left out; empty if
+    there is none.
 
     A link whose target is missing is listed: opening it is an error.
     """
@@ -309,7 +356,12 @@ def is_grey(path: Path) -> bool:
     Raises:
         InputError: the file is no video, or has no decoder here.
     """
-    require(bool(_stat(Path(path))), f"{path}: no such file; expected a video", "missing-file", file=path)
+    require(
+        bool(_stat(Path(path))),
+        f"{path}: no such file; expected a video",
+        "missing-file",
+        file=path,
+    )
     container, stream = _open_video(Path(path))
     with container:
         return (stream.codec_context.pix_fmt or "").startswith(("gray", "mono", "ya"))
@@ -324,24 +376,31 @@ def _stat(path: Path) -> list[int]:
 def _open_video(path: Path) -> tuple[av.container.InputContainer, av.VideoStream]:
     """Open a file and find its video: the first stream that is no cover picture."""
     try:
-        container = av.open(str(path.resolve()), container_options={"format_whitelist": _CONTAINERS}, **_ANY_TITLE)
+        container = av.open(
+            str(path.resolve()), container_options={"format_whitelist": _CONTAINERS}, **_ANY_TITLE
+        )
     except av.FFmpegError as error:
         raise _not_a_video(path, error) from error
     pictures = Disposition.attached_pic | Disposition.timed_thumbnails
     videos = [stream for stream in container.streams.video if not stream.disposition & pictures]
     if videos and _has_decoder(videos[0]):
-        # Decoding threads of libav can wait for each other for ever in a damaged file, and for Python where someone listens to it.
-        # They would also hold each frame back until those behind it are decoded; DataLoader workers use the processors better.
+        # Decoding threads of libav can wait for each other for ever in a damaged file, and for
+        # Python where someone listens to it. They would also hold each frame back until those
+        # behind it are decoded; DataLoader workers use the processors better.
         videos[0].thread_count = 1
         if videos[0].codec_context.name in _STRICT:
             videos[0].codec_context.options = {"err_detect": "explode"}
         return container, videos[0]
-    found = ", ".join("picture" if stream.disposition & pictures else stream.type for stream in container.streams)
+    found = ", ".join(
+        "picture" if stream.disposition & pictures else stream.type for stream in container.streams
+    )
     container.close()
     if videos:
         message = f"{path}: a video in a coding that has no decoder here; convert it, for instance to H.264 in MP4"
         raise InputError(message, "wrong-kind-of-file", file=path)
-    require(not found, f"{path}: only {found} in it; expected a video", "wrong-kind-of-file", file=path)
+    require(
+        not found, f"{path}: only {found} in it; expected a video", "wrong-kind-of-file", file=path
+    )
     raise _damaged(path, 0, 0, "it tells of no streams")
 
 
@@ -349,7 +408,8 @@ def _has_decoder(stream: av.VideoStream) -> bool:
     codec = stream.codec_context
     if codec is None:
         return False
-    return codec.name != "rawvideo" or codec.pix_fmt is not None  # the container may not say how raw samples are laid out
+    # the container may not say how raw samples are laid out
+    return codec.name != "rawvideo" or codec.pix_fmt is not None
 
 
 def _not_a_video(path: Path, error: av.FFmpegError) -> InputError:
@@ -361,7 +421,11 @@ def _not_a_video(path: Path, error: av.FFmpegError) -> InputError:
         message = f"{path}: cannot be read ({why.strerror}); expected a video: look at its permissions and its disk"
         return InputError(message, "not-readable", file=path)
     if not head:
-        return InputError(f"{path}: an empty file; expected a video: copy or download it again", "empty-file", file=path)
+        return InputError(
+            f"{path}: an empty file; expected a video: copy or download it again",
+            "empty-file",
+            file=path,
+        )
     if pointer := lfs_pointer(path):
         return InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
     if is_container(head):
@@ -371,14 +435,18 @@ def _not_a_video(path: Path, error: av.FFmpegError) -> InputError:
 
 
 def _damaged(path: Path, decoded: int, declared: int, fault: str) -> InputError:
-    """Describe a file that gives fewer frames than it should; `fault` is "" where its number of frames is all that is wrong."""
+    """Describe a file that gives fewer frames than it should; `fault` is "" where its number of
+    frames is all that is wrong.
+    """
     of = f" of {declared}" if declared else ""
     reason = fault or "no more come"
     message = (
         f"{path}: {decoded}{of} frames could be decoded ({reason}): the file is cut off or damaged; copy or download it again, "
         "or re-encode it if it is as long as it should be"
     )
-    return InputError(message, "damaged-file" if fault or not declared else "frame-count", file=path)
+    return InputError(
+        message, "damaged-file" if fault or not declared else "frame-count", file=path
+    )
 
 
 def _stored_scan(path: Path, stat: list[int]) -> Scan:
@@ -394,7 +462,9 @@ def _stored_scan(path: Path, stat: list[int]) -> Scan:
     scan = _decode_all(path)
     text = json.dumps(asdict(scan))
     with atomic(stored) as temporary:
-        temporary.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8")
+        temporary.write_text(
+            f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="utf-8"
+        )
     return scan
 
 
@@ -402,14 +472,18 @@ def _decode_all(path: Path) -> Scan:
     """Decode every frame, without converting it.
 
     Raises:
-        InputError: not all frames can be decoded, not all have one size and one rotation, or 8 bits leave almost nothing of them.
+        InputError: not all frames can be decoded, not all have one size and one rotation, or 8 bits
+            leave almost nothing of them.
     """
-    # Where no packet is flagged as one to begin with, the container does not say: then the first one is.
+    # Where no packet is flagged as one to begin with, the container does not say: then the first
+    # one is.
     return _scan(path, begun=False) or _scan(path, begun=True)
 
 
 def _scan(path: Path, begun: bool) -> Scan | None:
-    """Decode every frame; `begun` is true if the first packet holds a key frame, flagged or not. None if no packet is flagged."""
+    """Decode every frame; `begun` is true if the first packet holds a key frame, flagged or not.
+    None if no packet is flagged.
+    """
     container, stream = _open_video(path)
     with container:
         tally = _Tally(path, stream, begun)
@@ -429,7 +503,8 @@ class _Tally:
     """What the packets of a file promise, and the frames that come of them.
 
     Args:
-        begun: true if decoding can begin with the first packet; else it begins with the first one that is flagged as a key frame.
+        begun: true if decoding can begin with the first packet; else it begins with the first one
+            that is flagged as a key frame.
     """
 
     def __init__(self, path: Path, stream: av.VideoStream, begun: bool):
@@ -440,7 +515,8 @@ class _Tally:
         self.early = 0  # of these, pictures that may need what was before the file's beginning
         self.fields = False  # a packet may hold half a frame
         self.start_pts: int | None = None  # time of the first key frame
-        self.leading = False  # the packets since the first key frame have shown only pictures before it
+        # the packets since the first key frame have shown only pictures before it
+        self.leading = False
         self.refers_back = False  # so may any picture, for some time
         self.dts: list[int | None] = []  # of packets that are not empty
         self.shown_at: list[int | None] = []  # the time at which such a packet is to be shown
@@ -450,7 +526,8 @@ class _Tally:
         self.lead = 0
         self.look: tuple[int, int, int] | None = None
         self.levels = Levels()
-        # A long run of zeros at the end of a file was never written, even if a table of contents before it is whole.
+        # A long run of zeros at the end of a file was never written, even if a table of contents
+        # before it is whole.
         with path.open("rb") as file:
             file.seek(-min(_ZEROS, path.stat().st_size), os.SEEK_END)
             ends_in_zeros = not any(file.read()) and self.codec != "rawvideo"
@@ -473,15 +550,23 @@ class _Tally:
         return bool(self.zeros and packet.size) and not any(bytes(packet)[-self.zeros :])
 
     def _count(self, packet: av.Packet) -> bool:
-        """Count the pictures of a packet, and return whether its decoder may complain although the file is whole."""
+        """Count the pictures of a packet, and return whether its decoder may complain although the
+        file is whole.
+        """
         kind = picture_type(self.stream, packet)
         if self.begun:
-            before = packet.pts is not None and self.start_pts is not None and packet.pts < self.start_pts
+            before = (
+                packet.pts is not None
+                and self.start_pts is not None
+                and packet.pts < self.start_pts
+            )
             self.leading &= before if kind is None else kind == "B"
             early = self.leading
         else:
             # What cannot be read may be a damaged key frame.
-            self.begun = self.leading = packet.is_keyframe if kind is None else kind not in ("P", "B")
+            self.begun = self.leading = (
+                packet.is_keyframe if kind is None else kind not in ("P", "B")
+            )
             self.start_pts = packet.pts if self.begun else None
             early = not self.begun
         if not self.pictures:
@@ -502,7 +587,9 @@ class _Tally:
         look = _look(self.path, frame)
         self.look = self.look or look
         if look != self.look:
-            found, first = ("{1}x{0} pixels and {2} quarter turns".format(*one) for one in (look, self.look))
+            found, first = (
+                "{1}x{0} pixels and {2} quarter turns".format(*one) for one in (look, self.look)
+            )
             message = f"{self.path}: frame {len(self.pts)} has {found}, the first {first}; expected one size: split it there"
             raise InputError(message, "mixed-sizes", file=self.path)
         self.fields |= frame.interlaced_frame
@@ -518,7 +605,9 @@ class _Tally:
         return ""
 
     def _is_whole(self, frame: av.VideoFrame) -> bool:
-        """False for a frame at the beginning in which grey stands for what was before the file's beginning."""
+        """False for a frame at the beginning in which grey stands for what was before the file's
+        beginning.
+        """
         if self.codec in _GUESSING:
             return frame.key_frame
         return frame.key_frame or self.begun or self.codec in _RECOVERING
@@ -531,7 +620,8 @@ class _Tally:
         """
         count, stream = len(self.pts), self.stream
         kind = stream.container.format.name
-        # An edit list may hide some of the frames that an MP4 declares; its packets are those that it shows.
+        # An edit list may hide some of the frames that an MP4 declares; its packets are those that
+        # it shows.
         declared = 0 if "mp4" in kind else stream.frames
         empty = empty_chunks(self.path, stream.index) if kind == "avi" and declared != count else 0
         short = self._is_short() or max(count, self.packets) < declared - empty
@@ -539,14 +629,22 @@ class _Tally:
         if not count and (self.lead or self.early or self.refers_back):
             fault = fault or "none of them is a key frame"
         if fault or short:
-            raise _damaged(self.path, count, stream.frames or (0 if fault else self.pictures), fault)
+            raise _damaged(
+                self.path, count, stream.frames or (0 if fault else self.pictures), fault
+            )
         self._require_levels()
         # DivX and XviD write packets that say that a frame was dropped.
         dropped = empty + (self.packets - max(self.pictures, count) if self.codec == "mpeg4" else 0)
-        unseen = 0 if self.fields else self.pictures - count  # all of them are before the first key frame, or it would be short
-        skipped = {reason: number for reason, number in ((DROPPED, dropped), (NO_KEY, unseen)) if number > 0}
+        # all of them are before the first key frame, or it would be short
+        unseen = 0 if self.fields else self.pictures - count
+        skipped = {
+            reason: number
+            for reason, number in ((DROPPED, dropped), (NO_KEY, unseen))
+            if number > 0
+        }
         rate, tick = stream.average_rate or stream.guessed_rate or Fraction(25), stream.time_base
-        # An AVI tells only when packets come: frames are shown at these times, too, in an order of their own.
+        # An AVI tells only when packets come: frames are shown at these times, too, in an order of
+        # their own.
         in_order = kind == "avi" and len(self.dts) == count and _is_increasing(self.dts)
         return Scan(
             pts=self.pts,
@@ -566,12 +664,15 @@ class _Tally:
         )
 
     def _is_short(self) -> bool:
-        """True if a frame is missing that its packet promised. Those before the first key frame need not come."""
+        """True if a frame is missing that its packet promised. Those before the first key frame
+        need not come.
+        """
         count = len(self.pts)
         if not count or self.fields:
             return not count
         if self.codec in ("h264", "hevc"):
-            # The decoder shows nothing before all references are whole again; from then on it must show all.
+            # The decoder shows nothing before all references are whole again; from then on it must
+            # show all.
             if not self.refers_back:
                 return count < self.pictures
             if None in self.shown_at or not _is_increasing(self.pts):
@@ -593,11 +694,17 @@ class _Tally:
 
 
 def _look(path: Path, frame: av.VideoFrame) -> tuple[int, int, int]:
-    """Height and width as stored, and the quarter turns counterclockwise that make the frame upright."""
+    """Height and width as stored, and the quarter turns counterclockwise that make the frame
+    upright.
+    """
     angle, mirrored = frame.rotation, False
     try:
         matrix = frame.side_data.get("DISPLAYMATRIX")
-        mirrored = matrix is not None and np.linalg.det(np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)[:2, :2] / 65536) < 0
+        mirrored = (
+            matrix is not None
+            and np.linalg.det(np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)[:2, :2] / 65536)
+            < 0
+        )
     except ValueError:
         pass  # PyAV does not know all that a frame may have with it, and then tells of none
     if mirrored or angle % 90:

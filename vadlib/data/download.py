@@ -1,6 +1,8 @@
-"""Get a dataset: download its archives, verify them by their SHA-256, and unpack them without trust.
+"""Get a dataset: download its archives, verify them by their SHA-256, and unpack them without
+trust.
 
-Archives are kept in the cache folder, in `downloads/`; one that was put there by hand is verified and used just the same.
+Archives are kept in the cache folder, in `downloads/`; one that was put there by hand is verified
+and used just the same.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from vadlib.data.store import cache_dir
 from vadlib.errors import InputError, require
 from vadlib.files import expand_home, is_disk_full
 
-TIMEOUT = 30.0  # seconds without an answer, or without a further byte, after which a try is given up
+# seconds without an answer, or without a further byte, after which a try is given up
+TIMEOUT = 30.0
 RETRIES = 2  # after the first try
 MAX_MEMBERS = 1_000_000
 CHUNK = 1 << 16  # bytes
@@ -88,37 +91,59 @@ _SHANGHAITECH = Archive(
     makes="shanghaitech",
     limit=400 * 10**9,
 )
-ARCHIVES = {"ped1": (_UCSD,), "ped2": (_UCSD,), "avenue": (_AVENUE_VIDEOS, _AVENUE_MASKS), "shanghaitech": (_SHANGHAITECH,)}
-BY_HAND = {"shanghaitech": "shanghaitech.tar.gz"}  # datasets that only a browser can get: the name of the file
+ARCHIVES = {
+    "ped1": (_UCSD,),
+    "ped2": (_UCSD,),
+    "avenue": (_AVENUE_VIDEOS, _AVENUE_MASKS),
+    "shanghaitech": (_SHANGHAITECH,),
+}
+# datasets that only a browser can get: the name of the file
+BY_HAND = {"shanghaitech": "shanghaitech.tar.gz"}
 
 
-def download_dataset(name: str, root: Path, mirror: str | None = None, progress: bool = True) -> list[str]:
+def download_dataset(
+    name: str, root: Path, mirror: str | None = None, progress: bool = True
+) -> list[str]:
     """Get a dataset into `root`; what is there already is left alone.
 
     Args:
-        name: "ped1", "ped2" (one archive holds both), "avenue", or "shanghaitech", whose archive a person has to put in place.
+        name: "ped1", "ped2" (one archive holds both), "avenue", or "shanghaitech", whose archive a
+            person has to put in place.
         root: the folder that holds the datasets' own folders; made if need be.
-        mirror: base URL of another host; the archive's file name is appended, and its SHA-256 stays the same.
+        mirror: base URL of another host; the archive's file name is appended, and its SHA-256 stays
+            the same.
         progress: show bars.
 
     Returns:
         Lines that say what was done.
 
     Raises:
-        InputError: nothing to download, no connection, another file than expected, a hostile or damaged archive, or no room.
+        InputError: nothing to download, no connection, another file than expected, a hostile or
+            damaged archive, or no room.
     """
     known = f"{', '.join(ARCHIVES)} (synthetic is rendered, folder is your own data)"
-    message = f"dataset {name!r} is unknown here; there is nothing to download; expected one of: {known}"
+    message = (
+        f"dataset {name!r} is unknown here; there is nothing to download; expected one of: {known}"
+    )
     require(name in ARCHIVES, message, "unknown-name", field="dataset")
     lines = []
     for archive in ARCHIVES[name]:
         folder = expand_home(root).absolute() / archive.into
         if (folder / archive.makes).is_dir():
-            lines.append(f"{folder / archive.makes} is there already, nothing was downloaded; move it aside to get it anew")
+            lines.append(
+                f"{folder / archive.makes} is there already, nothing was downloaded; move it aside to get it anew"
+            )
             continue
-        file = _put_there(name, archive, folder) if name in BY_HAND and mirror is None else _fetch(name, archive, mirror, progress)
+        file = (
+            _put_there(name, archive, folder)
+            if name in BY_HAND and mirror is None
+            else _fetch(name, archive, mirror, progress)
+        )
         count = unpack(file, folder, archive.makes, archive.limit, progress)
-        lines += [f"{folder / archive.makes} was unpacked: {count} files and folders", f"{file} is no longer needed"]
+        lines += [
+            f"{folder / archive.makes} was unpacked: {count} files and folders",
+            f"{file} is no longer needed",
+        ]
     return lines
 
 
@@ -140,15 +165,31 @@ def _put_there(name: str, archive: Archive, folder: Path) -> Path:
 
 def _fetch(name: str, archive: Archive, mirror: str | None, progress: bool) -> Path:
     """The archive in the cache, downloaded unless it is there with the right SHA-256."""
-    base, file_name = mirror or archive.url.rsplit("/", 1)[0], BY_HAND.get(name) or archive.url.rsplit("/", 1)[1]
+    base, file_name = (
+        mirror or archive.url.rsplit("/", 1)[0],
+        BY_HAND.get(name) or archive.url.rsplit("/", 1)[1],
+    )
     message = f"mirror {base!r}: expected a URL that starts with http:// or https://"
     require(base.startswith(("http://", "https://")), message, "wrong-format", field="--mirror")
-    folder, instead = cache_dir().absolute() / "downloads", "take another host with --mirror URL (of the folder that holds it)"
-    return fetch_file(f"{base.rstrip('/')}/{file_name}", archive.sha256, folder, instead, archive.limit, progress)
+    folder, instead = (
+        cache_dir().absolute() / "downloads",
+        "take another host with --mirror URL (of the folder that holds it)",
+    )
+    return fetch_file(
+        f"{base.rstrip('/')}/{file_name}", archive.sha256, folder, instead, archive.limit, progress
+    )
 
 
-def fetch_file(url: str, digest: str | None, folder: Path, instead: str, limit: int = 10**9, progress: bool = True) -> Path:
-    """The file at a URL, in `folder` under its own name: downloaded unless it is there; a download that broke off is gone on with.
+def fetch_file(
+    url: str,
+    digest: str | None,
+    folder: Path,
+    instead: str,
+    limit: int = 10**9,
+    progress: bool = True,
+) -> Path:
+    """The file at a URL, in `folder` under its own name: downloaded unless it is there; a download
+    that broke off is gone on with.
 
     Args:
         url: its last part is the file's name.
@@ -163,8 +204,14 @@ def fetch_file(url: str, digest: str | None, folder: Path, instead: str, limit: 
     """
     base, name = url.rsplit("/", 1)
     try:
-        store = pooch.create(folder, base_url=f"{base}/", registry={name: digest}, retry_if_failed=RETRIES)
-        return Path(store.fetch(name, downloader=partial(_stream, folder / f".{name}.part", limit, progress)))
+        store = pooch.create(
+            folder, base_url=f"{base}/", registry={name: digest}, retry_if_failed=RETRIES
+        )
+        return Path(
+            store.fetch(
+                name, downloader=partial(_stream, folder / f".{name}.part", limit, progress)
+            )
+        )
     except (ValueError, requests.RequestException) as error:
         raise InputError(
             f"{url}: {_why(error)}; such hosts are often down: try again later (it goes on where it stopped), or {instead}, or download "
@@ -174,37 +221,57 @@ def fetch_file(url: str, digest: str | None, folder: Path, instead: str, limit: 
         ) from error
     except OSError as error:
         message = f"{folder}: cannot keep {name} there ({error}); make room, or set VADLIB_CACHE to another folder"
-        raise InputError(message, "disk-full" if is_disk_full(error) else "not-writable", file=folder) from error
+        raise InputError(
+            message, "disk-full" if is_disk_full(error) else "not-writable", file=folder
+        ) from error
 
 
-def _stream(part: Path, limit: int, progress: bool, url: str, output_file: str, _pooch: object) -> None:
-    """A downloader for pooch that goes on where an earlier try stopped; pooch's own starts from zero.
+def _stream(
+    part: Path, limit: int, progress: bool, url: str, output_file: str, _pooch: object
+) -> None:
+    """A downloader for pooch that goes on where an earlier try stopped; pooch's own starts from
+    zero.
 
     pooch then checks the SHA-256, gives the file its name, and tries again after an error.
     """
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-        if response.status_code != requests.codes.requested_range_not_satisfiable:  # else all is here: the SHA-256 decides
+        # else all is here: the SHA-256 decides
+        if response.status_code != requests.codes.requested_range_not_satisfiable:
             response.raise_for_status()
             is_page = "text/html" in response.headers.get("Content-Type", "")
-            require(not is_page, "the server answers with a web page, not with the archive", "download")
+            require(
+                not is_page, "the server answers with a web page, not with the archive", "download"
+            )
             have = have if response.status_code == requests.codes.partial_content else 0
             length = response.headers.get("Content-Length", "")
             coming = int(length) if length.isdecimal() else 0
             _require_room(part.parent, coming)
-            bar = tqdm(total=have + coming or None, initial=have, desc=part.name[1:-5], unit="B", unit_scale=True, disable=not progress)
+            bar = tqdm(
+                total=have + coming or None,
+                initial=have,
+                desc=part.name[1:-5],
+                unit="B",
+                unit_scale=True,
+                disable=not progress,
+            )
             try:
                 with bar, part.open("ab" if have else "wb") as file:
-                    # Undecoded: some servers label a .tar.gz as compressed content, and the SHA-256 is of the file.
-                    while have <= limit and (chunk := response.raw.read(CHUNK, decode_content=False)):
+                    # Undecoded: some servers label a .tar.gz as compressed content, and the SHA-256
+                    # is of the file.
+                    while have <= limit and (
+                        chunk := response.raw.read(CHUNK, decode_content=False)
+                    ):
                         have += file.write(chunk)
                         bar.update(len(chunk))
             except urllib3.exceptions.HTTPError as error:
                 raise requests.ConnectionError(error) from error  # which pooch tries again
     if have > limit:
         part.unlink()
-        raise requests.RequestException(f"the server sends more than {limit / 1e9:g} GB, so that is not the archive")
+        raise requests.RequestException(
+            f"the server sends more than {limit / 1e9:g} GB, so that is not the archive"
+        )
     os.replace(part, output_file)
 
 
@@ -214,19 +281,27 @@ def _why(error: Exception) -> str:
         first = cause
     if isinstance(first, TimeoutError):
         return f"nothing came for {TIMEOUT:g} seconds"
-    return " ".join(f"no connection, or it broke ({first})".split() if isinstance(error, requests.ConnectionError) else str(error).split())
+    return " ".join(
+        f"no connection, or it broke ({first})".split()
+        if isinstance(error, requests.ConnectionError)
+        else str(error).split()
+    )
 
 
 def _require_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > 0.95 * free:
-        raise OSError(errno.ENOSPC, f"{needed / 1e9:.2f} GB are needed, but only {free / 1e9:.2f} GB are free")
+        raise OSError(
+            errno.ENOSPC, f"{needed / 1e9:.2f} GB are needed, but only {free / 1e9:.2f} GB are free"
+        )
 
 
 def unpack(archive_file: Path, folder: Path, makes: str, limit: int, progress: bool = False) -> int:
-    """Unpack the folder `makes` of a .zip or .tar.gz into `folder`, all or nothing; nothing that is there already is overwritten.
+    """Unpack the folder `makes` of a .zip or .tar.gz into `folder`, all or nothing; nothing that is
+    there already is overwritten.
 
-    All members are checked before the first is written; they are written into a folder of their own, which is renamed at the end.
+    All members are checked before the first is written; they are written into a folder of their
+    own, which is renamed at the end.
 
     Args:
         archive_file: told by its content, not by its name.
@@ -239,9 +314,15 @@ def unpack(archive_file: Path, folder: Path, makes: str, limit: int, progress: b
         The number of members.
 
     Raises:
-        InputError: a missing, damaged or hostile archive, one without the folder, a folder that is there already, or no room.
+        InputError: a missing, damaged or hostile archive, one without the folder, a folder that is
+            there already, or no room.
     """
-    require(archive_file.is_file(), f"{archive_file}: no such file; expected an archive", "missing-file", file=archive_file)
+    require(
+        archive_file.is_file(),
+        f"{archive_file}: no such file; expected an archive",
+        "missing-file",
+        file=archive_file,
+    )
     message = f"{archive_file}: cannot be unpacked, because {folder / makes} is there already; move it away, or choose another folder"
     require(not os.path.lexists(folder / makes), message, "already-exists", file=folder / makes)
     temporary = folder / f".unpacking-{makes}"
@@ -252,11 +333,19 @@ def unpack(archive_file: Path, folder: Path, makes: str, limit: int, progress: b
             members = _checked(archive, temporary, limit)
             tops = {Path(name).parts[0] for _, name, _ in members if Path(name).parts}
             if makes not in tops:
-                raise ValueError(f"it holds no folder {makes!r}, but {', '.join(map(repr, sorted(tops)[:4])) or 'nothing'}")
+                raise ValueError(
+                    f"it holds no folder {makes!r}, but {', '.join(map(repr, sorted(tops)[:4])) or 'nothing'}"
+                )
             temporary.mkdir(parents=True)
             _require_room(folder, sum(size for _, _, size in members))
-            extract = partial(archive.extract, filter="data") if isinstance(archive, tarfile.TarFile) else archive.extract
-            for member, name, _ in tqdm(members, f"unpacking {archive_file.name}", unit="file", disable=not progress):
+            extract = (
+                partial(archive.extract, filter="data")
+                if isinstance(archive, tarfile.TarFile)
+                else archive.extract
+            )
+            for member, name, _ in tqdm(
+                members, f"unpacking {archive_file.name}", unit="file", disable=not progress
+            ):
                 try:
                     extract(member, path=temporary)
                 except (FileExistsError, IsADirectoryError, NotADirectoryError) as error:
@@ -268,7 +357,9 @@ def unpack(archive_file: Path, folder: Path, makes: str, limit: int, progress: b
         raise InputError(message, "damaged-file", file=archive_file) from error
     except OSError as error:
         message = f"{archive_file}: cannot be unpacked into {folder} ({error}); make room, or choose another folder"
-        raise InputError(message, "disk-full" if is_disk_full(error) else "not-writable", file=folder) from error
+        raise InputError(
+            message, "disk-full" if is_disk_full(error) else "not-writable", file=folder
+        ) from error
     finally:
         if temporary.exists():
             shutil.rmtree(temporary)
@@ -285,11 +376,14 @@ def _opened(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
     raise ValueError(f"neither .zip nor .tar.gz: it starts with {head!r}")
 
 
-def _checked(archive: zipfile.ZipFile | tarfile.TarFile, target: Path, limit: int) -> list[tuple[Member, str, int]]:
+def _checked(
+    archive: zipfile.ZipFile | tarfile.TarFile, target: Path, limit: int
+) -> list[tuple[Member, str, int]]:
     """Each member, its name, and its size in bytes.
 
     Raises:
-        ValueError, tarfile.FilterError: a member that leads out of the folder, a device, or too much.
+        ValueError, tarfile.FilterError: a member that leads out of the folder, a device, or too
+            much.
     """
     found, total = [], 0
     for member in archive if isinstance(archive, tarfile.TarFile) else archive.infolist():
@@ -297,14 +391,23 @@ def _checked(archive: zipfile.ZipFile | tarfile.TarFile, target: Path, limit: in
             name, size = member.name, member.size
             tarfile.data_filter(member, target)  # refuses absolute names, and those that lead out
             if not (member.isreg() or member.isdir()):
-                raise ValueError(f"its member {name!r} is a link or a device; none of these datasets has any")
+                raise ValueError(
+                    f"its member {name!r} is a link or a device; none of these datasets has any"
+                )
         else:
             name, size = member.filename, member.file_size
-            if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):  # 0: made where files have no Unix mode
-                raise ValueError(f"its member {name!r} is a link or a device; none of these datasets has any")
+            # 0: made where files have no Unix mode
+            if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise ValueError(
+                    f"its member {name!r} is a link or a device; none of these datasets has any"
+                )
         total += size
         # On every system: on Windows "C:x" and "\\x" lead out.
-        if "\\" in name or PureWindowsPath(name).anchor or any(not part.strip(". ") for part in PureWindowsPath(name).parts):
+        if (
+            "\\" in name
+            or PureWindowsPath(name).anchor
+            or any(not part.strip(". ") for part in PureWindowsPath(name).parts)
+        ):
             raise ValueError(f"its member {name!r} leads out of the folder")
         if total > limit or len(found) == MAX_MEMBERS:
             raise ValueError(f"it unpacks to more than {limit / 1e9:g} GB or {MAX_MEMBERS} files")

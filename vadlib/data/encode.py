@@ -16,30 +16,52 @@ from vadlib.files import atomic, expand_home
 # The comment in a film that `vadlib score` has painted: no model must learn from it.
 ANNOTATED = "annotated by vadlib score"
 
-LARGEST = 2**28  # ticks between two frames; frames are reordered, so that some of MP4's numbers, below 2**31, span several steps
+# ticks between two frames; frames are reordered, so that some of MP4's numbers, below 2**31, span
+# several steps
+LARGEST = 2**28
 FASTEST = 1e6  # frames a second
 
 
-def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, times: np.ndarray | None = None) -> None:
+def write_video(
+    path: str | Path, frames: Iterable[np.ndarray], fps: float, times: np.ndarray | None = None
+) -> None:
     """Write frames, one after the other, as H.264. The same frames give the same file.
 
     Args:
         path: a name that ends in .mp4; replaced when the last frame is written.
-        frames: uint8 (H, W, C), RGB, or grey with C = 1, all of one size; an odd height or width is cut by a pixel, as the format wants.
-        fps: frames a second, such as 1 / 3600 for a picture an hour; with `times`, only the last frame is shown for 1 / fps.
-        times: (T,), seconds of each frame since the first, increasing, for a rate that varies; None: the rate is constant.
+        frames: uint8 (H, W, C), RGB, or grey with C = 1, all of one size; an odd height or width is
+            cut by a pixel, as the format wants.
+        fps: frames a second, such as 1 / 3600 for a picture an hour; with `times`, only the last
+            frame is shown for 1 / fps.
+        times: (T,), seconds of each frame since the first, increasing, for a rate that varies;
+            None: the rate is constant.
 
     Raises:
-        InputError: another ending, no frames, frames of several sizes, a rate outside 4e-9 to 1e6, or a file that cannot be written.
+        InputError: another ending, no frames, frames of several sizes, a rate outside 4e-9 to 1e6,
+            or a file that cannot be written.
     """
     path = expand_home(path)
-    require(path.suffix.lower() == ".mp4", f"{path}: expected a name that ends in .mp4", "wrong-kind-of-file", file=path)
+    require(
+        path.suffix.lower() == ".mp4",
+        f"{path}: expected a name that ends in .mp4",
+        "wrong-kind-of-file",
+        file=path,
+    )
     with atomic(path) as temporary:
         encode_video(temporary, frames, fps, times, path)
 
 
-def encode_video(file: Path, frames: Iterable[np.ndarray], fps: float, times: np.ndarray | None, path: Path, comment: str = "") -> None:
-    """Write frames, and a comment into the header, into a file that gets its name, `path`, later; otherwise as `write_video`."""
+def encode_video(
+    file: Path,
+    frames: Iterable[np.ndarray],
+    fps: float,
+    times: np.ndarray | None,
+    path: Path,
+    comment: str = "",
+) -> None:
+    """Write frames, and a comment into the header, into a file that gets its name, `path`, later;
+    otherwise as `write_video`.
+    """
     message = f"{path}: {fps} frames a second; expected {1 / LARGEST:.2g} to {FASTEST:g}"
     require(1 / LARGEST <= fps <= FASTEST, message, "out-of-range", file=path, field="fps")
     rate = _fraction(fps)
@@ -63,25 +85,38 @@ def encode_video(file: Path, frames: Iterable[np.ndarray], fps: float, times: np
             if stream is None:
                 stream = container.add_stream("libx264", rate=rate)
                 stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-                stream.options = {"x264-params": "mbtree=0"}  # which gives other bytes each time where x264 uses AVX-512
+                # which gives other bytes each time where x264 uses AVX-512
+                stream.options = {"x264-params": "mbtree=0"}
                 stream.codec_context.time_base = tick
-            rgb = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))[:height, :width])
+            rgb = np.ascontiguousarray(
+                np.broadcast_to(pixels, (*pixels.shape[:2], 3))[:height, :width]
+            )
             frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
             frame.pts, frame.time_base = stamp, tick
             container.mux(stream.encode(frame))
-        require(stream is not None, f"{path}: no frames to write; expected at least one", "too-few", file=path, field="frames")
+        require(
+            stream is not None,
+            f"{path}: no frames to write; expected at least one",
+            "too-few",
+            file=path,
+            field="frames",
+        )
         container.mux(stream.encode())
 
 
 def _fraction(fps: float) -> Fraction:
-    """The rate as a fraction of numbers that MP4 can hold; 29.97 becomes 30000 / 1001 or nearly so, and 1 / 3600 stays itself."""
+    """The rate as a fraction of numbers that MP4 can hold; 29.97 becomes 30000 / 1001 or nearly so,
+    and 1 / 3600 stays itself.
+    """
     if fps >= 1:
         return Fraction(fps).limit_denominator(1001)
     return 1 / Fraction(1 / fps).limit_denominator(max(1, min(1001, int(LARGEST * fps))))
 
 
 def _stamps(times: np.ndarray, fps: float) -> tuple[int, list[int]]:
-    """Ticks a second, as many as the longest step allows, and the time of each frame in ticks, strictly increasing."""
+    """Ticks a second, as many as the longest step allows, and the time of each frame in ticks,
+    strictly increasing.
+    """
     longest = max(1 / fps, float(np.diff(times).max(initial=0)))
     clock = max(1, min(90_000, int(LARGEST / longest)))
     stamps = [round(float(seconds) * clock) for seconds in times]

@@ -9,11 +9,13 @@
         /labels/cam1/tuesday.npy                  or: an array of 0 and 1, one for each frame
         /masks/cam1/tuesday/000.png ...           and, or instead: one image for each frame, any value above 0 is abnormal
 
-Without `training/` and `testing/` all videos are for training. A video is called by its path without the ending. Videos in one folder
-and of one size are taken to come from one fixed camera. Colour is read as RGB unless all of them are grey.
+Without `training/` and `testing/` all videos are for training. A video is called by its path
+without the ending. Videos in one folder and of one size are taken to come from one fixed camera.
+Colour is read as RGB unless all of them are grey.
 
-Names are compared in Unicode's form NFC, and in labels without regard to case. What vadlib itself wrote below the folder (films
-and curves of `vadlib score`, runs) is left out: see `result_names`. A link whose target is missing is an error.
+Names are compared in Unicode's form NFC, and in labels without regard to case. What vadlib itself
+wrote below the folder (films and curves of `vadlib score`, runs) is left out: see `result_names`. A
+link whose target is missing is an error.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ from vadlib.files import expand_home, is_broken_link, refuse_broken_link
 
 FPS = 25.0  # assumed for folders of images, which do not say
 GREY_MODES = {"1", "L", "LA"}
-LabelReader = Callable[[Video], tuple[np.ndarray, str]]  # a video -> its labels and where they are from
+# a video -> its labels and where they are from
+LabelReader = Callable[[Video], tuple[np.ndarray, str]]
 
 
 def find_folder(root: Path) -> Copy:
@@ -68,19 +71,31 @@ def find_folder(root: Path) -> Copy:
 
 
 def open_video(path: Path) -> Video:
-    """One video of one's own, without labels: a video file, or a folder of frame images, which play at `FPS`. Read as in `load_videos`.
+    """One video of one's own, without labels: a video file, or a folder of frame images, which play
+    at `FPS`. Read as in `load_videos`.
 
     Raises:
         InputError: it is neither, or cannot be read.
     """
     path = expand_home(path)
     refuse_broken_link(path)
-    message = f"{path}: no such file or folder; expected one video file, or one folder of frame images"
+    message = (
+        f"{path}: no such file or folder; expected one video file, or one folder of frame images"
+    )
     require(path.exists(), message, "missing-file", file=path)
     if path.is_dir():
         found = list_videos(path)
-        expected = f"one of its video files, such as {found[0]}" if found else "a folder of frame images, or a video file"
-        require(bool(list_images(path)), f"{path}: no images in this folder; expected {expected}", "too-few", file=path)
+        expected = (
+            f"one of its video files, such as {found[0]}"
+            if found
+            else "a folder of frame images, or a video file"
+        )
+        require(
+            bool(list_images(path)),
+            f"{path}: no images in this folder; expected {expected}",
+            "too-few",
+            file=path,
+        )
     name = unicodedata.normalize("NFC", path.resolve().name if path.is_dir() else path.stem)
     return _open(path, name, 1 if _is_grey(path) else 3, None, None)
 
@@ -95,7 +110,9 @@ def _split(root: Path, split: str) -> Path | None:
 
 
 def _base(folder: Path) -> Path:
-    """The folder below which clips are named: `frames/` or `videos/` where there is nothing else in the folder."""
+    """The folder below which clips are named: `frames/` or `videos/` where there is nothing else in
+    the folder.
+    """
     if not folder.is_dir():  # a link without a target, which listing it will name
         return folder
     inside = []
@@ -107,7 +124,13 @@ def _base(folder: Path) -> Path:
     # Results of vadlib beside it must not give the videos other names.
     if len(inside) > 1:
         inside = [path for path in inside if not path.is_dir() or any(_walk(path))]
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() and inside[0].name.lower() in {"frames", "videos"} else folder
+    return (
+        inside[0]
+        if len(inside) == 1
+        and inside[0].is_dir()
+        and inside[0].name.lower() in {"frames", "videos"}
+        else folder
+    )
 
 
 def _truths(root: Path) -> dict[str, Path]:
@@ -131,7 +154,9 @@ def _truths(root: Path) -> dict[str, Path]:
 def _list(root: Path, bases: dict[str, Path], truths: dict[str, Path], split: str) -> list[Source]:
     if split not in bases:
         name = "training" if split == "train" else "testing"
-        message = f"{root}: there is no {name}/ in it; put the videos for {split}ing into {root / name}"
+        message = (
+            f"{root}: there is no {name}/ in it; put the videos for {split}ing into {root / name}"
+        )
         raise InputError(message, "missing-file", file=root / name)
     if "test" not in bases and truths:
         path = next(iter(truths.values()))
@@ -150,16 +175,30 @@ def _list(root: Path, bases: dict[str, Path], truths: dict[str, Path], split: st
     suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
     message = f"{bases[split]}: no videos in it; expected video files ({suffixes}) or folders of images; convert others"
     require(bool(clips), message, "too-few", file=bases[split])
-    channels = 1 if all(_is_grey(clip) for clips_below in found.values() for clip in clips_below) else 3
+    channels = (
+        1 if all(_is_grey(clip) for clips_below in found.values() for clip in clips_below) else 3
+    )
     reader = _label_reader(truths, clips) if split == "test" else None
     return [
-        Source(name, clip, partial(_open_listed, clip, name, channels, reader, truths.get("masks") if split == "test" else None))
+        Source(
+            name,
+            clip,
+            partial(
+                _open_listed,
+                clip,
+                name,
+                channels,
+                reader,
+                truths.get("masks") if split == "test" else None,
+            ),
+        )
         for name, clip in clips.items()
     ]
 
 
 def _walk(base: Path) -> Iterator[Path]:
-    """Video files, and folders that hold images (and no video: there they are covers and thumbnails), in natural order.
+    """Video files, and folders that hold images (and no video: there they are covers and
+    thumbnails), in natural order.
 
     Links are followed, each folder is entered once. A link without a target that may have been
     one of them is listed: opening it is an error.
@@ -182,7 +221,11 @@ def _name(clip: Path, base: Path) -> str:
     if clip == base:
         return unicodedata.normalize("NFC", base.name)
     inside = clip.relative_to(base)
-    named = inside.with_suffix("") if clip.suffix.lower() in VIDEO_SUFFIXES and not clip.is_dir() else inside
+    named = (
+        inside.with_suffix("")
+        if clip.suffix.lower() in VIDEO_SUFFIXES and not clip.is_dir()
+        else inside
+    )
     return unicodedata.normalize("NFC", named.as_posix())
 
 
@@ -204,7 +247,9 @@ def _read_files(bases: dict[str, Path], truths: dict[str, Path]) -> dict[Path, s
     for split, base in bases.items():
         for listing in walk(base) if base.is_dir() else ():
             # Ground truth such as "a_gt" beside the videos is left out with a note of its own.
-            listing.folders[:] = [n for n in listing.folders if n.lower() not in {"masks", "labels"}]
+            listing.folders[:] = [
+                n for n in listing.folders if n.lower() not in {"masks", "labels"}
+            ]
             add(listing.path, _with_ending(listing.files, VIDEO_SUFFIXES | IMAGE_SUFFIXES))
         if split == "test" and base.is_dir():
             tests = {name_key(_name(clip, base)) for clip in _walk(base)}
@@ -216,7 +261,10 @@ def _read_files(bases: dict[str, Path], truths: dict[str, Path]) -> dict[Path, s
             inside = listing.path.relative_to(truth)
             if kind == "npy":
                 arrays = _with_ending(listing.files, {".npy"})
-                add(listing.path, [n for n in arrays if name_key((inside / Path(n).stem).as_posix()) in tests])
+                add(
+                    listing.path,
+                    [n for n in arrays if name_key((inside / Path(n).stem).as_posix()) in tests],
+                )
             elif kind == "masks" and name_key(inside.as_posix()) in tests:
                 add(listing.path, _with_ending(listing.files, IMAGE_SUFFIXES))
     return read
@@ -233,11 +281,16 @@ def _is_grey(clip: Path) -> bool:
         with Image.open(list_images(clip)[0]) as image:
             return image.mode in GREY_MODES
     except (InputError, UnidentifiedImageError, OSError):
-        return True  # opening the clip will say what is wrong with it, and it must not hide the others
+        # opening the clip will say what is wrong with it, and it must not hide the others
+        return True
 
 
-def _open_listed(clip: Path, name: str, channels: int, reader: LabelReader | None, mask_root: Path | None) -> Video:
-    """Open a video of the dataset. One that `vadlib score` has painted may be looked at, but no model must learn from it."""
+def _open_listed(
+    clip: Path, name: str, channels: int, reader: LabelReader | None, mask_root: Path | None
+) -> Video:
+    """Open a video of the dataset. One that `vadlib score` has painted may be looked at, but no
+    model must learn from it.
+    """
     video = _open(clip, name, channels, reader, mask_root)
     if isinstance(video.frames, VideoFrames) and read_comment(clip) == ANNOTATED:
         raise InputError(
@@ -249,7 +302,9 @@ def _open_listed(clip: Path, name: str, channels: int, reader: LabelReader | Non
     return video
 
 
-def _open(clip: Path, name: str, channels: int, reader: LabelReader | None, mask_root: Path | None) -> Video:
+def _open(
+    clip: Path, name: str, channels: int, reader: LabelReader | None, mask_root: Path | None
+) -> Video:
     video = open_clip(clip, name, channels, FPS, "")
     parent, (height, width) = name.rpartition("/")[0] or "folder", video.frames.shape[1:3]
     video = replace(video, scene=f"{parent} {width}x{height}")
@@ -269,7 +324,12 @@ def _label_reader(truths: dict[str, Path], clips: dict[str, Path]) -> LabelReade
     if not kinds:
         return None
     kind, path = kinds[0], truths[kinds[0]]
-    require(len(kinds) == 1, f"{path}: labels twice, there and in {truths[kinds[-1]]}; keep one of them", "conflict", file=path)
+    require(
+        len(kinds) == 1,
+        f"{path}: labels twice, there and in {truths[kinds[-1]]}; keep one of them",
+        "conflict",
+        file=path,
+    )
     if kind == "npy":
         return lambda video: (_own_npy(path, video.name), kind)
     spellings = _spellings(clips)
@@ -283,7 +343,9 @@ def _label_reader(truths: dict[str, Path], clips: dict[str, Path]) -> LabelReade
 
 
 def _spellings(clips: dict[str, Path]) -> dict[str, set[str]]:
-    """Key of a spelling (see `name_key`) -> the videos that it may mean; a name may have its ending."""
+    """Key of a spelling (see `name_key`) -> the videos that it may mean; a name may have its
+    ending.
+    """
     spellings: dict[str, set[str]] = {}
     for name, clip in clips.items():
         for spelt in (name, f"{name}{clip.suffix}"):
@@ -339,4 +401,8 @@ def _masks(root: Path, name: str, length: int) -> MaskImages:
 
 def _from_masks(masks: MaskImages) -> np.ndarray:
     key = file_key("masks", *masks.paths)
-    return keep_arrays("labels", key, lambda: {"labels": np.array([masks[t].any() for t in range(len(masks))], np.uint8)})["labels"]
+    return keep_arrays(
+        "labels",
+        key,
+        lambda: {"labels": np.array([masks[t].any() for t in range(len(masks))], np.uint8)},
+    )["labels"]

@@ -1,6 +1,7 @@
 """Frame labels in the forms in which they circulate. Nothing is ever unpickled.
 
-Every function returns uint8 (T,) a clip, 0 normal and 1 abnormal, or raises an `InputError` that names the file.
+Every function returns uint8 (T,) a clip, 0 normal and 1 abnormal, or raises an `InputError` that
+names the file.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ _ROUNDED = 0.00051  # seconds: times are often written with three decimals
 
 
 def from_m(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
-    """UCSD's own intervals: a MATLAB script with one line `TestVideoFile{end+1}.gt_frame = [5:90, 140:200];` a clip.
+    """UCSD's own intervals: a MATLAB script with one line `TestVideoFile{end+1}.gt_frame = [5:90,
+    140:200];` a clip.
 
     1-based, inclusive; several ranges are a union.
     """
@@ -49,17 +51,30 @@ def from_m(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
         require(entry is not None, message, "wrong-format", file=path)
         message = f"{path}: intervals for more than {len(lengths)} clips; get it again"
         require(len(labels) < len(lengths), message, "label-length", file=path)
-        ranges = [_RANGE.fullmatch(part) for part in re.split(r"[,;\s]+", re.sub(r"\s*:\s*", ":", entry[1]).strip(" ,;")) if part]
+        ranges = [
+            _RANGE.fullmatch(part)
+            for part in re.split(r"[,;\s]+", re.sub(r"\s*:\s*", ":", entry[1]).strip(" ,;"))
+            if part
+        ]
         message = f"{path}: line {number} has the ranges {entry[1][:60]!r}; expected such as 5:90, 140:200"
         require(all(ranges), message, "wrong-format", file=path)
-        labels.append(_mark([(int(r[1]), int(r[2] or r[1])) for r in ranges], lengths[len(labels)], path, len(labels) + 1))
+        labels.append(
+            _mark(
+                [(int(r[1]), int(r[2] or r[1])) for r in ranges],
+                lengths[len(labels)],
+                path,
+                len(labels) + 1,
+            )
+        )
     message = f"{path}: intervals for {len(labels)} clips; expected {len(lengths)}: get it again"
     require(len(labels) == len(lengths), message, "label-length", file=path)
     return labels
 
 
 def from_mat(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
-    """Community intervals: a MATLAB file with `gt`, a cell of 2 x k starts and ends a clip, 1-based and inclusive."""
+    """Community intervals: a MATLAB file with `gt`, a cell of 2 x k starts and ends a clip, 1-based
+    and inclusive.
+    """
     cells = read_mat(path, "gt").ravel()
     message = f"{path}: intervals for {len(cells)} clips; expected {len(lengths)}"
     require(len(cells) == len(lengths), message, "label-length", file=path, field="gt")
@@ -75,7 +90,9 @@ def from_mat(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
 
 
 def from_whole_npy(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
-    """One array over all test clips in order, (1, N) or (N,), cut by the clips' known lengths: a partial copy still gets its own."""
+    """One array over all test clips in order, (1, N) or (N,), cut by the clips' known lengths: a
+    partial copy still gets its own.
+    """
     values = from_npy(path)
     if len(values) != sum(lengths):
         raise InputError(
@@ -109,8 +126,11 @@ def read_npy(path: Path, mmap: bool = False) -> np.ndarray:
         head = file.read(8)
     pickled = head[:1] == b"\x80"  # protocols 2 to 5 begin so
     try:
-        array = np.lib.format.open_memmap(path, mode="r") if mmap else np.load(path, allow_pickle=False)
-    except Exception as error:  # NumPy raises many kinds for damaged headers; all mean the same to the user
+        array = (
+            np.lib.format.open_memmap(path, mode="r") if mmap else np.load(path, allow_pickle=False)
+        )
+    # NumPy raises many kinds for damaged headers; all mean the same to the user
+    except Exception as error:
         if pickled or "Object arrays" in str(error) or "Python objects" in str(error):
             raise InputError(
                 f"{path}: not a plain NumPy array but a Python pickle, which can run any code; it was not opened: "
@@ -120,8 +140,12 @@ def read_npy(path: Path, mmap: bool = False) -> np.ndarray:
             ) from error
         is_numpy = head.startswith((b"\x93NUMPY", b"PK"))
         reason = _one_line(error) if is_numpy else f"it starts with {head!r}"
-        message = f"{path}: not a plain NumPy array ({reason}); expected numbers 0 or 1: get it again"
-        raise InputError(message, "damaged-file" if is_numpy else "wrong-kind-of-file", file=path) from error
+        message = (
+            f"{path}: not a plain NumPy array ({reason}); expected numbers 0 or 1: get it again"
+        )
+        raise InputError(
+            message, "damaged-file" if is_numpy else "wrong-kind-of-file", file=path
+        ) from error
     message = f"{path}: not a plain NumPy array but an archive of several; expected one .npy array"
     require(isinstance(array, np.ndarray), message, "wrong-kind-of-file", file=path)
     return array
@@ -138,10 +162,19 @@ def read_mat(path: Path, name: str) -> np.ndarray:
         is_matlab = file.read(6) == b"MATLAB"
     try:
         arrays = scipy.io.loadmat(path, variable_names=[name])
-    except Exception as error:  # scipy raises a dozen kinds for damaged files; all mean the same to the user
+    # scipy raises a dozen kinds for damaged files; all mean the same to the user
+    except Exception as error:
         message = f"{path}: not a MATLAB file with a cell array {name!r} ({_one_line(error)}); get it again"
-        raise InputError(message, "damaged-file" if is_matlab else "wrong-kind-of-file", file=path) from error
-    require(name in arrays, f"{path}: no array {name!r} in it; expected a cell array: get it again", "unknown-key", file=path, field=name)
+        raise InputError(
+            message, "damaged-file" if is_matlab else "wrong-kind-of-file", file=path
+        ) from error
+    require(
+        name in arrays,
+        f"{path}: no array {name!r} in it; expected a cell array: get it again",
+        "unknown-key",
+        file=path,
+        field=name,
+    )
     cells = arrays[name]
     message = f"{path}: {name!r} is an array of {cells.dtype}; expected a cell array: get it again"
     require(cells.dtype == object, message, "wrong-type", file=path, field=name)
@@ -428,16 +461,28 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-16" if marked else "utf-8-sig")
     except (UnicodeError, OSError) as error:
         message = f"{path}: not readable as text ({_one_line(error)}); expected UTF-8: get it again, or save it as UTF-8"
-        raise InputError(message, "not-readable" if isinstance(error, OSError) else "wrong-format", file=path) from error
+        raise InputError(
+            message, "not-readable" if isinstance(error, OSError) else "wrong-format", file=path
+        ) from error
 
 
 def _refuse_pointer(path: Path) -> None:
     refuse_broken_link(path)
-    require(path.is_file(), f"{path}: no such file; it was there when the dataset was listed", "missing-file", file=path)
+    require(
+        path.is_file(),
+        f"{path}: no such file; it was there when the dataset was listed",
+        "missing-file",
+        file=path,
+    )
     pointer = lfs_pointer(path)
     if pointer:
         raise InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
-    require(path.stat().st_size > 0, f"{path}: an empty file; copy or download it again", "empty-file", file=path)
+    require(
+        path.stat().st_size > 0,
+        f"{path}: an empty file; copy or download it again",
+        "empty-file",
+        file=path,
+    )
 
 
 def _one_line(error: Exception) -> str:

@@ -1,4 +1,6 @@
-"""How a dataset lies on a disk: where its folders are, which clips they hold, and what stands beside them that is no clip."""
+"""How a dataset lies on a disk: where its folders are, which clips they hold, and what stands
+beside them that is no clip.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,32 @@ from vadlib.files import is_broken_link, refuse_broken_link
 # Endings of arrays, labels and features in copies of known datasets, whose counts are known.
 _DATA_SUFFIXES = {".npy", ".npz", ".mat", ".m", ".json", ".csv", ".pkl", ".pickle", ".h5", ".pt"}
 # Endings of what people and cameras put beside videos, and what is neither film, frame nor label.
-_HARMLESS_SUFFIXES = {".txt", ".md", ".rst", ".rtf", ".pdf", ".doc", ".docx", ".odt", ".html", ".htm"}
+_HARMLESS_SUFFIXES = {
+    ".txt",
+    ".md",
+    ".rst",
+    ".rtf",
+    ".pdf",
+    ".doc",
+    ".docx",
+    ".odt",
+    ".html",
+    ".htm",
+}
 _HARMLESS_SUFFIXES |= {".url", ".webloc", ".log", ".ini", ".cfg", ".toml", ".yaml", ".yml", ".bib"}
 _HARMLESS_SUFFIXES |= {".py", ".ipynb", ".r", ".sh", ".bat", ".ps1"}
-_HARMLESS_SUFFIXES |= {".md5", ".sha1", ".sha256", ".sha512", ".sfv", ".srt", ".vtt", ".thm", ".xmp", ".aae"}
+_HARMLESS_SUFFIXES |= {
+    ".md5",
+    ".sha1",
+    ".sha256",
+    ".sha512",
+    ".sfv",
+    ".srt",
+    ".vtt",
+    ".thm",
+    ".xmp",
+    ".aae",
+}
 _HARMLESS_NAMES = re.compile(
     r"(readme|licen[cs]e|copying|notice|authors|changelog|citation|makefile|checksums?|"
     r"md5sums?|sha[0-9]+sums?)([\W_]|$)"
@@ -45,7 +69,9 @@ _LABELS_NAME = re.compile(r"label|annot|truth|anomal|abnormal|interval|(^|[\W_])
 
 @dataclass(frozen=True)
 class Source:
-    """One clip of a copy. `open` reads its first frame, its labels and its masks' names, and raises `InputError` for what is wrong."""
+    """One clip of a copy. `open` reads its first frame, its labels and its masks' names, and raises
+    `InputError` for what is wrong.
+    """
 
     name: str
     path: Path | None  # its folder of frames, or its video file; None where nothing lies on a disk
@@ -65,8 +91,10 @@ class Copy:
     Attributes:
         layout: "official", "community", or what else describes the tree.
         folder: where it lies; None for the rendered scene.
-        sources: split -> its clips; raises `InputError` where the split, its clips or the labels of the whole set are missing or damaged.
-        ground_truths: the frame labels that this copy has: name -> the file or folder that holds them.
+        sources: split -> its clips; raises `InputError` where the split, its clips or the labels of
+            the whole set are missing or damaged.
+        ground_truths: the frame labels that this copy has: name -> the file or folder that holds
+            them.
         beside: files and folders outside `folder` that belong to it, such as Avenue's masks.
         splits: those that it is to have; one's own videos may do without "test".
         unread: picks those of some files of the copy that nothing reads.
@@ -81,8 +109,15 @@ class Copy:
     unread: Callable[[Sequence[Path]], list[Path]] = unread_by_ending
 
     def open(self, split: str) -> list[Video]:
-        """All videos of a split; a bar shows when it takes long, as the first scan of many video files does."""
-        return [source.open() for source in tqdm(self.sources(split), f"opening {split}", unit="clip", delay=3, leave=False)]
+        """All videos of a split; a bar shows when it takes long, as the first scan of many video
+        files does.
+        """
+        return [
+            source.open()
+            for source in tqdm(
+                self.sources(split), f"opening {split}", unit="clip", delay=3, leave=False
+            )
+        ]
 
 
 def below(folder: Path, *names: str) -> Path | None:
@@ -161,19 +196,40 @@ def require_root(root: Path, advice: str) -> None:
         InputError: the root is missing or is a file.
     """
     refuse_broken_link(root)
-    require(root.exists(), f"{root}: no such folder; {advice}", "missing-file", file=root, field="--root")
-    require(root.is_dir(), f"{root}: a file, not a folder; {advice}", "wrong-kind-of-file", file=root, field="--root")
+    require(
+        root.exists(),
+        f"{root}: no such folder; {advice}",
+        "missing-file",
+        file=root,
+        field="--root",
+    )
+    require(
+        root.is_dir(),
+        f"{root}: a file, not a folder; {advice}",
+        "wrong-kind-of-file",
+        file=root,
+        field="--root",
+    )
 
 
-def find_copy(root: Path, title: str, places: Sequence[str], children: Sequence[str], expected: str) -> Path:
-    """The folder of a dataset: the first of `places` below `root` that holds one of `children` (paths with /).
+def find_copy(
+    root: Path, title: str, places: Sequence[str], children: Sequence[str], expected: str
+) -> Path:
+    """The folder of a dataset: the first of `places` below `root` that holds one of `children`
+    (paths with /).
 
     Raises:
         InputError: there is none; the message says what was looked for, and where.
     """
-    require_root(root, f"--root (or VADLIB_DATA) must name the folder that holds {places[0].split('/')[0]}/")
-    # Unpacking by hand often leaves an archive in a folder of its own name: look one level deeper, after the places themselves.
-    inside = sorted((p for p in root.iterdir() if p.is_dir() and not is_junk(p)), key=lambda p: natural_key(p.name))
+    require_root(
+        root, f"--root (or VADLIB_DATA) must name the folder that holds {places[0].split('/')[0]}/"
+    )
+    # Unpacking by hand often leaves an archive in a folder of its own name: look one level deeper,
+    # after the places themselves.
+    inside = sorted(
+        (p for p in root.iterdir() if p.is_dir() and not is_junk(p)),
+        key=lambda p: natural_key(p.name),
+    )
     looked_at = (below(base, *place.split("/")) for base in (root, *inside) for place in places)
     there = []
     for folder in looked_at:
@@ -189,14 +245,24 @@ def find_copy(root: Path, title: str, places: Sequence[str], children: Sequence[
             file=root,
             field="--root",
         )
-    labels = [p for folder in there for p in folder.iterdir() if p.suffix in {".npy", ".mat", ".m"} and not is_junk(p)]
+    labels = [
+        p
+        for folder in there
+        for p in folder.iterdir()
+        if p.suffix in {".npy", ".mat", ".m"} and not is_junk(p)
+    ]
     if labels:
         raise InputError(
             f"{labels[0]}: labels without frames are no dataset; expected {expected} below {root}: get the frames",
             "labels-without-frames",
             file=labels[0],
         )
-    raise InputError(f"{root}: no {title} here; expected {expected} below it", "missing-file", file=root, field="--root")
+    raise InputError(
+        f"{root}: no {title} here; expected {expected} below it",
+        "missing-file",
+        file=root,
+        field="--root",
+    )
 
 
 def split_folder(folder: Path, *choices: str) -> Path:
@@ -216,12 +282,15 @@ def split_folder(folder: Path, *choices: str) -> Path:
     if found and found[0] == below(folder, *choices[0].split("/")):
         return found[0]
     missing = folder / choices[0]
-    message = f"{missing}: no such folder; expected one folder of images, or one video file, a clip in it"
+    message = (
+        f"{missing}: no such folder; expected one folder of images, or one video file, a clip in it"
+    )
     raise InputError(message, "missing-file", file=missing)
 
 
 def list_clips(folder: Path) -> list[Path]:
-    """Folders of images and video files in natural order, without junk, results of vadlib and ground truth (`Test001_gt`).
+    """Folders of images and video files in natural order, without junk, results of vadlib and
+    ground truth (`Test001_gt`).
 
     A link whose target is missing is listed: opening it is an error.
 
@@ -280,7 +349,9 @@ def broken_links(folder: Path) -> list[Path]:
 
 
 def is_harmless(path: Path) -> bool:
-    """True for a text, program or checksum beside the data, by its name; not for what may be labels."""
+    """True for a text, program or checksum beside the data, by its name; not for what may be
+    labels.
+    """
     name, suffix = path.stem.lower(), path.suffix.lower()
     if _HARMLESS_NAMES.match(name):
         return suffix in _HARMLESS_SUFFIXES | {""}
@@ -295,8 +366,12 @@ def first_of(paths: Sequence[Path], limit: int = 1) -> str:
 
 
 def is_truth(path: Path) -> bool:
-    """True for a folder of ground truth that lies beside the clips: UCSD's `Test001_gt`, the `masks` and `labels` of other copies."""
-    return path.is_dir() and (path.name.lower().endswith("_gt") or path.name.lower() in {"masks", "labels"})
+    """True for a folder of ground truth that lies beside the clips: UCSD's `Test001_gt`, the
+    `masks` and `labels` of other copies.
+    """
+    return path.is_dir() and (
+        path.name.lower().endswith("_gt") or path.name.lower() in {"masks", "labels"}
+    )
 
 
 def open_frames(path: Path, channels: int) -> Frames:
@@ -311,7 +386,8 @@ def open_frames(path: Path, channels: int) -> Frames:
     message = f"{path}: no images in it; expected frames such as 000.jpg: copy the clip again, or move the folder away"
     require(bool(files), message, "too-few", file=path)
     steps = np.diff(frame_numbers(files))
-    usual = max(1, np.median(steps)) if len(steps) else 1  # every fifth frame is a rate of its own, one frame less is a gap
+    # every fifth frame is a rate of its own, one frame less is a gap
+    usual = max(1, np.median(steps)) if len(steps) else 1
     for i, step in enumerate(steps):
         if step != usual:
             raise InputError(
@@ -324,12 +400,18 @@ def open_frames(path: Path, channels: int) -> Frames:
 
 
 def frame_numbers(files: Sequence[Path]) -> list[int]:
-    """The number of each file in its name: the one that varies ("frame7_cam2"), else the last one. Empty where a name has none."""
+    """The number of each file in its name: the one that varies ("frame7_cam2"), else the last one.
+    Empty where a name has none.
+    """
     columns = [[int(digits) for digits in re.findall(r"\d+", file.stem)] for file in files]
     if len({len(numbers) for numbers in columns}) != 1:
         return [numbers[-1] for numbers in columns] if all(columns) else []
     varying = [column for column in zip(*columns, strict=True) if len(set(column)) > 1]
-    return list(varying[0] if len(varying) == 1 else [*zip(*columns, strict=True)][-1]) if columns[0] else []
+    return (
+        list(varying[0] if len(varying) == 1 else [*zip(*columns, strict=True)][-1])
+        if columns[0]
+        else []
+    )
 
 
 def open_clip(
@@ -342,7 +424,8 @@ def open_clip(
     truth: str = "",
     masks: Callable[[int], Frames | None] = lambda length: None,
 ) -> Video:
-    """A `Video` from a clip's folder or file, its labels, and the function that finds its masks given the number of frames.
+    """A `Video` from a clip's folder or file, its labels, and the function that finds its masks
+    given the number of frames.
 
     A video file's own frame times win over `fps`.
 
@@ -378,7 +461,8 @@ def clip_number(path: Path, count: int | None = None) -> int:
     """The number in a clip's name.
 
     Raises:
-        InputError: there is none, or it is not in 1..count, or there are several, as in the duplicate "04 (1)".
+        InputError: there is none, or it is not in 1..count, or there are several, as in the
+            duplicate "04 (1)".
     """
     digits = re.findall(r"\d+", path.stem if path.suffix else path.name)
     if len(digits) != 1 or (count is not None and not 1 <= int(digits[0]) <= count):

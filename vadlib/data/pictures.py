@@ -1,7 +1,8 @@
 """Whether a picture file is whole: what its own format tells, and Pillow does not ask.
 
-Pillow refuses most files that end too early. It decodes on in silence where a file keeps its size and the rest of it was never
-written, where a JPEG gets an end marker behind a cut, and in files with several pictures.
+Pillow refuses most files that end too early. It decodes on in silence where a file keeps its size
+and the rest of it was never written, where a JPEG gets an end marker behind a cut, and in files
+with several pictures.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ import av
 from PIL import Image
 
 _ZEROS = 16  # bytes: more zeros in a row than compressed pixels end with
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in coded pixels, FF is followed by 00 or by a restart marker
+# in coded pixels, FF is followed by 00 or by a restart marker
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _EOI, _SOS, _DRI = 0xD9, 0xDA, 0xDD
 _ALONE = 0x01  # a marker without content
 _FRAMES = {0xC0, 0xC1, 0xC2}  # sizes of sequential and progressive pictures
-# Markers that may follow coded pixels: tables, the next scan, the number of lines, comments and the end.
+# Markers that may follow coded pixels: tables, the next scan, the number of lines, comments and the
+# end.
 _AFTER_PIXELS = {0xC4, 0xCC, _EOI, _SOS, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
-_STRICT = {"err_detect": "explode"}  # fail where data ends within the picture; libjpeg fills the rest with grey
+# fail where data ends within the picture; libjpeg fills the rest with grey
+_STRICT = {"err_detect": "explode"}
 _SMALL = {"lowres": "3"}  # an eighth of the size, which takes less time
 _EARLY_END = "its pixels end before the picture does"
 _UNCOMPRESSED = {"raw", "packbits"}  # zeros are black pixels there
@@ -44,7 +48,9 @@ def what_is_missing(image: Image.Image, path: Path) -> str:
 
 
 def picture_count(image: Image.Image) -> int:
-    """Count the pictures of an opened file that stand for themselves, without thumbnails, masks and the further views of an MPO."""
+    """Count the pictures of an opened file that stand for themselves, without thumbnails, masks and
+    the further views of an MPO.
+    """
     frames = getattr(image, "n_frames", 1)
     if image.format == "MPO":
         return 1
@@ -72,9 +78,11 @@ def _missing_of_jpeg(content: bytes) -> str:
 
 
 def _jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
-    """Kind and end of each marker of the first picture in a JPEG, up to its end marker or to what cannot be one of its markers.
+    """Kind and end of each marker of the first picture in a JPEG, up to its end marker or to what
+    cannot be one of its markers.
 
-    What segments hold, such as a thumbnail with an end marker of its own, is jumped over, and so is what follows the end.
+    What segments hold, such as a thumbnail with an end marker of its own, is jumped over, and so is
+    what follows the end.
     """
     at, in_pixels = 2, False
     while marker := _MARKER.search(content, at):
@@ -90,7 +98,9 @@ def _jpeg_markers(content: bytes) -> Iterator[tuple[int, int]]:
 
 
 def lacks_restarts(content: bytes) -> bool:
-    """True if a scan of a JPEG has fewer restart markers than its size asks for: its pixels end too early, whatever follows them."""
+    """True if a scan of a JPEG has fewer restart markers than its size asks for: its pixels end too
+    early, whatever follows them.
+    """
     interval, frame = 0, b""
     markers = list(_jpeg_markers(content))
     for (kind, at), (_, following) in pairwise(markers):
@@ -107,9 +117,13 @@ def lacks_restarts(content: bytes) -> bool:
 
 
 def _units(frame: bytes, scan: bytes) -> int:
-    """Count the coded units of a scan: blocks of 8x8 samples of its component, or groups of blocks where it has several."""
+    """Count the coded units of a scan: blocks of 8x8 samples of its component, or groups of blocks
+    where it has several.
+    """
     height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
-    samplings = {frame[at]: (frame[at + 1] >> 4, frame[at + 1] & 15) for at in range(6, len(frame) - 2, 3)}
+    samplings = {
+        frame[at]: (frame[at + 1] >> 4, frame[at + 1] & 15) for at in range(6, len(frame) - 2, 3)
+    }
     across, down = (max(1, *(sampling[side] for sampling in samplings.values())) for side in (0, 1))
     if scan[0] > 1:
         return -(-width // (8 * across)) * -(-height // (8 * down))
@@ -156,12 +170,15 @@ def _missing_of_webp(content: bytes) -> str:
 def _missing_of_tiff(image: Image.Image, content: bytes) -> str:
     tags = image.tag_v2
     places, sizes = (273, 279) if 273 in tags else (324, 325)  # of strips, or of tiles
-    tables = tags.get(347, b"") if tags.get(259) == 7 else None  # compression 7: each strip is a JPEG, which shares these tables
+    # compression 7: each strip is a JPEG, which shares these tables
+    tables = tags.get(347, b"") if tags.get(259) == 7 else None
     for place, size in zip(_numbers(tags.get(places)), _numbers(tags.get(sizes)), strict=False):
         strip = content[place : place + size]
         if size > _ZEROS and _ends_in_zeros(strip):
             return "the end of its pixels was never written"
-        if tables is not None and (missing := _missing_of_jpeg(tables[:-2] + strip[2:] if tables else strip)):
+        if tables is not None and (
+            missing := _missing_of_jpeg(tables[:-2] + strip[2:] if tables else strip)
+        ):
             return missing
     return ""
 

@@ -1,4 +1,6 @@
-"""Decoded frames before they become RGB: a checksum of their samples, and what 8 bits leave of deeper ones."""
+"""Decoded frames before they become RGB: a checksum of their samples, and what 8 bits leave of
+deeper ones.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-LEAST_LEVELS = 20  # of 256: with fewer left, a video of finer samples is refused; 12 bits in samples of 16 leave 16 or 17
+# of 256: with fewer left, a video of finer samples is refused; 12 bits in samples of 16 leave 16 or
+# 17
+LEAST_LEVELS = 20
 _LOSS = 3  # times as many values in the file: then these levels hide what the file shows
 
 
@@ -29,11 +33,14 @@ def _row_bytes(form: av.VideoFormat, index: int, width: int) -> int:
     planes = {component.plane for component in form.components}
     if len(planes) == 1:
         return -(-width * form.padded_bits_per_pixel // 8)
-    return width * sum(-(-component.bits // 8) for component in form.components if component.plane == index)
+    return width * sum(
+        -(-component.bits // 8) for component in form.components if component.plane == index
+    )
 
 
 class Levels:
-    """Counts the values that a video's samples take, frame by frame, and the levels that 8 bits leave of them.
+    """Counts the values that a video's samples take, frame by frame, and the levels that 8 bits
+    leave of them.
 
     Attributes:
         bits: bits a sample of the deepest component; 8 or less is never looked at.
@@ -41,7 +48,8 @@ class Levels:
 
     def __init__(self):
         self.bits = 0
-        self._values = np.zeros(1 << 16, bool)  # True for each value that occurs, on a scale of 16 bits
+        # True for each value that occurs, on a scale of 16 bits
+        self._values = np.zeros(1 << 16, bool)
         self._floats = 0
         self._convert = VideoReformatter()
 
@@ -51,7 +59,8 @@ class Levels:
         self.bits = max(component.bits for component in form.components)
         if self.bits <= 8:
             return
-        # Of YUV the luma counts: its depth is that of the video, and conversion to RGB would mix it with the colours.
+        # Of YUV the luma counts: its depth is that of the video, and conversion to RGB would mix it
+        # with the colours.
         luma = len(form.components) >= 3 and not form.is_rgb
         target = "yuv444p16le" if luma else "rgb48le" if form.is_rgb else "gray16le"
         samples = self._convert.reformat(frame, format=target, **threads).planes[0]
@@ -60,7 +69,9 @@ class Levels:
         self._values[rows[:, :width]] = True
         if "f32" in form.name:
             order = ">" if form.name.endswith("be") else "<"
-            self._floats = max(self._floats, len(np.unique(np.frombuffer(frame.planes[0], f"{order}f4"))))
+            self._floats = max(
+                self._floats, len(np.unique(np.frombuffer(frame.planes[0], f"{order}f4")))
+            )
 
     @property
     def values(self) -> int:

@@ -1,4 +1,5 @@
-"""ShanghaiTech Campus (Luo et al., ICCV 2017): thirteen cameras on a campus; bicycles, fights, running and more are abnormal.
+"""ShanghaiTech Campus (Luo et al., ICCV 2017): thirteen cameras on a campus; bicycles, fights,
+running and more are abnormal.
 
 Official layout; the training set is video, the test set is frames::
 
@@ -7,8 +8,9 @@ Official layout; the training set is video, the test set is frames::
                      /testing/test_frame_mask/01_0014.npy           labels (T,)
                      /testing/test_pixel_mask/01_0014.npy           masks (T, H, W)
 
-Community layout: `ROOT/shanghai/{training,testing}/frames/01_001/000.jpg` with `frame_labels_shanghai.npy` (40791,).
-The first two digits of a name are the camera, and so the scene.
+Community layout: `ROOT/shanghai/{training,testing}/frames/01_001/000.jpg` with
+`frame_labels_shanghai.npy` (40791,). The first two digits of a name are the camera, and so the
+scene.
 """
 
 from __future__ import annotations
@@ -42,7 +44,11 @@ _TEST = {
     "11": "0176:337",
     "12": "0142:601 0143:265 0148:313 0149:241 0151:289 0152:361 0154:385 0173:217 0174:337 0175:265",
 }
-TEST_LENGTHS = {f"{camera}_{clip.split(':')[0]}": int(clip.split(":")[1]) for camera, clips in _TEST.items() for clip in clips.split()}
+TEST_LENGTHS = {
+    f"{camera}_{clip.split(':')[0]}": int(clip.split(":")[1])
+    for camera, clips in _TEST.items()
+    for clip in clips.split()
+}
 
 
 def find_shanghaitech(root: Path) -> Copy:
@@ -52,17 +58,32 @@ def find_shanghaitech(root: Path) -> Copy:
         InputError: there is none; the message says what was looked for.
     """
     expected = "shanghaitech/training/videos/01_001.avi and shanghaitech/testing/frames/01_0014/*.jpg, or shanghaitech/training/frames,"
-    folder = find_copy(root, "ShanghaiTech", ("shanghaitech", "shanghai"), ("training", "testing"), expected)
-    official = [below(folder, *path.split("/")) for path in ("training/videos", "testing/test_frame_mask")]
+    folder = find_copy(
+        root, "ShanghaiTech", ("shanghaitech", "shanghai"), ("training", "testing"), expected
+    )
+    official = [
+        below(folder, *path.split("/")) for path in ("training/videos", "testing/test_frame_mask")
+    ]
     names = [f"frame_labels_{name}.npy" for name in ("shanghai", "shanghaitech")]
     whole = next((path for name in names if (path := below(folder, name))), None)
-    truths = {kind: path for kind, path in (("frame_mask", official[1]), ("npy", whole)) if path is not None}
-    return Copy("official" if any(official) else "community", folder, partial(_list, folder, truths), truths)
+    truths = {
+        kind: path
+        for kind, path in (("frame_mask", official[1]), ("npy", whole))
+        if path is not None
+    }
+    return Copy(
+        "official" if any(official) else "community", folder, partial(_list, folder, truths), truths
+    )
 
 
 def _list(folder: Path, truths: dict[str, Path], split: str) -> list[Source]:
     if split == "train":
-        return [_source(clip) for clip in list_clips(split_folder(folder, "training/videos", "training/frames", "training"))]
+        return [
+            _source(clip)
+            for clip in list_clips(
+                split_folder(folder, "training/videos", "training/frames", "training")
+            )
+        ]
     clips = list_clips(split_folder(folder, "testing/frames", "testing"))
     if not truths:
         raise InputError(
@@ -74,9 +95,19 @@ def _list(folder: Path, truths: dict[str, Path], split: str) -> list[Source]:
     if kind == "frame_mask":
         read = {clip: partial(_own_labels, path, clip) for clip in clips}
     else:
-        known = dict(zip(TEST_LENGTHS, labels.from_whole_npy(path, list(TEST_LENGTHS.values())), strict=True))
+        known = dict(
+            zip(TEST_LENGTHS, labels.from_whole_npy(path, list(TEST_LENGTHS.values())), strict=True)
+        )
         read = {clip: partial(_known_labels, known, clip) for clip in clips}
-    return [_source(clip, read[clip], kind, below(folder, "testing", "test_pixel_mask", f"{_name(clip)}.npy")) for clip in clips]
+    return [
+        _source(
+            clip,
+            read[clip],
+            kind,
+            below(folder, "testing", "test_pixel_mask", f"{_name(clip)}.npy"),
+        )
+        for clip in clips
+    ]
 
 
 def _source(clip: Path, read_labels=None, kind: str = "", masks: Path | None = None) -> Source:
@@ -85,7 +116,14 @@ def _source(clip: Path, read_labels=None, kind: str = "", masks: Path | None = N
     def opened():
         truth = read_labels() if read_labels else None
         return open_clip(
-            clip, name, 3, FPS, f"shanghaitech {name.split('_')[0]}", truth, kind, lambda _: NpyMasks(masks) if masks else None
+            clip,
+            name,
+            3,
+            FPS,
+            f"shanghaitech {name.split('_')[0]}",
+            truth,
+            kind,
+            lambda _: NpyMasks(masks) if masks else None,
         )
 
     return Source(name, clip, opened)
@@ -111,7 +149,9 @@ def _known_labels(known: dict[str, np.ndarray], clip: Path) -> np.ndarray:
 
 
 class NpyMasks(LazyStack):
-    """Pixel masks of one clip, bool (T, H, W), memory-mapped from a .npy file; any value above 0 is abnormal."""
+    """Pixel masks of one clip, bool (T, H, W), memory-mapped from a .npy file; any value above 0 is
+    abnormal.
+    """
 
     dtype = bool
 

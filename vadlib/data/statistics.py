@@ -1,4 +1,6 @@
-"""Looking at datasets before any model does: which are here, how much moves in them, and where two annotators differ."""
+"""Looking at datasets before any model does: which are here, how much moves in them, and where two
+annotators differ.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ WIDENED = 5  # frames on either side of an event
 
 
 def load_tests(root: str | Path | None = None) -> tuple[dict[str, list[Video]], dict[str, str]]:
-    """The test videos of every dataset that is here: labelled ones, some frames normal and some abnormal.
+    """The test videos of every dataset that is here: labelled ones, some frames normal and some
+    abnormal.
 
     Args:
         root: see `load_videos`. One's own videos ("folder") are left out.
@@ -44,14 +47,18 @@ def load_tests(root: str | Path | None = None) -> tuple[dict[str, list[Video]], 
         if kinds == {0, 1}:
             found[name] = [v for v in videos if v.labels is not None]
         else:
-            absent[name] = f"{len(videos)} test videos, but not both normal and abnormal frames in them; get more of its clips"
+            absent[name] = (
+                f"{len(videos)} test videos, but not both normal and abnormal frames in them; get more of its clips"
+            )
     return found, absent
 
 
 def frame_changes(video: Video) -> np.ndarray:
-    """How much each frame differs from the one before: mean absolute difference over all pixels, in grey levels, float64 (T,).
+    """How much each frame differs from the one before: mean absolute difference over all pixels, in
+    grey levels, float64 (T,).
 
-    Of frames whose shorter side has at most 240 pixels; the first frame takes the second's value. Reads the whole video and keeps nothing.
+    Of frames whose shorter side has at most 240 pixels; the first frame takes the second's value.
+    Reads the whole video and keeps nothing.
     """
     size = stored_shape(video, None, WORKING_SIDE)[1:3]
     changes, before = np.zeros(len(video)), None
@@ -65,11 +72,14 @@ def frame_changes(video: Video) -> np.ndarray:
     return changes
 
 
-def two_truths(instead: Sequence[Video], root: str | Path | None = None) -> dict[str, dict[str, np.ndarray]]:
+def two_truths(
+    instead: Sequence[Video], root: str | Path | None = None
+) -> dict[str, dict[str, np.ndarray]]:
     """Two ground truths of the same videos: what it is called -> video -> labels, uint8 (T,).
 
-    Avenue's "vol" and "community", of the test clips whose masks are there. Where there is no copy with both: the labels of `instead`, and
-    the same with each event "widened" by 5 frames on either side.
+    Avenue's "vol" and "community", of the test clips whose masks are there. Where there is no copy
+    with both: the labels of `instead`, and the same with each event "widened" by 5 frames on either
+    side.
 
     Args:
         instead: labelled videos.
@@ -82,7 +92,10 @@ def two_truths(instead: Sequence[Video], root: str | Path | None = None) -> dict
         here = False
     if here:
         both = {f"{number:02d}": pair for number, pair in both_truths(root).items()}
-        return {kind: {name: pair[i] for name, pair in both.items()} for i, kind in enumerate(GROUND_TRUTHS)}
+        return {
+            kind: {name: pair[i] for name, pair in both.items()}
+            for i, kind in enumerate(GROUND_TRUTHS)
+        }
     return {
         instead[0].ground_truth or "given": {v.name: v.labels for v in instead},
         "widened": {v.name: widened(v.labels) for v in instead},
@@ -90,5 +103,7 @@ def two_truths(instead: Sequence[Video], root: str | Path | None = None) -> dict
 
 
 def widened(labels: np.ndarray) -> np.ndarray:
-    """Labels (T,) as a more generous annotator might have drawn them: each event goes on for 5 frames more on either side; uint8 (T,)."""
+    """Labels (T,) as a more generous annotator might have drawn them: each event goes on for 5
+    frames more on either side; uint8 (T,).
+    """
     return (np.convolve(labels, np.ones(2 * WIDENED + 1), "same") > 0).astype(np.uint8)

@@ -1,8 +1,9 @@
 """The frame store: every video is decoded once, resized, and kept as a memory-mapped uint8 array.
 
-A training clip then costs a few page reads instead of 16 JPEGs. Arrays live in the cache folder (`VADLIB_CACHE`, else the
-user's), one .npy file a video, named by a hash of every source file's path, size and time and of the size asked for: a
-changed source gets a new array, and the old one is simply no longer used.
+A training clip then costs a few page reads instead of 16 JPEGs. Arrays live in the cache folder
+(`VADLIB_CACHE`, else the user's), one .npy file a video, named by a hash of every source file's
+path, size and time and of the size asked for: a changed source gets a new array, and the old one is
+simply no longer used.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from vadlib.errors import InputError
 from vadlib.files import atomic, folder_variable, is_disk_full, read_arrays, refuse_broken_link
 
 STORE_VERSION = 1
-# What looks for motion looks at frames whose shorter side has at most so many pixels, Ped2's: its thresholds were measured there.
+# What looks for motion looks at frames whose shorter side has at most so many pixels, Ped2's: its
+# thresholds were measured there.
 WORKING_SIDE = 240
 
 
 def cache_dir() -> Path:
-    """The folder for everything that can be made again: `VADLIB_CACHE`, else the user's cache folder.
+    """The folder for everything that can be made again: `VADLIB_CACHE`, else the user's cache
+    folder.
 
     Raises:
         InputError: `VADLIB_CACHE` is a link whose target is missing.
@@ -45,32 +48,49 @@ def store_frames(
     shorter_side: int | None = None,
     channels: int | None = None,
 ) -> list[np.ndarray]:
-    """Memory-mapped frames of each video, uint8 (T, H, W, C), decoding those that are not stored yet.
+    """Memory-mapped frames of each video, uint8 (T, H, W, C), decoding those that are not stored
+    yet.
 
     Args:
         videos: what to read.
         size: (height, width) to resize to; None keeps the native size.
         progress: show a bar while decoding.
-        shorter_side: without `size`, frames whose shorter side is longer are shrunk to it, their shape kept; None keeps the native size.
+        shorter_side: without `size`, frames whose shorter side is longer are shrunk to it, their
+            shape kept; None keeps the native size.
         channels: 1 turns colour into grey, 3 repeats grey; None keeps what the video has.
 
     Raises:
-        InputError: the disk is too full, the cache folder cannot be written, or a frame cannot be read.
+        InputError: the disk is too full, the cache folder cannot be written, or a frame cannot be
+            read.
     """
     folder = cache_dir() / "frames"
     shapes = [stored_shape(video, size, shorter_side, channels) for video in videos]
-    paths = [folder / f"{_key(video, shape)}.npy" for video, shape in zip(videos, shapes, strict=True)]
-    missing = [(video, shape, path) for video, shape, path in zip(videos, shapes, paths, strict=True) if not path.exists()]
+    paths = [
+        folder / f"{_key(video, shape)}.npy" for video, shape in zip(videos, shapes, strict=True)
+    ]
+    missing = [
+        (video, shape, path)
+        for video, shape, path in zip(videos, shapes, paths, strict=True)
+        if not path.exists()
+    ]
     if missing:
         _make_room(folder, sum(math.prod(shape) for _, shape, _ in missing))
-        with tqdm(total=sum(len(v) for v, _, _ in missing), desc="decoding once", unit="frame", disable=not progress) as bar:
+        with tqdm(
+            total=sum(len(v) for v, _, _ in missing),
+            desc="decoding once",
+            unit="frame",
+            disable=not progress,
+        ) as bar:
             for video, shape, path in missing:
                 _decode(video, shape, path, bar)
     return [open_frames(path) for path in paths]
 
 
 def stored_shape(
-    video: Video, size: tuple[int, int] | None, shorter_side: int | None = None, channels: int | None = None
+    video: Video,
+    size: tuple[int, int] | None,
+    shorter_side: int | None = None,
+    channels: int | None = None,
 ) -> tuple[int, int, int, int]:
     """(T, H, W, C) of a video's frames in the store."""
     frames, height, width, native = video.frames.shape
@@ -94,7 +114,9 @@ def file_key(kind: str, *paths: Path) -> str:
     return _digest([kind, *([str(p.resolve()), s.st_size, s.st_mtime_ns] for p, s in stats)])
 
 
-def keep_arrays(kind: str, key: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def keep_arrays(
+    kind: str, key: str, make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
     """Arrays that are made once and then read from the cache's folder `kind`."""
     path = cache_dir() / kind / f"{key}.npz"
     if not path.exists():
@@ -107,7 +129,8 @@ def keep_arrays(kind: str, key: str, make: Callable[[], dict[str, np.ndarray]]) 
 def open_frames(path: Path) -> np.ndarray:
     """Memory-mapped frames of the store, uint8 (T, H, W, C)."""
     try:
-        return np.load(path, mmap_mode="c", allow_pickle=False)  # copy on write: torch warns of read-only arrays
+        # copy on write: torch warns of read-only arrays
+        return np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         message = f"{path}: a damaged file of the frame store ({error}); remove it, and its video is decoded again"
         raise InputError(message, "damaged-file", file=path) from error
@@ -126,8 +149,14 @@ def _make_room(folder: Path, needed: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         message = f"{folder}: cannot make the cache folder ({error.strerror}); set VADLIB_CACHE to a writable folder"
-        raise InputError(message, "disk-full" if is_disk_full(error) else "not-writable", file=folder, field="VADLIB_CACHE") from error
-    for left_behind in folder.glob(".*.npy"):  # by a decoding that was killed; a running one is younger
+        raise InputError(
+            message,
+            "disk-full" if is_disk_full(error) else "not-writable",
+            file=folder,
+            field="VADLIB_CACHE",
+        ) from error
+    # by a decoding that was killed; a running one is younger
+    for left_behind in folder.glob(".*.npy"):
         if time.time() - left_behind.stat().st_mtime > 24 * 3600:
             left_behind.unlink(missing_ok=True)
     free = shutil.disk_usage(folder).free
@@ -142,10 +171,13 @@ def _make_room(folder: Path, needed: int) -> None:
 
 
 def _decode(video: Video, shape: tuple[int, int, int, int], path: Path, bar: tqdm) -> None:
-    # Of two processes that decode the same video, the second simply replaces the first one's equal file.
-    # The file is not mapped: where a disk is full, writing to mapped memory kills the process.
+    # Of two processes that decode the same video, the second simply replaces the first one's equal
+    # file. The file is not mapped: where a disk is full, writing to mapped memory kills the
+    # process.
     with atomic(path) as temporary, temporary.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+        )
         for t in range(len(video)):
             file.write(np.ascontiguousarray(prepare_frame(video.frames[t], shape)))
             bar.update()
@@ -156,13 +188,21 @@ def prepare_frame(frame: np.ndarray, shape: tuple[int, int, int, int]) -> np.nda
     frame = resize_frame(frame, shape[1:3])
     if frame.shape[2] == shape[3]:
         return frame
-    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None] if shape[3] == 1 else np.repeat(frame, shape[3], axis=2)
+    return (
+        cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None]
+        if shape[3] == 1
+        else np.repeat(frame, shape[3], axis=2)
+    )
 
 
 def resize_frame(frame: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Resize uint8 (H, W, C) to (height, width), averaging areas when shrinking; None returns the frame as it is."""
+    """Resize uint8 (H, W, C) to (height, width), averaging areas when shrinking; None returns the
+    frame as it is.
+    """
     if size is None or frame.shape[:2] == tuple(size):
         return frame
     shrinking = size[0] < frame.shape[0] or size[1] < frame.shape[1]
-    resized = cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    resized = cv2.resize(
+        frame, (size[1], size[0]), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    )
     return resized.reshape(*size, frame.shape[2])

@@ -1,4 +1,5 @@
-"""UCSD Ped1 and Ped2 (Mahadevan et al., CVPR 2010): pedestrian walkways; bicycles, skateboarders and carts are abnormal.
+"""UCSD Ped1 and Ped2 (Mahadevan et al., CVPR 2010): pedestrian walkways; bicycles, skateboarders
+and carts are abnormal.
 
 Official layout, of Ped1 with 1 for 2::
 
@@ -22,32 +23,54 @@ from functools import partial
 from pathlib import Path
 
 from vadlib.data import labels
-from vadlib.data.layout import Copy, Source, below, find_copy, list_clips, numbered, open_clip, split_folder
+from vadlib.data.layout import (
+    Copy,
+    Source,
+    below,
+    find_copy,
+    list_clips,
+    numbered,
+    open_clip,
+    split_folder,
+)
 from vadlib.data.video import MaskImages, list_images
 from vadlib.errors import InputError
 
 FPS = 10.0
-TEST_LENGTHS = {"ped1": (200,) * 36, "ped2": (180, 180, 150, 180, 150, 180, 180, 180, 120, 150, 180, 180)}
+TEST_LENGTHS = {
+    "ped1": (200,) * 36,
+    "ped2": (180, 180, 150, 180, 150, 180, 180, 180, 120, 150, 180, 180),
+}
 CHILDREN = ("Train", "Test", "training", "testing")
 
 
 def find_ucsd(name: str, root: Path) -> Copy:
     """Look for a copy of "ped1" or "ped2" below `root`; grey (C = 1).
 
-    A copy may hold only some clips: labels are matched by the number in a clip's name, and clips are called by it ("01").
+    A copy may hold only some clips: labels are matched by the number in a clip's name, and clips
+    are called by it ("01").
 
     Raises:
         InputError: there is none; the message says what was looked for.
     """
     official = f"UCSD{name}"
-    expected = (
-        f"{name}/training/frames/01/*.jpg and {name}/testing/frames/01/*.jpg, or UCSD_Anomaly_Dataset.v1p2/{official}/Train and Test,"
+    expected = f"{name}/training/frames/01/*.jpg and {name}/testing/frames/01/*.jpg, or UCSD_Anomaly_Dataset.v1p2/{official}/Train and Test,"
+    places = (
+        name,
+        f"UCSD_Anomaly_Dataset.v1p2/{official}",
+        official,
+        f"{name}/{official}",
+        f"{name}/UCSD_Anomaly_Dataset.v1p2/{official}",
     )
-    places = (name, f"UCSD_Anomaly_Dataset.v1p2/{official}", official, f"{name}/{official}", f"{name}/UCSD_Anomaly_Dataset.v1p2/{official}")
     folder = find_copy(root, name.capitalize(), places, CHILDREN, expected)
     is_official = any(below(folder, child) for child in ("Train", "Test"))
     truths = dict(_truths(folder, name, is_official))
-    return Copy("official" if is_official else "community", folder, partial(_list, name, folder, is_official, truths), truths)
+    return Copy(
+        "official" if is_official else "community",
+        folder,
+        partial(_list, name, folder, is_official, truths),
+        truths,
+    )
 
 
 def _truths(folder: Path, name: str, is_official: bool) -> list[tuple[str, Path]]:
@@ -56,19 +79,41 @@ def _truths(folder: Path, name: str, is_official: bool) -> list[tuple[str, Path]
     return [(kind, path) for kind, parts in places if (path := below(folder, *parts)) is not None]
 
 
-def _list(name: str, folder: Path, is_official: bool, truths: dict[str, Path], split: str) -> list[Source]:
+def _list(
+    name: str, folder: Path, is_official: bool, truths: dict[str, Path], split: str
+) -> list[Source]:
     if split == "train":
-        clips = numbered(list_clips(split_folder(folder, "Train") if is_official else split_folder(folder, "training/frames", "training")))
-        return [Source(f"{number:02d}", clip, partial(open_clip, clip, f"{number:02d}", 1, FPS, name)) for number, clip in clips.items()]
+        clips = numbered(
+            list_clips(
+                split_folder(folder, "Train")
+                if is_official
+                else split_folder(folder, "training/frames", "training")
+            )
+        )
+        return [
+            Source(f"{number:02d}", clip, partial(open_clip, clip, f"{number:02d}", 1, FPS, name))
+            for number, clip in clips.items()
+        ]
     lengths = TEST_LENGTHS[name]
     clips = numbered(
-        list_clips(split_folder(folder, "Test") if is_official else split_folder(folder, "testing/frames", "testing")), len(lengths)
+        list_clips(
+            split_folder(folder, "Test")
+            if is_official
+            else split_folder(folder, "testing/frames", "testing")
+        ),
+        len(lengths),
     )
     if not truths:
         wanted = f"Test/UCSD{name}.m" if is_official else f"{name}.mat or frame_labels_{name}.npy"
-        raise InputError(f"{folder}: no labels for the test clips; expected {wanted} in it", "missing-labels", file=folder)
+        raise InputError(
+            f"{folder}: no labels for the test clips; expected {wanted} in it",
+            "missing-labels",
+            file=folder,
+        )
     kind, path = next(iter(truths.items()))
-    truth = {"m": labels.from_m, "mat": labels.from_mat, "npy": labels.from_whole_npy}[kind](path, lengths)
+    truth = {"m": labels.from_m, "mat": labels.from_mat, "npy": labels.from_whole_npy}[kind](
+        path, lengths
+    )
     return [
         Source(
             f"{number:02d}",
@@ -90,7 +135,11 @@ def _list(name: str, folder: Path, is_official: bool, truths: dict[str, Path], s
 
 
 def _mask_folder(folder: Path, clip: Path, is_official: bool) -> Path | None:
-    return below(clip.parent, f"{clip.name}_gt") if is_official else below(folder, "testing", "masks", clip.name)
+    return (
+        below(clip.parent, f"{clip.name}_gt")
+        if is_official
+        else below(folder, "testing", "masks", clip.name)
+    )
 
 
 def _masks(folder: Path | None, length: int) -> MaskImages | None:

@@ -1,4 +1,6 @@
-"""A video: frames that are read only when asked for, with labels, masks and boxes where they are known."""
+"""A video: frames that are read only when asked for, with labels, masks and boxes where they are
+known.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ _RESULTS = (
 _RESULTS_ALONE = {"annotated.mp4", "ablation.csv"}
 
 
-# Of damaged files. Pillow raises SyntaxError for broken chunks of a PNG, TypeError and IndexError for tags that are not there.
+# Of damaged files. Pillow raises SyntaxError for broken chunks of a PNG, TypeError and IndexError
+# for tags that are not there.
 _PILLOW_ERRORS = (
     OSError,
     SyntaxError,
@@ -49,7 +52,9 @@ _PILLOW_ERRORS = (
 
 
 class Frames(Protocol):
-    """What a `Video` needs of its frames: a length, a shape, random access, and an identity for the frame store."""
+    """What a `Video` needs of its frames: a length, a shape, random access, and an identity for the
+    frame store.
+    """
 
     shape: tuple[int, int, int, int]  # (T, H, W, C)
 
@@ -59,7 +64,9 @@ class Frames(Protocol):
         """uint8 (H, W, C) for a number, (T', H, W, C) for a slice."""
 
     def identity(self) -> list:
-        """JSON-able description of the source; two sources with the same identity hold the same pixels."""
+        """JSON-able description of the source; two sources with the same identity hold the same
+        pixels.
+        """
 
 
 @dataclass(frozen=True)
@@ -70,13 +77,19 @@ class Video:
         name: unique within its dataset and split, such as "04".
         frames: uint8 (T, H, W, C), RGB, or grey with C = 1; `video.frames[i]` reads one frame.
         fps: frames a second.
-        scene: videos with the same scene show the same place from the same camera; calibration is kept per scene.
+        scene: videos with the same scene show the same place from the same camera; calibration is
+            kept per scene.
         labels: uint8 (T,), 0 normal, 1 abnormal; None where the dataset has no labels.
-        masks: bool (T, H, W), True = abnormal, read lazily like `frames`; None where there are no masks.
-        boxes: the dataset's own object boxes: T arrays (N, 4) float32, x0, y0, x1, y1 in pixels, ends exclusive; or None.
-        kinds: the kind of anomaly of each frame ("" = normal), T strings; None where the dataset does not say.
-        times: seconds of each frame since the first, float64 (T,), for a video whose rate varies; None means frame / fps.
-        ground_truth: the origin of `labels` ("mat", "vol", "scripted", ...), so that results can say which was used.
+        masks: bool (T, H, W), True = abnormal, read lazily like `frames`; None where there are no
+            masks.
+        boxes: the dataset's own object boxes: T arrays (N, 4) float32, x0, y0, x1, y1 in pixels,
+            ends exclusive; or None.
+        kinds: the kind of anomaly of each frame ("" = normal), T strings; None where the dataset
+            does not say.
+        times: seconds of each frame since the first, float64 (T,), for a video whose rate varies;
+            None means frame / fps.
+        ground_truth: the origin of `labels` ("mat", "vol", "scripted", ...), so that results can
+            say which was used.
     """
 
     name: str
@@ -101,7 +114,9 @@ class Video:
                     field=what,
                 )
         if self.masks is not None and tuple(self.masks.shape[1:3]) != tuple(self.frames.shape[1:3]):
-            mask, frame = ("x".join(map(str, stack.shape[1:3])) for stack in (self.masks, self.frames))
+            mask, frame = (
+                "x".join(map(str, stack.shape[1:3])) for stack in (self.masks, self.frames)
+            )
             message = f"video {self.name}: masks of {mask} for frames of {frame}; expected one size: get the masks again"
             raise InputError(message, "mixed-sizes", field="masks")
 
@@ -119,7 +134,9 @@ class Video:
 
 
 class LazyStack(ABC):
-    """Random access over T items of one shape: subclasses give `shape`, `_read(i)` and, if it is not uint8, `dtype`."""
+    """Random access over T items of one shape: subclasses give `shape`, `_read(i)` and, if it is
+    not uint8, `dtype`.
+    """
 
     shape: tuple[int, ...]
     dtype: type = np.uint8
@@ -151,7 +168,8 @@ class ImageFrames(LazyStack):
         channels: 1 reads grey, 3 reads RGB.
 
     Raises:
-        InputError: when the first file, or later a file that is read, is no whole image or has another size.
+        InputError: when the first file, or later a file that is read, is no whole image or has
+            another size.
     """
 
     def __init__(self, paths: Sequence[Path], channels: int):
@@ -174,11 +192,16 @@ class ImageFrames(LazyStack):
 
     def identity(self) -> list:
         stats = [(path, path.stat()) for path in self.paths]
-        return [["images", self.channels], *([str(p.resolve()), s.st_size, s.st_mtime_ns] for p, s in stats)]
+        return [
+            ["images", self.channels],
+            *([str(p.resolve()), s.st_size, s.st_mtime_ns] for p, s in stats),
+        ]
 
 
 class MaskImages(ImageFrames):
-    """Pixel masks kept as one image file each; any value above 0 is abnormal (of a JPEG, which blurs, above 127). Items are bool (H, W)."""
+    """Pixel masks kept as one image file each; any value above 0 is abnormal (of a JPEG, which
+    blurs, above 127). Items are bool (H, W).
+    """
 
     dtype = bool
 
@@ -199,15 +222,19 @@ def read_image(path: Path, channels: int) -> np.ndarray:
     """Read one image as uint8 (H, W, channels).
 
     Raises:
-        InputError: the file is empty, truncated, not an image, a Git LFS pointer, has 16 bits a sample, or holds several pictures.
+        InputError: the file is empty, truncated, not an image, a Git LFS pointer, has 16 bits a
+            sample, or holds several pictures.
     """
     try:
         # Warnings are of damaged metadata; damaged pixels are errors.
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             if missing := what_is_missing(image, path):
                 raise OSError(missing)
-            # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout of the file's data shows it.
-            if image.mode.startswith(("I", "F")) or any(re.search(r"^(?!BGR).*;16", str(tile[3])) for tile in image.tile):
+            # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout
+            # of the file's data shows it.
+            if image.mode.startswith(("I", "F")) or any(
+                re.search(r"^(?!BGR).*;16", str(tile[3])) for tile in image.tile
+            ):
                 message = f"{path}: {image.mode} pixels of 16 bits or more; expected 8 bits a sample: convert the frames to 8 bits"
                 raise InputError(message, "wrong-kind-of-file", file=path)
             if (count := picture_count(image)) > 1:
@@ -219,20 +246,30 @@ def read_image(path: Path, channels: int) -> np.ndarray:
         raise _not_an_image(path) from error
     except FileNotFoundError as error:
         refuse_broken_link(path)
-        raise InputError(f"{path}: no such file; it was there when the dataset was listed", "missing-file", file=path) from error
+        raise InputError(
+            f"{path}: no such file; it was there when the dataset was listed",
+            "missing-file",
+            file=path,
+        ) from error
     except PermissionError as error:
-        message = f"{path}: cannot be read ({error.strerror}); expected an image: look at its permissions"
+        message = (
+            f"{path}: cannot be read ({error.strerror}); expected an image: look at its permissions"
+        )
         raise InputError(message, "not-readable", file=path) from error
     except InputError:
         raise
     except _PILLOW_ERRORS as error:
-        message = f"{path}: a damaged image ({error}); expected a whole one: copy or download it again"
+        message = (
+            f"{path}: a damaged image ({error}); expected a whole one: copy or download it again"
+        )
         raise InputError(message, "damaged-file", file=path) from error
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
 def lfs_pointer(path: Path) -> str:
-    """What is wrong with a file that is a pointer of Git's large file storage; "" for any other file."""
+    """What is wrong with a file that is a pointer of Git's large file storage; "" for any other
+    file.
+    """
     with path.open("rb") as file:
         pointer = file.read(64).startswith(b"version https://git-lfs")
     message = "a Git LFS pointer, not the data itself; run `git lfs pull` in the copy it came from, or download the dataset itself"
@@ -244,7 +281,11 @@ def _not_an_image(path: Path) -> InputError:
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
-        return InputError(f"{path}: an empty file; expected an image: copy or download it again", "empty-file", file=path)
+        return InputError(
+            f"{path}: an empty file; expected an image: copy or download it again",
+            "empty-file",
+            file=path,
+        )
     if pointer := lfs_pointer(path):
         return InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
     message = f"{path}: not an image (it starts with {head[:8]!r}); expected one of {', '.join(sorted(IMAGE_SUFFIXES))}"
@@ -252,13 +293,21 @@ def _not_an_image(path: Path) -> InputError:
 
 
 def natural_key(name: str) -> tuple:
-    """Sort key that orders embedded numbers by value: "2" < "10", "frame001" < "frame2"; equal ones ("1", "01") by their spelling."""
-    parts = [(0, int(part), "") if part.isdecimal() else (1, 0, part.lower()) for part in re.split(r"(\d+)", name) if part]
+    """Sort key that orders embedded numbers by value: "2" < "10", "frame001" < "frame2"; equal ones
+    ("1", "01") by their spelling.
+    """
+    parts = [
+        (0, int(part), "") if part.isdecimal() else (1, 0, part.lower())
+        for part in re.split(r"(\d+)", name)
+        if part
+    ]
     return parts, name
 
 
 def is_junk(path: Path) -> bool:
-    """True for what operating systems, archivers and editors leave among data: `.DS_Store`, `._x`, `Thumbs.db`, `@eaDir`, `x~`, `~$x`."""
+    """True for what operating systems, archivers and editors leave among data: `.DS_Store`, `._x`,
+    `Thumbs.db`, `@eaDir`, `x~`, `~$x`.
+    """
     name = path.name
     return name.startswith((".", "@", "~$")) or name.endswith("~") or name.lower() in _JUNK
 
@@ -294,7 +343,8 @@ def list_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder in natural order, without junk and results of vadlib; empty if there is none.
+    """The image files of a folder in natural order, without junk and results of vadlib; empty if
+    there is none.
 
     Raises:
         InputError: one of them is a link whose target is missing.

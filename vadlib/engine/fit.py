@@ -1,4 +1,6 @@
-"""Fitting a model: what is held out, what a run's folder holds, and how a training goes on after an interruption."""
+"""Fitting a model: what is held out, what a run's folder holds, and how a training goes on after an
+interruption.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +44,10 @@ def fit(
 ) -> Run:
     """Train the model and leave a run's folder that can be evaluated.
 
-    Whole training videos are held out (with only one: its last part); at the end they calibrate the scores. A
-    checkpoint is written every minute; a killed training goes on from it with `resume` and ends with the same weights. Under
-    `torchrun` all processes call this with the same arguments; each takes its share of every batch, and the main one writes.
+    Whole training videos are held out (with only one: its last part); at the end they calibrate the
+    scores. A checkpoint is written every minute; a killed training goes on from it with `resume`
+    and ends with the same weights. Under `torchrun` all processes call this with the same
+    arguments; each takes its share of every batch, and the main one writes.
 
     Args:
         model: trained in place.
@@ -52,19 +55,23 @@ def fit(
         mixer: makes the pseudo-anomalies; None for none.
         config: how to train.
         out: the run's folder.
-        resume: go on with an interrupted training in `out`; a finished one is only loaded, and none there is started.
-        dataset: what the clips came from, kept in `config.json`, for instance {"name": "ped2", "preset":
-            "fast", "detector": "motion"}; what is left out takes its default when that file is given to `--config`.
+        resume: go on with an interrupted training in `out`; a finished one is only loaded, and none
+            there is started.
+        dataset: what the clips came from, kept in `config.json`, for instance {"name": "ped2",
+            "preset": "fast", "detector": "motion"}; what is left out takes its default when that
+            file is given to `--config`.
         progress: show bars.
-        score: the score that the run is calibrated for; None: the default, averaged over as many frames as a clip has.
+        score: the score that the run is calibrated for; None: the default, averaged over as many
+            frames as a clip has.
 
     Returns:
         The run; its `model` is the argument, trained.
 
     Raises:
-        InputError: `out` already holds a run and `resume` is off, or one of another configuration; too few clips for a batch;
-            a batch too large for the memory that is free; training diverged; or a file cannot be written. A training that wrote
-            a checkpoint can be continued.
+        InputError: `out` already holds a run and `resume` is off, or one of another configuration;
+            too few clips for a batch; a batch too large for the memory that is free; training
+            diverged; or a file cannot be written. A training that wrote a checkpoint can be
+            continued.
     """
     out = expand_home(out)
     channels = clips.frames[0].shape[3]
@@ -79,7 +86,8 @@ def fit(
     if (out / "config.json").exists():
         _require_same(out, parts)
     run = Run(out, parts, clips.config, model)
-    if resume and (out / "calibration.npz").exists() and (out / "model.safetensors").exists():  # the run is finished
+    # the run is finished
+    if resume and (out / "calibration.npz").exists() and (out / "model.safetensors").exists():
         load_weights(model, out / "model.safetensors")
         model.eval()
         return run
@@ -105,14 +113,19 @@ def fit(
     first = next(load_batches(samples, samples.batches(0, config.batch_size)[:1], 0, False))
     with plain_errors(config, device):
         check_memory(trainer, first, progress)
-        if not trainer.load() and together.is_main_process:  # of several processes the main one's weights go to all
+        # of several processes the main one's weights go to all
+        if not trainer.load() and together.is_main_process:
             model.fill_memories(first.normal.to(device), derived_generator(config.seed, 0, 0, 0))
         together.wait_for_everyone()  # until all have found the folder free
         # After what can be refused, so that a refused training leaves no run behind.
         with _config_file(out, parts), steady_memory():
             trainer.train(progress)
             model.eval()
-            broken = [name for name, value in model.state_dict().items() if not torch.isfinite(value).all()]
+            broken = [
+                name
+                for name, value in model.state_dict().items()
+                if not torch.isfinite(value).all()
+            ]
             require(
                 not broken,
                 f"{out}: training ended with non-finite weights ({', '.join(broken[:3])}); lower learning_rate",
@@ -123,9 +136,11 @@ def fit(
             if together.is_main_process:
                 save_weights(model, out / "model.safetensors")
             together.wait_for_everyone()
-            load_weights(model, out / "model.safetensors")  # batch norm counts in each process: all go on with what was saved
+            # batch norm counts in each process: all go on with what was saved
+            load_weights(model, out / "model.safetensors")
             calibration = calibrate(
-                _held_out_errors(run, held_out, device), _score(trainer, score or ScoreConfig(frames=clips.config.length))
+                _held_out_errors(run, held_out, device),
+                _score(trainer, score or ScoreConfig(frames=clips.config.length)),
             )
     if together.is_main_process:
         calibration.save(out / "calibration.npz")
@@ -135,7 +150,8 @@ def fit(
 
 @contextmanager
 def _config_file(out: Path, parts: dict) -> Iterator[None]:
-    """Write `config.json` unless it is there, and remove it where the training fails before its first checkpoint.
+    """Write `config.json` unless it is there, and remove it where the training fails before its
+    first checkpoint.
 
     Then there is nothing to continue, and the folder is free for the next try.
     """
@@ -173,8 +189,9 @@ def require_free(out: Path, resume: bool) -> None:
 def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray]]]:
     """Split the clips: positions in `clips` to train on, and (scene, frames) of what is held out.
 
-    Of each scene with several videos, every eighth video is held out, at least one, spread evenly. Of a scene with one video
-    its last fifth is, after a gap of a clip; only the look-ahead of a skipping pseudo-anomaly may reach into it.
+    Of each scene with several videos, every eighth video is held out, at least one, spread evenly.
+    Of a scene with one video its last fifth is, after a gap of a clip; only the look-ahead of a
+    skipping pseudo-anomaly may reach into it.
 
     Raises:
         InputError: a single video too short to split.
@@ -183,7 +200,8 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
     for v, video in enumerate(clips.videos):
         scenes.setdefault(video.scene, []).append(v)
     span = clips.config.length * clips.config.frame_step
-    first_held_out = np.array([len(frames) for frames in clips.frames])  # of each video; its length where none is
+    # of each video; its length where none is
+    first_held_out = np.array([len(frames) for frames in clips.frames])
     last_trained = first_held_out.copy()
     for members in scenes.values():
         if len(members) > 1:
@@ -201,26 +219,34 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
                 "because a part of it is held out for calibration; add a video of this scene, or make clips shorter",
                 "too-few",
             )
-    # A clip may be changed by frames after it (skipping looks ahead); those of a held-out tail may be seen as a pseudo-
-    # anomaly's end, never as a normal clip to rebuild.
+    # A clip may be changed by frames after it (skipping looks ahead); those of a held-out tail may
+    # be seen as a pseudo- anomaly's end, never as a normal clip to rebuild.
     ends = clips.index[:, 1] + (clips.config.length - 1) * clips.config.frame_step + 1
     chosen = np.flatnonzero(ends <= last_trained[clips.index[:, 0]])
     for video, frames, first in zip(clips.videos, clips.frames, first_held_out, strict=True):
         if first < len(frames) < span:
             raise too_short(video, len(frames), span)
     parts = zip(clips.videos, clips.frames, first_held_out, strict=True)
-    return chosen, [(video.scene, frames[first:]) for video, frames, first in parts if first < len(frames)]
+    return chosen, [
+        (video.scene, frames[first:]) for video, frames, first in parts if first < len(frames)
+    ]
 
 
 def _score(trainer: Trainer, score: ScoreConfig) -> ScoreConfig:
-    """The score, without its contrast where the pseudo path has learned nothing that could be compared with."""
+    """The score, without its contrast where the pseudo path has learned nothing that could be
+    compared with.
+    """
     learned = trainer.model.two_paths and any(row.get("pseudo", 0) > 0 for row in trainer.history)
     return score if learned else replace(score, contrast=0)
 
 
-def _held_out_errors(run: Run, held_out: Sequence[tuple[str, np.ndarray]], device: torch.device) -> dict[str, list[ErrorMaps]]:
+def _held_out_errors(
+    run: Run, held_out: Sequence[tuple[str, np.ndarray]], device: torch.device
+) -> dict[str, list[ErrorMaps]]:
     precision = run.config["training"]["precision"]
-    maps = share_out(lambda part: error_maps(run.model, part[1], run.data, device, precision), held_out)
+    maps = share_out(
+        lambda part: error_maps(run.model, part[1], run.data, device, precision), held_out
+    )
     scenes: dict[str, list[ErrorMaps]] = {}
     for (scene, _), errors in zip(held_out, maps, strict=True):
         scenes.setdefault(scene, []).append(errors)
@@ -228,17 +254,29 @@ def _held_out_errors(run: Run, held_out: Sequence[tuple[str, np.ndarray]], devic
 
 
 def _config_parts(
-    model: DualPathAutoencoder, clips: ClipDataset, mixer: PseudoAnomalyMixer | None, config: TrainConfig, dataset: dict | None
+    model: DualPathAutoencoder,
+    clips: ClipDataset,
+    mixer: PseudoAnomalyMixer | None,
+    config: TrainConfig,
+    dataset: dict | None,
 ) -> dict:
     mixing = mixer.settings() if mixer else mixer_part(0.0, [], [])
     data: DataConfig = clips.config
     source = (dataset or {}) | {"clips": len(clips), "fingerprint": fingerprint(clips)}
-    parts = {"dataset": source, "data": asdict(data), "model": asdict(model.config), "mixer": mixing, "training": asdict(config)}
+    parts = {
+        "dataset": source,
+        "data": asdict(data),
+        "model": asdict(model.config),
+        "mixer": mixing,
+        "training": asdict(config),
+    }
     return current_shape(_as_json(parts))  # moves the detector to the mixer
 
 
 def fingerprint(clips: ClipDataset) -> str:
-    """Another one for other videos, other windows or other boxes: a training must not go on with those."""
+    """Another one for other videos, other windows or other boxes: a training must not go on with
+    those.
+    """
     digest = hashlib.sha256(clips.index.tobytes())
     for video, frames, boxes in zip(clips.videos, clips.frames, clips.boxes, strict=True):
         digest.update(repr((video.name, frames.shape)).encode())

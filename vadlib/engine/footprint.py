@@ -17,9 +17,12 @@ from vadlib.engine.trainer import Loss, Trainer
 from vadlib.errors import require
 
 SPARE = 0.1  # share of the free memory that is left to everything else
-# On a CPU `steady_memory` never gives back the holes between blocks of different sizes: 1.7 to 2.2 times what is kept was measured.
+# On a CPU `steady_memory` never gives back the holes between blocks of different sizes: 1.7 to 2.2
+# times what is kept was measured.
 HOLES = 2.2
-CONTAINER_LIMITS = [Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory/memory.limit_in_bytes")]
+CONTAINER_LIMITS = [
+    Path("/sys/fs/cgroup", name) for name in ("memory.max", "memory/memory.limit_in_bytes")
+]
 
 
 class Footprint(NamedTuple):
@@ -27,8 +30,8 @@ class Footprint(NamedTuple):
 
     Attributes:
         fixed: weights, gradients and the two moments of Adam.
-        clip: what each clip of a batch adds: what the backward pass keeps, and the two largest gradients in flight; on a CPU times
-            `HOLES`.
+        clip: what each clip of a batch adds: what the backward pass keeps, and the two largest
+            gradients in flight; on a CPU times `HOLES`.
         free: what the device has to spare now.
     """
 
@@ -49,7 +52,8 @@ class Footprint(NamedTuple):
 def estimate_footprint(trainer: Trainer, batch: Batch) -> Footprint:
     """Run two clips forwards, and count what is kept for the way back.
 
-    All of a batch is taken for pseudo-anomalies, which with "inpaint" go two ways; with fewer it is less.
+    All of a batch is taken for pseudo-anomalies, which with "inpaint" go two ways; with fewer it is
+    less.
     """
     free = free_memory(trainer.device)
     model = copy.deepcopy(trainer.model)  # batch norm counts what passes through it
@@ -64,14 +68,18 @@ def estimate_footprint(trainer: Trainer, batch: Batch) -> Footprint:
 
     normal = batch.normal[:1].repeat(2, 1, 1, 1, 1).to(trainer.device)
     is_pseudo = torch.tensor([True, True], device=trainer.device)
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor), autocast(trainer.device, trainer.precision):
+    with (
+        torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor),
+        autocast(trainer.device, trainer.precision),
+    ):
         terms = Loss(model, trainer.config)(normal, normal, is_pseudo)
     del terms
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     of_weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     sizes = [size for pointer, size in kept.items() if pointer not in of_weights]
     clip = (sum(sizes) + 2 * max(sizes)) / 2 * (HOLES if trainer.device.type == "cpu" else 1)
-    copies = 4 if processes().num_processes == 1 else 5  # DistributedDataParallel keeps the gradients once more
+    # DistributedDataParallel keeps the gradients once more
+    copies = 4 if processes().num_processes == 1 else 5
     return Footprint(copies * weights, int(clip), free)
 
 
@@ -82,8 +90,17 @@ def free_memory(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0] + cached
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    limits = [int(path.read_text()) for path in CONTAINER_LIMITS if path.is_file() and path.read_text().strip().isdigit()]
-    return min([psutil.virtual_memory().available, *(limit - psutil.Process().memory_info().rss for limit in limits)])
+    limits = [
+        int(path.read_text())
+        for path in CONTAINER_LIMITS
+        if path.is_file() and path.read_text().strip().isdigit()
+    ]
+    return min(
+        [
+            psutil.virtual_memory().available,
+            *(limit - psutil.Process().memory_info().rss for limit in limits),
+        ]
+    )
 
 
 def check_memory(trainer: Trainer, batch: Batch, progress: bool) -> None:
@@ -94,11 +111,16 @@ def check_memory(trainer: Trainer, batch: Batch, progress: bool) -> None:
     """
     footprint, together = estimate_footprint(trainer, batch), processes()
     size = -(-trainer.config.batch_size // together.num_processes)
-    sharing = int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if trainer.device.type == "cpu" else 1  # processes of this machine
+    # processes of this machine
+    sharing = int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if trainer.device.type == "cpu" else 1
     share = footprint._replace(free=footprint.free // sharing)
     needed, free = map(_readable, (share.needed(size), share.free))
     fitting = share.largest_batch * together.num_processes
-    advice = f"set batch_size to at most {fitting}" if fitting else "make the clips smaller (size or crop), or the network narrower"
+    advice = (
+        f"set batch_size to at most {fitting}"
+        if fitting
+        else "make the clips smaller (size or crop), or the network narrower"
+    )
     clip = " x ".join(map(str, batch.normal.shape[1:]))
     require(
         size <= share.largest_batch,

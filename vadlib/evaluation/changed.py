@@ -1,4 +1,6 @@
-"""Errors on clips that were changed on purpose: what a model notices, found out without test labels."""
+"""Errors on clips that were changed on purpose: what a model notices, found out without test
+labels.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,21 @@ BATCH = 16
 
 
 @torch.inference_mode()
-def changed_errors(run: Run, clips: Sequence[Clip], kinds: Sequence[PseudoAnomaly]) -> dict[str, np.ndarray]:
-    """What D_n makes of clips as they are, and of the pseudo-anomalies made of them, compared with its input, as in scoring.
+def changed_errors(
+    run: Run, clips: Sequence[Clip], kinds: Sequence[PseudoAnomaly]
+) -> dict[str, np.ndarray]:
+    """What D_n makes of clips as they are, and of the pseudo-anomalies made of them, compared with
+    its input, as in scoring.
 
     Args:
         run: its model computes, in float32.
         clips: normal ones that it was not trained on.
-        kinds: how to change them; clip i is changed with seed i, so that all models meet the same pseudo-anomalies.
+        kinds: how to change them; clip i is changed with seed i, so that all models meet the same
+            pseudo-anomalies.
 
     Returns:
-        "normal" and each kind's name -> mean squared error of each clip, (N,); clips of which a kind cannot be made are left out.
+        "normal" and each kind's name -> mean squared error of each clip, (N,); clips of which a
+        kind cannot be made are left out.
     """
     inputs = {"normal": [clip.tensor for clip in clips]}
     for kind in kinds:
@@ -33,7 +40,13 @@ def changed_errors(run: Run, clips: Sequence[Clip], kinds: Sequence[PseudoAnomal
         inputs[kind.name] = [pseudo.tensor for pseudo in made if pseudo is not None]
     device, errors = next(run.model.parameters()).device, {}
     for name, tensors in inputs.items():
-        batches = (torch.stack(tensors[first : first + BATCH]).to(device) for first in range(0, len(tensors), BATCH))
-        parts = [squared_error(run.model(batch).reconstruction, batch).mean((1, 2, 3, 4)).cpu().numpy() for batch in batches]
+        batches = (
+            torch.stack(tensors[first : first + BATCH]).to(device)
+            for first in range(0, len(tensors), BATCH)
+        )
+        parts = [
+            squared_error(run.model(batch).reconstruction, batch).mean((1, 2, 3, 4)).cpu().numpy()
+            for batch in batches
+        ]
         errors[name] = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     return errors

@@ -1,4 +1,5 @@
-"""Curves, one value per frame by video, and the checks that every metric makes of them before it computes.
+"""Curves, one value per frame by video, and the checks that every metric makes of them before it
+computes.
 
 Labels: 0 normal, 1 abnormal. Scores: higher = more abnormal.
 """
@@ -18,14 +19,18 @@ def checked_scores(scores: Curves, what: str = "scores") -> dict[str, np.ndarray
     """Return scores as float64 (T,), by video.
 
     Args:
-        scores: video name -> finite numbers (T,), T >= 1; lists, integers and booleans become float64.
+        scores: video name -> finite numbers (T,), T >= 1; lists, integers and booleans become
+            float64.
         what: what messages and `InputError.field` call them.
 
     Raises:
         InputError: not a mapping, no videos, or values of another type or shape, or not finite.
     """
     _require_videos(scores, what)
-    return {name: checked_numbers(values, f"{what} of video {name!r}", what) for name, values in scores.items()}
+    return {
+        name: checked_numbers(values, f"{what} of video {name!r}", what)
+        for name, values in scores.items()
+    }
 
 
 def checked_labels(labels: Curves, what: str = "labels") -> dict[str, np.ndarray]:
@@ -36,18 +41,24 @@ def checked_labels(labels: Curves, what: str = "labels") -> dict[str, np.ndarray
         what: what messages and `InputError.field` call them.
 
     Raises:
-        InputError: not a mapping, no videos, or values of another type or shape, or other than 0 and 1.
+        InputError: not a mapping, no videos, or values of another type or shape, or other than 0
+            and 1.
     """
     _require_videos(labels, what)
-    return {name: checked_zeros_and_ones(values, f"{what} of video {name!r}", what) for name, values in labels.items()}
+    return {
+        name: checked_zeros_and_ones(values, f"{what} of video {name!r}", what)
+        for name, values in labels.items()
+    }
 
 
-def checked_pair(scores: Curves, labels: Curves) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def checked_pair(
+    scores: Curves, labels: Curves
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return scores as float64 and labels as uint8, of the same videos in the order of the scores.
 
     Raises:
-        InputError: what `checked_scores` and `checked_labels` refuse, or labels that do not belong to the scores: see
-            `require_same_frames`.
+        InputError: what `checked_scores` and `checked_labels` refuse, or labels that do not belong
+            to the scores: see `require_same_frames`.
     """
     scores = checked_scores(scores)
     labels = checked_labels(labels)
@@ -59,7 +70,8 @@ def checked_times(times: Curves, scores: Curves) -> dict[str, np.ndarray]:
     """Return the seconds of each frame as float64 (T,), by video.
 
     Raises:
-        InputError: what `checked_scores` refuses, other videos or lengths than those of the scores, or times that decrease.
+        InputError: what `checked_scores` refuses, other videos or lengths than those of the scores,
+            or times that decrease.
     """
     times = checked_scores(times, "times")
     require_same_frames(scores, times, "times")
@@ -77,10 +89,16 @@ def require_same_frames(scores: Curves, others: Mapping[str, Sequence], what: st
         what: what messages and `InputError.field` call `others`.
 
     Raises:
-        InputError: a video that one side lacks, or another number of frames; the message names the video and both lengths.
+        InputError: a video that one side lacks, or another number of frames; the message names the
+            video and both lengths.
     """
     for name in scores:
-        require(name in others, f"video {name!r} has scores, but no {what}; give both", "missing-labels", field=what)
+        require(
+            name in others,
+            f"video {name!r} has scores, but no {what}; give both",
+            "missing-labels",
+            field=what,
+        )
     for name in others:
         require(
             name in scores,
@@ -175,10 +193,28 @@ def _array(values: np.ndarray, what: str, field: str) -> np.ndarray:
     """Return values as a numeric array (T,)."""
     try:
         array = np.asarray(values)
-    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists; tensors on a GPU or with gradients
-        raise InputError(f"{what}: not an array ({error}); expected numbers (T,)", "wrong-type", field=field) from error
-    require(array.ndim == 1, f"{what}: shape {array.shape}; expected (T,), one value per frame", "wrong-shape", field=field)
+    # ragged lists; tensors on a GPU or with gradients
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{what}: not an array ({error}); expected numbers (T,)", "wrong-type", field=field
+        ) from error
+    require(
+        array.ndim == 1,
+        f"{what}: shape {array.shape}; expected (T,), one value per frame",
+        "wrong-shape",
+        field=field,
+    )
     numeric = array.dtype.kind in "biuf"
-    require(numeric, f"{what}: values of type {array.dtype}; expected numbers", "wrong-type", field=field)
-    require(not np.ma.is_masked(values), f"{what}: masked values; expected a number per frame", "wrong-type", field=field)
+    require(
+        numeric,
+        f"{what}: values of type {array.dtype}; expected numbers",
+        "wrong-type",
+        field=field,
+    )
+    require(
+        not np.ma.is_masked(values),
+        f"{what}: masked values; expected a number per frame",
+        "wrong-type",
+        field=field,
+    )
     return array

@@ -9,8 +9,11 @@ from vadlib.data.clips import Clip, ClipDataset
 from vadlib.errors import require
 
 
-def paired_windows(clips: ClipDataset, most: int = 120, share: float = 0.1) -> dict[str, list[Clip]]:
-    """Abnormal windows, each with normal partners at the same place of the same scene, so that the ground is no difference.
+def paired_windows(
+    clips: ClipDataset, most: int = 120, share: float = 0.1
+) -> dict[str, list[Clip]]:
+    """Abnormal windows, each with normal partners at the same place of the same scene, so that the
+    ground is no difference.
 
     Args:
         clips: of test videos with masks.
@@ -18,9 +21,10 @@ def paired_windows(clips: ClipDataset, most: int = 120, share: float = 0.1) -> d
         share: of the pixels of its middle frame, above which a window is abnormal.
 
     Returns:
-        Four lists of one length; normal windows have no abnormal pixel in any frame:
-        "abnormal"; "normal", at the same places at another time; "normal again", at the same places at yet another time, so that
-        what differs between these two is chance; "elsewhere", normal windows of any place.
+        Four lists of one length; normal windows have no abnormal pixel in any frame: "abnormal";
+        "normal", at the same places at another time; "normal again", at the same places at yet
+        another time, so that what differs between these two is chance; "elsewhere", normal windows
+        of any place.
 
     Raises:
         InputError: a video without masks, or no abnormal window with two partners.
@@ -53,7 +57,9 @@ def _evenly(length: int, count: int) -> np.ndarray:
 
 
 def _abnormal_shares(clips: ClipDataset) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) share of abnormal pixels in each window's middle frame, and bool (N,), whether none of its frames has any."""
+    """(N,) share of abnormal pixels in each window's middle frame, and bool (N,), whether none of
+    its frames has any.
+    """
     config, before = clips.config, None
     middle, clean = np.zeros(len(clips)), np.ones(len(clips), bool)
     for i, (v, start, top, left) in enumerate(clips.index.tolist()):
@@ -67,7 +73,12 @@ def _abnormal_shares(clips: ClipDataset) -> tuple[np.ndarray, np.ndarray]:
         if before != (v, start):  # all windows of one clip follow each other
             before, numbers = (v, start), start + config.frame_step * np.arange(config.length)
             masks = [
-                cv2.resize(np.asarray(video.masks[t], np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) for t in numbers.tolist()
+                cv2.resize(
+                    np.asarray(video.masks[t], np.uint8),
+                    (width, height),
+                    interpolation=cv2.INTER_NEAREST,
+                )
+                for t in numbers.tolist()
             ]
             ever = np.any(masks, axis=0)
         tall, wide = config.crop or (height, width)

@@ -30,45 +30,95 @@ middle frames of clips mean "center"."""
 def describe_metrics(metrics: dict) -> str:
     """Return the metrics of `metrics.json` as text.
 
-    The table has a row for each metric, a column for each protocol and ground truth, and one for the best baseline of each
-    metric. A second table holds all baselines, if they were measured.
+    The table has a row for each metric, a column for each protocol and ground truth, and one for
+    the best baseline of each metric. A second table holds all baselines, if they were measured.
     """
-    columns = {f"all, {metrics['ground_truth']}" if metrics.get("ground_truth") else "all": metrics, **metrics.get("protocols", {})}
+    columns = {
+        f"all, {metrics['ground_truth']}" if metrics.get("ground_truth") else "all": metrics,
+        **metrics.get("protocols", {}),
+    }
     baselines = metrics.get("baselines", {})
     if baselines:
         best = {metric: best_baseline(baselines, metric) for metric in METRICS}
         columns[BEST] = {metric: baselines[name][metric] for metric, name in best.items() if name}
     rows = [["", *columns]]
-    rows += [[row, *(_cell(column, row) for column in columns.values())] for row in ROWS if any(row in c for c in columns.values())]
-    kinds = dict.fromkeys(kind for column in columns.values() for kind in column.get("kind_auc", {}))
-    rows += [[f"AUC of {kind}", *(_number(column.get("kind_auc", {}).get(kind)) for column in columns.values())] for kind in kinds]
+    rows += [
+        [row, *(_cell(column, row) for column in columns.values())]
+        for row in ROWS
+        if any(row in c for c in columns.values())
+    ]
+    kinds = dict.fromkeys(
+        kind for column in columns.values() for kind in column.get("kind_auc", {})
+    )
+    rows += [
+        [
+            f"AUC of {kind}",
+            *(_number(column.get("kind_auc", {}).get(kind)) for column in columns.values()),
+        ]
+        for kind in kinds
+    ]
     lines = _aligned(rows)
     if baselines:
         lines += ["", *describe_baselines(baselines), ""]
-    counted = "{videos} videos, {frames} frames, {abnormal_frames} abnormal; {macro_auc_left_out} videos are one-sided".format(**metrics)
-    found = "; {events_found} of {events} events found, {false_alarms} false alarms".format(**metrics)
-    absent = [f"not measured by {truth}: {reason}" for truth, reason in metrics.get("not_measured", {}).items()]
-    return "\n".join([metrics.get("dataset", "") + (": " if "dataset" in metrics else "") + counted + found, *lines, *absent, NOTE])
+    counted = "{videos} videos, {frames} frames, {abnormal_frames} abnormal; {macro_auc_left_out} videos are one-sided".format(
+        **metrics
+    )
+    found = "; {events_found} of {events} events found, {false_alarms} false alarms".format(
+        **metrics
+    )
+    absent = [
+        f"not measured by {truth}: {reason}"
+        for truth, reason in metrics.get("not_measured", {}).items()
+    ]
+    return "\n".join(
+        [
+            metrics.get("dataset", "") + (": " if "dataset" in metrics else "") + counted + found,
+            *lines,
+            *absent,
+            NOTE,
+        ]
+    )
 
 
 def describe_baselines(measured: dict[str, dict[str, float | None]]) -> list[str]:
     """Return lines of a table: what each baseline reaches, and the best of each metric."""
     rows = [["without learning", *METRICS]]
-    rows += [[name, *(_number(values[metric]) for metric in METRICS)] for name, values in measured.items()]
+    rows += [
+        [name, *(_number(values[metric]) for metric in METRICS)]
+        for name, values in measured.items()
+    ]
     best = [best_baseline(measured, metric) for metric in METRICS]
-    rows.append(["the best", *(_number(measured[name][metric] if name else None) for name, metric in zip(best, METRICS, strict=True))])
+    rows.append(
+        [
+            "the best",
+            *(
+                _number(measured[name][metric] if name else None)
+                for name, metric in zip(best, METRICS, strict=True)
+            ),
+        ]
+    )
     return _aligned(rows)
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
     """Return a line for each row: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]) for row in rows]
+    return [
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in rows
+    ]
 
 
 def _cell(column: dict, row: str) -> str:
     interval = column.get("intervals", {}).get(row)
-    return _number(column.get(row)) + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+    return _number(column.get(row)) + (
+        f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    )
 
 
 def _number(value: float | None) -> str:

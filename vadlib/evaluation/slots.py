@@ -1,4 +1,6 @@
-"""The slots of a run's memories: how much each is read, what it decodes to, and what changes without it."""
+"""The slots of a run's memories: how much each is read, what it decodes to, and what changes
+without it.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class SlotPicture(NamedTuple):
 
     Attributes:
         slot: its number.
-        decoded: uint8 (T, H, W, C), what the decoder makes of a bottleneck that holds this slot at every place.
+        decoded: uint8 (T, H, W, C), what the decoder makes of a bottleneck that holds this slot at
+            every place.
         nearest: positions of the clips whose middle reads the slot most, the most first.
         weights: its weight in the middle of each of them, in [0, 1].
     """
@@ -50,7 +53,9 @@ def slot_usage(run: Run, clips: Sequence[Tensor]) -> dict[str, np.ndarray]:
     Raises:
         InputError: no clips, or a model without a memory.
     """
-    memories = {"M_n": _memory(run.model, "normal")} | ({"M_p": run.model.pseudo_memory} if run.model.pseudo_memory else {})
+    memories = {"M_n": _memory(run.model, "normal")} | (
+        {"M_p": run.model.pseudo_memory} if run.model.pseudo_memory else {}
+    )
     shares = {name: [] for name in memories}
     for _, features in _encoded(run.model, clips):
         for name, memory in memories.items():
@@ -60,7 +65,8 @@ def slot_usage(run: Run, clips: Sequence[Tensor]) -> dict[str, np.ndarray]:
 
 @torch.inference_mode()
 def window_measures(run: Run, clips: Sequence[Tensor]) -> dict[str, np.ndarray]:
-    """Two measures of each clip, (len(clips),): "entropy", the mean of M_n's addressing in nats, and "error", D_n's mean squared error.
+    """Two measures of each clip, (len(clips),): "entropy", the mean of M_n's addressing in nats,
+    and "error", D_n's mean squared error.
 
     Raises:
         InputError: no clips, or a model without a memory.
@@ -75,8 +81,11 @@ def window_measures(run: Run, clips: Sequence[Tensor]) -> dict[str, np.ndarray]:
 
 
 @torch.inference_mode()
-def slot_atlas(run: Run, clips: Sequence[Tensor], slots: Sequence[int], path: str = "normal", nearest: int = 4) -> list[SlotPicture]:
-    """What some slots stand for: each decoded alone, and the clips whose middle reads it most. A few hundred clips are enough.
+def slot_atlas(
+    run: Run, clips: Sequence[Tensor], slots: Sequence[int], path: str = "normal", nearest: int = 4
+) -> list[SlotPicture]:
+    """What some slots stand for: each decoded alone, and the clips whose middle reads it most. A
+    few hundred clips are enough.
 
     A decoder with a skip gets zeros in place of the encoder's features.
 
@@ -107,8 +116,11 @@ def slot_atlas(run: Run, clips: Sequence[Tensor], slots: Sequence[int], path: st
 
 
 @torch.inference_mode()
-def removal_errors(run: Run, clips: Sequence[Tensor], removed: Mapping[str, Sequence[int]], path: str = "normal") -> dict[str, np.ndarray]:
-    """What a path makes of clips when some slots cannot be read. The run's own memory stays as it is.
+def removal_errors(
+    run: Run, clips: Sequence[Tensor], removed: Mapping[str, Sequence[int]], path: str = "normal"
+) -> dict[str, np.ndarray]:
+    """What a path makes of clips when some slots cannot be read. The run's own memory stays as it
+    is.
 
     Args:
         run: its model computes, in float32.
@@ -123,7 +135,9 @@ def removal_errors(run: Run, clips: Sequence[Tensor], removed: Mapping[str, Sequ
         InputError: no clips, a slot that is not there, none left, or a model without a memory.
     """
     memory, (_, decoder) = _memory(run.model, path), run.model.parts(path)
-    memories = {"nothing": memory} | {name: without_slots(memory, slots) for name, slots in removed.items()}
+    memories = {"nothing": memory} | {
+        name: without_slots(memory, slots) for name, slots in removed.items()
+    }
     errors = {name: [] for name in memories}
     for batch, features in _encoded(run.model, clips):
         for name, reduced in memories.items():
@@ -168,7 +182,9 @@ def _require_slots(memory: Memory, slots: Sequence[int]) -> None:
     )
 
 
-def _encoded(model: DualPathAutoencoder, clips: Sequence[Tensor]) -> Iterator[tuple[Tensor, list[Tensor]]]:
+def _encoded(
+    model: DualPathAutoencoder, clips: Sequence[Tensor]
+) -> Iterator[tuple[Tensor, list[Tensor]]]:
     """Batches of the clips, and their features."""
     require(len(clips) > 0, "no clips; expected at least one", "too-few", field="clips")
     device = next(model.parameters()).device

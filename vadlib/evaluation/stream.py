@@ -1,4 +1,6 @@
-"""Scores of one video while it is read: memory does not grow with its length, and nothing passes through the frame store."""
+"""Scores of one video while it is read: memory does not grow with its length, and nothing passes
+through the frame store.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.errors import CELL, ErrorMaps, cell_errors
 from vadlib.model.run import Run
 
-SHOWN_SIDE = 480  # pixels of the shorter side of the frames that are handed on, at most: some dozens of them are held
+# pixels of the shorter side of the frames that are handed on, at most: some dozens of them are held
+SHOWN_SIDE = 480
 
 
 class ScoredFrame(NamedTuple):
@@ -26,8 +29,10 @@ class ScoredFrame(NamedTuple):
 
     Attributes:
         score: the frame's calibrated score.
-        map: float64 (H', W'), where it comes from, one value for 8 x 8 pixels of the frame as the model sees it; `score` is the largest.
-        frame: uint8 (H, W, C), the frame itself, shrunk to a shorter side of `SHOWN_SIDE` if it is larger.
+        map: float64 (H', W'), where it comes from, one value for 8 x 8 pixels of the frame as the
+            model sees it; `score` is the largest.
+        frame: uint8 (H, W, C), the frame itself, shrunk to a shorter side of `SHOWN_SIDE` if it is
+            larger.
     """
 
     score: float
@@ -36,10 +41,12 @@ class ScoredFrame(NamedTuple):
 
 
 class PreparedFrames:
-    """The frames of a video as a run's data config wants them, uint8 (T, H, W, C), for `cell_errors`, which only goes forward.
+    """The frames of a video as a run's data config wants them, uint8 (T, H, W, C), for
+    `cell_errors`, which only goes forward.
 
-    Each frame of the video is read once, in order; only the last ones, as many as a clip spans, are held. `shown` collects all frames that
-    were read, as they are to be handed on; who uses them takes them out.
+    Each frame of the video is read once, in order; only the last ones, as many as a clip spans, are
+    held. `shown` collects all frames that were read, as they are to be handed on; who uses them
+    takes them out.
     """
 
     def __init__(self, video: Video, config: DataConfig, channels: int):
@@ -54,7 +61,9 @@ class PreparedFrames:
         return self.shape[0]
 
     def __getitem__(self, picked: slice | Sequence[int]) -> np.ndarray:
-        numbers = range(picked.start, picked.stop, picked.step) if isinstance(picked, slice) else picked
+        numbers = (
+            range(picked.start, picked.stop, picked.step) if isinstance(picked, slice) else picked
+        )
         while self.read <= numbers[-1]:
             frame = self.source[self.read]
             self.held.append(prepare_frame(frame, self.shape))
@@ -65,10 +74,13 @@ class PreparedFrames:
         return np.stack([self.held[t - first] for t in numbers])
 
 
-def find_scene(calibration: Calibration, config: DataConfig, video: Video, asked: str | None = None) -> str:
-    """The scene that a video of unknown origin is judged by: the one asked for, else the only one that the run knows with frames of that
-    size, since one's own camera most likely is the one that the run was trained on. "" if there is none, or if there are several: then the
-    mean over all known scenes judges it.
+def find_scene(
+    calibration: Calibration, config: DataConfig, video: Video, asked: str | None = None
+) -> str:
+    """The scene that a video of unknown origin is judged by: the one asked for, else the only one
+    that the run knows with frames of that size, since one's own camera most likely is the one that
+    the run was trained on. "" if there is none, or if there are several: then the mean over all
+    known scenes judges it.
 
     Raises:
         InputError: the run does not know the scene asked for.
@@ -86,27 +98,38 @@ def find_scene(calibration: Calibration, config: DataConfig, video: Video, asked
     )
     if asked is not None:
         return asked
-    cells = tuple(-(-side // CELL) for side in stored_shape(video, config.size, config.shorter_side)[1:3])
+    cells = tuple(
+        -(-side // CELL) for side in stored_shape(video, config.size, config.shorter_side)[1:3]
+    )
     key = (calibration.how.window, calibration.how.frames)
-    alike = [scene for scene, statistics in calibration.scenes.items() if statistics[key].mean.shape[1:] == cells]
+    alike = [
+        scene
+        for scene, statistics in calibration.scenes.items()
+        if statistics[key].mean.shape[1:] == cells
+    ]
     return alike[0] if len(alike) == 1 else ""
 
 
-def stream_scores(run: Run, calibration: Calibration, video: Video, scene: str, device: str = "auto") -> Iterator[ScoredFrame]:
-    """Score a video frame by frame while it is read, as `evaluate` does with the whole: to float precision the scores are the same.
+def stream_scores(
+    run: Run, calibration: Calibration, video: Video, scene: str, device: str = "auto"
+) -> Iterator[ScoredFrame]:
+    """Score a video frame by frame while it is read, as `evaluate` does with the whole: to float
+    precision the scores are the same.
 
-    A frame's score looks ahead to the end of the clips that hold it, and half a clip further; so it comes some dozens of frames late.
+    A frame's score looks ahead to the end of the clips that hold it, and half a clip further; so it
+    comes some dozens of frames late.
 
     Args:
         run: its model, which moves to the device.
         calibration: the run's.
-        video: read once, in order. Unlike in `evaluate`, colour becomes grey for a model of grey frames.
+        video: read once, in order. Unlike in `evaluate`, colour becomes grey for a model of grey
+            frames.
         scene: that it is judged by; see `find_scene`.
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
-        InputError: at once, if the video is shorter than a clip, or its frames are smaller than the windows that the model sees; later,
-            if a frame cannot be read.
+        InputError: at once, if the video is shorter than a clip, or its frames are smaller than the
+            windows that the model sees; later, if a frame cannot be read.
     """
     config, target = run.data, pick_device(device)
     frames = PreparedFrames(video, config, run.model.config.channels)
@@ -114,20 +137,33 @@ def stream_scores(run: Run, calibration: Calibration, video: Video, scene: str, 
         raise too_short(video, len(frames), config.length * config.frame_step)
     size, least = frames.shape[1:3], config.crop or (1, 1)
     fits = size[0] >= least[0] and size[1] >= least[1]
-    what = f"frames of {size[0]}x{size[1]}, smaller than this run's windows of {least[0]}x{least[1]}"
+    what = (
+        f"frames of {size[0]}x{size[1]}, smaller than this run's windows of {least[0]}x{least[1]}"
+    )
     require(
         fits,
         f"video {video.name}: {what}; record larger frames, or train a run with a smaller crop",
         "wrong-shape",
         field="DataConfig.crop",
     )
-    precision, both_paths = run.config["training"].get("precision", "auto"), calibration.how.contrast > 0
-    errors = cell_errors(run.model.to(target).eval(), frames, config, target, precision, both_paths=both_paths)
+    precision, both_paths = (
+        run.config["training"].get("precision", "auto"),
+        calibration.how.contrast > 0,
+    )
+    errors = cell_errors(
+        run.model.to(target).eval(), frames, config, target, precision, both_paths=both_paths
+    )
     return _score(errors, frames, calibration, scene)
 
 
-def _score(errors: Iterator[tuple[int, np.ndarray]], frames: PreparedFrames, calibration: Calibration, scene: str) -> Iterator[ScoredFrame]:
-    # Errors are averaged over `how.frames` frames around each: so many before and after the frames to score are held with them.
+def _score(
+    errors: Iterator[tuple[int, np.ndarray]],
+    frames: PreparedFrames,
+    calibration: Calibration,
+    scene: str,
+) -> Iterator[ScoredFrame]:
+    # Errors are averaged over `how.frames` frames around each: so many before and after the frames
+    # to score are held with them.
     how, done, first = calibration.how, 0, 0
     held = None  # float16, as in ErrorMaps: (3, T', H', W'), of the frames from `first` on
     for _, new in errors:
@@ -136,7 +172,9 @@ def _score(errors: Iterator[tuple[int, np.ndarray]], frames: PreparedFrames, cal
         known = first + held.shape[1]
         ready = known if known == len(frames) else max(done, known - how.frames)
         if ready > done:
-            for score_map in calibration.score_map(ErrorMaps(*held), scene, how, how.window)[done - first : ready - first]:
+            for score_map in calibration.score_map(ErrorMaps(*held), scene, how, how.window)[
+                done - first : ready - first
+            ]:
                 yield ScoredFrame(float(score_map.max()), score_map, frames.shown.popleft())
         done = ready
         drop = max(0, done - how.frames - first)

@@ -16,13 +16,16 @@ TEXT = ("row", "data")  # columns of words; all others hold numbers
 def write_ablation(path: Path, table: Sequence[dict]) -> None:
     """Write the table as CSV, atomically; None becomes an empty field."""
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in table for key in row)), restval="")
+        writer = csv.DictWriter(
+            file, list(dict.fromkeys(key for row in table for key in row)), restval=""
+        )
         writer.writeheader()
         writer.writerows(table)
 
 
 def read_ablation(path: str | Path | None = None) -> list[dict]:
-    """The table that `vadlib ablate` wrote, a dict a row; see `vadlib.ablation.ablate` for its columns. Empty fields are None.
+    """The table that `vadlib ablate` wrote, a dict a row; see `vadlib.ablation.ablate` for its
+    columns. Empty fields are None.
 
     Args:
         path: its `ablation.csv`; None: the table of Ped2 that ships with vadlib.
@@ -40,7 +43,10 @@ def read_ablation(path: str | Path | None = None) -> list[dict]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             table = [
-                {key: value if key in TEXT else float(value) if value else None for key, value in row.items()}
+                {
+                    key: value if key in TEXT else float(value) if value else None
+                    for key, value in row.items()
+                }
                 for row in csv.DictReader(file)
             ]
     except (ValueError, TypeError) as error:

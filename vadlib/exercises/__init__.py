@@ -42,15 +42,20 @@ EXERCISES: dict[str, Callable[..., Key]] = {
 
 
 def check_answer(exercise: str, answer: object, **given: object) -> None:
-    """Print what an answer is: not done yet, right, or not right yet, with a hint that fits the mistake.
+    """Print what an answer is: not done yet, right, or not right yet, with a hint that fits the
+    mistake.
 
     Args:
         exercise: its id, such as "07-2".
-        answer: a number (a fraction is compared to four digits after the point), a name or a set of names; None: not done yet.
-        given: what the notebook has computed and the exercise is about; see the functions in `EXERCISES`.
+        answer: a number (a fraction is compared to four digits after the point), a name or a set of
+            names; None: not done yet.
+        given: what the notebook has computed and the exercise is about; see the functions in
+            `EXERCISES`.
 
     Raises:
         InputError: there is no such exercise.
     """
     require_known(exercise, EXERCISES, "exercise")
-    print(f"{exercise}: {'not done yet' if answer is None else judge(answer, EXERCISES[exercise](**given))}")
+    print(
+        f"{exercise}: {'not done yet' if answer is None else judge(answer, EXERCISES[exercise](**given))}"
+    )

@@ -19,7 +19,10 @@ from vadlib.exercises.key import Key
 def turned_round(raw: Curves, labels: Curves) -> Key:
     """The AUC of the negative scores."""
     area = micro_auc(raw, labels)
-    wrong = {"a share of pairs is never negative": -area, "that is the AUC of the scores as they are": area}
+    wrong = {
+        "a share of pairs is never negative": -area,
+        "that is the AUC of the scores as they are": area,
+    }
     return Key(1 - area, wrong, "what becomes of a pair that was in the right order?")
 
 
@@ -36,20 +39,28 @@ def false_alarms_at(found: np.ndarray, false: np.ndarray) -> Key:
 
 def without_the_future(result: Result) -> Key:
     """The calibrated micro AUC with averages that only look back."""
-    area = {(s, c): micro_auc(result.rescore(s, causal=c), result.labels) for s in ("calibrated", "raw") for c in (True, False)}
+    area = {
+        (s, c): micro_auc(result.rescore(s, causal=c), result.labels)
+        for s in ("calibrated", "raw")
+        for c in (True, False)
+    }
     wrong = {
         "that is of centred averages, which look ahead": area["calibrated", False],
         "that is the raw score; ask for the scale 'calibrated'": area["raw", True],
         "raw, and centred: rescore('calibrated', causal=True)": area["raw", False],
     }
-    return Key(area["calibrated", True], wrong, "rescore with the scale 'calibrated' and causal=True")
+    return Key(
+        area["calibrated", True], wrong, "rescore with the scale 'calibrated' and causal=True"
+    )
 
 
 # 09 Evaluation traps
 
 
 def shift_that_mends() -> Key:
-    """Scores stand at the first frame of a clip instead of at number 8 of 0 to 15: the shift of the labels that fits them."""
+    """Scores stand at the first frame of a clip instead of at number 8 of 0 to 15: the shift of the
+    labels that fits them.
+    """
     wrong = {
         "scores come early, so labels must come early, too: which sign is that?": 8,
         "number 8 of 0 to 15 has eight frames before it": -7,
@@ -60,14 +71,24 @@ def shift_that_mends() -> Key:
 
 
 def which_auc_changes() -> Key:
-    """Each video's scores are shifted by a number of its own: which of "micro", "per_video", "macro" change."""
+    """Each video's scores are shifted by a number of its own: which of "micro", "per_video",
+    "macro" change.
+    """
     wrong = {
         "min-max takes such a number away again": {"micro", "per_video"},
         "within a video the order of the frames stays, so its AUC does": {"micro", "macro"},
-        "both macro and per_video look at one video at a time, at first": {"micro", "per_video", "macro"},
+        "both macro and per_video look at one video at a time, at first": {
+            "micro",
+            "per_video",
+            "macro",
+        },
         "frames of different videos are compared by scores that were shifted differently": set(),
     }
-    return Key({"micro"}, wrong, "which of them compare a frame of one video with a frame of another, by the scores as they are?")
+    return Key(
+        {"micro"},
+        wrong,
+        "which of them compare a frame of one video with a frame of another, by the scores as they are?",
+    )
 
 
 # 10 Ablations
@@ -85,23 +106,36 @@ def spread_of_a_difference(seeds: Sequence[float]) -> Key:
             np.sqrt(2) * np.std(seeds)
         ),
     }
-    return Key(math.sqrt(2) * s, wrong, "the variance of a difference of independent numbers is the sum of their variances")
+    return Key(
+        math.sqrt(2) * s,
+        wrong,
+        "the variance of a difference of independent numbers is the sum of their variances",
+    )
 
 
 def rows_without_contrast(rows: Mapping[str, Mapping[str, float]]) -> Key:
-    """The trained rows that were scored by the error of D_n alone; `rows`: a row's name -> its numbers."""
+    """The trained rows that were scored by the error of D_n alone; `rows`: a row's name -> its
+    numbers.
+    """
     scored = {
-        name: (row["micro_auc_calibrated"], row["plain_calibrated"]) for name, row in rows.items() if row["plain_calibrated"] is not None
+        name: (row["micro_auc_calibrated"], row["plain_calibrated"])
+        for name, row in rows.items()
+        if row["plain_calibrated"] is not None
     }
     right = {name for name, (default, plain) in scored.items() if default == plain}
     wrong = {
         "those are the rows in which it plays a part": set(scored) - right,
-        "those lose by the contrast, so they have it; look for two equal columns": {n for n, (d, plain) in scored.items() if d < plain},
+        "those lose by the contrast, so they have it; look for two equal columns": {
+            n for n, (d, plain) in scored.items() if d < plain
+        },
         "the baseline is not trained, and D_n has no part in it": right | {BEST},
         "not only there: compare the columns of every row": {"p = 0"},
-        "with one decoder but two memories there are two reads to compare; its columns differ": right | {"one decoder"},
+        "with one decoder but two memories there are two reads to compare; its columns differ": right
+        | {"one decoder"},
     }
-    return Key(right, wrong, "in which rows do the two columns of section 4 agree to the last digit?")
+    return Key(
+        right, wrong, "in which rows do the two columns of section 4 agree to the last digit?"
+    )
 
 
 def videos_for_half_the_interval() -> Key:
@@ -141,14 +175,27 @@ def alarms(table: Path) -> Key:
 
 
 def patient_threshold(calm: np.ndarray) -> Key:
-    """The lowest threshold at which no ten frames in a row lie above it, without the film's last 16 frames."""
+    """The lowest threshold at which no ten frames in a row lie above it, without the film's last 16
+    frames.
+    """
     inner = calm[:-16]
-    lowest = {n: float(np.lib.stride_tricks.sliding_window_view(inner, n).min(axis=1).max()) for n in (1, 9, 10, 11)}
+    lowest = {
+        n: float(np.lib.stride_tricks.sliding_window_view(inner, n).min(axis=1).max())
+        for n in (1, 9, 10, 11)
+    }
     wrong = {
-        "leave the film's last 16 frames out": float(np.lib.stride_tricks.sliding_window_view(calm, 10).min(axis=1).max()),
-        "those ten frames lie anywhere in the film; ten in a row are asked for": float(np.sort(inner)[-10]),
+        "leave the film's last 16 frames out": float(
+            np.lib.stride_tricks.sliding_window_view(calm, 10).min(axis=1).max()
+        ),
+        "those ten frames lie anywhere in the film; ten in a row are asked for": float(
+            np.sort(inner)[-10]
+        ),
         "no frame at all lies above that one; up to nine in a row are allowed": lowest[1],
         "nine frames in a row may be above": lowest[9],
         "ten in a row are too many already": lowest[11],
     }
-    return Key(lowest[10], wrong, "ten frames in a row are above a threshold exactly if the smallest of them is")
+    return Key(
+        lowest[10],
+        wrong,
+        "ten frames in a row are above a threshold exactly if the smallest of them is",
+    )

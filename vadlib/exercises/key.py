@@ -1,4 +1,6 @@
-"""What an exercise's right answer is, what each known wrong answer shows, and how an answer is judged."""
+"""What an exercise's right answer is, what each known wrong answer shows, and how an answer is
+judged.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,21 @@ def judge(answer: object, key: Key) -> str:
         return f"not yet: expected {expected}, found {answer!r:.60}"
     if _equal(understood, key.right):
         return "right"
-    if isinstance(key.right, float) and 0 < key.right < 1 < understood and _equal(understood / 100, key.right):
+    if (
+        isinstance(key.right, float)
+        and 0 < key.right < 1 < understood
+        and _equal(understood / 100, key.right)
+    ):
         return "not yet: a share lies between 0 and 1; divide by 100"
-    rounded = isinstance(key.right, float) and understood != 0 and any(_equal(understood, round(key.right, digits)) for digits in (2, 3))
+    rounded = (
+        isinstance(key.right, float)
+        and understood != 0
+        and any(_equal(understood, round(key.right, digits)) for digits in (2, 3))
+    )
     otherwise = "it is rounded; give four digits after the point" if rounded else key.hint
-    return "not yet: " + next((hint for hint, value in key.wrong.items() if _equal(understood, value)), otherwise)
+    return "not yet: " + next(
+        (hint for hint, value in key.wrong.items() if _equal(understood, value)), otherwise
+    )
 
 
 def _number(answer: object) -> float | None:
@@ -59,5 +71,6 @@ def _names(answer: object) -> set[str] | None:
 
 def _equal(answer: object, value: object) -> bool:
     if isinstance(value, float):
-        return math.isclose(answer, value, rel_tol=1e-4, abs_tol=5.1e-5)  # four digits after the point, or more
+        # four digits after the point, or more
+        return math.isclose(answer, value, rel_tol=1e-4, abs_tol=5.1e-5)
     return answer == value

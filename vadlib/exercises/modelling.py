@@ -33,19 +33,32 @@ def paper_with_500_slots() -> Key:
         "a slot has 256 values, not one": paper - 2 * 1500,
         "that is what goes; how many are left?": 2 * 1500 * width,
     }
-    return Key(paper - 2 * 1500 * width, wrong, "how many parameters does one slot have, and how many slots fewer are there?")
+    return Key(
+        paper - 2 * 1500 * width,
+        wrong,
+        "how many parameters does one slot have, and how many slots fewer are there?",
+    )
 
 
 # 06 Training
 
 
 def what_maximize_trains() -> Key:
-    """The parts that learn from the errors of a batch of pseudo-anomalies only, with the objective `maximize`."""
+    """The parts that learn from the errors of a batch of pseudo-anomalies only, with the objective
+    `maximize`.
+    """
     wrong = {
-        "is there a stop gradient (sg) in the row of maximize?": {"pseudo_memory", "pseudo_decoder"},
+        "is there a stop gradient (sg) in the row of maximize?": {
+            "pseudo_memory",
+            "pseudo_decoder",
+        },
         "use the names that are given, such as encoder": {"E", "M_p", "D_p"},
         "D_p decodes what M_p returns, so the memory learns, too": {"encoder", "pseudo_decoder"},
-        "those learn from normal clips, and there are none in this batch": {"encoder", "normal_memory", "normal_decoder"},
+        "those learn from normal clips, and there are none in this batch": {
+            "encoder",
+            "normal_memory",
+            "normal_decoder",
+        },
         "M_n and D_n learn from normal clips only, if nothing is to be restored": {
             "encoder",
             "normal_memory",
@@ -55,12 +68,16 @@ def what_maximize_trains() -> Key:
         },
     }
     return Key(
-        {"encoder", "pseudo_memory", "pseudo_decoder"}, wrong, "which terms of the table are made of pseudo-anomalies, with maximize?"
+        {"encoder", "pseudo_memory", "pseudo_decoder"},
+        wrong,
+        "which terms of the table are made of pseudo-anomalies, with maximize?",
     )
 
 
 def resumed_after() -> Key:
-    """Epochs of 46 steps, killed within the first minute after step 137: the step of the last checkpoint."""
+    """Epochs of 46 steps, killed within the first minute after step 137: the step of the last
+    checkpoint.
+    """
     wrong = {
         "a killed process saves nothing; when was the last checkpoint written?": 137,
         "the third epoch was not finished": 3 * 46,
@@ -75,15 +92,23 @@ def resumed_after() -> Key:
 
 def idle_slots(usage: Mapping[str, Mapping[str, np.ndarray]]) -> Key:
     """Slots of M_n that get less than a thousandth of the reads of the normal windows."""
-    idle = {(group, memory): int((shares < 0.001).sum()) for group, parts in usage.items() for memory, shares in parts.items()}
+    idle = {
+        (group, memory): int((shares < 0.001).sum())
+        for group, parts in usage.items()
+        for memory, shares in parts.items()
+    }
     right, slots = idle["normal", "M_n"], len(usage["normal"]["M_n"])
     wrong = {
         "those are the slots that are read": slots - right,
         "how many slots, not which share of them": right / slots,
         "that is M_p": idle["normal", "M_p"],
-        "those are the reads of another group of windows": next((n for (g, m), n in idle.items() if g != "normal" and m == "M_n"), -1),
+        "those are the reads of another group of windows": next(
+            (n for (g, m), n in idle.items() if g != "normal" and m == "M_n"), -1
+        ),
         "a thousandth is 0.001": int((usage["normal"]["M_n"] < 0.01).sum()),
-        "less than 0.001, not only those that are never read": int((usage["normal"]["M_n"] <= 0).sum()),
+        "less than 0.001, not only those that are never read": int(
+            (usage["normal"]["M_n"] <= 0).sum()
+        ),
     }
     return Key(right, wrong, "count the shares below 0.001 in usage['normal']['M_n']")
 
@@ -94,18 +119,27 @@ def busy_slots(usage: Mapping[str, Mapping[str, np.ndarray]]) -> Key:
     right = int(np.searchsorted(np.cumsum(shares[::-1]), 0.9)) + 1
     wrong = {
         "places are counted from 0, slots from 1": right - 1,
-        "take the most read first: np.sort sorts upwards": int(np.searchsorted(np.cumsum(shares), 0.9)) + 1,
+        "take the most read first: np.sort sorts upwards": int(
+            np.searchsorted(np.cumsum(shares), 0.9)
+        )
+        + 1,
         "sort before you add up": int(np.searchsorted(np.cumsum(usage["normal"]["M_n"]), 0.9)) + 1,
         "how many slots, not which share of them": right / len(shares),
     }
     return Key(right, wrong, "sort downwards, add up, stop at 0.9")
 
 
-def without_the_busiest(run: Run, windows: Sequence[torch.Tensor], usage: Mapping[str, Mapping[str, np.ndarray]]) -> Key:
-    """The mean error of D_p on the pseudo windows without the slot of M_p that they read most, over that with all slots."""
+def without_the_busiest(
+    run: Run, windows: Sequence[torch.Tensor], usage: Mapping[str, Mapping[str, np.ndarray]]
+) -> Key:
+    """The mean error of D_p on the pseudo windows without the slot of M_p that they read most, over
+    that with all slots.
+    """
     slot = int(usage["pseudo"]["M_p"].argmax())
 
-    def removed(windows: Sequence[torch.Tensor], path: str, slot: int) -> tuple[float, dict[str, np.ndarray]]:
+    def removed(
+        windows: Sequence[torch.Tensor], path: str, slot: int
+    ) -> tuple[float, dict[str, np.ndarray]]:
         found = removal_errors(run, windows, {"it": [slot]}, path)
         return float(found["it"].mean() / found["nothing"].mean()), found
 
@@ -115,9 +149,17 @@ def without_the_busiest(run: Run, windows: Sequence[torch.Tensor], usage: Mappin
         "new error / old error, not the other way round": 1 / right,
         "that is by how much it rises; the ratio is asked for": right - 1,
         "that is the new error; divide it by the old one": float(found["it"].mean()),
-        "take the mean errors first, then their ratio": float((found["it"] / found["nothing"]).mean()),
+        "take the mean errors first, then their ratio": float(
+            (found["it"] / found["nothing"]).mean()
+        ),
         of_normal_path: removed(windows, "normal", slot)[0],
         "of all pseudo windows, not of every second one": removed(windows[::2], "pseudo", slot)[0],
-        "the slot of M_p that is read most, not that of M_n": removed(windows, "pseudo", int(usage["pseudo"]["M_n"].argmax()))[0],
+        "the slot of M_p that is read most, not that of M_n": removed(
+            windows, "pseudo", int(usage["pseudo"]["M_n"].argmax())
+        )[0],
     }
-    return Key(right, wrong, "the mean of the errors without the slot, divided by the mean of those with all slots")
+    return Key(
+        right,
+        wrong,
+        "the mean of the errors without the slot, divided by the mean of those with all slots",
+    )

@@ -33,10 +33,18 @@ def false_alarm_rate(scores: np.ndarray, truth: np.ndarray, threshold: float) ->
         "those are the normal frames that raise no alarm": 1 - above[normal].mean(),
         "that is the share of all frames; take the normal ones only": above.mean(),
         "divide by the number of normal frames, not by that of all frames": (above & normal).mean(),
-        "that is the share of the alarms that are false; divide by the normal frames": normal[above].mean() if above.any() else -1.0,
+        "that is the share of the alarms that are false; divide by the normal frames": normal[
+            above
+        ].mean()
+        if above.any()
+        else -1.0,
         "that is the share of the abnormal frames that are found": above[~normal].mean(),
     }
-    return Key(above[normal].mean(), wrong, "of the frames with truth 0, which share has a score above the threshold?")
+    return Key(
+        above[normal].mean(),
+        wrong,
+        "of the frames with truth 0, which share has a score above the threshold?",
+    )
 
 
 # 01 Datasets
@@ -54,12 +62,18 @@ def small_anomalies(videos: Sequence[Video]) -> Key:
         "half a percent is 0.005": (areas[abnormal] < 0.05).mean(),
         "that is how many; divide by the number of abnormal frames": small[abnormal].sum(),
     }
-    return Key(small[abnormal].mean(), wrong, "over all test videos: masks[t].mean() < 0.005, of frames with label 1")
+    return Key(
+        small[abnormal].mean(),
+        wrong,
+        "over all test videos: masks[t].mean() < 0.005, of frames with label 1",
+    )
 
 
 def labels_one_off(videos: Sequence[Video]) -> Key:
     """On how many frames labels that are rolled by one differ from the true ones, over all videos."""
-    steps = [np.abs(np.diff(np.r_[video.labels[-1], video.labels].astype(int))).sum() for video in videos]
+    steps = [
+        np.abs(np.diff(np.r_[video.labels[-1], video.labels].astype(int))).sum() for video in videos
+    ]
     edges, frames = int(sum(steps)), sum(map(len, videos))
     wrong = {
         "that is the number of events; each has a beginning and an end": edges / 2,
@@ -67,9 +81,13 @@ def labels_one_off(videos: Sequence[Video]) -> Key:
         "labels are unsigned numbers, and 0 - 1 is 255 there: compare with != instead of subtracting": sum(
             int(np.abs(np.roll(v.labels, 1) - v.labels).sum()) for v in videos
         ),
-        "np.roll(labels, 2) shifts by two frames": sum(int((np.roll(v.labels, 2) != v.labels).sum()) for v in videos),
+        "np.roll(labels, 2) shifts by two frames": sum(
+            int((np.roll(v.labels, 2) != v.labels).sum()) for v in videos
+        ),
     }
-    return Key(edges, wrong, "compare np.roll(v.labels, 1) with v.labels, video by video, and add up")
+    return Key(
+        edges, wrong, "compare np.roll(v.labels, 1) with v.labels, video by video, and add up"
+    )
 
 
 # 02 Temporal pseudo-anomalies
@@ -96,21 +114,31 @@ def orders_without_neighbours() -> Key:
         "4 and then 3 are neighbours in time, too": sum(1 not in steps for steps in kept),
         "a share is not asked for, but how many": right / len(orders),
     }
-    return Key(right, wrong, "no two frames that follow each other in the order may be one apart in time")
+    return Key(
+        right, wrong, "no two frames that follow each other in the order may be one apart in time"
+    )
 
 
-def skipping_beside_shuffling(clip: torch.Tensor, skipped: torch.Tensor, shuffled: torch.Tensor) -> Key:
+def skipping_beside_shuffling(
+    clip: torch.Tensor, skipped: torch.Tensor, shuffled: torch.Tensor
+) -> Key:
     """How many times as much skipping changes the pixels as shuffling does: mean absolute changes."""
     skip, shuffle = skipped - clip, shuffled - clip
     ratio = float(skip.abs().mean() / shuffle.abs().mean())
     wrong = {
         "the other way round: skipping divided by shuffling": 1 / ratio,
         "how many times as much, not by how much more": ratio - 1,
-        "divide one mean by the other; do not subtract": float(skip.abs().mean() - shuffle.abs().mean()),
+        "divide one mean by the other; do not subtract": float(
+            skip.abs().mean() - shuffle.abs().mean()
+        ),
         "absolute changes, not squared ones": float(skip.square().mean() / shuffle.square().mean()),
-        "take the absolute change before the mean, or what grows and what falls cancel out": float(skip.mean() / shuffle.mean()),
+        "take the absolute change before the mean, or what grows and what falls cancel out": float(
+            skip.mean() / shuffle.mean()
+        ),
     }
-    return Key(ratio, wrong, "(changed - clip.tensor).abs().mean() of both, one divided by the other")
+    return Key(
+        ratio, wrong, "(changed - clip.tensor).abs().mean() of both, one divided by the other"
+    )
 
 
 # 03 Appearance pseudo-anomalies
@@ -121,10 +149,15 @@ def noise_in_grey_levels(clip: torch.Tensor) -> Key:
     sigma = 0.81 * 0.5 * float(clip.std())
     wrong = {
         "that is in units of the clip, in which the range is 2 wide: from -1 to 1": sigma,
-        "that is twice too much: 255 levels are a range of 2, not of 1; and the strength is 0.5": 255 * sigma,
+        "that is twice too much: 255 levels are a range of 2, not of 1; and the strength is 0.5": 255
+        * sigma,
         "sigma is relative to the clip: multiply by its standard deviation": 127.5 * 0.81 * 0.5,
     }
-    return Key(127.5 * sigma, wrong, "0.81 * strength * the clip's deviation; and how many grey levels are 1?")
+    return Key(
+        127.5 * sigma,
+        wrong,
+        "0.81 * strength * the clip's deviation; and how many grey levels are 1?",
+    )
 
 
 def share_without_object(clips: Sequence[Clip]) -> Key:
@@ -140,14 +173,20 @@ def share_without_object(clips: Sequence[Clip]) -> Key:
         "those are the clips with somebody to paste onto": 1 - right,
         "that is how many; a share lies between 0 and 1": len(inside) - sum(inside),
     }
-    return Key(right, wrong, "count the clips for which the kind returns None, and divide by the number of clips")
+    return Key(
+        right,
+        wrong,
+        "count the clips for which the kind returns None, and divide by the number of clips",
+    )
 
 
 # 04 The laboratory
 
 
 def mixed_batch() -> Key:
-    """The probability that a batch of two with p = 0.01 holds a normal clip and a pseudo-anomalous one."""
+    """The probability that a batch of two with p = 0.01 holds a normal clip and a pseudo-anomalous
+    one.
+    """
     p = 0.01
     wrong = {
         "the first or the second may be the one that is turned: two ways": p * (1 - p),
@@ -160,12 +199,15 @@ def mixed_batch() -> Key:
 
 
 def seldom_made(clips: Sequence[Clip], kinds: Mapping[str, Callable]) -> Key:
-    """The kind that most often cannot be made, when every clip is drawn with its number as the seed.
+    """The kind that most often cannot be made, when every clip is drawn with its number as the
+    seed.
 
     `kinds`: a name -> what makes a kind of a strength.
     """
     mixer = PseudoAnomalyMixer([kind(1.0) for kind in kinds.values()], p=1.0)
-    outcomes = [mixer(clips[i], torch.Generator().manual_seed(i)).outcome for i in range(len(clips))]
+    outcomes = [
+        mixer(clips[i], torch.Generator().manual_seed(i)).outcome for i in range(len(clips))
+    ]
     counts = mixer.count(outcomes)
     failed = {kind.name: counts[f"not_made_{kind.name}"] for kind in mixer.kinds}
     right = max(failed, key=failed.get)
@@ -175,4 +217,8 @@ def seldom_made(clips: Sequence[Clip], kinds: Mapping[str, Callable]) -> Key:
         "shuffle": "the frames of a clip can always be shuffled",
         "noise": "noise can always be added",
     }
-    return Key(right, {hint: kind for kind, hint in others.items() if kind != right}, "give the name of one of the mixer's kinds")
+    return Key(
+        right,
+        {hint: kind for kind, hint in others.items() if kind != right},
+        "give the name of one of the mixer's kinds",
+    )

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 
 class Conv(nn.Conv3d):
-    """A 3 x 3 x 3 convolution that keeps the size, or divides it by `stride`; its bf16 gradients are right on every CPU.
+    """A 3 x 3 x 3 convolution that keeps the size, or divides it by `stride`; its bf16 gradients
+    are right on every CPU.
 
-    On CPUs with AVX-512 bf16 the weight gradients of such a convolution are garbage, at random, when its input is exactly 2 frames
-    deep (measured with torch 2.14). Padded to 4 frames beforehand, the same sums are right.
+    On CPUs with AVX-512 bf16 the weight gradients of such a convolution are garbage, at random,
+    when its input is exactly 2 frames deep (measured with torch 2.14). Padded to 4 frames
+    beforehand, the same sums are right.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int | tuple[int, int, int] = 1):
@@ -24,9 +26,11 @@ class Conv(nn.Conv3d):
 
 
 def group_block(inputs: int, outputs: int, norm: bool = True) -> nn.Sequential:
-    """Convolution, group norm, ReLU. Group norm needs no batch: any batch size, any number of processes.
+    """Convolution, group norm, ReLU. Group norm needs no batch: any batch size, any number of
+    processes.
 
-    The top level of `fast` goes without: there, in bf16 on a CPU, the norm takes longer than the convolution.
+    The top level of `fast` goes without: there, in bf16 on a CPU, the norm takes longer than the
+    convolution.
     """
     layers = [Conv(inputs, outputs), nn.GroupNorm(8, outputs) if norm else None, nn.ReLU()]
     return nn.Sequential(*(layer for layer in layers if layer is not None))
@@ -34,9 +38,12 @@ def group_block(inputs: int, outputs: int, norm: bool = True) -> nn.Sequential:
 
 def double_conv(inputs: int, outputs: int) -> nn.Sequential:
     """Convolution, batch norm and ReLU, twice, as published."""
-    # Right after a memory all positions are alike; the published epsilon of 1e-5 would blow up what little they differ.
+    # Right after a memory all positions are alike; the published epsilon of 1e-5 would blow up what
+    # little they differ.
     norms = [nn.BatchNorm3d(outputs, eps=1e-3) for _ in range(2)]
-    return nn.Sequential(Conv(inputs, outputs), norms[0], nn.ReLU(), Conv(outputs, outputs), norms[1], nn.ReLU())
+    return nn.Sequential(
+        Conv(inputs, outputs), norms[0], nn.ReLU(), Conv(outputs, outputs), norms[1], nn.ReLU()
+    )
 
 
 def up(inputs: int, outputs: int) -> nn.ConvTranspose3d:
@@ -46,4 +53,5 @@ def up(inputs: int, outputs: int) -> nn.ConvTranspose3d:
 
 def pixel_shuffle_space(quarters: Tensor) -> Tensor:
     """(B, 4c, T, H, W) -> (B, c, T, 2H, 2W)."""
-    return F.pixel_shuffle(quarters.movedim(2, 1), 2).movedim(1, 2)  # pixel_shuffle works on the last three dimensions
+    # pixel_shuffle works on the last three dimensions
+    return F.pixel_shuffle(quarters.movedim(2, 1), 2).movedim(1, 2)

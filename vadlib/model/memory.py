@@ -1,4 +1,6 @@
-"""A memory of prototype features, read by attention (after MemAE: Gong et al., ICCV 2019, section 3.2)."""
+"""A memory of prototype features, read by attention (after MemAE: Gong et al., ICCV 2019, section
+3.2).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from torch import Tensor, nn
 
 from vadlib.device import autocast
 
-EPSILON = 1e-4  # added to squared norms: an all-zero query, as ReLU can leave it, then has a gradient of at most 1e2, not 1e12
+# added to squared norms: an all-zero query, as ReLU can leave it, then has a gradient of at most
+# 1e2, not 1e12
+EPSILON = 1e-4
 
 
 class Read(NamedTuple):
@@ -25,10 +29,12 @@ class Read(NamedTuple):
 
 
 def address(query: Tensor, slots: Tensor, sharpness: float, shrink: float) -> Tensor:
-    """Addressing weights: a softmax over cosine similarities, small weights cut off, the rest rescaled to sum to 1.
+    """Addressing weights: a softmax over cosine similarities, small weights cut off, the rest
+    rescaled to sum to 1.
 
-    The published threshold is absolute (0.0025 with 2000 slots) and empties most reads at initialisation, where every
-    weight is near 1/N. Here it is a share of the largest weight of the same query, so a read is never empty.
+    The published threshold is absolute (0.0025 with 2000 slots) and empties most reads at
+    initialisation, where every weight is near 1/N. Here it is a share of the largest weight of the
+    same query, so a read is never empty.
 
     Args:
         query: (..., C).
@@ -45,7 +51,9 @@ def address(query: Tensor, slots: Tensor, sharpness: float, shrink: float) -> Te
 
 
 def entropy(weights: Tensor) -> Tensor:
-    """Shannon entropy in nats of addressing weights (..., N) -> (...): 0 when one slot is read, ln N when all are alike."""
+    """Shannon entropy in nats of addressing weights (..., N) -> (...): 0 when one slot is read, ln
+    N when all are alike.
+    """
     return torch.special.entr(weights.clamp_min(1e-12)).sum(-1)
 
 
@@ -54,7 +62,8 @@ def _unit(vectors: Tensor) -> Tensor:
 
 
 class Memory(nn.Module):
-    """N slots of C values; each position of a feature map is replaced by a mixture of the slots most like it.
+    """N slots of C values; each position of a feature map is replaced by a mixture of the slots
+    most like it.
 
     Args:
         slots: N, at least 1.
@@ -69,21 +78,28 @@ class Memory(nn.Module):
         nn.init.uniform_(self.slots, -(channels**-0.5), channels**-0.5)
 
     def forward(self, features: Tensor) -> Read:
-        """Features (B, C, T, H, W) -> `Read`. Runs in float32 under autocast: similarities need the digits."""
+        """Features (B, C, T, H, W) -> `Read`. Runs in float32 under autocast: similarities need the
+        digits.
+        """
         with autocast(features.device, None):
-            weights = address(features.float().movedim(1, -1), self.slots.float(), self.sharpness, self.shrink)
+            weights = address(
+                features.float().movedim(1, -1), self.slots.float(), self.sharpness, self.shrink
+            )
             return Read((weights @ self.slots.float()).movedim(-1, 1), weights)
 
     @torch.no_grad()
     def fill(self, features: Tensor, generator: torch.Generator) -> None:
         """Set the slots to encoder features (B, C, T, H, W) drawn at random positions.
 
-        Random slots are all alike to the encoder: every position then reads nearly the same mixture, and the decoders
-        behind see no variance. Slots that start as real features differ as the features do. Equal slots would stay equal for
-        ever, so no position is drawn twice while there are others.
+        Random slots are all alike to the encoder: every position then reads nearly the same
+        mixture, and the decoders behind see no variance. Slots that start as real features differ
+        as the features do. Equal slots would stay equal for ever, so no position is drawn twice
+        while there are others.
         """
         vectors = features.movedim(1, -1).reshape(-1, features.shape[1])
-        chosen = torch.randperm(len(vectors), generator=generator).repeat(-(-len(self.slots) // len(vectors)))[: len(self.slots)]
+        chosen = torch.randperm(len(vectors), generator=generator).repeat(
+            -(-len(self.slots) // len(vectors))
+        )[: len(self.slots)]
         self.slots.copy_(vectors[chosen.to(vectors.device)])
 
 

@@ -1,4 +1,6 @@
-"""The dual-path autoencoder: one encoder, a memory and a decoder for normal clips, another pair for pseudo-anomalies."""
+"""The dual-path autoencoder: one encoder, a memory and a decoder for normal clips, another pair for
+pseudo-anomalies.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,12 @@ class ModelConfig:
     channels: int = 1  # 1 grey, 3 RGB
     width: int = 16  # feature channels at the first level; they double at each further level
     slots: int = 256  # slots in each memory
-    sharpness: float = 10.0  # of the memory's addressing: cosine similarities are in [-1, 1], too flat for a softmax
+    # of the memory's addressing: cosine similarities are in [-1, 1], too flat for a softmax
+    sharpness: float = 10.0
     shrink: float = 0.05  # addressing weights below this share of the largest are cut off
-    skip: bool = False  # join encoder features to the decoders' at one level: sharper, but anomalies pass around the memory
+    # join encoder features to the decoders' at one level: sharper, but anomalies pass around the
+    # memory
+    skip: bool = False
     memories: int = 2  # 2: M_n and M_p; 1: both paths read M_n; 0: features pass as they are
     decoders: int = 2  # 2: D_n and D_p; 1: both paths are decoded by D_n
 
@@ -45,9 +50,10 @@ class ModelConfig:
     def preset(cls, name: str, **changes) -> ModelConfig:
         """The named preset, with some fields changed, such as `channels=3`.
 
-        "fast" is ours, for a CPU; "short" is the same network at half the width, for a training of minutes. "paper" and
-        "compact" are the networks of the first and the second release of Wei et al., layer by layer; their memories are
-        addressed as `address` says, since the published threshold empties them.
+        "fast" is ours, for a CPU; "short" is the same network at half the width, for a training of
+        minutes. "paper" and "compact" are the networks of the first and the second release of Wei
+        et al., layer by layer; their memories are addressed as `address` says, since the published
+        threshold empties them.
         """
         require_known(name, PRESETS, "preset")
         return cls(**PRESETS[name] | changes)
@@ -63,11 +69,13 @@ PRESETS: dict[str, dict] = {
 
 
 class PathOutput(NamedTuple):
-    """One path through the network; T', H', W' are those of the bottleneck: divided by `strides`, rounded up.
+    """One path through the network; T', H', W' are those of the bottleneck: divided by `strides`,
+    rounded up.
 
     Attributes:
         reconstruction: (B, channels, T, H, W), in about [-1, 1].
-        weights: (B, T', H', W', N), the addressing weights of the path's memory; N = 0 without a memory.
+        weights: (B, T', H', W', N), the addressing weights of the path's memory; N = 0 without a
+            memory.
         read: (B, C'), the mean over all positions of what the memory returned.
         last: (B, width), the mean over all positions of the decoder's last features.
     """
@@ -81,10 +89,11 @@ class PathOutput(NamedTuple):
 class DualPathAutoencoder(nn.Module):
     """E, M_n and D_n rebuild normal clips; E, M_p and D_p pseudo-anomalous ones (Wei et al. 2026).
 
-    Fully convolutional: it may train on windows and score frames of any size; inputs are padded to multiples of its
-    `strides` in (time, height, width) and outputs cut back.
+    Fully convolutional: it may train on windows and score frames of any size; inputs are padded to
+    multiples of its `strides` in (time, height, width) and outputs cut back.
 
-    With one memory or one decoder, the pseudo path has none of its own (the attribute is None) and uses the normal path's.
+    With one memory or one decoder, the pseudo path has none of its own (the attribute is None) and
+    uses the normal path's.
     """
 
     def __init__(self, config: ModelConfig):
@@ -94,7 +103,9 @@ class DualPathAutoencoder(nn.Module):
         self.strides = network.STRIDES
         self.encoder = network.Encoder(config.channels, r)
         memories = [
-            Memory(config.slots, network.bottleneck_channels(r), config.sharpness, config.shrink) if config.memories > i else None
+            Memory(config.slots, network.bottleneck_channels(r), config.sharpness, config.shrink)
+            if config.memories > i
+            else None
             for i in range(2)
         ]
         self.normal_memory, self.pseudo_memory = memories
@@ -120,14 +131,21 @@ class DualPathAutoencoder(nn.Module):
                 "wrong-shape",
                 field="clips",
             )
-        padding = [pad for size, stride in zip(clips.shape[:1:-1], self.strides[::-1], strict=True) for pad in (0, -size % stride)]
+        padding = [
+            pad
+            for size, stride in zip(clips.shape[:1:-1], self.strides[::-1], strict=True)
+            for pad in (0, -size % stride)
+        ]
         clips = F.pad(clips, padding, mode="replicate") if any(padding) else clips
         return self.encoder(clips.contiguous(memory_format=torch.channels_last_3d))
 
     def parts(self, path: str) -> tuple[Memory | None, nn.Module]:
         """The memory (None without one) and the decoder of the "normal" or the "pseudo" path."""
         if path == "pseudo":
-            return self.pseudo_memory or self.normal_memory, self.pseudo_decoder or self.normal_decoder
+            return (
+                self.pseudo_memory or self.normal_memory,
+                self.pseudo_decoder or self.normal_decoder,
+            )
         return self.normal_memory, self.normal_decoder
 
     def rebuild(self, features: list[Tensor], path: str, shape: torch.Size) -> PathOutput:
@@ -136,11 +154,17 @@ class DualPathAutoencoder(nn.Module):
         read = memory(features[-1]) if memory else unread(features[-1])
         rebuilt, last = decoder(read.features, features[0])
         rebuilt = rebuilt[:, :, : shape[2], : shape[3], : shape[4]].float()
-        return PathOutput(rebuilt, read.weights, *(level.float().mean((2, 3, 4)) for level in (read.features, last)))
+        return PathOutput(
+            rebuilt,
+            read.weights,
+            *(level.float().mean((2, 3, 4)) for level in (read.features, last)),
+        )
 
     @torch.no_grad()
     def fill_memories(self, clips: Tensor, generator: torch.Generator) -> None:
-        """Fill the memories with encoder features of some clips, before training; see `Memory.fill`."""
+        """Fill the memories with encoder features of some clips, before training; see
+        `Memory.fill`.
+        """
         features = self.encode(clips)[-1].float()
         for memory in (self.normal_memory, self.pseudo_memory):
             if memory:

@@ -18,7 +18,8 @@ from vadlib.files import atomic, command_line, expand_home
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.mixer import mixer_part
 
-SHIPPED = Path(__file__).parents[1] / "shipped"  # runs that come with the package, each in a folder of its name
+# runs that come with the package, each in a folder of its name
+SHIPPED = Path(__file__).parents[1] / "shipped"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Run:
 
     @property
     def results_folder(self) -> Path | None:
-        """Where an evaluation leaves its files unless told otherwise: the run's folder; None for a pretrained run, whose folder ships."""
+        """Where an evaluation leaves its files unless told otherwise: the run's folder; None for a
+        pretrained run, whose folder ships.
+        """
         return None if self.folder.resolve().parent == SHIPPED.resolve() else self.folder
 
     @classmethod
@@ -47,7 +50,8 @@ class Run:
         """Load a run's folder, without pickle and without the device that it was trained on.
 
         Raises:
-            InputError: no run there, a damaged file, an unknown config key, or weights of another shape.
+            InputError: no run there, a damaged file, an unknown config key, or weights of another
+                shape.
         """
         folder = expand_home(folder)
         config = read_config(folder)
@@ -63,9 +67,11 @@ def pretrained_names() -> list[str]:
 
 
 def load_pretrained(name: str) -> Run:
-    """A run of preset `fast` that ships with the package: its weights, what calibrates it, its settings and its recorded metrics.
+    """A run of preset `fast` that ships with the package: its weights, what calibrates it, its
+    settings and its recorded metrics.
 
-    How it was made, and the terms of the data that it was made of, stand in `NOTE.md` of its folder.
+    How it was made, and the terms of the data that it was made of, stand in `NOTE.md` of its
+    folder.
 
     Args:
         name: "synthetic" or "ped2".
@@ -78,7 +84,8 @@ def load_pretrained(name: str) -> Run:
 
 
 def open_run(run: Run | str | Path) -> Run:
-    """A run as it is, by its folder, or by a pretrained name; where a folder of that name holds a run, it is meant.
+    """A run as it is, by its folder, or by a pretrained name; where a folder of that name holds a
+    run, it is meant.
 
     Raises:
         InputError: what `Run.load` refuses.
@@ -118,7 +125,11 @@ def read_config(folder: Path) -> dict:
             file=path,
         ) from error
     parts = ("dataset", "data", "model", "mixer", "training")
-    missing = [part for part in parts if not isinstance(config, dict) or not isinstance(config.get(part), dict)]
+    missing = [
+        part
+        for part in parts
+        if not isinstance(config, dict) or not isinstance(config.get(part), dict)
+    ]
     require(
         not missing,
         f"{path}: the parts {', '.join(missing)} are missing; restore it, or train the run again",
@@ -135,10 +146,11 @@ def continue_training(folder: Path) -> str:
 
 
 def current_shape(config: Mapping) -> dict:
-    """Return the parts of a config.json, those that earlier versions wrote in another shape converted.
+    """Return the parts of a config.json, those that earlier versions wrote in another shape
+    converted.
 
-    Earlier, each of the mixer's kinds was a list: its name, the range of its strength, and what else
-    it takes. The detector and the patches were in the part "dataset".
+    Earlier, each of the mixer's kinds was a list: its name, the range of its strength, and what
+    else it takes. The detector and the patches were in the part "dataset".
     """
     config = dict(config)
     mixer, dataset = config.get("mixer", {}), config.get("dataset", {})
@@ -149,7 +161,9 @@ def current_shape(config: Mapping) -> dict:
         config["dataset"] = {name: value for name, value in dataset.items() if name not in moved}
     kinds = mixer.get("kinds")
     if isinstance(kinds, list) and all(map(_is_earlier_kind, kinds)):
-        mixer = _named_kinds(kinds) | {name: value for name, value in mixer.items() if name != "kinds"}
+        mixer = _named_kinds(kinds) | {
+            name: value for name, value in mixer.items() if name != "kinds"
+        }
     if moved or mixer:
         config["mixer"] = moved | mixer
     return config
@@ -179,7 +193,10 @@ def _named_kinds(entries: list[list]) -> dict:
 def save_weights(model: torch.nn.Module, path: Path) -> None:
     """Write the weights as safetensors, atomically."""
     with atomic(path) as temporary:
-        save_file({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}, temporary)
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()},
+            temporary,
+        )
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:

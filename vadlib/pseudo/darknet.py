@@ -1,4 +1,6 @@
-"""Legacy Darknet detectors (YOLOv3 and its small relatives) from their .cfg and .weights, or the old ultralytics .pt."""
+"""Legacy Darknet detectors (YOLOv3 and its small relatives) from their .cfg and .weights, or the
+old ultralytics .pt.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,31 @@ from torch import Tensor, nn
 from vadlib.data.video import lfs_pointer
 from vadlib.errors import InputError, require
 
-DARKNET_EPS = 1e-5  # Darknet's own where it folds batch norm into the convolution: sqrt(variance + 0.00001)
+# Darknet's own where it folds batch norm into the convolution: sqrt(variance + 0.00001)
+DARKNET_EPS = 1e-5
 ULTRALYTICS_EPS = 1e-4  # the old ultralytics/yolov3 trained and ran its .pt files with this
-ACTIVATIONS = {"linear": nn.Identity(), "leaky": nn.LeakyReLU(0.1), "relu": nn.ReLU(), "relu6": nn.ReLU6()}
+ACTIVATIONS = {
+    "linear": nn.Identity(),
+    "leaky": nn.LeakyReLU(0.1),
+    "relu": nn.ReLU(),
+    "relu6": nn.ReLU6(),
+}
 ACTIVATIONS |= {"mish": nn.Mish(), "swish": nn.SiLU(), "logistic": nn.Sigmoid()}
 KINDS = ("convolutional", "shortcut", "route", "maxpool", "upsample", "dropout", "yolo")
 # Darknet's other names of these sections. [empty] and [silence] pass their input on, as [dropout]
 # does outside training.
 ALIASES = {"conv": "convolutional", "max": "maxpool", "empty": "dropout", "silence": "dropout"}
-# Options that change what a layer computes, with the one value that is supported: overlooked, others would ruin results silently.
-ONLY = {"dilation": "1", "antialiasing": "0", "maxpool_depth": "0", "reverse": "0", "scale": "1", "weights_type": "none", "new_coords": "0"}
+# Options that change what a layer computes, with the one value that is supported: overlooked,
+# others would ruin results silently.
+ONLY = {
+    "dilation": "1",
+    "antialiasing": "0",
+    "maxpool_depth": "0",
+    "reverse": "0",
+    "scale": "1",
+    "weights_type": "none",
+    "new_coords": "0",
+}
 ONLY |= {"binary": "0", "xnor": "0", "flipped": "0"}
 # The trap of yolov3-tiny: its official weights were trained with mask = 1,2,3 in the second [yolo],
 # but the published .cfg says 0,1,2, with which boxes come out at about half their size. See
@@ -48,7 +65,13 @@ class _Section:
     options: dict[str, str]
 
     def check(self, condition: bool, what: str, field: str = "") -> None:
-        require(condition, f"{self.where}: {what}", "wrong-format", file=self.file, field=field or self.kind)
+        require(
+            condition,
+            f"{self.where}: {what}",
+            "wrong-format",
+            file=self.file,
+            field=field or self.kind,
+        )
 
     def check_only(self, key: str, found: str, supported: str) -> None:
         message = f"{key}={found} is not supported, only {supported}; choose another network"
@@ -68,17 +91,30 @@ class _Section:
 
     def number(self, key: str, default: str = "", kind: type = int, least: int = 1) -> int | float:
         found = self.numbers(key, default, kind)
-        self.check(len(found) == 1 and found[0] >= least, f"{key}={self.options.get(key, '')}; expected one number, at least {least}", key)
+        self.check(
+            len(found) == 1 and found[0] >= least,
+            f"{key}={self.options.get(key, '')}; expected one number, at least {least}",
+            key,
+        )
         return found[0]
 
     def sources(self, key: str, here: int) -> list[int]:
-        layers = [n + here if n < 0 else n for n in self.numbers(key)]  # negative numbers count back from this layer
-        self.check(bool(layers) and all(0 <= n < here for n in layers), f"{key}={self.options.get(key, '')}; expected earlier layers", key)
+        # negative numbers count back from this layer
+        layers = [n + here if n < 0 else n for n in self.numbers(key)]
+        self.check(
+            bool(layers) and all(0 <= n < here for n in layers),
+            f"{key}={self.options.get(key, '')}; expected earlier layers",
+            key,
+        )
         return layers
 
     def activation(self, default: str) -> nn.Module:
         name = self.options.get("activation", default)
-        self.check(name in ACTIVATIONS, f"activation={name} is unknown; known: {', '.join(ACTIVATIONS)}", "activation")
+        self.check(
+            name in ACTIVATIONS,
+            f"activation={name} is unknown; known: {', '.join(ACTIVATIONS)}",
+            "activation",
+        )
         return ACTIVATIONS[name]
 
 
@@ -106,7 +142,8 @@ def _read_cfg(path: Path) -> list[_Section]:
                 "wrong-format",
                 file=path,
             )
-            sections[-1].options.setdefault(key.strip(), value.strip())  # Darknet, too, goes by the first
+            # Darknet, too, goes by the first
+            sections[-1].options.setdefault(key.strip(), value.strip())
     first = f"[{sections[0].kind}]" if sections else "nothing"
     require(
         first in ("[net]", "[network]"),
@@ -164,28 +201,60 @@ class _Yolo(nn.Module):
     def __init__(self, anchors: Tensor, scale: float, keep_mask: bool):
         super().__init__()
         self.scale, self.keep_mask = scale, keep_mask
-        self.register_buffer("anchors", anchors, persistent=False)  # the files' state dicts have none
+        # the files' state dicts have none
+        self.register_buffer("anchors", anchors, persistent=False)
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         rows, columns = x.shape[-2:]
         raw = x.float().unflatten(1, (len(self.anchors), -1)).permute(0, 1, 3, 4, 2)
-        cells = torch.meshgrid(torch.arange(columns, device=x.device), torch.arange(rows, device=x.device), indexing="xy")
-        centre = raw[..., :2].sigmoid() * self.scale - 0.5 * (self.scale - 1) + torch.stack(cells, -1)
+        cells = torch.meshgrid(
+            torch.arange(columns, device=x.device),
+            torch.arange(rows, device=x.device),
+            indexing="xy",
+        )
+        centre = (
+            raw[..., :2].sigmoid() * self.scale - 0.5 * (self.scale - 1) + torch.stack(cells, -1)
+        )
         size = raw[..., 2:4].exp() * self.anchors[:, None, None]
-        return torch.cat((centre * raw.new_tensor([width / columns, height / rows]), size, raw[..., 4:].sigmoid()), -1).flatten(1, 3)
+        return torch.cat(
+            (
+                centre * raw.new_tensor([width / columns, height / rows]),
+                size,
+                raw[..., 4:].sigmoid(),
+            ),
+            -1,
+        ).flatten(1, 3)
 
 
 def _build(section: _Section, incoming: Shape, shapes: list[Shape]) -> tuple[nn.Module, Shape]:
     """The layer of a section, and its shape; `shapes` are those of the layers before it."""
     channels, stride = incoming
     if section.kind == "convolutional":
-        filters, size, step = section.number("filters"), section.number("size", "1"), section.number("stride", "1")
-        groups, normalized = section.number("groups", "1"), section.number("batch_normalize", "0", least=0)
-        padding = size // 2 if section.number("pad", "0", least=0) else section.number("padding", "0", least=0)
+        filters, size, step = (
+            section.number("filters"),
+            section.number("size", "1"),
+            section.number("stride", "1"),
+        )
+        groups, normalized = (
+            section.number("groups", "1"),
+            section.number("batch_normalize", "0", least=0),
+        )
+        padding = (
+            size // 2
+            if section.number("pad", "0", least=0)
+            else section.number("padding", "0", least=0)
+        )
         divided = channels % groups == 0 and filters % groups == 0
-        section.check(divided, f"groups={groups} must divide the {channels} channels that come in and filters={filters}", "groups")
+        section.check(
+            divided,
+            f"groups={groups} must divide the {channels} channels that come in and filters={filters}",
+            "groups",
+        )
         block = nn.Sequential()
-        block.add_module("Conv2d", nn.Conv2d(channels, filters, size, step, padding, groups=groups, bias=not normalized))
+        block.add_module(
+            "Conv2d",
+            nn.Conv2d(channels, filters, size, step, padding, groups=groups, bias=not normalized),
+        )
         if normalized:
             block.add_module("BatchNorm2d", nn.BatchNorm2d(filters, DARKNET_EPS))
         block.add_module("activation", section.activation("logistic"))
@@ -204,16 +273,29 @@ def _build(section: _Section, incoming: Shape, shapes: list[Shape]) -> tuple[nn.
         sources = section.sources("layers", len(shapes))
         groups, part = section.number("groups", "1"), section.number("group_id", "0", least=0)
         counts, strides = zip(*(shapes[n] for n in sources), strict=True)
-        fits = len(set(strides)) == 1 and part < groups and all(count % groups == 0 for count in counts)
-        section.check(fits, f"cannot join part {part} of {groups} of layers with channels {counts} and strides {strides}")
+        fits = (
+            len(set(strides)) == 1
+            and part < groups
+            and all(count % groups == 0 for count in counts)
+        )
+        section.check(
+            fits,
+            f"cannot join part {part} of {groups} of layers with channels {counts} and strides {strides}",
+        )
         return _Route(sources, groups, part), (sum(counts) // groups, strides[0])
     if section.kind == "shortcut":
         sources = [len(shapes) - 1, *section.sources("from", len(shapes))]
         added = [shapes[n] for n in sources]
-        section.check(len(set(added)) == 1, f"adds layers of (channels, stride) {added}; expected equal ones")
+        section.check(
+            len(set(added)) == 1, f"adds layers of (channels, stride) {added}; expected equal ones"
+        )
         return _Shortcut(sources, section.activation("linear")), incoming
     if section.kind == "yolo":
-        classes, count, anchors = section.number("classes"), section.number("num", "1"), section.numbers("anchors", kind=float)
+        classes, count, anchors = (
+            section.number("classes"),
+            section.number("num", "1"),
+            section.numbers("anchors", kind=float),
+        )
         mask = section.numbers("mask", ",".join(map(str, range(count))))
         # Darknet ignores anchors beyond `num`, which stay where someone lowered it.
         paired = len(anchors) % 2 == 0 and len(anchors) >= 2 * count
@@ -221,7 +303,10 @@ def _build(section: _Section, incoming: Shape, shapes: list[Shape]) -> tuple[nn.
         numbers = f"{len(anchors)} numbers in anchors and mask={mask} for num={count}"
         section.check(fits, f"{numbers}; expected {2 * count}, and masks below num", "anchors")
         needed = len(mask) * (5 + classes)
-        section.check(channels == needed, f"{channels} channels come in; {len(mask)} anchors and {classes} classes need {needed}")
+        section.check(
+            channels == needed,
+            f"{channels} channels come in; {len(mask)} anchors and {classes} classes need {needed}",
+        )
         keep_mask = bool(section.number("keep_mask", "0", least=0))  # ours, see TINY_HEAD
         scale = section.number("scale_x_y", "1", float)
         return _Yolo(torch.tensor(anchors).view(-1, 2)[mask], scale, keep_mask), incoming
@@ -237,7 +322,8 @@ def _same(value: str, other: str) -> bool:
 
 
 class Darknet(nn.Module):
-    """The network of a Darknet .cfg, fully convolutional; its tensors are named as in the old ultralytics/yolov3.
+    """The network of a Darknet .cfg, fully convolutional; its tensors are named as in the old
+    ultralytics/yolov3.
 
     Attributes:
         stride: the images' height and width must be multiples of it.
@@ -275,7 +361,9 @@ class Darknet(nn.Module):
             file=cfg,
         )
         self.stride = int(max(stride for _, stride in shapes))
-        self._read_later = {source for module in self.module_list for source in getattr(module, "sources", ())}
+        self._read_later = {
+            source for module in self.module_list for source in getattr(module, "sources", ())
+        }
 
     def forward(self, images: Tensor) -> Tensor:
         """Every box of every cell, unfiltered.
@@ -284,8 +372,8 @@ class Darknet(nn.Module):
             images: float (B, 3, H, W), RGB in [0, 1]; H and W are multiples of `stride`.
 
         Returns:
-            float32 (B, N, 5 + classes): centre x, centre y, width, height in pixels of the images, objectness and the classes'
-            probabilities in [0, 1].
+            float32 (B, N, 5 + classes): centre x, centre y, width, height in pixels of the images,
+            objectness and the classes' probabilities in [0, 1].
 
         Raises:
             InputError: H or W is no multiple of `stride`.
@@ -303,7 +391,9 @@ class Darknet(nn.Module):
             if isinstance(module, _Yolo):
                 boxes.append(module(x, height, width))
             else:
-                x = module([kept[source] for source in module.sources] if hasattr(module, "sources") else x)
+                x = module(
+                    [kept[source] for source in module.sources] if hasattr(module, "sources") else x
+                )
             if n in self._read_later:
                 kept[n] = x
         return torch.cat(boxes, 1)
@@ -317,11 +407,14 @@ def load_darknet(weights: Path, cfg: Path | None = None) -> Darknet:
     section keeps the .cfg's. Any other weights are run with the mask that their .cfg says.
 
     Args:
-        weights: Darknet's .weights, or a .pt of the old ultralytics/yolov3: a dict whose "model" is a state dict, in any precision.
-        cfg: the network; None takes the .cfg beside the weights of the same name, or of that name without "-ultralytics".
+        weights: Darknet's .weights, or a .pt of the old ultralytics/yolov3: a dict whose "model" is
+            a state dict, in any precision.
+        cfg: the network; None takes the .cfg beside the weights of the same name, or of that name
+            without "-ultralytics".
 
     Raises:
-        InputError: a file is missing, empty, a web page, a Git LFS pointer or damaged, or weights and network do not fit.
+        InputError: a file is missing, empty, a web page, a Git LFS pointer or damaged, or weights
+            and network do not fit.
 
     Warns:
         UserWarning: the mask of yolov3-tiny was replaced.
@@ -346,7 +439,10 @@ def load_darknet(weights: Path, cfg: Path | None = None) -> Darknet:
     )
     _require_data(weights, "weights")
     if cfg is None:
-        same, short = (weights.with_name(f"{stem}.cfg") for stem in (weights.stem, weights.stem.removesuffix("-ultralytics")))
+        same, short = (
+            weights.with_name(f"{stem}.cfg")
+            for stem in (weights.stem, weights.stem.removesuffix("-ultralytics"))
+        )
         cfg = same if same.is_file() else short
     model = Darknet(cfg).eval()
     (_load_state if weights.suffix == ".pt" else _load_floats)(model, weights, cfg)
@@ -402,7 +498,11 @@ def _load_floats(model: Darknet, path: Path, cfg: Path) -> None:
     for block in model.module_list:
         if conv := getattr(block, "Conv2d", None):
             norm = getattr(block, "BatchNorm2d", None)
-            tensors += [norm.bias, norm.weight, norm.running_mean, norm.running_var] if norm else [conv.bias]
+            tensors += (
+                [norm.bias, norm.weight, norm.running_mean, norm.running_var]
+                if norm
+                else [conv.bias]
+            )
             tensors.append(conv.weight)
     expected = sum(t.numel() for t in tensors)
     start = _header_size(data)
@@ -438,7 +538,8 @@ def _header_size(data: bytes) -> int:
 def _load_state(model: Darknet, path: Path, cfg: Path) -> None:
     try:
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
-    except Exception as error:  # torch raises half a dozen kinds for files that are damaged, not tensors, or of another network
+    # torch raises half a dozen kinds for files that are damaged, not tensors, or of another network
+    except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise InputError(
             f"{path}: expected a .pt of the old ultralytics/yolov3 that fits {cfg}, found {reason}; download it again",
@@ -461,9 +562,11 @@ def find_objects(model: Darknet, images: Tensor, confidence: float, iou: float) 
         iou: of two boxes of a class that overlap more, the lower score goes.
 
     Returns:
-        For each image float32 (N, 6): x0, y0, x1, y1 in pixels of the image (they may lie outside), score, class; best first.
+        For each image float32 (N, 6): x0, y0, x1, y1 in pixels of the image (they may lie outside),
+        score, class; best first.
     """
-    from torchvision.ops import batched_nms, box_convert  # here, since importing torchvision takes seconds
+    # here, since importing torchvision takes seconds
+    from torchvision.ops import batched_nms, box_convert
 
     found = []
     for boxes in model(images):
@@ -476,5 +579,7 @@ def find_objects(model: Darknet, images: Tensor, confidence: float, iou: float) 
 
 
 def find_people(model: Darknet, images: Tensor, confidence: float, iou: float) -> list[Tensor]:
-    """`find_objects` for class 0, COCO's person: for each image float32 (N, 5): x0, y0, x1, y1, score."""
+    """`find_objects` for class 0, COCO's person: for each image float32 (N, 5): x0, y0, x1, y1,
+    score.
+    """
     return [found[found[:, 5] == 0, :5] for found in find_objects(model, images, confidence, iou)]

@@ -22,9 +22,11 @@ from vadlib.errors import require
 from vadlib.pseudo.darknet import find_people, load_darknet
 from vadlib.pseudo.weights import find_weights
 
-CONFIDENCE, IOU = 0.3, 0.5  # of the paper: boxes below are dropped; of boxes that overlap by more, the surer one is kept
-# Frames are resized until their shorter side has so many pixels: people of Ped2, 12 x 30 pixels, are too small for a network that was
-# trained on larger ones. Which share of them is found at which size, and in which time, is in benchmarks/README.md.
+# of the paper: boxes below are dropped; of boxes that overlap by more, the surer one is kept
+CONFIDENCE, IOU = 0.3, 0.5
+# Frames are resized until their shorter side has so many pixels: people of Ped2, 12 x 30 pixels,
+# are too small for a network that was trained on larger ones. Which share of them is found at which
+# size, and in which time, is in benchmarks/README.md.
 NETWORK_SIDE = 480
 STRIDE = 32  # of the networks: sides must be multiples
 
@@ -42,11 +44,15 @@ class Detector(Protocol):
         """JSON-able description; detectors with the same identity find the same boxes."""
 
     def detect(self, videos: Sequence[Video], bar: tqdm) -> list[list[np.ndarray]]:
-        """For each video T arrays (N, 4) float32: x0, y0, x1, y1 in native pixels. Updates the bar by 1 a frame."""
+        """For each video T arrays (N, 4) float32: x0, y0, x1, y1 in native pixels. Updates the bar
+        by 1 a frame.
+        """
 
 
 class MotionDetector:
-    """Background subtraction for fixed cameras: what differs from the scene's median frame. Needs nothing, works offline."""
+    """Background subtraction for fixed cameras: what differs from the scene's median frame. Needs
+    nothing, works offline.
+    """
 
     per_scene = True
 
@@ -57,51 +63,92 @@ class MotionDetector:
         stored = store_frames(videos, progress=not bar.disable, shorter_side=WORKING_SIDE)
         empty, found = scene_background(stored), []
         for video, frames in zip(videos, stored, strict=True):
-            to_native = np.array([video.frames.shape[2] / frames.shape[2], video.frames.shape[1] / frames.shape[1]] * 2, np.float32)
-            found.append([foreground_components(grey(frame[None])[0], empty)[0] * to_native for frame in frames])
+            to_native = np.array(
+                [video.frames.shape[2] / frames.shape[2], video.frames.shape[1] / frames.shape[1]]
+                * 2,
+                np.float32,
+            )
+            found.append(
+                [
+                    foreground_components(grey(frame[None])[0], empty)[0] * to_native
+                    for frame in frames
+                ]
+            )
             bar.update(len(frames))
         return found
 
 
 class PersonDetector(ABC):
-    """A network that finds people in single frames, which are resized for it. Frames are decoded as they come; none are stored."""
+    """A network that finds people in single frames, which are resized for it. Frames are decoded as
+    they come; none are stored.
+    """
 
     per_scene = False
 
     def __init__(self, weights: str, device: str = "auto", shorter_side: int = NETWORK_SIDE):
-        self.weights, self.device, self.shorter_side = find_weights(weights), pick_device(device), shorter_side
-        self.batch = 1 if self.device.type == "cpu" else 16  # on CPUs larger batches leave the cache, and were measured to be slower
+        self.weights, self.device, self.shorter_side = (
+            find_weights(weights),
+            pick_device(device),
+            shorter_side,
+        )
+        # on CPUs larger batches leave the cache, and were measured to be slower
+        self.batch = 1 if self.device.type == "cpu" else 16
 
     def identity(self) -> list:
-        return [type(self).__name__, 1, pooch.file_hash(str(self.weights)), self.shorter_side, CONFIDENCE, IOU]
+        return [
+            type(self).__name__,
+            1,
+            pooch.file_hash(str(self.weights)),
+            self.shorter_side,
+            CONFIDENCE,
+            IOU,
+        ]
 
     def detect(self, videos: Sequence[Video], bar: tqdm) -> list[list[np.ndarray]]:
         found = []
         for video in videos:
             _, height, width, _ = video.frames.shape
-            size = [max(1, round(side * self.shorter_side / min(height, width) / STRIDE)) * STRIDE for side in (height, width)]
+            size = [
+                max(1, round(side * self.shorter_side / min(height, width) / STRIDE)) * STRIDE
+                for side in (height, width)
+            ]
             to_native = np.array([width / size[1], height / size[0]] * 2, np.float32)
             people: list[np.ndarray] = []
             for start in range(0, len(video), self.batch):
-                frames = [video.frames[t] for t in range(start, min(start + self.batch, len(video)))]
-                people += [boxes * to_native for boxes in self.find(np.stack([_resized(frame, size) for frame in frames]))]
+                frames = [
+                    video.frames[t] for t in range(start, min(start + self.batch, len(video)))
+                ]
+                people += [
+                    boxes * to_native
+                    for boxes in self.find(np.stack([_resized(frame, size) for frame in frames]))
+                ]
                 bar.update(len(frames))
             found.append(people)
         return found
 
     @abstractmethod
     def find(self, images: np.ndarray) -> list[np.ndarray]:
-        """uint8 RGB (B, H, W, 3), sides multiples of 32 -> for each image float32 (N, 4): the people's boxes in its pixels."""
+        """uint8 RGB (B, H, W, 3), sides multiples of 32 -> for each image float32 (N, 4): the
+        people's boxes in its pixels.
+        """
 
 
 class DarknetDetector(PersonDetector):
-    """A legacy Darknet network: `.weights` with its `.cfg` beside it, or the state dict `yolov3-spp-ultralytics.pt`."""
+    """A legacy Darknet network: `.weights` with its `.cfg` beside it, or the state dict
+    `yolov3-spp-ultralytics.pt`.
+    """
 
     default = "MobileNetV2-YOLOv3-Nano-coco.weights"
 
-    def __init__(self, weights: str = default, device: str = "auto", shorter_side: int = NETWORK_SIDE):
+    def __init__(
+        self, weights: str = default, device: str = "auto", shorter_side: int = NETWORK_SIDE
+    ):
         super().__init__(weights, device, shorter_side)
-        known_cfg = find_weights(self.default.replace(".weights", ".cfg")) if weights == self.default else None
+        known_cfg = (
+            find_weights(self.default.replace(".weights", ".cfg"))
+            if weights == self.default
+            else None
+        )
         model = load_darknet(self.weights, known_cfg)
         require(
             model.channels == 3,
@@ -121,14 +168,19 @@ class DarknetDetector(PersonDetector):
     @torch.inference_mode()
     def find(self, images: np.ndarray) -> list[np.ndarray]:
         batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
-        return [people[:, :4].cpu().numpy() for people in find_people(self.model, batch, CONFIDENCE, IOU)]
+        return [
+            people[:, :4].cpu().numpy()
+            for people in find_people(self.model, batch, CONFIDENCE, IOU)
+        ]
 
 
 def load_detector(name: str, device: str = "auto") -> Detector:
-    """A detector by name: "motion", "yolov3", "darknet", or the last two with weights: "yolov3:yolov3u.pt", "darknet:PATH".
+    """A detector by name: "motion", "yolov3", "darknet", or the last two with weights:
+    "yolov3:yolov3u.pt", "darknet:PATH".
 
     Args:
-        name: without weights, "yolov3" takes `yolov3-tinyu.pt` and "darknet" `MobileNetV2-YOLOv3-Nano-coco.weights`; see `find_weights`.
+        name: without weights, "yolov3" takes `yolov3-tinyu.pt` and "darknet"
+            `MobileNetV2-YOLOv3-Nano-coco.weights`; see `find_weights`.
         device: of the networks: "auto", "cpu", "cuda" or "mps".
 
     Raises:
@@ -152,13 +204,17 @@ def load_detector(name: str, device: str = "auto") -> Detector:
 
 
 def find_boxes(
-    videos: Sequence[Video], detector: str | Detector = "motion", progress: bool = True, device: str = "auto"
+    videos: Sequence[Video],
+    detector: str | Detector = "motion",
+    progress: bool = True,
+    device: str = "auto",
 ) -> dict[str, list[np.ndarray]]:
     """Object boxes of every frame, by video name; found once and then read from the cache.
 
     Args:
         videos: all videos of the set; those of one scene share a background.
-        detector: "boxes" (the dataset's own), a name for `load_detector`, or an object such as it returns.
+        detector: "boxes" (the dataset's own), a name for `load_detector`, or an object such as it
+            returns.
         progress: show a bar.
         device: see `load_detector`.
 
@@ -187,21 +243,36 @@ def find_boxes(
     finder = load_detector(detector, device) if isinstance(detector, str) else detector
     scenes = {video.scene: [v for v in videos if v.scene == video.scene] for video in videos}
     found = {}
-    with tqdm(total=sum(map(len, videos)), desc="finding people once", unit="frame", disable=not progress, leave=False) as bar:
+    with tqdm(
+        total=sum(map(len, videos)),
+        desc="finding people once",
+        unit="frame",
+        disable=not progress,
+        leave=False,
+    ) as bar:
         for group in scenes.values() if finder.per_scene else [[video] for video in videos]:
             found |= _kept(group, finder, bar)
     return {video.name: found[video.name] for video in videos}
 
 
-def coverage(found: Sequence[np.ndarray], moving: Sequence[np.ndarray], least: float = 0.5) -> float:
-    """Share of what moves that a detector found, measured against background subtraction, in [0, 1]; NaN where nothing moves.
+def coverage(
+    found: Sequence[np.ndarray], moving: Sequence[np.ndarray], least: float = 0.5
+) -> float:
+    """Share of what moves that a detector found, measured against background subtraction, in [0,
+    1]; NaN where nothing moves.
 
     Args:
         found: the detector's boxes, T arrays (N, 4).
-        moving: those of "motion" for the same frames, T arrays (M, 4). One of them may hold several people who walk together.
-        least: a moving thing counts as found when the boxes that were found cover this share of its box.
+        moving: those of "motion" for the same frames, T arrays (M, 4). One of them may hold several
+            people who walk together.
+        least: a moving thing counts as found when the boxes that were found cover this share of its
+            box.
     """
-    covered = [_covered_share(box, boxes) >= least for boxes, things in zip(found, moving, strict=True) for box in things]
+    covered = [
+        _covered_share(box, boxes) >= least
+        for boxes, things in zip(found, moving, strict=True)
+        for box in things
+    ]
     return float(np.mean(covered)) if covered else float("nan")
 
 
@@ -223,9 +294,14 @@ def _kept(videos: Sequence[Video], detector: Detector, bar: tqdm) -> dict[str, l
             arrays |= {f"box_{i}": boxes, f"count_{i}": np.array([len(frame) for frame in found])}
         return arrays
 
-    stored = keep_arrays("boxes", hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32], detect)
+    stored = keep_arrays(
+        "boxes", hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32], detect
+    )
     bar.update(done + sum(map(len, videos)) - bar.n)  # what came from the cache
-    return {v.name: np.split(stored[f"box_{i}"], np.cumsum(stored[f"count_{i}"])[:-1]) for i, v in enumerate(videos)}
+    return {
+        v.name: np.split(stored[f"box_{i}"], np.cumsum(stored[f"count_{i}"])[:-1])
+        for i, v in enumerate(videos)
+    }
 
 
 def _resized(frame: np.ndarray, size: Sequence[int]) -> np.ndarray:

@@ -1,7 +1,9 @@
-"""The kinds of pseudo-anomaly: each turns a normal clip into one that looks or moves wrongly, and says where.
+"""The kinds of pseudo-anomaly: each turns a normal clip into one that looks or moves wrongly, and
+says where.
 
-Every kind draws its parameters in `_draw`, from an explicit generator, and applies them in `_apply`: the same generator
-state gives the same pseudo-anomaly, so a widget can replay it and a test can pin it down.
+Every kind draws its parameters in `_draw`, from an explicit generator, and applies them in
+`_apply`: the same generator state gives the same pseudo-anomaly, so a widget can replay it and a
+test can pin it down.
 """
 
 from __future__ import annotations
@@ -37,11 +39,12 @@ class PseudoClip(NamedTuple):
 
 
 class PseudoAnomaly(ABC):
-    """Base of the kinds: `kind(clip, generator)` returns a `PseudoClip`, or None where it cannot be made of this clip.
+    """Base of the kinds: `kind(clip, generator)` returns a `PseudoClip`, or None where it cannot be
+    made of this clip.
 
     Args:
-        strength: in [0, 1], or a range (low, high) from which each clip draws; 0 returns the clip bit for bit, and the mean
-            change over many clips does not fall as the strength rises.
+        strength: in [0, 1], or a range (low, high) from which each clip draws; 0 returns the clip
+            bit for bit, and the mean change over many clips does not fall as the strength rises.
     """
 
     name: ClassVar[str]
@@ -59,7 +62,8 @@ class PseudoAnomaly(ABC):
         self.strength = (float(span[0]), float(span[1]))
 
     def settings(self) -> dict:
-        """Return what makes this kind what it is, as JSON: the range of its strength, and more where it takes more.
+        """Return what makes this kind what it is, as JSON: the range of its strength, and more
+        where it takes more.
 
         A kind that takes more overrides this: `super().settings() | {"grain": self.grain}`. A run's
         config.json holds these settings in its part "mixer", whose own keys (p, kinds, weights,
@@ -88,8 +92,8 @@ class PseudoAnomaly(ABC):
 class SkipFrames(PseudoAnomaly):
     """Too fast: every `stride`-th frame of the video is shown, looking ahead of the clip.
 
-    Strength 0 to 1 maps onto strides 1 to 5 (the paper's stride 2 is 0.25). Near the end of a video the stride is the
-    largest that the frames left allow; None where not even 2 fits.
+    Strength 0 to 1 maps onto strides 1 to 5 (the paper's stride 2 is 0.25). Near the end of a video
+    the stride is the largest that the frames left allow; None where not even 2 fits.
     """
 
     name = "skip"
@@ -115,8 +119,8 @@ class SkipFrames(PseudoAnomaly):
 class ShuffleMotion(PseudoAnomaly):
     """Jerky: some frames change places in time.
 
-    Strength maps onto the share of the frames that move. At 1 the whole clip is shuffled so that no two neighbours in time
-    stay neighbours (as in the paper).
+    Strength maps onto the share of the frames that move. At 1 the whole clip is shuffled so that no
+    two neighbours in time stay neighbours (as in the paper).
 
     Raises:
         InputError: a clip of fewer than 4 frames: no such order of 2 or 3 frames exists.
@@ -141,7 +145,8 @@ class ShuffleMotion(PseudoAnomaly):
             order = _without_neighbours(length, generator)
         elif moved >= 2:
             chosen = torch.randperm(length, generator=generator)[:moved]
-            order[chosen] = order[chosen.roll(1)]  # one cycle through the chosen frames: each of them moves
+            # one cycle through the chosen frames: each of them moves
+            order[chosen] = order[chosen.roll(1)]
         return {"order": order.tolist()}
 
     def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
@@ -151,12 +156,14 @@ class ShuffleMotion(PseudoAnomaly):
 class AddNoise(PseudoAnomaly):
     """Broken picture: Gaussian noise over the whole clip.
 
-    Strength maps onto sigma as a share of the clip's own standard deviation, up to the paper's 0.81 (sigma 0.9^2 on
-    z-scored frames). Values beyond [-1, 1] are reflected at the border, so no pile-up there gives the clip away.
+    Strength maps onto sigma as a share of the clip's own standard deviation, up to the paper's 0.81
+    (sigma 0.9^2 on z-scored frames). Values beyond [-1, 1] are reflected at the border, so no
+    pile-up there gives the clip away.
 
     Args:
         strength: see `PseudoAnomaly`.
-        grain: 1 is noise of each pixel; more pixels give soft blotches of about that size, of the same sigma.
+        grain: 1 is noise of each pixel; more pixels give soft blotches of about that size, of the
+            same sigma.
     """
 
     name = "noise"
@@ -176,29 +183,38 @@ class AddNoise(PseudoAnomaly):
         return super().settings() | {"grain": self.grain}
 
     def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict:
-        return {"sigma": self.paper_sigma * strength * float(clip.tensor.std()), "grain": self.grain}
+        return {
+            "sigma": self.paper_sigma * strength * float(clip.tensor.std()),
+            "grain": self.grain,
+        }
 
     def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
         if params["sigma"] == 0:
             return clip.tensor
-        return _reflect(clip.tensor + params["sigma"] * _gaussian(clip.tensor.shape, params["grain"], generator))
+        return _reflect(
+            clip.tensor + params["sigma"] * _gaussian(clip.tensor.shape, params["grain"], generator)
+        )
 
 
 class PasteObjects(PseudoAnomaly):
     """A foreign thing: a picture is blended into the box of a person and moves with it.
 
-    Strength maps onto the patch's opacity (0 to 1 at its centre) and size (half to all of the box); a patch smaller than its box lies
-    anywhere in it. The clip's own noise is added to the picture, which would otherwise be too clean for the camera. The boxes come
-    from the dataset or from `find_boxes`; None where the clip holds no box, so that it stays normal.
+    Strength maps onto the patch's opacity (0 to 1 at its centre) and size (half to all of the box);
+    a patch smaller than its box lies anywhere in it. The clip's own noise is added to the picture,
+    which would otherwise be too clean for the camera. The boxes come from the dataset or from
+    `find_boxes`; None where the clip holds no box, so that it stays normal.
 
     Args:
-        patches: where the pictures come from: "builtin", "sprites", "cifar100", or a folder of class folders of images.
+        patches: where the pictures come from: "builtin", "sprites", "cifar100", or a folder of
+            class folders of images.
         strength: see `PseudoAnomaly`.
     """
 
     name = "object"
 
-    def __init__(self, patches: str | Patches = "builtin", strength: float | tuple[float, float] = (0.5, 1.0)):
+    def __init__(
+        self, patches: str | Patches = "builtin", strength: float | tuple[float, float] = (0.5, 1.0)
+    ):
         super().__init__(strength)
         self.patches = load_patches(patches) if isinstance(patches, str) else patches
 
@@ -218,20 +234,27 @@ class PasteObjects(PseudoAnomaly):
     def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
         if params["opacity"] == 0:
             return clip.tensor
-        changed, weight = paste_patch(clip.tensor, params["patch"], params["track"], params["opacity"], params["size"])
-        # Blending left (1 - weight) of the camera's noise; this much more makes its variance what it was.
+        changed, weight = paste_patch(
+            clip.tensor, params["patch"], params["track"], params["opacity"], params["size"]
+        )
+        # Blending left (1 - weight) of the camera's noise; this much more makes its variance what
+        # it was.
         missing = params["noise"] * (1 - (1 - weight) ** 2).sqrt()
         noisy = _reflect(changed + missing * torch.randn(changed.shape, generator=generator))
         return torch.where(weight > 0, noisy, clip.tensor)
 
 
 def _gaussian(shape: torch.Size, grain: int, generator: Generator) -> Tensor:
-    """Gaussian noise of deviation 1 (C, T, H, W), new in every frame and channel; nearly independent in space from 2 `grain` pixels on."""
+    """Gaussian noise of deviation 1 (C, T, H, W), new in every frame and channel; nearly
+    independent in space from 2 `grain` pixels on.
+    """
     channels, frames, height, width = shape
     coarse = (channels, frames, -(-height // grain) + 1, -(-width // grain) + 1)
     noise = torch.randn(coarse if grain > 1 else shape, generator=generator)
     if grain > 1:
-        noise = torch.nn.functional.interpolate(noise, scale_factor=grain, mode="bicubic")[..., :height, :width]
+        noise = torch.nn.functional.interpolate(noise, scale_factor=grain, mode="bicubic")[
+            ..., :height, :width
+        ]
         noise = noise / noise.std()  # interpolation makes it smaller
     return noise
 
@@ -246,7 +269,8 @@ def _reflect(values: Tensor) -> Tensor:
 
 
 def _without_neighbours(length: int, generator: Generator) -> Tensor:
-    # About e^-2 of all orders qualify, so a few draws do; a fixed number of tries, as a loop must end for every length.
+    # About e^-2 of all orders qualify, so a few draws do; a fixed number of tries, as a loop must
+    # end for every length.
     for _ in range(200):
         order = torch.randperm(length, generator=generator)
         if (order.diff().abs() != 1).all():

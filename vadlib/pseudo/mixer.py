@@ -13,10 +13,18 @@ import torch
 
 from vadlib.data.clips import Clip
 from vadlib.errors import require, require_known
-from vadlib.pseudo.kinds import AddNoise, PasteObjects, PseudoAnomaly, PseudoClip, ShuffleMotion, SkipFrames
+from vadlib.pseudo.kinds import (
+    AddNoise,
+    PasteObjects,
+    PseudoAnomaly,
+    PseudoClip,
+    ShuffleMotion,
+    SkipFrames,
+)
 
 KINDS = {"skip": SkipFrames, "shuffle": ShuffleMotion, "noise": AddNoise, "object": PasteObjects}
-DEFAULT_KINDS = ("skip", "shuffle", "noise", "object")  # of the default recipe, whatever else is in the table
+# of the default recipe, whatever else is in the table
+DEFAULT_KINDS = ("skip", "shuffle", "noise", "object")
 
 
 class Mixed(NamedTuple):
@@ -24,8 +32,9 @@ class Mixed(NamedTuple):
 
     Attributes:
         pseudo: the pseudo-anomalous clip; None where the clip stays normal.
-        outcome: 0, normal by chance; k, a pseudo-anomaly of the k-th kind, from 1; -k, the k-th kind was drawn but cannot be made of this
-            clip: nobody to paste onto, no frames to skip to.
+        outcome: 0, normal by chance; k, a pseudo-anomaly of the k-th kind, from 1; -k, the k-th
+            kind was drawn but cannot be made of this clip: nobody to paste onto, no frames to skip
+            to.
     """
 
     pseudo: PseudoClip | None
@@ -33,18 +42,22 @@ class Mixed(NamedTuple):
 
 
 class PseudoAnomalyMixer:
-    """Each sample draws on its own whether it becomes a pseudo-anomaly (probability p), and of which kind.
+    """Each sample draws on its own whether it becomes a pseudo-anomaly (probability p), and of
+    which kind.
 
     Args:
         kinds: the kinds to draw from; at least one, unless p is 0.
         p: in [0, 1]; 0 leaves every clip normal. The paper uses 0.01 and 0.02.
-        weights: how often each kind is drawn, compared with the others: one number of at least 0 a kind; None draws all equally often.
+        weights: how often each kind is drawn, compared with the others: one number of at least 0 a
+            kind; None draws all equally often.
 
     Raises:
         InputError: p outside [0, 1], p > 0 without kinds, or weights that do not fit.
     """
 
-    def __init__(self, kinds: Sequence[PseudoAnomaly], p: float = 0.5, weights: Sequence[float] | None = None):
+    def __init__(
+        self, kinds: Sequence[PseudoAnomaly], p: float = 0.5, weights: Sequence[float] | None = None
+    ):
         require(
             0 <= p <= 1,
             f"p = {p}; expected a probability in [0, 1]",
@@ -58,7 +71,11 @@ class PseudoAnomalyMixer:
             field="kinds",
         )
         weights = [1.0] * len(kinds) if weights is None else [float(w) for w in weights]
-        fits = len(weights) == len(kinds) and all(w >= 0 for w in weights) and (0 < sum(weights) < math.inf or not kinds)
+        fits = (
+            len(weights) == len(kinds)
+            and all(w >= 0 for w in weights)
+            and (0 < sum(weights) < math.inf or not kinds)
+        )
         require(
             fits,
             f"weights = {weights} for {len(kinds)} kinds; expected one number of at least 0 for each kind, and not 0 for all",
@@ -68,7 +85,9 @@ class PseudoAnomalyMixer:
         self.kinds, self.p, self.weights = list(kinds), float(p), weights
 
     def __call__(self, clip: Clip, generator: torch.Generator) -> Mixed:
-        """Make a pseudo-anomaly of the clip, or leave it normal: by chance, or since the kind that was drawn cannot change it."""
+        """Make a pseudo-anomaly of the clip, or leave it normal: by chance, or since the kind that
+        was drawn cannot change it.
+        """
         turned, which = torch.rand(2, generator=generator).tolist()
         if turned >= self.p:
             return Mixed(None, 0)
@@ -80,7 +99,9 @@ class PseudoAnomalyMixer:
         return Mixed(pseudo, kind + 1)
 
     def count(self, outcomes: Iterable[int]) -> dict[str, int]:
-        """What was made and what could not be: "made_KIND" and "not_made_KIND" -> a number of clips. `outcomes`: see `Mixed`."""
+        """What was made and what could not be: "made_KIND" and "not_made_KIND" -> a number of
+        clips. `outcomes`: see `Mixed`.
+        """
         drawn = Counter(outcomes)
         totals = {f"{what}_{kind.name}": 0 for kind in self.kinds for what in ("made", "not_made")}
         for k, kind in enumerate(self.kinds, 1):
@@ -90,11 +111,14 @@ class PseudoAnomalyMixer:
 
     def settings(self) -> dict:
         """Return what makes this mixer what it is; see `mixer_part`."""
-        return mixer_part(self.p, self.weights, [(kind.name, kind.settings()) for kind in self.kinds])
+        return mixer_part(
+            self.p, self.weights, [(kind.name, kind.settings()) for kind in self.kinds]
+        )
 
 
 def mixer_part(p: float, weights: Sequence[float], kinds: Sequence[tuple[str, Mapping]]) -> dict:
-    """Return the part "mixer" of a run's config.json: a mixer as JSON, in the shape of `MixerConfig`.
+    """Return the part "mixer" of a run's config.json: a mixer as JSON, in the shape of
+    `MixerConfig`.
 
     Args:
         p, weights: see `PseudoAnomalyMixer`.
@@ -136,7 +160,8 @@ def make_mixer(
         grain: of the noise; see `AddNoise`.
 
     Raises:
-        InputError: an unknown kind, strengths that do not fit, or what `PseudoAnomalyMixer` refuses.
+        InputError: an unknown kind, strengths that do not fit, or what `PseudoAnomalyMixer`
+            refuses.
     """
     for kind in kinds:
         require_known(kind, KINDS, "kind", field="kinds")

@@ -14,11 +14,14 @@ from vadlib.data.clips import to_tensor
 MIN_IOU = 0.1  # moving blobs merge and split, so consecutive boxes of one person may overlap little
 
 
-def follow_box(boxes: Sequence[np.ndarray] | None, frame: tuple[int, int], generator: Generator) -> np.ndarray | None:
+def follow_box(
+    boxes: Sequence[np.ndarray] | None, frame: tuple[int, int], generator: Generator
+) -> np.ndarray | None:
     """Draw one box of the middle frame and follow it through the clip by overlap (IoU).
 
-    Where the box is lost, it goes on at its last speed. The width and height are the track's medians and the centres are
-    smoothed: detections jitter, and a patch that jitters or flickers would give itself away.
+    Where the box is lost, it goes on at its last speed. The width and height are the track's
+    medians and the centres are smoothed: detections jitter, and a patch that jitters or flickers
+    would give itself away.
 
     Args:
         boxes: T arrays (N, 4): x0, y0, x1, y1; None where no detector ran.
@@ -44,11 +47,13 @@ def follow_box(boxes: Sequence[np.ndarray] | None, frame: tuple[int, int], gener
     return np.concatenate([centre - size / 2, centre + size / 2], axis=1).astype(np.float32)
 
 
-def paste_patch(clip: Tensor, patch: np.ndarray, track: np.ndarray, opacity: float, size: float) -> tuple[Tensor, Tensor]:
+def paste_patch(
+    clip: Tensor, patch: np.ndarray, track: np.ndarray, opacity: float, size: float
+) -> tuple[Tensor, Tensor]:
     """Blend one picture into a moving box.
 
-    A picture without alpha fills the box and fades towards a soft elliptical border. One with alpha keeps its shape and
-    its proportions, and covers as much area as the box.
+    A picture without alpha fills the box and fades towards a soft elliptical border. One with alpha
+    keeps its shape and its proportions, and covers as much area as the box.
 
     Args:
         clip: float32 (C, T, H, W) in [-1, 1]; not changed.
@@ -58,11 +63,13 @@ def paste_patch(clip: Tensor, patch: np.ndarray, track: np.ndarray, opacity: flo
         size: share of the box's width and height that the picture takes.
 
     Returns:
-        The changed clip, float32 (C, T, H, W), in [-1, 1], and the picture's weight in each pixel, float32 (T, H, W) in [0, 1].
+        The changed clip, float32 (C, T, H, W), in [-1, 1], and the picture's weight in each pixel,
+        float32 (T, H, W) in [0, 1].
     """
     channels, _, height, width = clip.shape
     has_alpha = patch.shape[2] == 4
-    sides = np.maximum((track[0, 2:] - track[0, :2]) * size, 3)  # of 2 pixels both would be border: nothing would change
+    # of 2 pixels both would be border: nothing would change
+    sides = np.maximum((track[0, 2:] - track[0, :2]) * size, 3)
     if has_alpha:
         proportions = np.array([patch.shape[1], patch.shape[0]])
         sides = proportions * (sides.prod() / proportions.prod()) ** 0.5
@@ -77,17 +84,22 @@ def paste_patch(clip: Tensor, patch: np.ndarray, track: np.ndarray, opacity: flo
     centres = (track[:, :2] + track[:, 2:]) / 2
     changed, weights = clip.clone(), torch.zeros(clip.shape[1:])
     for t, (cx, cy) in enumerate(centres):
-        # Shifting by fractions of a pixel keeps the motion as smooth as the person's; whole pixels would make it jump.
+        # Shifting by fractions of a pixel keeps the motion as smooth as the person's; whole pixels
+        # would make it jump.
         shift = np.float32([[1, 0, cx - wide / 2], [0, 1, cy - tall / 2]])
         weight = weights[t] = torch.from_numpy(cv2.warpAffine(soft, shift, (width, height)))
-        moved = cv2.warpAffine(layer, shift, (width, height), borderMode=cv2.BORDER_REPLICATE).reshape(height, width, channels)
+        moved = cv2.warpAffine(
+            layer, shift, (width, height), borderMode=cv2.BORDER_REPLICATE
+        ).reshape(height, width, channels)
         changed[:, t] = torch.lerp(clip[:, t], torch.from_numpy(moved).permute(2, 0, 1), weight)
     return changed.clamp_(-1, 1), weights
 
 
 def _resized(patch: np.ndarray, wide: int, tall: int) -> np.ndarray:
     shrinking = wide < patch.shape[1] or tall < patch.shape[0]
-    return cv2.resize(patch, (wide, tall), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    return cv2.resize(
+        patch, (wide, tall), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    )
 
 
 def _ellipse(wide: int, tall: int) -> np.ndarray:
@@ -102,10 +114,17 @@ def _walk(box: np.ndarray, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
         overlap = iou(box, candidates)
         if len(candidates) and overlap.max() >= MIN_IOU:
             following = candidates[overlap.argmax()]
-            # A merged blob is no measure of one person: its centre jumps, so trust it only where the size is alike.
-            if np.ptp([np.prod(b[2:] - b[:2]) for b in (box, following)]) < np.prod(box[2:] - box[:2]):
+            # A merged blob is no measure of one person: its centre jumps, so trust it only where
+            # the size is alike.
+            if np.ptp([np.prod(b[2:] - b[:2]) for b in (box, following)]) < np.prod(
+                box[2:] - box[:2]
+            ):
                 centre_step = ((following - box)[:2] + (following - box)[2:]) / 2
-                speed = np.tile(0.5 * speed[:2] + 0.5 * centre_step, 2) if track else np.tile(centre_step, 2)
+                speed = (
+                    np.tile(0.5 * speed[:2] + 0.5 * centre_step, 2)
+                    if track
+                    else np.tile(centre_step, 2)
+                )
                 box = following
                 track.append(box)
                 continue

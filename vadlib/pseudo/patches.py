@@ -1,4 +1,6 @@
-"""Pictures to paste: from the sample images that scikit-learn ships, drawn things, or class folders such as CIFAR-100's."""
+"""Pictures to paste: from the sample images that scikit-learn ships, drawn things, or class folders
+such as CIFAR-100's.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Patches(Protocol):
 
 
 class BuiltinPatches:
-    """Square crops, 32 to 128 pixels wide, of scikit-learn's sample images: a temple and a flower. Needs no download."""
+    """Square crops, 32 to 128 pixels wide, of scikit-learn's sample images: a temple and a flower.
+    Needs no download.
+    """
 
     source = "builtin"
 
@@ -45,14 +49,18 @@ class BuiltinPatches:
     def draw(self, generator: torch.Generator) -> np.ndarray:
         image = self.images[_below(len(self.images), generator)]
         side = 32 + _below(97, generator)
-        top, left = _below(image.shape[0] - side, generator), _below(image.shape[1] - side, generator)
+        top, left = (
+            _below(image.shape[0] - side, generator),
+            _below(image.shape[1] - side, generator),
+        )
         return image[top : top + side, left : left + side]
 
 
 class SpritePatches:
     """Animals and things, cut out, 64 x 64 pixels with alpha: `sprites.png`. Needs no download.
 
-    None of them is among the anomalies of the rendered street. They are 32 of Microsoft's Fluent Emoji (MIT licence).
+    None of them is among the anomalies of the rendered street. They are 32 of Microsoft's Fluent
+    Emoji (MIT licence).
     """
 
     source = "sprites"
@@ -101,9 +109,11 @@ class FolderPatches:
 
 
 class CIFAR100Patches:
-    """The 50,000 training pictures of CIFAR-100, 32 x 32 pixels, read by torchvision, which verifies them by their MD5.
+    """The 50,000 training pictures of CIFAR-100, 32 x 32 pixels, read by torchvision, which
+    verifies them by their MD5.
 
-    They are taken from `cifar-100-python/` below `VADLIB_DATA` (else ./data); else they are downloaded into the cache folder (169 MB).
+    They are taken from `cifar-100-python/` below `VADLIB_DATA` (else ./data); else they are
+    downloaded into the cache folder (169 MB).
 
     Raises:
         InputError: they are damaged, or cannot be downloaded, or there is no room to unpack them.
@@ -118,7 +128,12 @@ class CIFAR100Patches:
         if not (root / CIFAR100.base_folder).is_dir():
             root = cache_dir() / "patches"
             if not (root / CIFAR100.base_folder).is_dir():
-                fetch_file(CIFAR100.url, f"md5:{CIFAR100.tgz_md5}", root, "take the patches 'builtin', which need no download")
+                fetch_file(
+                    CIFAR100.url,
+                    f"md5:{CIFAR100.tgz_md5}",
+                    root,
+                    "take the patches 'builtin', which need no download",
+                )
         try:
             # "Download" finds the archive there, or all that it holds, and unpacks it if need be.
             self.pixels = CIFAR100(root, train=True, download=root != default_root()).data
@@ -136,9 +151,11 @@ class CIFAR100Patches:
 
 
 def load_patches(source: str) -> Patches:
-    """The patch source of that name: "builtin", "sprites", "cifar100", else the path of a folder of class folders.
+    """The patch source of that name: "builtin", "sprites", "cifar100", else the path of a folder of
+    class folders.
 
-    "cifar100" takes class folders, `cifar100/train/CLASS/*.png` below `VADLIB_DATA` (else ./data), where they are, else torchvision's copy.
+    "cifar100" takes class folders, `cifar100/train/CLASS/*.png` below `VADLIB_DATA` (else ./data),
+    where they are, else torchvision's copy.
     """
     if source == "cifar100":
         folders = default_root() / "cifar100" / "train"

@@ -1,4 +1,6 @@
-"""Weights of detectors: a file of one's own, or a known one, which is looked for and, where it is nowhere, downloaded."""
+"""Weights of detectors: a file of one's own, or a known one, which is looked for and, where it is
+nowhere, downloaded.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +14,26 @@ from vadlib.files import expand_home
 
 _ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"
 _NANO = "https://raw.githubusercontent.com/dog-qiuqiu/MobileNet-Yolo/master/MobileNetV2-YOLOv3-Nano/COCO/"
-# Name -> where it is, and its SHA-256 where one is known to us. The others are read without unpickling, see `vadlib.pseudo.yolov3`.
+# Name -> where it is, and its SHA-256 where one is known to us. The others are read without
+# unpickling, see `vadlib.pseudo.yolov3`.
 KNOWN: dict[str, tuple[str, str | None]] = {
     "yolov3-tinyu.pt": (_ULTRALYTICS, None),
     "yolov3u.pt": (_ULTRALYTICS, None),
     "yolov3-sppu.pt": (_ULTRALYTICS, None),
-    "MobileNetV2-YOLOv3-Nano-coco.weights": (_NANO, "60a6c2a86735fd39ff54d61f9a16f3ac3fe24a8b2e0d7740585bf2b54a5db81a"),
-    "MobileNetV2-YOLOv3-Nano-coco.cfg": (_NANO, "f9c93b9167275c94975984c8b1d8adbff990f2e3a983adc79d02e748d6ed763b"),
+    "MobileNetV2-YOLOv3-Nano-coco.weights": (
+        _NANO,
+        "60a6c2a86735fd39ff54d61f9a16f3ac3fe24a8b2e0d7740585bf2b54a5db81a",
+    ),
+    "MobileNetV2-YOLOv3-Nano-coco.cfg": (
+        _NANO,
+        "f9c93b9167275c94975984c8b1d8adbff990f2e3a983adc79d02e748d6ed763b",
+    ),
 }
 
 
 def find_weights(name: str) -> Path:
-    """The file of that name: a path, or a known file in `weights/` of the cache folder or of `VADLIB_DATA` (else ./data); else downloaded.
+    """The file of that name: a path, or a known file in `weights/` of the cache folder or of
+    `VADLIB_DATA` (else ./data); else downloaded.
 
     Raises:
         InputError: no such file, and none that can be downloaded.
@@ -43,4 +53,6 @@ def find_weights(name: str) -> Path:
         field="weights",
     )
     address, digest = KNOWN[name]
-    return fetch_file(address + name, digest, folders[0], "take the detector 'motion', which needs no weights")
+    return fetch_file(
+        address + name, digest, folders[0], "take the detector 'motion', which needs no weights"
+    )

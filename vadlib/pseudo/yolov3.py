@@ -20,19 +20,30 @@ from vadlib.pseudo.detectors import CONFIDENCE, IOU, NETWORK_SIDE, PersonDetecto
 
 PERSON = 0  # the class in COCO
 # ultralytics replaces these functions of other libraries by its own.
-PATCHED = [(torch, "save"), (torch, "load"), (PIL.Image, "open"), (cv2, "imread"), (cv2, "imwrite"), (cv2, "imshow")]
+PATCHED = [
+    (torch, "save"),
+    (torch, "load"),
+    (PIL.Image, "open"),
+    (cv2, "imread"),
+    (cv2, "imwrite"),
+    (cv2, "imshow"),
+]
 
 
 class YOLOv3Detector(PersonDetector):
-    """`yolov3-tinyu.pt`, `yolov3u.pt`, `yolov3-sppu.pt`, or the path of another detector that ultralytics reads.
+    """`yolov3-tinyu.pt`, `yolov3u.pt`, `yolov3-sppu.pt`, or the path of another detector that
+    ultralytics reads.
 
     Raises:
-        InputError: weights that are missing, damaged or no detector's, or ultralytics was imported before in a way that unpickles them.
+        InputError: weights that are missing, damaged or no detector's, or ultralytics was imported
+            before in a way that unpickles them.
     """
 
     default = "yolov3-tinyu.pt"
 
-    def __init__(self, weights: str = default, device: str = "auto", shorter_side: int = NETWORK_SIDE):
+    def __init__(
+        self, weights: str = default, device: str = "auto", shorter_side: int = NETWORK_SIDE
+    ):
         super().__init__(weights, device, shorter_side)
         with tamed():
             import ultralytics
@@ -63,7 +74,13 @@ class YOLOv3Detector(PersonDetector):
 
     def find(self, images: np.ndarray) -> list[np.ndarray]:
         bgr = [np.ascontiguousarray(image[..., ::-1]) for image in images]
-        options = {"imgsz": images.shape[1:3], "conf": CONFIDENCE, "iou": IOU, "classes": [PERSON], "device": str(self.device)}
+        options = {
+            "imgsz": images.shape[1:3],
+            "conf": CONFIDENCE,
+            "iou": IOU,
+            "classes": [PERSON],
+            "device": str(self.device),
+        }
         with tamed():
             found = self.model.predict(bgr, verbose=False, save=False, **options)
         return [result.boxes.xyxy.cpu().numpy() for result in found]
@@ -71,9 +88,18 @@ class YOLOv3Detector(PersonDetector):
 
 @contextmanager
 def tamed() -> Iterator[None]:
-    """Undo at the end what ultralytics does to this process: threads, environment, functions, how numbers are printed."""
-    environment, functions = dict(os.environ), [(home, name, getattr(home, name)) for home, name in PATCHED]
-    threads, cv2_threads, printing = torch.get_num_threads(), cv2.getNumThreads(), np.get_printoptions()
+    """Undo at the end what ultralytics does to this process: threads, environment, functions, how
+    numbers are printed.
+    """
+    environment, functions = (
+        dict(os.environ),
+        [(home, name, getattr(home, name)) for home, name in PATCHED],
+    )
+    threads, cv2_threads, printing = (
+        torch.get_num_threads(),
+        cv2.getNumThreads(),
+        np.get_printoptions(),
+    )
     tensor_printing = dict(vars(torch._tensor_str.PRINT_OPTS))
     settings = cache_dir() / "ultralytics"
     settings.mkdir(parents=True, exist_ok=True)  # else it falls back to other places

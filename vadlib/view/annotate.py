@@ -14,11 +14,14 @@ SMALLEST_SIDE = 240  # pixels: smaller pictures are enlarged, so that texts can 
 TEXT, WIDEST_TIME, ALARM = cv2.FONT_HERSHEY_SIMPLEX, "00:00:00", "ALARM"
 
 
-def annotate(frame: np.ndarray, score_map: np.ndarray, score: float, threshold: float, seconds: float) -> np.ndarray:
-    """One frame as it is shown: a heat map over what is above the threshold, outlined; below it the time and a bar of the score.
+def annotate(
+    frame: np.ndarray, score_map: np.ndarray, score: float, threshold: float, seconds: float
+) -> np.ndarray:
+    """One frame as it is shown: a heat map over what is above the threshold, outlined; below it the
+    time and a bar of the score.
 
-    The bar ends at the threshold plus twice its size; a white mark stands at the threshold. Above it the bar is orange and hatched, the
-    picture has a white frame, and the word ALARM appears.
+    The bar ends at the threshold plus twice its size; a white mark stands at the threshold. Above
+    it the bar is orange and hatched, the picture has a white frame, and the word ALARM appears.
 
     Args:
         frame: uint8 (H, W, C), RGB, or grey with C = 1.
@@ -32,14 +35,22 @@ def annotate(frame: np.ndarray, score_map: np.ndarray, score: float, threshold: 
     """
     enlarged = max(1, SMALLEST_SIDE / min(frame.shape[:2]))
     height, width = (round(side * enlarged / 2) * 2 for side in frame.shape[:2])
-    picture = cv2.resize(np.broadcast_to(frame, (*frame.shape[:2], 3)).copy(), (width, height), interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(
+        np.broadcast_to(frame, (*frame.shape[:2], 3)).copy(),
+        (width, height),
+        interpolation=cv2.INTER_AREA,
+    )
     least, most = min(0.0, threshold - 1), threshold + 2 * max(threshold, 1)
-    hot = cv2.resize((score_map > threshold).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    hot = cv2.resize(
+        (score_map > threshold).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
+    )
     if hot.any():
         shares = np.clip((score_map - threshold) / (most - threshold), 0, 1)
         heat = cv2.resize((255 * shares).astype(np.uint8), (width, height))
         colours = cv2.applyColorMap(heat, cv2.COLORMAP_VIRIDIS)[..., ::-1]
-        picture = np.where(hot[..., None] > 0, cv2.addWeighted(picture, 0.5, colours, 0.5, 0), picture)
+        picture = np.where(
+            hot[..., None] > 0, cv2.addWeighted(picture, 0.5, colours, 0.5, 0), picture
+        )
         outlines = cv2.findContours(hot, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
         for colour, thickness in ((0, 3), (255, 1)):  # white on black: seen on every ground
             cv2.drawContours(picture, outlines, -1, (colour,) * 3, thickness)
@@ -61,17 +72,26 @@ def show_annotated(video: Video, score_map: np.ndarray, threshold: float, text: 
     """
     shares = score_map / threshold
     scored = zip(video.frames, shares, video.seconds, strict=True)
-    frames = (annotate(frame, share, float(share.max()), 1.0, seconds) for frame, share, seconds in scored)
+    frames = (
+        annotate(frame, share, float(share.max()), 1.0, seconds) for frame, share, seconds in scored
+    )
     display(HTML(video_tag(frames, video.fps, text)))
 
 
-def _bar(width: int, height: int, share: float, mark: float, alarm: bool, seconds: float) -> np.ndarray:
-    """uint8 (h, width, 3): time, the score's share of the bar, a mark at the threshold's, and the word."""
-    tall = max(24, min(height // 24, width // 20) * 2)  # a narrow picture has room for small texts only
+def _bar(
+    width: int, height: int, share: float, mark: float, alarm: bool, seconds: float
+) -> np.ndarray:
+    """uint8 (h, width, 3): time, the score's share of the bar, a mark at the threshold's, and the
+    word.
+    """
+    # a narrow picture has room for small texts only
+    tall = max(24, min(height // 24, width // 20) * 2)
     strip, size = np.full((tall, width, 3), 20, np.uint8), tall / 50
     clock = _clock(seconds)
     # A time-lapse may last longer than `WIDEST_TIME`.
-    widths = {text: cv2.getTextSize(text, TEXT, size, 1)[0][0] for text in (clock, WIDEST_TIME, ALARM)}
+    widths = {
+        text: cv2.getTextSize(text, TEXT, size, 1)[0][0] for text in (clock, WIDEST_TIME, ALARM)
+    }
     left = max(widths[clock], widths[WIDEST_TIME]) + tall // 2
     right = widths[ALARM] + tall // 2
     base, white = tall // 2 + round(11 * size), (255, 255, 255)
@@ -83,7 +103,9 @@ def _bar(width: int, height: int, share: float, mark: float, alarm: bool, second
     if alarm:
         y, x = np.mgrid[top:bottom, left:end]
         strip[top:bottom, left:end][(x + y) % 8 < 2] = white
-        cv2.putText(strip, ALARM, (width - right + tall // 4, base), TEXT, size, white, 1, cv2.LINE_AA)
+        cv2.putText(
+            strip, ALARM, (width - right + tall // 4, base), TEXT, size, white, 1, cv2.LINE_AA
+        )
     at = left + round(long * mark)
     strip[2 : tall - 2, at - 1 : at + 1] = white
     return strip

@@ -1,4 +1,6 @@
-"""Browse datasets in a notebook: controls around one pure function that draws a frame and the timeline of its clip."""
+"""Browse datasets in a notebook: controls around one pure function that draws a frame and the
+timeline of its clip.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from vadlib.view.figure import GREY, image_tag, in_turn, load_ipywidgets
 Datasets = Mapping[str, Sequence[Video]]
 
 
-def plot_browser(datasets: Datasets, dataset: str, clip: str, frame: int, overlay: bool = True) -> tuple[Figure, str]:
+def plot_browser(
+    datasets: Datasets, dataset: str, clip: str, frame: int, overlay: bool = True
+) -> tuple[Figure, str]:
     """One frame with its mask, above the timeline of its clip, and what the picture shows in words.
 
     Args:
@@ -35,14 +39,21 @@ def plot_browser(datasets: Datasets, dataset: str, clip: str, frame: int, overla
     video = by_name[clip]
     frame = min(max(frame, 0), len(video) - 1)
     aspect = video.frames.shape[1] / video.frames.shape[2]
-    figure, (picture, line) = plt.subplots(2, figsize=(6, 6 * aspect + 1.1), height_ratios=[6 * aspect, 0.45], layout="constrained")
+    figure, (picture, line) = plt.subplots(
+        2, figsize=(6, 6 * aspect + 1.1), height_ratios=[6 * aspect, 0.45], layout="constrained"
+    )
     draw_frame(picture, video, frame, overlay)
     picture.set_title(f"{dataset}, {picture.get_title()}", fontsize="small")
     line.broken_barh([(0, len(video))], (0, 1), facecolor=NORMAL)
     line.broken_barh(spans(video.labels), (0, 1), **ABNORMAL)
     line.axvline(frame, color="black", linewidth=2)
     line.plot([frame], [1.25], marker="v", color="black", markersize=6, clip_on=False)
-    line.set(yticks=[], xlim=(0, len(video)), ylim=(0, 1), xlabel="frame" if video.labels is None else "frame; abnormal ones are hatched")
+    line.set(
+        yticks=[],
+        xlim=(0, len(video)),
+        ylim=(0, 1),
+        xlabel="frame" if video.labels is None else "frame; abnormal ones are hatched",
+    )
     line.spines[:].set_color(GREY)
     return figure, describe_frame(dataset, video, frame, overlay)
 
@@ -62,10 +73,12 @@ def describe_frame(dataset: str, video: Video, frame: int, overlay: bool = True)
 
 
 def browse(datasets: Datasets):
-    """A browser of datasets, clips and frames: an ipywidgets box, for a notebook with a running kernel.
+    """A browser of datasets, clips and frames: an ipywidgets box, for a notebook with a running
+    kernel.
 
-    By keyboard: Tab reaches each control, the space bar chooses a dataset, arrow keys move the clip and the frame. (JupyterLab takes the
-    arrow keys from a drop-down menu, so there is none.) The picture has an alt text that follows.
+    By keyboard: Tab reaches each control, the space bar chooses a dataset, arrow keys move the clip
+    and the frame. (JupyterLab takes the arrow keys from a drop-down menu, so there is none.) The
+    picture has an alt text that follows.
 
     Raises:
         InputError: no datasets, or one without videos.
@@ -79,9 +92,23 @@ def browse(datasets: Datasets):
         field="datasets",
     )
     wide = {"style": {"description_width": "5em"}, "layout": widgets.Layout(width="32em")}
-    dataset = widgets.ToggleButtons(options=list(datasets), description="dataset", style={"description_width": "5em"})
-    clip = widgets.SelectionSlider(options=_names(datasets, dataset.value), description="video", continuous_update=False, **wide)
-    frame = widgets.IntSlider(0, 0, len(datasets[dataset.value][0]) - 1, description="frame", continuous_update=False, **wide)
+    dataset = widgets.ToggleButtons(
+        options=list(datasets), description="dataset", style={"description_width": "5em"}
+    )
+    clip = widgets.SelectionSlider(
+        options=_names(datasets, dataset.value),
+        description="video",
+        continuous_update=False,
+        **wide,
+    )
+    frame = widgets.IntSlider(
+        0,
+        0,
+        len(datasets[dataset.value][0]) - 1,
+        description="frame",
+        continuous_update=False,
+        **wide,
+    )
     overlay = widgets.Checkbox(True, description="outline abnormal pixels", indent=False)
     picture = widgets.HTML()
 
@@ -92,7 +119,8 @@ def browse(datasets: Datasets):
 
     @in_turn
     def enter_dataset(_) -> None:
-        clip.options = _names(datasets, dataset.value)  # takes the first clip, and so the next handler runs
+        # takes the first clip, and so the next handler runs
+        clip.options = _names(datasets, dataset.value)
         enter_clip(None)
 
     @in_turn
@@ -114,11 +142,15 @@ def _names(datasets: Datasets, name: str) -> list[str]:
 
 
 def sample_frames(datasets: Datasets) -> list[tuple[str, str, int]]:
-    """Three states of `plot_browser` for a static picture of it: of the last dataset's first clip with both kinds of frame, its first
-    frame, the one in the middle of its first event, and its last one, as (dataset, clip, frame).
+    """Three states of `plot_browser` for a static picture of it: of the last dataset's first clip
+    with both kinds of frame, its first frame, the one in the middle of its first event, and its
+    last one, as (dataset, clip, frame).
     """
     name = list(datasets)[-1]
-    video = next((v for v in datasets[name] if v.labels is not None and 0 < v.labels.mean() < 1), datasets[name][0])
+    video = next(
+        (v for v in datasets[name] if v.labels is not None and 0 < v.labels.mean() < 1),
+        datasets[name][0],
+    )
     events = spans(video.labels)
     middle = events[0][0] + events[0][1] // 2 if events else len(video) // 2
     return [(name, video.name, frame) for frame in dict.fromkeys((0, middle, len(video) - 1))]

@@ -1,4 +1,6 @@
-"""Plots of datasets: what is normal and abnormal in them, when, where, and how much it moves. Videos in, Axes out."""
+"""Plots of datasets: what is normal and abnormal in them, when, where, and how much it moves.
+Videos in, Axes out.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,18 @@ ABNORMAL = {"facecolor": ORANGE, "hatch": "////", "edgecolor": "white", "linewid
 
 
 def event_frames(video: Video) -> list[int]:
-    """Return one frame of each event: the one in which most abnormal pixels are visible, or, without masks, its middle one.
+    """Return one frame of each event: the one in which most abnormal pixels are visible, or,
+    without masks, its middle one.
 
     Raises:
         InputError: a video without labels.
     """
-    require(video.labels is not None, f"video {video.name}: no labels, so no events are known", "missing-labels", field="video")
+    require(
+        video.labels is not None,
+        f"video {video.name}: no labels, so no events are known",
+        "missing-labels",
+        field="video",
+    )
     frames = []
     for start, end in intervals(video.labels):
         if video.masks is None:
@@ -42,19 +50,26 @@ def draw_frame(ax: Axes, video: Video, t: int, overlay: bool = True) -> None:
     state = "" if video.labels is None else ", abnormal" if video.labels[t] else ", normal"
     ax.set_title(f"video {video.name}, frame {t}{state}", fontsize="small")
     if overlay and video.masks is not None and (mask := video.masks[t]).any():
-        ax.contour(mask, [0.5], colors="white", linewidths=2.6)  # white under orange: seen on dark and on bright ground, in grey too
+        # white under orange: seen on dark and on bright ground, in grey too
+        ax.contour(mask, [0.5], colors="white", linewidths=2.6)
         ax.contour(mask, [0.5], colors=ORANGE, linewidths=1.3)
 
 
 def plot_examples(datasets: Mapping[str, Sequence[Video]]) -> np.ndarray:
-    """A normal and an abnormal frame of each dataset, one row each. Returns the Axes, (datasets, 2).
+    """A normal and an abnormal frame of each dataset, one row each. Returns the Axes, (datasets,
+    2).
 
     Both are of one video where one has both: the one with the largest share of the rarer kind.
     """
     chosen = {name: _pair(videos) for name, videos in datasets.items()}
     heights = [v.frames.shape[1] / v.frames.shape[2] for (v, _), _ in chosen.values()]
     _, axes = plt.subplots(
-        len(chosen), 2, figsize=(9, 4.5 * sum(heights) + 0.45 * len(chosen)), layout="constrained", squeeze=False, height_ratios=heights
+        len(chosen),
+        2,
+        figsize=(9, 4.5 * sum(heights) + 0.45 * len(chosen)),
+        layout="constrained",
+        squeeze=False,
+        height_ratios=heights,
     )
     for row, (name, pair) in zip(axes, chosen.items(), strict=True):
         for ax, (video, t) in zip(row, pair, strict=True):
@@ -64,7 +79,8 @@ def plot_examples(datasets: Mapping[str, Sequence[Video]]) -> np.ndarray:
 
 
 def plot_timelines(videos: Sequence[Video], title: str = "", ax: Axes | None = None) -> Axes:
-    """When each video is abnormal: a bar a video, its abnormal spans filled and hatched, their share at the end.
+    """When each video is abnormal: a bar a video, its abnormal spans filled and hatched, their
+    share at the end.
 
     Raises:
         InputError: no video has labels.
@@ -76,7 +92,8 @@ def plot_timelines(videos: Sequence[Video], title: str = "", ax: Axes | None = N
         "missing-labels",
         field="videos",
     )
-    row_height, size = (0.28, "small") if len(labels) <= 40 else (0.13, 5.5)  # ShanghaiTech has 107 clips
+    # ShanghaiTech has 107 clips
+    row_height, size = (0.28, "small") if len(labels) <= 40 else (0.13, 5.5)
     ax = ax or plt.subplots(figsize=(8, row_height * len(labels) + 1), layout="constrained")[1]
     longest = max(map(len, labels.values()))
     for row, values in enumerate(labels.values()):
@@ -98,7 +115,12 @@ def plot_timelines(videos: Sequence[Video], title: str = "", ax: Axes | None = N
     return ax
 
 
-def plot_truths(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], names: tuple[str, str], ax: Axes | None = None) -> Axes:
+def plot_truths(
+    first: Mapping[str, np.ndarray],
+    second: Mapping[str, np.ndarray],
+    names: tuple[str, str],
+    ax: Axes | None = None,
+) -> Axes:
     """Two ground truths of the same videos, one above the other, and in between where they differ.
 
     Args:
@@ -107,20 +129,53 @@ def plot_truths(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray
     """
     ax = ax or plt.subplots(figsize=(9, 0.5 * len(first) + 1), layout="constrained")[1]
     for row, name in enumerate(first):
-        for labels, top, colour, hatch in ((first[name], 0.38, BLUE, ""), (second[name], -0.1, ORANGE, "////")):
-            ax.broken_barh(spans(labels), (row - top, 0.28), facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0)
+        for labels, top, colour, hatch in (
+            (first[name], 0.38, BLUE, ""),
+            (second[name], -0.1, ORANGE, "////"),
+        ):
+            ax.broken_barh(
+                spans(labels),
+                (row - top, 0.28),
+                facecolor=colour,
+                hatch=hatch,
+                edgecolor="white",
+                linewidth=0,
+            )
         differ = np.asarray(first[name]) != np.asarray(second[name])
-        ax.broken_barh(spans(differ), (row - 0.1, 0.2), facecolor="black", edgecolor="black", linewidth=0.6)  # a line: one frame shows too
+        # a line: one frame shows too
+        ax.broken_barh(
+            spans(differ), (row - 0.1, 0.2), facecolor="black", edgecolor="black", linewidth=0.6
+        )
         ax.plot([0, len(first[name])], [row + 0.45] * 2, color=GREY, linewidth=0.5)
-    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=c, hatch=h, edgecolor="white") for c, h in ((BLUE, ""), (ORANGE, "////"))]
+    handles = [
+        plt.Rectangle((0, 0), 1, 1, facecolor=c, hatch=h, edgecolor="white")
+        for c, h in ((BLUE, ""), (ORANGE, "////"))
+    ]
     handles.append(plt.Rectangle((0, 0), 1, 1, facecolor="black"))
-    ax.legend(handles, [*names, "they differ"], ncols=3, loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize="small")
-    ax.set(yticks=range(len(first)), yticklabels=list(first), xlabel="frame", ylabel="video", ylim=(len(first) - 0.4, -0.6))
+    ax.legend(
+        handles,
+        [*names, "they differ"],
+        ncols=3,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        frameon=False,
+        fontsize="small",
+    )
+    ax.set(
+        yticks=range(len(first)),
+        yticklabels=list(first),
+        xlabel="frame",
+        ylabel="video",
+        ylim=(len(first) - 0.4, -0.6),
+    )
     return ax
 
 
-def plot_changes(changes: Mapping[str, Mapping[str, np.ndarray]], labels: Mapping[str, Mapping[str, np.ndarray]]) -> np.ndarray:
-    """How much normal and abnormal frames of each dataset change from the frame before, as distributions. Returns the Axes.
+def plot_changes(
+    changes: Mapping[str, Mapping[str, np.ndarray]], labels: Mapping[str, Mapping[str, np.ndarray]]
+) -> np.ndarray:
+    """How much normal and abnormal frames of each dataset change from the frame before, as
+    distributions. Returns the Axes.
 
     The few largest values, one in 200, are counted in the last bin.
 
@@ -128,16 +183,31 @@ def plot_changes(changes: Mapping[str, Mapping[str, np.ndarray]], labels: Mappin
         changes: dataset -> video -> values (T,), such as `frame_changes` gives.
         labels: the same, 0 normal, 1 abnormal.
     """
-    _, axes = plt.subplots(1, len(changes), figsize=(max(4.0, 3.2 * len(changes)), 2.8), layout="constrained", squeeze=False)
+    _, axes = plt.subplots(
+        1,
+        len(changes),
+        figsize=(max(4.0, 3.2 * len(changes)), 2.8),
+        layout="constrained",
+        squeeze=False,
+    )
     looks = {
         "normal": {"histtype": "stepfilled", "color": BLUE, "alpha": 0.35},
         "abnormal": {"histtype": "step", "color": ORANGE, "linestyle": "--", "linewidth": 1.8},
     }
     for ax, (name, videos) in zip(axes[0], changes.items(), strict=True):
-        values, truth = np.concatenate(list(videos.values())), np.concatenate([labels[name][video] for video in videos])
+        values, truth = (
+            np.concatenate(list(videos.values())),
+            np.concatenate([labels[name][video] for video in videos]),
+        )
         edges = np.linspace(0, np.quantile(values, 0.995), 31)
         for kind, (label, look) in enumerate(looks.items()):
-            ax.hist(np.minimum(values[truth == kind], edges[-1]), edges, density=True, label=label, **look)
+            ax.hist(
+                np.minimum(values[truth == kind], edges[-1]),
+                edges,
+                density=True,
+                label=label,
+                **look,
+            )
         ax.set(title=name, xlabel="mean change (grey levels)", yticks=[])
         ax.legend(fontsize="small")
     axes[0, 0].set_ylabel("share of frames")
@@ -153,7 +223,11 @@ def _pair(videos: Sequence[Video]) -> tuple[tuple[Video, int], tuple[Video, int]
     both = max(videos, key=lambda v: min(v.labels.mean(), 1 - v.labels.mean()))
     found = []
     for kind in (0, 1):
-        video = both if (both.labels == kind).any() else max(videos, key=lambda v, kind=kind: (v.labels == kind).sum())
+        video = (
+            both
+            if (both.labels == kind).any()
+            else max(videos, key=lambda v, kind=kind: (v.labels == kind).sum())
+        )
         frames = np.flatnonzero(video.labels == kind)
         require(
             len(frames) > 0,

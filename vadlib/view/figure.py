@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 from vadlib.data.encode import write_video
 from vadlib.errors import InputError, require
 
-# Okabe and Ito's palette: told apart with every common colour vision; line styles and markers repeat the difference.
+# Okabe and Ito's palette: told apart with every common colour vision; line styles and markers
+# repeat the difference.
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 
 
@@ -48,8 +49,9 @@ _turn = threading.RLock()
 def in_turn(handler: Callable) -> Callable:
     """A handler of a widget that waits while another one runs.
 
-    JupyterLab has the messages of each widget handled in a thread of its own ("subshells"), so that a slider's handler starts while that of
-    another one still draws; and matplotlib draws wrong pictures in several threads at once.
+    JupyterLab has the messages of each widget handled in a thread of its own ("subshells"), so that
+    a slider's handler starts while that of another one still draws; and matplotlib draws wrong
+    pictures in several threads at once.
     """
 
     @functools.wraps(handler)
@@ -61,16 +63,19 @@ def in_turn(handler: Callable) -> Callable:
 
 
 def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
-    """Show a figure in a notebook as an image with alt text, which is also its caption, and close it.
+    """Show a figure in a notebook as an image with alt text, which is also its caption, and close
+    it.
 
-    The image is emitted as HTML: nbconvert and myst-nb drop the alt text of matplotlib's own outputs. Who hears the alt text need not hear
-    the caption, too.
+    The image is emitted as HTML: nbconvert and myst-nb drop the alt text of matplotlib's own
+    outputs. Who hears the alt text need not hear the caption, too.
 
     Args:
         figure: what to show: a figure, or the Axes that a plot returned.
         alt: what the figure shows, in a sentence: at least five words.
     """
-    caption = f'<figcaption aria-hidden="true" style="font-size: smaller">{html.escape(alt)}</figcaption>'
+    caption = (
+        f'<figcaption aria-hidden="true" style="font-size: smaller">{html.escape(alt)}</figcaption>'
+    )
     display(HTML(f'<figure style="margin: 0">{image_tag(figure, alt)}{caption}</figure>'))
 
 
@@ -110,6 +115,4 @@ def video_tag(frames: Iterable[np.ndarray], fps: float, text: str) -> str:
         write_video(path, frames, fps)
         encoded = base64.b64encode(path.read_bytes()).decode()
     source = f"data:video/mp4;base64,{encoded}"
-    return (
-        f'<video aria-label="{html.escape(text)}" src="{source}" controls loop autoplay muted playsinline style="max-width: 100%"></video>'
-    )
+    return f'<video aria-label="{html.escape(text)}" src="{source}" controls loop autoplay muted playsinline style="max-width: 100%"></video>'

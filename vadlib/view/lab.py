@@ -32,8 +32,11 @@ class Choice(NamedTuple):
     p: float = 0.2
 
 
-def lab_pseudo(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> tuple[Clip, PseudoClip | None, str]:
-    """The chosen clip, the pseudo-anomaly made of it (None where it cannot be made), and what was made in words.
+def lab_pseudo(
+    clips: Clips, sources: Mapping[str, Patches], choice: Choice
+) -> tuple[Clip, PseudoClip | None, str]:
+    """The chosen clip, the pseudo-anomaly made of it (None where it cannot be made), and what was
+    made in words.
 
     Args:
         clips: detector -> clips.
@@ -47,32 +50,51 @@ def lab_pseudo(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> 
     if choice.kind == "object":
         made += f", boxes of {choice.detector}, pictures of {choice.patches}"
     if pseudo is None:
-        reasons = {"skip": "no frames left to skip to", "object": f"{choice.detector} found nobody in it"}
+        reasons = {
+            "skip": "no frames left to skip to",
+            "object": f"{choice.detector} found nobody in it",
+        }
         reason = reasons.get(choice.kind, f"the kind {choice.kind} does not apply to this clip")
         return clip, None, f"{made} cannot be made of {where}: {reason}"
-    drawn = ", ".join(f"{name} {value:.3g}" for name, value in pseudo.params.items() if isinstance(value, (int, float)))
+    drawn = ", ".join(
+        f"{name} {value:.3g}"
+        for name, value in pseudo.params.items()
+        if isinstance(value, (int, float))
+    )
     share = f"{pseudo.mask.float().mean():.0%} of its pixels changed"
     return clip, pseudo, f"{made}, on {where}: {share}" + (f" ({drawn})" if drawn else "")
 
 
 def plot_lab(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> tuple[Figure, str]:
-    """The chosen pseudo-anomaly as strips, and its alt text; the clip as it is where none can be made."""
+    """The chosen pseudo-anomaly as strips, and its alt text; the clip as it is where none can be
+    made.
+    """
     clip, pseudo, text = lab_pseudo(clips, sources, choice)
-    unchanged = PseudoClip(clip.tensor, torch.zeros(clip.tensor.shape[1:], dtype=torch.bool), "not possible", {})
+    unchanged = PseudoClip(
+        clip.tensor, torch.zeros(clip.tensor.shape[1:], dtype=torch.bool), "not possible", {}
+    )
     return plot_pseudo(clip, pseudo or unchanged, columns=8)[0].figure, text
 
 
 def play_lab(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> str:
-    """The chosen clip, its pseudo-anomaly and the mask of what changed, side by side, as an HTML video; text if none is made."""
+    """The chosen clip, its pseudo-anomaly and the mask of what changed, side by side, as an HTML
+    video; text if none is made.
+    """
     clip, pseudo, text = lab_pseudo(clips, sources, choice)
     if pseudo is None:
         return f"<p>{html.escape(text)}</p>"
     fps = next(v.fps for v in clips[choice.detector].videos if v.name == clip.video)
-    return video_tag(side_by_side(clip, pseudo), fps, f"normal clip, pseudo-anomaly and mask: {text}")
+    return video_tag(
+        side_by_side(clip, pseudo), fps, f"normal clip, pseudo-anomaly and mask: {text}"
+    )
 
 
-def plot_lab_batch(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> tuple[Figure, str]:
-    """Which samples p turns, each kind of the default recipe at the chosen strength; see `plot_batch`."""
+def plot_lab_batch(
+    clips: Clips, sources: Mapping[str, Patches], choice: Choice
+) -> tuple[Figure, str]:
+    """Which samples p turns, each kind of the default recipe at the chosen strength; see
+    `plot_batch`.
+    """
     mixer = PseudoAnomalyMixer([_kind(name, sources, choice) for name in DEFAULT_KINDS], choice.p)
     return plot_batch(clips[choice.detector], mixer, choice.seed)
 
@@ -80,10 +102,12 @@ def plot_lab_batch(clips: Clips, sources: Mapping[str, Patches], choice: Choice)
 def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
     """The laboratory: an ipywidgets box, for a notebook with a running kernel.
 
-    By keyboard: Tab reaches each control, the space bar presses a button, arrow keys move a slider. Alt texts follow the pictures.
+    By keyboard: Tab reaches each control, the space bar presses a button, arrow keys move a slider.
+    Alt texts follow the pictures.
 
     Args:
-        clips: detector -> the same clips with its boxes: `ClipDataset(videos, config, find_boxes(videos, detector))`.
+        clips: detector -> the same clips with its boxes: `ClipDataset(videos, config,
+            find_boxes(videos, detector))`.
         patches: names of patch sources; see `load_patches`.
 
     Raises:
@@ -99,11 +123,17 @@ def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
     )
     sources = {name: load_patches(name) for name in patches}
     default, count = Choice(), len(next(iter(clips.values())))
-    wide = {"style": {"description_width": "6em"}, "layout": widgets.Layout(width="34em"), "continuous_update": False}
+    wide = {
+        "style": {"description_width": "6em"},
+        "layout": widgets.Layout(width="34em"),
+        "continuous_update": False,
+    }
     buttons = {"style": {"description_width": "6em", "button_width": "auto"}}
     controls = {
         "kind": widgets.ToggleButtons(options=list(KINDS), description="kind", **buttons),
-        "strength": widgets.FloatSlider(default.strength, min=0, max=1, step=0.05, description="strength", **wide),
+        "strength": widgets.FloatSlider(
+            default.strength, min=0, max=1, step=0.05, description="strength", **wide
+        ),
         "number": widgets.IntSlider(default.number, 0, count - 1, description="clip", **wide),
         "seed": widgets.IntSlider(default.seed, 0, 99, description="seed", **wide),
         "detector": widgets.ToggleButtons(options=list(clips), description="detector", **buttons),
@@ -115,10 +145,16 @@ def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
     @in_turn
     def draw(change=None) -> None:
         choice = Choice(**{name: control.value for name, control in controls.items()})
-        moved = change and next(name for name, control in controls.items() if control is change["owner"])
+        moved = change and next(
+            name for name, control in controls.items() if control is change["owner"]
+        )
         if moved != "p":  # p says how often, not what
-            film.value, strips.value = play_lab(clips, sources, choice), image_tag(*plot_lab(clips, sources, choice))
-        if moved not in ("kind", "number"):  # the batch holds the default kinds, and clips of its own
+            film.value, strips.value = (
+                play_lab(clips, sources, choice),
+                image_tag(*plot_lab(clips, sources, choice)),
+            )
+        # the batch holds the default kinds, and clips of its own
+        if moved not in ("kind", "number"):
             batch.value = image_tag(*plot_lab_batch(clips, sources, choice))
 
     for control in controls.values():

@@ -1,6 +1,8 @@
-"""Plots of explanations: what both paths make of a clip, and which slots of the memories are read where. Axes out.
+"""Plots of explanations: what both paths make of a clip, and which slots of the memories are read
+where. Axes out.
 
-Places that were not rebuilt are hatched: there is nothing to show, which is something else than a low value.
+Places that were not rebuilt are hatched: there is nothing to show, which is something else than a
+low value.
 """
 
 from __future__ import annotations
@@ -29,12 +31,18 @@ LOOKS = [
 
 
 def plot_rebuilt(
-    explanation: Explanation, frame: int | None = None, title: str = "", both: bool = False, mask: np.ndarray | None = None
+    explanation: Explanation,
+    frame: int | None = None,
+    title: str = "",
+    both: bool = False,
+    mask: np.ndarray | None = None,
 ) -> np.ndarray:
-    """One frame of a clip (None: the middle one), what D_n made of it, and the error map. Returns the Axes.
+    """One frame of a clip (None: the middle one), what D_n made of it, and the error map. Returns
+    the Axes.
 
-    With `both` in two rows: the frame, D_n and D_p; and below how far these two are apart, and their errors on one scale. The True
-    pixels of `mask` (H, W) are outlined in the frame and in the maps of errors.
+    With `both` in two rows: the frame, D_n and D_p; and below how far these two are apart, and
+    their errors on one scale. The True pixels of `mask` (H, W) are outlined in the frame and in the
+    maps of errors.
     """
     normal, pseudo = explanation, explanation.pseudo
     frame = len(normal.frames) // 2 if frame is None else frame
@@ -56,7 +64,8 @@ def plot_rebuilt(
 
 
 def plot_over_time(explanation: Explanation, row: int | None = None) -> np.ndarray:
-    """x-t slices: one row of pixels over time (downwards) of the clip, of D_n and D_p, and of their errors on one scale. Returns the Axes.
+    """x-t slices: one row of pixels over time (downwards) of the clip, of D_n and D_p, and of their
+    errors on one scale. Returns the Axes.
 
     Args:
         explanation: of a clip.
@@ -83,7 +92,8 @@ def plot_over_time(explanation: Explanation, row: int | None = None) -> np.ndarr
 
 
 def plot_attention(normal: Explanation, abnormal: Explanation) -> np.ndarray:
-    """Where M_n finds no fitting slot (entropy of its addressing), and which slots are read. Returns the Axes.
+    """Where M_n finds no fitting slot (entropy of its addressing), and which slots are read.
+    Returns the Axes.
 
     Args:
         normal: a clip without anomalies.
@@ -104,8 +114,14 @@ def plot_attention(normal: Explanation, abnormal: Explanation) -> np.ndarray:
     return axes
 
 
-def plot_slot_maps(explanation: Explanation, slots: Sequence[int] | None = None, frame: int | None = None, count: int = 5) -> np.ndarray:
-    """A frame, and where in it some slots are read: their mean weight over the clip, each on its own scale. Returns the Axes.
+def plot_slot_maps(
+    explanation: Explanation,
+    slots: Sequence[int] | None = None,
+    frame: int | None = None,
+    count: int = 5,
+) -> np.ndarray:
+    """A frame, and where in it some slots are read: their mean weight over the clip, each on its
+    own scale. Returns the Axes.
 
     Args:
         explanation: its memory is M_n; that of `explanation.pseudo` M_p.
@@ -123,36 +139,52 @@ def plot_slot_maps(explanation: Explanation, slots: Sequence[int] | None = None,
     frame = len(explanation.frames) // 2 if frame is None else frame
     columns = min(3, 1 + len(slots))
     axes = _grid(-(-(1 + len(slots)) // columns), columns, explanation.seen.shape)
-    draw_picture(axes.flat[0], explanation.frames[frame], f"frame {frame} of the clip (hatched: not rebuilt)")
+    draw_picture(
+        axes.flat[0], explanation.frames[frame], f"frame {frame} of the clip (hatched: not rebuilt)"
+    )
     for ax, slot in zip(axes.flat[1:], slots, strict=False):
-        draw_heat(ax, explanation.attention[slot], f"slot {slot}: {explanation.usage[slot]:.1%} of the reads")
+        draw_heat(
+            ax,
+            explanation.attention[slot],
+            f"slot {slot}: {explanation.usage[slot]:.1%} of the reads",
+        )
     for ax in axes.flat[1 + len(slots) :]:
         ax.axis("off")
     return axes
 
 
 def plot_usage(usages: Mapping[str, Mapping[str, np.ndarray]], count: int = 10) -> np.ndarray:
-    """How much some kinds of clips read the slots that the first kind reads most. Returns the Axes, one a memory.
+    """How much some kinds of clips read the slots that the first kind reads most. Returns the Axes,
+    one a memory.
 
-    The legend gives the share of all reads, also of slots not shown, that would have to move to other slots to be as the first kind's.
+    The legend gives the share of all reads, also of slots not shown, that would have to move to
+    other slots to be as the first kind's.
 
     Args:
         usages: kind of clip, up to four -> what `slot_usage` returned for it.
         count: slots shown.
     """
     first = next(iter(usages.values()))
-    _, axes = plt.subplots(len(first), 1, figsize=(9, 2.6 * len(first)), layout="constrained", squeeze=False)
+    _, axes = plt.subplots(
+        len(first), 1, figsize=(9, 2.6 * len(first)), layout="constrained", squeeze=False
+    )
     for ax, memory in zip(axes[:, 0], first, strict=True):
         top = np.argsort(first[memory])[::-1][:count]
-        moved = {kind: np.abs(usage[memory] - first[memory]).sum() / 2 for kind, usage in usages.items()}
-        bars = {f"{kind} ({moved[kind]:.0%} moved)" if usage is not first else kind: usage[memory][top] for kind, usage in usages.items()}
+        moved = {
+            kind: np.abs(usage[memory] - first[memory]).sum() / 2 for kind, usage in usages.items()
+        }
+        bars = {
+            f"{kind} ({moved[kind]:.0%} moved)" if usage is not first else kind: usage[memory][top]
+            for kind, usage in usages.items()
+        }
         _bars(ax, bars, top)
         ax.set(xlabel=f"slot of {memory}", ylabel="share of the reads")
     return axes[:, 0]
 
 
 def plot_atlas(pages: Sequence[SlotPicture], clips: Sequence[Tensor]) -> np.ndarray:
-    """What each slot decodes to (a bottleneck that holds nothing else), beside the middle frames of the clips whose middle reads it most.
+    """What each slot decodes to (a bottleneck that holds nothing else), beside the middle frames of
+    the clips whose middle reads it most.
 
     The square marks the middle. Returns the Axes, a row a slot.
 
@@ -161,7 +193,13 @@ def plot_atlas(pages: Sequence[SlotPicture], clips: Sequence[Tensor]) -> np.ndar
         clips: those that it was given.
     """
     nearest = max(len(page.nearest) for page in pages)
-    _, axes = plt.subplots(len(pages), 1 + nearest, figsize=(1.35 * (1 + nearest), 1.5 * len(pages)), layout="constrained", squeeze=False)
+    _, axes = plt.subplots(
+        len(pages),
+        1 + nearest,
+        figsize=(1.35 * (1 + nearest), 1.5 * len(pages)),
+        layout="constrained",
+        squeeze=False,
+    )
     for row, page in zip(axes, pages, strict=True):
         draw_picture(row[0], page.decoded[len(page.decoded) // 2], f"slot {page.slot}")
         for ax, number, weight in zip(row[1:], page.nearest, page.weights, strict=False):
@@ -169,22 +207,34 @@ def plot_atlas(pages: Sequence[SlotPicture], clips: Sequence[Tensor]) -> np.ndar
             draw_picture(ax, frames[len(frames) // 2], f"weight {weight:.2f}")
             height, width = frames.shape[1:3]
             corner = [-(-size // CELL) // 2 * CELL - 0.5 for size in (width, height)]
-            ax.add_patch(plt.Rectangle(corner, CELL, CELL, fill=False, edgecolor=ORANGE, linewidth=1.5))
+            ax.add_patch(
+                plt.Rectangle(corner, CELL, CELL, fill=False, edgecolor=ORANGE, linewidth=1.5)
+            )
     return axes
 
 
-def plot_removal(errors: Mapping[str, Mapping[str, np.ndarray]], apart: Sequence[str] = ()) -> np.ndarray:
-    """By how much the mean error of some kinds of clips changes when slots are removed. Returns the Axes, two with `apart`.
+def plot_removal(
+    errors: Mapping[str, Mapping[str, np.ndarray]], apart: Sequence[str] = ()
+) -> np.ndarray:
+    """By how much the mean error of some kinds of clips changes when slots are removed. Returns the
+    Axes, two with `apart`.
 
     Args:
         errors: kind of clip, up to four -> what `removal_errors` returned for it.
         apart: names in it that get a panel and a scale of their own, for much larger changes.
     """
-    panels = [[name for name in next(iter(errors.values())) if name != "nothing" and name not in apart]] + [list(apart)] * bool(apart)
+    panels = [
+        [name for name in next(iter(errors.values())) if name != "nothing" and name not in apart]
+    ] + [list(apart)] * bool(apart)
     widths = [len(names) + 0.5 for names in panels]
-    _, axes = plt.subplots(1, len(panels), figsize=(9, 3), layout="constrained", squeeze=False, width_ratios=widths)
+    _, axes = plt.subplots(
+        1, len(panels), figsize=(9, 3), layout="constrained", squeeze=False, width_ratios=widths
+    )
     for ax, names in zip(axes[0], panels, strict=True):
-        changes = {kind: [100 * (found[name].mean() / found["nothing"].mean() - 1) for name in names] for kind, found in errors.items()}
+        changes = {
+            kind: [100 * (found[name].mean() / found["nothing"].mean() - 1) for name in names]
+            for kind, found in errors.items()
+        }
         _bars(ax, changes, names)
         ax.axhline(0, color=GREY, linewidth=0.8)
         ax.set_xlabel("slots removed")
@@ -196,25 +246,42 @@ def plot_removal(errors: Mapping[str, Mapping[str, np.ndarray]], apart: Sequence
 
 def _bars(ax: Axes, groups: Mapping[str, Sequence[float]], names: Sequence) -> None:
     """A bar for each name in each group."""
-    for k, ((group, heights), look) in enumerate(zip(groups.items(), LOOKS[: len(groups)], strict=True)):
-        ax.bar(np.arange(len(names)) + (k - (len(groups) - 1) / 2) * 0.2, heights, 0.2, label=group, **look)
+    for k, ((group, heights), look) in enumerate(
+        zip(groups.items(), LOOKS[: len(groups)], strict=True)
+    ):
+        ax.bar(
+            np.arange(len(names)) + (k - (len(groups) - 1) / 2) * 0.2,
+            heights,
+            0.2,
+            label=group,
+            **look,
+        )
     ax.set_xticks(np.arange(len(names)), names, fontsize="small")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(groups), fontsize="small", frameon=False)  # above, not over the bars
+    # above, not over the bars
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=len(groups), fontsize="small", frameon=False
+    )
 
 
 def _grid(rows: int, columns: int, shape: tuple[int, int]) -> np.ndarray:
     height = 8.0 / columns * shape[0] / shape[1] + 0.3
-    return plt.subplots(rows, columns, figsize=(9, rows * height), layout="constrained", squeeze=False)[1]
+    return plt.subplots(
+        rows, columns, figsize=(9, rows * height), layout="constrained", squeeze=False
+    )[1]
 
 
 def _outline(axes: Sequence[Axes], mask: np.ndarray | None) -> None:
-    """The True pixels of a mask, outlined; an empty one has no outline, of which contour would warn."""
+    """The True pixels of a mask, outlined; an empty one has no outline, of which contour would
+    warn.
+    """
     for ax in axes if mask is not None and np.any(mask) else ():
         ax.contour(mask, [0.5], colors=ORANGE, linewidths=0.8)
 
 
 def heat_limit(*maps: np.ndarray, share: float = 0.995) -> float | None:
-    """Where the colours of some maps end, so that a few bright pixels do not leave the rest dark; None where all is NaN."""
+    """Where the colours of some maps end, so that a few bright pixels do not leave the rest dark;
+    None where all is NaN.
+    """
     values = np.concatenate([values[~np.isnan(values)] for values in maps])
     return float(np.quantile(values, share)) if values.size else None
 
@@ -223,15 +290,21 @@ def draw_picture(ax: Axes, picture: np.ndarray, title: str) -> None:
     """A picture (H, W, C) in [0, 255]; hatched where it is NaN."""
     unseen = np.isnan(picture[..., :1])
     colours = np.broadcast_to(np.where(unseen, 0, picture), (*picture.shape[:2], 3))
-    ax.imshow(np.dstack([colours, np.where(unseen, 0, 255)]).astype(np.uint8), interpolation="nearest")
+    ax.imshow(
+        np.dstack([colours, np.where(unseen, 0, 255)]).astype(np.uint8), interpolation="nearest"
+    )
     _frame(ax, title)
 
 
 def draw_heat(ax: Axes, values: np.ndarray, title: str, highest: float | None = None) -> None:
-    """Values (H, W) as colours from 0 to `highest` (None: their own maximum); hatched where they are NaN."""
-    image = ax.imshow(values, cmap="viridis", vmin=0, vmax=highest, interpolation="nearest")  # viridis: even in grey, and for every eye
+    """Values (H, W) as colours from 0 to `highest` (None: their own maximum); hatched where they
+    are NaN.
+    """
+    # viridis: even in grey, and for every eye
+    image = ax.imshow(values, cmap="viridis", vmin=0, vmax=highest, interpolation="nearest")
     _frame(ax, title)
-    beside = ax.inset_axes([1.02, 0, 0.04, 1])  # takes no room from its panel, so that all panels stay equally large
+    # takes no room from its panel, so that all panels stay equally large
+    beside = ax.inset_axes([1.02, 0, 0.04, 1])
     ax.figure.colorbar(image, cax=beside).ax.tick_params(labelsize="x-small")
 
 

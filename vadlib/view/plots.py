@@ -23,13 +23,15 @@ def plot_scores(
     rescored: Curves | None = None,
     threshold: float | None = None,
 ) -> Axes:
-    """The calibrated score of one video over time; abnormal intervals are shaded and hatched, the threshold is dashed.
+    """The calibrated score of one video over time; abnormal intervals are shaded and hatched, the
+    threshold is dashed.
 
     Args:
         result: of the video.
         name: the video's.
         ax: where to draw.
-        rescored: other scores of the same frames, to show instead; the run's threshold is not theirs.
+        rescored: other scores of the same frames, to show instead; the run's threshold is not
+            theirs.
         threshold: to draw instead of the run's.
     """
     require_known(name, result.scores, "video", field="name")
@@ -46,7 +48,8 @@ def plot_scores(
         ax.axvspan(edges[start], edges[end], **look, label="abnormal (truth)" if i == 0 else None)
     ax.set(xlabel="time (s)", ylabel="anomaly score", xlim=(0, seconds[-1]))
     ax.set_title(f"video {name}", loc="left")
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", ncols=3, frameon=False)  # above, where it hides no peak
+    # above, where it hides no peak
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", ncols=3, frameon=False)
     return ax
 
 
@@ -61,22 +64,45 @@ def plot_roc(labels: Curves, curves: Mapping[str, Curves], ax: Axes | None = Non
     Raises:
         InputError: no labels, labels of other frames than the scores, or too many curves.
     """
-    require(len(labels) > 0, "these videos have no labels, so there is no ROC curve", "missing-labels", field="labels")
+    require(
+        len(labels) > 0,
+        "these videos have no labels, so there is no ROC curve",
+        "missing-labels",
+        field="labels",
+    )
     looks = [(BLUE, "-"), (ORANGE, ":"), (GREEN, "-."), (PINK, "--")]
-    require(len(curves) <= len(looks), f"{len(curves)} curves; expected at most {len(looks)}", "out-of-range", field="curves")
+    require(
+        len(curves) <= len(looks),
+        f"{len(curves)} curves; expected at most {len(looks)}",
+        "out-of-range",
+        field="curves",
+    )
     ax = ax or plt.subplots(figsize=(4.4, 4.2), layout="constrained")[1]
     for (name, scores), (colour, style) in zip(curves.items(), looks, strict=False):
         truth, pooled = pool(scores, labels)
         false, true, _ = roc_curve(truth, pooled)
-        ax.plot(false, true, style, color=colour, label=f"{name}: AUC {roc_auc_score(truth, pooled):.3f}")
+        ax.plot(
+            false,
+            true,
+            style,
+            color=colour,
+            label=f"{name}: AUC {roc_auc_score(truth, pooled):.3f}",
+        )
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
-    ax.set(xlabel="false-positive rate", ylabel="true-positive rate", aspect="equal", title="ROC over all test frames")
+    ax.set(
+        xlabel="false-positive rate",
+        ylabel="true-positive rate",
+        aspect="equal",
+        title="ROC over all test frames",
+    )
     ax.legend(loc="lower right", fontsize="small")
     return ax
 
 
 def plot_frames(video: Video, frames: Sequence[int]) -> np.ndarray:
-    """Some frames side by side, abnormal pixels outlined where the video has masks. Returns the Axes."""
+    """Some frames side by side, abnormal pixels outlined where the video has masks. Returns the
+    Axes.
+    """
     axes = _row(len(frames), video.frames.shape[1] / video.frames.shape[2])
     for ax, t in zip(axes, frames, strict=True):
         _picture(ax, video.frames[t], f"{video.name}, frame {t}")
@@ -87,7 +113,13 @@ def plot_frames(video: Video, frames: Sequence[int]) -> np.ndarray:
 
 def _row(columns: int, aspect: float) -> np.ndarray:
     width = 9.0
-    return plt.subplots(1, columns, figsize=(width, width / columns * aspect + 0.5), layout="constrained", squeeze=False)[1][0]
+    return plt.subplots(
+        1,
+        columns,
+        figsize=(width, width / columns * aspect + 0.5),
+        layout="constrained",
+        squeeze=False,
+    )[1][0]
 
 
 def _picture(ax: Axes, frame: np.ndarray, title: str) -> None:

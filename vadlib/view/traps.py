@@ -1,4 +1,6 @@
-"""Plots of evaluation traps: how far each moves an AUC, and what choosing on test labels claims. Numbers in, Axes out."""
+"""Plots of evaluation traps: how far each moves an AUC, and what choosing on test labels claims.
+Numbers in, Axes out.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from vadlib.view.figure import BLUE, GREY, ORANGE
 
 
 def plot_shifts(areas: Mapping[str, tuple[float, float]], ax: Axes | None = None) -> Axes:
-    """How far each trap moves the AUC: a bar to the right, hatched, where the number gets too good, to the left where it suffers.
+    """How far each trap moves the AUC: a bar to the right, hatched, where the number gets too good,
+    to the left where it suffers.
 
     Args:
         areas: trap -> (honest AUC, AUC in the trap), from the top.
@@ -34,13 +37,19 @@ def plot_shifts(areas: Mapping[str, tuple[float, float]], ax: Axes | None = None
             fontsize="small",
         )
     ax.axvline(0, color=GREY, linewidth=0.8)
-    ax.set(yticks=range(len(areas)), yticklabels=list(areas), ylim=(len(areas) - 0.5, -0.5), xlabel="shift of the AUC")
+    ax.set(
+        yticks=range(len(areas)),
+        yticklabels=list(areas),
+        ylim=(len(areas) - 0.5, -0.5),
+        xlabel="shift of the AUC",
+    )
     ax.margins(x=0.2)
     return ax
 
 
 def plot_by_shift(areas: Mapping[int, float], ax: Axes | None = None) -> Axes:
-    """The AUC against labels that come late (right) or early (left) by so many frames; the largest is marked.
+    """The AUC against labels that come late (right) or early (left) by so many frames; the largest
+    is marked.
 
     Args:
         areas: frames -> AUC.
@@ -49,7 +58,15 @@ def plot_by_shift(areas: Mapping[int, float], ax: Axes | None = None) -> Axes:
     ax = ax or plt.subplots(figsize=(7, 2.8), layout="constrained")[1]
     frames, best = sorted(areas), max(areas, key=areas.get)
     ax.plot(frames, [areas[k] for k in frames], color=BLUE, marker=".")
-    ax.plot(best, areas[best], "o", color=ORANGE, markersize=9, fillstyle="none", label=f"largest at {best}")
+    ax.plot(
+        best,
+        areas[best],
+        "o",
+        color=ORANGE,
+        markersize=9,
+        fillstyle="none",
+        label=f"largest at {best}",
+    )
     ax.axvline(0, color=GREY, linestyle="--", linewidth=1)
     ax.set(xlabel="frames by which labels come late; negative: early", ylabel="AUC")
     ax.legend(fontsize="small")
@@ -65,9 +82,13 @@ def plot_gains(gains: np.ndarray, ax: Axes | None = None) -> Axes:
     """
     ax = ax or plt.subplots(figsize=(7, 2.8), layout="constrained")[1]
     width = max(np.ptp(gains), 1e-3) / 25
-    edges = width * np.arange(np.floor(gains.min() / width), np.ceil(gains.max() / width) + 2)  # one of them is 0: no bar crosses it
+    # one of them is 0: no bar crosses it
+    edges = width * np.arange(np.floor(gains.min() / width), np.ceil(gains.max() / width) + 2)
     looks = [
-        ("claimed, on the videos chosen on", {"color": ORANGE, "histtype": "step", "hatch": "////", "linewidth": 1.5}),
+        (
+            "claimed, on the videos chosen on",
+            {"color": ORANGE, "histtype": "step", "hatch": "////", "linewidth": 1.5},
+        ),
         ("true, on the others", {"color": BLUE, "histtype": "stepfilled", "alpha": 0.5}),
     ]
     for values, (label, look) in zip(gains.T, looks, strict=True):
