@@ -30,18 +30,18 @@ import torch
 from PIL import Image
 
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.clips import ClipConfig, ClipDataset
 from vadlib.data.video import list_images
 from vadlib.device import steady_memory
-from vadlib.engine.config import TrainConfig
-from vadlib.engine.fit import hold_out
-from vadlib.engine.footprint import estimate_footprint
-from vadlib.engine.samples import Samples, load_batches
-from vadlib.engine.trainer import Trainer
+from vadlib.jobs import MixerConfig
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import make_mixer
-from vadlib.recipe import MixerConfig
+from vadlib.training.config import TrainConfig
+from vadlib.training.fit import hold_out
+from vadlib.training.footprint import estimate_footprint
+from vadlib.training.samples import Samples, load_batches
+from vadlib.training.trainer import Trainer
 
 COPIES, CLIPS = 40, 400
 STEPS = {"fast": 60, "compact": 8, "paper": 2}  # batches to train on
@@ -65,9 +65,9 @@ def read_ratios(root: Path) -> dict:
     files = [list_images(root / "ped2" / "training" / "frames" / v.name) for v in train]
     report = {}
     for name, config in {
-        "128x128": DataConfig(size=(128, 128)),
-        "native": DataConfig(),
-        "fast": DataConfig.preset("fast"),
+        "128x128": ClipConfig(size=(128, 128)),
+        "native": ClipConfig(),
+        "fast": ClipConfig.preset("fast"),
     }.items():
         clips = ClipDataset(train, config, progress=False)
         chosen = np.random.default_rng(0).integers(0, len(clips), CLIPS).tolist()
@@ -131,7 +131,7 @@ def train_some(name: str, root: Path, preset: str) -> dict:
     # RGB.
     clips = ClipDataset(
         videos,
-        DataConfig(**{**vars(DataConfig.preset(preset)), "channels": 1}),
+        ClipConfig(**{**vars(ClipConfig.preset(preset)), "channels": 1}),
         find_boxes(videos, progress=False),
         progress=False,
     )

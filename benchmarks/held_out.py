@@ -17,17 +17,17 @@ import numpy as np
 import torch
 
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipDataset, DataConfig, to_frames, to_tensor
-from vadlib.engine.fit import hold_out
+from vadlib.data.clips import ClipConfig, ClipDataset, to_frames, to_tensor
 from vadlib.errors import require
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.errors import ErrorMaps, error_maps
+from vadlib.evaluation.error_maps import ErrorMaps, error_maps
 from vadlib.evaluation.metrics import micro_auc, per_video
 from vadlib.evaluation.scores import ScoreConfig, raw_score
 from vadlib.model.run import Run
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.paste import follow_box, paste_patch
 from vadlib.pseudo.patches import BuiltinPatches
+from vadlib.training.fit import hold_out
 
 COPIES = {"trained": 8, "glide": 6}  # of each held-out video
 
@@ -53,7 +53,7 @@ def held_out_maps(
         torch.device("cpu"),
     )
     videos = load_videos(run.config["dataset"]["name"], "train", root)
-    clips, boxes = ClipDataset(videos, DataConfig.preset("fast")), find_boxes(videos)
+    clips, boxes = ClipDataset(videos, ClipConfig.preset("fast")), find_boxes(videos)
     normal, disturbed = {}, []
     for scene, frames in hold_out(clips)[1]:
         number = next(i for i, whole in enumerate(clips.frames) if np.shares_memory(whole, frames))
@@ -90,13 +90,13 @@ def held_out_aucs(
     """Micro AUCs of a score: raw, per video and, with a calibration that knows it, calibrated."""
     labels = {str(i): part.labels for i, part in enumerate(disturbed)}
     raw = {str(i): raw_score(part.maps, how) for i, part in enumerate(disturbed)}
-    areas = [micro_auc(raw, labels), micro_auc(per_video(raw), labels)]
+    areas = [micro_auc(labels, raw), micro_auc(labels, per_video(raw))]
     if calibration is not None:
         scores = {
             str(i): calibration.score(part.maps, part.scene, how)
             for i, part in enumerate(disturbed)
         }
-        areas.append(micro_auc(scores, labels))
+        areas.append(micro_auc(labels, scores))
     return tuple(areas)
 
 

@@ -43,9 +43,12 @@ def main() -> None:
     truth = np.concatenate([labels[name] for name in videos])
     pooled = np.concatenate([scores[name] for name in videos])
     pairs = {
-        "micro AUC": (lambda: vad.micro_auc(scores, labels), lambda: roc_auc_score(truth, pooled)),
+        "micro AUC": (
+            lambda: vad.metrics.micro_auc(labels, scores),
+            lambda: roc_auc_score(truth, pooled),
+        ),
         "average precision": (
-            lambda: vad.average_precision(scores, labels),
+            lambda: vad.metrics.average_precision(labels, scores),
             lambda: average_precision_score(truth, pooled),
         ),
     }
@@ -55,7 +58,7 @@ def main() -> None:
         print(
             f"{name}: {1000 * own:.1f} ms, scikit-learn alone {1000 * other:.1f} ms, ratio {own / other:.2f}; value {ours():.4f}"
         )
-    interval = median_seconds(lambda: vad.bootstrap(scores, labels))
+    interval = median_seconds(lambda: vad.metrics.bootstrap(labels, scores))
     print(f"interval of 2000 drawings: {1000 * interval:.1f} ms")
 
 

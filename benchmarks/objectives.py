@@ -2,7 +2,7 @@
 errors ship for notebook 06.
 
     python benchmarks/objectives.py train none|inpaint|maximize    17 minutes on one core; resumes where it stopped
-    python benchmarks/objectives.py write                          write vadlib/shipped/objectives
+    python benchmarks/objectives.py write                          write vadlib/pretrained/objectives
 
 All take preset `fast` and seed 0. `none` takes p = 0 and the others p = 0.5, so that `inpaint`
 repeats the run that ships.
@@ -15,10 +15,11 @@ import shutil
 from pathlib import Path
 
 import vadlib as vad
-from vadlib.engine.fit import hold_out
+from vadlib import course
+from vadlib.course.training_plots import OBJECTIVE_RUNS
 from vadlib.files import write_json
-from vadlib.recipe import train_run
-from vadlib.view.training import OBJECTIVE_RUNS
+from vadlib.jobs import train_run
+from vadlib.training.fit import hold_out
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "build" / "objectives"
@@ -58,7 +59,7 @@ def write() -> None:
         folder = OBJECTIVE_RUNS / objective
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(run.folder / "history.csv", folder)
-        errors = vad.changed_errors(run, clips, kinds)
+        errors = course.changed_errors(run, clips, kinds)
         write_json(
             folder / "errors.json",
             {kind: values.round(6).tolist() for kind, values in errors.items()},

@@ -30,18 +30,18 @@ import torch
 from tqdm.auto import tqdm
 
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.clips import ClipConfig, ClipDataset
 from vadlib.data.video import Video
-from vadlib.engine.config import TrainConfig
-from vadlib.engine.fit import hold_out
-from vadlib.engine.samples import Batch, Samples, derived_generator
-from vadlib.engine.trainer import Trainer
 from vadlib.errors import InputError
+from vadlib.jobs import MixerConfig
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.detectors import DarknetDetector, coverage, find_boxes
 from vadlib.pseudo.mixer import DEFAULT_KINDS, KINDS, make_mixer
 from vadlib.pseudo.weights import find_weights
-from vadlib.recipe import MixerConfig
+from vadlib.training.config import TrainConfig
+from vadlib.training.fit import hold_out
+from vadlib.training.samples import Batch, Samples, derived_generator
+from vadlib.training.trainer import Trainer
 
 BATCHES, SIDES = 60, (320, 384, 480, 640)
 NETWORKS = (DarknetDetector.default, "yolov3-tiny.weights", "yolov3.weights")
@@ -78,7 +78,7 @@ def mixer_cost(train: list[Video]) -> dict:
     """Times of mixing and of training steps."""
     clips, config = (
         ClipDataset(
-            train, DataConfig.preset("fast"), find_boxes(train, progress=False), progress=False
+            train, ClipConfig.preset("fast"), find_boxes(train, progress=False), progress=False
         ),
         TrainConfig(device="cpu"),
     )

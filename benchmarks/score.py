@@ -30,9 +30,9 @@ from vadlib.data.folder import open_video
 from vadlib.device import steady_memory
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.stream import find_scene, stream_scores
+from vadlib.jobs import score_video
 from vadlib.model.run import Run
-from vadlib.recipe import score_video
-from vadlib.view.annotate import annotate
+from vadlib.output.annotation import annotate
 
 FPS, MINUTE = 10, 600  # frames a second, and a minute
 

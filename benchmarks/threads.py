@@ -25,8 +25,8 @@ from torch.profiler import ProfilerActivity, profile
 
 import vadlib as vad
 from vadlib.device import pick_device, steady_memory
-from vadlib.engine.samples import Samples, load_batches
-from vadlib.engine.trainer import Trainer
+from vadlib.training.samples import Samples, load_batches
+from vadlib.training.trainer import Trainer
 
 STEPS = 24
 
@@ -39,7 +39,7 @@ def train_steps(threads: int, seconds: float) -> dict:
     videos = vad.load_videos("synthetic", "train")[:2]
     clips = vad.ClipDataset(
         videos,
-        vad.DataConfig.preset("fast"),
+        vad.ClipConfig.preset("fast"),
         vad.find_boxes(videos, progress=False),
         progress=False,
     )

@@ -13,15 +13,15 @@ from trees import own_videos
 from vadlib import ablation, cli
 from vadlib.ablation import BASE, MEASURES, ROWS, ablate, describe_ablation
 from vadlib.data.catalog import load_videos
-from vadlib.engine.config import TrainConfig
 from vadlib.evaluation.baselines import METRICS, baseline_scores, best_baseline, measure_baselines
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import bootstrap, micro_auc
-from vadlib.evaluation.table import read_ablation, write_ablation
+from vadlib.jobs import MixerConfig
 from vadlib.model.network import ModelConfig
 from vadlib.model.run import Run
+from vadlib.output.ablation_table import read_ablation, write_ablation
 from vadlib.pseudo.mixer import DEFAULT_KINDS
-from vadlib.recipe import MixerConfig
+from vadlib.training.config import TrainConfig
 
 TINY = {
     "data": {"clip_step": 8, "crop": [24, 24]},
@@ -76,12 +76,12 @@ def test_the_table_says_what_the_runs_in_its_folder_say(done):
     result = Result.load(out / "maximize")
     assert [row[name] for name in MEASURES] == [result.metrics[name] for name in MEASURES]
     assert [row["micro_auc_calibrated_low"], row["micro_auc_calibrated_high"]] == bootstrap(
-        result.scores, result.labels, base.scores
+        result.labels, result.scores, base.scores
     )
     # where D_p is made to fail nothing is compared with it
     assert row["plain_calibrated"] == row["micro_auc_calibrated"]
     assert table[1]["plain_calibrated"] == micro_auc(
-        base.rescore("calibrated", contrast=0), base.labels
+        base.labels, base.rescore("calibrated", contrast=0)
     )
     configs = [Run.load(out / name).config for name in ("default", "seed_1", "p_0", "maximize")]
     assert (
@@ -96,7 +96,7 @@ def test_the_table_says_what_the_runs_in_its_folder_say(done):
 def test_finished_rows_are_not_computed_again(done, monkeypatch):
     root, out, table = done
     monkeypatch.setattr(
-        "vadlib.recipe.evaluate_videos", lambda *arguments: pytest.fail("evaluated again")
+        "vadlib.jobs.evaluate_videos", lambda *arguments: pytest.fail("evaluated again")
     )
     before = {path: path.stat().st_mtime_ns for path in out.rglob("model.safetensors")}
     again = ablate(out, "folder", root, SOME, TINY)
@@ -123,7 +123,7 @@ def test_fewer_test_videos_are_scored_anew_and_nothing_is_trained_again(done, tm
         result, whole = Result.load(tmp_path / "few" / name), Result.load(out / name)
         assert list(result.scores) == kept
         raw, labels = ({video: part[video] for video in kept} for part in (whole.raw, whole.labels))
-        assert row["micro_auc_raw"] == pytest.approx(micro_auc(raw, labels))
+        assert row["micro_auc_raw"] == pytest.approx(micro_auc(labels, raw))
     assert {
         path: path.stat().st_mtime_ns for path in (tmp_path / "few").rglob("model.safetensors")
     } == before
@@ -198,7 +198,7 @@ def test_what_was_measured_earlier_stays_in_the_table(done, tmp_path, monkeypatc
     names = [row["row"] for row in read_ablation(tmp_path / "out" / "ablation.csv")]
     assert names == [row["row"] for row in table]
     (tmp_path / "out" / "seed_1" / "scores.npz").unlink()
-    monkeypatch.setattr("vadlib.recipe.evaluate_videos", lambda *arguments: 1 / 0)
+    monkeypatch.setattr("vadlib.jobs.evaluate_videos", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         ablate(tmp_path / "out", "folder", root, SOME, TINY)
     kept = {row["row"]: row["minutes"] for row in read_ablation(tmp_path / "out" / "ablation.csv")}

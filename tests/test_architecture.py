@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 import vadlib
+from vadlib import course
 
 PACKAGE = Path(vadlib.__file__).parent
 # Each room imports only from itself and from rooms before it, in the order in which the data flows.
-ROOMS = ["data", "pseudo", "model", "evaluation", "engine", "view"]
-SHARED = {"errors", "config", "device", "files", "tutorial"}  # below all rooms; they import none
-# above all rooms
-JOBS = {"recipe", "bench", "ablation", "exercises", "cli", "__main__", "__init__"}
+ROOMS = ["data", "pseudo", "model", "evaluation", "training", "output"]
+SHARED = {"errors", "config", "device", "files"}  # below all rooms; they import none
+JOBS = {"jobs", "bench", "ablation", "cli", "__main__", "__init__"}  # above all rooms
+COURSE = "course"  # above the method, which never imports it
 
 
 def imports(path):
@@ -46,30 +47,42 @@ def modules():
 
 def test_every_module_has_a_place():
     places = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in modules()}
-    assert places == {*ROOMS, *SHARED, *JOBS}
+    assert places == {*ROOMS, *SHARED, *JOBS, COURSE}
 
 
 def test_rooms_import_only_from_rooms_before_them():
     forbidden = {}
     for path in modules():
         home = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if home not in JOBS:
-            allowed = set(SHARED) if home in SHARED else {*SHARED, *ROOMS[: ROOMS.index(home) + 1]}
-            forbidden[path] = imports(path) - allowed
+        if home not in {*JOBS, COURSE}:
+            earlier = [] if home in SHARED else ROOMS[: ROOMS.index(home) + 1]
+            forbidden[path] = imports(path) - {*SHARED, *earlier}
     assert {path: names for path, names in forbidden.items() if names} == {}
 
 
-def test_every_public_name_is_there_and_documented():
-    assert len(set(vadlib.__all__)) == len(vadlib.__all__)
-    assert [name for name in vadlib.__all__ if not getattr(vadlib, name).__doc__] == []
+def test_the_method_never_imports_the_course():
+    importing = []
+    for path in modules():
+        in_course = path.relative_to(PACKAGE).parts[0] == COURSE
+        if not in_course and COURSE in imports(path):
+            importing.append(path)
+    assert importing == []
+
+
+@pytest.mark.parametrize("module", [vadlib, course])
+def test_every_public_name_is_there_and_documented(module):
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert [name for name in module.__all__ if not getattr(module, name).__doc__] == []
 
 
 def test_the_notebooks_use_public_names_only():
-    used = set()
+    used = {"vad": set(), "course": set()}
     for path in (PACKAGE.parent / "notebooks" / "src").glob("*.py"):
-        used.update(re.findall(r"\bvad\.(\w+)", path.read_text(encoding="utf-8")))
-    assert "fit" in used
-    assert used <= set(vadlib.__all__)
+        for home, name in re.findall(r"\b(vad|course)\.(\w+)", path.read_text(encoding="utf-8")):
+            used[home].add(name)
+    assert "fit" in used["vad"]
+    assert used["vad"] <= set(vadlib.__all__)
+    assert used["course"] <= set(course.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -96,7 +96,7 @@ def test_run_on_the_real_ped2(tmp_path, small, real_data):
     videos, result = load_videos("ped2", "test", real_data), Result.load(tmp_path / "ped2")
     # One epoch of a tiny model: D_n rebuilds a little, D_p has learned nothing to compare with.
     # Random scores give 0.5.
-    assert micro_auc(result.rescore("raw", contrast=0), result.labels) > 0.6
+    assert micro_auc(result.labels, result.rescore("raw", contrast=0)) > 0.6
     assert metrics["pixel_auc"] == pytest.approx(pixel_auc_by_the_book(result, videos))
     config = json.loads((tmp_path / "ped2" / "config.json").read_text())
     assert config["training"]["seed"] == 1

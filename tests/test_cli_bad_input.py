@@ -20,7 +20,7 @@ from refusals import refused as expect_refused
 from vadlib import cli
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import calibrate
-from vadlib.evaluation.errors import ErrorMaps
+from vadlib.evaluation.error_maps import ErrorMaps
 from vadlib.evaluation.scores import ScoreConfig
 from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
@@ -220,12 +220,12 @@ def test_a_video_shorter_than_a_clip(refused, tree, tmp_path, whole_frames):
     for t in range(12, 40):
         tree.frame(3, t, "training").unlink()
     arguments = train_arguments(tree.root, tmp_path, "--config", whole_frames)
-    line = refused("too-short", *arguments, field="DataConfig.length")
+    line = refused("too-short", *arguments, field="ClipConfig.length")
     assert re.findall(r"\d+", line) == ["03", "12", "16"]
 
 
 def test_frames_smaller_than_the_window(refused, tree, tmp_path):
-    line = refused("out-of-range", *train_arguments(tree.root, tmp_path), field="DataConfig.crop")
+    line = refused("out-of-range", *train_arguments(tree.root, tmp_path), field="ClipConfig.crop")
     assert re.findall(r"\d+x\d+", line) == ["16x24", "48x48"]
 
 
@@ -234,7 +234,7 @@ def test_nothing_moves(refused, tree, tmp_path):
     refused(
         "nothing-to-do",
         *train_arguments(tree.root, tmp_path, "--config", path),
-        field="DataConfig.crop",
+        field="ClipConfig.crop",
     )
 
 
@@ -304,7 +304,7 @@ def test_a_batch_larger_than_the_clips(refused, tree, tmp_path):
         ("[1, 2]", "wrong-type", ""),
         ({"modle": {}}, "unknown-key", "modle"),
         ({"data": 3}, "wrong-type", "data"),
-        ({"data": {"lenght": 8}}, "unknown-key", "DataConfig.lenght"),
+        ({"data": {"lenght": 8}}, "unknown-key", "ClipConfig.lenght"),
         ({"model": {"width": 12.5}}, "wrong-type", "ModelConfig.width"),
         ({"training": {"epoch": 4}}, "unknown-key", "TrainConfig.epoch"),
         ({"mixer": {"p": True}}, "wrong-type", "MixerConfig.p"),
@@ -325,7 +325,7 @@ def test_wrong_config_files(refused, tree, tmp_path, content, code, field):
 @pytest.mark.parametrize(
     ("part", "values", "field"),
     [
-        ("data", {"length": 0}, "DataConfig.length"),
+        ("data", {"length": 0}, "ClipConfig.length"),
         ("model", {"width": 12}, "ModelConfig.width"),
     ],
 )
@@ -428,7 +428,7 @@ def test_a_run_for_colour_on_grey_videos(failing, tree, run):
 def test_a_test_video_shorter_than_a_clip(refused, tree, run):
     calibrate_by_noise(run)
     change(run, data={"length": 200})
-    line = refused("too-short", "evaluate", run, "--root", tree.root, field="DataConfig.length")
+    line = refused("too-short", "evaluate", run, "--root", tree.root, field="ClipConfig.length")
     assert re.findall(r"\d+", line) == ["09", "120", "200"]
 
 

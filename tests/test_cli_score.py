@@ -17,12 +17,12 @@ from PIL import Image
 from scenes import moving_videos
 
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.clips import ClipConfig, ClipDataset
 from vadlib.data.decode import VideoFrames
 from vadlib.data.encode import write_video
-from vadlib.engine.fit import TrainConfig, fit
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.training.fit import TrainConfig, fit
 
 FILES = ["annotated.mp4", "curve.png", "scores.csv"]
 
@@ -31,7 +31,7 @@ FILES = ["annotated.mp4", "curve.png", "scores.csv"]
 def run(tmp_path_factory):
     torch.manual_seed(0)
     clips = ClipDataset(
-        moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False
+        moving_videos(3), ClipConfig(length=8, crop=(16, 16), clip_step=4), progress=False
     )
     config, folder = (
         TrainConfig(epochs=1, precision="fp32", device="cpu"),

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from refusals import refused
 
 from vadlib.config import from_dict
-from vadlib.data.clips import DataConfig
-from vadlib.engine.config import TrainConfig
+from vadlib.data.clips import ClipConfig
 from vadlib.errors import require_known
 from vadlib.model.network import ModelConfig
+from vadlib.training.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +113,9 @@ def test_a_config_survives_json(config):
 @pytest.mark.parametrize(
     "config",
     [
-        DataConfig(),
-        DataConfig.preset("fast"),
-        DataConfig(size=(8, 9)),
+        ClipConfig(),
+        ClipConfig.preset("fast"),
+        ClipConfig(size=(8, 9)),
         TrainConfig(),
         ModelConfig(channels=3),
     ],

@@ -14,15 +14,15 @@ from trees import own_videos
 from vadlib import cli
 from vadlib.config import from_dict
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipDataset, DataConfig
-from vadlib.engine.config import TrainConfig
-from vadlib.engine.fit import fit
+from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.jobs import MixerConfig, train_run
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
-from vadlib.model.run import SHIPPED, Run, pretrained_names, read_config
+from vadlib.model.run import PRETRAINED, Run, pretrained_names, read_config
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, PseudoAnomaly, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
-from vadlib.recipe import MixerConfig, train_run
+from vadlib.training.config import TrainConfig
+from vadlib.training.fit import fit
 
 SMALL = {
     "fast": {
@@ -294,7 +294,7 @@ def test_what_ships_repeats_its_settings(mine, tmp_path, name, given):
     """Its config.json itself, or one part of it. Other data and a smaller network make it a matter
     of a second.
     """
-    path = SHIPPED / name / "config.json"
+    path = PRETRAINED / name / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     if given is not None:
         path = tmp_path / "part.json"
@@ -334,8 +334,8 @@ def test_a_run_of_each_preset_repeats_its_settings(vadlib, mine, tmp_path, prese
 
 @pytest.mark.parametrize("name", pretrained_names())
 def test_what_ships_can_be_given_to_config(name):
-    config = json.loads((SHIPPED / name / "config.json").read_text(encoding="utf-8"))
-    assert config == read_config(SHIPPED / name), "in the shape of today"
+    config = json.loads((PRETRAINED / name / "config.json").read_text(encoding="utf-8"))
+    assert config == read_config(PRETRAINED / name), "in the shape of today"
     mixer = from_dict(MixerConfig, config["mixer"], name)
     assert mixer == MixerConfig(
         weights=(1, 1, 1, 1), strengths=((0.25, 1), (0.25, 1), (0.25, 1), (0.5, 1))
@@ -369,7 +369,7 @@ def clips():
     videos = moving_videos(3)
     boxes = {video.name: [np.array([[4, 4, 12, 14]], np.float32)] * len(video) for video in videos}
     return ClipDataset(
-        videos, DataConfig(length=8, crop=(16, 16), clip_step=4), boxes, progress=False
+        videos, ClipConfig(length=8, crop=(16, 16), clip_step=4), boxes, progress=False
     )
 
 
@@ -439,7 +439,7 @@ def test_a_run_that_python_made_is_repeated_by_the_command(vadlib, mine, tmp_pat
     """With mixer objects and with a model from the run's seed; so does notebook 06."""
     videos = load_videos("folder", "train", mine)
     clips = ClipDataset(
-        videos, DataConfig(crop=(24, 24), clip_step=8), find_boxes(videos), progress=False
+        videos, ClipConfig(crop=(24, 24), clip_step=8), find_boxes(videos), progress=False
     )
     torch.manual_seed(0)
     model = DualPathAutoencoder(ModelConfig(channels=clips.frames[0].shape[3], width=8, slots=8))

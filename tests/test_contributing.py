@@ -44,8 +44,8 @@ AFFECTED_BY_A_KIND = (
     "tests/test_ablation.py",
     "tests/test_architecture.py",
     "tests/test_cli_bad_input.py",
-    "tests/view/test_lab.py",
-    "tests/view/test_pseudo_plots.py",
+    "tests/course/test_lab.py",
+    "tests/course/test_pseudo_plots.py",
     "tests/test_notebooks.py",
 )
 
@@ -124,7 +124,7 @@ def test_a_further_kind_can_be_chosen_and_changes_nothing_else(tmp_path, monkeyp
         f"python -m pytest --quiet --exitfirst -p no:cacheprovider {' '.join(AFFECTED_BY_A_KIND)}",
         tmp_path,
     )
-    question = "from vadlib.recipe import MixerConfig; from vadlib.ablation import ROWS; print(MixerConfig().kinds, list(ROWS))"
+    question = "from vadlib.jobs import MixerConfig; from vadlib.ablation import ROWS; print(MixerConfig().kinds, list(ROWS))"
     default = subprocess.run(
         [sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -29,22 +29,22 @@ from scenes import moving_videos
 from servers import FILES, NAME, PAYLOAD
 from trees import own_videos
 
-from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.clips import ClipConfig, ClipDataset
 from vadlib.data.decode import VideoFrames
 from vadlib.data.download import ARCHIVES, Archive, download_dataset, unpack
 from vadlib.data.encode import write_video
 from vadlib.data.store import keep_arrays, store_frames
-from vadlib.engine.config import TrainConfig
-from vadlib.engine.fit import fit
 from vadlib.errors import InputError
 from vadlib.evaluation.evaluate import evaluate
-from vadlib.evaluation.table import write_ablation
 from vadlib.files import atomic, write_json
+from vadlib.jobs import evaluate_once, plot_run, score_video
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import open_run
+from vadlib.output.ablation_table import write_ablation
 from vadlib.pseudo.mixer import make_mixer
 from vadlib.pseudo.patches import CIFAR100Patches
-from vadlib.recipe import evaluate_once, plot_run, score_video
+from vadlib.training.config import TrainConfig
+from vadlib.training.fit import fit
 
 RUN = ["config.json", "state.pt", "history.csv", "model.safetensors", "calibration.npz"]
 TORCH = "[enforce fail at inline_container.cc:672] . unexpected pos 4070976 vs 4070868"
@@ -265,7 +265,7 @@ def test_a_disk_that_fills_while_frames_are_stored_does_not_kill_the_process(tmp
 @pytest.fixture(scope="module")
 def clips():
     return ClipDataset(
-        moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=8), progress=False
+        moving_videos(3), ClipConfig(length=8, crop=(16, 16), clip_step=8), progress=False
     )
 
 

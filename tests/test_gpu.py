@@ -11,21 +11,21 @@ import pytest
 import torch
 from scenes import moving_videos
 
-from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.clips import ClipConfig, ClipDataset
 from vadlib.device import autocast, pick_device, pick_precision
-from vadlib.engine import trainer as training_loop
-from vadlib.engine.config import TrainConfig
-from vadlib.engine.fit import fit
-from vadlib.engine.samples import Batch, Samples, load_batches
-from vadlib.engine.trainer import Loss, Trainer, plain_errors
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.errors import error_maps
+from vadlib.evaluation.error_maps import error_maps
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.evaluation.stream import stream_scores
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
+from vadlib.training import trainer as training_loop
+from vadlib.training.config import TrainConfig
+from vadlib.training.fit import fit
+from vadlib.training.samples import Batch, Samples, load_batches
+from vadlib.training.trainer import Loss, Trainer, plain_errors
 
 pytestmark = pytest.mark.gpu
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ DEVICES = [
     pytest.param(CPU, id="cpu"),
     pytest.param(ACCELERATOR, id="accelerator", marks=needs_accelerator),
 ]
-DATA = DataConfig(length=8, crop=(16, 16), clip_step=8)
+DATA = ClipConfig(length=8, crop=(16, 16), clip_step=8)
 CONFIG = TrainConfig(epochs=2, batch_size=4, precision="fp32")
 NETWORKS = {
     "fast": ModelConfig(width=8, slots=16),

@@ -11,23 +11,17 @@ import pytest
 from refusals import refused
 from trees import scene, write_images, write_video
 
-import vadlib as vad
+from vadlib import course
+from vadlib.course.dataset_tables import load_tests, two_truths
 from vadlib.data.catalog import default_root, find_copy, list_datasets, load_videos
 from vadlib.data.check import check_dataset
 from vadlib.data.download import download_dataset
 from vadlib.data.encode import write_video as write_mp4
 from vadlib.data.folder import open_video
-from vadlib.data.statistics import load_tests, two_truths
 from vadlib.data.store import cache_dir, keep_arrays
-from vadlib.engine.config import TrainConfig
-from vadlib.engine.fit import fit, require_free
 from vadlib.evaluation.evaluate import Result
-from vadlib.evaluation.table import read_ablation
 from vadlib.files import expand_home, folder_variable, require_folder_variable, write_json
-from vadlib.model.run import SHIPPED, Run, open_run
-from vadlib.pseudo.patches import FolderPatches, load_patches
-from vadlib.pseudo.weights import find_weights
-from vadlib.recipe import (
+from vadlib.jobs import (
     chosen_dataset,
     evaluate_once,
     evaluate_run,
@@ -35,6 +29,12 @@ from vadlib.recipe import (
     score_video,
     train_run,
 )
+from vadlib.model.run import PRETRAINED, Run, open_run
+from vadlib.output.ablation_table import read_ablation
+from vadlib.pseudo.patches import FolderPatches, load_patches
+from vadlib.pseudo.weights import find_weights
+from vadlib.training.config import TrainConfig
+from vadlib.training.fit import fit, require_free
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_variables_may_begin_with_a_tilde(home, monkeypatch, variable):
     read = {
         "VADLIB_DATA": default_root,
         "VADLIB_CACHE": cache_dir,
-        "VADLIB_RUNS": lambda: vad.run_folder("a").parent,
+        "VADLIB_RUNS": lambda: course.run_folder("a").parent,
     }
     assert read[variable]() == home / "here"
 
@@ -108,8 +108,8 @@ def test_variables_may_begin_with_a_tilde(home, monkeypatch, variable):
 def test_functions_take_a_tilde_for_what_they_read(home):
     write_images(home / "mine" / "training" / "a", np.zeros((20, 8, 8), np.uint8))
     write_video(home / "film.mp4", scene(1, 20)[0][0])
-    shutil.copytree(SHIPPED / "synthetic", home / "run")
-    shutil.copy(SHIPPED / "ablation.csv", home / "ablation.csv")
+    shutil.copytree(PRETRAINED / "synthetic", home / "run")
+    shutil.copy(PRETRAINED / "ablation.csv", home / "ablation.csv")
     write_images(home / "pictures" / "cats", np.zeros((2, 8, 8, 3), np.uint8))
     (home / "net.pt").write_bytes(b"x")
     (home / "chosen.json").write_text(json.dumps({"dataset": {"name": "ped2"}}))
@@ -160,12 +160,12 @@ def runs_of_two_videos():
     import torch
     from scenes import moving_videos
 
-    from vadlib.data.clips import ClipDataset, DataConfig
+    from vadlib.data.clips import ClipConfig, ClipDataset
     from vadlib.model.network import DualPathAutoencoder, ModelConfig
 
     torch.manual_seed(0)
     videos = moving_videos(2, length=20)
-    clips = ClipDataset(videos, DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+    clips = ClipDataset(videos, ClipConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
     return clips, DualPathAutoencoder(ModelConfig(width=8, slots=16)), videos
 
 
@@ -208,9 +208,9 @@ READERS = {
     "evaluate_run": lambda: evaluate_run("ped2", None, None, "cpu"),
     "find_weights": lambda: find_weights("none.pt"),
     "load_patches": lambda: load_patches("cifar100"),
-    "tutorial_data": vad.tutorial_data,
-    "tutorial_detectors": vad.tutorial_detectors,
-    "tutorial_patches": vad.tutorial_patches,
+    "tutorial_data": course.tutorial_data,
+    "tutorial_detectors": course.tutorial_detectors,
+    "tutorial_patches": course.tutorial_patches,
 }
 
 
@@ -262,7 +262,7 @@ def test_a_folder_that_a_download_makes_need_not_be_there(tmp_path, monkeypatch)
 @pytest.mark.parametrize("variable", ["VADLIB_DATA", "VADLIB_CACHE", "VADLIB_RUNS"])
 def test_an_empty_variable_counts_as_unset(home, monkeypatch, variable, value):
     def places():
-        return default_root(), cache_dir(), vad.run_folder("a"), vad.tutorial_data()
+        return default_root(), cache_dir(), course.run_folder("a"), course.tutorial_data()
 
     monkeypatch.delenv(variable, raising=False)
     unset = places()
@@ -276,7 +276,7 @@ def test_an_empty_variable_counts_as_unset(home, monkeypatch, variable, value):
 def test_an_empty_profile_or_precision_counts_as_unset(monkeypatch, value):
     monkeypatch.setenv("VADLIB_PROFILE", value)
     monkeypatch.setenv("VADLIB_PRECISION", value)
-    assert vad.profile() in {"quick", "full"}
+    assert course.profile() in {"quick", "full"}
     from vadlib.device import pick_device, pick_precision
 
     with_blank = pick_precision("auto", pick_device("cpu"))
@@ -289,7 +289,7 @@ def write_into(variable):
     if variable == "VADLIB_CACHE":
         keep_arrays("labels", "key", lambda: {"a": np.zeros(1)})
     else:
-        folder = vad.run_folder("a")
+        folder = course.run_folder("a")
         require_free(folder, resume=False)
         write_json(folder / "metrics.json", {"a": 1})
 

@@ -15,30 +15,32 @@ from PIL import Image
 from scenes import ArrayFrames, moving_videos
 from trees import write_video
 
-from vadlib import load_pretrained, micro_auc, profile, read_ablation, show
+from vadlib import load_pretrained
+from vadlib.course import profile, read_ablation, show
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.clips import ClipConfig, ClipDataset
 from vadlib.data.folder import open_video
 from vadlib.data.labels import from_npy, read_intervals
 from vadlib.data.video import Video
 from vadlib.device import pick_device, pick_precision
-from vadlib.engine import footprint
-from vadlib.engine.config import TrainConfig
-from vadlib.engine.fit import fit, require_free
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import Result, evaluate
+from vadlib.evaluation.metrics import micro_auc
 from vadlib.evaluation.scores import ScoreConfig
 from vadlib.evaluation.stream import find_scene
 from vadlib.files import write_json
+from vadlib.jobs import train_run
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
-from vadlib.model.run import SHIPPED, open_run
+from vadlib.model.run import PRETRAINED, open_run
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer, make_mixer
 from vadlib.pseudo.patches import load_patches
 from vadlib.pseudo.weights import find_weights
-from vadlib.recipe import train_run
+from vadlib.training import footprint
+from vadlib.training.config import TrainConfig
+from vadlib.training.fit import fit, require_free
 
 LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 
@@ -65,7 +67,7 @@ def grey_video(length: int, name: str = "01") -> Video:
 def clips() -> ClipDataset:
     """Clips of three small videos."""
     return ClipDataset(
-        moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=8), progress=False
+        moving_videos(3), ClipConfig(length=8, crop=(16, 16), clip_step=8), progress=False
     )
 
 
@@ -89,7 +91,7 @@ def train(out: Path, **changes) -> None:
 def shipped_run(folder: Path, *without: str) -> Path:
     """Copy the pretrained run, without some of its files."""
     return Path(
-        shutil.copytree(SHIPPED / "synthetic", folder, ignore=shutil.ignore_patterns(*without))
+        shutil.copytree(PRETRAINED / "synthetic", folder, ignore=shutil.ignore_patterns(*without))
     )
 
 
@@ -176,8 +178,8 @@ def weights_of_another_model(folder: Path) -> None:
 
 
 def an_unknown_scene(folder: Path) -> None:
-    calibration = Calibration.load(SHIPPED / "synthetic" / "calibration.npz")
-    find_scene(calibration, DataConfig(), grey_video(20), "alley")
+    calibration = Calibration.load(PRETRAINED / "synthetic" / "calibration.npz")
+    find_scene(calibration, ClipConfig(), grey_video(20), "alley")
 
 
 def a_file_where_a_folder_is_needed(folder: Path) -> None:
@@ -262,12 +264,12 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
         "video 01: 5 frames but 4 labels; expected one for each frame: the copy is incomplete, or the labels belong to another video",
     ),
     (
-        lambda folder: ClipDataset([grey_video(7)], DataConfig(length=8), progress=False),
+        lambda folder: ClipDataset([grey_video(7)], ClipConfig(length=8), progress=False),
         "video 01: 7 frames, shorter than a clip of 8; leave it out, or make clips shorter (length or frame_step in the data config)",
     ),
     (
         lambda folder: ClipDataset(
-            [grey_video(9), grey_video(9)], DataConfig(length=8), progress=False
+            [grey_video(9), grey_video(9)], ClipConfig(length=8), progress=False
         ),
         "two videos are called '01'; expected a name of its own for each",
     ),
@@ -396,7 +398,7 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (an_unknown_scene, "scene 'alley' is unknown to the run; expected one of: 'street'"),
     (
-        lambda folder: micro_auc({"01": np.arange(3.0)}, {"01": np.zeros(3)}),
+        lambda folder: micro_auc({"01": np.zeros(3)}, {"01": np.arange(3.0)}),
         "all 3 frames are normal; the AUC needs test videos with normal and abnormal frames",
     ),
     (

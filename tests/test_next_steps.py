@@ -22,11 +22,11 @@ from vadlib import ablation, cli
 from vadlib.data.avenue import TEST_LENGTHS
 from vadlib.data.download import ARCHIVES, Archive
 from vadlib.data.encode import write_video
-from vadlib.engine.trainer import Trainer
 from vadlib.evaluation.evaluate import Result
-from vadlib.evaluation.table import read_ablation
 from vadlib.files import command_line, write_json
 from vadlib.model.run import Run
+from vadlib.output.ablation_table import read_ablation
+from vadlib.training.trainer import Trainer
 
 SMALL = {
     "data": {"clip_step": 16, "crop": [24, 24]},
@@ -203,7 +203,7 @@ def test_an_evaluation_of_a_pretrained_run_can_be_kept_as_it_says(
     command, run, tmp_path, monkeypatch
 ):
     root, folder = run
-    monkeypatch.setattr("vadlib.model.run.SHIPPED", folder.parent)
+    monkeypatch.setattr("vadlib.model.run.PRETRAINED", folder.parent)
     status, said, err = command("evaluate", "a", "--root", root)
     assert status == 0, err
     [option] = re.findall(r"--\w+", said.splitlines()[-1])

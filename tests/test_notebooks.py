@@ -315,7 +315,7 @@ def test_exercises_of_the_executed_notebook_are_solved(name):
 def test_figures_of_the_executed_notebook_have_their_own_alt_texts(name):
     notebook = executed(name)
     alts = image_alts(notebook)
-    shown = sum(c.source.count("vad.show(") for c in notebook.cells if c.cell_type == "code")
+    shown = sum(c.source.count("course.show(") for c in notebook.cells if c.cell_type == "code")
     assert len(alts) >= shown > 0
     assert all(alt and len(alt.split()) >= 5 for alt in alts), alts
     assert len(set(alts)) == len(alts), alts
@@ -327,7 +327,7 @@ def test_executed_notebook_shows_no_warnings_and_no_figures_without_alt_text(nam
         for output in cell.get("outputs", []):
             assert "Warning" not in output.get("text", ""), output.text
             assert not any(kind.startswith("image/") for kind in output.get("data", {})), (
-                "show figures with vad.show(figure, alt=...)"
+                "show figures with course.show(figure, alt=...)"
             )
 
 

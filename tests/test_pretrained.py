@@ -16,8 +16,8 @@ import vadlib as vad
 from vadlib import cli
 from vadlib.evaluation.baselines import METRICS, best_baseline
 from vadlib.evaluation.calibration import Calibration
-from vadlib.model.run import SHIPPED, Run, open_run, pretrained_names
-from vadlib.recipe import evaluate_run
+from vadlib.jobs import evaluate_run
+from vadlib.model.run import PRETRAINED, Run, open_run, pretrained_names
 
 NAMES = ("ped2", "synthetic")
 AREAS = (
@@ -31,7 +31,7 @@ AREAS = (
 
 
 def listing():
-    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in SHIPPED.rglob("*")}
+    return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in PRETRAINED.rglob("*")}
 
 
 def test_these_ship():
@@ -40,7 +40,7 @@ def test_these_ship():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_folder_says_what_it_is_and_is_small(name):
-    folder = SHIPPED / name
+    folder = PRETRAINED / name
     assert {path.name for path in folder.iterdir()} == {
         "config.json",
         "model.safetensors",
@@ -64,7 +64,7 @@ def test_a_shipped_folder_says_what_it_is_and_is_small(name):
 
 
 def test_the_readme_has_the_baselines_of_the_shipped_metrics():
-    readme = (SHIPPED.parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (PRETRAINED.parents[1] / "README.md").read_text(encoding="utf-8")
     rows = [
         [cell.strip(" *") for cell in line.split("|")[1:-1]]
         for line in readme.splitlines()
@@ -72,7 +72,7 @@ def test_the_readme_has_the_baselines_of_the_shipped_metrics():
     ]
     printed = {cells[0]: cells[1:] for cells in rows}
     for column, name in enumerate(("ped2", "synthetic")):
-        measured = json.loads((SHIPPED / name / "metrics.json").read_text(encoding="utf-8"))[
+        measured = json.loads((PRETRAINED / name / "metrics.json").read_text(encoding="utf-8"))[
             "baselines"
         ]
         best = {metric: measured[best_baseline(measured, metric)][metric] for metric in METRICS}
@@ -83,7 +83,7 @@ def test_the_readme_has_the_baselines_of_the_shipped_metrics():
 
 
 def as_recorded(name, result):
-    recorded = json.loads((SHIPPED / name / "metrics.json").read_text(encoding="utf-8"))
+    recorded = json.loads((PRETRAINED / name / "metrics.json").read_text(encoding="utf-8"))
     assert {area: result.metrics[area] for area in AREAS} == pytest.approx(
         {area: recorded[area] for area in AREAS}, abs=0.002
     )
@@ -98,7 +98,7 @@ def as_recorded(name, result):
 def test_the_synthetic_run_reproduces_its_metrics():
     result = evaluate_run("synthetic", None, None, with_baselines=True)
     as_recorded("synthetic", result)
-    recorded = json.loads((SHIPPED / "synthetic" / "metrics.json").read_text(encoding="utf-8"))[
+    recorded = json.loads((PRETRAINED / "synthetic" / "metrics.json").read_text(encoding="utf-8"))[
         "baselines"
     ]
     for name, values in result.metrics["baselines"].items():
@@ -120,16 +120,16 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
 def test_a_folder_with_a_run_wins_over_a_name_and_one_without_does_not(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ped2").mkdir()  # as below a folder of datasets
-    assert open_run("ped2").folder == SHIPPED / "ped2"
-    config = json.loads((SHIPPED / "ped2" / "config.json").read_text(encoding="utf-8"))
+    assert open_run("ped2").folder == PRETRAINED / "ped2"
+    config = json.loads((PRETRAINED / "ped2" / "config.json").read_text(encoding="utf-8"))
     (tmp_path / "ped2" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with refused("not-a-run", file="ped2/model.safetensors"):
         open_run("ped2")
     run = Run(tmp_path, config, vad.load_pretrained("ped2").data, None)
     assert open_run(run) is run
     assert (run.results_folder, vad.load_pretrained("ped2").results_folder) == (tmp_path, None)
-    monkeypatch.chdir(SHIPPED.parent)
-    assert open_run("shipped/ped2").results_folder is None
+    monkeypatch.chdir(PRETRAINED.parent)
+    assert open_run("pretrained/ped2").results_folder is None
 
 
 def test_what_a_pretrained_run_finds_is_written_only_where_it_is_told_to(
@@ -168,7 +168,7 @@ def test_what_a_pretrained_run_finds_is_written_only_where_it_is_told_to(
 @pytest.mark.slow
 def test_a_wheel_holds_them(tmp_path):
     """Files of a package are left out of wheels unless they are declared."""
-    root = SHIPPED.parents[1]
+    root = PRETRAINED.parents[1]
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(root / name, tmp_path)
     shutil.copytree(
@@ -177,5 +177,7 @@ def test_a_wheel_holds_them(tmp_path):
     code = "from setuptools import build_meta; print(build_meta.build_wheel('wheels'))"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=True)
     [wheel] = (tmp_path / "wheels").glob("*.whl")
-    shipped = {path.relative_to(root).as_posix() for path in SHIPPED.rglob("*") if path.is_file()}
+    shipped = {
+        path.relative_to(root).as_posix() for path in PRETRAINED.rglob("*") if path.is_file()
+    }
     assert shipped <= set(zipfile.ZipFile(wheel).namelist())

@@ -13,14 +13,14 @@ from trees import scene, write_images, write_video
 from vadlib.ablation import BASE
 from vadlib.data.catalog import find_copy, load_videos
 from vadlib.data.check import check_dataset
-from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.clips import ClipConfig, ClipDataset
 from vadlib.data.folder import open_video
 from vadlib.data.layout import result_files, unread_files
-from vadlib.engine.config import TrainConfig
-from vadlib.engine.fit import fit
 from vadlib.evaluation.evaluate import evaluate
+from vadlib.jobs import plot_run, score_video
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
-from vadlib.recipe import plot_run, score_video
+from vadlib.training.config import TrainConfig
+from vadlib.training.fit import fit
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def outputs(films, tmp_path_factory):
     folder = tmp_path_factory.mktemp("outputs")
     videos = load_videos("folder", "train", films)
     torch.manual_seed(0)
-    clips = ClipDataset(videos, DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+    clips = ClipDataset(videos, ClipConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
     config = TrainConfig(epochs=1, batch_size=2, precision="fp32", device="cpu", workers=0)
     model = DualPathAutoencoder(ModelConfig(channels=3, width=8, slots=16))
     run = fit(model, clips, None, config, folder / "train", progress=False)
@@ -159,7 +159,7 @@ def test_a_cache_below_the_data_is_none_of_it(films, tmp_path, monkeypatch):
     (tmp_path / "cache" / "downloads").mkdir(parents=True)
     (tmp_path / "cache" / "downloads" / "film.dav").write_bytes(b"x")
     videos = load_videos("folder", "train", tmp_path)
-    ClipDataset(videos, DataConfig(length=8, crop=(16, 16)), progress=False)
+    ClipDataset(videos, ClipConfig(length=8, crop=(16, 16)), progress=False)
     assert any((tmp_path / "cache" / "frames").iterdir())
     assert check_dataset("folder", tmp_path, progress=False)["problems"] == []
 

@@ -9,6 +9,7 @@ Three minutes on two cores; no model takes part.
 from __future__ import annotations
 
 import vadlib as vad
+from vadlib import course
 from vadlib.errors import InputError
 from vadlib.evaluation.baselines import METRICS
 
@@ -18,7 +19,7 @@ DATASETS = {"ped2": "Ped2", "synthetic": "the synthetic scene", "avenue": "Avenu
 def measured_baselines(data: str) -> dict[str, dict[str, float | None]]:
     """Measure every baseline on the test videos of a dataset."""
     test = vad.load_videos(data, "test")
-    scores = vad.baseline_scores(vad.load_videos(data, "train"), test)
+    scores = course.baseline_scores(vad.load_videos(data, "train"), test)
     return vad.measure_baselines(scores, {video.name: video.labels for video in test})
 
 

@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 
 import vadlib as vad
-from vadlib.view.annotate import annotate
+from vadlib import course
+from vadlib.output.annotation import annotate
 
 GALLERY = Path(__file__).resolve().parents[1] / "gallery"
 ALTS = {
@@ -46,7 +47,7 @@ def save_alarm(
 ) -> None:
     """Save some seconds of a video, annotated, above its score curve, as a moving picture."""
     figure, ax = plt.subplots(figsize=(width / 100, 1.3), dpi=100, layout="constrained")
-    vad.plot_scores(result, video.name, ax)
+    vad.plots.plot_scores(result, video.name, ax)
     ax.set(title="", ylabel="score")
     ax.get_legend().remove()
     figure.canvas.draw()
@@ -79,9 +80,9 @@ def main() -> None:
     GALLERY.mkdir(exist_ok=True)
     train, test = (vad.load_videos("synthetic", split) for split in ("train", "test"))
     run, shown = vad.load_pretrained("synthetic"), test[3]
-    save("frames", vad.plot_frames(shown, [0, *vad.event_frames(shown)]))
+    save("frames", vad.plots.plot_frames(shown, [0, *course.event_frames(shown)]))
     clips = vad.ClipDataset(
-        train, vad.DataConfig(crop=(48, 48), shorter_side=160, clip_step=96), vad.find_boxes(train)
+        train, vad.ClipConfig(crop=(48, 48), shorter_side=160, clip_step=96), vad.find_boxes(train)
     )
     kinds = [
         vad.SkipFrames(0.5),
@@ -90,23 +91,24 @@ def main() -> None:
         vad.PasteObjects("sprites", 1.0),
     ]
     chance = torch.Generator().manual_seed(2)
-    save("kinds", vad.plot_kinds(clips[103], [kind(clips[103], chance) for kind in kinds]))
+    save("kinds", course.plot_kinds(clips[103], [kind(clips[103], chance) for kind in kinds]))
     bicycle, cart = test[1:3]
     result = vad.evaluate(run, [bicycle, cart], progress=False)
     save(
-        "explorer", vad.plot_explorer(run, result, [bicycle, cart], vad.sample_views(result)[0])[0]
+        "explorer",
+        course.plot_explorer(run, result, [bicycle, cart], course.sample_views(result)[0])[0],
     )
     save_alarm(result, cart, first=int(cart.labels.argmax()) - 25)
-    small = vad.ClipDataset(train, vad.DataConfig(length=16, crop=run.data.crop, clip_step=16))
+    small = vad.ClipDataset(train, vad.ClipConfig(length=16, crop=run.data.crop, clip_step=16))
     windows = [small[int(i)].tensor for i in np.linspace(0, len(small) - 1, 300)]
-    slots = np.argsort(vad.slot_usage(run, windows)["M_n"])[::-1][:3]
-    save("atlas", vad.plot_atlas(vad.slot_atlas(run, windows, slots), windows))
-    save("ablation", vad.plot_ablation(vad.read_ablation()))
+    slots = np.argsort(course.slot_usage(run, windows)["M_n"])[::-1][:3]
+    save("atlas", course.plot_atlas(course.slot_atlas(run, windows, slots), windows))
+    save("ablation", course.plot_ablation(course.read_ablation()))
     folder = os.environ.get("VADLIB_DATA")
     # only its curve: the frames are not ours to show
     if folder and (Path(folder) / "ped2").is_dir():
         videos = [video for video in vad.load_videos("ped2", "test") if video.name == "04"]
-        save("ped2", vad.plot_scores(vad.evaluate("ped2", videos, progress=False), "04"))
+        save("ped2", vad.plots.plot_scores(vad.evaluate("ped2", videos, progress=False), "04"))
     print(
         *sorted(f"{path.name}: {path.stat().st_size // 1024} kB" for path in GALLERY.iterdir()),
         sep="\n",

@@ -41,19 +41,19 @@ from torch import Tensor
 import vadlib
 from vadlib.bench import run_bench
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.clips import ClipConfig, ClipDataset
 from vadlib.device import autocast, pick_device, pick_precision, steady_memory
-from vadlib.engine import trainer as training_loop
-from vadlib.engine.config import TrainConfig
-from vadlib.engine.fit import fit, hold_out
-from vadlib.engine.footprint import estimate_footprint
-from vadlib.engine.samples import Batch, Samples, derived_generator, load_batches
-from vadlib.engine.trainer import Loss, Trainer
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer, make_mixer
+from vadlib.training import trainer as training_loop
+from vadlib.training.config import TrainConfig
+from vadlib.training.fit import fit, hold_out
+from vadlib.training.footprint import estimate_footprint
+from vadlib.training.samples import Batch, Samples, derived_generator, load_batches
+from vadlib.training.trainer import Loss, Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 FIT_SECONDS = 75  # of training on CUDA; the speed decides how many epochs that is
@@ -66,7 +66,7 @@ NEGLIGIBLE = 1e-5
 HELD_BATCHES = 4  # that no step of the part "precision" sees
 BENCH_ROUNDS = 5
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-SHORT_DATA = DataConfig(length=8, size=(80, 120), channels=1, crop=(24, 24), clip_step=40)
+SHORT_DATA = ClipConfig(length=8, size=(80, 120), channels=1, crop=(24, 24), clip_step=40)
 SHORT_MODEL = ModelConfig(width=8, slots=16)
 SHORT_TRAINING = TrainConfig(epochs=2, batch_size=4)
 
@@ -215,16 +215,16 @@ def training(job: Job) -> dict:
     return result
 
 
-def settings(job: Job, preset: str) -> tuple[DataConfig, ModelConfig, TrainConfig]:
+def settings(job: Job, preset: str) -> tuple[ClipConfig, ModelConfig, TrainConfig]:
     """Return a preset's settings for the job's device, or the tiny ones of a shortened part."""
     if job.short:
         return SHORT_DATA, SHORT_MODEL, replace(SHORT_TRAINING, device=job.device.type)
     return preset_settings(job, preset)
 
 
-def preset_settings(job: Job, preset: str) -> tuple[DataConfig, ModelConfig, TrainConfig]:
+def preset_settings(job: Job, preset: str) -> tuple[ClipConfig, ModelConfig, TrainConfig]:
     """Return a preset's settings for grey clips on the job's device."""
-    data = replace(DataConfig.preset(preset), channels=1)
+    data = replace(ClipConfig.preset(preset), channels=1)
     config = replace(TrainConfig.preset(preset), device=job.device.type)
     return data, ModelConfig.preset(preset), config
 

@@ -13,6 +13,7 @@ python tools/notebooks.py book     a site of what is in build/notebooks, in buil
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -52,12 +53,13 @@ from pathlib import Path
 import torch
 
 import vadlib as vad
+from vadlib import course
 from vadlib.device import pick_device, pick_precision
 
 status = Path("/proc/self/status").read_text() if Path("/proc/self/status").is_file() else ""
 peak = [int(line.split()[1]) / 1e6 for line in status.splitlines() if line.startswith("VmHWM")]
 print(json.dumps({
-    "where": f"{vad.profile()}, {vad.tutorial_data()}",
+    "where": f"{course.profile()}, {course.tutorial_data()}",
     "precision": str(pick_precision("auto", pick_device("auto")) or torch.float32).removeprefix("torch."),
     "memory": peak[0] if peak else None,
     "results": {RESULTS},
@@ -122,11 +124,13 @@ def generate(source: Path, student: bool = False) -> str:
 
 
 def split_exercise(cell: str) -> tuple[str, str]:
-    """The solution in a cell with the tag "exercise", and its last line, the check."""
-    solution, _, check = cell.rpartition("\n")
-    if not check.startswith("vad.check_answer(") or "answer = " not in solution:
+    """Split a cell with the tag "exercise" into the solution and its last statement, the check."""
+    lines = cell.split("\n")
+    first = ast.parse(cell).body[-1].lineno - 1
+    solution, check = "\n".join(lines[:first]), "\n".join(lines[first:])
+    if not check.startswith("course.check_answer(") or "answer = " not in solution:
         sys.exit(
-            f"an exercise's cell must set `answer` and end with a line vad.check_answer(...); found:\n{cell}"
+            f"an exercise's cell must set `answer` and end with a line course.check_answer(...); found:\n{cell}"
         )
     return solution, check
 

@@ -17,10 +17,10 @@ from vadlib.errors import require
 from vadlib.evaluation.baselines import BEST, baseline_scores, best_baseline, measure_baselines
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, bootstrap, micro_auc, per_video
-from vadlib.evaluation.table import read_ablation, write_ablation
 from vadlib.files import expand_home
+from vadlib.jobs import MixerConfig, evaluate_once, train_run
+from vadlib.output.ablation_table import read_ablation, write_ablation
 from vadlib.pseudo.mixer import DEFAULT_KINDS
-from vadlib.recipe import MixerConfig, evaluate_once, train_run
 
 SMALL = {"data": {"clip_step": 12}, "training": {"epochs": 2}}  # a ninth of the default's steps
 BASE = "default"
@@ -140,7 +140,7 @@ def ablate(
             _areas(scores, labels),
             _differences(scores, base, labels) if row != BASE else {},
         )
-        plain = micro_auc(result.rescore("calibrated", plain=1, temporal=0, contrast=0), labels)
+        plain = micro_auc(labels, result.rescore("calibrated", plain=1, temporal=0, contrast=0))
         where = {
             "minutes": round(took, 2),
             "data": data,
@@ -188,13 +188,13 @@ def _best_baselines(
 
 
 def _areas(scores: Mapping[str, Curves | None], labels: Curves) -> dict[str, float | None]:
-    return {name: curve and micro_auc(curve, labels) for name, curve in scores.items()}
+    return {name: curve and micro_auc(labels, curve) for name, curve in scores.items()}
 
 
 def _differences(
     scores: Mapping[str, Curves | None], base: Mapping[str, Curves], labels: Curves
 ) -> dict[str, float]:
-    found = {name: bootstrap(curve, labels, base[name]) for name, curve in scores.items() if curve}
+    found = {name: bootstrap(labels, curve, base[name]) for name, curve in scores.items() if curve}
     return {
         f"{name}_{end}": value
         for name, interval in found.items()

@@ -26,21 +26,21 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.clips import ClipConfig, ClipDataset
 from vadlib.device import pick_device, pick_precision, steady_memory
-from vadlib.engine.config import TrainConfig
-from vadlib.engine.fit import hold_out
-from vadlib.engine.samples import Samples, load_batches
-from vadlib.engine.trainer import Trainer
-from vadlib.evaluation.errors import error_maps
+from vadlib.evaluation.error_maps import error_maps
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.mixer import make_mixer
+from vadlib.training.config import TrainConfig
+from vadlib.training.fit import hold_out
+from vadlib.training.samples import Samples, load_batches
+from vadlib.training.trainer import Trainer
 
 T = TypeVar("T")
 # everything is timed once in each, after one to warm up; ratios are medians over the rounds
 ROUNDS = 3
 LENGTH, SIDE, FRAMES = 16, 128, 64
-DATA = DataConfig(length=LENGTH, size=(SIDE, SIDE), channels=1)
+DATA = ClipConfig(length=LENGTH, size=(SIDE, SIDE), channels=1)
 
 
 class Published:

@@ -121,9 +121,9 @@ def train(
     from vadlib.data.catalog import find_copy, load_videos
     from vadlib.data.layout import first_of, result_files, unread_files
     from vadlib.device import processes
-    from vadlib.engine.fit import require_free
-    from vadlib.evaluation.report import describe_metrics
-    from vadlib.recipe import chosen_dataset, evaluate_run, plot_run, train_run
+    from vadlib.jobs import chosen_dataset, evaluate_run, plot_run, train_run
+    from vadlib.output.report import describe_metrics
+    from vadlib.training.fit import require_free
 
     chosen = {
         "mixer": {
@@ -211,9 +211,9 @@ def evaluate(
     is an --out.
     """
     from vadlib.device import processes
-    from vadlib.evaluation.report import describe_metrics
+    from vadlib.jobs import evaluate_run, plot_run
     from vadlib.model.run import open_run
-    from vadlib.recipe import evaluate_run, plot_run
+    from vadlib.output.report import describe_metrics
 
     opened = open_run(run)
     out = out or opened.results_folder
@@ -258,7 +258,7 @@ def score(
     device: Device = None,
 ) -> None:
     """Score one video of your own while it is read: a table, a curve, and a video to watch."""
-    from vadlib.recipe import score_video
+    from vadlib.jobs import score_video
 
     result = score_video(run, video, out, device or "auto", scene)
     [(name, scores)], [found] = result.scores.items(), result.scenes.values()

@@ -37,6 +37,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import vadlib as vad
+from vadlib import course
 
 # %% [markdown]
 # The videos show a rendered pedestrian street, which needs no download. Training videos
@@ -50,9 +51,9 @@ import vadlib as vad
 # > carts are abnormal.
 
 # %%
-data = vad.tutorial_data()
+data = course.tutorial_data()
 train = vad.load_videos(data, "train")
-test = vad.load_videos(data, "test")[: 4 if vad.profile() == "quick" else None]
+test = vad.load_videos(data, "test")[: 4 if course.profile() == "quick" else None]
 print(f"{data}: {len(train)} training videos, {len(test)} test videos")
 
 # %% [markdown]
@@ -64,9 +65,9 @@ print(f"{data}: {len(train)} training videos, {len(test)} test videos")
 
 # %%
 video = test[3]
-moments = vad.event_frames(video)
-vad.show(
-    vad.plot_frames(video, [0, *moments]),
+moments = course.event_frames(video)
+course.show(
+    vad.plots.plot_frames(video, [0, *moments]),
     f"Frames {[0, *moments]} of video {video.name}.",
 )
 
@@ -83,7 +84,7 @@ vad.show(
 
 # %%
 side, step = {"synthetic": (160, 96), "ped2": (240, 240)}[data]
-cutting = vad.DataConfig(length=16, crop=(48, 48), shorter_side=side, clip_step=step)
+cutting = vad.ClipConfig(length=16, crop=(48, 48), shorter_side=side, clip_step=step)
 clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
 print(f"{len(clips)} clips of shape {tuple(clips[0].tensor.shape)}")
 
@@ -111,8 +112,8 @@ pasted = vad.PasteObjects("sprites", strength=1.0)
 clip = clips[{"synthetic": 103, "ped2": 12}[data]]
 chance = torch.Generator().manual_seed(2)
 broken = [kind(clip, chance) for kind in (fast, shuffled, noisy, pasted)]
-vad.show(
-    vad.plot_kinds(clip, broken),
+course.show(
+    course.plot_kinds(clip, broken),
     "A normal clip, and the same clip broken in four ways.",
 )
 
@@ -128,8 +129,8 @@ vad.show(
 # the vectors that resemble it most.
 
 # %%
-vad.show(
-    vad.plot_idea(clip.tensor, broken[-1].tensor),
+course.show(
+    course.plot_idea(clip.tensor, broken[-1].tensor),
     "The model: one encoder, and two paths with a memory and a decoder each.",
 )
 
@@ -154,7 +155,7 @@ model = vad.DualPathAutoencoder(
 )
 mixer = vad.PseudoAnomalyMixer([fast, shuffled, noisy, pasted], p=0.5)
 training = vad.TrainConfig(epochs=3, seed=0)
-folder = vad.run_folder(f"00_quickstart-{data}")
+folder = course.run_folder(f"00_quickstart-{data}")
 brief = vad.fit(
     model, clips, mixer, training, folder, resume=True, dataset={"name": data}
 )
@@ -166,11 +167,11 @@ brief = vad.fit(
 # **Predict:** do they fall to a tenth, to a half, or hardly?
 
 # %%
-history = vad.read_history(brief)
-axes = vad.plot_history(
+history = course.read_history(brief)
+axes = course.plot_history(
     {"short training": brief}, ["rebuild", "inpaint"], same_scale=True
 )
-vad.show(axes, "Mean squared errors of D_n over the epochs of the short training.")
+course.show(axes, "Mean squared errors of D_n over the epochs of the short training.")
 
 # %% [markdown]
 # They fall, and they are far from their end. A detector needs more training than a
@@ -209,9 +210,9 @@ for name, which in (("short training", brief), ("full training", run)):
 # %%
 figure, axes = plt.subplots(2, 1, figsize=(8, 5), sharex=True, layout="constrained")
 for ax, (name, curve) in zip(axes, curves.items(), strict=True):
-    vad.plot_scores(found, video.name, ax, {video.name: curve}, thresholds[name])
+    vad.plots.plot_scores(found, video.name, ax, {video.name: curve}, thresholds[name])
     ax.set_title(f"{name}, video {video.name}", loc="left")
-vad.show(
+course.show(
     figure,
     "The score of one video after the short and after the full training; abnormal spans are shaded.",
 )
@@ -234,7 +235,7 @@ vad.show(
 # %%
 result = vad.evaluate(run, test)
 scores = {v.name: result.window_errors(v.name).max((1, 2)) for v in test}
-simple = vad.baseline_scores(train, test)
+simple = course.baseline_scores(train, test)
 baselines = vad.measure_baselines(simple, result.labels)
 best = vad.best_baseline(baselines, "micro_auc_raw")
 
@@ -248,8 +249,10 @@ best = vad.best_baseline(baselines, "micro_auc_raw")
 # and which not at all?
 
 # %%
-ax = vad.plot_roc(result.labels, {"model": scores, best: simple[best]})
-vad.show(ax, "ROC curves of the model and of the best baseline, over all test frames.")
+ax = vad.plots.plot_roc(result.labels, {"model": scores, best: simple[best]})
+course.show(
+    ax, "ROC curves of the model and of the best baseline, over all test frames."
+)
 
 # %% [markdown]
 # On the street the gap is wide: the baseline measures *how much* moves, and the display
@@ -295,9 +298,9 @@ for v in test:
 # %%
 peak = int(np.where(video.labels, scores[video.name], 0).argmax())
 start = min(max(peak - 8, 0), len(video) - 16)
-seen = vad.explain_clip(run, video, start)
-pictures = vad.plot_rebuilt(seen, peak - start, f"frame {peak}")
-vad.show(
+seen = course.explain_clip(run, video, start)
+pictures = course.plot_rebuilt(seen, peak - start, f"frame {peak}")
+course.show(
     pictures,
     f"Frame {peak}, its reconstruction by D_n, and a map of the squared error.",
 )
@@ -313,7 +316,7 @@ vad.show(
 
 # %%
 text = "The test video with heat over high errors, and a bar of the score below."
-vad.show_annotated(video, result.window_errors(video.name), threshold, text)
+course.show_annotated(video, result.window_errors(video.name), threshold, text)
 
 # %% [markdown]
 # Notebook 07 improves on this simple score: it compares both paths, averages over time,
@@ -331,7 +334,7 @@ vad.show_annotated(video, result.window_errors(video.name), threshold, text)
 
 # %% tags=["exercise"]
 answer = (2 + 1) / 4
-vad.check_answer("00-1", answer)
+course.check_answer("00-1", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 00-1.** 0.9 is above both normal scores, 0.4 above one of them: three of the
@@ -353,7 +356,7 @@ truth = np.concatenate([v.labels for v in test])
 
 # %% tags=["exercise"]
 answer = (pooled[truth == 0] > threshold).mean()
-vad.check_answer("00-2", answer, scores=pooled, truth=truth, threshold=threshold)
+course.check_answer("00-2", answer, scores=pooled, truth=truth, threshold=threshold)
 
 # %% [markdown] tags=["solution"]
 # **Answer 00-2.** The rate can differ much from 0.01: one held-out video does not show

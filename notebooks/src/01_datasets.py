@@ -40,6 +40,7 @@ from pathlib import Path
 
 import numpy as np
 import vadlib as vad
+from vadlib import course
 from vadlib.evaluation.metrics import micro_auc
 
 # %% [markdown]
@@ -48,13 +49,13 @@ from vadlib.evaluation.metrics import micro_auc
 # what has to read every frame (sections 4 and 5) reads at most 12 videos of a dataset.
 
 # %%
-datasets, absent = vad.load_tests()
+datasets, absent = course.load_tests()
 for name in [*datasets, *absent]:
     print(
         f"{name:13}{f'{len(datasets[name])} test videos' if name in datasets else f'not used: {absent[name]}'}"
     )
 few = {
-    name: videos[: 12 if vad.profile() == "quick" else None]
+    name: videos[: 12 if course.profile() == "quick" else None]
     for name, videos in datasets.items()
 }
 
@@ -68,8 +69,8 @@ few = {
 
 # %%
 names = " and ".join(datasets)
-vad.show(
-    vad.plot_examples(datasets),
+course.show(
+    course.plot_examples(datasets),
     f"A normal and an abnormal frame from each of {names}; what is abnormal is outlined.",
 )
 
@@ -105,8 +106,8 @@ vad.show(
 # %%
 for name, videos in datasets.items():
     share = np.concatenate([v.labels for v in videos]).mean()
-    vad.show(
-        vad.plot_timelines(videos, name),
+    course.show(
+        course.plot_timelines(videos, name),
         f"{name}: test videos over time, abnormal spans hatched; {share:.0%} of all frames are abnormal.",
     )
 
@@ -164,8 +165,8 @@ for name, videos in masked.items():
     moments = np.flatnonzero(shown.labels)[
         np.linspace(0, shown.labels.sum() - 1, 5).astype(int)[1:4]
     ].tolist()
-    vad.show(
-        vad.plot_frames(shown, moments),
+    course.show(
+        vad.plots.plot_frames(shown, moments),
         f"{name}: frames {moments} of one video with outlined masks.",
     )
 
@@ -182,11 +183,12 @@ for name, videos in masked.items():
 
 # %%
 changes = {
-    name: {v.name: vad.frame_changes(v) for v in videos} for name, videos in few.items()
+    name: {v.name: course.frame_changes(v) for v in videos}
+    for name, videos in few.items()
 }
 labels = {name: {v.name: v.labels for v in videos} for name, videos in few.items()}
-vad.show(
-    vad.plot_changes(changes, labels),
+course.show(
+    course.plot_changes(changes, labels),
     f"Distributions of the mean change of normal and abnormal frames in {names}.",
 )
 
@@ -199,10 +201,10 @@ vad.show(
 # %%
 for name, videos in few.items():
     print(
-        f"{name:12} AUC of the mean change: {micro_auc(changes[name], labels[name]):.3f} (videos: {len(videos)})"
+        f"{name:12} AUC of the mean change: {micro_auc(labels[name], changes[name]):.3f} (videos: {len(videos)})"
     )
     for baseline, areas in vad.measure_baselines(
-        vad.baseline_scores([], videos), labels[name]
+        course.baseline_scores([], videos), labels[name]
     ).items():
         print(
             f"    {baseline:28}{areas['micro_auc_raw']:.3f} raw, {areas['micro_auc_per_video']:.3f} per video"
@@ -228,7 +230,7 @@ for name, videos in few.items():
 # middle, or at its end?
 
 # %%
-truths = vad.two_truths(datasets["synthetic"])
+truths = course.two_truths(datasets["synthetic"])
 first, second = truths.values()
 differ = {name: int((first[name] != second[name]).sum()) for name in first}
 print(
@@ -240,10 +242,10 @@ most = sorted(differ, key=differ.get, reverse=True)[:6]
 # The videos that differ most. Black lines mark frames on which the two disagree.
 
 # %%
-pictures = vad.plot_truths(
+pictures = course.plot_truths(
     {n: first[n] for n in most}, {n: second[n] for n in most}, tuple(truths)
 )
-vad.show(
+course.show(
     pictures,
     f"The ground truths {' and '.join(truths)} of videos {', '.join(most)}, and the frames in which they differ.",
 )
@@ -256,7 +258,7 @@ vad.show(
 # the second one is the judge.
 
 # %%
-print(f"AUC of {' measured by '.join(truths)}: {micro_auc(first, second):.3f}")
+print(f"AUC of {' measured by '.join(truths)}: {micro_auc(second, first):.3f}")
 
 # %% [markdown]
 # So two papers that used different truths cannot be compared to the second decimal,
@@ -281,8 +283,8 @@ print(f"AUC of {' measured by '.join(truths)}: {micro_auc(first, second):.3f}")
 # %%
 mine = Path(tempfile.mkdtemp()) / "my_videos"
 street = vad.load_videos("synthetic", "train")[0]
-vad.write_video(mine / "training" / "monday.mp4", street.frames[:60], street.fps)
-vad.write_video(
+course.write_video(mine / "training" / "monday.mp4", street.frames[:60], street.fps)
+course.write_video(
     mine / "testing" / "tuesday.mp4", datasets["synthetic"][1].frames[:60], street.fps
 )
 _ = (mine / "labels.csv").write_text(
@@ -295,7 +297,7 @@ _ = (mine / "labels.csv").write_text(
 
 # %%
 print(
-    vad.describe_report(vad.check_dataset("folder", mine, progress=False)).replace(
+    course.describe_report(vad.check_dataset("folder", mine, progress=False)).replace(
         str(mine), "my_videos"
     )
 )
@@ -320,14 +322,14 @@ print(
 # button, arrow keys move a slider.
 
 # %%
-vad.browse(datasets)
+course.browse(datasets)
 
 # %% [markdown]
 # The same picture at three moments, for readers without a running kernel:
 
 # %%
-for dataset, video, frame in vad.sample_frames(datasets):
-    vad.show(*vad.plot_browser(datasets, dataset, video, frame))
+for dataset, video, frame in course.sample_frames(datasets):
+    course.show(*course.plot_browser(datasets, dataset, video, frame))
 
 # %% [markdown]
 # ## Exercises
@@ -347,7 +349,7 @@ answer = np.mean(
         for t in np.flatnonzero(v.labels)
     ]
 )
-vad.check_answer("01-1", answer, videos=datasets["synthetic"])
+course.check_answer("01-1", answer, videos=datasets["synthetic"])
 
 # %% [markdown] tags=["solution"]
 # **Answer 01-1.** A mask is True where something is abnormal, so its mean is the share
@@ -363,7 +365,7 @@ vad.check_answer("01-1", answer, videos=datasets["synthetic"])
 answer = sum(
     int((np.roll(v.labels, 1) != v.labels).sum()) for v in datasets["synthetic"]
 )
-vad.check_answer("01-2", answer, videos=datasets["synthetic"])
+course.check_answer("01-2", answer, videos=datasets["synthetic"])
 
 # %% [markdown] tags=["solution"]
 # **Answer 01-2.** Each event has a beginning and an end, and each of the two moves by

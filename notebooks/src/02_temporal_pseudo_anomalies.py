@@ -27,14 +27,15 @@ import itertools
 
 import torch
 import vadlib as vad
+from vadlib import course
 
 # %% [markdown]
 # We look for a clip in which much moves, and which has many frames after it in its
 # video: skipping will need them.
 
 # %%
-train = vad.load_videos(vad.tutorial_data(), "train")[:4]
-clips = vad.ClipDataset(train, vad.DataConfig(length=16, crop=(96, 96), clip_step=16))
+train = vad.load_videos(course.tutorial_data(), "train")[:4]
+clips = vad.ClipDataset(train, vad.ClipConfig(length=16, crop=(96, 96), clip_step=16))
 early = [
     clip
     for clip in map(clips.__getitem__, range(0, len(clips), 5))
@@ -62,8 +63,8 @@ slices = {
     "twice as fast": fast.tensor,
     "backwards": clip.tensor.flip(1),
 }
-vad.show(
-    vad.plot_slices(slices),
+course.show(
+    course.plot_slices(slices),
     "x-t slices: the clip, twice as fast with flatter lines, and backwards with lines mirrored in time.",
 )
 
@@ -80,8 +81,8 @@ vad.show(
 # video ends too early for that, the largest stride that fits is taken.
 
 # %%
-sheet = vad.plot_strengths(clip, vad.SkipFrames, (0, 0.25, 1))
-vad.show(
+sheet = course.plot_strengths(clip, vad.SkipFrames, (0, 0.25, 1))
+course.show(
     sheet,
     "Skipping at strengths 0, 0.25 and 1: the further down, the further everything moves between two pictures.",
 )
@@ -94,8 +95,8 @@ vad.show(
 
 # %%
 skipped = vad.SkipFrames(strength=0.5)(clip, torch.Generator())
-vad.show(
-    vad.plot_pseudo(clip, skipped),
+course.show(
+    course.plot_pseudo(clip, skipped),
     f"A clip at stride {skipped.params['stride']}: the difference lies on what moves, the mask is white on empty ground, too.",
 )
 
@@ -111,8 +112,8 @@ vad.show(
 
 # %%
 frozen = clip.tensor[:, (3 * torch.arange(16)).clamp(max=15)]
-vad.show(
-    vad.plot_slices({"first": skipped.tensor, "second": frozen}),
+course.show(
+    course.plot_slices({"first": skipped.tensor, "second": frozen}),
     "Two x-t slices at stride 3; in the second all lines stand upright from frame 5 on.",
 )
 
@@ -153,8 +154,8 @@ orders = {
     f"strength {s}": vad.ShuffleMotion(s)(clip, torch.Generator().manual_seed(0)).tensor
     for s in (0.25, 0.5, 1.0)
 }
-vad.show(
-    vad.plot_slices({"normal": clip.tensor} | orders),
+course.show(
+    course.plot_slices({"normal": clip.tensor} | orders),
     "x-t slices of the clip and of three shuffled ones: the more frames move, the more torn the lines.",
 )
 
@@ -195,7 +196,7 @@ for name, tensor in rows.items():
         f"{name:9}"
         + "".join(
             f"  {key} {value:6.3f}"
-            for key, value in vad.clip_statistics(tensor).items()
+            for key, value in course.clip_statistics(tensor).items()
             if key != "change"
         )
     )
@@ -222,7 +223,7 @@ for name, tensor in rows.items():
 
 # %% tags=["exercise"]
 answer = 90
-vad.check_answer("02-1", answer)
+course.check_answer("02-1", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 02-1.** The clip needs the frames s, s + 2, ..., s + 30, and the last one
@@ -237,7 +238,7 @@ orders = itertools.permutations(range(5))
 answer = sum(
     all(abs(a - b) != 1 for a, b in itertools.pairwise(order)) for order in orders
 )
-vad.check_answer("02-2", answer)
+course.check_answer("02-2", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 02-2.** It is 14 of 120, about one in nine. So drawing orders until one fits
@@ -255,7 +256,7 @@ change = {
     "shuffle": (shuffled - clip.tensor).abs().mean(),
 }
 answer = change["skip"] / change["shuffle"]
-vad.check_answer(
+course.check_answer(
     "02-3", answer, clip=clip.tensor, skipped=skipped.tensor, shuffled=shuffled
 )
 

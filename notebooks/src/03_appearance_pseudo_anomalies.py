@@ -26,16 +26,17 @@ from functools import partial
 import numpy as np
 import torch
 import vadlib as vad
+from vadlib import course
 
 # %% [markdown]
 # Two training videos will do. `tutorial_detectors` and `tutorial_patches` say what this
 # machine has without a download; we come to both in section 2.
 
 # %%
-train = vad.load_videos(vad.tutorial_data(), "train")[:2]
-detectors, patches = vad.tutorial_detectors(), vad.tutorial_patches()
+train = vad.load_videos(course.tutorial_data(), "train")[:2]
+detectors, patches = course.tutorial_detectors(), course.tutorial_patches()
 print(
-    f"dataset: {vad.tutorial_data()}; detectors: {', '.join(detectors)}; patch sources: {', '.join(patches)}"
+    f"dataset: {course.tutorial_data()}; detectors: {', '.join(detectors)}; patch sources: {', '.join(patches)}"
 )
 
 # %% [markdown]
@@ -47,7 +48,7 @@ print(
 # contrast.
 
 # %%
-cutting = vad.DataConfig(length=16, crop=(96, 96), clip_step=16)
+cutting = vad.ClipConfig(length=16, crop=(96, 96), clip_step=16)
 boxes = {name: vad.find_boxes(train, name) for name in detectors}
 clips = vad.ClipDataset(train, cutting, boxes[detectors[-1]])
 clip = max(
@@ -61,8 +62,8 @@ clip = max(
 # **Predict:** at which of these strengths could you no longer count the people?
 
 # %%
-sheet = vad.plot_strengths(clip, vad.AddNoise, (0, 0.5, 1))
-vad.show(
+sheet = course.plot_strengths(clip, vad.AddNoise, (0, 0.5, 1))
+course.show(
     sheet,
     "Noise at strengths 0, 0.5 and 1: the stronger it is, the less is left of the people.",
 )
@@ -77,8 +78,8 @@ vad.show(
 
 # %%
 coarse = vad.AddNoise(strength=0.5, grain=8)(clip, torch.Generator().manual_seed(0))
-vad.show(
-    vad.plot_pseudo(clip, coarse),
+course.show(
+    course.plot_pseudo(clip, coarse),
     "A clip under blotches of noise, 8 pixels wide; the difference shows them.",
 )
 
@@ -129,10 +130,10 @@ for name, tensor in {
 
 # %%
 frame = len(train[0]) // 3
-pictures = vad.plot_boxes(
+pictures = course.plot_boxes(
     train[0], frame, {name: boxes[name][train[0].name] for name in detectors}
 )
-vad.show(
+course.show(
     pictures,
     f"Frame {frame} with the boxes of the detectors {' and '.join(detectors)}.",
 )
@@ -145,7 +146,7 @@ vad.show(
 # %%
 for name in detectors:
     covered = np.mean(
-        [vad.coverage(boxes[name][v.name], boxes["motion"][v.name]) for v in train]
+        [course.coverage(boxes[name][v.name], boxes["motion"][v.name]) for v in train]
     )
     found = sum(len(b) for v in train for b in boxes[name][v.name])
     print(
@@ -167,8 +168,8 @@ for name in detectors:
 # things (32 x 32 pixels); a folder of your own pictures does as well.
 
 # %%
-vad.show(
-    vad.plot_patches({name: vad.load_patches(name) for name in patches}),
+course.show(
+    course.plot_patches({name: vad.load_patches(name) for name in patches}),
     f"Twelve pictures each of the patch sources {' and '.join(patches)}.",
 )
 
@@ -189,8 +190,8 @@ made = [
     paste(strength=1.0)(clip, torch.Generator().manual_seed(seed)) for seed in range(8)
 ]
 seed = int(np.argmax([(pseudo.tensor - clip.tensor).abs().mean() for pseudo in made]))
-sheet = vad.plot_strengths(clip, paste, (0, 0.5, 1), seed)
-vad.show(
+sheet = course.plot_strengths(clip, paste, (0, 0.5, 1), seed)
+course.show(
     sheet,
     "Pasting at strengths 0, 0.5 and 1: a picture covers a person more and more, and moves along.",
 )
@@ -203,7 +204,7 @@ vad.show(
 # %%
 pasted = made[seed]
 alt = "A clip, the clip with a pasted object, their difference, and the ellipse that changed, moving with its person."
-vad.show(vad.plot_pseudo(clip, pasted), alt)
+course.show(course.plot_pseudo(clip, pasted), alt)
 
 # %% [markdown]
 # ## 5 What would give it away?
@@ -226,10 +227,10 @@ flickering = torch.stack([tensor[:, t] for t, tensor in enumerate(drawn_anew)], 
 
 # %%
 row = int(pasted.mask.sum((0, 2)).argmax())
-slices = vad.plot_slices(
+slices = course.plot_slices(
     {"normal": clip.tensor, "ours": pasted.tensor, "drawn anew": flickering}, row
 )
-vad.show(
+course.show(
     slices,
     "x-t slices: a person, a patch that moves as one band, and one that flickers from frame to frame.",
 )
@@ -278,7 +279,7 @@ print(
 
 # %% tags=["exercise"]
 answer = 0.81 * 0.5 * float(clip.tensor.std()) * 127.5
-vad.check_answer("03-1", answer, clip=clip.tensor)
+course.check_answer("03-1", answer, clip=clip.tensor)
 
 # %% [markdown] tags=["solution"]
 # **Answer 03-1.** Noise is relative to the clip's own deviation, up to 0.81 of it; and
@@ -289,7 +290,7 @@ vad.check_answer("03-1", answer, clip=clip.tensor)
 
 # %%
 small = vad.ClipDataset(
-    train, vad.DataConfig(length=16, crop=(48, 48), clip_step=192), boxes[detectors[-1]]
+    train, vad.ClipConfig(length=16, crop=(48, 48), clip_step=192), boxes[detectors[-1]]
 )
 
 # %% [markdown]
@@ -303,7 +304,7 @@ answer = np.mean(
         for i in range(len(small))
     ]
 )
-vad.check_answer("03-2", answer, clips=small)
+course.check_answer("03-2", answer, clips=small)
 
 # %% [markdown] tags=["solution"]
 # **Answer 03-2.** Another detector gives another share: build `small` with

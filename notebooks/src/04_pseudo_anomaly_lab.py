@@ -26,20 +26,21 @@ from functools import partial
 
 import torch
 import vadlib as vad
+from vadlib import course
 
 # %% [markdown]
 # Two training videos, cut into windows of 96 x 96 pixels, once for each detector: the
 # windows are the same, the boxes are not.
 
 # %%
-train = vad.load_videos(vad.tutorial_data(), "train")[:2]
+train = vad.load_videos(course.tutorial_data(), "train")[:2]
 cutting, patches = (
-    vad.DataConfig(length=16, crop=(96, 96), clip_step=16),
-    vad.tutorial_patches(),
+    vad.ClipConfig(length=16, crop=(96, 96), clip_step=16),
+    course.tutorial_patches(),
 )
 clips = {
     name: vad.ClipDataset(train, cutting, vad.find_boxes(train, name))
-    for name in vad.tutorial_detectors()
+    for name in course.tutorial_detectors()
 }
 print(
     f"{len(clips['motion'])} clips; detectors: {', '.join(clips)}; patch sources: {', '.join(patches)}"
@@ -65,7 +66,7 @@ print(
 # 3. Choose `object` and go through the clips. When is no object made?
 
 # %%
-vad.lab(clips, patches)
+course.lab(clips, patches)
 
 # %% [markdown]
 # What you may have found: (1) at strength 0 nothing changes, so nothing is turned; a
@@ -91,8 +92,8 @@ clip = max(
     key=lambda c: (len(c.lookahead), len(c.boxes[8])),
 )
 for name, kind in kinds.items():
-    vad.show(
-        vad.plot_strengths(clip, kind),
+    course.show(
+        course.plot_strengths(clip, kind),
         f"The kind {name} at strengths 0, 0.5 and 1, as three strips over time.",
     )
 
@@ -110,17 +111,19 @@ number = max(
     range(len(clips[detector])), key=lambda i: len(clips[detector][i].boxes[8])
 )
 for seed in (0, 50, 99):
-    choice = vad.Choice("object", 1.0, number, seed, detector, source)
-    vad.show(*vad.plot_lab(clips, sources, choice))
+    choice = course.Choice("object", 1.0, number, seed, detector, source)
+    course.show(*course.plot_lab(clips, sources, choice))
 
 # %% [markdown]
 # The first and the last clip. The last one may have no frames left to skip to.
 
 # %%
 for number_shown in (0, len(clips[detector]) - 1):
-    vad.show(
-        *vad.plot_lab(
-            clips, sources, vad.Choice("skip", 0.5, number_shown, 0, detector, source)
+    course.show(
+        *course.plot_lab(
+            clips,
+            sources,
+            course.Choice("skip", 0.5, number_shown, 0, detector, source),
         )
     )
 
@@ -134,11 +137,11 @@ for number_shown in (0, len(clips[detector]) - 1):
 # %%
 for detector_name in clips:
     for source_name in patches:
-        vad.show(
-            *vad.plot_lab(
+        course.show(
+            *course.plot_lab(
                 clips,
                 sources,
-                vad.Choice("object", 0.9, number, 7, detector_name, source_name),
+                course.Choice("object", 0.9, number, 7, detector_name, source_name),
             )
         )
 
@@ -165,7 +168,7 @@ for p in (0, 0.01, 0.2, 1):
         ],
         p,
     )
-    vad.show(*vad.plot_batch(clips[detector], mixer))
+    course.show(*course.plot_batch(clips[detector], mixer))
 
 # %% [markdown]
 # Not always: what cannot be made stays normal, in a dotted frame.
@@ -197,7 +200,7 @@ for p in (0.01, 0.02, 0.2):
 
 # %% tags=["exercise"]
 answer = 2 * 0.01 * 0.99
-vad.check_answer("04-1", answer)
+course.check_answer("04-1", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 04-1.** Either the first or the second is turned, not both. Only such batches
@@ -217,7 +220,7 @@ outcomes = [
 ]
 counts = mixer.count(outcomes)
 answer = max(kinds, key=lambda name: counts[f"not_made_{name}"])
-vad.check_answer("04-2", answer, clips=clips[detector], kinds=kinds)
+course.check_answer("04-2", answer, clips=clips[detector], kinds=kinds)
 
 # %% [markdown] tags=["solution"]
 # **Answer 04-2.** Skipping needs frames after the clip, pasting needs a person; which

@@ -26,8 +26,9 @@
 import matplotlib.pyplot as plt
 import torch
 import vadlib as vad
-from vadlib.engine import fit
+from vadlib import course
 from vadlib.model.memory import EPSILON, address
+from vadlib.training import fit
 
 # %% [markdown]
 # As in notebook 00 a clip is a window of 48 x 48 pixels and 16 frames in which
@@ -37,15 +38,15 @@ from vadlib.model.memory import EPSILON, address
 # its own, on Ped2 they are found by motion.
 
 # %%
-data, videos = vad.tutorial_data(), vad.load_videos(vad.tutorial_data(), "train")
+data, videos = course.tutorial_data(), vad.load_videos(course.tutorial_data(), "train")
 side, step, detector = {"synthetic": (160, 48, "boxes"), "ped2": (240, 96, "motion")}[
     data
 ]
-cutting = vad.DataConfig(
+cutting = vad.ClipConfig(
     length=16,
     crop=(48, 48),
     shorter_side=side,
-    clip_step=4 if vad.profile() == "full" else step,
+    clip_step=4 if course.profile() == "full" else step,
 )
 clips = vad.ClipDataset(videos, cutting, vad.find_boxes(videos, detector))
 unseen = sorted(set(range(len(clips))) - set(fit.hold_out(clips)[0].tolist()))
@@ -74,8 +75,8 @@ torch.manual_seed(0)
 model = vad.DualPathAutoencoder(
     vad.ModelConfig.preset("fast", channels=len(clip := clips[0].tensor))
 )
-vad.show(
-    vad.plot_network(model, clip.shape),
+course.show(
+    course.plot_network(model, clip.shape),
     "The network fast: an encoder, then a memory and a decoder for each of two paths.",
 )
 
@@ -95,8 +96,8 @@ vad.show(
 
 # %%
 paper = vad.DualPathAutoencoder(vad.ModelConfig.preset("paper"))
-vad.show(
-    vad.plot_network(paper, (1, 16, 256, 256)),
+course.show(
+    course.plot_network(paper, (1, 16, 256, 256)),
     "The network of the paper: three stages down and up; a skip goes around each memory.",
 )
 print(f"{sum(p.numel() for p in paper.parameters()):,} parameters in all")
@@ -148,8 +149,8 @@ rows = {
 }
 for name, values in rows.items():
     print(f"{name:8}", *(f"{value:7.3f}" for value in values.tolist()))
-vad.show(
-    vad.plot_addressing(slots, query, 2.0, 0.2),
+course.show(
+    course.plot_addressing(slots, query, 2.0, 0.2),
     "Slots and query as arrows; only slots 0 and 1 keep a weight; the read lies between.",
 )
 
@@ -195,7 +196,7 @@ ax = plt.figure(figsize=(6, 3)).add_subplot(
 )
 ax.plot(sizes, published, "o-", sizes, ours, "s--")
 ax.legend(["cut at 0.0025 (published)", "relative cut (ours)"])
-vad.show(
+course.show(
     ax,
     f"Share of empty reads against N: {published[5]:.0%} at 2000 with the fixed cut, {ours[5]:.0%} with ours.",
 )
@@ -322,8 +323,8 @@ number = max(
     ),
 )
 for name in ("normal", "object", "shuffle"):
-    vad.show(
-        vad.plot_paths(model, made[name][number].tensor),
+    course.show(
+        course.plot_paths(model, made[name][number].tensor),
         f"A clip ({name}) over time, below it D_n and D_p and their errors.",
     )
 
@@ -389,7 +390,7 @@ for changes in (
 
 # %% tags=["exercise"]
 answer = 400
-vad.check_answer("05-1", answer)
+course.check_answer("05-1", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 05-1.** N weights that sum to 1 have a largest one of at least 1/N. A read is
@@ -402,7 +403,7 @@ vad.check_answer("05-1", answer)
 
 # %% tags=["exercise"]
 answer = 12_394_722 - 2 * 1500 * 256
-vad.check_answer("05-2", answer)
+course.check_answer("05-2", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 05-2.** Each of the two memories loses 1500 slots of 256 values.

@@ -24,9 +24,9 @@
 # %%
 import torch
 import vadlib as vad
-from vadlib import device
-from vadlib.engine import fit, footprint, samples, trainer
+from vadlib import course, device
 from vadlib.model import objective
+from vadlib.training import fit, footprint, samples, trainer
 
 # %% [markdown]
 # The quick profile takes few clips, of frames shrunk to 160 rows, so that a training
@@ -39,9 +39,9 @@ from vadlib.model import objective
 # labels.
 
 # %%
-data, quick = vad.tutorial_data(), vad.profile() == "quick"
+data, quick = course.tutorial_data(), course.profile() == "quick"
 size = {"clip_step": 256, "shorter_side": 160} if quick else {"clip_step": 4}
-cutting = vad.DataConfig(length=16, crop=(48, 48), **size)
+cutting = vad.ClipConfig(length=16, crop=(48, 48), **size)
 train = vad.load_videos(data, "train")
 clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
 chosen, _ = fit.hold_out(clips)
@@ -132,7 +132,7 @@ for name in ("none", "inpaint", "maximize"):
 # %%
 training, shape = vad.TrainConfig(epochs=3, seed=0), untrained.config
 torch.manual_seed(0)
-folder = vad.run_folder(f"06_training-inpaint-{data}")
+folder = course.run_folder(f"06_training-inpaint-{data}")
 run = vad.fit(
     vad.DualPathAutoencoder(shape),
     clips,
@@ -152,12 +152,12 @@ run = vad.fit(
 # lowest, which highest?
 
 # %%
-axes = vad.plot_history(
+axes = course.plot_history(
     {"inpaint": run}, ["rebuild", "inpaint", "pseudo"], same_scale=True
 )
-vad.show(
+course.show(
     axes,
-    f"Three errors by epoch; rebuild ends at {vad.read_history(folder)['rebuild'][-1]:.3f}.",
+    f"Three errors by epoch; rebuild ends at {course.read_history(folder)['rebuild'][-1]:.3f}.",
 )
 
 # %% [markdown]
@@ -179,7 +179,7 @@ vad.show(
 # for the others. `benchmarks/objectives.py` made them.
 
 # %%
-histories, errors = vad.read_objectives()
+histories, errors = course.read_objectives()
 for name, history in histories.items():
     made = sum(
         int(column[0]) for key, column in history.items() if key.startswith("made")
@@ -199,8 +199,8 @@ for name, history in histories.items():
 # **Predict:** which of the three has the lowest `rebuild` at the end?
 
 # %%
-axes = vad.plot_history(histories, ["rebuild", "inpaint", "maximize"])
-vad.show(axes, "Three terms by epoch, of three full runs with different objectives.")
+axes = course.plot_history(histories, ["rebuild", "inpaint", "maximize"])
+course.show(axes, "Three terms by epoch, of three full runs with different objectives.")
 
 # %% [markdown]
 # - **rebuild.** `none` wins: it has twice as many normal clips and nothing else to do.
@@ -231,8 +231,8 @@ for name, found in errors.items():
         ),
         sep="  ",
     )
-vad.show(
-    vad.plot_errors(errors),
+course.show(
+    course.plot_errors(errors),
     "Errors of D_n on held-out clips, normal and changed, of three full runs.",
 )
 
@@ -315,15 +315,15 @@ print(
 # `config.json`, which names its dataset and holds all its settings. One second after
 # the first checkpoint we kill it.
 #
-# `vad.kill_after` starts Python, waits for a file, and then kills.
+# `course.kill_after` starts Python, waits for a file, and then kills.
 #
 # **Predict:** resumed, will it end with the same weights as the undisturbed training,
 # with similar ones, or with others?
 
 # %%
-killed = vad.run_folder(f"06_training-killed-{data}", fresh=True)
+killed = course.run_folder(f"06_training-killed-{data}", fresh=True)
 command = ["-m", "vadlib", "train", "--config", folder / "config.json", "--out", killed]
-status = vad.kill_after(command, killed / "state.pt", seconds=1)
+status = course.kill_after(command, killed / "state.pt", seconds=1)
 print(
     f"exit status {status}; left behind: {', '.join(sorted(path.name for path in killed.iterdir()))}"
 )
@@ -359,7 +359,7 @@ print(
 # epoch, position). If you see `False`, the two runs did not compute alike: sums in
 # another order round differently, and another number of threads, another machine or a
 # GPU adds in another order. A run of section 2 that was loaded, from an earlier day,
-# may differ for the same reason: train it again, with `vad.run_folder(...,
+# may differ for the same reason: train it again, with `course.run_folder(...,
 # fresh=True)`.
 
 # %% [markdown]
@@ -377,7 +377,7 @@ print(
 
 # %% tags=["exercise"]
 answer = {"encoder", "pseudo_memory", "pseudo_decoder"}
-vad.check_answer("06-1", answer)
+course.check_answer("06-1", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 06-1.** Neither `M_n` nor `D_n`, whose error is scored. So with `maximize`
@@ -389,7 +389,7 @@ vad.check_answer("06-1", answer)
 
 # %% tags=["exercise"]
 answer = 2 * 46
-vad.check_answer("06-2", answer)
+course.check_answer("06-2", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 06-2.** The last checkpoint is that of the end of the second epoch; the

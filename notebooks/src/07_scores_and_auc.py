@@ -25,7 +25,8 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import vadlib as vad
-from vadlib.recipe import evaluate_once
+from vadlib import course
+from vadlib.jobs import evaluate_once
 
 # %% [markdown]
 # ## 1 A run to look at
@@ -35,7 +36,7 @@ from vadlib.recipe import evaluate_once
 # and what calibrates it. All test videos are scored, in the quick profile too.
 
 # %%
-data = vad.tutorial_data()
+data = course.tutorial_data()
 run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 
 # %% [markdown]
@@ -47,7 +48,7 @@ run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 # keeps the result, for the next time and for notebook 09.
 
 # %%
-result = evaluate_once(run, test, vad.run_folder(f"pretrained-{data}"))
+result = evaluate_once(run, test, course.run_folder(f"pretrained-{data}"))
 shown, maps, alone = test[3].name, result.maps[test[3].name], {"contrast": 0}
 print(
     f"video {shown}: {maps.plain.shape[0]} frames, maps of {maps.plain.shape[1]} x {maps.plain.shape[2]} squares"
@@ -79,10 +80,10 @@ settings = {
 }
 figure, axes = plt.subplots(3, 1, figsize=(9, 5.4), sharex=True, layout="constrained")
 for ax, (name, changes) in zip(axes, settings.items(), strict=True):
-    vad.plot_scores(result, shown, ax, result.rescore(**changes)).set_title(
+    vad.plots.plot_scores(result, shown, ax, result.rescore(**changes)).set_title(
         name, loc="left"
     )
-vad.show(
+course.show(
     figure,
     f"Three scores of video {shown}: whole frame, worst window, worst window averaged over 16 frames.",
 )
@@ -120,7 +121,7 @@ settings |= {
 }
 areas = {
     name: [
-        vad.micro_auc(result.rescore(s, **c), result.labels)
+        vad.metrics.micro_auc(result.labels, result.rescore(s, **c))
         for s in ("raw", "per_video")
     ]
     for name, c in settings.items()
@@ -145,7 +146,7 @@ print(
 
 # %%
 simple = vad.measure_baselines(
-    vad.baseline_scores(vad.load_videos(data, "train"), test), result.labels
+    course.baseline_scores(vad.load_videos(data, "train"), test), result.labels
 )
 for metric in ("micro_auc_raw", "micro_auc_per_video"):
     best = vad.best_baseline(simple, metric)
@@ -182,7 +183,7 @@ found, false = (
 )
 by_steps = np.sum(np.diff(false) * found[1:])
 print(
-    f"area of the steps {by_steps:.4f}; vad.micro_auc {vad.micro_auc(result.raw, result.labels):.4f}"
+    f"area of the steps {by_steps:.4f}; vad.metrics.micro_auc {vad.metrics.micro_auc(result.labels, result.raw):.4f}"
 )
 
 # %% [markdown]
@@ -193,7 +194,7 @@ ax = plt.figure(figsize=(3.6, 3.4)).add_subplot(
     xlabel="false-positive rate", ylabel="true-positive rate", aspect="equal"
 )
 ax.plot(false, found, [0, 1], [0, 1], ":")
-vad.show(
+course.show(
     ax,
     f"The ROC curve that was counted, and dotted that of guessing; its area is {by_steps:.3f}.",
 )
@@ -222,9 +223,13 @@ print(
 
 # %%
 random = {name: generator.random(len(labels)) for name, labels in result.labels.items()}
-for metric in (vad.micro_auc, vad.equal_error_rate, vad.average_precision):
+for metric in (
+    vad.metrics.micro_auc,
+    vad.metrics.equal_error_rate,
+    vad.metrics.average_precision,
+):
     print(
-        f"{metric.__name__:20} model {metric(result.scores, result.labels):.3f}   random {metric(random, result.labels):.3f}"
+        f"{metric.__name__:20} model {metric(result.labels, result.scores):.3f}   random {metric(result.labels, random):.3f}"
     )
 print(f"share of abnormal frames: {truth.mean():.3f}")
 
@@ -252,7 +257,7 @@ print(f"share of abnormal frames: {truth.mean():.3f}")
 # first alarm.
 
 # %%
-print(vad.describe_metrics(result.metrics | {"dataset": data}))
+print(course.describe_metrics(result.metrics | {"dataset": data}))
 
 # %% [markdown]
 # Look at the intervals in brackets. They come from drawing as many videos, with
@@ -283,7 +288,7 @@ calm, odd = (
     for kind in (0, 1)
 )
 for t in result.threshold * np.array([0.5, 1, 2]):
-    alarms = vad.alarm_metrics(result.scores, result.labels, result.times, t)
+    alarms = vad.metrics.alarm_metrics(result.labels, result.scores, result.times, t)
     print(
         f"above {t:.2f}: {alarms['events_found']} of {alarms['events']} events, {alarms['false_alarms']} false alarms",
         end=" ",
@@ -311,7 +316,7 @@ for t in result.threshold * np.array([0.5, 1, 2]):
 # threshold, and what will they show?
 
 # %%
-vad.explore(run, result, test)
+course.explore(run, result, test)
 
 # %% [markdown]
 # For readers without a running kernel, three states of it: the clearest hit, false
@@ -319,8 +324,8 @@ vad.explore(run, result, test)
 # event is not a false one.)
 
 # %%
-for view in vad.sample_views(result):
-    vad.show(*vad.plot_explorer(run, result, test, view))
+for view in course.sample_views(result):
+    course.show(*course.plot_explorer(run, result, test, view))
 
 # %% [markdown]
 # Normal frames above the threshold come in two sorts. Some are the beginning or the
@@ -340,11 +345,11 @@ for view in vad.sample_views(result):
 # yours in its place.
 #
 # **Exercise 07-1.** What is the AUC of the *negative* raw scores? Work it out from
-# `vad.micro_auc(result.raw, result.labels)` before you compute it.
+# `vad.metrics.micro_auc(result.raw, result.labels)` before you compute it.
 
 # %% tags=["exercise"]
-answer = 1 - vad.micro_auc(result.raw, result.labels)
-vad.check_answer("07-1", answer, raw=result.raw, labels=result.labels)
+answer = 1 - vad.metrics.micro_auc(result.labels, result.raw)
+course.check_answer("07-1", answer, raw=result.raw, labels=result.labels)
 
 # %% [markdown] tags=["solution"]
 # **Answer 07-1.** Every pair is turned round.
@@ -355,7 +360,7 @@ vad.check_answer("07-1", answer, raw=result.raw, labels=result.labels)
 
 # %% tags=["exercise"]
 answer = false[np.argmax(found >= 0.8)]
-vad.check_answer("07-2", answer, found=found, false=false)
+course.check_answer("07-2", answer, found=found, false=false)
 
 # %% [markdown] tags=["solution"]
 # **Answer 07-2.** The first point that is high enough: `np.argmax` of an array of truth
@@ -366,8 +371,8 @@ vad.check_answer("07-2", answer, found=found, false=false)
 # become with `causal=True`?
 
 # %% tags=["exercise"]
-answer = vad.micro_auc(result.rescore("calibrated", causal=True), result.labels)
-vad.check_answer("07-3", answer, result=result)
+answer = vad.metrics.micro_auc(result.labels, result.rescore("calibrated", causal=True))
+course.check_answer("07-3", answer, result=result)
 
 # %% [markdown] tags=["solution"]
 # **Answer 07-3.** The average over 16 frames then comes 7 frames later, and the AUC is

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 import vadlib as vad
 from sklearn.metrics import roc_auc_score
+from vadlib import course
 
 # %% [markdown]
 # `load_pretrained` loads a model that ships with `vadlib`: the network of notebook 00,
@@ -37,12 +38,12 @@ from sklearn.metrics import roc_auc_score
 # see later which of them read a slot.
 
 # %%
-data, quick = vad.tutorial_data(), vad.profile() == "quick"
+data, quick = course.tutorial_data(), course.profile() == "quick"
 run, test = (
     vad.load_pretrained(data),
     vad.load_videos(data, "test")[: 4 if quick else None],
 )
-cutting = vad.DataConfig(
+cutting = vad.ClipConfig(
     length=16, crop=run.data.crop, shorter_side=run.data.shorter_side, clip_step=16
 )
 clips = vad.ClipDataset(vad.load_videos(data, "train"), cutting)
@@ -59,7 +60,10 @@ kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects
 shown = test[3]
 largest = np.argmax([shown.masks[t].sum() for t in range(len(shown))])
 start = int(np.clip(largest - 8, 0, len(shown) - 16))
-strange, ordinary = vad.explain_clip(run, shown, start), vad.explain_clip(run, shown, 0)
+strange, ordinary = (
+    course.explain_clip(run, shown, start),
+    course.explain_clip(run, shown, 0),
+)
 
 # %% [markdown]
 # First the normal clip. Above: a frame, and what `D_n` and `D_p` made of it. Below: how
@@ -70,8 +74,8 @@ strange, ordinary = vad.explain_clip(run, shown, start), vad.explain_clip(run, s
 # rebuild people who just walk?
 
 # %%
-vad.show(
-    vad.plot_rebuilt(ordinary, title="normal frame", both=True),
+course.show(
+    course.plot_rebuilt(ordinary, title="normal frame", both=True),
     "A normal frame as D_n and D_p rebuild it; difference and errors.",
 )
 
@@ -92,7 +96,9 @@ mask, alt = (
     strange.fit(shown.masks[start + 8]),
     "A frame with an outlined anomaly as D_n and D_p rebuild it; their difference and errors.",
 )
-vad.show(vad.plot_rebuilt(strange, title="abnormal frame", both=True, mask=mask), alt)
+course.show(
+    course.plot_rebuilt(strange, title="abnormal frame", both=True, mask=mask), alt
+)
 for what, clip, where in (
     ("normal frame", ordinary, ordinary.seen),
     ("anomaly", strange, mask),
@@ -124,7 +130,7 @@ row, alt = (
     int(np.argwhere(mask)[:, 0].mean()),
     "over time: frames, D_n, D_p and errors, the largest along lines that were not rebuilt.",
 )
-vad.show(vad.plot_over_time(strange, row), f"Row {row} {alt}")
+course.show(course.plot_over_time(strange, row), f"Row {row} {alt}")
 
 # %% [markdown]
 # Lines become pale and wide, and thin ones vanish; a moving thing leaves a smear where
@@ -145,8 +151,8 @@ vad.show(vad.plot_over_time(strange, row), f"Row {row} {alt}")
 # Where else may the entropy be high?
 
 # %%
-vad.show(
-    vad.plot_attention(ordinary, strange),
+course.show(
+    course.plot_attention(ordinary, strange),
     "Entropy of M_n in a normal and an abnormal clip, and how often each slot is read.",
 )
 values, inside = strange.entropy, mask[4::8, 4::8]
@@ -171,8 +177,8 @@ print(
 # **Predict:** do you expect a slot for "person", or something else?
 
 # %%
-vad.show(
-    vad.plot_slot_maps(strange),
+course.show(
+    course.plot_slot_maps(strange),
     "A frame and five maps: where each of the most read slots of M_n is read.",
 )
 
@@ -187,8 +193,8 @@ vad.show(
 # slot 17 of `M_n` has nothing to do with slot 17 of `M_p`.
 
 # %%
-vad.show(
-    vad.plot_slot_maps(strange.pseudo),
+course.show(
+    course.plot_slot_maps(strange.pseudo),
     "The same frame and where the most read slots of M_p are read.",
 )
 
@@ -207,9 +213,9 @@ vad.show(
 
 # %%
 some = [clips[int(i)].tensor for i in np.linspace(0, len(clips) - 1, 300)]
-read = np.argsort(vad.slot_usage(run, some)["M_n"])[::-1]
-vad.show(
-    vad.plot_atlas(vad.slot_atlas(run, some, read[:6]), some),
+read = np.argsort(course.slot_usage(run, some)["M_n"])[::-1]
+course.show(
+    course.plot_atlas(course.slot_atlas(run, some, read[:6]), some),
     f"Slots {read[:6].tolist()} decoded, and windows that read them.",
 )
 
@@ -233,11 +239,11 @@ vad.show(
 # as many normal windows of any place.
 
 # %%
-halves = vad.DataConfig(
+halves = vad.ClipConfig(
     length=16, crop=run.data.crop, shorter_side=run.data.shorter_side, clip_step=8
 )
 windows = vad.ClipDataset(test, halves, vad.find_boxes(test))
-pairs = vad.paired_windows(windows, most=100)
+pairs = course.paired_windows(windows, most=100)
 
 # %% [markdown]
 # One more group, **pseudo**: the normal windows, turned into pseudo-anomalies by the
@@ -273,11 +279,11 @@ print(
 
 # %%
 usage = {
-    name: vad.slot_usage(run, groups[name])
+    name: course.slot_usage(run, groups[name])
     for name in ("normal", "normal again", "pseudo", "abnormal")
 }
-axes = vad.plot_usage(usage)
-vad.show(
+axes = course.plot_usage(usage)
+course.show(
     axes,
     "Shares of the reads, M_n then M_p: "
     + ", ".join(t.get_text() for ax in axes for t in ax.get_legend().get_texts()),
@@ -298,7 +304,7 @@ vad.show(
 
 # %%
 measures, truth = (
-    {name: vad.window_measures(run, group) for name, group in groups.items()},
+    {name: course.window_measures(run, group) for name, group in groups.items()},
     np.repeat([0, 1], len(groups["abnormal"])),
 )
 for name in ("normal", "normal again", "elsewhere"):
@@ -337,9 +343,11 @@ for name in ("normal", "normal again", "elsewhere"):
 # %%
 top = np.argsort(usage["normal"]["M_n"])[::-1]
 removed = {f"{slot}": [slot] for slot in top[:6]} | {"all but the six": top[6:]}
-losses = {name: vad.removal_errors(run, groups[name][::2], removed) for name in usage}
-vad.show(
-    vad.plot_removal(losses, ["all but the six"]),
+losses = {
+    name: course.removal_errors(run, groups[name][::2], removed) for name in usage
+}
+course.show(
+    course.plot_removal(losses, ["all but the six"]),
     "Change of each kind's error without single slots of M_n, and without all but six.",
 )
 print(
@@ -371,7 +379,7 @@ print(
 
 # %% tags=["exercise"]
 answer = (usage["normal"]["M_n"] < 0.001).sum()
-vad.check_answer("08-1", answer, usage=usage)
+course.check_answer("08-1", answer, usage=usage)
 
 # %% [markdown] tags=["solution"]
 # **Answer 08-1.** Such slots cost memory and time, and hardly anything else.
@@ -382,7 +390,7 @@ vad.check_answer("08-1", answer, usage=usage)
 
 # %% tags=["exercise"]
 answer = np.searchsorted(np.cumsum(np.sort(usage["normal"]["M_n"])[::-1]), 0.9) + 1
-vad.check_answer("08-2", answer, usage=usage)
+course.check_answer("08-2", answer, usage=usage)
 
 # %% [markdown] tags=["solution"]
 # **Answer 08-2.** `np.cumsum` of the sorted shares says how much the first slots get
@@ -392,13 +400,13 @@ vad.check_answer("08-2", answer, usage=usage)
 # %% [markdown]
 # **Exercise 08-3.** We remove the slot of `M_p` that the pseudo windows
 # (`groups["pseudo"]`) read most. How large is the mean error of `D_p` on them then: new
-# error / old error? `vad.removal_errors` takes the path `"pseudo"`.
+# error / old error? `course.removal_errors` takes the path `"pseudo"`.
 
 # %% tags=["exercise"]
 slot = usage["pseudo"]["M_p"].argmax()
-without = vad.removal_errors(run, groups["pseudo"], {"it": [slot]}, "pseudo")
+without = course.removal_errors(run, groups["pseudo"], {"it": [slot]}, "pseudo")
 answer = without["it"].mean() / without["nothing"].mean()
-vad.check_answer("08-3", answer, run=run, windows=groups["pseudo"], usage=usage)
+course.check_answer("08-3", answer, run=run, windows=groups["pseudo"], usage=usage)
 
 # %% [markdown] tags=["solution"]
 # **Answer 08-3.** Compare the rise with the slot's share of the reads: neighbours step

@@ -25,9 +25,12 @@
 # %%
 import numpy as np
 import vadlib as vad
-from vadlib.data import statistics
-from vadlib.evaluation import errors, metrics, scores, traps
-from vadlib.recipe import evaluate_once
+from vadlib import course
+from vadlib.course import dataset_tables as statistics
+from vadlib.course import traps
+from vadlib.evaluation import error_maps as errors
+from vadlib.evaluation import metrics, scores
+from vadlib.jobs import evaluate_once
 
 # %% [markdown]
 # ## 1 Honest scores first
@@ -37,7 +40,7 @@ from vadlib.recipe import evaluate_once
 # subjects. Lines with `assert` stop the notebook if a claim of the text does not hold.
 
 # %%
-data = vad.tutorial_data()
+data = course.tutorial_data()
 run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 
 # %% [markdown]
@@ -47,7 +50,7 @@ run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 # `found` collects pairs: the honest number, and the one in the trap.
 
 # %%
-result, found = evaluate_once(run, test, vad.run_folder(f"pretrained-{data}")), {}
+result, found = evaluate_once(run, test, course.run_folder(f"pretrained-{data}")), {}
 raw, labels, honest = result.raw, result.labels, result.metrics["micro_auc_raw"]
 print(
     "micro AUC of the raw scores {:.3f}; 95% interval {:.3f} to {:.3f}".format(
@@ -75,14 +78,14 @@ print(
 
 # %%
 areas = {
-    k: metrics.micro_auc(raw, traps.shifted_labels(labels, k)) for k in range(-16, 17)
+    k: metrics.micro_auc(traps.shifted_labels(labels, k), raw) for k in range(-16, 17)
 }
 found |= {
     f"labels {abs(k)} {'late' if k > 0 else 'early'}": (honest, areas[k])
     for k in (1, -8, 8, -16, 16)
 }
-vad.show(
-    vad.plot_by_shift(areas),
+course.show(
+    course.plot_by_shift(areas),
     f"AUC by the shift of the labels; it is largest at {max(areas, key=areas.get)} frames.",
 )
 
@@ -134,14 +137,14 @@ found |= {
     "min-max per video": (honest, minmax),
     "min-max, videos cut": (
         minmax,
-        metrics.micro_auc(metrics.per_video(pieces), truth),
+        metrics.micro_auc(truth, metrics.per_video(pieces)),
     ),
 }
 print("min-max: {:.3f}, videos cut {:.3f}".format(*found["min-max, videos cut"]))
-print(f"raw:     {honest:.3f}, videos cut {metrics.micro_auc(pieces, truth):.3f}")
+print(f"raw:     {honest:.3f}, videos cut {metrics.micro_auc(truth, pieces):.3f}")
 assert all(
     [
-        metrics.micro_auc(pieces, truth) == honest,
+        metrics.micro_auc(truth, pieces) == honest,
         found["min-max, videos cut"][1] < minmax - 0.03,
     ]
 ), "only min-max should fall"
@@ -177,7 +180,7 @@ assert all(
 # %%
 whole, cut = (
     {how: metrics.macro_auc(*both, how) for how in metrics.ONE_SIDED}
-    for both in [(raw, labels), (pieces, truth)]
+    for both in [(labels, raw), (truth, pieces)]
 )
 found |= {
     f"macro AUC, {part}padded": (m["left_out"][0], m["padded"][0])
@@ -215,7 +218,7 @@ assert cut["padded"][0] > cut["left_out"][0], "padding should lift the mean"
 # %%
 inner = [
     {n: part[n][errors.scored_frames(len(part[n]), run.data, "center")] for n in part}
-    for part in (raw, labels)
+    for part in (labels, raw)
 ]
 found["border frames dropped"] = honest, metrics.micro_auc(*inner)
 print(
@@ -247,14 +250,14 @@ assert -0.005 < found["border frames dropped"][1] - honest < 0.03, "a small step
 # %%
 truths = {
     kind: np.concatenate(list(part.values()))
-    for kind, part in vad.two_truths(test).items()
+    for kind, part in course.two_truths(test).items()
 }
 print(
     f"{' and '.join(truths)} differ on {np.not_equal(*truths.values()).sum()} of {len(next(iter(truths.values())))} frames"
 )
 found["events 5 frames wider"] = (
     honest,
-    metrics.micro_auc(raw, {n: statistics.widened(part) for n, part in labels.items()}),
+    metrics.micro_auc({n: statistics.widened(part) for n, part in labels.items()}, raw),
 )
 print(
     "AUC of our scores by the dataset's labels {:.4f}, by the second opinion {:.4f}".format(
@@ -329,14 +332,14 @@ smoothing, scoring = (
     traps.split_gains(widths, labels, default=0),
     traps.split_gains(ways, labels, default=(1, 1, 32)),
 )
-vad.show(
-    vad.plot_gains(smoothing),
+course.show(
+    course.plot_gains(smoothing),
     "Choosing a smoothing: on average {:+.3f} claimed and {:+.3f} true.".format(
         *smoothing.mean(0)
     ),
 )
-vad.show(
-    vad.plot_gains(scoring),
+course.show(
+    course.plot_gains(scoring),
     "Choosing a score: on average {:+.3f} claimed and {:+.3f} true.".format(
         *scoring.mean(0)
     ),
@@ -387,7 +390,7 @@ smoothed = [
     for seed in noise
 ]
 chance, lucky = (
-    [metrics.micro_auc(seed, labels) for seed in seeds] for seeds in (noise, smoothed)
+    [metrics.micro_auc(labels, seed) for seed in seeds] for seeds in (noise, smoothed)
 )
 print(
     *(
@@ -422,8 +425,8 @@ print(
     *(f"{t:38}{a:.4f} -> {b:.4f}{b - a:+9.4f}" for t, (a, b) in found.items()),
     sep="\n",
 )
-vad.show(
-    vad.plot_shifts(found),
+course.show(
+    course.plot_shifts(found),
     f"Shifts of the AUC by {len(found)} traps, as bars with their signs; the table above has the numbers.",
 )
 
@@ -465,7 +468,7 @@ vad.show(
 
 # %% tags=["exercise"]
 answer = -8
-vad.check_answer("09-1", answer)
+course.check_answer("09-1", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 09-1.** Scores come 8 frames early, so labels must come early too.
@@ -478,7 +481,7 @@ vad.check_answer("09-1", answer)
 
 # %% tags=["exercise"]
 answer = {"micro"}
-vad.check_answer("09-2", answer)
+course.check_answer("09-2", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 09-2.** Within a video the order of the frames stays, so the macro AUC does;
@@ -493,7 +496,7 @@ vad.check_answer("09-2", answer)
 # %%
 lit = {name: part + 2 * i for i, (name, part) in enumerate(raw.items())}
 print(
-    f"micro AUC: as filmed {honest:.3f}, each video in another light {metrics.micro_auc(lit, labels):.3f}"
+    f"micro AUC: as filmed {honest:.3f}, each video in another light {metrics.micro_auc(labels, lit):.3f}"
 )
 
 # %% [markdown]

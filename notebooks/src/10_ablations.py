@@ -26,7 +26,7 @@
 import numpy as np
 import vadlib as vad
 from scipy import stats
-from vadlib import ablation
+from vadlib import ablation, course
 from vadlib.evaluation.baselines import BEST
 from vadlib.evaluation.evaluate import Result
 
@@ -60,7 +60,7 @@ from vadlib.evaluation.evaluate import Result
 # lose most, and which will be best.
 
 # %%
-table = vad.read_ablation()
+table = course.read_ablation()
 print(ablation.describe_ablation(table))
 
 # %% [markdown]
@@ -77,8 +77,8 @@ print(ablation.describe_ablation(table))
 # %%
 rows = {row["row"]: row for row in table}
 best = max(rows, key=lambda name: rows[name]["micro_auc_raw"])
-vad.show(
-    vad.plot_ablation(table),
+course.show(
+    course.plot_ablation(table),
     f"Raw AUC of {len(table)} rows with intervals around the default; furthest to the right is {best}.",
 )
 
@@ -135,7 +135,7 @@ print(
 # difference of the same sign, and of the same size?
 
 # %%
-data, quick = vad.tutorial_data(), vad.profile() == "quick"
+data, quick = course.tutorial_data(), course.profile() == "quick"
 step, every = {"synthetic": (48, 2), "ped2": (64, 3)}[data]
 size = {
     "data": {"clip_step": step, "shorter_side": 160},
@@ -149,7 +149,7 @@ options = {"size": size, "every": every} if quick else {}  # else those of the t
 # stopped.
 
 # %%
-folder = vad.run_folder(f"10_ablations-{data}")
+folder = course.run_folder(f"10_ablations-{data}")
 live = vad.ablate(folder, data, rows=["default", "p = 0"], **options)
 print(ablation.describe_ablation(live))
 
@@ -168,10 +168,12 @@ print(ablation.describe_ablation(live))
 # %%
 default, without = (Result.load(folder / name) for name in ("default", "p_0"))
 spans = {
-    "default": vad.bootstrap(default.raw, default.labels),
-    "p = 0": vad.bootstrap(without.raw, without.labels),
+    "default": vad.metrics.bootstrap(default.labels, default.raw),
+    "p = 0": vad.metrics.bootstrap(without.labels, without.raw),
 }
-spans["difference"] = vad.bootstrap(without.raw, without.labels, base=default.raw)
+spans["difference"] = vad.metrics.bootstrap(
+    without.labels, without.raw, base=default.raw
+)
 print(
     *(
         f"{name:12}{low:7.3f} to {high:6.3f}, {high - low:.3f} wide"
@@ -236,9 +238,9 @@ print(
 # which is narrower than where one more run may fall:
 
 # %%
-ax = vad.plot_ablation(table, "plain_calibrated")
+ax = course.plot_ablation(table, "plain_calibrated")
 low, high = min(b for *_, b in pair), max(b for *_, b in pair)
-vad.show(
+course.show(
     ax,
     f"Calibrated AUC of each row by D_n's error alone, from {low:.3f} to {high:.3f}; the three seeds as a band.",
 )
@@ -372,7 +374,7 @@ for what, names in (
 
 # %% tags=["exercise"]
 answer = np.sqrt(2) * np.std(seeds, ddof=1)
-vad.check_answer("10-1", answer, seeds=seeds)
+course.check_answer("10-1", answer, seeds=seeds)
 
 # %% [markdown] tags=["solution"]
 # **Answer 10-1.** Variances of independent numbers add up, of a difference too, so the
@@ -385,7 +387,7 @@ vad.check_answer("10-1", answer, seeds=seeds)
 
 # %% tags=["exercise"]
 answer = {name for name, scored, plain in pair if scored == plain}
-vad.check_answer("10-2", answer, rows=rows)
+course.check_answer("10-2", answer, rows=rows)
 
 # %% [markdown] tags=["solution"]
 # **Answer 10-2.** Those whose two columns of section 4 agree: `D_p` has learned nothing
@@ -399,7 +401,7 @@ vad.check_answer("10-2", answer, rows=rows)
 
 # %% tags=["exercise"]
 answer = 4 * 12
-vad.check_answer("10-3", answer)
+course.check_answer("10-3", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 10-3.** The width of a mean's interval falls with the root of the number:

@@ -23,8 +23,9 @@
 import numpy as np
 import vadlib as vad
 from IPython.display import Video
+from vadlib import course
 from vadlib.data import folder, store
-from vadlib.recipe import score_video, train_run
+from vadlib.jobs import score_video, train_run
 
 # %% [markdown]
 # ## 1 Films in a folder
@@ -36,7 +37,7 @@ from vadlib.recipe import score_video, train_run
 # of another test video. No labels are written; a camera gives none.
 
 # %%
-data, quick = vad.tutorial_data(), vad.profile() == "quick"
+data, quick = course.tutorial_data(), course.profile() == "quick"
 train, test = vad.load_videos(data, "train"), vad.load_videos(data, "test")
 films = {
     f"training/gate/day{i}.mp4": video
@@ -51,11 +52,11 @@ quiet = sunday.frames[: int(sunday.labels.argmax())]
 # the file, and often record at a varying rate; both are respected.
 
 # %%
-home = vad.run_folder(f"11_own_films-{data}")
+home = course.run_folder(f"11_own_films-{data}")
 for name, video in films.items():
-    vad.write_video(home / name, video.frames, video.fps)
-vad.write_video(home / "tuesday.mp4", tuesday.frames, tuesday.fps)
-vad.write_video(home / "sunday.mp4", quiet, sunday.fps)
+    course.write_video(home / name, video.frames, video.fps)
+course.write_video(home / "tuesday.mp4", tuesday.frames, tuesday.fps)
+course.write_video(home / "sunday.mp4", quiet, sunday.fps)
 
 # %% [markdown]
 # For films of your own, this is all there is to do:
@@ -76,7 +77,7 @@ vad.write_video(home / "sunday.mp4", quiet, sunday.fps)
 # hour of training. In a terminal: `vadlib data check folder --root my_films`.
 
 # %%
-print(vad.describe_report(vad.check_dataset("folder", home, progress=False)))
+print(course.describe_report(vad.check_dataset("folder", home, progress=False)))
 
 # %% [markdown]
 # ## 2 Train on what is normal
@@ -95,7 +96,7 @@ print(vad.describe_report(vad.check_dataset("folder", home, progress=False)))
 # %%
 preset, step = ("short", 32) if quick else ("fast", 4)
 chosen = {"data": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
-gate = vad.run_folder(f"11_your_own_video-{data}")
+gate = course.run_folder(f"11_your_own_video-{data}")
 train_run("folder", home, preset, chosen, gate, resume=True)
 
 # %% [markdown]
@@ -140,8 +141,8 @@ print(
     " and ".join(f"{seconds:.1f} s" for seconds in starts),
 )
 above = np.count_nonzero(scores > threshold)
-vad.show(
-    vad.plot_scores(result, "tuesday"),
+course.show(
+    vad.plots.plot_scores(result, "tuesday"),
     f"Score of tuesday over time; {above} of {len(scores)} frames are above the threshold.",
 )
 
@@ -167,8 +168,8 @@ vad.show(
 # %%
 film = folder.open_video(out / "annotated.mp4")
 moments = np.argsort(scores)[[0, len(scores) // 2, -1]].tolist()
-vad.show(
-    vad.plot_frames(film, moments),
+course.show(
+    vad.plots.plot_frames(film, moments),
     f"Annotated frames {moments}, of the lowest, the median and the highest score.",
 )
 
@@ -201,8 +202,8 @@ Video(
 # %%
 normal = score_video(run, home / "sunday.mp4", gate / "sunday")
 calm = normal.scores["sunday"]
-vad.show(
-    vad.plot_scores(normal, "sunday"),
+course.show(
+    vad.plots.plot_scores(normal, "sunday"),
     f"Score of sunday, all normal; {np.mean(calm > threshold):.0%} of its frames are above.",
 )
 
@@ -221,8 +222,8 @@ candidates = {
     "all of sunday below": calm.max(),
 }
 for name, value in candidates.items():
-    found = vad.alarm_metrics(
-        normal.scores, {"sunday": np.zeros(len(calm))}, normal.times, value
+    found = vad.metrics.alarm_metrics(
+        {"sunday": np.zeros(len(calm))}, normal.scores, normal.times, value
     )
     print(
         f"{name:21}{value:6.2f}: sunday {found['false_alarms']} alarms, {np.mean(calm > value):4.0%} of its frames;",
@@ -249,8 +250,10 @@ for name, value in candidates.items():
 # %%
 height, width = quiet.shape[1:3]
 inner = slice(height // 6, -(height // 6)), slice(width // 6, -(width // 6))
-vad.write_video(home / "mirrored.mp4", (frame[:, ::-1] for frame in quiet), sunday.fps)
-vad.write_video(
+course.write_video(
+    home / "mirrored.mp4", (frame[:, ::-1] for frame in quiet), sunday.fps
+)
+course.write_video(
     home / "zoomed.mp4",
     (store.resize_frame(frame[inner], (height, width)) for frame in quiet),
     sunday.fps,
@@ -303,7 +306,7 @@ for name in ("sunday", "mirrored", "zoomed"):
 
 # %% tags=["exercise"]
 answer = 3
-vad.check_answer("11-1", answer)
+course.check_answer("11-1", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 11-1.** Every third frame of 30 a second is 10 a second.
@@ -315,7 +318,7 @@ vad.check_answer("11-1", answer)
 # %% tags=["exercise"]
 abnormal = np.genfromtxt(out / "scores.csv", delimiter=",", names=True)["abnormal"]
 answer = np.count_nonzero(np.diff(abnormal, prepend=0) == 1)
-vad.check_answer("11-2", answer, table=out / "scores.csv")
+course.check_answer("11-2", answer, table=out / "scores.csv")
 
 # %% [markdown] tags=["solution"]
 # **Answer 11-2.** An alarm begins where the column steps from 0 to 1.
@@ -328,7 +331,7 @@ vad.check_answer("11-2", answer, table=out / "scores.csv")
 
 # %% tags=["exercise"]
 answer = np.lib.stride_tricks.sliding_window_view(calm[:-16], 10).min(axis=1).max()
-vad.check_answer("11-3", answer, calm=calm)
+course.check_answer("11-3", answer, calm=calm)
 
 # %% [markdown] tags=["solution"]
 # **Answer 11-3.** Ten frames in a row are above a threshold exactly if the smallest of

@@ -16,9 +16,10 @@ from scenes import moving_videos
 from sklearn.metrics import confusion_matrix
 
 import vadlib as vad
+from vadlib import course
+from vadlib.course import explorer
 from vadlib.evaluation.calibration import Calibration
-from vadlib.view import explorer
-from vadlib.view.figure import image_tag
+from vadlib.output.figure import image_tag
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ sys.path.insert(0, {str(TESTS)!r})
 import vadlib as vad
 from scenes import moving_videos
 
-vad.explore(vad.Run.load("run"), vad.Result.load("run"), {VIDEOS})"""
+course.explore(vad.Run.load("run"), vad.Result.load("run"), {VIDEOS})"""
 
 # What has the focus, if it is a part of an output.
 FOCUSED = """(e => e.closest(".jp-OutputArea-output") && (e.role || (e.matches(".widget-readout") ? "readout" : e.innerText)))(
@@ -48,7 +49,7 @@ def result(tmp_path):
     """Of a model trained for a second, in the folder "run" beside the notebook."""
     torch.manual_seed(0)
     clips = vad.ClipDataset(
-        moving_videos(3), vad.DataConfig(length=8, crop=(16, 16), clip_step=4), progress=False
+        moving_videos(3), vad.ClipConfig(length=8, crop=(16, 16), clip_step=4), progress=False
     )
     model, config = (
         vad.DualPathAutoencoder(vad.ModelConfig(width=8, slots=8)),
@@ -101,7 +102,9 @@ def test_the_explorer_follows_keyboard_and_mouse(
         shown = picture.get_attribute("src")
         assert shown not in pictures
         pictures.add(shown)
-        drawn = image_tag(*vad.plot_explorer(run, result, videos, vad.View(name, t, above, scale)))
+        drawn = image_tag(
+            *course.plot_explorer(run, result, videos, course.View(name, t, above, scale))
+        )
         differ = 1.0
         for _ in range(300):  # a picture that another one follows at once may still be there
             one, other = (pixels(source) for source in (picture.get_attribute("src"), drawn))
@@ -118,7 +121,7 @@ def test_the_explorer_follows_keyboard_and_mouse(
             assert cells[7] == f"{false / (false + quiet):.1%}"
 
     scores, above = result.scores, result.threshold
-    name, t = next(view[:2] for view in vad.sample_views(result))
+    name, t = next(view[:2] for view in course.sample_views(result))
     expect(name, t, scores, above)
     last = len(scores[name]) - 1
 

@@ -12,8 +12,8 @@ from refusals import refused
 
 from vadlib.data.clips import (
     LOOKAHEAD,
+    ClipConfig,
     ClipDataset,
-    DataConfig,
     clip_starts,
     cut_clip,
     scoring_starts,
@@ -54,7 +54,7 @@ def test_training_starts_by_table(frames, length, frame_step, clip_step, starts)
 
 def test_the_counted_example_of_the_docstring(array_video):
     assert len(clip_starts(180, 16)) == 165
-    clips = ClipDataset([array_video(np.zeros((180, 4, 4, 1)))], DataConfig(), progress=False)
+    clips = ClipDataset([array_video(np.zeros((180, 4, 4, 1)))], ClipConfig(), progress=False)
     assert len(clips) == 165
 
 
@@ -170,7 +170,7 @@ def expected_frames(video, clip, config, count):
 @pytest.mark.parametrize("frame_step", [1, 2, 3, 4])
 @pytest.mark.parametrize("crop", [None, (24, 20)])
 def test_a_clip_shows_the_videos_frames(scene, frame_step, crop):
-    config = DataConfig(length=8, frame_step=frame_step, clip_step=3, crop=crop)
+    config = ClipConfig(length=8, frame_step=frame_step, clip_step=3, crop=crop)
     clips = ClipDataset(scene, config, progress=False)
     by_name = {v.name: v for v in scene}
     seen = set()
@@ -190,7 +190,7 @@ def test_a_clip_shows_the_videos_frames(scene, frame_step, crop):
 
 
 def test_resized_clips_show_resized_frames(scene):
-    config = DataConfig(length=4, size=(24, 32))
+    config = ClipConfig(length=4, size=(24, 32))
     clip = ClipDataset(scene, config, progress=False)[5]
     expected = scene[0].frames.frames[5:9].astype(float).reshape(4, 24, 2, 32, 2, 1).mean((2, 4))
     assert clip.tensor.shape == (1, 4, 24, 32)
@@ -200,7 +200,7 @@ def test_resized_clips_show_resized_frames(scene):
 
 
 def test_boxes_are_scaled_for_each_direction(scene):
-    clip = ClipDataset(scene, DataConfig(length=4, size=(12, 64)), progress=False)[0]
+    clip = ClipDataset(scene, ClipConfig(length=4, size=(12, 64)), progress=False)[0]
     x0, y0, x1, y1 = scene[0].boxes[2][0].tolist()
     assert clip.boxes[2].tolist() == [pytest.approx([x0, y0 / 4, x1, y1 / 4])]
 
@@ -209,7 +209,7 @@ def test_boxes_are_scaled_for_each_direction(scene):
 def test_boxes_are_moved_into_the_window_and_others_dropped(scene, frame_step):
     far = np.float32([[60, 0, 64, 4]])
     boxes = {v.name: [np.concatenate([b, far]) for b in v.boxes] for v in scene}
-    config = DataConfig(length=8, frame_step=frame_step, crop=(24, 20))
+    config = ClipConfig(length=8, frame_step=frame_step, crop=(24, 20))
     clips = ClipDataset(scene, config, boxes, progress=False)
     dropped = 0
     for clip in (clips[i] for i in range(0, len(clips), 3)):
@@ -225,7 +225,7 @@ def test_boxes_are_moved_into_the_window_and_others_dropped(scene, frame_step):
 
 def test_a_box_frames_the_walker_in_the_clip(scene):
     """Seen in the pixels: what the box encloses is darker than the ground."""
-    clips = ClipDataset(scene, DataConfig(length=8, crop=(32, 32)), progress=False)
+    clips = ClipDataset(scene, ClipConfig(length=8, crop=(32, 32)), progress=False)
     for clip in (clips[i] for i in range(0, len(clips), 5)):
         for k, found in enumerate(clip.boxes):
             for x0, y0, x1, y1 in np.clip(found, 0, 32).astype(int):
@@ -236,10 +236,10 @@ def test_a_box_frames_the_walker_in_the_clip(scene):
 
 def test_without_boxes_clips_have_none(array_video):
     video = array_video(np.zeros((10, 8, 8, 1)))
-    assert ClipDataset([video], DataConfig(length=4), progress=False)[0].boxes is None
+    assert ClipDataset([video], ClipConfig(length=4), progress=False)[0].boxes is None
     boxes = {"a": [np.zeros((0, 4))] * 10}
     assert [
-        b.shape for b in ClipDataset([video], DataConfig(length=4), boxes, progress=False)[0].boxes
+        b.shape for b in ClipDataset([video], ClipConfig(length=4), boxes, progress=False)[0].boxes
     ] == [(0, 4)] * 4
 
 
@@ -247,7 +247,7 @@ def test_windows_are_where_the_clip_moves(scene):
     """Each window shows motion near its centre, and the walker is in some window of each clip in
     which she moves.
     """
-    config = DataConfig(length=8, clip_step=2, crop=(24, 20))
+    config = ClipConfig(length=8, clip_step=2, crop=(24, 20))
     clips = ClipDataset(scene, config, progress=False)
     found = {}
     for video, start, top, left in clips.index:
@@ -265,7 +265,7 @@ def test_moved_windows_stay_inside_and_go_a_quarter_far(scene):
     """Windows of 40 x 20 in frames of 48 x 64: a quarter is 10 rows, of which the frame allows 8,
     and 5 columns.
     """
-    config = DataConfig(length=8, clip_step=8, crop=(40, 20))
+    config = ClipConfig(length=8, clip_step=8, crop=(40, 20))
     clips = ClipDataset(scene, config, progress=False)
     generator, by_name, moved = torch.Generator().manual_seed(0), {v.name: v for v in scene}, set()
     for i in range(len(clips)):
@@ -286,7 +286,7 @@ def test_moved_windows_stay_inside_and_go_a_quarter_far(scene):
 
 
 def test_same_generator_same_window(scene):
-    clips = ClipDataset(scene, DataConfig(length=8, crop=(24, 20)), progress=False)
+    clips = ClipDataset(scene, ClipConfig(length=8, crop=(24, 20)), progress=False)
     corners = [
         [clips.clip(i, torch.Generator().manual_seed(seed)).corner for i in range(5)]
         for seed in (0, 0, 1)
@@ -296,12 +296,12 @@ def test_same_generator_same_window(scene):
 
 
 def test_without_a_crop_a_generator_changes_nothing(scene):
-    clips = ClipDataset(scene, DataConfig(length=8), progress=False)
+    clips = ClipDataset(scene, ClipConfig(length=8), progress=False)
     assert torch.equal(clips.clip(3, torch.Generator().manual_seed(0)).tensor, clips[3].tensor)
 
 
 def test_changing_a_clip_changes_neither_store_nor_dataset(scene):
-    clips = ClipDataset(scene, DataConfig(length=8), progress=False)
+    clips = ClipDataset(scene, ClipConfig(length=8), progress=False)
     before = clips[0].tensor.clone()
     clips[0].tensor.zero_()
     assert torch.equal(clips[0].tensor, before)
@@ -312,7 +312,7 @@ def test_every_window_of_every_size_stays_inside_the_frame(data):
     height, width = data.draw(st.integers(8, 40)), data.draw(st.integers(8, 40))
     crop = data.draw(st.integers(1, height)), data.draw(st.integers(1, width))
     frames = np.random.default_rng(0).integers(0, 256, (4, height, width, 1), dtype=np.uint8)
-    config = DataConfig(length=4, crop=crop)
+    config = ClipConfig(length=4, crop=crop)
     for corner in motion_windows(np.ones((height, width), bool), crop):
         clip = cut_clip(frames, "x", 0, config, tuple(corner))
         assert clip.tensor.shape == (1, 4, *crop)
@@ -323,14 +323,14 @@ def test_every_window_of_every_size_stays_inside_the_frame(data):
 
 
 @pytest.mark.parametrize(
-    ("config", "needed"), [(DataConfig(length=16), 16), (DataConfig(length=6, frame_step=3), 16)]
+    ("config", "needed"), [(ClipConfig(length=16), 16), (ClipConfig(length=6, frame_step=3), 16)]
 )
 def test_a_video_shorter_than_a_clip_is_named_with_both_numbers(array_video, config, needed):
     videos = [
         array_video(np.zeros((count, 8, 8, 1)), name)
         for name, count in (("long", 40), ("short", 15))
     ]
-    with refused("too-short", field="DataConfig.length") as caught:
+    with refused("too-short", field="ClipConfig.length") as caught:
         ClipDataset(videos, config, progress=False)
     assert re.findall(r"\d+", str(caught.error)) == ["15", str(needed)]
     assert "short" in str(caught.error)
@@ -338,33 +338,33 @@ def test_a_video_shorter_than_a_clip_is_named_with_both_numbers(array_video, con
 
 @pytest.mark.parametrize("crop", [(49, 10), (10, 65)])
 def test_a_crop_larger_than_the_frame_is_refused_with_both_sizes(scene, crop):
-    with refused("out-of-range", field="DataConfig.crop") as caught:
-        ClipDataset(scene, DataConfig(crop=crop), progress=False)
+    with refused("out-of-range", field="ClipConfig.crop") as caught:
+        ClipDataset(scene, ClipConfig(crop=crop), progress=False)
     assert re.findall(r"\d+x\d+", str(caught.error)) == ["48x64", f"{crop[0]}x{crop[1]}"]
 
 
 def test_a_crop_larger_than_the_resized_frame_is_refused(scene):
-    with refused("out-of-range", field="DataConfig.crop") as caught:
-        ClipDataset(scene, DataConfig(size=(24, 32), crop=(48, 48)), progress=False)
+    with refused("out-of-range", field="ClipConfig.crop") as caught:
+        ClipDataset(scene, ClipConfig(size=(24, 32), crop=(48, 48)), progress=False)
     assert re.findall(r"\d+x\d+", str(caught.error)) == ["24x32", "48x48"]
 
 
 def test_videos_in_which_nothing_moves_are_refused_and_the_way_out_named(array_video):
     still = array_video(np.full((20, 48, 64, 1), 90))
-    with refused("nothing-to-do", field="DataConfig.crop"):
-        ClipDataset([still], DataConfig(crop=(24, 20)), progress=False)
-    assert len(ClipDataset([still], DataConfig(), progress=False)) == 5
+    with refused("nothing-to-do", field="ClipConfig.crop"):
+        ClipDataset([still], ClipConfig(crop=(24, 20)), progress=False)
+    assert len(ClipDataset([still], ClipConfig(), progress=False)) == 5
 
 
 def test_grey_and_colour_together_are_refused(array_video):
     videos = [array_video(np.zeros((20, 8, 8, channels)), f"v{channels}") for channels in (1, 3)]
-    with refused("conflict", field="DataConfig.channels"):
-        stored_frames(videos, DataConfig(), progress=False)
+    with refused("conflict", field="ClipConfig.channels"):
+        stored_frames(videos, ClipConfig(), progress=False)
 
 
 def test_no_videos_are_refused():
     with refused("too-few", field="videos"):
-        ClipDataset([], DataConfig())
+        ClipDataset([], ClipConfig())
 
 
 @pytest.mark.parametrize(
@@ -374,20 +374,20 @@ def test_no_videos_are_refused():
 )
 def test_wrong_values_are_refused_by_name(wrong):
     [(name, value)] = wrong.items()
-    with refused("out-of-range", field=f"DataConfig.{name}") as caught:
-        DataConfig(**wrong)
+    with refused("out-of-range", field=f"ClipConfig.{name}") as caught:
+        ClipConfig(**wrong)
     assert str(value) in str(caught.error)
 
 
 def test_an_unknown_preset_is_refused():
     with refused("unknown-name", field="preset"):
-        DataConfig.preset("slow")
+        ClipConfig.preset("slow")
 
 
 def test_a_shorter_side_and_channels_travel_in_the_config(array_video):
     frames = np.random.default_rng(0).integers(0, 256, (20, 40, 60, 3), dtype=np.uint8)
     videos = [array_video(frames, "wide"), array_video(frames.transpose(0, 2, 1, 3), "tall")]
-    clips = ClipDataset(videos, DataConfig(shorter_side=20, channels=1), progress=False)
+    clips = ClipDataset(videos, ClipConfig(shorter_side=20, channels=1), progress=False)
     assert [f.shape for f in clips.frames] == [(20, 20, 30, 1), (20, 30, 20, 1)]
     assert clips[0].tensor.shape == (1, 16, 20, 30)
     assert clips[len(clips) - 1].tensor.shape == (1, 16, 30, 20)
@@ -404,21 +404,21 @@ def test_a_shorter_side_and_channels_travel_in_the_config(array_video):
     ],
 )
 def test_other_sides_and_channels_are_refused(field, value):
-    with refused("out-of-range", field=f"DataConfig.{field}"):
-        DataConfig(**{field: value})
+    with refused("out-of-range", field=f"ClipConfig.{field}"):
+        ClipConfig(**{field: value})
 
 
 def test_grey_and_colour_become_one_kind_by_the_config(array_video):
     videos = [array_video(np.zeros((20, 8, 8, c), np.uint8), str(c)) for c in (1, 3)]
-    with refused("conflict", field="DataConfig.channels"):
-        stored_frames(videos, DataConfig(), progress=False)
-    assert {f.shape[3] for f in stored_frames(videos, DataConfig(channels=3), progress=False)} == {
+    with refused("conflict", field="ClipConfig.channels"):
+        stored_frames(videos, ClipConfig(), progress=False)
+    assert {f.shape[3] for f in stored_frames(videos, ClipConfig(channels=3), progress=False)} == {
         3
     }
 
 
 def test_a_dataset_is_sent_to_another_process_without_its_frames(scene):
-    clips = ClipDataset(scene, DataConfig(length=8, crop=(24, 20)), progress=False)
+    clips = ClipDataset(scene, ClipConfig(length=8, crop=(24, 20)), progress=False)
     clips.videos = []  # those of this test hold their frames in memory
     sent = pickle.dumps(clips)
     assert len(sent) < sum(frames.nbytes for frames in clips.frames) / 10

@@ -7,7 +7,7 @@ import pytest
 from refusals import refused
 
 from vadlib.evaluation.calibration import MOVED, PRIOR, WINDOWS, Calibration, calibrate
-from vadlib.evaluation.errors import ErrorMaps
+from vadlib.evaluation.error_maps import ErrorMaps
 from vadlib.evaluation.scores import ScoreConfig, local_values, smooth
 
 LENGTH = 8

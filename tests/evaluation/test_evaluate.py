@@ -10,21 +10,21 @@ from refusals import refused
 from scenes import ArrayFrames, moving_videos
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from vadlib.data.clips import ClipDataset, DataConfig
-from vadlib.engine.fit import TrainConfig, fit
+from vadlib.data.clips import ClipConfig, ClipDataset
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.errors import ErrorMaps, error_maps
+from vadlib.evaluation.error_maps import ErrorMaps, error_maps
 from vadlib.evaluation.evaluate import Result, evaluate, measure
 from vadlib.evaluation.metrics import bootstrap
 from vadlib.evaluation.scores import ScoreConfig, raw_score
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.training.fit import TrainConfig, fit
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     torch.manual_seed(0)
     clips = ClipDataset(
-        moving_videos(3), DataConfig(length=8, crop=(16, 16), clip_step=2), progress=False
+        moving_videos(3), ClipConfig(length=8, crop=(16, 16), clip_step=2), progress=False
     )
     config = TrainConfig(epochs=2, precision="fp32", device="cpu")
     return fit(
@@ -215,7 +215,7 @@ def test_every_number_is_of_the_score_that_the_readme_says():
         ("micro_auc_calibrated", calibrated),
         ("micro_auc_per_video", scaled),
     ):
-        assert found["intervals"][name] == pytest.approx(bootstrap(scores, labels))
+        assert found["intervals"][name] == pytest.approx(bootstrap(labels, scores))
     other = {name: 1 - truth for name, truth in labels.items()}
     assert measure(result, other)["micro_auc_raw"] == pytest.approx(1 - expected["micro_auc_raw"])
 

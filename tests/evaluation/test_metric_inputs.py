@@ -21,7 +21,7 @@ from vadlib.evaluation import metrics
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.scores import ScoreConfig
-from vadlib.view.plots import plot_roc
+from vadlib.output.plots import plot_roc
 
 
 @contextmanager
@@ -59,10 +59,10 @@ METRICS = {
     "precision": metrics.average_precision,
     "eer": metrics.equal_error_rate,
     "bootstrap": metrics.bootstrap,
-    "kinds": lambda scores, labels: metrics.kind_aucs(scores, labels, KINDS),
-    "alarms": lambda scores, labels: metrics.alarm_metrics(scores, labels, TIMES, 0.5),
-    "result": result_of,
-    "roc": lambda scores, labels: plot_roc(labels, {"score": scores}, Figure().subplots()),
+    "kinds": lambda labels, scores: metrics.kind_aucs(labels, scores, KINDS),
+    "alarms": lambda labels, scores: metrics.alarm_metrics(labels, scores, TIMES, 0.5),
+    "result": lambda labels, scores: result_of(scores, labels),
+    "roc": lambda labels, scores: plot_roc(labels, {"score": scores}, Figure().subplots()),
 }
 
 
@@ -121,7 +121,7 @@ WRONG_LABELS = WRONG_VALUES | {
 def test_scores_that_cannot_be_right_are_refused_by_every_metric(wrong, metric):
     change, code = WRONG_SCORES[wrong]
     with refused(code, "'b'", field="scores"):
-        METRICS[metric](SCORES | {"b": change(SCORES["b"])}, LABELS)
+        METRICS[metric](LABELS, SCORES | {"b": change(SCORES["b"])})
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -129,38 +129,38 @@ def test_scores_that_cannot_be_right_are_refused_by_every_metric(wrong, metric):
 def test_labels_that_cannot_be_right_are_refused_by_every_metric(wrong, metric):
     change, code = WRONG_LABELS[wrong]
     with refused(code, "'b'", field="labels"):
-        METRICS[metric](SCORES, LABELS | {"b": change(LABELS["b"])})
+        METRICS[metric](LABELS | {"b": change(LABELS["b"])}, SCORES)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_labels_of_the_other_video_are_refused_although_their_sum_agrees(metric):
     with refused("label-length", "'a'", "80", "100", field="labels"):
-        METRICS[metric](SCORES, {"a": LABELS["b"], "b": LABELS["a"]})
+        METRICS[metric]({"a": LABELS["b"], "b": LABELS["a"]}, SCORES)
 
 
 @pytest.mark.parametrize("metric", [*NUMBERS, "roc"])
 def test_a_video_without_labels_is_refused(metric):
     with refused("missing-labels", "'b'", field="labels"):
-        METRICS[metric](SCORES, {"a": LABELS["a"]})
+        METRICS[metric]({"a": LABELS["a"]}, SCORES)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_labels_without_scores_are_refused(metric):
     with refused("labels-without-frames", "'c'", field="labels"):
-        METRICS[metric](SCORES, LABELS | {"c": LABELS["a"]})
+        METRICS[metric](LABELS | {"c": LABELS["a"]}, SCORES)
 
 
 @pytest.mark.parametrize("metric", [*NUMBERS, "result"])
 @pytest.mark.parametrize("wrong", [[1, 2, 3], np.zeros(3), "abc", None])
 def test_what_is_no_dictionary_is_refused(wrong, metric):
     with refused("wrong-type", field="scores"):
-        METRICS[metric](wrong, LABELS)
+        METRICS[metric](LABELS, wrong)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_no_videos_are_refused(metric):
     with refused("too-few", field="scores"):
-        METRICS[metric]({}, LABELS)
+        METRICS[metric](LABELS, {})
 
 
 @pytest.mark.parametrize("wrong", WRONG_SCORES)
@@ -177,9 +177,9 @@ def test_further_curves_are_checked_too(wrong, part):
     curves = SCORES | {"b": change(np.sort(SCORES["b"]))}
     with refused(code, "'b'", field=part):
         if part == "base":
-            metrics.bootstrap(SCORES, LABELS, curves)
+            metrics.bootstrap(LABELS, SCORES, curves)
         elif part == "times":
-            metrics.alarm_metrics(SCORES, LABELS, curves, 0.5)
+            metrics.alarm_metrics(LABELS, SCORES, curves, 0.5)
         else:
             Result(SCORES, curves, {}, {}, TIMES, {}, Calibration({}, 0.0, ScoreConfig()), {})
 
@@ -187,28 +187,28 @@ def test_further_curves_are_checked_too(wrong, part):
 def test_times_that_go_back_are_refused():
     backward = TIMES | {"a": TIMES["a"][::-1]}
     with refused("out-of-range", "'a'", field="times"):
-        metrics.alarm_metrics(SCORES, LABELS, backward, 0.5)
+        metrics.alarm_metrics(LABELS, SCORES, backward, 0.5)
     with refused("out-of-range", field="times"):
         metrics.frame_edges(backward["a"])
 
 
 def test_kinds_must_fit_the_labels():
     with refused("label-length", "'a'", field="kinds"):
-        metrics.kind_aucs(SCORES, LABELS, KINDS | {"a": KINDS["b"]})
+        metrics.kind_aucs(LABELS, SCORES, KINDS | {"a": KINDS["b"]})
     with refused("conflict", field="kinds"):
-        metrics.kind_aucs(SCORES, LABELS, KINDS | {"a": ["cart"] * 100})
+        metrics.kind_aucs(LABELS, SCORES, KINDS | {"a": ["cart"] * 100})
     with refused("conflict", field="kinds"):
-        metrics.kind_aucs(SCORES, LABELS, KINDS | {"a": [""] * 100})
+        metrics.kind_aucs(LABELS, SCORES, KINDS | {"a": [""] * 100})
 
 
 def test_numbers_outside_their_range_are_refused():
     with refused("out-of-range", field="threshold"):
-        metrics.alarm_metrics(SCORES, LABELS, TIMES, float("nan"))
+        metrics.alarm_metrics(LABELS, SCORES, TIMES, float("nan"))
     with refused("out-of-range", field="draws"):
-        metrics.bootstrap(SCORES, LABELS, draws=0)
+        metrics.bootstrap(LABELS, SCORES, draws=0)
     for level in (0, 1, 95):
         with refused("out-of-range", field="level"):
-            metrics.bootstrap(SCORES, LABELS, level=level)
+            metrics.bootstrap(LABELS, SCORES, level=level)
     score_map, mask = np.zeros((3, 4)), np.ones((6, 8), bool)
     for share in (0, 1.5):
         with refused("out-of-range", field="share"):
@@ -246,7 +246,7 @@ INTEGERS = {name: np.clip(60 * values, 0, 127).round() for name, values in SCORE
 def test_the_same_values_in_another_form_give_the_same_number(form, metric):
     scores = {name: FORMS[form](values) for name, values in INTEGERS.items()}
     labels = {name: FORMS[form](values) for name, values in LABELS.items()}
-    assert METRICS[metric](scores, labels) == METRICS[metric](INTEGERS, LABELS)
+    assert METRICS[metric](labels, scores) == METRICS[metric](LABELS, INTEGERS)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -271,7 +271,7 @@ def test_a_result_holds_arrays_of_one_type():
 def test_the_order_of_the_videos_does_not_matter():
     reversed_labels = dict(reversed(LABELS.items()))
     for metric in NUMBERS:
-        assert METRICS[metric](SCORES, reversed_labels) == METRICS[metric](SCORES, LABELS)
+        assert METRICS[metric](reversed_labels, SCORES) == METRICS[metric](LABELS, SCORES)
 
 
 TYPES = ["int8", "uint8", "int16", "uint32", "int64", "float32", "float64"]
@@ -297,26 +297,26 @@ def test_valid_curves_give_the_numbers_of_scikit_learn(curves):
     scores, labels = curves
     truth = np.concatenate([np.asarray(values, int) for values in labels.values()])
     pooled = np.concatenate([np.asarray(values, float) for values in scores.values()])
-    assert metrics.micro_auc(scores, labels) == pytest.approx(roc_auc_score(truth, pooled))
-    assert metrics.average_precision(scores, labels) == pytest.approx(
+    assert metrics.micro_auc(labels, scores) == pytest.approx(roc_auc_score(truth, pooled))
+    assert metrics.average_precision(labels, scores) == pytest.approx(
         average_precision_score(truth, pooled)
     )
-    assert metrics.kind_aucs(scores, labels, kinds_of(labels)) == pytest.approx(
+    assert metrics.kind_aucs(labels, scores, kinds_of(labels)) == pytest.approx(
         {"cart": roc_auc_score(truth, pooled)}
     )
     false, true, _ = roc_curve(truth, pooled)
     crossing = brentq(lambda rate: 1 - rate - np.interp(rate, false, true), -1e-9, 1)
-    assert metrics.equal_error_rate(scores, labels) == pytest.approx(crossing, abs=1e-8)
+    assert metrics.equal_error_rate(labels, scores) == pytest.approx(crossing, abs=1e-8)
     areas = [
         roc_auc_score(labels[n].astype(int), scores[n].astype(float))
         for n in labels
         if len(np.unique(labels[n])) == 2
     ]
-    assert metrics.macro_auc(scores, labels) == (
+    assert metrics.macro_auc(labels, scores) == (
         pytest.approx(np.mean(areas)),
         len(labels) - len(areas),
     )
-    alarms = metrics.alarm_metrics(scores, labels, times_of(scores), 50)
+    alarms = metrics.alarm_metrics(labels, scores, times_of(scores), 50)
     assert alarms["normal_frames_above"] == pytest.approx(np.mean(pooled[truth == 0] > 50))
 
 
@@ -345,7 +345,7 @@ def test_a_single_wrong_video_among_valid_ones_is_refused(curves, data):
         metrics.bootstrap,
     ):
         with pytest.raises(InputError) as refusal:
-            metric(scores, labels)
+            metric(labels, scores)
         outcomes.add((refusal.value.code, refusal.value.field, str(refusal.value)))
     assert len(outcomes) == 1, "the same answer from every metric"
 
@@ -372,5 +372,5 @@ def test_published_scores_give_their_published_numbers(name):
     )
     frames, raw, scaled = PUBLISHED[name]
     assert sum(map(len, scores.values())) == frames
-    assert metrics.micro_auc(scores, labels) == pytest.approx(raw, abs=5e-5)
-    assert metrics.micro_auc(metrics.per_video(scores), labels) == pytest.approx(scaled, abs=5e-5)
+    assert metrics.micro_auc(labels, scores) == pytest.approx(raw, abs=5e-5)
+    assert metrics.micro_auc(labels, metrics.per_video(scores)) == pytest.approx(scaled, abs=5e-5)

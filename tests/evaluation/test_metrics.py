@@ -49,18 +49,18 @@ def random_videos(count, seed=0, length=40):
 
 def test_micro_auc_counts_pairs_over_all_videos():
     pooled = np.concatenate(list(SCORES.values())), np.concatenate(list(LABELS.values()))
-    assert micro_auc(SCORES, LABELS) == pytest.approx(pairs(*pooled))
+    assert micro_auc(LABELS, SCORES) == pytest.approx(pairs(*pooled))
 
 
 def test_macro_auc_is_the_mean_and_says_what_it_left_out():
-    area, left_out = macro_auc(SCORES, LABELS)
+    area, left_out = macro_auc(LABELS, SCORES)
     assert area == pytest.approx((pairs(SCORES["a"], LABELS["a"]) + 1.0) / 2)
     assert left_out == 1
 
 
 def test_one_sided_videos_are_counted_or_padded_when_asked():
     own = [pairs(SCORES["a"], LABELS["a"]), 1.0]
-    assert macro_auc(SCORES, LABELS, "counted") == (pytest.approx((sum(own) + 1) / 3), 1)
+    assert macro_auc(LABELS, SCORES, "counted") == (pytest.approx((sum(own) + 1) / 3), 1)
     padded = []
     for name, scores in SCORES.items():
         # One more normal frame that scores no more than any, one more abnormal frame that scores no
@@ -68,13 +68,13 @@ def test_one_sided_videos_are_counted_or_padded_when_asked():
         padded.append(
             pairs(np.array([*scores, min(scores), max(scores)]), np.array([*LABELS[name], 0, 1]))
         )
-    assert macro_auc(SCORES, LABELS, "padded") == (pytest.approx(np.mean(padded)), 1)
+    assert macro_auc(LABELS, SCORES, "padded") == (pytest.approx(np.mean(padded)), 1)
     with refused("unknown-name", field="one_sided"):
-        macro_auc(SCORES, LABELS, "dropped")
+        macro_auc(LABELS, SCORES, "dropped")
 
 
 def test_macro_auc_of_one_sided_videos_is_none():
-    assert macro_auc({"c": SCORES["c"]}, {"c": LABELS["c"]}) == (None, 1)
+    assert macro_auc({"c": LABELS["c"]}, {"c": SCORES["c"]}) == (None, 1)
 
 
 def test_defect_17_a_constant_curve_scales_to_zero():
@@ -87,35 +87,35 @@ def test_random_scores_give_chance():
     generator = np.random.default_rng(0)
     labels = {str(k): (generator.random(2000) < 0.3).astype(int) for k in range(10)}
     scores = {name: generator.random(2000) for name in labels}
-    assert micro_auc(scores, labels) == pytest.approx(0.5, abs=0.02)
-    assert macro_auc(scores, labels)[0] == pytest.approx(0.5, abs=0.02)
-    assert equal_error_rate(scores, labels) == pytest.approx(0.5, abs=0.02)
+    assert micro_auc(labels, scores) == pytest.approx(0.5, abs=0.02)
+    assert macro_auc(labels, scores)[0] == pytest.approx(0.5, abs=0.02)
+    assert equal_error_rate(labels, scores) == pytest.approx(0.5, abs=0.02)
     # the share of abnormal frames
-    assert average_precision(scores, labels) == pytest.approx(0.3, abs=0.02)
-    low, high = bootstrap(scores, labels)
-    assert 0.48 < low < micro_auc(scores, labels) < high < 0.52
+    assert average_precision(labels, scores) == pytest.approx(0.3, abs=0.02)
+    low, high = bootstrap(labels, scores)
+    assert 0.48 < low < micro_auc(labels, scores) < high < 0.52
 
 
 @pytest.mark.parametrize("label", [0, 1])
 @pytest.mark.parametrize("metric", [micro_auc, average_precision, equal_error_rate])
 def test_one_class_cannot_be_measured(metric, label):
     with refused("missing-labels", field="labels"):
-        metric({"x": np.arange(3.0)}, {"x": np.full(3, label)})
+        metric({"x": np.full(3, label)}, {"x": np.arange(3.0)})
 
 
 def test_average_precision_by_hand():
     # By falling score: hit, miss, hit: precision 1 at the first, 2/3 at the second.
     assert average_precision(
-        {"x": np.array([3.0, 2, 1])}, {"x": np.array([1, 0, 1])}
+        {"x": np.array([1, 0, 1])}, {"x": np.array([3.0, 2, 1])}
     ) == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_equal_error_rate_by_hand():
-    perfect = {"x": np.array([0.0, 1, 2, 3])}, {"x": np.array([0, 0, 1, 1])}
+    perfect = {"x": np.array([0, 0, 1, 1])}, {"x": np.array([0.0, 1, 2, 3])}
     assert equal_error_rate(*perfect) == pytest.approx(0)
-    one_of_each_wrong = {"x": np.array([0.0, 2, 1, 3])}, {"x": np.array([0, 0, 1, 1])}
+    one_of_each_wrong = {"x": np.array([0, 0, 1, 1])}, {"x": np.array([0.0, 2, 1, 3])}
     assert equal_error_rate(*one_of_each_wrong) == pytest.approx(0.5)
-    assert equal_error_rate({"x": np.zeros(4)}, {"x": np.array([0, 1, 0, 1])}) == pytest.approx(0.5)
+    assert equal_error_rate({"x": np.array([0, 1, 0, 1])}, {"x": np.zeros(4)}) == pytest.approx(0.5)
 
 
 @given(st.integers(0, 10_000))
@@ -133,7 +133,7 @@ def test_at_the_equal_error_rate_as_many_are_missed_as_false(seed):
         max((f for f, m in rates if f <= m), default=0),
         min((f for f, m in rates if f >= m), default=1),
     )
-    assert below - 1e-9 <= equal_error_rate(scores, labels) <= above + 1e-9
+    assert below - 1e-9 <= equal_error_rate(labels, scores) <= above + 1e-9
 
 
 def test_each_kind_is_measured_against_all_normal_frames():
@@ -142,7 +142,7 @@ def test_each_kind_is_measured_against_all_normal_frames():
     kinds = {"a": ["", "cart", "", "runner"], "b": ["cart", "", ""]}
     normal = [0, 2, 0.5, 1.5]
     expected = {"cart": np.mean([(s > n) for s in (1, 5) for n in normal]), "runner": 1.0}
-    assert kind_aucs(scores, labels, kinds) == pytest.approx(expected)
+    assert kind_aucs(labels, scores, kinds) == pytest.approx(expected)
 
 
 @given(st.lists(st.integers(0, 1), max_size=30))
@@ -160,7 +160,7 @@ def test_alarms_by_hand():
     scores = {"a": np.array([0, 9, 0, 0, 9, 9, 0, 0.0]), "b": np.array([9, 0, 9, 9.0])}
     labels = {"a": np.array([0, 0, 0, 1, 1, 1, 0, 1]), "b": np.zeros(4, int)}
     times = {"a": np.arange(8) / 2, "b": np.arange(4) / 2}
-    found = alarm_metrics(scores, labels, times, 5)
+    found = alarm_metrics(labels, scores, times, 5)
     assert found == {
         "events": 2,
         "events_found": 1,  # frames 3 to 5, half a second late; frame 7 is missed
@@ -174,7 +174,7 @@ def test_alarms_by_hand():
 
 def test_at_the_threshold_itself_nothing_alarms():
     found = alarm_metrics(
-        {"a": np.array([5.0, 5.0])}, {"a": np.array([0, 1])}, {"a": np.arange(2.0)}, 5.0
+        {"a": np.array([0, 1])}, {"a": np.array([5.0, 5.0])}, {"a": np.arange(2.0)}, 5.0
     )
     assert (found["events_found"], found["false_alarms"], found["normal_frames_above"]) == (0, 0, 0)
 
@@ -186,13 +186,13 @@ def test_a_single_frame_has_no_duration():
 
 def test_an_alarm_that_begins_before_its_event_is_not_false_and_has_no_delay():
     found = alarm_metrics(
-        {"a": np.array([9.0, 9, 9, 0])}, {"a": np.array([0, 1, 1, 0])}, {"a": np.arange(4.0)}, 5
+        {"a": np.array([0, 1, 1, 0])}, {"a": np.array([9.0, 9, 9, 0])}, {"a": np.arange(4.0)}, 5
     )
     assert (found["false_alarms"], found["detection_delay"]) == (0, 0)
 
 
 def test_without_alarms_or_normal_frames_there_is_no_rate():
-    found = alarm_metrics({"a": np.zeros(3)}, {"a": np.ones(3, int)}, {"a": np.arange(3.0)}, 5)
+    found = alarm_metrics({"a": np.ones(3, int)}, {"a": np.zeros(3)}, {"a": np.arange(3.0)}, 5)
     assert (found["detection_delay"], found["false_alarms_per_hour"], found["events_found"]) == (
         None,
         None,
@@ -230,7 +230,7 @@ def test_the_bootstrap_counts_pairs_as_scikit_learn_does(seed):
         if len(np.unique(truth)) == 2:
             areas.append(roc_auc_score(truth, np.concatenate([scores[name] for name in chosen])))
     expected = np.quantile(areas, [0.025, 0.975]).tolist() if areas else None
-    found = bootstrap(scores, labels, draws=25, seed=seed)
+    found = bootstrap(labels, scores, draws=25, seed=seed)
     assert found is None if expected is None else found == pytest.approx(expected)
 
 
@@ -240,9 +240,10 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     def film(count, generator):
         level = {str(k): generator.normal() for k in range(count)}
         labels = {name: (np.arange(20) >= 10).astype(int) for name in level}
-        return {
+        scores = {
             name: level[name] + 1.5 * labels[name] + generator.normal(size=20) for name in level
-        }, labels
+        }
+        return labels, scores
 
     truth = micro_auc(*film(3000, np.random.default_rng(0)))
     covered = []
@@ -267,7 +268,7 @@ def test_the_interval_of_a_difference_draws_the_same_videos_for_both(seed):
                 for part in (scores, base)
             )
             differences.append(one - other)
-    found = bootstrap(scores, labels, base, draws=25, seed=seed)
+    found = bootstrap(labels, scores, base, draws=25, seed=seed)
     assert (
         found is None
         if not differences
@@ -276,8 +277,8 @@ def test_the_interval_of_a_difference_draws_the_same_videos_for_both(seed):
 
 
 def test_against_itself_a_score_differs_by_nothing():
-    assert bootstrap(SCORES, LABELS, SCORES) == [0, 0]
+    assert bootstrap(LABELS, SCORES, SCORES) == [0, 0]
 
 
 def test_a_single_video_has_no_interval():
-    assert bootstrap({"a": np.arange(4.0)}, {"a": np.array([0, 1, 0, 1])}) is None
+    assert bootstrap({"a": np.array([0, 1, 0, 1])}, {"a": np.arange(4.0)}) is None

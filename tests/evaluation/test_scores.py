@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
 
-from vadlib.evaluation.errors import ErrorMaps
+from vadlib.evaluation.error_maps import ErrorMaps
 from vadlib.evaluation.scores import (
     CONTRAST_FLOOR,
     CONTRAST_SCALE,

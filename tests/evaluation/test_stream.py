@@ -11,18 +11,18 @@ from refusals import refused
 from scenes import ArrayFrames, moving_videos
 
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import DataConfig, stored_frames
+from vadlib.data.clips import ClipConfig, stored_frames
 from vadlib.data.folder import open_video
 from vadlib.data.video import Video
 from vadlib.evaluation.calibration import Calibration, calibrate
-from vadlib.evaluation.errors import error_maps
+from vadlib.evaluation.error_maps import error_maps
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.evaluation.scores import ScoreConfig
 from vadlib.evaluation.stream import SHOWN_SIDE, find_scene, stream_scores
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.model.run import Run
 
-CROPPED, WHOLE = DataConfig(length=8, crop=(16, 16)), DataConfig(length=8)
+CROPPED, WHOLE = ClipConfig(length=8, crop=(16, 16)), ClipConfig(length=8)
 SLOW = {"frame_step": 2}
 
 
@@ -91,7 +91,7 @@ def test_scores_are_those_of_the_whole_video(make_run, config, lengths):
 
 def test_frames_are_prepared_as_in_training(make_run):
     """Resized, and colour made grey: as the frame store does it."""
-    run = make_run(DataConfig(length=8, size=(40, 56), channels=1))
+    run = make_run(ClipConfig(length=8, size=(40, 56), channels=1))
     rng = np.random.default_rng(0)
     video = Video("a", ArrayFrames(rng.integers(0, 256, (20, 48, 64, 3), np.uint8)), 10.0)
     scores, _, frames = streamed(run, video)
@@ -112,7 +112,7 @@ def test_colour_becomes_grey_for_a_model_of_grey_frames(make_run):
 
 
 def test_large_frames_are_handed_on_smaller(make_run):
-    run = make_run(DataConfig(length=8, size=(48, 64)))
+    run = make_run(ClipConfig(length=8, size=(48, 64)))
     video = Video("a", ArrayFrames(np.zeros((8, 2 * SHOWN_SIDE, 1000, 1), np.uint8)), 10.0)
     assert streamed(run, video)[2].shape == (8, SHOWN_SIDE, 500, 1)
 
@@ -174,8 +174,8 @@ def test_an_unknown_scene_is_judged_as_evaluate_judges_it(make_run):
 @pytest.mark.parametrize(
     ("size", "length", "code", "field"),
     [
-        ((48, 64), 7, "too-short", "DataConfig.length"),
-        ((48, 15), 20, "wrong-shape", "DataConfig.crop"),
+        ((48, 64), 7, "too-short", "ClipConfig.length"),
+        ((48, 15), 20, "wrong-shape", "ClipConfig.crop"),
     ],
 )
 def test_a_video_that_cannot_be_scored_is_refused_at_once(make_run, size, length, code, field):
@@ -189,7 +189,7 @@ def test_scores_of_the_real_ped2(make_run, real_data):
     """A folder of frames, opened as one's own, against the same clip of the dataset; its first
     frames, which are enough to see.
     """
-    run = make_run(DataConfig.preset("fast"))
+    run = make_run(ClipConfig.preset("fast"))
     [known] = [v for v in load_videos("ped2", "test", real_data) if v.name == "09"]
     own = open_video(real_data / "ped2" / "testing" / "frames" / "09")
     # grey pictures that are stored as RGB

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipDataset, DataConfig
+from vadlib.data.clips import ClipConfig, ClipDataset
 from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames
 from vadlib.pseudo.statistics import clip_statistics, noise_level
 
@@ -46,7 +46,7 @@ def test_the_noise_of_windows_full_of_motion_is_that_of_the_whole_frame(real_dat
     """
     videos = load_videos("ped2", "train", real_data)[::5]
     windows, whole = (
-        ClipDataset(videos, DataConfig(crop=crop, clip_step=16), progress=False)
+        ClipDataset(videos, ClipConfig(crop=crop, clip_step=16), progress=False)
         for crop in ((48, 48), None)
     )
     # Most of a whole frame stands still: there the median will do. Differences of Gaussian noise
@@ -119,11 +119,11 @@ def clips(request):
     if request.param == "synthetic":
         return ClipDataset(
             load_videos("synthetic", "train"),
-            DataConfig(clip_step=3, size=(80, 128), channels=1),
+            ClipConfig(clip_step=3, size=(80, 128), channels=1),
             progress=False,
         )
     train = load_videos("ped2", "train", request.getfixturevalue("real_data"))
-    return ClipDataset(train, DataConfig(crop=(48, 48), clip_step=12), progress=False)
+    return ClipDataset(train, ClipConfig(crop=(48, 48), clip_step=12), progress=False)
 
 
 @pytest.mark.parametrize("kind", [SkipFrames(), ShuffleMotion()], ids=lambda kind: kind.name)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
 
-from vadlib.data.clips import Clip, ClipDataset, DataConfig, to_frames, to_tensor
+from vadlib.data.clips import Clip, ClipConfig, ClipDataset, to_frames, to_tensor
 from vadlib.pseudo import kinds
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
 from vadlib.pseudo.statistics import noise_level
@@ -183,7 +183,7 @@ def numbered(array_video, length, frame_step=1, total=TOTAL):
         np.arange(total, dtype=np.uint8)[:, None, None, None], (total, 3, 4, 1)
     )
     return ClipDataset(
-        [array_video(frames)], DataConfig(length=length, frame_step=frame_step), progress=False
+        [array_video(frames)], ClipConfig(length=length, frame_step=frame_step), progress=False
     )
 
 
@@ -262,7 +262,7 @@ def test_a_shuffle_moves_its_share_of_the_frames(length, strength, seed):
 
 @pytest.mark.parametrize(("length", "strength"), [(1, 1.0), (2, 0.5), (3, 1.0), (3, 0.0)])
 def test_defect_17_shuffling_2_or_3_frames_is_refused_and_ends(make_clip, length, strength):
-    with refused("too-few", field="DataConfig.length") as caught:
+    with refused("too-few", field="ClipConfig.length") as caught:
         ShuffleMotion(strength=strength)(make_clip(length=length), seeded())
     assert re.findall(r"\d+", str(caught.error)) == ["4", str(length)]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipDataset, DataConfig, to_frames
+from vadlib.data.clips import ClipConfig, ClipDataset, to_frames
 from vadlib.pseudo.detectors import DarknetDetector, find_boxes
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
@@ -24,7 +24,7 @@ def clips(request, real_data):
         DarknetDetector(str(real_data / "weights" / DarknetDetector.default), "cpu"),
         progress=False,
     )
-    config = DataConfig(crop=(96, 96), clip_step=12, shorter_side=240)
+    config = ClipConfig(crop=(96, 96), clip_step=12, shorter_side=240)
     return ClipDataset(videos, config, boxes, progress=False)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from vadlib.data.catalog import DATASETS, find_copy
-from vadlib.data.clips import DataConfig
+from vadlib.data.clips import ClipConfig
 from vadlib.data.decode import DROPPED, NO_KEY, VideoFrames, list_videos
 from vadlib.data.layout import (
     Copy,
@@ -172,10 +172,10 @@ def _opened(sources: list[Source], found: _Findings) -> Iterator[Video]:
 
 
 def _read_through(video: Video, found: _Findings) -> None:
-    if len(video) < DataConfig.length:
+    if len(video) < ClipConfig.length:
         found.problem(
             "too-short",
-            f"video {video.name}: {len(video)} frames, shorter than a clip of {DataConfig.length}",
+            f"video {video.name}: {len(video)} frames, shorter than a clip of {ClipConfig.length}",
         )
     contradictions = []
     for t in range(len(video)):

@@ -24,7 +24,7 @@ LOOKAHEAD = 4
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class ClipConfig:
     """How frames become clips. Stored with a run, so that scoring prepares frames exactly as
     training did.
     """
@@ -62,7 +62,7 @@ class DataConfig:
             )
 
     @classmethod
-    def preset(cls, name: str) -> DataConfig:
+    def preset(cls, name: str) -> ClipConfig:
         """The clips that the model preset of that name is made for."""
         require_known(name, PRESETS, "preset")
         return cls(**PRESETS[name])
@@ -176,7 +176,7 @@ class ClipDataset(torch.utils.data.Dataset):
     def __init__(
         self,
         videos: Sequence[Video],
-        config: DataConfig,
+        config: ClipConfig,
         boxes: Mapping[str, Sequence[np.ndarray]] | None = None,
         progress: bool = True,
     ):
@@ -256,13 +256,13 @@ class ClipDataset(torch.utils.data.Dataset):
             raise InputError(
                 f"nothing moves in {len(self.videos)} videos, so no window could be cut; set crop to null to train on whole frames",
                 "nothing-to-do",
-                field="DataConfig.crop",
+                field="ClipConfig.crop",
             )
         return np.array(rows, np.int64)
 
 
 def stored_frames(
-    videos: Sequence[Video], config: DataConfig, progress: bool = True
+    videos: Sequence[Video], config: ClipConfig, progress: bool = True
 ) -> list[np.ndarray]:
     """Memory-mapped frames of the videos at the config's size, uint8 (T, H, W, C).
 
@@ -279,7 +279,7 @@ def stored_frames(
         len({shape[3] for shape in shapes}) == 1,
         f"grey and colour videos together ({', '.join(names[:3])}, ...); expected one kind: set channels in the data config",
         "conflict",
-        field="DataConfig.channels",
+        field="ClipConfig.channels",
     )
     for video, (_, height, width, _) in zip(videos, shapes, strict=True):
         if config.crop and (config.crop[0] > height or config.crop[1] > width):
@@ -287,7 +287,7 @@ def stored_frames(
                 f"video {video.name}: frames of {height}x{width}, smaller than the crop of {config.crop[0]}x{config.crop[1]}; "
                 "choose a smaller crop in the data config, or null for whole frames",
                 "out-of-range",
-                field="DataConfig.crop",
+                field="ClipConfig.crop",
             )
     return store_frames(videos, config.size, progress, config.shorter_side, config.channels)
 
@@ -296,7 +296,7 @@ def cut_clip(
     frames: np.ndarray,
     name: str,
     start: int,
-    config: DataConfig,
+    config: ClipConfig,
     corner: tuple[int, int] = (0, 0),
     boxes: Sequence[np.ndarray] | None = None,
 ) -> Clip:
@@ -326,11 +326,11 @@ def too_short(video: Video, found: int, needed: int) -> InputError:
         f"video {video.name}: {found} frames, shorter than a clip of {needed}; "
         "leave it out, or make clips shorter (length or frame_step in the data config)",
         "too-short",
-        field="DataConfig.length",
+        field="ClipConfig.length",
     )
 
 
-def _span(start: int, config: DataConfig) -> slice:
+def _span(start: int, config: ClipConfig) -> slice:
     return slice(start, start + (config.length - 1) * config.frame_step + 1, config.frame_step)
 
 

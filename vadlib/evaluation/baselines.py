@@ -81,9 +81,9 @@ def measure_baselines(
     measured = {}
     for name, curves in scores.items():
         areas = (
-            micro_auc(curves, labels),
-            micro_auc(per_video(curves), labels),
-            macro_auc(curves, labels)[0],
+            micro_auc(labels, curves),
+            micro_auc(labels, per_video(curves)),
+            macro_auc(labels, curves)[0],
         )
         measured[name] = dict(zip(METRICS, areas, strict=True))
     return measured

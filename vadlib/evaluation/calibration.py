@@ -14,7 +14,7 @@ import numpy as np
 
 from vadlib.config import from_dict
 from vadlib.errors import InputError, require
-from vadlib.evaluation.errors import ErrorMaps
+from vadlib.evaluation.error_maps import ErrorMaps
 from vadlib.evaluation.scores import ScoreConfig, local_values, smooth
 from vadlib.files import atomic, read_arrays
 from vadlib.model.run import continue_training

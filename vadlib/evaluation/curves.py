@@ -52,9 +52,9 @@ def checked_labels(labels: Curves, what: str = "labels") -> dict[str, np.ndarray
 
 
 def checked_pair(
-    scores: Curves, labels: Curves
+    labels: Curves, scores: Curves
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return scores as float64 and labels as uint8, of the same videos in the order of the scores.
+    """Return labels as uint8 and scores as float64, of the same videos in the order of the scores.
 
     Raises:
         InputError: what `checked_scores` and `checked_labels` refuse, or labels that do not belong
@@ -63,7 +63,7 @@ def checked_pair(
     scores = checked_scores(scores)
     labels = checked_labels(labels)
     require_same_frames(scores, labels, "labels")
-    return scores, {name: labels[name] for name in scores}
+    return {name: labels[name] for name in scores}, scores
 
 
 def checked_times(times: Curves, scores: Curves) -> dict[str, np.ndarray]:

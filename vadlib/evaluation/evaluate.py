@@ -23,7 +23,7 @@ from vadlib.evaluation.curves import (
     checked_times,
     require_same_frames,
 )
-from vadlib.evaluation.errors import ErrorMaps, error_maps, scored_frames
+from vadlib.evaluation.error_maps import ErrorMaps, error_maps, scored_frames
 from vadlib.evaluation.scores import ScoreConfig, local_errors, raw_score
 from vadlib.files import atomic, command_line, expand_home, json_text, read_arrays
 from vadlib.model.run import Run, open_run
@@ -360,23 +360,23 @@ def measure(result: Result, labels: dict[str, np.ndarray] | None = None) -> dict
         "micro_auc_per_video": measures.per_video(raw),
     }
     both = len(np.unique(np.concatenate(list(labels.values())))) == 2
-    macro, left_out = measures.macro_auc(raw, labels)
+    macro, left_out = measures.macro_auc(labels, raw)
     return {
         **{
-            name: measures.micro_auc(curve, labels) if both else None
+            name: measures.micro_auc(labels, curve) if both else None
             for name, curve in curves.items()
         },
         "macro_auc": macro,
         "macro_auc_left_out": left_out,
-        "macro_auc_counted": measures.macro_auc(raw, labels, "counted")[0] if both else None,
-        "macro_auc_padded": measures.macro_auc(raw, labels, "padded")[0] if both else None,
-        "average_precision": measures.average_precision(calibrated, labels) if both else None,
-        "eer": measures.equal_error_rate(calibrated, labels) if both else None,
+        "macro_auc_counted": measures.macro_auc(labels, raw, "counted")[0] if both else None,
+        "macro_auc_padded": measures.macro_auc(labels, raw, "padded")[0] if both else None,
+        "average_precision": measures.average_precision(labels, calibrated) if both else None,
+        "eer": measures.equal_error_rate(labels, calibrated) if both else None,
         "intervals": {
-            name: measures.bootstrap(curve, labels) if both else None
+            name: measures.bootstrap(labels, curve) if both else None
             for name, curve in curves.items()
         },
-        **measures.alarm_metrics(calibrated, labels, result.times, result.threshold),
+        **measures.alarm_metrics(labels, calibrated, result.times, result.threshold),
         "videos": len(labels),
         "frames": int(sum(map(len, labels.values()))),
         "abnormal_frames": int(sum(int(x.sum()) for x in labels.values())),
@@ -403,12 +403,12 @@ def _by_pixel_and_kind(result: Result, videos: Sequence[Video], kept: dict[str, 
                     pixels.append(measures.found_pixels(score_map, mask))
                     truth.append(bad)
         found["pixel_auc"] = (
-            measures.micro_auc({"all": np.array(pixels)}, {"all": np.array(truth)})
+            measures.micro_auc({"all": np.array(truth)}, {"all": np.array(pixels)})
             if len(set(truth)) == 2
             else None
         )
         found["pixel_auc_left_out"] = sum(map(len, result.labels.values())) - len(truth)
     if all(video.kinds is not None for video in videos):
         kinds = {video.name: list(video.kinds)[kept[video.name]] for video in videos}
-        found["kind_auc"] = measures.kind_aucs(result.scores, result.labels, kinds)
+        found["kind_auc"] = measures.kind_aucs(result.labels, result.scores, kinds)
     return found

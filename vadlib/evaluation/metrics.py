@@ -30,13 +30,13 @@ from vadlib.evaluation.curves import (
 ONE_SIDED = ("left_out", "counted", "padded")
 
 
-def pool(scores: Curves, labels: Curves) -> tuple[np.ndarray, np.ndarray]:
+def pool(labels: Curves, scores: Curves) -> tuple[np.ndarray, np.ndarray]:
     """All frames of all videos one after the other: labels and scores.
 
     Raises:
         InputError: all frames are normal, or all abnormal, so that nothing can be measured.
     """
-    scores, labels = checked_pair(scores, labels)
+    labels, scores = checked_pair(labels, scores)
     truth = np.concatenate(list(labels.values()))
     if len(np.unique(truth)) < 2:
         what = "abnormal" if truth.any() else "normal"
@@ -48,13 +48,13 @@ def pool(scores: Curves, labels: Curves) -> tuple[np.ndarray, np.ndarray]:
     return truth, np.concatenate(list(scores.values()))
 
 
-def micro_auc(scores: Curves, labels: Curves) -> float:
+def micro_auc(labels: Curves, scores: Curves) -> float:
     """Area under the ROC curve of all frames of all videos together: one threshold serves them all.
 
     Raises:
         InputError: all frames are of one kind, so that there is no curve.
     """
-    return float(roc_auc_score(*pool(scores, labels)))
+    return float(roc_auc_score(*pool(labels, scores)))
 
 
 def per_video(scores: Curves) -> dict[str, np.ndarray]:
@@ -73,7 +73,7 @@ def per_video(scores: Curves) -> dict[str, np.ndarray]:
 
 
 def macro_auc(
-    scores: Curves, labels: Curves, one_sided: str = "left_out"
+    labels: Curves, scores: Curves, one_sided: str = "left_out"
 ) -> tuple[float | None, int]:
     """Mean of the videos' own AUCs, and how many videos have frames of one kind only, so that they
     have no AUC.
@@ -89,7 +89,7 @@ def macro_auc(
         InputError: another word for `one_sided`.
     """
     require_known(one_sided, ONE_SIDED, "one_sided")
-    scores, labels = checked_pair(scores, labels)
+    labels, scores = checked_pair(labels, scores)
     areas, without = [], 0
     for name, values in scores.items():
         truth, both = labels[name], len(np.unique(labels[name])) == 2
@@ -106,29 +106,29 @@ def macro_auc(
     return (float(np.mean(areas)) if areas else None), without
 
 
-def average_precision(scores: Curves, labels: Curves) -> float:
+def average_precision(labels: Curves, scores: Curves) -> float:
     """Mean precision over all recalls, all frames together; the share of abnormal frames is what
     random scores get.
 
     Raises:
         InputError: all frames are of one kind.
     """
-    return float(average_precision_score(*pool(scores, labels)))
+    return float(average_precision_score(*pool(labels, scores)))
 
 
-def equal_error_rate(scores: Curves, labels: Curves) -> float:
+def equal_error_rate(labels: Curves, scores: Curves) -> float:
     """The false-positive rate where it equals the rate of misses (FPR + TPR = 1), on the straight
     line between two points of the ROC curve.
 
     Raises:
         InputError: all frames are of one kind.
     """
-    false, true, _ = roc_curve(*pool(scores, labels), drop_intermediate=False)
+    false, true, _ = roc_curve(*pool(labels, scores), drop_intermediate=False)
     return float(np.interp(1.0, false + true, false))  # the sum never falls along the curve
 
 
 def kind_aucs(
-    scores: Curves, labels: Curves, kinds: Mapping[str, Sequence[str]]
+    labels: Curves, scores: Curves, kinds: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
     """Measure each kind of anomaly against all normal frames: kind -> AUC.
 
@@ -140,7 +140,7 @@ def kind_aucs(
         InputError: all frames are of one kind, or `kinds` lacks a video or a frame or contradicts
             the labels.
     """
-    truth, pooled = pool(scores, labels)
+    truth, pooled = pool(labels, scores)
     require_same_frames(scores, kinds, "kinds")
     of = np.concatenate([np.asarray(kinds[name], dtype=str) for name in scores])
     wrong = int(np.sum((of != "") != (truth == 1)))
@@ -178,7 +178,7 @@ def frame_edges(seconds: np.ndarray) -> np.ndarray:
     return np.append(seconds, 2 * seconds[-1] - seconds[-min(2, len(seconds))])
 
 
-def alarm_metrics(scores: Curves, labels: Curves, times: Curves, threshold: float) -> dict:
+def alarm_metrics(labels: Curves, scores: Curves, times: Curves, threshold: float) -> dict:
     """What somebody who watches would meet at one threshold.
 
     An alarm is a run of frames above it; it is false if no frame of it is abnormal. An event is a
@@ -200,7 +200,7 @@ def alarm_metrics(scores: Curves, labels: Curves, times: Curves, threshold: floa
         InputError: scores, labels or times that do not belong together, times that decrease, or a
             threshold that is not a number.
     """
-    scores, labels = checked_pair(scores, labels)
+    labels, scores = checked_pair(labels, scores)
     times = checked_times(times, scores)
     require(
         not math.isnan(threshold),
@@ -274,8 +274,8 @@ def found_pixels(score_map: np.ndarray, mask: np.ndarray, share: float = 0.4) ->
 
 
 def bootstrap(
-    scores: Curves,
     labels: Curves,
+    scores: Curves,
     base: Curves | None = None,
     draws: int = 2000,
     seed: int = 0,
@@ -307,7 +307,7 @@ def bootstrap(
     """
     require(draws >= 1, f"{draws} draws; expected at least 1", "out-of-range", field="draws")
     require(0 < level < 1, f"level {level}; expected 0 < level < 1", "out-of-range", field="level")
-    scores, labels = checked_pair(scores, labels)
+    labels, scores = checked_pair(labels, scores)
     if base is not None:
         base = checked_scores(base, "base")
         require_same_frames(scores, base, "base")
@@ -317,13 +317,13 @@ def bootstrap(
     times = np.random.default_rng(seed).multinomial(
         len(names), np.full(len(names), 1 / len(names)), draws
     )
-    areas = _drawn_areas(scores, labels, names, times)
+    areas = _drawn_areas(labels, scores, names, times)
     if base is not None:
-        areas -= _drawn_areas(base, labels, names, times)
+        areas -= _drawn_areas(labels, base, names, times)
     return np.quantile(areas, [(1 - level) / 2, (1 + level) / 2]).tolist() if len(areas) else None
 
 
-def _drawn_areas(scores: Curves, labels: Curves, names: list[str], times: np.ndarray) -> np.ndarray:
+def _drawn_areas(labels: Curves, scores: Curves, names: list[str], times: np.ndarray) -> np.ndarray:
     """The micro AUC of each drawing that has both kinds of frame; `times`, (draws, videos): how
     often each video was drawn.
     """

@@ -10,7 +10,7 @@ from scipy.ndimage import correlate1d, uniform_filter1d
 
 from vadlib.config import require_field
 from vadlib.errors import require
-from vadlib.evaluation.errors import CELL, ErrorMaps
+from vadlib.evaluation.error_maps import CELL, ErrorMaps
 
 KINDS = ("plain", "temporal", "contrast")
 FLOOR = 1e-8  # keeps the log finite where nothing moved

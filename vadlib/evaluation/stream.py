@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vadlib.data.clips import DataConfig, too_short
+from vadlib.data.clips import ClipConfig, too_short
 from vadlib.data.store import prepare_frame, resize_frame, stored_shape
 from vadlib.data.video import Video
 from vadlib.device import pick_device
 from vadlib.errors import require
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.errors import CELL, ErrorMaps, cell_errors
+from vadlib.evaluation.error_maps import CELL, ErrorMaps, cell_errors
 from vadlib.model.run import Run
 
 # pixels of the shorter side of the frames that are handed on, at most: some dozens of them are held
@@ -49,7 +49,7 @@ class PreparedFrames:
     takes them out.
     """
 
-    def __init__(self, video: Video, config: DataConfig, channels: int):
+    def __init__(self, video: Video, config: ClipConfig, channels: int):
         self.source = video.frames
         self.shape = stored_shape(video, config.size, config.shorter_side, channels)
         self.held: deque[np.ndarray] = deque(maxlen=(config.length - 1) * config.frame_step + 1)
@@ -75,7 +75,7 @@ class PreparedFrames:
 
 
 def find_scene(
-    calibration: Calibration, config: DataConfig, video: Video, asked: str | None = None
+    calibration: Calibration, config: ClipConfig, video: Video, asked: str | None = None
 ) -> str:
     """The scene that a video of unknown origin is judged by: the one asked for, else the only one
     that the run knows with frames of that size, since one's own camera most likely is the one that
@@ -144,7 +144,7 @@ def stream_scores(
         fits,
         f"video {video.name}: {what}; record larger frames, or train a run with a smaller crop",
         "wrong-shape",
-        field="DataConfig.crop",
+        field="ClipConfig.crop",
     )
     precision, both_paths = (
         run.config["training"].get("precision", "auto"),

@@ -12,14 +12,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vadlib.config import from_dict
-from vadlib.data.clips import DataConfig
+from vadlib.data.clips import ClipConfig
 from vadlib.errors import InputError, require, require_known
 from vadlib.files import atomic, command_line, expand_home
 from vadlib.model.network import DualPathAutoencoder, ModelConfig
 from vadlib.pseudo.mixer import mixer_part
 
 # runs that come with the package, each in a folder of its name
-SHIPPED = Path(__file__).parents[1] / "shipped"
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Run:
 
     folder: Path
     config: dict
-    data: DataConfig
+    data: ClipConfig
     model: DualPathAutoencoder
 
     @property
@@ -43,7 +43,7 @@ class Run:
         """Where an evaluation leaves its files unless told otherwise: the run's folder; None for a
         pretrained run, whose folder ships.
         """
-        return None if self.folder.resolve().parent == SHIPPED.resolve() else self.folder
+        return None if self.folder.resolve().parent == PRETRAINED.resolve() else self.folder
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -58,12 +58,12 @@ class Run:
         path = folder / "config.json"
         model = DualPathAutoencoder(from_dict(ModelConfig, config["model"], path))
         load_weights(model, folder / "model.safetensors")
-        return cls(folder, config, from_dict(DataConfig, config["data"], path), model.eval())
+        return cls(folder, config, from_dict(ClipConfig, config["data"], path), model.eval())
 
 
 def pretrained_names() -> list[str]:
     """What `load_pretrained` takes."""
-    return sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+    return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
 
 
 def load_pretrained(name: str) -> Run:
@@ -80,7 +80,7 @@ def load_pretrained(name: str) -> Run:
         InputError: any other name.
     """
     require_known(name, pretrained_names(), "pretrained run", field="name")
-    return Run.load(SHIPPED / name)
+    return Run.load(PRETRAINED / name)
 
 
 def open_run(run: Run | str | Path) -> Run:

@@ -137,7 +137,7 @@ class ShuffleMotion(PseudoAnomaly):
             length >= 4,
             f"ShuffleMotion needs clips of at least 4 frames (got {length})",
             "too-few",
-            field="DataConfig.length",
+            field="ClipConfig.length",
         )
         moved = round(strength * length)
         order = torch.arange(length)

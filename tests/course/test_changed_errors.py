@@ -1,0 +1,52 @@
+"""Errors on changed clips are those of the normal path, on its own input, and the same clips for
+every model.
+"""
+
+import numpy as np
+import pytest
+import torch
+from scenes import moving_videos
+
+from vadlib.course.changed_errors import changed_errors
+from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.run import Run
+from vadlib.pseudo.kinds import AddNoise, PasteObjects, SkipFrames
+
+
+@pytest.fixture
+def clips():
+    dataset = ClipDataset(
+        moving_videos(2), ClipConfig(length=8, crop=(16, 16), clip_step=8), progress=False
+    )
+    return [dataset[i] for i in range(len(dataset))]
+
+
+@pytest.fixture
+def run(tmp_path):
+    torch.manual_seed(0)
+    return Run(
+        tmp_path, {}, ClipConfig(), DualPathAutoencoder(ModelConfig(width=8, slots=8)).eval()
+    )
+
+
+def test_errors_are_of_the_normal_path_on_its_own_input(run, clips):
+    assert len(clips) > 16  # more than a batch
+    errors = changed_errors(run, clips, [AddNoise(strength=1.0)])
+    noisy = AddNoise(strength=1.0)(clips[3], torch.Generator().manual_seed(3)).tensor
+    for name, clip in (("normal", clips[3].tensor), ("noise", noisy)):
+        with torch.no_grad():
+            rebuilt = run.model(clip[None], "normal").reconstruction[0]
+        assert errors[name].shape == (len(clips),)
+        assert errors[name][3] == pytest.approx(float((rebuilt - clip).square().mean()), rel=1e-4)
+
+
+def test_what_cannot_be_made_is_left_out(run, clips):
+    errors = changed_errors(run, clips, [SkipFrames(), PasteObjects()])
+    makeable = [
+        SkipFrames()(clip, torch.Generator().manual_seed(i)) is not None
+        for i, clip in enumerate(clips)
+    ]
+    assert 0 < len(errors["skip"]) == sum(makeable)
+    assert errors["object"].shape == (0,)  # nobody looked for people
+    assert all(np.isfinite(values).all() for values in errors.values())
