@@ -14,10 +14,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from films import SCENE, avi, encode, jpeg
+from films import SCENE, avi, decoded, encode, jpeg
 from refusals import refused
 
-from vadlib.data.decode import VIDEO_SUFFIXES, VideoFrames, list_videos
+from vadlib.data.decode import VIDEO_SUFFIXES, list_videos
 from vadlib.errors import InputError
 
 # --- the scan is kept
@@ -26,10 +26,10 @@ from vadlib.errors import InputError
 def test_a_video_is_scanned_once(video, cache, tmp_path, watched, monkeypatch):
     path = shutil.copy(video("h264.mp4"), tmp_path)
     watched.opened = 0  # the video may have been written just now
-    first = VideoFrames(path)
+    first = decoded(path)
     assert watched.opened == 1
     monkeypatch.setattr(av, "open", lambda *args, **kwargs: pytest.fail("opened again"))
-    again = VideoFrames(path, channels=1)
+    again = decoded(path, channels=1)
     assert (again.shape[:3], again.fps) == (first.shape[:3], first.fps)
     assert np.array_equal(again.times, first.times)
     assert len(list((cache / "videos").iterdir())) == 1
@@ -38,21 +38,21 @@ def test_a_video_is_scanned_once(video, cache, tmp_path, watched, monkeypatch):
 def test_a_changed_file_is_scanned_anew(video, cache, tmp_path):
     path = tmp_path / "a.avi"
     path.write_bytes(avi([jpeg(frame) for frame in SCENE[:10]]))
-    assert len(VideoFrames(path)) == 10
+    assert len(decoded(path)) == 10
     path.write_bytes(avi([jpeg(frame) for frame in SCENE[:7]]))
-    assert len(VideoFrames(path)) == 7
+    assert len(decoded(path)) == 7
     path.write_bytes(content := avi([jpeg(frame) for frame in SCENE[7:14]]))
     os.utime(path, ns=(1, 2))
-    before = VideoFrames(path).identity()
+    before = decoded(path).identity()
     path.write_bytes(content[::-1])
     os.utime(path, ns=(3, 4))
     with refused("wrong-kind-of-file", file=path):
-        VideoFrames(path)
+        decoded(path)
     assert before[-2] == 2
 
 
 def test_a_damaged_entry_of_the_cache_is_written_anew(video, cache, watched):
-    first = VideoFrames(video("h264.mp4"))
+    first = decoded(video("h264.mp4"))
     [entry] = (cache / "videos").iterdir()
     whole = entry.read_bytes()
     for damaged in (
@@ -66,7 +66,7 @@ def test_a_damaged_entry_of_the_cache_is_written_anew(video, cache, watched):
     ):
         entry.write_bytes(damaged)
         watched.opened = 0
-        again = VideoFrames(video("h264.mp4"))
+        again = decoded(video("h264.mp4"))
         assert watched.opened == 1
         assert np.array_equal(again.times, first.times)
         assert entry.read_bytes() == whole
@@ -75,20 +75,18 @@ def test_a_damaged_entry_of_the_cache_is_written_anew(video, cache, watched):
 def test_a_damaged_video_leaves_nothing_in_the_cache(video, cache, tmp_path):
     (tmp_path / "a.mkv").write_bytes(video("h264.mkv").read_bytes()[:-500])
     with refused("damaged-file", file=tmp_path / "a.mkv"):
-        VideoFrames(tmp_path / "a.mkv")
+        decoded(tmp_path / "a.mkv")
     assert not (cache / "videos").exists()
 
 
 def test_the_identity_follows_the_file_and_the_channels(video, tmp_path):
     path = shutil.copy(video("h264.mp4"), tmp_path / "a.mp4")
     os.utime(path, ns=(1, 10**9))
-    one = VideoFrames(path)
+    one = decoded(path)
     assert one.identity() == ["video", 1, str(path.resolve()), path.stat().st_size, 10**9, 3]
-    assert (
-        VideoFrames(path).identity() == one.identity() != VideoFrames(path, channels=1).identity()
-    )
+    assert decoded(path).identity() == one.identity() != decoded(path, channels=1).identity()
     os.utime(path, ns=(1, 2 * 10**9))
-    assert VideoFrames(path).identity() != one.identity()
+    assert decoded(path).identity() != one.identity()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +94,7 @@ def test_the_identity_follows_the_file_and_the_channels(video, tmp_path):
 )
 def test_a_file_that_changes_while_it_is_read_is_named(video, tmp_path, how):
     path = Path(shutil.copy(video("h264.mkv"), tmp_path / "a.mkv"))
-    frames = VideoFrames(path)
+    frames = decoded(path)
     stat, content = path.stat(), path.read_bytes()
     path.unlink()
     if how == "touched":
@@ -128,7 +126,7 @@ def test_damage_under_a_video_s_feet_gives_its_true_frames_or_none(name, codec, 
     Without B-frames: those that are predicted from a damaged frame are shown before it.
     """
     path = encode(tmp_path / name, codec, b_frames=0)
-    frames = VideoFrames(path)
+    frames = decoded(path)
     whole, stat, content = np.array(frames), path.stat(), path.read_bytes()
     frames.close()
     with av.open(str(path)) as container:
@@ -151,7 +149,7 @@ def test_damage_under_a_video_s_feet_gives_its_true_frames_or_none(name, codec, 
 
 
 def test_one_file_is_open_however_many_videos_there_are(video, tmp_path, watched):
-    videos = [VideoFrames(shutil.copy(video("h264.mp4"), tmp_path / f"{n}.mp4")) for n in range(12)]
+    videos = [decoded(shutil.copy(video("h264.mp4"), tmp_path / f"{n}.mp4")) for n in range(12)]
     expected = videos[0][:]
     for t in (3, 4, 20):
         for frames in videos:
@@ -178,7 +176,7 @@ needs_proc = pytest.mark.skipif(
 @needs_proc
 def test_a_video_that_is_gone_leaves_no_file_open(video, tmp_path):
     path = shutil.copy(video("h264.mp4"), tmp_path / "a.mp4")
-    frames = VideoFrames(path)
+    frames = decoded(path)
     assert not is_open(path)
     frames[3]
     assert is_open(path)
@@ -191,7 +189,7 @@ def test_a_video_that_is_gone_leaves_no_file_open(video, tmp_path):
 
 
 def test_a_copy_starts_closed(video, watched):
-    frames = VideoFrames(video("h264.mp4"))
+    frames = decoded(video("h264.mp4"))
     expected = frames[:]
     copy = pickle.loads(pickle.dumps(frames))
     assert (copy.shape, copy.fps, copy.path, copy.channels) == (
@@ -207,7 +205,7 @@ def test_a_copy_starts_closed(video, watched):
 
 
 def test_a_spawned_worker_reads_the_same_frames(video):
-    frames = VideoFrames(video("h264.mp4"))
+    frames = decoded(video("h264.mp4"))
     expected = frames[17]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert np.array_equal(
@@ -219,7 +217,7 @@ def test_a_spawned_worker_reads_the_same_frames(video):
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
 def test_a_forked_worker_and_its_parent_do_not_disturb_each_other(video):
     path = video("raw.avi")
-    frames, expected = VideoFrames(path), np.array(VideoFrames(path))
+    frames, expected = decoded(path), np.array(decoded(path))
     frames[10]
     # a worker that inherited this would move the parent's position in the file
     assert is_open(path)
@@ -246,7 +244,7 @@ def test_a_forked_worker_and_its_parent_do_not_disturb_each_other(video):
 
 
 def test_threads_may_read_at_once(video):
-    videos = [VideoFrames(video(name)) for name in ("h264.mp4", "xvid.avi")]
+    videos = [decoded(video(name)) for name in ("h264.mp4", "xvid.avi")]
     expected = [frames[:] for frames in videos]
     tasks = [
         (random.Random(n).randrange(2), random.Random(n + 99).randrange(40)) for n in range(200)
@@ -267,7 +265,7 @@ from vadlib.errors import InputError
 av.logging.set_level(av.logging.VERBOSE)
 for _ in range(20):
     try:
-        VideoFrames(sys.argv[1])
+        decoded(sys.argv[1])
     except InputError as error:
         print(error)
 assert av.logging.get_level() == av.logging.VERBOSE

@@ -6,12 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from films import SCENE, encode, jpeg, matroska
+from films import SCENE, decoded, encode, jpeg, matroska
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vadlib.data.check import check_dataset, describe_report
-from vadlib.data.decode import VideoFrames
 from vadlib.data.times import frame_times
 from vadlib.evaluation.metrics import alarm_metrics
 
@@ -81,15 +80,15 @@ BAD_STAMPS = {
 @pytest.mark.parametrize("name", BAD_STAMPS)
 def test_wrong_stamps_of_a_file_leave_the_others_alone(tmp_path, name):
     truth, stamps, wrong = BAD_STAMPS[name]
-    frames = VideoFrames(file_of(tmp_path, stamps))
+    frames = decoded(file_of(tmp_path, stamps))
     assert len(frames) == COUNT
     np.testing.assert_allclose(frames.times, np.array(truth) / 1000, atol=1e-9)
     assert frames.fps == pytest.approx((COUNT - 1) / (truth[-1] / 1000))
-    assert frames.wrong_times == wrong
+    assert frames.scan.wrong_times == wrong
     # The frames themselves are those of a sound file.
     sound = tmp_path / "sound"
     sound.mkdir()
-    expected = VideoFrames(file_of(sound, EVEN))
+    expected = decoded(file_of(sound, EVEN))
     for t in (0, 19, 20, 21, COUNT - 1, 10):
         assert np.array_equal(frames[t], expected[t])
 
@@ -220,7 +219,7 @@ RATES = [
 def test_each_rate_is_read_and_shown_as_it_is(tmp_path, fps):
     stamps = [round(10**6 * t / fps) for t in range(COUNT)]
     path = file_of(tmp_path, stamps, tick=1000)  # microseconds
-    frames = VideoFrames(path)
+    frames = decoded(path)
     assert frames.fps == pytest.approx(fps, rel=1e-4)
     np.testing.assert_allclose(frames.times, np.arange(COUNT) / fps, atol=2e-6)
     report = check_dataset("folder", tmp_path, progress=False)
@@ -235,10 +234,10 @@ def test_each_rate_is_read_and_shown_as_it_is(tmp_path, fps):
 @pytest.mark.parametrize("fps", [1200, 2000, 2400, 10_000])
 def test_a_rate_too_high_for_the_ticks_of_its_file_is_that_of_the_container(tmp_path, fps):
     """Matroska counts milliseconds, so that several frames have one stamp."""
-    frames = VideoFrames(file_of(tmp_path, [1000 * t // fps for t in range(COUNT)], rate=fps))
+    frames = decoded(file_of(tmp_path, [1000 * t // fps for t in range(COUNT)], rate=fps))
     np.testing.assert_allclose(frames.times, np.arange(COUNT) / fps, atol=1e-9)
     assert frames.fps == pytest.approx(fps, rel=1e-4)
-    assert frames.wrong_times == 0
+    assert frames.scan.wrong_times == 0
 
 
 @pytest.mark.parametrize("fps", [1200, 2000, 2400, 10_000])
@@ -256,7 +255,7 @@ def test_a_rate_too_high_for_its_ticks_that_the_container_does_not_tell(fps):
 def test_a_time_lapse_of_another_library(tmp_path, step, muxer):
     path = tmp_path / f"lapse.{muxer}"
     encode(path, "libx264", times=[1000 * step * t for t in range(COUNT)], b_frames=0)
-    frames = VideoFrames(path)
+    frames = decoded(path)
     assert frames.times.tolist() == [step * t for t in range(COUNT)]
     assert frames.fps == pytest.approx(1 / step)
 
@@ -268,7 +267,7 @@ def test_delays_and_false_alarms_count_the_time_of_a_varying_rate(tmp_path):
     stamps = [3_600_000 * t for t in range(10)] + [
         9 * 3_600_000 + 40 * t for t in range(1, COUNT - 9)
     ]
-    frames = VideoFrames(file_of(tmp_path, replaced(stamps, {20: 0})))
+    frames = decoded(file_of(tmp_path, replaced(stamps, {20: 0})))
     labels, scores = np.zeros(COUNT, int), np.zeros(COUNT)
     labels[4:10] = 1
     scores[7] = 1

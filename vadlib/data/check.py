@@ -250,23 +250,25 @@ def _look_at_file(frames: VideoFrames, found: _Findings) -> None:
         DROPPED: "frames were dropped when it was recorded",
         NO_KEY: "frames before its first key frame cannot be decoded: the recording begins between two key frames",
     }
-    for reason, count in frames.skipped.items():
+    for reason, count in frames.scan.skipped.items():
         found.note(reason, f"{frames.path}: {count} {reasons[reason]}")
-    if frames.declared and frames.declared != len(frames) + sum(frames.skipped.values()):
+    if frames.scan.declared and frames.scan.declared != len(frames) + sum(
+        frames.scan.skipped.values()
+    ):
         found.note(
             "frame-count",
-            f"{frames.path}: its header counts {frames.declared} frames, {len(frames)} were decoded",
+            f"{frames.path}: its header counts {frames.scan.declared} frames, {len(frames)} were decoded",
         )
-    if frames.wrong_times:
+    if frames.scan.wrong_times:
         found.note(
             "wrong-times",
-            f"{frames.path}: {frames.wrong_times} of {len(frames)} frames have no time stamp, or a wrong one",
+            f"{frames.path}: {frames.scan.wrong_times} of {len(frames)} frames have no time stamp, or a wrong one",
         )
-    if frames.bits > 8:
-        levels = f"{frames.levels} levels of 256"
+    if frames.scan.bits > 8:
+        levels = f"{frames.scan.levels} levels of 256"
         found.note(
             "deep-pixels",
-            f"{frames.path}: {frames.bits} bits a sample are rounded to 8, which leaves {levels}",
+            f"{frames.path}: {frames.scan.bits} bits a sample are rounded to 8, which leaves {levels}",
         )
 
 

@@ -434,16 +434,14 @@ def open_clip(
     """
     frames = open_frames(path, channels)
     require_same_length(path, len(frames), labels)
-    times = frames.times if isinstance(frames, VideoFrames) else None
     return Video(
         name,
         frames,
-        frames.fps if isinstance(frames, VideoFrames) else fps,
+        frames if isinstance(frames, VideoFrames) else fps,
         scene,
         labels,
         masks(len(frames)),
         ground_truth=truth,
-        times=times,
     )
 
 
