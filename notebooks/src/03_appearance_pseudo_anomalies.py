@@ -263,9 +263,8 @@ mixer = vad.PseudoAnomalyMixer([vad.AddNoise(), paste()], p=0.5)
 outcomes = [
     mixer(clips[i], torch.Generator().manual_seed(i)).outcome for i in range(len(clips))
 ]
-print(
-    f"of {len(clips)} clips: {mixer.count(outcomes)}; normal by chance: {outcomes.count(0)}"
-)
+by_chance = sum(outcome.kind is None for outcome in outcomes)
+print(f"of {len(clips)} clips: {mixer.count(outcomes)}; normal by chance: {by_chance}")
 
 # %% [markdown]
 # ## Exercises

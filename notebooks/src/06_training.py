@@ -25,7 +25,7 @@
 import torch
 import vadlib as vad
 from vadlib import course, device
-from vadlib.model import objective
+from vadlib.model import losses
 from vadlib.training import fit, footprint, samples, trainer
 
 # %% [markdown]
@@ -82,7 +82,7 @@ batch = next(
 )
 print(f"{len(clips)} clips, {len(chosen)} to train on")
 print(
-    f"of the {len(batch.outcome)} clips of this batch {int(batch.is_pseudo.sum())} became pseudo-anomalies"
+    f"of the {len(batch.outcomes)} clips of this batch {int(batch.is_pseudo.sum())} became pseudo-anomalies"
 )
 
 # %% [markdown]
@@ -98,7 +98,7 @@ untrained = vad.DualPathAutoencoder(
     vad.ModelConfig.preset("short", channels=len(clips[0].tensor))
 )
 for name in ("none", "inpaint", "maximize"):
-    terms = objective.objective_terms(
+    terms = losses.objective_terms(
         untrained, batch.normal, batch.inputs, batch.is_pseudo, name
     )
     print(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from vadlib.data.clips import Clip
-from vadlib.model.objective import squared_error
+from vadlib.model.losses import squared_error
 from vadlib.model.run import Run
 from vadlib.pseudo.kinds import PseudoAnomaly
 

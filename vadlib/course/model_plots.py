@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from vadlib.data.clips import to_frames
+from vadlib.model.losses import squared_error
 from vadlib.model.memory import address
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.model.objective import squared_error
 from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE
 
 PARTS = {
@@ -67,7 +67,7 @@ def part_shapes(
     clips = torch.empty(1, *clip_shape, device="meta")
     features = model.encode(clips)
     for path in ("normal", "pseudo"):
-        model.rebuild(features, path, clips.shape)
+        model.reconstruct(features, path, clips.shape)
     return {name: list(made) for name, made in shapes.items()}
 
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from vadlib.errors import require
-from vadlib.model.objective import OBJECTIVES
+from vadlib.model.losses import OBJECTIVES
 from vadlib.model.run import PRETRAINED, Run
 from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE, PINK
 

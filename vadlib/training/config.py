@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vadlib.config import require_field, require_known_field
 from vadlib.device import PRECISIONS
 from vadlib.errors import require_known
-from vadlib.model.objective import MARGIN, OBJECTIVES
+from vadlib.model.losses import MARGIN, OBJECTIVES
 
 
 @dataclass(frozen=True)
