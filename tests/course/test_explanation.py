@@ -11,7 +11,7 @@ import torch
 from refusals import refused
 from scenes import moving_videos
 
-from vadlib.course.explanation import Explanation, explain_clip
+from vadlib.course.inspection.explanation import Explanation, explain_clip
 from vadlib.data.clips import ClipConfig, to_tensor
 from vadlib.data.motion import blur, grey, motion_windows, moving_pixels
 from vadlib.model.network import DualPathAutoencoder, ModelConfig

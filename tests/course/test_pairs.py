@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from vadlib.course.pairs import paired_windows
+from vadlib.course.inspection.paired_windows import paired_windows
 from vadlib.data.clips import ClipConfig, ClipDataset
 
 LENGTH = 8

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from refusals import refused
 
-from vadlib.course.slots import (
+from vadlib.course.inspection.slots import (
     removal_errors,
     slot_atlas,
     slot_usage,
