@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 from refusals import refused
 
+from vadlib.config import ClipConfig
 from vadlib.course.figures.pseudo import plot_training_batch
 from vadlib.course.widgets.lab import (
     Lab,
@@ -27,7 +28,7 @@ from vadlib.course.widgets.lab import (
     plot_lab,
     plot_lab_batch,
 )
-from vadlib.data.clips import ClipConfig, ClipDataset, to_frames
+from vadlib.data.clips import ClipDataset, to_frames
 from vadlib.output.figure import image_tag
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer
