@@ -130,7 +130,7 @@ course.show(
 
 # %%
 course.show(
-    course.plot_idea(clip.tensor, broken[-1].tensor),
+    course.plot_method(clip.tensor, broken[-1].tensor),
     "The model: one encoder, and two paths with a memory and a decoder each.",
 )
 
@@ -299,7 +299,7 @@ for v in test:
 peak = int(np.where(video.labels, scores[video.name], 0).argmax())
 start = min(max(peak - 8, 0), len(video) - 16)
 seen = course.explain_clip(run, video, start)
-pictures = course.plot_rebuilt(seen, peak - start, f"frame {peak}")
+pictures = course.plot_reconstruction(seen, peak - start, f"frame {peak}")
 course.show(
     pictures,
     f"Frame {peak}, its reconstruction by D_n, and a map of the squared error.",

@@ -29,7 +29,7 @@
 # %% [markdown]
 # ## 1 What is here?
 #
-# `load_tests` looks for copies of the datasets that vadlib knows, in the folder that
+# `load_test_videos` looks for copies of the datasets that vadlib knows, in the folder that
 # the environment variable `VADLIB_DATA` names. The rendered street, `synthetic`, needs
 # no files, so this notebook runs without any. `vadlib data list` says how to get the
 # others.
@@ -49,7 +49,7 @@ from vadlib.evaluation.metrics import micro_auc
 # what has to read every frame (sections 4 and 5) reads at most 12 videos of a dataset.
 
 # %%
-datasets, absent = course.load_tests()
+datasets, absent = course.load_test_videos()
 for name in [*datasets, *absent]:
     print(
         f"{name:13}{f'{len(datasets[name])} test videos' if name in datasets else f'not used: {absent[name]}'}"
@@ -188,7 +188,7 @@ changes = {
 }
 labels = {name: {v.name: v.labels for v in videos} for name, videos in few.items()}
 course.show(
-    course.plot_changes(changes, labels),
+    course.plot_frame_changes(changes, labels),
     f"Distributions of the mean change of normal and abnormal frames in {names}.",
 )
 
@@ -221,7 +221,7 @@ for name, videos in few.items():
 #
 # Avenue's authors gave masks; a frame is abnormal when any pixel of it is (`vol`).
 # Copies that circulate come with a file of frame labels instead (`community`).
-# `two_truths` takes both wherever a copy of Avenue has them. Without such a copy the
+# `two_ground_truths` takes both wherever a copy of Avenue has them. Without such a copy the
 # figure shows the rendered street; its second truth, `widened`, is made up: the first
 # with each event widened by 5 frames on either side, as a more generous annotator might
 # have drawn it.
@@ -230,7 +230,7 @@ for name, videos in few.items():
 # middle, or at its end?
 
 # %%
-truths = course.two_truths(datasets["synthetic"])
+truths = course.two_ground_truths(datasets["synthetic"])
 first, second = truths.values()
 differ = {name: int((first[name] != second[name]).sum()) for name in first}
 print(
@@ -242,7 +242,7 @@ most = sorted(differ, key=differ.get, reverse=True)[:6]
 # The videos that differ most. Black lines mark frames on which the two disagree.
 
 # %%
-pictures = course.plot_truths(
+pictures = course.plot_ground_truths(
     {n: first[n] for n in most}, {n: second[n] for n in most}, tuple(truths)
 )
 course.show(
@@ -322,7 +322,7 @@ print(
 # button, arrow keys move a slider.
 
 # %%
-course.browse(datasets)
+course.Browser(datasets)
 
 # %% [markdown]
 # The same picture at three moments, for readers without a running kernel:

@@ -64,7 +64,7 @@ slices = {
     "backwards": clip.tensor.flip(1),
 }
 course.show(
-    course.plot_slices(slices),
+    course.plot_xt_slices(slices),
     "x-t slices: the clip, twice as fast with flatter lines, and backwards with lines mirrored in time.",
 )
 
@@ -113,7 +113,7 @@ course.show(
 # %%
 frozen = clip.tensor[:, (3 * torch.arange(16)).clamp(max=15)]
 course.show(
-    course.plot_slices({"first": skipped.tensor, "second": frozen}),
+    course.plot_xt_slices({"first": skipped.tensor, "second": frozen}),
     "Two x-t slices at stride 3; in the second all lines stand upright from frame 5 on.",
 )
 
@@ -155,7 +155,7 @@ orders = {
     for s in (0.25, 0.5, 1.0)
 }
 course.show(
-    course.plot_slices({"normal": clip.tensor} | orders),
+    course.plot_xt_slices({"normal": clip.tensor} | orders),
     "x-t slices of the clip and of three shuffled ones: the more frames move, the more torn the lines.",
 )
 

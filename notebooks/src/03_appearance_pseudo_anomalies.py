@@ -227,7 +227,7 @@ flickering = torch.stack([tensor[:, t] for t, tensor in enumerate(drawn_anew)], 
 
 # %%
 row = int(pasted.mask.sum((0, 2)).argmax())
-slices = course.plot_slices(
+slices = course.plot_xt_slices(
     {"normal": clip.tensor, "ours": pasted.tensor, "drawn anew": flickering}, row
 )
 course.show(

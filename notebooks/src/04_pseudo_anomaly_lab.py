@@ -66,7 +66,7 @@ print(
 # 3. Choose `object` and go through the clips. When is no object made?
 
 # %%
-course.lab(clips, patches)
+course.Lab(clips, patches)
 
 # %% [markdown]
 # What you may have found: (1) at strength 0 nothing changes, so nothing is turned; a
@@ -111,7 +111,7 @@ number = max(
     range(len(clips[detector])), key=lambda i: len(clips[detector][i].boxes[8])
 )
 for seed in (0, 50, 99):
-    choice = course.Choice("object", 1.0, number, seed, detector, source)
+    choice = course.LabSettings("object", 1.0, number, seed, detector, source)
     course.show(*course.plot_lab(clips, sources, choice))
 
 # %% [markdown]
@@ -123,7 +123,7 @@ for number_shown in (0, len(clips[detector]) - 1):
         *course.plot_lab(
             clips,
             sources,
-            course.Choice("skip", 0.5, number_shown, 0, detector, source),
+            course.LabSettings("skip", 0.5, number_shown, 0, detector, source),
         )
     )
 
@@ -141,7 +141,9 @@ for detector_name in clips:
             *course.plot_lab(
                 clips,
                 sources,
-                course.Choice("object", 0.9, number, 7, detector_name, source_name),
+                course.LabSettings(
+                    "object", 0.9, number, 7, detector_name, source_name
+                ),
             )
         )
 
@@ -168,7 +170,7 @@ for p in (0, 0.01, 0.2, 1):
         ],
         p,
     )
-    course.show(*course.plot_batch(clips[detector], mixer))
+    course.show(*course.plot_training_batch(clips[detector], mixer))
 
 # %% [markdown]
 # Not always: what cannot be made stays normal, in a dotted frame.

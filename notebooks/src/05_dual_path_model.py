@@ -324,7 +324,7 @@ number = max(
 )
 for name in ("normal", "object", "shuffle"):
     course.show(
-        course.plot_paths(model, made[name][number].tensor),
+        course.plot_path_reconstructions(model, made[name][number].tensor),
         f"A clip ({name}) over time, below it D_n and D_p and their errors.",
     )
 

@@ -232,7 +232,7 @@ for name, found in errors.items():
         sep="  ",
     )
 course.show(
-    course.plot_errors(errors),
+    course.plot_clip_errors(errors),
     "Errors of D_n on held-out clips, normal and changed, of three full runs.",
 )
 

@@ -316,7 +316,7 @@ for t in result.threshold * np.array([0.5, 1, 2]):
 # threshold, and what will they show?
 
 # %%
-course.explore(run, result, test)
+course.Explorer(run, result, test)
 
 # %% [markdown]
 # For readers without a running kernel, three states of it: the clearest hit, false

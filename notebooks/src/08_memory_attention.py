@@ -75,7 +75,7 @@ strange, ordinary = (
 
 # %%
 course.show(
-    course.plot_rebuilt(ordinary, title="normal frame", both=True),
+    course.plot_reconstruction(ordinary, title="normal frame", both=True),
     "A normal frame as D_n and D_p rebuild it; difference and errors.",
 )
 
@@ -97,7 +97,8 @@ mask, alt = (
     "A frame with an outlined anomaly as D_n and D_p rebuild it; their difference and errors.",
 )
 course.show(
-    course.plot_rebuilt(strange, title="abnormal frame", both=True, mask=mask), alt
+    course.plot_reconstruction(strange, title="abnormal frame", both=True, mask=mask),
+    alt,
 )
 for what, clip, where in (
     ("normal frame", ordinary, ordinary.seen),
@@ -130,7 +131,7 @@ row, alt = (
     int(np.argwhere(mask)[:, 0].mean()),
     "over time: frames, D_n, D_p and errors, the largest along lines that were not rebuilt.",
 )
-course.show(course.plot_over_time(strange, row), f"Row {row} {alt}")
+course.show(course.plot_reconstruction_over_time(strange, row), f"Row {row} {alt}")
 
 # %% [markdown]
 # Lines become pale and wide, and thin ones vanish; a moving thing leaves a smear where
@@ -215,7 +216,7 @@ course.show(
 some = [clips[int(i)].tensor for i in np.linspace(0, len(clips) - 1, 300)]
 read = np.argsort(course.slot_usage(run, some)["M_n"])[::-1]
 course.show(
-    course.plot_atlas(course.slot_atlas(run, some, read[:6]), some),
+    course.plot_slot_atlas(course.slot_atlas(run, some, read[:6]), some),
     f"Slots {read[:6].tolist()} decoded, and windows that read them.",
 )
 
@@ -282,7 +283,7 @@ usage = {
     name: course.slot_usage(run, groups[name])
     for name in ("normal", "normal again", "pseudo", "abnormal")
 }
-axes = course.plot_usage(usage)
+axes = course.plot_slot_usage(usage)
 course.show(
     axes,
     "Shares of the reads, M_n then M_p: "
@@ -347,7 +348,7 @@ losses = {
     name: course.removal_errors(run, groups[name][::2], removed) for name in usage
 }
 course.show(
-    course.plot_removal(losses, ["all but the six"]),
+    course.plot_slot_removal(losses, ["all but the six"]),
     "Change of each kind's error without single slots of M_n, and without all but six.",
 )
 print(

@@ -70,7 +70,7 @@ print(
 # that of its first frame, its last, or the one in the middle? Half a clip lies between
 # one and the next. No error message tells; every length still fits.
 #
-# `shifted_labels(labels, k)` lets each label come `k` frames late: frame `t` gets the
+# `shift_labels(labels, k)` lets each label come `k` frames late: frame `t` gets the
 # label of `t - k`.
 #
 # **Predict:** what does an off-by-one cost? What do 8 frames cost, and does it matter
@@ -78,14 +78,14 @@ print(
 
 # %%
 areas = {
-    k: metrics.micro_auc(traps.shifted_labels(labels, k), raw) for k in range(-16, 17)
+    k: metrics.micro_auc(traps.shift_labels(labels, k), raw) for k in range(-16, 17)
 }
 found |= {
     f"labels {abs(k)} {'late' if k > 0 else 'early'}": (honest, areas[k])
     for k in (1, -8, 8, -16, 16)
 }
 course.show(
-    course.plot_by_shift(areas),
+    course.plot_auc_by_label_shift(areas),
     f"AUC by the shift of the labels; it is largest at {max(areas, key=areas.get)} frames.",
 )
 
@@ -121,7 +121,7 @@ assert all(
 # also where nothing happens, or something all the time.
 #
 # How much that matters depends on something that should not matter at all: where one
-# video ends and the next begins. `in_pieces` cuts the same frames into videos of 40, as
+# video ends and the next begins. `cut_into_pieces` cuts the same frames into videos of 40, as
 # if the camera had begun a new file every few seconds.
 #
 # **Predict:** what does cutting do to the micro AUC of the raw scores? And to that of
@@ -129,8 +129,8 @@ assert all(
 
 # %%
 pieces, truth, minmax = (
-    traps.in_pieces(raw, 40),
-    traps.in_pieces(labels, 40),
+    traps.cut_into_pieces(raw, 40),
+    traps.cut_into_pieces(labels, 40),
     result.metrics["micro_auc_per_video"],
 )
 found |= {
@@ -250,14 +250,16 @@ assert -0.005 < found["border frames dropped"][1] - honest < 0.03, "a small step
 # %%
 truths = {
     kind: np.concatenate(list(part.values()))
-    for kind, part in course.two_truths(test).items()
+    for kind, part in course.two_ground_truths(test).items()
 }
 print(
     f"{' and '.join(truths)} differ on {np.not_equal(*truths.values()).sum()} of {len(next(iter(truths.values())))} frames"
 )
 found["events 5 frames wider"] = (
     honest,
-    metrics.micro_auc({n: statistics.widened(part) for n, part in labels.items()}, raw),
+    metrics.micro_auc(
+        {n: statistics.widen_events(part) for n, part in labels.items()}, raw
+    ),
 )
 print(
     "AUC of our scores by the dataset's labels {:.4f}, by the second opinion {:.4f}".format(
@@ -333,13 +335,13 @@ smoothing, scoring = (
     traps.split_gains(ways, labels, default=(1, 1, 32)),
 )
 course.show(
-    course.plot_gains(smoothing),
+    course.plot_selection_gains(smoothing),
     "Choosing a smoothing: on average {:+.3f} claimed and {:+.3f} true.".format(
         *smoothing.mean(0)
     ),
 )
 course.show(
-    course.plot_gains(scoring),
+    course.plot_selection_gains(scoring),
     "Choosing a score: on average {:+.3f} claimed and {:+.3f} true.".format(
         *scoring.mean(0)
     ),
@@ -426,7 +428,7 @@ print(
     sep="\n",
 )
 course.show(
-    course.plot_shifts(found),
+    course.plot_auc_shifts(found),
     f"Shifts of the AUC by {len(found)} traps, as bars with their signs; the table above has the numbers.",
 )
 
@@ -464,7 +466,7 @@ course.show(
 # **Exercise 09-1.** A program gives the score of each clip to the clip's first frame;
 # it belongs to the middle one, number 8 of 0 to 15. By how many frames must its labels
 # be shifted to fit its scores again, and in which direction? Give the `k` for
-# `shifted_labels(labels, k)`.
+# `shift_labels(labels, k)`.
 
 # %% tags=["exercise"]
 answer = -8

@@ -85,7 +85,7 @@ def plot_strengths(
     return axes
 
 
-def plot_slices(clips: Mapping[str, torch.Tensor], row: int | None = None) -> np.ndarray:
+def plot_xt_slices(clips: Mapping[str, torch.Tensor], row: int | None = None) -> np.ndarray:
     """x-t slices: one row of pixels of each clip, as it changes over time, downwards. Returns the
     Axes.
 
@@ -173,7 +173,7 @@ def _square(picture: np.ndarray, side: int = 64) -> np.ndarray:
     return canvas.round().astype(np.uint8)
 
 
-def plot_batch(
+def plot_training_batch(
     clips: ClipDataset, mixer: PseudoAnomalyMixer, seed: int = 0, count: int = 48
 ) -> tuple[Figure, str]:
     """The first `count` samples of an epoch over all clips, and which of them the mixer turned.

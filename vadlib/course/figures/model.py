@@ -71,7 +71,7 @@ def part_shapes(
     return {name: list(made) for name, made in shapes.items()}
 
 
-def plot_idea(normal: Tensor, broken: Tensor) -> Axes:
+def plot_method(normal: Tensor, broken: Tensor) -> Axes:
     """The whole method in one drawing: a normal clip x, the broken clip x' made of it, the two
     paths, and their two errors.
 
@@ -270,7 +270,7 @@ def plot_addressing(slots: Tensor, query: Tensor, sharpness: float, shrink: floa
     return axes
 
 
-def plot_paths(
+def plot_path_reconstructions(
     model: DualPathAutoencoder, clip: Tensor, columns: int = 8, highest: float = 0.3
 ) -> np.ndarray:
     """A clip (C, T, H, W), what D_n and D_p make of it, and their squared errors, as strips over
