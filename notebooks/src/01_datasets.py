@@ -29,7 +29,7 @@
 # %% [markdown]
 # ## 1 What is here?
 #
-# `load_tests` looks for copies of the datasets that vadlib knows, in the folder that
+# `load_test_videos` looks for copies of the datasets that vadlib knows, in the folder that
 # the environment variable `VADLIB_DATA` names. The rendered street, `synthetic`, needs
 # no files, so this notebook runs without any. `vadlib data list` says how to get the
 # others.
@@ -228,7 +228,7 @@ for name, videos in few.items():
 #
 # Avenue's authors gave masks; a frame is abnormal when any pixel of it is (`vol`).
 # Copies that circulate come with a file of frame labels instead (`community`).
-# `two_truths` takes both wherever a copy of Avenue has them. Without such a copy the
+# `two_ground_truths` takes both wherever a copy of Avenue has them. Without such a copy the
 # figure shows the rendered street; its second truth, `widened`, is made up: the first
 # with each event widened by 5 frames on either side, as a more generous annotator might
 # have drawn it.

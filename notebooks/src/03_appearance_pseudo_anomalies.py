@@ -64,7 +64,7 @@ clip = every_third[np.argmax(people)]
 # %%
 course.show(
     course.plot_strengths(clip, vad.AddNoise, (0, 0.5, 1)),
-    "Noise at strengths 0, 0.5 and 1: the stronger it is, the less of the people remains.",
+    "Noise at strengths 0, 0.5 and 1: the stronger, the less of the people remains.",
 )
 
 # %% [markdown]

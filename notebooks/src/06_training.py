@@ -79,7 +79,7 @@ first_batch = samples.batches(0, 32)[:1]
 batch = next(course.load_batches(samples, first_batch, workers=0, pin=False))
 print(
     f"{len(clips)} clips, {len(training_clips)} to train on; {batch.is_pseudo.sum()} "
-    f"of the {len(batch.outcome)} in this batch became pseudo-anomalies"
+    f"of the {len(batch.outcomes)} in this batch became pseudo-anomalies"
 )
 
 # %% [markdown]

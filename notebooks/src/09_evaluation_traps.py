@@ -64,7 +64,7 @@ pairs = {}
 # that of its first frame, its last, or the one in the middle? Half a clip lies between
 # one and the next. No error message tells; every length still fits.
 #
-# `shifted_labels(labels, k)` lets each label come `k` frames late: frame `t` gets the
+# `shift_labels(labels, k)` lets each label come `k` frames late: frame `t` gets the
 # label of `t - k`.
 #
 # **Predict:** what does an off-by-one cost? What do 8 frames cost, and does it matter
@@ -110,7 +110,7 @@ assert max(areas[-16], areas[16]) < honest - 0.003
 # also where nothing happens, or something all the time.
 #
 # How much that matters depends on something that should not matter at all: where one
-# video ends and the next begins. `in_pieces` cuts the same frames into videos of 40, as
+# video ends and the next begins. `cut_into_pieces` cuts the same frames into videos of 40, as
 # if the camera had begun a new file every few seconds.
 #
 # **Predict:** what does cutting do to the micro AUC of the raw scores? And to that of
@@ -451,7 +451,7 @@ course.show(
 # **Exercise 09-1.** A program gives the score of each clip to the clip's first frame;
 # it belongs to the middle one, number 8 of 0 to 15. By how many frames must its labels
 # be shifted to fit its scores again, and in which direction? Give the `k` for
-# `shifted_labels(labels, k)`.
+# `shift_labels(labels, k)`.
 
 # %% tags=["exercise"]
 answer = -8
