@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vadlib.data.avenue import GROUND_TRUTHS, both_truths, find_avenue
-from vadlib.data.catalog import DATASETS, default_root, load_videos
+from vadlib.data.catalog import DATASETS, default_root, find_copy, load_videos
 from vadlib.data.motion import grey
 from vadlib.data.store import WORKING_SIDE, resize_frame, stored_shape
 from vadlib.data.video import Video
@@ -85,17 +84,13 @@ def two_truths(
         instead: labelled videos.
         root: see `load_videos`.
     """
-    root = expand_home(root) if root is not None else default_root()
+    folder = expand_home(root) if root is not None else default_root()
     try:
-        here = len(find_avenue(root).ground_truths) == len(GROUND_TRUTHS)
+        copy = find_copy("avenue", folder)
     except InputError:  # no Avenue: the other case
-        here = False
-    if here:
-        both = {f"{number:02d}": pair for number, pair in both_truths(root).items()}
-        return {
-            kind: {name: pair[i] for name, pair in both.items()}
-            for i, kind in enumerate(GROUND_TRUTHS)
-        }
+        copy = None
+    if copy is not None and len(copy.ground_truths()) > 1:
+        return copy.all_labels()
     return {
         instead[0].ground_truth or "given": {v.name: v.labels for v in instead},
         "widened": {v.name: widened(v.labels) for v in instead},
