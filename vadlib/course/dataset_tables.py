@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from vadlib.config import WORKING_SIDE
 from vadlib.data.catalog import DATASETS, default_root, find_copy, load_videos
 from vadlib.data.motion import grey
-from vadlib.data.store import WORKING_SIDE, resize_frame, stored_shape
+from vadlib.data.store import resize_frame, stored_shape
 from vadlib.data.video import Video
 from vadlib.errors import InputError
 from vadlib.files import expand_home
@@ -19,7 +20,9 @@ from vadlib.files import expand_home
 WIDENED = 5  # frames on either side of an event
 
 
-def load_tests(root: str | Path | None = None) -> tuple[dict[str, list[Video]], dict[str, str]]:
+def load_test_videos(
+    root: str | Path | None = None,
+) -> tuple[dict[str, list[Video]], dict[str, str]]:
     """The test videos of every dataset that is here: labelled ones, some frames normal and some
     abnormal.
 
@@ -71,7 +74,7 @@ def frame_changes(video: Video) -> np.ndarray:
     return changes
 
 
-def two_truths(
+def two_ground_truths(
     instead: Sequence[Video], root: str | Path | None = None
 ) -> dict[str, dict[str, np.ndarray]]:
     """Two ground truths of the same videos: what it is called -> video -> labels, uint8 (T,).
@@ -85,19 +88,22 @@ def two_truths(
         root: see `load_videos`.
     """
     folder = expand_home(root) if root is not None else default_root()
-    try:
-        copy = find_copy("avenue", folder)
-    except InputError:  # no Avenue: the other case
-        copy = None
-    if copy is not None and len(copy.ground_truths()) > 1:
-        return copy.all_labels()
+    for name, card in DATASETS.items():
+        if not card.ground_truths:
+            continue
+        try:
+            copy = find_copy(name, folder)
+        except InputError:  # it is not here
+            continue
+        if len(copy.ground_truths()) > 1:
+            return copy.all_labels()
     return {
         instead[0].ground_truth or "given": {v.name: v.labels for v in instead},
-        "widened": {v.name: widened(v.labels) for v in instead},
+        "widened": {v.name: widen_events(v.labels) for v in instead},
     }
 
 
-def widened(labels: np.ndarray) -> np.ndarray:
+def widen_events(labels: np.ndarray) -> np.ndarray:
     """Labels (T,) as a more generous annotator might have drawn them: each event goes on for 5
     frames more on either side; uint8 (T,).
     """
