@@ -29,7 +29,8 @@ from scenes import moving_videos
 from servers import FILES, NAME, PAYLOAD
 from trees import own_videos
 
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.config import ClipConfig, ModelConfig, TrainConfig
+from vadlib.data.clips import ClipDataset
 from vadlib.data.decode import VideoFrames
 from vadlib.data.download import ARCHIVES, Archive, download_dataset, unpack
 from vadlib.data.encode import write_video
@@ -38,12 +39,11 @@ from vadlib.errors import InputError
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.files import atomic, write_json
 from vadlib.jobs import evaluate_once, plot_run, score_video
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import open_run
 from vadlib.output.ablation_table import write_ablation
 from vadlib.pseudo.mixer import make_mixer
 from vadlib.pseudo.patches import CIFAR100Patches
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import fit
 
 RUN = ["config.json", "state.pt", "history.csv", "model.safetensors", "calibration.npz"]
@@ -209,7 +209,7 @@ def test_arrays_and_scans_are_kept_when_there_is_room_again(cache, tmp_path):
         keep_arrays("boxes", "key", lambda: {"boxes": noise(1000)})
     write_video(tmp_path / "a.mp4", noise(20, 32, 32, 1), 25)
     with refused("disk-full") as caught, room(100):
-        VideoFrames(tmp_path / "a.mp4")
+        _ = VideoFrames(tmp_path / "a.mp4").scan
     assert caught.error.file.parent == cache / "videos"
     assert files(cache) == {}
     assert len(keep_arrays("boxes", "key", lambda: {"boxes": noise(1000)})["boxes"]) == 1000
@@ -445,7 +445,7 @@ def test_a_scored_film_keeps_earlier_files(undisturbed, film, tmp_path, full, na
 
 @pytest.mark.parametrize("size", [300, 4000])
 def test_a_film_scored_under_a_real_limit_leaves_nothing(undisturbed, film, tmp_path, size):
-    VideoFrames(film)  # its scan is in the cache
+    _ = VideoFrames(film).scan  # it is in the cache
     out = tmp_path / "out"
     with refused("disk-full") as caught, room(size):
         score_video(undisturbed, film, out, "cpu", progress=False)

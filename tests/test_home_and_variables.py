@@ -12,7 +12,8 @@ from refusals import refused
 from trees import scene, write_images, write_video
 
 from vadlib import course
-from vadlib.course.dataset_tables import load_tests, two_truths
+from vadlib.config import TrainConfig
+from vadlib.course.dataset_tables import load_test_videos, two_ground_truths
 from vadlib.data.catalog import default_root, find_copy, list_datasets, load_videos
 from vadlib.data.check import check_dataset
 from vadlib.data.download import download_dataset
@@ -33,7 +34,6 @@ from vadlib.model.run import PRETRAINED, Run, open_run
 from vadlib.output.ablation_table import read_ablation
 from vadlib.pseudo.patches import FolderPatches, load_patches
 from vadlib.pseudo.weights import find_weights
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import fit, require_free
 
 
@@ -160,8 +160,9 @@ def runs_of_two_videos():
     import torch
     from scenes import moving_videos
 
-    from vadlib.data.clips import ClipConfig, ClipDataset
-    from vadlib.model.network import DualPathAutoencoder, ModelConfig
+    from vadlib.config import ClipConfig, ModelConfig
+    from vadlib.data.clips import ClipDataset
+    from vadlib.model.network import DualPathAutoencoder
 
     torch.manual_seed(0)
     videos = moving_videos(2, length=20)
@@ -203,8 +204,8 @@ READERS = {
     "load_videos, own": lambda: load_videos("folder"),
     "find_copy": lambda: find_copy("avenue"),
     "list_datasets": list_datasets,
-    "load_tests": load_tests,
-    "two_truths": lambda: two_truths([]),
+    "load_test_videos": load_test_videos,
+    "two_ground_truths": lambda: two_ground_truths([]),
     "evaluate_run": lambda: evaluate_run("ped2", None, None, "cpu"),
     "find_weights": lambda: find_weights("none.pt"),
     "load_patches": lambda: load_patches("cifar100"),

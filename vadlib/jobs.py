@@ -16,12 +16,20 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from vadlib.config import from_dict
+from vadlib.config import (
+    ClipConfig,
+    ModelConfig,
+    PseudoConfig,
+    ScoreConfig,
+    TrainConfig,
+    from_dict,
+)
 from vadlib.data.catalog import DATASETS, find_copy, load_videos
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.data.clips import ClipDataset
+from vadlib.data.copies import DatasetCopy
 from vadlib.data.encode import ANNOTATED, encode_video
 from vadlib.data.folder import open_video
-from vadlib.data.video import Video
+from vadlib.data.video import Video, header_shape
 from vadlib.device import pick_device, processes, steady_memory
 from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation.baselines import baseline_scores, measure_baselines
@@ -29,14 +37,12 @@ from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.error_maps import PROTOCOLS, scored_frames
 from vadlib.evaluation.evaluate import Result, measure
 from vadlib.evaluation.evaluate import evaluate as evaluate_videos
-from vadlib.evaluation.scores import ScoreConfig
 from vadlib.evaluation.stream import find_scene, stream_scores
 from vadlib.files import atomic, expand_home, require_writable
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, current_shape, open_run
 from vadlib.pseudo.detectors import find_boxes
-from vadlib.pseudo.mixer import DEFAULT_KINDS, make_mixer
-from vadlib.training.config import TrainConfig
+from vadlib.pseudo.mixer import make_mixer
 from vadlib.training.fit import fit, require_free
 
 PARTS = ("dataset", "data", "model", "mixer", "training")  # of a run's config.json
@@ -51,28 +57,6 @@ class DatasetConfig:
     # their number, and a hash of them, are noted by `fit`; they choose nothing
     clips: int | None = None
     fingerprint: str | None = None
-
-
-@dataclass(frozen=True)
-class MixerConfig:
-    """Which pseudo-anomalies to make, by name."""
-
-    kinds: tuple[str, ...] = DEFAULT_KINDS
-    p: float = 0.5  # probability that a clip becomes one
-    detector: str = "motion"  # finds the people to paste onto; see `find_boxes`
-    patches: str = "builtin"  # the pictures to paste; see `load_patches`
-    # how often each kind is drawn, compared with the others; None: equally
-    weights: tuple[float, ...] | None = None
-    # the range of each kind; None: its default
-    strengths: tuple[tuple[float, float], ...] | None = None
-    grain: int = 1  # of the noise, in pixels; see `AddNoise`
-
-    @classmethod
-    def preset(cls, name: str) -> MixerConfig:
-        """What goes with the model preset of that name: the published ones turn one clip in a
-        hundred, or in fifty.
-        """
-        return cls(p={"paper": 0.01, "compact": 0.02}.get(name, cls.p))
 
 
 def train_run(
@@ -118,16 +102,14 @@ def train_run(
     for part, values in chosen.items():
         parts[part] |= {key: value for key, value in values.items() if value is not None}
     cutting = from_dict(ClipConfig, asdict(_clips_of(data, preset)) | parts["data"], where)
-    mixing = from_dict(MixerConfig, asdict(MixerConfig.preset(preset)) | parts["mixer"], where)
+    mixing = from_dict(PseudoConfig, asdict(PseudoConfig.preset(preset)) | parts["mixer"], where)
     training = from_dict(TrainConfig, asdict(TrainConfig.preset(preset)) | parts["training"], where)
 
     together = processes(pick_device(training.device))
     require_free(out, resume)
     videos = load_videos(data, "train", root)
-    shape = (
-        asdict(ModelConfig.preset(preset, channels=cutting.channels or videos[0].frames.shape[3]))
-        | parts["model"]
-    )
+    channels = cutting.channels or header_shape(videos[0].frames)[3]
+    shape = asdict(ModelConfig.preset(preset, channels=channels)) | parts["model"]
     torch.manual_seed(training.seed)
     model = DualPathAutoencoder(from_dict(ModelConfig, shape, where))
     dataset = {
@@ -144,7 +126,7 @@ def train_run(
         pasting = "object" in mixing.kinds and mixing.p > 0
         boxes = find_boxes(videos, mixing.detector, shown, training.device) if pasting else None
         clips = ClipDataset(videos, cutting, boxes, shown)
-    score = ScoreConfig.preset(preset, cutting.length)
+    score = ScoreConfig.preset(preset, frames=cutting.length)
     return fit(model, clips, mixer, training, out, resume, dataset, score=score)
 
 
@@ -225,7 +207,8 @@ def evaluate_run(
         field="data",
     )
     require_known(protocol, PROTOCOLS, "protocol")
-    videos = load_videos(data, "test", root, ground_truth)
+    copy = find_copy(data, root, ground_truth)
+    videos = copy.open("test", ground_truth)
     shown = processes(pick_device(device)).is_main_process
     result = evaluate_videos(run, videos, device, shown)
     if result.metrics:
@@ -237,7 +220,7 @@ def evaluate_run(
             found |= {
                 protocol: replace(evaluate_videos(run, videos, device, shown, protocol), maps={})
             }
-        truths, unusable = _ground_truths(data, root, videos)
+        truths, unusable = _ground_truths(copy, videos)
         for kind, labels in truths.items():
             for name, scored in found.items():
                 if (name, kind) != ("all", videos[0].ground_truth):
@@ -249,7 +232,7 @@ def evaluate_run(
         if unusable:
             result.metrics["not_measured"] = unusable
     if with_baselines and result.metrics.get("micro_auc_raw") is not None:
-        scores = baseline_scores(load_videos(data, "train", root), videos)
+        scores = baseline_scores(copy.open("train"), videos)
         result.metrics["baselines"] = measure_baselines(scores, result.labels)
     out = expand_home(out) if out else run.results_folder
     if out and processes().is_main_process:
@@ -311,17 +294,18 @@ def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) ->
 
 
 def _ground_truths(
-    data: str, root: Path | None, videos: Sequence[Video]
-) -> tuple[dict[str, dict], dict[str, str]]:
+    copy: DatasetCopy, videos: Sequence[Video]
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
     """All frame labels that a copy has for its test videos, by name, and why others cannot be used."""
-    truths, unusable = {videos[0].ground_truth: {v.name: v.labels for v in videos}}, {}
-    for kind in find_copy(data, root).ground_truths if data == "avenue" else []:
-        if kind not in truths:
+    truths = {videos[0].ground_truth: {v.name: v.labels for v in videos}}
+    unusable = {}
+    for truth in copy.ground_truths():
+        if truth.name not in truths:
             try:
-                truths[kind] = {v.name: v.labels for v in load_videos(data, "test", root, kind)}
+                truths[truth.name] = copy.labels(truth.name, videos)
             # told in the metrics: half a copy of the one must not cost the scores by the other
             except InputError as error:
-                unusable[kind] = str(error)
+                unusable[truth.name] = str(error)
     return truths, unusable
 
 

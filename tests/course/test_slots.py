@@ -10,16 +10,16 @@ import torch
 import torch.nn.functional as F
 from refusals import refused
 
-from vadlib.course.slots import (
+from vadlib.config import ClipConfig, ModelConfig
+from vadlib.course.inspection.slots import (
     removal_errors,
     slot_atlas,
     slot_usage,
     window_measures,
     without_slots,
 )
-from vadlib.data.clips import ClipConfig
 from vadlib.model.memory import Memory
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run
 
 

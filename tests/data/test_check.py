@@ -1,11 +1,9 @@
 """`vadlib data check` sees what is there and what is wrong."""
 
-import hashlib
 import json
 import re
 import shutil
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +12,6 @@ from trees import official_avenue, scene, write_video
 
 from vadlib.data.catalog import load_videos
 from vadlib.data.check import FIXES, NOTES, OWN, check_dataset, describe_report
-from vadlib.data.decode import VideoFrames
 from vadlib.errors import CODES
 
 # What the tiny copy lacks: 13 of the 16 training clips.
@@ -174,36 +171,11 @@ def test_sound_headers_and_headers_that_count_nothing_are_not_noted(three_films)
     report = check_dataset("folder", three_films, progress=False)
     assert [entry for entry in report["notes"] if entry["code"] == "frame-count"] == []
     declared = [
-        video.frames.declared
+        video.frames.scan.declared
         for split in ("train", "test")
         for video in load_videos("folder", split, three_films)
     ]
     assert declared == [40, 40, 0]
-
-
-def test_a_scan_that_an_earlier_version_left_in_the_cache_is_not_taken(three_films, cache):
-    """It has no number of the header, and lies under the key of its version."""
-    path = three_films / "training" / "monday.avi"
-    declare(path, 39)
-    stat = path.stat()
-    old = {
-        "pts": [0, 1],
-        "keys": [0],
-        "height": 48,
-        "width": 64,
-        "turns": 0,
-        "time_base": [1, 25],
-        "rate": [25, 1],
-    }
-    identity = json.dumps([1, av.__version__, str(path.resolve()), stat.st_size, stat.st_mtime_ns])
-    stored = cache / "videos" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
-    stored.parent.mkdir(parents=True)
-    stored.write_text(
-        f"{hashlib.sha256(json.dumps(old).encode()).hexdigest()}\n{json.dumps(old)}",
-        encoding="utf-8",
-    )
-    frames = VideoFrames(path)
-    assert (len(frames), frames.declared) == (40, 39)
 
 
 def test_an_unknown_dataset_is_refused(tmp_path):

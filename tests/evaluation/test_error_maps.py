@@ -6,8 +6,9 @@ import torch
 from refusals import refused
 from torch import nn
 
-from vadlib.data.clips import ClipConfig, scoring_starts
-from vadlib.evaluation.error_maps import CELL, clip_errors, error_maps, scored_frames
+from vadlib.config import CELL, ClipConfig
+from vadlib.data.clips import scoring_starts
+from vadlib.evaluation.error_maps import clip_errors, error_maps, scored_frames
 from vadlib.model.network import DualPathAutoencoder, PathOutput
 
 CPU = torch.device("cpu")
@@ -22,7 +23,7 @@ class StandIn(nn.Module):
     def encode(self, clips):
         return [clips]
 
-    def rebuild(self, features, path, shape):
+    def reconstruct(self, features, path, shape):
         assert features[-1].shape == shape
         return PathOutput(self.made(features[-1], path), *[torch.zeros(0)] * 3)
 

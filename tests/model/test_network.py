@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from refusals import refused
 from torch import nn
 
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.config import ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 
 SMALL = ModelConfig(width=8, slots=12)
 
@@ -214,7 +215,7 @@ def test_skip_joins_the_encoders_features(network):
         features = model.encode(torch.rand(1, 1, 16, 16, 16))
         other = [features[0] + 1, features[1]]
         outputs = [
-            model.rebuild(f, "normal", torch.Size((1, 1, 16, 16, 16))).reconstruction
+            model.reconstruct(f, "normal", torch.Size((1, 1, 16, 16, 16))).reconstruction
             for f in (features, other)
         ]
         assert torch.equal(*outputs) != skip
@@ -247,7 +248,7 @@ def test_layers_are_laid_out_channels_last(network):
 )
 def test_bad_shapes_are_refused(field, value, code):
     with refused(code, field=f"ModelConfig.{field}"):
-        ModelConfig(**{field: value})
+        DualPathAutoencoder(ModelConfig(**{field: value}))
 
 
 def test_unknown_preset_names_the_known_ones():

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vadlib.data.avenue import GROUND_TRUTHS, both_truths, find_avenue
-from vadlib.data.catalog import DATASETS, default_root, load_videos
+from vadlib.config import WORKING_SIDE
+from vadlib.data.catalog import DATASETS, default_root, find_copy, load_videos
 from vadlib.data.motion import grey
-from vadlib.data.store import WORKING_SIDE, resize_frame, stored_shape
+from vadlib.data.store import resize_frame, stored_shape
 from vadlib.data.video import Video
 from vadlib.errors import InputError
 from vadlib.files import expand_home
@@ -20,7 +20,9 @@ from vadlib.files import expand_home
 WIDENED = 5  # frames on either side of an event
 
 
-def load_tests(root: str | Path | None = None) -> tuple[dict[str, list[Video]], dict[str, str]]:
+def load_test_videos(
+    root: str | Path | None = None,
+) -> tuple[dict[str, list[Video]], dict[str, str]]:
     """The test videos of every dataset that is here: labelled ones, some frames normal and some
     abnormal.
 
@@ -72,7 +74,7 @@ def frame_changes(video: Video) -> np.ndarray:
     return changes
 
 
-def two_truths(
+def two_ground_truths(
     instead: Sequence[Video], root: str | Path | None = None
 ) -> dict[str, dict[str, np.ndarray]]:
     """Two ground truths of the same videos: what it is called -> video -> labels, uint8 (T,).
@@ -85,24 +87,23 @@ def two_truths(
         instead: labelled videos.
         root: see `load_videos`.
     """
-    root = expand_home(root) if root is not None else default_root()
-    try:
-        here = len(find_avenue(root).ground_truths) == len(GROUND_TRUTHS)
-    except InputError:  # no Avenue: the other case
-        here = False
-    if here:
-        both = {f"{number:02d}": pair for number, pair in both_truths(root).items()}
-        return {
-            kind: {name: pair[i] for name, pair in both.items()}
-            for i, kind in enumerate(GROUND_TRUTHS)
-        }
+    folder = expand_home(root) if root is not None else default_root()
+    for name, card in DATASETS.items():
+        if not card.ground_truths:
+            continue
+        try:
+            copy = find_copy(name, folder)
+        except InputError:  # it is not here
+            continue
+        if len(copy.ground_truths()) > 1:
+            return copy.all_labels()
     return {
         instead[0].ground_truth or "given": {v.name: v.labels for v in instead},
-        "widened": {v.name: widened(v.labels) for v in instead},
+        "widened": {v.name: widen_events(v.labels) for v in instead},
     }
 
 
-def widened(labels: np.ndarray) -> np.ndarray:
+def widen_events(labels: np.ndarray) -> np.ndarray:
     """Labels (T,) as a more generous annotator might have drawn them: each event goes on for 5
     frames more on either side; uint8 (T,).
     """

@@ -1,8 +1,9 @@
-"""What the container of a video file tells that libav does not: its kind, its end, and empty chunks."""
+"""What the container of a video file tells that libav does not: its kind, end and empty chunks."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 _RIFF, _EBML = b"RIFF", b"\x1a\x45\xdf\xa3"  # AVI; Matroska and WebM
 _MP4 = {b"ftyp", b"moov", b"mdat", b"free", b"wide"}  # kinds of the first box
@@ -16,25 +17,43 @@ def is_container(head: bytes) -> bool:
 
 
 def lacks_end(path: Path) -> bool:
-    """Return True for a Matroska file that ends before its segment does, or whose end was never
-    written.
+    """Return True for a Matroska file or a fragmented MP4 that ends too early.
 
-    Libav reads as far as it comes. The other containers count their frames.
+    Libav reads them as far as they go. The other containers count their frames.
     """
     with path.open("rb") as file:
         head = file.read(4096)
-        place = head.find(_SEGMENT) + len(_SEGMENT)
-        if not head.startswith(_EBML) or place < len(_SEGMENT) or place == len(head):
-            return False
-        # The first byte of a length tells how many bytes it has; ones only mean that it is unknown.
-        width = 9 - head[place].bit_length()
-        unknown = (1 << 7 * width) - 1
-        length = int.from_bytes(head[place : place + width], "big") & unknown
-        if length == unknown:
-            return False
-        file.seek(place + width + length - len(_ZEROS))
-        last = file.read(len(_ZEROS))
-        return len(last) < len(_ZEROS) or last == _ZEROS
+        if head.startswith(_EBML):
+            return _lacks_segment_end(file, head)
+        return head[4:8] in _MP4 and _ends_with_fragment_header(file, path.stat().st_size)
+
+
+def _lacks_segment_end(file: BinaryIO, head: bytes) -> bool:
+    """True if a Matroska file is shorter than its segment, or the segment's end was not written."""
+    place = head.find(_SEGMENT) + len(_SEGMENT)
+    if not len(_SEGMENT) <= place < len(head):
+        return False
+    # The first byte of a length tells how many bytes it has; ones only mean that it is unknown.
+    width = 9 - head[place].bit_length()
+    unknown = (1 << 7 * width) - 1
+    length = int.from_bytes(head[place : place + width], "big") & unknown
+    if length == unknown:
+        return False
+    file.seek(place + width + length - len(_ZEROS))
+    last = file.read(len(_ZEROS))
+    return len(last) < len(_ZEROS) or last == _ZEROS
+
+
+def _ends_with_fragment_header(file: BinaryIO, size: int) -> bool:
+    """True if the last box of an MP4 is the header of a fragment, whose frames would follow."""
+    kind, position = b"", 0
+    while position + 8 <= size:
+        file.seek(position)
+        length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
+        if length < 8:
+            return False  # the last box may be open, and cameras append what is no box
+        position += length
+    return kind == b"moof"
 
 
 def empty_chunks(path: Path, number: int) -> int:

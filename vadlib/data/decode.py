@@ -36,11 +36,10 @@ from av.video.reformatter import VideoReformatter
 
 from vadlib.data.containers import empty_chunks, is_container, lacks_end
 from vadlib.data.packets import pictures_of
-from vadlib.data.pictures import lacks_restarts
 from vadlib.data.samples import Levels
 from vadlib.data.store import digest, save_arrays, saved_arrays
 from vadlib.data.times import frame_times
-from vadlib.data.video import LazyStack, lfs_pointer, list_files
+from vadlib.data.video import LazyStack, list_files, wrong_kind
 from vadlib.errors import InputError, require
 from vadlib.files import refuse_broken_link
 
@@ -65,8 +64,8 @@ _ZEROS = 16  # bytes: more zeros in a row than a compressed frame ends with
 # bytes: more than any padding of these codecs, whose decoders read on through zeros in silence
 _LONG_ZEROS = 64
 _NEVER_PADDED = {"hevc", "vp8", "vp9", "libdav1d", "av1"}
-# Decoders that show grey in place of what they lack, and flag their key frames. Neither they nor the
-# next ones complain where a file begins between key frames.
+# Decoders that show grey in place of what they lack, and flag their key frames. Neither they nor
+# the next ones complain where a file begins between key frames.
 _GUESSING = {"flv", "h263", "h263p", "mpeg4", "msmpeg4", "msmpeg4v1", "msmpeg4v2", "wmv1", "wmv2"}
 # Decoders that show only what is whole again.
 _RECOVERING = {"h264", "hevc", "mpeg1video", "mpeg2video"}
@@ -74,7 +73,6 @@ _RECOVERING = {"h264", "hevc", "mpeg1video", "mpeg2video"}
 _STRICT = {"amv", "jpegls", "ljpeg", "mjpeg", "mjpegb", "sp5x"}
 # Decoders that need nothing from before a key frame. Others forget palettes when they jump.
 _SEEKABLE = {"h264", "hevc", "libdav1d", "av1", "mjpeg", "mpeg4", "vp8", "vp9"}
-_NOT_WHOLE = "the next one is not whole"
 
 
 class Look(NamedTuple):
@@ -182,8 +180,8 @@ class VideoFrames(LazyStack):
     @property
     def header_shape(self) -> tuple[int, int, int, int]:
         """(T, H, W, C) without decoding all frames: T is the header's, or 0, until that is done."""
-        height, width, turns = self._look
-        if turns % 2:
+        height, width = self._look[:2]
+        if self._look.turns % 2:
             height, width = width, height
         return (self._length, height, width, self.channels)
 
@@ -273,7 +271,7 @@ class _Pass:
         self.lead = 0
         self.has_fields = False  # a packet may hold half a frame
         self.look: Look | None = None
-        self.levels = Levels()
+        self.levels = Levels(path)
         self.scan: Scan | None = None  # what all frames have shown
         # A long run of zeros at the end of a file was never written.
         with path.open("rb") as file:
@@ -298,13 +296,13 @@ class _Pass:
             except av.FFmpegError as error:
                 raise self._damaged(error.strerror or "") from error
             self._require_whole()
-            self.levels.require_visible(self.path)
+            self.levels.require_visible()
             self.scan = self._scan()
 
-    def _decode(self, packet: av.Packet) -> Sequence[av.VideoFrame]:
+    def _decode(self, packet: av.Packet[av.VideoStream]) -> Sequence[av.VideoFrame]:
         content = bytes(packet)
         if packet.is_corrupt or (self.zeros and content and not any(content[-self.zeros :])):
-            raise self._damaged(_NOT_WHOLE)
+            raise self._damaged("the next one is not whole")
         pictures = self._count(packet) if content else 0
         try:
             frames = packet.decode()
@@ -317,11 +315,9 @@ class _Pass:
                 raise
             self.excused = error.strerror or ""
             return []
-        if self.codec == "mjpeg" and lacks_restarts(content):
-            raise self._damaged(_NOT_WHOLE)
         return frames
 
-    def _count(self, packet: av.Packet) -> int:
+    def _count(self, packet: av.Packet[av.VideoStream]) -> int:
         pictures = pictures_of(self.stream, packet)
         if packet.is_keyframe and not self.begun:
             self.begun = True
@@ -399,7 +395,8 @@ class _Pass:
 
     def _scan(self) -> Scan:
         assert self.look is not None
-        count, pictures, stream = len(self.pts), self._pictures(), self.stream
+        count, pictures = len(self.pts), self._pictures()
+        stream = self.stream
         dropped = self._empty_chunks()
         if self.codec == "mpeg4":  # DivX and XviD write packets that say that a frame was dropped
             dropped += len(self.promises) - max(pictures, count)
@@ -458,8 +455,8 @@ class _Reader:
         self.container, self.stream = _open_video(self.path)
         self.convert = VideoReformatter()
         self.can_seek = self.timed and self.stream.codec_context.name in _SEEKABLE
-        # `next` is the index of the frame that decoding gives next.
-        self.frames, self.next = islice(self._decoded(), self.scan.lead, None), 0
+        self.frames: Iterator[av.VideoFrame] = islice(self._decoded(), self.scan.lead, None)
+        self.next = 0  # the index of the frame that decoding gives next
 
     def close(self) -> None:
         """Close the file; the reader is of no use afterwards."""
@@ -540,7 +537,8 @@ def _look(path: Path, frame: av.VideoFrame) -> Look:
     with suppress(ValueError):  # PyAV does not know all that a frame may have with it
         matrix = frame.side_data.get("DISPLAYMATRIX")
         if matrix is not None:
-            turn = np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)[:2, :2]
+            numbers = np.frombuffer(matrix, np.int32)  # type: ignore[call-overload]  # a buffer
+            turn = numbers.reshape(3, 3)[:2, :2]
             is_mirrored = bool(np.linalg.det(turn / 65536) < 0)
     if is_mirrored or angle % 90:
         look = "mirrored" if is_mirrored else f"turned by {angle} degrees"
@@ -651,16 +649,9 @@ def _not_a_video(path: Path, error: av.FFmpegError) -> InputError:
     except OSError as reason:
         message = f"{path}: cannot be read ({reason.strerror}); look at its permissions"
         return InputError(message, "not-readable", file=path)
-    if not head:
-        message = f"{path}: an empty file; expected a video: copy or download it again"
-        return InputError(message, "empty-file", file=path)
-    if pointer := lfs_pointer(path):
-        return InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
     if is_container(head):
         return _damaged(path, 0, 0, error.strerror or "")
-    endings = ", ".join(sorted(VIDEO_SUFFIXES))
-    message = f"{path}: not a video (it starts with {head[:8]!r}); expected one of {endings}"
-    return InputError(message, "wrong-kind-of-file", file=path)
+    return wrong_kind(path, head, "video", VIDEO_SUFFIXES)
 
 
 def _damaged(path: Path, decoded: int, declared: int, fault: str) -> InputError:
@@ -674,8 +665,8 @@ def _damaged(path: Path, decoded: int, declared: int, fault: str) -> InputError:
     """
     total = f" of {declared}" if declared else ""
     message = (
-        f"{path}: {decoded}{total} frames could be decoded ({fault or 'no more come'}). The file is "
-        "cut off or damaged: copy or download it again, or re-encode it if it is whole"
+        f"{path}: {decoded}{total} frames could be decoded ({fault or 'no more come'}). The file "
+        "is cut off or damaged: copy or download it again, or re-encode it if it is whole"
     )
-    code = "damaged-file" if fault or not declared else "frame-count"
-    return InputError(message, code, file=path)
+    is_damage = bool(fault) or not declared
+    return InputError(message, "damaged-file" if is_damage else "frame-count", file=path)

@@ -24,7 +24,7 @@ _HEADERS: dict[str, Container[int]] = {  # types of units that hold no picture
 }
 
 
-def pictures_of(stream: av.VideoStream, packet: av.Packet) -> int:
+def pictures_of(stream: av.VideoStream, packet: av.Packet[av.VideoStream]) -> int:
     """Return the number of pictures that a packet shows: 1 unless its codec says otherwise."""
     codec = stream.codec_context.name
     content = bytes(packet)
@@ -57,7 +57,7 @@ def _vp9_pictures(content: bytes) -> int:
 
 
 def _holds_picture(content: bytes, codec: str, header: bytes) -> bool:
-    """Return False if an H.264 or HEVC packet is a row of headers; zeros may have been a picture."""
+    """Return False if an H.264 or HEVC packet is all headers; zeros may have been a picture."""
     types = [
         first & 31 if codec == "h264" else (first >> 1) & 63
         for first in _unit_starts(content, codec, header)

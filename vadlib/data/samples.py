@@ -24,16 +24,18 @@ class Levels:
         bits: bits a sample of the deepest component; 8 or less is never looked at.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.bits = 0
         # True for each value that occurs, on a scale of 16 bits
         self._values = np.zeros(1 << 16, bool)
-        self._floats = 0  # different values of floating-point samples in a frame, at most
         self._convert = VideoReformatter()
 
     def add(self, frame: av.VideoFrame, threads: dict[str, Any]) -> None:
         """Count the values of a frame; `threads` are arguments for the conversion."""
         form = frame.format
+        message = f"{self.path}: floating-point samples; convert the video to 8 bits a sample"
+        require("f32" not in form.name, message, "wrong-kind-of-file", file=self.path)
         self.bits = max(component.bits for component in form.components)
         if self.bits <= 8:
             return
@@ -42,25 +44,21 @@ class Levels:
             target = "yuv444p16le"  # the luma counts: its depth is that of the video
         samples = self._convert.reformat(frame, format=target, **threads).planes[0]
         width = frame.width * (3 if form.is_rgb else 1)
-        rows = np.frombuffer(samples, "<u2").reshape(-1, samples.line_size // 2)
+        rows = np.frombuffer(memoryview(samples), "<u2").reshape(-1, samples.line_size // 2)
         self._values[rows[:, :width]] = True
-        if "f32" in form.name:
-            order = ">" if form.name.endswith("be") else "<"
-            values = np.unique(np.frombuffer(frame.planes[0], f"{order}f4"))
-            self._floats = max(self._floats, len(values))
 
     @property
     def left(self) -> int:
         """How many levels of 256 are left in 8 bits."""
         return int(self._values.reshape(256, 256).any(1).sum())
 
-    def require_visible(self, path: Path) -> None:
+    def require_visible(self) -> None:
         """Raise an `InputError` if the video has many values, but few levels are left of them."""
-        values, levels = max(int(self._values.sum()), self._floats), self.left
+        values, levels = int(self._values.sum()), self.left
         message = (
-            f"{path}: its samples have {self.bits} bits and take {values} values, of which 8 bits "
-            f"would leave {levels} of 256 levels; expected at least {LEAST_LEVELS}. Stretch the "
-            "values over the whole range when converting to 8 bits, in the same way for all videos"
+            f"{self.path}: its samples have {self.bits} bits and take {values} values, of which 8 "
+            f"bits would leave {levels} of 256 levels; expected at least {LEAST_LEVELS}. Stretch "
+            "the values over the whole range when converting, in the same way for all videos"
         )
         is_visible = self.bits <= 8 or levels >= LEAST_LEVELS or values < _LOSS * levels
-        require(is_visible, message, "wrong-kind-of-file", file=path)
+        require(is_visible, message, "wrong-kind-of-file", file=self.path)

@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import cv2
 import numpy as np
@@ -28,10 +28,7 @@ from vadlib.errors import InputError, require
 from vadlib.files import atomic, folder_variable, is_disk_full, read_arrays, refuse_broken_link
 
 STORE_VERSION = 2
-# The code that looks for motion uses frames whose shorter side has at most so many pixels, Ped2's:
-# its thresholds were measured there.
-WORKING_SIDE = 240
-Shape = tuple[int, int, int, int]  # (T, H, W, C)
+Shape = tuple[int, ...]  # (T, H, W, C)
 
 
 def cache_dir() -> Path:
@@ -85,7 +82,8 @@ def target_shape(
     channels: int | None = None,
 ) -> Shape:
     """Return (T, H, W, C) in the store of frames that have the shape (T, H, W, C)."""
-    length, height, width, native = shape
+    length, native = shape[0], shape[3]
+    height, width = shape[1:3]
     if size is not None:
         height, width = size
     elif shorter_side is not None and min(height, width) > shorter_side:
@@ -117,7 +115,7 @@ def _decode_missing(missing: dict[Path, tuple[Video, Shape]], folder: Path, prog
                 _write_frames(file, video.frames, shape, bar)
 
 
-def _write_frames(file: BinaryIO, frames: Frames, shape: Shape, bar: tqdm) -> None:
+def _write_frames(file: BinaryIO, frames: Frames, shape: Shape, bar: tqdm[NoReturn]) -> None:
     """Write all frames as an .npy file; its header again at the end, when their number is known.
 
     The file is not mapped: where a disk is full, writing to mapped memory kills the process.
@@ -125,7 +123,7 @@ def _write_frames(file: BinaryIO, frames: Frames, shape: Shape, bar: tqdm) -> No
     length = 0
     _write_header(file, (length, *shape[1:]))
     for frame in frames:
-        file.write(np.ascontiguousarray(prepare_frame(frame, shape)))
+        file.write(prepare_frame(frame, shape).tobytes())
         length += 1
         bar.update()
     file.seek(0)
@@ -141,9 +139,10 @@ def open_frames(path: Path) -> np.ndarray:
     """Return memory-mapped frames of the store, uint8 (T, H, W, C)."""
     try:
         # copy on write: torch warns of read-only arrays
-        return np.load(path, mmap_mode="c", allow_pickle=False)
+        frames: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
+        return frames
     except (OSError, ValueError, EOFError) as error:
-        message = f"{path}: a damaged file of the frame store ({error}); remove it, and its video is decoded again"
+        message = f"{path}: damaged ({error}); remove it, and its video is decoded again"
         raise InputError(message, "damaged-file", file=path) from error
 
 
@@ -162,7 +161,7 @@ def prepare_frame(frame: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def resize_frame(frame: np.ndarray, size: tuple[int, ...] | None) -> np.ndarray:
-    """Resize uint8 (H, W, C) to (height, width), averaging areas when shrinking; None: no change."""
+    """Resize uint8 (H, W, C) to (height, width); shrinking averages areas. None: no change."""
     if size is None or frame.shape[:2] == tuple(size):
         return frame
     height, width = size
@@ -219,9 +218,13 @@ def _make_room(folder: Path, needed: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        message = f"{folder}: cannot make the cache folder ({error.strerror}); set VADLIB_CACHE to a writable folder"
-        code = "disk-full" if is_disk_full(error) else "not-writable"
-        raise InputError(message, code, file=folder, field="VADLIB_CACHE") from error
+        message = f"{folder}: cannot be made ({error.strerror}); set VADLIB_CACHE to another folder"
+        raise InputError(
+            message,
+            "disk-full" if is_disk_full(error) else "not-writable",
+            file=folder,
+            field="VADLIB_CACHE",
+        ) from error
     # A decoding that was killed leaves its file; a running one is younger.
     for remnant in folder.glob(".*.npy"):
         if time.time() - remnant.stat().st_mtime > 24 * 3600:

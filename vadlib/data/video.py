@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -32,20 +31,6 @@ _RESULTS = (
 )
 # Names that tell by themselves. The film is one of them because a model must not learn from it.
 _RESULTS_ALONE = {"annotated.mp4", "ablation.csv"}
-# Of damaged files. Pillow raises SyntaxError for broken chunks of a PNG, TypeError and IndexError
-# for tags that are not there.
-_PILLOW_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    RuntimeError,
-    ArithmeticError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
 _natural = natsort_keygen(alg=ns.IGNORECASE)
 
 
@@ -161,7 +146,7 @@ class LazyStack(ABC):
 
     @property
     def header_shape(self) -> tuple[int, ...]:
-        """The shape as far as it is known without decoding a whole video file; see `VideoFrames`."""
+        """The shape as far as it is known without decoding a whole video file."""
         return self.shape
 
     def __len__(self) -> int:
@@ -188,7 +173,7 @@ class LazyStack(ABC):
 
 
 def header_shape(frames: Frames) -> tuple[int, ...]:
-    """Return (T, H, W, C) without decoding a whole video file, of whose header T then is a guess."""
+    """Return (T, H, W, C) without decoding a whole video file; T is then what its header says."""
     return frames.header_shape if isinstance(frames, LazyStack) else frames.shape
 
 
@@ -214,8 +199,8 @@ class ImageFrames(LazyStack):
         frame = read_image(self.paths[i], self.channels)
         (height, width), (tall, wide) = frame.shape[:2], self.shape[1:3]
         message = (
-            f"{self.paths[i]}: {width}x{height} pixels, but {self.paths[0].name} has {wide}x{tall}; "
-            "expected one size in a video: extract the frames again, or move the odd file away"
+            f"{self.paths[i]}: {width}x{height} pixels, but {self.paths[0].name} has {wide}x{tall}."
+            " Expected one size in a video: extract the frames again, or move the odd file away"
         )
         require((height, width) == (tall, wide), message, "mixed-sizes", file=self.paths[i])
         return frame
@@ -258,7 +243,8 @@ def read_image(path: Path, channels: int) -> np.ndarray:
             upright = ImageOps.exif_transpose(image)  # a phone notes down how it was held
             pixels = np.asarray(upright.convert("L" if channels == 1 else "RGB"))
     except UnidentifiedImageError as error:
-        raise _not_an_image(path) from error
+        with path.open("rb") as file:
+            raise wrong_kind(path, file.read(64), "picture", IMAGE_SUFFIXES) from error
     except FileNotFoundError as error:
         refuse_broken_link(path)
         message = f"{path}: no such file; it was there when the dataset was listed"
@@ -268,7 +254,7 @@ def read_image(path: Path, channels: int) -> np.ndarray:
         raise InputError(message, "not-readable", file=path) from error
     except InputError:
         raise
-    except _PILLOW_ERRORS as error:
+    except Exception as error:  # Pillow raises errors of many kinds for damaged files
         message = f"{path}: a damaged image ({error}); copy or download it again"
         raise InputError(message, "damaged-file", file=path) from error
     return pixels.reshape(*pixels.shape[:2], channels)
@@ -280,7 +266,7 @@ def _require_one_picture(image: Image.Image, path: Path) -> None:
         raise OSError(missing)
     # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout of the
     # file's data shows it.
-    layouts = " ".join(str(tile[3]) for tile in image.tile)
+    layouts = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
     is_deep = image.mode.startswith(("I", "F")) or re.search(r"(?<!BGR);16", layouts)
     message = f"{path}: {image.mode} pixels of 16 bits or more; convert the frames to 8 bits"
     require(not is_deep, message, "wrong-kind-of-file", file=path)
@@ -300,17 +286,22 @@ def lfs_pointer(path: Path) -> str:
     )
 
 
-def _not_an_image(path: Path) -> InputError:
-    """Name a file that is no image for what it is: empty, a pointer of Git LFS, or another type."""
-    with path.open("rb") as file:
-        head = file.read(64)
+def wrong_kind(path: Path, head: bytes, kind: str, suffixes: Collection[str]) -> InputError:
+    """Name a file that is no image or video for what it is.
+
+    Args:
+        path: the file.
+        head: its first bytes.
+        kind: the kind that was expected, for the message.
+        suffixes: endings of that kind.
+    """
     if not head:
-        message = f"{path}: an empty file; expected an image: copy or download it again"
+        message = f"{path}: an empty file; expected a {kind}: copy or download it again"
         return InputError(message, "empty-file", file=path)
     if pointer := lfs_pointer(path):
         return InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
-    endings = ", ".join(sorted(IMAGE_SUFFIXES))
-    message = f"{path}: not an image (it starts with {head[:8]!r}); expected one of {endings}"
+    endings = ", ".join(sorted(suffixes))
+    message = f"{path}: no {kind} (it starts with {head[:8]!r}); expected one of {endings}"
     return InputError(message, "wrong-kind-of-file", file=path)
 
 

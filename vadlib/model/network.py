@@ -5,67 +5,19 @@ pseudo-anomalies.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vadlib.config import require_field, require_known_field
-from vadlib.errors import InputError, require_known
-from vadlib.model import fast, published
-from vadlib.model.memory import Memory, unread
+from vadlib.config import ModelConfig, require_known_field
+from vadlib.errors import require
+from vadlib.model.fast import FAST
+from vadlib.model.memory import Memory, pass_on
+from vadlib.model.published import PUBLISHED
 
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The network's shape. Stored with a run; a checkpoint loads only into the same shape."""
-
-    network: str = "fast"  # "fast": ours; "published": the paper's, layer by layer
-    channels: int = 1  # 1 grey, 3 RGB
-    width: int = 16  # feature channels at the first level; they double at each further level
-    slots: int = 256  # slots in each memory
-    # of the memory's addressing: cosine similarities are in [-1, 1], too flat for a softmax
-    sharpness: float = 10.0
-    shrink: float = 0.05  # addressing weights below this share of the largest are cut off
-    # join encoder features to the decoders' at one level: sharper, but anomalies pass around the
-    # memory
-    skip: bool = False
-    memories: int = 2  # 2: M_n and M_p; 1: both paths read M_n; 0: features pass as they are
-    decoders: int = 2  # 2: D_n and D_p; 1: both paths are decoded by D_n
-
-    def __post_init__(self):
-        require_known_field(self, "network", NETWORKS)
-        require_field(self, "channels", self.channels in (1, 3), "1 (grey) or 3 (RGB)")
-        width_fits = 8 <= self.width <= 512 and self.width % 8 == 0
-        require_field(self, "width", width_fits, "a multiple of 8, at most 512")
-        require_field(self, "slots", 1 <= self.slots <= 100_000, "1 to 100000")
-        require_field(self, "sharpness", self.sharpness >= 0, "at least 0")
-        require_field(self, "shrink", 0 <= self.shrink < 1, "0 <= shrink < 1")
-        require_field(self, "memories", self.memories in (0, 1, 2), "0, 1 or 2")
-        require_field(self, "decoders", self.decoders in (1, 2), "1 or 2")
-
-    @classmethod
-    def preset(cls, name: str, **changes) -> ModelConfig:
-        """The named preset, with some fields changed, such as `channels=3`.
-
-        "fast" is ours, for a CPU; "short" is the same network at half the width, for a training of
-        minutes. "paper" and "compact" are the networks of the first and the second release of Wei
-        et al., layer by layer; their memories are addressed as `address` says, since the published
-        threshold empties them.
-        """
-        require_known(name, PRESETS, "preset")
-        return cls(**PRESETS[name] | changes)
-
-
-NETWORKS = {"fast": fast, "published": published}
-PRESETS: dict[str, dict] = {
-    "fast": {},
-    "short": {"width": 8},
-    "compact": {"network": "published", "width": 16, "slots": 500, "skip": True},
-    "paper": {"network": "published", "width": 32, "slots": 2000, "skip": True},
-}
+NETWORKS = {"fast": FAST, "published": PUBLISHED}
 
 
 class PathOutput(NamedTuple):
@@ -87,7 +39,8 @@ class PathOutput(NamedTuple):
 
 
 class DualPathAutoencoder(nn.Module):
-    """E, M_n and D_n rebuild normal clips; E, M_p and D_p pseudo-anomalous ones (Wei et al. 2026).
+    """E, M_n and D_n reconstruct normal clips; E, M_p and D_p pseudo-anomalous ones (Wei et al.
+    2026).
 
     Fully convolutional: it may train on windows and score frames of any size; inputs are padded to
     multiples of its `strides` in (time, height, width) and outputs cut back.
@@ -98,18 +51,15 @@ class DualPathAutoencoder(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
+        require_known_field(config, "network", NETWORKS)
+        network = NETWORKS[config.network]
         self.config = config
-        network, r = NETWORKS[config.network], config.width
-        self.strides = network.STRIDES
-        self.encoder = network.Encoder(config.channels, r)
-        memories = [
-            Memory(config.slots, network.bottleneck_channels(r), config.sharpness, config.shrink)
-            if config.memories > i
-            else None
-            for i in range(2)
-        ]
-        self.normal_memory, self.pseudo_memory = memories
-        self.normal_decoder = network.Decoder(config.channels, r, config.skip)
+        self.strides = network.strides
+        self.encoder = network.encoder(config.channels, config.width)
+        slot_size = network.bottleneck * config.width
+        self.normal_memory = _memory(config, slot_size) if config.memories >= 1 else None
+        self.pseudo_memory = _memory(config, slot_size) if config.memories == 2 else None
+        self.normal_decoder = network.decoder(config.channels, config.width, config.skip)
         self.pseudo_decoder = copy.deepcopy(self.normal_decoder) if config.decoders == 2 else None
         # Layers are laid out as their inputs are, so that no convolution reorders anything.
         self.to(memory_format=torch.channels_last_3d)
@@ -120,45 +70,54 @@ class DualPathAutoencoder(nn.Module):
         return self.pseudo_memory is not None or self.pseudo_decoder is not None
 
     def forward(self, clips: Tensor, path: str = "normal") -> PathOutput:
-        """Rebuild clips (B, C, T, H, W) in [-1, 1] along the "normal" or the "pseudo" path."""
-        return self.rebuild(self.encode(clips), path, clips.shape)
+        """Reconstruct clips (B, C, T, H, W) in [-1, 1] along the "normal" or the "pseudo" path."""
+        return self.reconstruct(self.encode(clips), path, clips.shape)
 
     def encode(self, clips: Tensor) -> list[Tensor]:
-        """Clips (B, C, T, H, W) -> features of the level that a skip joins, and of the bottleneck."""
-        if clips.ndim != 5 or clips.shape[1] != self.config.channels:
-            raise InputError(
-                f"clips of shape {tuple(clips.shape)}; expected (B, {self.config.channels}, T, H, W)",
-                "wrong-shape",
-                field="clips",
-            )
-        padding = [
-            pad
-            for size, stride in zip(clips.shape[:1:-1], self.strides[::-1], strict=True)
-            for pad in (0, -size % stride)
-        ]
-        clips = F.pad(clips, padding, mode="replicate") if any(padding) else clips
-        return self.encoder(clips.contiguous(memory_format=torch.channels_last_3d))
+        """Return the features of clips (B, C, T, H, W): the level that a skip joins, and the
+        bottleneck.
+
+        Raises:
+            InputError: clips of another shape.
+        """
+        expected = f"expected (B, {self.config.channels}, T, H, W)"
+        require(
+            clips.ndim == 5 and clips.shape[1] == self.config.channels,
+            f"clips of shape {tuple(clips.shape)}; {expected}",
+            "wrong-shape",
+            field="clips",
+        )
+        padding = []  # F.pad begins with the last dimension
+        for size, stride in zip(clips.shape[:1:-1], self.strides[::-1], strict=True):
+            padding += [0, -size % stride]
+        if any(padding):
+            clips = F.pad(clips, padding, mode="replicate")
+        features: list[Tensor] = self.encoder(
+            clips.contiguous(memory_format=torch.channels_last_3d)
+        )
+        return features
+
+    def reconstruct(self, features: list[Tensor], path: str, shape: torch.Size) -> PathOutput:
+        """Read a memory with the features and decode the result, cut to the clips' `shape`."""
+        memory, decoder = self.parts(path)
+        read = memory(features[-1]) if memory else pass_on(features[-1])
+        clips, last = decoder(read.features, features[0])
+        return PathOutput(
+            reconstruction=clips[:, :, : shape[2], : shape[3], : shape[4]].float(),
+            weights=read.weights,
+            read=read.features.float().mean((2, 3, 4)),
+            last=last.float().mean((2, 3, 4)),
+        )
 
     def parts(self, path: str) -> tuple[Memory | None, nn.Module]:
-        """The memory (None without one) and the decoder of the "normal" or the "pseudo" path."""
+        """Return the memory (None without one) and the decoder of the "normal" or the "pseudo"
+        path.
+        """
+        memory, decoder = self.normal_memory, self.normal_decoder
         if path == "pseudo":
-            return (
-                self.pseudo_memory or self.normal_memory,
-                self.pseudo_decoder or self.normal_decoder,
-            )
-        return self.normal_memory, self.normal_decoder
-
-    def rebuild(self, features: list[Tensor], path: str, shape: torch.Size) -> PathOutput:
-        """Read a memory with the features and decode what it returns, cut to the clips' `shape`."""
-        memory, decoder = self.parts(path)
-        read = memory(features[-1]) if memory else unread(features[-1])
-        rebuilt, last = decoder(read.features, features[0])
-        rebuilt = rebuilt[:, :, : shape[2], : shape[3], : shape[4]].float()
-        return PathOutput(
-            rebuilt,
-            read.weights,
-            *(level.float().mean((2, 3, 4)) for level in (read.features, last)),
-        )
+            memory = self.pseudo_memory or memory
+            decoder = self.pseudo_decoder or decoder
+        return memory, decoder
 
     @torch.no_grad()
     def fill_memories(self, clips: Tensor, generator: torch.Generator) -> None:
@@ -169,3 +128,7 @@ class DualPathAutoencoder(nn.Module):
         for memory in (self.normal_memory, self.pseudo_memory):
             if memory:
                 memory.fill(features, generator)
+
+
+def _memory(config: ModelConfig, channels: int) -> Memory:
+    return Memory(config.slots, channels, config.sharpness, config.shrink)

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 import torch
 
+from vadlib.config import CELL
 from vadlib.data.clips import stored_frames
 from vadlib.data.motion import blur, grey
 from vadlib.data.video import Video
 from vadlib.errors import require
-from vadlib.evaluation.error_maps import CELL, clip_errors, read_windows, scoring_windows
+from vadlib.evaluation.error_maps import clip_errors, read_windows, scoring_windows
 from vadlib.model.memory import entropy
 from vadlib.model.run import Run
 
@@ -91,7 +92,7 @@ def explain_clip(run: Run, video: Video, start: int) -> Explanation:
     for _, clips in read_windows(frames, corners, window, device):
         features = model.encode(clips)
         for path in pictures:
-            output = model.rebuild(features, path, clips.shape)
+            output = model.reconstruct(features, path, clips.shape)
             pixels = output.reconstruction.add(1).mul(127.5).clamp(0, 255)
             errors = clip_errors(output.reconstruction, clips)[:, :1]
             # (B, h, w, T, C + 1)
