@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from held_out import held_out_aucs, held_out_maps
 
+from vadlib.config import ScoreConfig
 from vadlib.evaluation import calibration
 from vadlib.evaluation.calibration import WINDOWS, calibrate
-from vadlib.evaluation.scores import CONTRAST_SCALE, ScoreConfig, local_values
+from vadlib.evaluation.scores import CONTRAST_SCALE, local_values
 from vadlib.model.run import Run
 
 

@@ -29,15 +29,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.data.clips import ClipDataset
 from vadlib.data.video import list_images
 from vadlib.device import steady_memory
-from vadlib.jobs import MixerConfig
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import make_mixer
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import hold_out
 from vadlib.training.footprint import estimate_footprint
 from vadlib.training.samples import Samples, load_batches
@@ -136,7 +135,7 @@ def train_some(name: str, root: Path, preset: str) -> dict:
         progress=False,
     )
     samples = Samples(
-        clips, hold_out(clips)[0], make_mixer(MixerConfig().kinds, MixerConfig.p, "builtin"), 0
+        clips, hold_out(clips)[0], make_mixer(PseudoConfig().kinds, PseudoConfig.p, "builtin"), 0
     )
     model, device = DualPathAutoencoder(ModelConfig.preset(preset)), torch.device("cpu")
     with tempfile.TemporaryDirectory() as out:

@@ -16,13 +16,14 @@ import cv2
 import numpy as np
 import torch
 
+from vadlib.config import ClipConfig, ScoreConfig
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipConfig, ClipDataset, to_frames, to_tensor
+from vadlib.data.clips import ClipDataset, to_frames, to_tensor
 from vadlib.errors import require
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.error_maps import ErrorMaps, error_maps
 from vadlib.evaluation.metrics import micro_auc, per_video
-from vadlib.evaluation.scores import ScoreConfig, raw_score
+from vadlib.evaluation.scores import raw_score
 from vadlib.model.run import Run
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.paste import follow_box, paste_patch

@@ -29,16 +29,15 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from vadlib.config import DEFAULT_KINDS, ClipConfig, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.data.clips import ClipDataset
 from vadlib.data.video import Video
 from vadlib.errors import InputError
-from vadlib.jobs import MixerConfig
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.pseudo.detectors import DarknetDetector, coverage, find_boxes
-from vadlib.pseudo.mixer import DEFAULT_KINDS, KINDS, make_mixer
+from vadlib.pseudo.mixer import KINDS, make_mixer
 from vadlib.pseudo.weights import find_weights
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import hold_out
 from vadlib.training.samples import Batch, Samples, derived_generator
 from vadlib.training.trainer import Trainer
@@ -82,7 +81,7 @@ def mixer_cost(train: list[Video]) -> dict:
         ),
         TrainConfig(device="cpu"),
     )
-    mixer, size = make_mixer(DEFAULT_KINDS, MixerConfig.p), TrainConfig.batch_size
+    mixer, size = make_mixer(DEFAULT_KINDS, PseudoConfig.p), TrainConfig.batch_size
     samples, model = (
         Samples(clips, hold_out(clips)[0], mixer, 0),
         DualPathAutoencoder(ModelConfig.preset("fast")),

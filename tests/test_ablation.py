@@ -12,16 +12,13 @@ from trees import own_videos
 
 from vadlib import ablation, cli
 from vadlib.ablation import BASE, MEASURES, ROWS, ablate, describe_ablation
+from vadlib.config import DEFAULT_KINDS, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.data.catalog import load_videos
 from vadlib.evaluation.baselines import METRICS, baseline_scores, best_baseline, measure_baselines
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import bootstrap, micro_auc
-from vadlib.jobs import MixerConfig
-from vadlib.model.network import ModelConfig
 from vadlib.model.run import Run
 from vadlib.output.ablation_table import read_ablation, write_ablation
-from vadlib.pseudo.mixer import DEFAULT_KINDS
-from vadlib.training.config import TrainConfig
 
 TINY = {
     "data": {"clip_step": 8, "crop": [24, 24]},
@@ -46,7 +43,7 @@ def test_each_row_changes_one_part_of_the_default():
         assert sum(len(values) for values in changes.values()) <= 1 or changes == {
             "model": {"memories": 1, "decoders": 1}
         }
-    defaults = {"mixer": MixerConfig(), "training": TrainConfig(), "model": ModelConfig()}
+    defaults = {"mixer": PseudoConfig(), "training": TrainConfig(), "model": ModelConfig()}
     for name, changes in ROWS.items():
         for part, values in changes.items():
             assert all(getattr(defaults[part], key) != value for key, value in values.items()), (
@@ -61,7 +58,7 @@ def test_the_rows_of_the_issue_are_there():
         for part, values in row.items()
         for key, value in values.items()
     }
-    p = {float(value) for part, key, value in changed if key == "p"} | {MixerConfig().p}
+    p = {float(value) for part, key, value in changed if key == "p"} | {PseudoConfig().p}
     assert p >= {0, 0.01, 0.05, 0.2, 0.5}
     assert {("mixer", "kinds", repr([kind])) for kind in DEFAULT_KINDS} <= changed
     assert {"'maximize'", "'none'"} == {value for _, key, value in changed if key == "objective"}
@@ -87,7 +84,7 @@ def test_the_table_says_what_the_runs_in_its_folder_say(done):
     assert (
         [c["training"]["seed"] for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
     )
-    assert [c["mixer"]["p"] for c in configs] == [MixerConfig().p] * 2 + [0, MixerConfig().p]
+    assert [c["mixer"]["p"] for c in configs] == [PseudoConfig().p] * 2 + [0, PseudoConfig().p]
     assert [c["training"]["objective"] for c in configs] == ["inpaint"] * 3 + ["maximize"]
     assert "micro_auc_raw_low" not in table[1]  # the default against itself
     assert table[0]["micro_auc_calibrated"] is None

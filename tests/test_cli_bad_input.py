@@ -18,12 +18,12 @@ from PIL import Image
 from refusals import refused as expect_refused
 
 from vadlib import cli
+from vadlib.config import ModelConfig, ScoreConfig
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import calibrate
 from vadlib.evaluation.error_maps import ErrorMaps
-from vadlib.evaluation.scores import ScoreConfig
 from vadlib.files import write_json
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import save_weights
 
 LFS_POINTER = (
@@ -307,8 +307,8 @@ def test_a_batch_larger_than_the_clips(refused, tree, tmp_path):
         ({"data": {"lenght": 8}}, "unknown-key", "ClipConfig.lenght"),
         ({"model": {"width": 12.5}}, "wrong-type", "ModelConfig.width"),
         ({"training": {"epoch": 4}}, "unknown-key", "TrainConfig.epoch"),
-        ({"mixer": {"p": True}}, "wrong-type", "MixerConfig.p"),
-        ({"mixer": {"kinds": [["skip"]]}}, "wrong-type", "MixerConfig.kinds"),
+        ({"mixer": {"p": True}}, "wrong-type", "PseudoConfig.p"),
+        ({"mixer": {"kinds": [["skip"]]}}, "wrong-type", "PseudoConfig.kinds"),
     ],
     ids=str,
 )

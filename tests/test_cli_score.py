@@ -16,13 +16,14 @@ from films import encode, jpeg, matroska
 from PIL import Image
 from scenes import moving_videos
 
+from vadlib.config import ClipConfig, ModelConfig, TrainConfig
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.data.clips import ClipDataset
 from vadlib.data.decode import VideoFrames
 from vadlib.data.encode import write_video
 from vadlib.evaluation.evaluate import evaluate
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
-from vadlib.training.fit import TrainConfig, fit
+from vadlib.model.network import DualPathAutoencoder
+from vadlib.training.fit import fit
 
 FILES = ["annotated.mp4", "curve.png", "scores.csv"]
 

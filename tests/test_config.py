@@ -9,11 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
 
-from vadlib.config import from_dict
-from vadlib.data.clips import ClipConfig
+from vadlib.config import ClipConfig, ModelConfig, TrainConfig, from_dict
 from vadlib.errors import require_known
-from vadlib.model.network import ModelConfig
-from vadlib.training.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)

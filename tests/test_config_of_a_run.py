@@ -12,16 +12,15 @@ from scenes import moving_videos
 from trees import own_videos
 
 from vadlib import cli
-from vadlib.config import from_dict
+from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig, from_dict
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipConfig, ClipDataset
-from vadlib.jobs import MixerConfig, train_run
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.data.clips import ClipDataset
+from vadlib.jobs import train_run
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import PRETRAINED, Run, pretrained_names, read_config
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, PseudoAnomaly, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import fit
 
 SMALL = {
@@ -218,7 +217,7 @@ def test_a_preset_in_a_config_fills_in_what_the_config_leaves_out(mine, tmp_path
     run = train_run(None, mine, None, {}, tmp_path / "run", config=path)
     assert (run.config["model"]["network"], run.config["mixer"]["p"]) == (
         "published",
-        MixerConfig.preset("compact").p,
+        PseudoConfig.preset("compact").p,
     )
 
 
@@ -336,8 +335,8 @@ def test_a_run_of_each_preset_repeats_its_settings(vadlib, mine, tmp_path, prese
 def test_what_ships_can_be_given_to_config(name):
     config = json.loads((PRETRAINED / name / "config.json").read_text(encoding="utf-8"))
     assert config == read_config(PRETRAINED / name), "in the shape of today"
-    mixer = from_dict(MixerConfig, config["mixer"], name)
-    assert mixer == MixerConfig(
+    mixer = from_dict(PseudoConfig, config["mixer"], name)
+    assert mixer == PseudoConfig(
         weights=(1, 1, 1, 1), strengths=((0.25, 1), (0.25, 1), (0.25, 1), (0.5, 1))
     )
 
@@ -384,7 +383,7 @@ def test_a_mixer_of_objects_is_stored_as_its_config(clips, tmp_path):
     )
     source = {"name": "ped2", "preset": "fast", "detector": "boxes"}
     config = stored(trained(clips, mixer, tmp_path / "run", dataset=source).folder)
-    expected = MixerConfig(
+    expected = PseudoConfig(
         kinds=("object", "noise"),
         p=0.25,
         detector="boxes",
@@ -392,13 +391,13 @@ def test_a_mixer_of_objects_is_stored_as_its_config(clips, tmp_path):
         strengths=((0.5, 0.5), (0.1, 0.9)),
         grain=4,
     )
-    assert from_dict(MixerConfig, config["mixer"], "here") == expected
+    assert from_dict(PseudoConfig, config["mixer"], "here") == expected
     assert config["dataset"].keys() == {"name", "preset", "clips", "fingerprint"}
 
 
 def test_no_mixer_is_stored_as_one_that_makes_nothing(clips, tmp_path):
     run = trained(clips, None, tmp_path / "run")
-    assert from_dict(MixerConfig, stored(run.folder)["mixer"], "here") == MixerConfig(
+    assert from_dict(PseudoConfig, stored(run.folder)["mixer"], "here") == PseudoConfig(
         kinds=(), p=0, weights=(), strengths=()
     )
     trained(clips, None, tmp_path / "run", resume=True)
@@ -431,8 +430,8 @@ def test_two_kinds_of_one_name_are_stored_apart_and_not_repeated_as_one(clips, t
     run = trained(clips, PseudoAnomalyMixer([AddNoise(), AddNoise(grain=8)], 0.5), tmp_path / "run")
     mixer = stored(run.folder)["mixer"]
     assert (mixer["kinds"], mixer["grain"]) == (["noise", "noise"], [1, 8])
-    with refused("wrong-type", field="MixerConfig.grain"):
-        from_dict(MixerConfig, mixer, "here")
+    with refused("wrong-type", field="PseudoConfig.grain"):
+        from_dict(PseudoConfig, mixer, "here")
 
 
 def test_a_run_that_python_made_is_repeated_by_the_command(vadlib, mine, tmp_path):

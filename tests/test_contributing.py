@@ -124,7 +124,7 @@ def test_a_further_kind_can_be_chosen_and_changes_nothing_else(tmp_path, monkeyp
         f"python -m pytest --quiet --exitfirst -p no:cacheprovider {' '.join(AFFECTED_BY_A_KIND)}",
         tmp_path,
     )
-    question = "from vadlib.jobs import MixerConfig; from vadlib.ablation import ROWS; print(MixerConfig().kinds, list(ROWS))"
+    question = "from vadlib.jobs import PseudoConfig; from vadlib.ablation import ROWS; print(PseudoConfig().kinds, list(ROWS))"
     default = subprocess.run(
         [sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True
     )

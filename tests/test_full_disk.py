@@ -29,7 +29,8 @@ from scenes import moving_videos
 from servers import FILES, NAME, PAYLOAD
 from trees import own_videos
 
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.config import ClipConfig, ModelConfig, TrainConfig
+from vadlib.data.clips import ClipDataset
 from vadlib.data.decode import VideoFrames
 from vadlib.data.download import ARCHIVES, Archive, download_dataset, unpack
 from vadlib.data.encode import write_video
@@ -38,12 +39,11 @@ from vadlib.errors import InputError
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.files import atomic, write_json
 from vadlib.jobs import evaluate_once, plot_run, score_video
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import open_run
 from vadlib.output.ablation_table import write_ablation
 from vadlib.pseudo.mixer import make_mixer
 from vadlib.pseudo.patches import CIFAR100Patches
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import fit
 
 RUN = ["config.json", "state.pt", "history.csv", "model.safetensors", "calibration.npz"]

@@ -11,18 +11,18 @@ import pytest
 import torch
 from scenes import moving_videos
 
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.config import ClipConfig, ModelConfig, TrainConfig
+from vadlib.data.clips import ClipDataset
 from vadlib.device import autocast, pick_device, pick_precision
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.error_maps import error_maps
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.evaluation.stream import stream_scores
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
 from vadlib.training import trainer as training_loop
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import fit
 from vadlib.training.samples import Batch, Samples, load_batches
 from vadlib.training.trainer import Loss, Trainer, plain_errors

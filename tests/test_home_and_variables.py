@@ -12,6 +12,7 @@ from refusals import refused
 from trees import scene, write_images, write_video
 
 from vadlib import course
+from vadlib.config import TrainConfig
 from vadlib.course.dataset_tables import load_tests, two_truths
 from vadlib.data.catalog import default_root, find_copy, list_datasets, load_videos
 from vadlib.data.check import check_dataset
@@ -33,7 +34,6 @@ from vadlib.model.run import PRETRAINED, Run, open_run
 from vadlib.output.ablation_table import read_ablation
 from vadlib.pseudo.patches import FolderPatches, load_patches
 from vadlib.pseudo.weights import find_weights
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import fit, require_free
 
 
@@ -160,8 +160,9 @@ def runs_of_two_videos():
     import torch
     from scenes import moving_videos
 
-    from vadlib.data.clips import ClipConfig, ClipDataset
-    from vadlib.model.network import DualPathAutoencoder, ModelConfig
+    from vadlib.config import ClipConfig, ModelConfig
+    from vadlib.data.clips import ClipDataset
+    from vadlib.model.network import DualPathAutoencoder
 
     torch.manual_seed(0)
     videos = moving_videos(2, length=20)

@@ -16,9 +16,10 @@ from scenes import ArrayFrames, moving_videos
 from trees import write_video
 
 from vadlib import load_pretrained
+from vadlib.config import ClipConfig, ModelConfig, ScoreConfig, TrainConfig
 from vadlib.course import profile, read_ablation, show
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.data.clips import ClipDataset
 from vadlib.data.folder import open_video
 from vadlib.data.labels import from_npy, read_intervals
 from vadlib.data.video import Video
@@ -27,11 +28,10 @@ from vadlib.errors import InputError
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import Result, evaluate
 from vadlib.evaluation.metrics import micro_auc
-from vadlib.evaluation.scores import ScoreConfig
 from vadlib.evaluation.stream import find_scene
 from vadlib.files import write_json
 from vadlib.jobs import train_run
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import PRETRAINED, open_run
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames
@@ -39,7 +39,6 @@ from vadlib.pseudo.mixer import PseudoAnomalyMixer, make_mixer
 from vadlib.pseudo.patches import load_patches
 from vadlib.pseudo.weights import find_weights
 from vadlib.training import footprint
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import fit, require_free
 
 LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"

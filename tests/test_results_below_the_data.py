@@ -11,15 +11,15 @@ from refusals import refused
 from trees import scene, write_images, write_video
 
 from vadlib.ablation import BASE
+from vadlib.config import ClipConfig, ModelConfig, TrainConfig
 from vadlib.data.catalog import find_copy, load_videos
 from vadlib.data.check import check_dataset
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.data.clips import ClipDataset
 from vadlib.data.folder import open_video
 from vadlib.data.layout import result_files, unread_files
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.jobs import plot_run, score_video
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
-from vadlib.training.config import TrainConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.training.fit import fit
 
 

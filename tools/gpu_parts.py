@@ -40,16 +40,16 @@ from torch import Tensor
 
 import vadlib
 from vadlib.bench import run_bench
+from vadlib.config import ClipConfig, ModelConfig, TrainConfig
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.data.clips import ClipDataset
 from vadlib.device import autocast, pick_device, pick_precision, steady_memory
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.files import write_json
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer, make_mixer
 from vadlib.training import trainer as training_loop
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import fit, hold_out
 from vadlib.training.footprint import estimate_footprint
 from vadlib.training.samples import Batch, Samples, derived_generator, load_batches

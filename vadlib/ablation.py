@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vadlib.config import DEFAULT_KINDS, PseudoConfig
 from vadlib.data.catalog import load_videos
 from vadlib.device import processes
 from vadlib.errors import require
@@ -18,9 +19,8 @@ from vadlib.evaluation.baselines import BEST, baseline_scores, best_baseline, me
 from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, bootstrap, micro_auc, per_video
 from vadlib.files import expand_home
-from vadlib.jobs import MixerConfig, evaluate_once, train_run
+from vadlib.jobs import evaluate_once, train_run
 from vadlib.output.ablation_table import read_ablation, write_ablation
-from vadlib.pseudo.mixer import DEFAULT_KINDS
 
 SMALL = {"data": {"clip_step": 12}, "training": {"epochs": 2}}  # a ninth of the default's steps
 BASE = "default"
@@ -30,7 +30,9 @@ ROWS: dict[str, dict[str, dict]] = {
     "seed 1": {"training": {"seed": 1}},
     "seed 2": {"training": {"seed": 2}},
     **{
-        f"p = {p:g}": {"mixer": {"p": p}} for p in (0.0, 0.01, 0.05, 0.2, 0.5) if p != MixerConfig.p
+        f"p = {p:g}": {"mixer": {"p": p}}
+        for p in (0.0, 0.01, 0.05, 0.2, 0.5)
+        if p != PseudoConfig.p
     },
     **{f"only {kind}": {"mixer": {"kinds": [kind]}} for kind in DEFAULT_KINDS},
     **{objective: {"training": {"objective": objective}} for objective in ("maximize", "none")},

@@ -25,13 +25,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from vadlib.config import ClipConfig, ModelConfig, TrainConfig
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.data.clips import ClipDataset
 from vadlib.device import pick_device, pick_precision, steady_memory
 from vadlib.evaluation.error_maps import error_maps
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.pseudo.mixer import make_mixer
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import hold_out
 from vadlib.training.samples import Samples, load_batches
 from vadlib.training.trainer import Trainer

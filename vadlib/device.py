@@ -16,9 +16,9 @@ from accelerate import PartialState
 from accelerate.utils import gather_object, reduce
 from torch import Tensor
 
+from vadlib.config import PRECISIONS
 from vadlib.errors import InputError, require, require_known
 
-PRECISIONS = ("auto", "fp32", "bf16")
 # decides what "auto" means, for everything that runs in this environment
 PRECISION_VARIABLE = "VADLIB_PRECISION"
 T = TypeVar("T")

@@ -16,9 +16,16 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from vadlib.config import from_dict
+from vadlib.config import (
+    ClipConfig,
+    ModelConfig,
+    PseudoConfig,
+    ScoreConfig,
+    TrainConfig,
+    from_dict,
+)
 from vadlib.data.catalog import DATASETS, find_copy, load_videos
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.data.clips import ClipDataset
 from vadlib.data.encode import ANNOTATED, encode_video
 from vadlib.data.folder import open_video
 from vadlib.data.video import Video
@@ -29,14 +36,12 @@ from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.error_maps import PROTOCOLS, scored_frames
 from vadlib.evaluation.evaluate import Result, measure
 from vadlib.evaluation.evaluate import evaluate as evaluate_videos
-from vadlib.evaluation.scores import ScoreConfig
 from vadlib.evaluation.stream import find_scene, stream_scores
 from vadlib.files import atomic, expand_home, require_writable
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, current_shape, open_run
 from vadlib.pseudo.detectors import find_boxes
-from vadlib.pseudo.mixer import DEFAULT_KINDS, make_mixer
-from vadlib.training.config import TrainConfig
+from vadlib.pseudo.mixer import make_mixer
 from vadlib.training.fit import fit, require_free
 
 PARTS = ("dataset", "data", "model", "mixer", "training")  # of a run's config.json
@@ -51,28 +56,6 @@ class DatasetConfig:
     # their number, and a hash of them, are noted by `fit`; they choose nothing
     clips: int | None = None
     fingerprint: str | None = None
-
-
-@dataclass(frozen=True)
-class MixerConfig:
-    """Which pseudo-anomalies to make, by name."""
-
-    kinds: tuple[str, ...] = DEFAULT_KINDS
-    p: float = 0.5  # probability that a clip becomes one
-    detector: str = "motion"  # finds the people to paste onto; see `find_boxes`
-    patches: str = "builtin"  # the pictures to paste; see `load_patches`
-    # how often each kind is drawn, compared with the others; None: equally
-    weights: tuple[float, ...] | None = None
-    # the range of each kind; None: its default
-    strengths: tuple[tuple[float, float], ...] | None = None
-    grain: int = 1  # of the noise, in pixels; see `AddNoise`
-
-    @classmethod
-    def preset(cls, name: str) -> MixerConfig:
-        """What goes with the model preset of that name: the published ones turn one clip in a
-        hundred, or in fifty.
-        """
-        return cls(p={"paper": 0.01, "compact": 0.02}.get(name, cls.p))
 
 
 def train_run(
@@ -118,7 +101,7 @@ def train_run(
     for part, values in chosen.items():
         parts[part] |= {key: value for key, value in values.items() if value is not None}
     cutting = from_dict(ClipConfig, asdict(_clips_of(data, preset)) | parts["data"], where)
-    mixing = from_dict(MixerConfig, asdict(MixerConfig.preset(preset)) | parts["mixer"], where)
+    mixing = from_dict(PseudoConfig, asdict(PseudoConfig.preset(preset)) | parts["mixer"], where)
     training = from_dict(TrainConfig, asdict(TrainConfig.preset(preset)) | parts["training"], where)
 
     together = processes(pick_device(training.device))
@@ -144,7 +127,7 @@ def train_run(
         pasting = "object" in mixing.kinds and mixing.p > 0
         boxes = find_boxes(videos, mixing.detector, shown, training.device) if pasting else None
         clips = ClipDataset(videos, cutting, boxes, shown)
-    score = ScoreConfig.preset(preset, cutting.length)
+    score = ScoreConfig.preset(preset, frames=cutting.length)
     return fit(model, clips, mixer, training, out, resume, dataset, score=score)
 
 

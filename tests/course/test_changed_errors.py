@@ -7,9 +7,10 @@ import pytest
 import torch
 from scenes import moving_videos
 
+from vadlib.config import ClipConfig, ModelConfig
 from vadlib.course.changed_errors import changed_errors
-from vadlib.data.clips import ClipConfig, ClipDataset
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.data.clips import ClipDataset
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, SkipFrames
 

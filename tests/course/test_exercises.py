@@ -23,10 +23,11 @@ from test_notebooks import ROOT, tools
 
 import vadlib as vad
 from vadlib import course
+from vadlib.config import ModelConfig
 from vadlib.course.exercises import EXERCISES, check_answer
 from vadlib.course.exercises.key import Key, judge
 from vadlib.evaluation import metrics
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 
 
 def exercise_cells():

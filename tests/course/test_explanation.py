@@ -11,10 +11,11 @@ import torch
 from refusals import refused
 from scenes import moving_videos
 
+from vadlib.config import ClipConfig, ModelConfig
 from vadlib.course.explanation import Explanation, explain_clip
-from vadlib.data.clips import ClipConfig, to_tensor
+from vadlib.data.clips import to_tensor
 from vadlib.data.motion import blur, grey, motion_windows, moving_pixels
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run
 
 

@@ -15,6 +15,7 @@ from scenes import moving_videos
 from sklearn.metrics import confusion_matrix, precision_score, recall_score
 from trees import spot
 
+from vadlib.config import ClipConfig, ModelConfig, ScoreConfig, TrainConfig
 from vadlib.course import explorer
 from vadlib.course.explanation import explain_clip
 from vadlib.course.explorer import (
@@ -28,13 +29,11 @@ from vadlib.course.explorer import (
     sample_views,
     start_threshold,
 )
-from vadlib.data.clips import ClipConfig, ClipDataset, scoring_starts
+from vadlib.data.clips import ClipDataset, scoring_starts
 from vadlib.evaluation.calibration import Calibration, Statistics
 from vadlib.evaluation.error_maps import ErrorMaps
 from vadlib.evaluation.evaluate import SCALES, evaluate
-from vadlib.evaluation.scores import ScoreConfig
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
-from vadlib.training.config import TrainConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.training.fit import fit
 
 THRESHOLD = 2.0

@@ -18,9 +18,10 @@ import torch
 from PIL import Image
 from refusals import refused
 
+from vadlib.config import ClipConfig
 from vadlib.course.lab import Choice, lab, lab_pseudo, play_lab, plot_lab, plot_lab_batch
 from vadlib.course.pseudo_plots import plot_batch
-from vadlib.data.clips import ClipConfig, ClipDataset, to_frames
+from vadlib.data.clips import ClipDataset, to_frames
 from vadlib.output.figure import image_tag
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer

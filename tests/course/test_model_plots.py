@@ -12,10 +12,11 @@ import pytest
 import torch
 from refusals import refused
 
+from vadlib.config import ModelConfig
 from vadlib.course import model_plots as plots
 from vadlib.data.clips import to_frames
 from vadlib.model.memory import address
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from refusals import refused
 
+from vadlib.config import ClipConfig
 from vadlib.course.pairs import paired_windows
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.data.clips import ClipDataset
 
 LENGTH = 8
 

@@ -14,8 +14,9 @@ import pytest
 import torch
 from refusals import refused
 
+from vadlib.config import ClipConfig
 from vadlib.course import pseudo_plots as view
-from vadlib.data.clips import ClipConfig, ClipDataset, to_frames
+from vadlib.data.clips import ClipDataset, to_frames
 from vadlib.output.figure import video_tag
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer

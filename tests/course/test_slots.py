@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from refusals import refused
 
+from vadlib.config import ClipConfig, ModelConfig
 from vadlib.course.slots import (
     removal_errors,
     slot_atlas,
@@ -17,9 +18,8 @@ from vadlib.course.slots import (
     window_measures,
     without_slots,
 )
-from vadlib.data.clips import ClipConfig
 from vadlib.model.memory import Memory
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from refusals import refused
 
+from vadlib.config import ClipConfig
 from vadlib.course import training_plots as training
-from vadlib.data.clips import ClipConfig
 from vadlib.model.run import Run
 
 ROWS = "epoch,rebuild,separation,made_skip\n1,0.5,-0.2,3\n2,0.25,-0.4,5\n"

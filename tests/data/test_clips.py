@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
 
+from vadlib.config import ClipConfig
 from vadlib.data.clips import (
     LOOKAHEAD,
-    ClipConfig,
     ClipDataset,
     clip_starts,
     cut_clip,

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from refusals import refused
 
+from vadlib.config import ScoreConfig
 from vadlib.evaluation.calibration import MOVED, PRIOR, WINDOWS, Calibration, calibrate
 from vadlib.evaluation.error_maps import ErrorMaps
-from vadlib.evaluation.scores import ScoreConfig, local_values, smooth
+from vadlib.evaluation.scores import local_values, smooth
 
 LENGTH = 8
 HOW = ScoreConfig(frames=LENGTH)

@@ -6,8 +6,9 @@ import torch
 from refusals import refused
 from torch import nn
 
-from vadlib.data.clips import ClipConfig, scoring_starts
-from vadlib.evaluation.error_maps import CELL, clip_errors, error_maps, scored_frames
+from vadlib.config import CELL, ClipConfig
+from vadlib.data.clips import scoring_starts
+from vadlib.evaluation.error_maps import clip_errors, error_maps, scored_frames
 from vadlib.model.network import DualPathAutoencoder, PathOutput
 
 CPU = torch.device("cpu")

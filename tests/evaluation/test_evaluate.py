@@ -10,14 +10,15 @@ from refusals import refused
 from scenes import ArrayFrames, moving_videos
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.config import ClipConfig, ModelConfig, ScoreConfig, TrainConfig
+from vadlib.data.clips import ClipDataset
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.error_maps import ErrorMaps, error_maps
 from vadlib.evaluation.evaluate import Result, evaluate, measure
 from vadlib.evaluation.metrics import bootstrap
-from vadlib.evaluation.scores import ScoreConfig, raw_score
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
-from vadlib.training.fit import TrainConfig, fit
+from vadlib.evaluation.scores import raw_score
+from vadlib.model.network import DualPathAutoencoder
+from vadlib.training.fit import fit
 
 
 @pytest.fixture(scope="module")

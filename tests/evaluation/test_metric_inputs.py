@@ -16,11 +16,11 @@ from refusals import refused as refused_by_code
 from scipy.optimize import brentq
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
+from vadlib.config import ScoreConfig
 from vadlib.errors import InputError
 from vadlib.evaluation import metrics
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import Result
-from vadlib.evaluation.scores import ScoreConfig
 from vadlib.output.plots import plot_roc
 
 

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
 
+from vadlib.config import ScoreConfig
 from vadlib.evaluation.error_maps import ErrorMaps
 from vadlib.evaluation.scores import (
     CONTRAST_FLOOR,
     CONTRAST_SCALE,
-    ScoreConfig,
     local_errors,
     local_values,
     raw_score,

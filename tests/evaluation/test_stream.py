@@ -10,16 +10,16 @@ import torch
 from refusals import refused
 from scenes import ArrayFrames, moving_videos
 
+from vadlib.config import ClipConfig, ModelConfig, ScoreConfig
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipConfig, stored_frames
+from vadlib.data.clips import stored_frames
 from vadlib.data.folder import open_video
 from vadlib.data.video import Video
 from vadlib.evaluation.calibration import Calibration, calibrate
 from vadlib.evaluation.error_maps import error_maps
 from vadlib.evaluation.evaluate import evaluate
-from vadlib.evaluation.scores import ScoreConfig
 from vadlib.evaluation.stream import SHOWN_SIDE, find_scene, stream_scores
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run
 
 CROPPED, WHOLE = ClipConfig(length=8, crop=(16, 16)), ClipConfig(length=8)

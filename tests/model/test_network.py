@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from refusals import refused
 from torch import nn
 
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.config import ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 
 SMALL = ModelConfig(width=8, slots=12)
 
@@ -247,7 +248,7 @@ def test_layers_are_laid_out_channels_last(network):
 )
 def test_bad_shapes_are_refused(field, value, code):
     with refused(code, field=f"ModelConfig.{field}"):
-        ModelConfig(**{field: value})
+        DualPathAutoencoder(ModelConfig(**{field: value}))
 
 
 def test_unknown_preset_names_the_known_ones():

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vadlib.config import ModelConfig
 from vadlib.model.memory import entropy
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.objective import FARTHEST, Term, objective_terms, separation, weighted
 
 PARTS = {

@@ -6,8 +6,9 @@ import pytest
 import torch
 from refusals import refused
 
+from vadlib.config import ModelConfig
 from vadlib.files import atomic, write_json
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, save_weights
 
 

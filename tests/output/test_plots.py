@@ -14,9 +14,9 @@ import pytest
 from refusals import refused
 from sklearn.metrics import roc_auc_score
 
+from vadlib.config import ScoreConfig
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import Result
-from vadlib.evaluation.scores import ScoreConfig
 from vadlib.output import figure, plots
 
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
 
-from vadlib.data.clips import Clip, ClipConfig, ClipDataset, to_frames, to_tensor
+from vadlib.config import ClipConfig
+from vadlib.data.clips import Clip, ClipDataset, to_frames, to_tensor
 from vadlib.pseudo import kinds
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
 from vadlib.pseudo.statistics import noise_level

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from vadlib.config import ClipConfig
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipConfig, ClipDataset, to_frames
+from vadlib.data.clips import ClipDataset, to_frames
 from vadlib.pseudo.detectors import DarknetDetector, find_boxes
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer

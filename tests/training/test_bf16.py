@@ -11,12 +11,12 @@ import pytest
 import torch
 from scenes import moving_videos
 
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.config import ClipConfig, ModelConfig, TrainConfig
+from vadlib.data.clips import ClipDataset
 from vadlib.evaluation.evaluate import evaluate
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import fit
 
 

@@ -15,17 +15,17 @@ import torch._inductor.exc
 from refusals import refused
 from scenes import moving_videos
 
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.config import ClipConfig, ModelConfig, TrainConfig
+from vadlib.data.clips import ClipDataset
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import evaluate
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.objective import Term
 from vadlib.model.run import Run
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
 from vadlib.training import fit as engine
 from vadlib.training import trainer as training
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import fit, hold_out
 from vadlib.training.trainer import Trainer, schedule
 

@@ -12,12 +12,12 @@ from refusals import refused
 from scenes import moving_videos
 from torch.profiler import ProfilerActivity, profile
 
-from vadlib.data.clips import ClipConfig, ClipDataset
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.config import ClipConfig, ModelConfig, TrainConfig
+from vadlib.data.clips import ClipDataset
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.pseudo.kinds import ShuffleMotion
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
 from vadlib.training import footprint
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import fit
 from vadlib.training.footprint import HOLES, Footprint, estimate_footprint
 from vadlib.training.samples import Samples, load_batches

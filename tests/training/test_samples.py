@@ -7,7 +7,8 @@ import pytest
 import torch
 from scenes import moving_videos
 
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.config import ClipConfig
+from vadlib.data.clips import ClipDataset
 from vadlib.pseudo.kinds import AddNoise, ShuffleMotion
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
 from vadlib.training.samples import Samples, derived_generator, load_batches

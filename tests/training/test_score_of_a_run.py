@@ -4,12 +4,11 @@ import pytest
 import torch
 from scenes import moving_videos
 
-from vadlib.data.clips import ClipConfig, ClipDataset
+from vadlib.config import ClipConfig, ModelConfig, ScoreConfig, TrainConfig
+from vadlib.data.clips import ClipDataset
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.scores import ScoreConfig
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.pseudo.mixer import make_mixer
-from vadlib.training.config import TrainConfig
 from vadlib.training.fit import fit
 
 

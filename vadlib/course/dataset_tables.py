@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from vadlib.config import WORKING_SIDE
 from vadlib.data.avenue import GROUND_TRUTHS, both_truths, find_avenue
 from vadlib.data.catalog import DATASETS, default_root, load_videos
 from vadlib.data.motion import grey
-from vadlib.data.store import WORKING_SIDE, resize_frame, stored_shape
+from vadlib.data.store import resize_frame, stored_shape
 from vadlib.data.video import Video
 from vadlib.errors import InputError
 from vadlib.files import expand_home

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 import torch
 
+from vadlib.config import CELL
 from vadlib.data.clips import stored_frames
 from vadlib.data.motion import blur, grey
 from vadlib.data.video import Video
 from vadlib.errors import require
-from vadlib.evaluation.error_maps import CELL, clip_errors, read_windows, scoring_windows
+from vadlib.evaluation.error_maps import clip_errors, read_windows, scoring_windows
 from vadlib.model.memory import entropy
 from vadlib.model.run import Run
 

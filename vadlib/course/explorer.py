@@ -14,13 +14,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vadlib.config import CELL, ClipConfig
 from vadlib.course.dataset_plots import draw_frame
 from vadlib.course.explanation import Explanation, explain_clip
 from vadlib.course.memory_plots import draw_heat, draw_picture, heat_limit
-from vadlib.data.clips import ClipConfig, scoring_starts
+from vadlib.data.clips import scoring_starts
 from vadlib.data.video import Video
 from vadlib.errors import require, require_known
-from vadlib.evaluation.error_maps import CELL, ErrorMaps
+from vadlib.evaluation.error_maps import ErrorMaps
 from vadlib.evaluation.evaluate import SCALES, Result
 from vadlib.evaluation.metrics import Curves, intervals, per_video
 from vadlib.model.run import Run

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import torch
 from matplotlib.figure import Figure
 
+from vadlib.config import DEFAULT_KINDS
 from vadlib.course.pseudo_plots import plot_batch, plot_pseudo, side_by_side
 from vadlib.data.clips import Clip, ClipDataset
 from vadlib.errors import require
 from vadlib.output.figure import image_tag, in_turn, load_ipywidgets, video_tag
 from vadlib.pseudo.kinds import PasteObjects, PseudoAnomaly, PseudoClip
-from vadlib.pseudo.mixer import DEFAULT_KINDS, KINDS, PseudoAnomalyMixer
+from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer
 from vadlib.pseudo.patches import Patches, load_patches
 
 Clips = Mapping[str, ClipDataset]  # detector -> the same clips with the boxes that it found

@@ -14,11 +14,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from vadlib.config import CELL
 from vadlib.course.explanation import Explanation
 from vadlib.course.slots import SlotPicture
 from vadlib.data.clips import to_frames
 from vadlib.errors import require
-from vadlib.evaluation.error_maps import CELL
 from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE
 
 # Of bars, in order; they differ by more than colour.

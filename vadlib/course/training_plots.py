@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from vadlib.config import OBJECTIVES
 from vadlib.errors import require
-from vadlib.model.objective import OBJECTIVES
 from vadlib.model.run import PRETRAINED, Run
 from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE, PINK
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from vadlib.config import ClipConfig
 from vadlib.data.catalog import DATASETS, find_copy
-from vadlib.data.clips import ClipConfig
 from vadlib.data.decode import DROPPED, NO_KEY, VideoFrames, list_videos
 from vadlib.data.layout import (
     Copy,

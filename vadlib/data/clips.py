@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,70 +12,14 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from vadlib.config import require_field
+from vadlib.config import ClipConfig
 from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
-from vadlib.data.store import WORKING_SIDE, open_frames, store_frames, stored_shape
+from vadlib.data.store import open_frames, store_frames, stored_shape
 from vadlib.data.video import Video
-from vadlib.errors import InputError, require, require_known
+from vadlib.errors import InputError, require
 
 # clip lengths of later frames that a clip can reach: enough to skip with a stride of up to 5
 LOOKAHEAD = 4
-
-
-@dataclass(frozen=True)
-class ClipConfig:
-    """How frames become clips. Stored with a run, so that scoring prepares frames exactly as
-    training did.
-    """
-
-    length: int = 16  # frames a clip
-    # (height, width) that frames are resized to; None keeps the native size
-    size: tuple[int, int] | None = None
-    # without `size`: larger frames are shrunk until their shorter side has so many pixels
-    shorter_side: int | None = None
-    # 1 makes colour grey, 3 repeats grey; None keeps what the dataset has
-    channels: int | None = None
-    frame_step: int = 1  # distance between the frames of a clip; 2 doubles the time it spans
-    # distance between clip starts in training; scoring has its own, half-overlapping step
-    clip_step: int = 1
-    # (height, width) of windows cut around what moves; None takes whole frames
-    crop: tuple[int, int] | None = None
-
-    def __post_init__(self):
-        for name in ("length", "frame_step", "clip_step"):
-            require_field(self, name, getattr(self, name) >= 1, "at least 1")
-        require_field(
-            self, "length", self.length >= 2, "at least 2 frames: one frame shows no motion"
-        )
-        for name, least in (("shorter_side", 8), ("channels", 1)):
-            value = getattr(self, name)
-            require_field(self, name, value is None or value >= least, f"at least {least}, or None")
-        require_field(self, "channels", self.channels in (None, 1, 3), "1 (grey), 3 (RGB), or None")
-        for name in ("size", "crop"):
-            value = getattr(self, name)
-            require_field(
-                self,
-                name,
-                value is None or min(value) >= 1,
-                "(height, width) of at least 1 each, or None",
-            )
-
-    @classmethod
-    def preset(cls, name: str) -> ClipConfig:
-        """The clips that the model preset of that name is made for."""
-        require_known(name, PRESETS, "preset")
-        return cls(**PRESETS[name])
-
-
-# fast: windows around what moves; one of 48 pixels holds a person of Ped2 and her next steps.
-# Larger frames are shrunk to Ped2's height. short: the same of smaller frames, which fewer windows
-# cover. compact, paper: whole frames, as published.
-PRESETS: dict[str, dict] = {
-    "fast": {"crop": (48, 48), "clip_step": 4, "shorter_side": WORKING_SIDE},
-    "short": {"crop": (48, 48), "clip_step": 4, "shorter_side": WORKING_SIDE // 2},
-    "compact": {"size": (128, 128)},
-    "paper": {"size": (256, 256)},
-}
 
 
 class Clip(NamedTuple):

@@ -26,9 +26,6 @@ from vadlib.errors import InputError
 from vadlib.files import atomic, folder_variable, is_disk_full, read_arrays, refuse_broken_link
 
 STORE_VERSION = 1
-# What looks for motion looks at frames whose shorter side has at most so many pixels, Ped2's: its
-# thresholds were measured there.
-WORKING_SIDE = 240
 
 
 def cache_dir() -> Path:

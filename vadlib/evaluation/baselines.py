@@ -23,8 +23,9 @@ import cv2
 import numpy as np
 from scipy.ndimage import uniform_filter, uniform_filter1d
 
+from vadlib.config import WORKING_SIDE
 from vadlib.data.motion import FOREGROUND_LEVELS, foreground_components, grey, scene_background
-from vadlib.data.store import WORKING_SIDE, store_frames
+from vadlib.data.store import store_frames
 from vadlib.data.video import Video
 from vadlib.errors import require_known
 from vadlib.evaluation.metrics import Curves, macro_auc, micro_auc, per_video

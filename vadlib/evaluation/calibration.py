@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vadlib.config import from_dict
+from vadlib.config import ScoreConfig, from_dict
 from vadlib.errors import InputError, require
 from vadlib.evaluation.error_maps import ErrorMaps
-from vadlib.evaluation.scores import ScoreConfig, local_values, smooth
+from vadlib.evaluation.scores import local_values, smooth
 from vadlib.files import atomic, read_arrays
 from vadlib.model.run import continue_training
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from vadlib.data.clips import ClipConfig, scoring_starts, to_tensor
+from vadlib.config import CELL, ClipConfig
+from vadlib.data.clips import scoring_starts, to_tensor
 from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
 from vadlib.device import autocast, pick_precision
 from vadlib.errors import require_known
 from vadlib.model.network import DualPathAutoencoder
 
-CELL = 8  # pixels; errors are kept as means over squares of this side
 PROTOCOLS = ("all", "center")
 CPU_BATCH, GPU_BATCH = 16, 64  # windows in one pass; more do not make a CPU faster, but take memory
 

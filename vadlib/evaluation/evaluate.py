@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from vadlib.config import ScoreConfig
 from vadlib.data.clips import stored_frames, too_short
 from vadlib.data.video import Video
 from vadlib.device import pick_device, processes, share_out, steady_memory
@@ -24,7 +25,7 @@ from vadlib.evaluation.curves import (
     require_same_frames,
 )
 from vadlib.evaluation.error_maps import ErrorMaps, error_maps, scored_frames
-from vadlib.evaluation.scores import ScoreConfig, local_errors, raw_score
+from vadlib.evaluation.scores import local_errors, raw_score
 from vadlib.files import atomic, command_line, expand_home, json_text, read_arrays
 from vadlib.model.run import Run, open_run
 

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vadlib.data.clips import ClipConfig, too_short
+from vadlib.config import CELL, ClipConfig
+from vadlib.data.clips import too_short
 from vadlib.data.store import prepare_frame, resize_frame, stored_shape
 from vadlib.data.video import Video
 from vadlib.device import pick_device
 from vadlib.errors import require
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.error_maps import CELL, ErrorMaps, cell_errors
+from vadlib.evaluation.error_maps import ErrorMaps, cell_errors
 from vadlib.model.run import Run
 
 # pixels of the shorter side of the frames that are handed on, at most: some dozens of them are held

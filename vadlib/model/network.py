@@ -5,67 +5,18 @@ pseudo-anomalies.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vadlib.config import require_field, require_known_field
-from vadlib.errors import InputError, require_known
+from vadlib.config import ModelConfig, require_known_field
+from vadlib.errors import InputError
 from vadlib.model import fast, published
 from vadlib.model.memory import Memory, unread
 
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The network's shape. Stored with a run; a checkpoint loads only into the same shape."""
-
-    network: str = "fast"  # "fast": ours; "published": the paper's, layer by layer
-    channels: int = 1  # 1 grey, 3 RGB
-    width: int = 16  # feature channels at the first level; they double at each further level
-    slots: int = 256  # slots in each memory
-    # of the memory's addressing: cosine similarities are in [-1, 1], too flat for a softmax
-    sharpness: float = 10.0
-    shrink: float = 0.05  # addressing weights below this share of the largest are cut off
-    # join encoder features to the decoders' at one level: sharper, but anomalies pass around the
-    # memory
-    skip: bool = False
-    memories: int = 2  # 2: M_n and M_p; 1: both paths read M_n; 0: features pass as they are
-    decoders: int = 2  # 2: D_n and D_p; 1: both paths are decoded by D_n
-
-    def __post_init__(self):
-        require_known_field(self, "network", NETWORKS)
-        require_field(self, "channels", self.channels in (1, 3), "1 (grey) or 3 (RGB)")
-        width_fits = 8 <= self.width <= 512 and self.width % 8 == 0
-        require_field(self, "width", width_fits, "a multiple of 8, at most 512")
-        require_field(self, "slots", 1 <= self.slots <= 100_000, "1 to 100000")
-        require_field(self, "sharpness", self.sharpness >= 0, "at least 0")
-        require_field(self, "shrink", 0 <= self.shrink < 1, "0 <= shrink < 1")
-        require_field(self, "memories", self.memories in (0, 1, 2), "0, 1 or 2")
-        require_field(self, "decoders", self.decoders in (1, 2), "1 or 2")
-
-    @classmethod
-    def preset(cls, name: str, **changes) -> ModelConfig:
-        """The named preset, with some fields changed, such as `channels=3`.
-
-        "fast" is ours, for a CPU; "short" is the same network at half the width, for a training of
-        minutes. "paper" and "compact" are the networks of the first and the second release of Wei
-        et al., layer by layer; their memories are addressed as `address` says, since the published
-        threshold empties them.
-        """
-        require_known(name, PRESETS, "preset")
-        return cls(**PRESETS[name] | changes)
-
-
 NETWORKS = {"fast": fast, "published": published}
-PRESETS: dict[str, dict] = {
-    "fast": {},
-    "short": {"width": 8},
-    "compact": {"network": "published", "width": 16, "slots": 500, "skip": True},
-    "paper": {"network": "published", "width": 32, "slots": 2000, "skip": True},
-}
 
 
 class PathOutput(NamedTuple):
@@ -98,6 +49,7 @@ class DualPathAutoencoder(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
+        require_known_field(config, "network", NETWORKS)
         self.config = config
         network, r = NETWORKS[config.network], config.width
         self.strides = network.STRIDES

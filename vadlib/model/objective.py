@@ -11,15 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vadlib.config import TrainConfig
 from vadlib.model.memory import entropy
 from vadlib.model.network import DualPathAutoencoder
 
-OBJECTIVES = ("inpaint", "maximize", "none")
 # terms of weight 0 by default; they are computed only on request
 REGULARISERS = ("sparsity", "separation")
-# mean squared error, pixels in [-1, 1]: an untrained decoder, which paints grey, has about 0.1, a
-# trained one 0.01 to 0.02
-MARGIN = 0.5
 FARTHEST = 1.0  # distances between the paths count up to here, so that no term grows without end
 
 
@@ -52,7 +49,7 @@ def objective_terms(
     inputs: Tensor,
     is_pseudo: Tensor,
     objective: str,
-    margin: float = MARGIN,
+    margin: float = TrainConfig.margin,
     summed: Callable[[Tensor], Tensor] = lambda part: part,
     regularisers: Collection[str] = REGULARISERS,
 ) -> dict[str, Term]:

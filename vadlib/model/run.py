@@ -11,11 +11,10 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
-from vadlib.config import from_dict
-from vadlib.data.clips import ClipConfig
+from vadlib.config import ClipConfig, ModelConfig, from_dict
 from vadlib.errors import InputError, require, require_known
 from vadlib.files import atomic, command_line, expand_home
-from vadlib.model.network import DualPathAutoencoder, ModelConfig
+from vadlib.model.network import DualPathAutoencoder
 from vadlib.pseudo.mixer import mixer_part
 
 # runs that come with the package, each in a folder of its name

@@ -14,8 +14,9 @@ import pooch
 import torch
 from tqdm.auto import tqdm
 
+from vadlib.config import WORKING_SIDE
 from vadlib.data.motion import foreground_components, grey, scene_background
-from vadlib.data.store import WORKING_SIDE, keep_arrays, store_frames
+from vadlib.data.store import keep_arrays, store_frames
 from vadlib.data.video import Video
 from vadlib.device import pick_device
 from vadlib.errors import require

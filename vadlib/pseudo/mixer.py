@@ -23,8 +23,6 @@ from vadlib.pseudo.kinds import (
 )
 
 KINDS = {"skip": SkipFrames, "shuffle": ShuffleMotion, "noise": AddNoise, "object": PasteObjects}
-# of the default recipe, whatever else is in the table
-DEFAULT_KINDS = ("skip", "shuffle", "noise", "object")
 
 
 class Mixed(NamedTuple):
@@ -118,7 +116,7 @@ class PseudoAnomalyMixer:
 
 def mixer_part(p: float, weights: Sequence[float], kinds: Sequence[tuple[str, Mapping]]) -> dict:
     """Return the part "mixer" of a run's config.json: a mixer as JSON, in the shape of
-    `MixerConfig`.
+    `PseudoConfig`.
 
     Args:
         p, weights: see `PseudoAnomalyMixer`.

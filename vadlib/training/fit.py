@@ -13,17 +13,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vadlib.data.clips import ClipConfig, ClipDataset, too_short
+from vadlib.config import ClipConfig, ScoreConfig, TrainConfig
+from vadlib.data.clips import ClipDataset, too_short
 from vadlib.device import pick_device, processes, share_out, steady_memory
 from vadlib.errors import InputError, require
 from vadlib.evaluation.calibration import calibrate
 from vadlib.evaluation.error_maps import ErrorMaps, error_maps
-from vadlib.evaluation.scores import ScoreConfig
 from vadlib.files import expand_home, write_json
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, current_shape, load_weights, read_config, save_weights
 from vadlib.pseudo.mixer import PseudoAnomalyMixer, mixer_part
-from vadlib.training.config import TrainConfig
 from vadlib.training.footprint import check_memory
 from vadlib.training.samples import Samples, derived_generator, load_batches
 from vadlib.training.trainer import Trainer, plain_errors

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
+from vadlib.config import TrainConfig
 from vadlib.device import autocast, pick_precision, processes, sum_over_processes
 from vadlib.errors import InputError
 from vadlib.files import atomic
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.objective import Term, objective_terms, weighted
 from vadlib.model.run import first_mismatch
-from vadlib.training.config import TrainConfig
 from vadlib.training.samples import Batch, Samples, load_batches
 
 CHECKPOINT_SECONDS = 60
