@@ -16,7 +16,8 @@ from vadlib.data.catalog import load_videos
 from vadlib.errors import InputError
 from vadlib.evaluation.baselines import baseline_scores, measure_baselines
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.evaluate import Result, evaluate
+from vadlib.evaluation.evaluate import evaluate
+from vadlib.evaluation.result import Result
 from vadlib.jobs import default_preset, evaluate_once, evaluate_run, train_run
 from vadlib.output.report import describe_metrics
 

@@ -261,7 +261,8 @@ def score(
     from vadlib.jobs import score_video
 
     result = score_video(run, video, out, device or "auto", scene)
-    [(name, scores)], [found] = result.scores.items(), result.scenes.values()
+    [(name, scored)] = result.videos.items()
+    scores, found = scored.scores, scored.scene
     above, known = (
         int((scores > result.threshold).sum()),
         ", ".join(map(repr, result.calibration.scenes)),

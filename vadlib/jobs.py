@@ -34,8 +34,9 @@ from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation.baselines import baseline_scores, measure_baselines
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.error_maps import PROTOCOLS, scored_frames
-from vadlib.evaluation.evaluate import Result, measure
 from vadlib.evaluation.evaluate import evaluate as evaluate_videos
+from vadlib.evaluation.evaluate import measure
+from vadlib.evaluation.result import Result, VideoResult
 from vadlib.evaluation.stream import find_scene, stream_scores
 from vadlib.files import atomic, expand_home, require_writable
 from vadlib.model.network import DualPathAutoencoder
@@ -216,10 +217,10 @@ def evaluate_run(
         result.metrics["protocols"] = {}
         found = {result.protocol: result}
         if protocol == "center":
-            # of a large set 1.5 GB
-            found |= {
-                protocol: replace(evaluate_videos(run, videos, device, shown, protocol), maps={})
-            }
+            centre = evaluate_videos(run, videos, device, shown, protocol)
+            # without its maps, of a large set 1.5 GB
+            without_maps = {name: replace(part, maps=None) for name, part in centre.videos.items()}
+            found[protocol] = replace(centre, videos=without_maps)
         truths, unusable = _ground_truths(data, root, videos)
         for kind, labels in truths.items():
             for name, scored in found.items():
@@ -360,8 +361,8 @@ def score_video(
         progress: show a bar.
 
     Returns:
-        The scores, without error maps; `scenes` holds "" where no scene of the run is known to be
-        this one.
+        The scores, without error maps. The scene of the video is "" if the run knows no scene that
+        it could be.
 
     Raises:
         InputError: no run, one without calibration, no video, or what `find_scene` and
@@ -399,16 +400,8 @@ def score_video(
                     film, annotated(table), video.fps, seconds, out / "annotated.mp4", ANNOTATED
                 )
             name = video.name
-            result = Result(
-                {name: np.array(scores)},
-                {},
-                {},
-                {},
-                {name: seconds},
-                {name: scene},
-                calibration,
-                {},
-            )
+            scored_video = VideoResult(np.array(scores), seconds, scene)
+            result = Result({name: scored_video}, calibration)
             figure = plot_scores(result, name).figure
             figure.savefig(curve, dpi=120)
             plt.close(figure)

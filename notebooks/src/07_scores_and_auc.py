@@ -49,9 +49,10 @@ run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 
 # %%
 result = evaluate_once(run, test, course.run_folder(f"pretrained-{data}"))
-shown, maps, alone = test[3].name, result.maps[test[3].name], {"contrast": 0}
+shown, alone = test[3].name, {"contrast": 0}
+plain = result.videos[shown].maps["plain"]
 print(
-    f"video {shown}: {maps.plain.shape[0]} frames, maps of {maps.plain.shape[1]} x {maps.plain.shape[2]} squares"
+    f"video {shown}: {len(plain)} frames, maps of {plain.shape[1]} x {plain.shape[2]} squares"
 )
 
 # %% [markdown]
@@ -290,11 +291,11 @@ calm, odd = (
 for t in result.threshold * np.array([0.5, 1, 2]):
     alarms = vad.metrics.alarm_metrics(result.labels, result.scores, result.times, t)
     print(
-        f"above {t:.2f}: {alarms['events_found']} of {alarms['events']} events, {alarms['false_alarms']} false alarms",
+        f"above {t:.2f}: {alarms.events_found} of {alarms.events} events, {alarms.false_alarms} false alarms",
         end=" ",
     )
     print(
-        f"({alarms['false_alarms_per_hour']:.0f} an hour); {np.mean(odd > t):.0%} of abnormal, {np.mean(calm > t):.1%} of normal frames"
+        f"({alarms.false_alarms_per_hour:.0f} an hour); {np.mean(odd > t):.0%} of abnormal, {np.mean(calm > t):.1%} of normal frames"
     )
 
 # %% [markdown]

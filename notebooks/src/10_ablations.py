@@ -28,7 +28,7 @@ import vadlib as vad
 from scipy import stats
 from vadlib import ablation, course
 from vadlib.evaluation.baselines import BEST
-from vadlib.evaluation.evaluate import Result
+from vadlib.evaluation.result import Result
 
 # %% [markdown]
 # ## 1 A table of trainings

@@ -120,7 +120,7 @@ run = vad.load_pretrained(data)
 out = gate / "tuesday"
 result = score_video(run, home / "tuesday.mp4", out)
 print(
-    f"judged as scene {result.scenes['tuesday']!r}; written: {', '.join(sorted(path.name for path in out.iterdir()))}"
+    f"judged as scene {result.videos['tuesday'].scene!r}; written: {', '.join(sorted(path.name for path in out.iterdir()))}"
 )
 print(*(out / "scores.csv").read_text().splitlines()[:4], sep="\n")
 
@@ -226,7 +226,7 @@ for name, value in candidates.items():
         {"sunday": np.zeros(len(calm))}, normal.scores, normal.times, value
     )
     print(
-        f"{name:21}{value:6.2f}: sunday {found['false_alarms']} alarms, {np.mean(calm > value):4.0%} of its frames;",
+        f"{name:21}{value:6.2f}: sunday {found.false_alarms} alarms, {np.mean(calm > value):4.0%} of its frames;",
         end=" ",
     )
     print(f"tuesday {np.mean(scores > value):4.0%} of its frames")

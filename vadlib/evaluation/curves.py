@@ -101,9 +101,7 @@ def require_same_frames(
         require_length(values, len(scores[name]), name, noun)
 
 
-def require_length(
-    values: Sequence[str] | np.ndarray, length: int, name: str, noun: str
-) -> None:
+def require_length(values: Sequence[str] | np.ndarray, length: int, name: str, noun: str) -> None:
     """Refuse values of a video that are not one for each of its `length` scores."""
     message = f"video {name!r}: {len(values)} {noun} for {length} scores; expected one per frame"
     require(len(values) == length, message, "label-length", field=noun)

@@ -216,9 +216,7 @@ def frame_edges(seconds: np.ndarray) -> np.ndarray:
     return np.append(seconds, 2 * seconds[-1] - seconds[-min(2, len(seconds))])
 
 
-def alarm_metrics(
-    y_true: Curves, y_score: Curves, times: Curves, threshold: float
-) -> AlarmMetrics:
+def alarm_metrics(y_true: Curves, y_score: Curves, times: Curves, threshold: float) -> AlarmMetrics:
     """Count events found and false alarms at one threshold.
 
     An alarm is a run of frames above it. An event is a run of abnormal frames.
