@@ -8,7 +8,7 @@ from torch import nn
 
 from vadlib.config import CELL, ClipConfig
 from vadlib.data.clips import scoring_starts
-from vadlib.evaluation.components import squared_error, temporal_error
+from vadlib.evaluation.components import plain_error, temporal_error
 from vadlib.evaluation.error_maps import error_maps, scored_frames
 from vadlib.model.network import DualPathAutoencoder, PathOutput
 
@@ -24,7 +24,7 @@ class StandIn(nn.Module):
     def encode(self, clips):
         return [clips]
 
-    def rebuild(self, features, path, shape):
+    def reconstruct(self, features, path, shape):
         assert features[-1].shape == shape
         return PathOutput(self.made(features[-1], path), *[torch.zeros(0)] * 3)
 
@@ -73,7 +73,7 @@ def walker(frames=40, height=64, width=80):
 def test_pixel_errors_by_hand():
     clips = torch.zeros(1, 1, 3, 1, 1)
     rebuilt = torch.tensor([0.1, 0.3, 0.3]).view(1, 1, 3, 1, 1)
-    plain = squared_error(rebuilt, clips)[0, :, 0, 0]
+    plain = plain_error(rebuilt, clips)[0, :, 0, 0]
     temporal = temporal_error(rebuilt, clips)[0, :, 0, 0]
     torch.testing.assert_close(plain, torch.tensor([0.01, 0.09, 0.09]))
     torch.testing.assert_close(temporal, torch.tensor([0.04, 0.04, 0.0]))

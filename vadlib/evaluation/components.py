@@ -92,7 +92,7 @@ class LocalError(Component):
         return local_means(maps, self.name, window, frames, causal)
 
 
-def squared_error(reconstruction: Tensor, clips: Tensor) -> Tensor:
+def plain_error(reconstruction: Tensor, clips: Tensor) -> Tensor:
     """Return the squared error, the mean over the channels: (B, C, T, H, W) -> (B, T, H, W)."""
     return (reconstruction - clips).square().mean(1)
 
@@ -115,8 +115,8 @@ class Contrast(Component):
     """
 
     needs: Mapping[str, PixelError] = {
-        "plain": PixelError("normal", squared_error),
-        "pseudo": PixelError("pseudo", squared_error),
+        "plain": PixelError("normal", plain_error),
+        "pseudo": PixelError("pseudo", plain_error),
     }
     floor = 0.0
     whole_frame = True

@@ -157,7 +157,7 @@ def window_errors(
         with autocast(device, pick_precision(precision, device)):
             features = model.encode(clips)
             for path in paths:
-                output = model.rebuild(features, path, clips.shape)
+                output = model.reconstruct(features, path, clips.shape)
                 reconstructions[path] = output.reconstruction.float()
         measured = []
         for error in errors.values():

@@ -16,13 +16,13 @@ from vadlib.evaluation.components import (
     ErrorMaps,
     LocalError,
     PixelError,
-    squared_error,
+    plain_error,
     temporal_error,
 )
 
 # To add a score, write a component and add a row. `ScoreConfig` gives it weight 0.
 COMPONENTS: dict[str, Component] = {
-    "plain": LocalError("plain", squared_error),
+    "plain": LocalError("plain", plain_error),
     "temporal": LocalError("temporal", temporal_error),
     "contrast": Contrast(),
 }
@@ -30,7 +30,7 @@ COMPONENTS: dict[str, Component] = {
 
 def needed_errors(names: Iterable[str] | None = None) -> dict[str, PixelError]:
     """Return the error maps that some components need, by name; by default those of all."""
-    errors = {"plain": PixelError("normal", squared_error)}
+    errors = {"plain": PixelError("normal", plain_error)}
     for name in COMPONENTS if names is None else names:
         errors |= _component(name).needs
     return errors

@@ -16,7 +16,7 @@ from vadlib.data.clips import stored_frames
 from vadlib.data.motion import blur, grey
 from vadlib.data.video import Video
 from vadlib.errors import require
-from vadlib.evaluation.components import squared_error
+from vadlib.evaluation.components import plain_error
 from vadlib.evaluation.error_maps import read_windows, scoring_windows
 from vadlib.model.memory import entropy
 from vadlib.model.run import Run
@@ -93,9 +93,9 @@ def explain_clip(run: Run, video: Video, start: int) -> Explanation:
     for _, clips in read_windows(frames, corners, window, device):
         features = model.encode(clips)
         for path in pictures:
-            output = model.rebuild(features, path, clips.shape)
+            output = model.reconstruct(features, path, clips.shape)
             pixels = output.reconstruction.add(1).mul(127.5).clamp(0, 255)
-            errors = squared_error(output.reconstruction.float(), clips)[:, None]
+            errors = plain_error(output.reconstruction.float(), clips)[:, None]
             # (B, h, w, T, C + 1)
             pictures[path].extend(
                 torch.cat([pixels, errors], 1).permute(0, 3, 4, 2, 1).cpu().numpy()
