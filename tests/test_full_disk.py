@@ -29,6 +29,7 @@ from scenes import moving_videos
 from servers import FILES, NAME, PAYLOAD
 from trees import own_videos
 
+from vadlib.ablation import write_ablation
 from vadlib.config import ClipConfig, ModelConfig, TrainConfig
 from vadlib.data.clips import ClipDataset
 from vadlib.data.decode import VideoFrames
@@ -41,7 +42,6 @@ from vadlib.files import atomic, write_json
 from vadlib.jobs import evaluate_once, plot_run, score_video
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import open_run
-from vadlib.output.ablation_table import write_ablation
 from vadlib.pseudo.mixer import make_mixer
 from vadlib.pseudo.patches import CIFAR100Patches
 from vadlib.training.fit import fit
