@@ -156,9 +156,7 @@ model = vad.DualPathAutoencoder(
 mixer = vad.PseudoAnomalyMixer([fast, shuffled, noisy, pasted], p=0.5)
 training = vad.TrainConfig(epochs=3, seed=0)
 folder = course.run_folder(f"00_quickstart-{data}")
-brief = vad.fit(
-    model, clips, mixer, training, folder, resume=True, dataset={"name": data}
-)
+brief = vad.fit(model, clips, mixer, training, folder, resume=True, dataset=data)
 
 # %% [markdown]
 # Two errors of `D_n` are noted in each epoch: `rebuild`, of normal clips, and
@@ -181,7 +179,7 @@ course.show(axes, "Mean squared errors of D_n over the epochs of the short train
 # %%
 run = vad.load_pretrained(data)
 print(
-    f"{run.config['dataset']['clips']} clips, {run.config['training']['epochs']} times; ours: {len(clips)}, 3 times"
+    f"{run.config.clip_count} clips, {run.config.training.epochs} times; ours: {len(clips)}, 3 times"
 )
 
 # %% [markdown]

@@ -26,7 +26,7 @@ import torch
 import vadlib as vad
 from vadlib import course, device
 from vadlib.model import objective
-from vadlib.training import fit, footprint, samples, trainer
+from vadlib.training import fit, samples
 
 # %% [markdown]
 # The quick profile takes few clips, of frames shrunk to 160 rows, so that a training
@@ -126,8 +126,7 @@ for name in ("none", "inpaint", "maximize"):
 # ## 2 Curves
 #
 # Three short epochs with the objective `inpaint`. A last, incomplete batch is left out.
-# Before it starts, `fit` prints where it computes and how much memory it will take at
-# most.
+#
 
 # %%
 training, shape = vad.TrainConfig(epochs=3, seed=0), untrained.config
@@ -140,7 +139,7 @@ run = vad.fit(
     training,
     folder,
     resume=True,
-    dataset={"name": data},
+    dataset=data,
 )
 
 # %% [markdown]
@@ -267,23 +266,16 @@ course.show(
 # multiplies it natively. Weights, sums and errors stay in float32.
 #
 # How large may a batch be? The backward pass needs what each layer put out in the
-# forward pass, for each clip. `estimate_footprint` runs two clips forwards and counts.
+# forward pass, for each clip. So memory grows with the batch.
 
 # %%
 where = device.pick_device("auto")
-needs = footprint.estimate_footprint(
-    trainer.Trainer(untrained.to(where), drawn, training, where, folder), batch
-)
-print(
-    f"device {where}, precision {device.pick_precision('auto', where) or torch.float32}; {needs.free / 1e9:.1f} GB are free"
-)
-print(
-    f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.clip / 1e6:.0f} MB; so {needs.largest_batch} clips would fit"
-)
+precision = device.pick_precision("auto", where) or torch.float32
+print(f"device {where}, precision {precision}")
 
 # %% [markdown]
 # A batch that fits need not be better: with the same number of epochs, larger batches
-# mean fewer steps. If it does not fit, `fit` says so before it starts.
+# mean fewer steps. If it does not fit, `fit` stops and says so.
 #
 # What a GPU changes:
 #
@@ -331,11 +323,9 @@ print(
 # %% [markdown]
 # There is a checkpoint, but no `model.safetensors`: the run is not finished. A killed
 # process saves nothing; what was learned since the checkpoint must be done again.
-# `resume=True` goes on; the bar does not start at zero. `source` is what the command
-# noted in its `config.json` of where the clips come from.
+# `resume=True` goes on; the bar does not start at zero.
 
 # %%
-source = {"name": data, "preset": "fast", "detector": "motion"}
 step, name = (
     torch.load(killed / "state.pt", weights_only=True)["step"],
     "model.safetensors",
@@ -347,7 +337,7 @@ vad.fit(
     training,
     killed,
     resume=True,
-    dataset=source,
+    dataset=data,
 )
 print(
     f"went on after step {step}; weights as undisturbed: {(killed / name).read_bytes() == (folder / name).read_bytes()}"

@@ -44,7 +44,10 @@ run, test = (
     vad.load_videos(data, "test")[: 4 if quick else None],
 )
 cutting = vad.ClipConfig(
-    length=16, crop=run.data.crop, shorter_side=run.data.shorter_side, clip_step=16
+    length=16,
+    crop=run.config.clips.crop,
+    shorter_side=run.config.clips.shorter_side,
+    clip_step=16,
 )
 clips = vad.ClipDataset(vad.load_videos(data, "train"), cutting)
 kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
@@ -240,7 +243,10 @@ course.show(
 
 # %%
 halves = vad.ClipConfig(
-    length=16, crop=run.data.crop, shorter_side=run.data.shorter_side, clip_step=8
+    length=16,
+    crop=run.config.clips.crop,
+    shorter_side=run.config.clips.shorter_side,
+    clip_step=8,
 )
 windows = vad.ClipDataset(test, halves, vad.find_boxes(test))
 pairs = course.paired_windows(windows, most=100)

@@ -217,7 +217,10 @@ assert cut["padded"][0] > cut["left_out"][0], "padding should lift the mean"
 
 # %%
 inner = [
-    {n: part[n][errors.scored_frames(len(part[n]), run.data, "center")] for n in part}
+    {
+        n: part[n][errors.scored_frames(len(part[n]), run.config.clips, "center")]
+        for n in part
+    }
     for part in (labels, raw)
 ]
 found["border frames dropped"] = honest, metrics.micro_auc(*inner)

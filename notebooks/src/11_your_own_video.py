@@ -95,9 +95,10 @@ print(course.describe_report(vad.check_dataset("folder", home, progress=False)))
 
 # %%
 preset, step = ("short", 32) if quick else ("fast", 4)
-chosen = {"data": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
+changes = {"clips": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
+config = vad.RunConfig.preset(preset).changed(changes | {"dataset": "folder"})
 gate = course.run_folder(f"11_your_own_video-{data}")
-train_run("folder", home, preset, chosen, gate, resume=True)
+train_run(config, gate, root=home, resume=True)
 
 # %% [markdown]
 # It tells how large errors are on normal footage that the model has not seen: it

@@ -133,7 +133,7 @@ def test_rescoring_a_stored_result_equals_scoring_anew(
     loaded = Result.load(tmp_path)
     how = dataclasses.replace(loaded.calibration.how, **changes)
     for video in labelled_videos:
-        maps = error_maps(run.model, video.frames[:], run.data, torch.device("cpu"), "fp32")
+        maps = error_maps(run.model, video.frames[:], run.config.clips, torch.device("cpu"), "fp32")
         expected = (
             Calibration.load(run.folder / "calibration.npz").score(maps, video.scene, how)
             if scale == "calibrated"

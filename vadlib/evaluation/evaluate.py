@@ -277,7 +277,7 @@ def evaluate(
     run = open_run(run)
     calibration = Calibration.load(run.folder / "calibration.npz")
     maps = score_videos(run, videos, device, progress, protocol)
-    kept = {v.name: scored_frames(len(v), run.data, protocol) for v in videos}
+    kept = {v.name: scored_frames(len(v), run.config.clips, protocol) for v in videos}
     labels = {v.name: v.labels[kept[v.name]] for v in videos if v.labels is not None}
     times, scenes = (
         {v.name: v.seconds[kept[v.name]] for v in videos},
@@ -313,11 +313,11 @@ def score_videos(
     )
     target = pick_device(device)
     # an unknown protocol is refused before anything is decoded
-    scored_frames(0, run.data, protocol)
+    scored_frames(0, run.config.clips, protocol)
     for video in videos:
         channels, needed = (
-            run.data.channels or video.frames.shape[3],
-            run.data.length * run.data.frame_step,
+            run.config.clips.channels or video.frames.shape[3],
+            run.config.clips.length * run.config.clips.frame_step,
         )
         if channels != run.model.config.channels:
             raise InputError(
@@ -328,9 +328,9 @@ def score_videos(
         if len(video) < needed:
             raise too_short(video, len(video), needed)
     model = run.model.to(target).eval()
-    precision = run.config["training"].get("precision", "auto")
+    precision = run.config.training.precision
     with processes().main_process_first():  # the others find the frames in the store
-        frames = stored_frames(videos, run.data, progress)
+        frames = stored_frames(videos, run.config.clips, progress)
     with (
         tqdm(
             total=sum(map(len, videos)), desc="scoring", unit="frame", disable=not progress
@@ -338,7 +338,8 @@ def score_videos(
         steady_memory(),
     ):
         maps = share_out(
-            lambda f: error_maps(model, f, run.data, target, precision, bar, protocol), frames
+            lambda f: error_maps(model, f, run.config.clips, target, precision, bar, protocol),
+            frames,
         )
     return {video.name: found for video, found in zip(videos, maps, strict=True)}
 

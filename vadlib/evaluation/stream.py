@@ -132,7 +132,7 @@ def stream_scores(
         InputError: at once, if the video is shorter than a clip, or its frames are smaller than the
             windows that the model sees; later, if a frame cannot be read.
     """
-    config, target = run.data, pick_device(device)
+    config, target = run.config.clips, pick_device(device)
     frames = PreparedFrames(video, config, run.model.config.channels)
     if len(frames) < config.length * config.frame_step:
         raise too_short(video, len(frames), config.length * config.frame_step)
@@ -148,7 +148,7 @@ def stream_scores(
         field="ClipConfig.crop",
     )
     precision, both_paths = (
-        run.config["training"].get("precision", "auto"),
+        run.config.training.precision,
         calibration.how.contrast > 0,
     )
     errors = cell_errors(
