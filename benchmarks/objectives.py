@@ -16,7 +16,7 @@ from pathlib import Path
 
 import vadlib as vad
 from vadlib import course
-from vadlib.course.training_plots import OBJECTIVE_RUNS
+from vadlib.course.figures.training import OBJECTIVE_RUNS
 from vadlib.files import write_json
 from vadlib.jobs import make_config, train_run
 from vadlib.training.fit import hold_out
@@ -53,7 +53,7 @@ def write() -> None:
         folder = OBJECTIVE_RUNS / objective
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(run.folder / "history.csv", folder)
-        errors = course.changed_errors(run, clips, kinds)
+        errors = course.errors_by_kind(run, clips, kinds)
         write_json(
             folder / "errors.json",
             {kind: values.round(6).tolist() for kind, values in errors.items()},

@@ -13,7 +13,7 @@ from trees import scene, write_images, write_video
 
 from vadlib import course
 from vadlib.config import TrainConfig
-from vadlib.course.dataset_tables import load_tests, two_truths
+from vadlib.course.dataset_tables import load_test_videos, two_ground_truths
 from vadlib.data.catalog import default_root, find_copy, list_datasets, load_videos
 from vadlib.data.check import check_dataset
 from vadlib.data.download import download_dataset
@@ -204,8 +204,8 @@ READERS = {
     "load_videos, own": lambda: load_videos("folder"),
     "find_copy": lambda: find_copy("avenue"),
     "list_datasets": list_datasets,
-    "load_tests": load_tests,
-    "two_truths": lambda: two_truths([]),
+    "load_test_videos": load_test_videos,
+    "two_ground_truths": lambda: two_ground_truths([]),
     "evaluate_run": lambda: evaluate_run("ped2", None, None, "cpu"),
     "find_weights": lambda: find_weights("none.pt"),
     "load_patches": lambda: load_patches("cifar100"),

@@ -104,7 +104,7 @@ def main() -> None:
     )
     windows = [small[int(i)].tensor for i in np.linspace(0, len(small) - 1, 300)]
     slots = np.argsort(course.slot_usage(run, windows)["M_n"])[::-1][:3]
-    save("atlas", course.plot_atlas(course.slot_atlas(run, windows, slots), windows))
+    save("atlas", course.plot_slot_atlas(course.slot_atlas(run, windows, slots), windows))
     save("ablation", course.plot_ablation(course.read_ablation()))
     folder = os.environ.get("VADLIB_DATA")
     # only its curve: the frames are not ours to show

@@ -20,7 +20,9 @@ def test_the_browser_of_datasets_follows_the_keyboard(
     page.set_default_timeout(60_000)
     page.goto(
         lab(
-            'import vadlib as vad\n\nvideos = vad.load_videos("synthetic", "test")\nvad.browse({"street": videos[:2], "synthetic": videos})'
+            "import vadlib as vad\nfrom vadlib import course\n\n"
+            'videos = vad.load_videos("synthetic", "test")\n'
+            'course.Browser({"street": videos[:2], "synthetic": videos})'
         )
     )
     run_first_cell(page)

@@ -17,7 +17,7 @@ from sklearn.metrics import confusion_matrix
 
 import vadlib as vad
 from vadlib import course
-from vadlib.course import explorer
+from vadlib.course.widgets import explorer
 from vadlib.evaluation.calibration import Calibration
 from vadlib.output.figure import image_tag
 
@@ -31,7 +31,7 @@ sys.path.insert(0, {str(TESTS)!r})
 import vadlib as vad
 from scenes import moving_videos
 
-course.explore(vad.Run.load("run"), vad.Result.load("run"), {VIDEOS})"""
+course.Explorer(vad.Run.load("run"), vad.Result.load("run"), {VIDEOS})"""
 
 # What has the focus, if it is a part of an output.
 FOCUSED = """(e => e.closest(".jp-OutputArea-output") && (e.role || (e.matches(".widget-readout") ? "readout" : e.innerText)))(
@@ -103,7 +103,7 @@ def test_the_explorer_follows_keyboard_and_mouse(
         assert shown not in pictures
         pictures.add(shown)
         drawn = image_tag(
-            *course.plot_explorer(run, result, videos, course.View(name, t, above, scale))
+            *course.plot_explorer(run, result, videos, course.ExplorerView(name, t, above, scale))
         )
         differ = 1.0
         for _ in range(300):  # a picture that another one follows at once may still be there

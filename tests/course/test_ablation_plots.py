@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from vadlib.course.ablation_plots import plot_ablation
+from vadlib.course.figures.ablation import plot_ablation
 
 TABLE = [
     {

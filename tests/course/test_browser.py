@@ -9,7 +9,7 @@ import pytest
 from refusals import refused
 from trees import spot
 
-from vadlib.course.browser import browse, describe_frame, plot_browser, sample_frames
+from vadlib.course.widgets.browser import Browser, describe_frame, plot_browser, sample_frames
 from vadlib.data.catalog import load_videos
 
 
@@ -35,7 +35,7 @@ def datasets(array_video):
 
 @pytest.fixture
 def parts(datasets):
-    box = browse(datasets)
+    box = Browser(datasets)
     dataset, clip, frame, overlay, picture = box.children
     return dataset, clip, frame, overlay, picture
 
@@ -87,7 +87,7 @@ def test_unknown_names_are_refused(datasets):
     with refused("unknown-name", field="clip"):
         plot_browser(datasets, "grey", "09", 0)
     with refused("too-few", field="datasets"):
-        browse({})
+        Browser({})
 
 
 def test_controls_are_labelled_and_reachable_by_keyboard(parts):

@@ -8,7 +8,7 @@ import torch
 from scenes import moving_videos
 
 from vadlib.config import ClipConfig, ModelConfig, RunConfig
-from vadlib.course.changed_errors import changed_errors
+from vadlib.course.inspection.errors_by_kind import errors_by_kind
 from vadlib.data.clips import ClipDataset
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run
@@ -31,7 +31,7 @@ def run(tmp_path):
 
 def test_errors_are_of_the_normal_path_on_its_own_input(run, clips):
     assert len(clips) > 16  # more than a batch
-    errors = changed_errors(run, clips, [AddNoise(strength=1.0)])
+    errors = errors_by_kind(run, clips, [AddNoise(strength=1.0)])
     noisy = AddNoise(strength=1.0)(clips[3], torch.Generator().manual_seed(3)).tensor
     for name, clip in (("normal", clips[3].tensor), ("noise", noisy)):
         with torch.no_grad():
@@ -41,7 +41,7 @@ def test_errors_are_of_the_normal_path_on_its_own_input(run, clips):
 
 
 def test_what_cannot_be_made_is_left_out(run, clips):
-    errors = changed_errors(run, clips, [SkipFrames(), PasteObjects()])
+    errors = errors_by_kind(run, clips, [SkipFrames(), PasteObjects()])
     makeable = [
         SkipFrames()(clip, torch.Generator().manual_seed(i)) is not None
         for i, clip in enumerate(clips)

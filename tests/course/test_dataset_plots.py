@@ -6,7 +6,7 @@ import pytest
 from refusals import refused
 from trees import spot
 
-from vadlib.course import dataset_plots as plots
+from vadlib.course.figures import datasets as plots
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def test_examples_need_both_kinds(videos):
 
 def test_two_truths_mark_the_frames_in_which_they_differ():
     first, second = {"07": np.repeat([0, 1, 0], 10)}, {"07": np.repeat([0, 1, 0], [8, 13, 9])}
-    ax = plots.plot_truths(first, second, ("vol", "community"))
+    ax = plots.plot_ground_truths(first, second, ("vol", "community"))
     [differ] = [c for c in ax.collections if tuple(c.get_facecolor()[0]) == (0, 0, 0, 1)]
     assert [
         (path.vertices[:, 0].min(), path.vertices[:, 0].max()) for path in differ.get_paths()
@@ -85,7 +85,7 @@ def test_changes_are_drawn_as_two_distributions_of_area_one():
         "b": {"01": rng.random(90)},
     }
     labels = {"a": {"02": np.ones(300), "01": np.zeros(500)}, "b": {"01": np.repeat([0, 1], 45)}}
-    axes = plots.plot_changes(changes, labels)
+    axes = plots.plot_frame_changes(changes, labels)
     filled, line = axes[0].patches
     assert (filled.get_fill(), line.get_fill()) == (True, False)
     assert line.get_linestyle() not in ("-", "solid")  # told apart without colour

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from trees import official_avenue
 
-from vadlib.course.dataset_tables import frame_changes, load_tests, two_truths
+from vadlib.course.dataset_tables import frame_changes, load_test_videos, two_ground_truths
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 40])
@@ -28,7 +28,7 @@ def test_colour_is_compared_as_grey_and_large_frames_at_ped2s_height(array_video
 
 
 def test_avenues_truths_where_both_are_here(real_data):
-    truths = two_truths([], real_data)
+    truths = two_ground_truths([], real_data)
     assert list(truths) == ["vol", "community"]
     first, second = truths.values()
     assert (len(first), sum(map(len, first.values()))) == (21, 15324)
@@ -42,7 +42,7 @@ def test_avenues_truths_where_both_are_here(real_data):
 def test_elsewhere_each_event_is_widened(array_video, tmp_path):
     labels = np.zeros(60, np.uint8)
     labels[[20, 21, 22, 58]] = 1
-    truths = two_truths(
+    truths = two_ground_truths(
         [array_video(np.zeros((60, 4, 4, 1)), "a", labels=labels, ground_truth="scripted")],
         tmp_path,
     )
@@ -52,7 +52,7 @@ def test_elsewhere_each_event_is_widened(array_video, tmp_path):
 
 
 def test_of_no_data_the_rendered_street_is_left_and_why(tmp_path):
-    found, absent = load_tests(tmp_path)
+    found, absent = load_test_videos(tmp_path)
     assert [(name, len(videos)) for name, videos in found.items()] == [("synthetic", 8)]
     assert list(absent) == ["ped1", "ped2", "avenue", "shanghaitech"]
     assert all(
@@ -62,13 +62,13 @@ def test_of_no_data_the_rendered_street_is_left_and_why(tmp_path):
 
 def test_datasets_are_taken_as_far_as_they_are_here(tiny_ped2):
     folder, ped2 = tiny_ped2.root, tiny_ped2.root / "ped2" / "testing" / "frames"
-    found, absent = load_tests(folder)
+    found, absent = load_test_videos(folder)
     assert list(found) == ["synthetic", "ped2"]
     assert sum(int(v.labels.sum()) for v in found["ped2"]) == 1648
     for clip in sorted(ped2.iterdir()):
         if clip.name not in ("08", "09"):  # abnormal from the first frame to the last
             shutil.rmtree(clip)
-    found, absent = load_tests(folder)
+    found, absent = load_test_videos(folder)
     assert list(found) == ["synthetic"]
     assert (
         absent["ped2"]
@@ -78,8 +78,8 @@ def test_datasets_are_taken_as_far_as_they_are_here(tiny_ped2):
 
 def test_avenue_without_its_ground_truth_is_absent_and_says_so(tmp_path):
     official_avenue(tmp_path, {20: 273})
-    assert list(load_tests(tmp_path)[0]) == ["synthetic", "avenue"]
+    assert list(load_test_videos(tmp_path)[0]) == ["synthetic", "avenue"]
     shutil.rmtree(tmp_path / "avenue" / "ground_truth_demo")
-    found, absent = load_tests(tmp_path)
+    found, absent = load_test_videos(tmp_path)
     assert list(found) == ["synthetic"]
     assert "no labels for the test clips" in absent["avenue"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from vadlib.course.traps import in_pieces, oracle_gap, shifted_labels, split_gains
+from vadlib.course.traps import cut_into_pieces, oracle_gap, shift_labels, split_gains
 from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
 
 EVENT = np.repeat([0, 1, 0], [20, 10, 20]).astype(np.uint8)
@@ -29,7 +29,7 @@ def random_case(videos=8, frames=40, candidates=5, seed=0):
 @pytest.mark.parametrize("by", [0, 1, 7, -1, -7, 49, 60, -60])
 def test_shifted_labels_are_those_of_the_frame_before_and_the_ends_repeat(by):
     """Labels that are numbers of frames, so that each end can be told from its neighbours."""
-    [shifted] = shifted_labels({"a": np.arange(50)}, by).values()
+    [shifted] = shift_labels({"a": np.arange(50)}, by).values()
     assert shifted.tolist() == [min(max(t - by, 0), 49) for t in range(50)]
 
 
@@ -39,7 +39,7 @@ def test_a_perfect_score_loses_a_known_part_when_labels_shift(by):
     count half.
     """
     wrong_abnormal, wrong_normal = min(abs(by), 10) / 10, min(abs(by), 10) / 40
-    shifted = shifted_labels({"a": EVENT}, by)
+    shifted = shift_labels({"a": EVENT}, by)
     assert micro_auc(shifted, {"a": EVENT.astype(float)}) == pytest.approx(
         1 - wrong_abnormal / 2 - wrong_normal / 2
     )
@@ -47,7 +47,7 @@ def test_a_perfect_score_loses_a_known_part_when_labels_shift(by):
 
 def test_a_score_that_comes_late_wins_by_labels_that_come_late():
     late = {"a": np.roll(EVENT, 4).astype(float)}
-    areas = {by: micro_auc(shifted_labels({"a": EVENT}, by), late) for by in range(-16, 17)}
+    areas = {by: micro_auc(shift_labels({"a": EVENT}, by), late) for by in range(-16, 17)}
     assert max(areas, key=areas.get) == 4
     assert areas[4] == 1
 
@@ -55,7 +55,7 @@ def test_a_score_that_comes_late_wins_by_labels_that_come_late():
 @pytest.mark.parametrize("length", [1, 7, 20, 50, 80])
 def test_pieces_hold_the_same_frames_in_the_same_order(length):
     curves, labels = random_case()
-    pieces, truth = in_pieces(curves[0], length), in_pieces(labels, length)
+    pieces, truth = cut_into_pieces(curves[0], length), cut_into_pieces(labels, length)
     assert pieces.keys() == truth.keys()
     assert np.array_equal(
         np.concatenate(list(pieces.values())), np.concatenate(list(curves[0].values()))
@@ -69,7 +69,10 @@ def test_pieces_of_one_kind_ruin_min_max_and_are_a_gift_to_padding():
     become three times the same ramp.
     """
     scores = {"a": np.r_[0:10, 20:30, 0:10]}
-    pieces, truth = in_pieces(scores, 10), in_pieces({"a": np.repeat([0, 1, 0], 10)}, 10)
+    pieces, truth = (
+        cut_into_pieces(scores, 10),
+        cut_into_pieces({"a": np.repeat([0, 1, 0], 10)}, 10),
+    )
     assert micro_auc(truth, pieces) == 1
     assert micro_auc(truth, per_video(pieces)) == pytest.approx(0.5)
     assert macro_auc(truth, pieces) == (None, 3)
@@ -81,7 +84,7 @@ def test_padding_never_lowers_the_auc_of_videos_with_both_kinds(length):
     for seed in range(5):
         curves, labels = random_case(seed=seed)
         pieces, truth = (
-            in_pieces({name: np.round(c) for name, c in part.items()}, length)
+            cut_into_pieces({name: np.round(c) for name, c in part.items()}, length)
             for part in (curves[0], labels)
         )
         both = {name: scores for name, scores in pieces.items() if len(np.unique(truth[name])) == 2}
@@ -144,8 +147,8 @@ def test_random_scores_give_one_half_whatever_is_done_to_them():
     for curves, truth in (
         (scores, labels),
         (per_video(scores), labels),
-        (scores, shifted_labels(labels, 8)),
-        (in_pieces(scores, 30), in_pieces(labels, 30)),
+        (scores, shift_labels(labels, 8)),
+        (cut_into_pieces(scores, 30), cut_into_pieces(labels, 30)),
     ):
         assert micro_auc(truth, curves) == pytest.approx(0.5, abs=0.02)
 
@@ -153,7 +156,7 @@ def test_random_scores_give_one_half_whatever_is_done_to_them():
 def test_wrong_arguments_are_named():
     curves, labels = random_case()
     with refused("out-of-range", field="length"):
-        in_pieces(labels, 0)
+        cut_into_pieces(labels, 0)
     with refused("unknown-name", field="default"):
         oracle_gap(curves, labels, 9)
     with refused("too-few", field="labels"):

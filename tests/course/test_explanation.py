@@ -12,7 +12,7 @@ from refusals import refused
 from scenes import moving_videos
 
 from vadlib.config import ClipConfig, ModelConfig, RunConfig
-from vadlib.course.explanation import Explanation, explain_clip
+from vadlib.course.inspection.explanation import Explanation, explain_clip
 from vadlib.data.clips import to_tensor
 from vadlib.data.motion import blur, grey, motion_windows, moving_pixels
 from vadlib.model.network import DualPathAutoencoder

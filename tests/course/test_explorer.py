@@ -16,14 +16,14 @@ from sklearn.metrics import confusion_matrix, precision_score, recall_score
 from trees import spot
 
 from vadlib.config import ClipConfig, ModelConfig, ScoreConfig, TrainConfig
-from vadlib.course import explorer
-from vadlib.course.explanation import explain_clip
-from vadlib.course.explorer import (
-    View,
+from vadlib.course.inspection.explanation import explain_clip
+from vadlib.course.widgets import explorer
+from vadlib.course.widgets.explorer import (
+    Explorer,
+    ExplorerView,
     clip_around,
     count_frames,
     curves,
-    explore,
     next_wrong,
     plot_explorer,
     sample_views,
@@ -202,7 +202,7 @@ def test_scales_are_those_of_the_result(scored):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_picture_shows_the_frame_the_model_s_work_and_the_curve(run, videos, scored, scale):
-    view = View("02", 20, 0.4, scale)
+    view = ExplorerView("02", 20, 0.4, scale)
     figure, _ = plot_explorer(run, scored, videos, view)
     frame, rebuilt, error, entropy, local, curve = figure.axes[:6]
     start, place = clip_around(20, 45, run.config.clips)
@@ -241,7 +241,7 @@ def test_the_score_by_place_is_that_of_the_whole_video(run, videos, scored):
     whole = scored.score_map("01")
     for t in range(45):
         np.testing.assert_allclose(
-            explorer._local_scores(scored, View("01", t, 0)), whole[t], rtol=1e-4, atol=1e-4
+            explorer._local_scores(scored, ExplorerView("01", t, 0)), whole[t], rtol=1e-4, atol=1e-4
         )
 
 
@@ -267,7 +267,7 @@ def test_the_dashed_square_lies_where_the_error_is(run, videos, scored, array_vi
             scenes={"x": "one"},
             calibration=Calibration({"one": flat}, 1, ScoreConfig()),
         )
-        figure, text = plot_explorer(run, made, [video], View("x", 8, 1), lambda *_: clip)
+        figure, text = plot_explorer(run, made, [video], ExplorerView("x", 8, 1), lambda *_: clip)
         for square in figure.axes[0].patches:
             left, top = square.get_xy()
             assert left <= x * 8 * shrunk < (x + 1) * 8 * shrunk <= left + square.get_width()
@@ -283,9 +283,9 @@ def test_the_curve_lies_where_the_slider_below_it_expects(run, videos, scored, a
     """
     upright = array_video(np.zeros((45, 96, 32, 1)), "02")
     for view, shown in (
-        (View("01", 3, 0.0, "raw"), videos),
-        (View("02", 0, 1.0), videos),
-        (View("02", 44, 1.0), [upright]),
+        (ExplorerView("01", 3, 0.0, "raw"), videos),
+        (ExplorerView("02", 0, 1.0), videos),
+        (ExplorerView("02", 44, 1.0), [upright]),
     ):
         figure, _ = plot_explorer(run, scored, shown, view)
         figure.canvas.draw()
@@ -306,7 +306,7 @@ def test_the_text_says_what_the_threshold_makes_of_the_frame(run, videos, result
         ("03", 44): ("4.00", "alarm"),
     }
     for (name, t), (score, outcome) in expected.items():
-        text = plot_explorer(run, result, videos, View(name, t, THRESHOLD))[1]
+        text = plot_explorer(run, result, videos, ExplorerView(name, t, THRESHOLD))[1]
         numbers, said = text.split("; ")[0].split(": ")
         assert re.findall(r"[\d.]+", numbers) == [name, str(t), "45", score, "2.00"]
         assert outcome in said
@@ -315,28 +315,28 @@ def test_the_text_says_what_the_threshold_makes_of_the_frame(run, videos, result
 
 
 def test_what_is_not_there_is_refused(run, videos, result, array_video):
-    with refused("unknown-name", field="View.video"):
-        plot_explorer(run, result, videos, View("07", 0, 1))
-    with refused("out-of-range", field="View.frame") as caught:
-        plot_explorer(run, result, videos, View("01", 45, 1))
+    with refused("unknown-name", field="ExplorerView.video"):
+        plot_explorer(run, result, videos, ExplorerView("07", 0, 1))
+    with refused("out-of-range", field="ExplorerView.frame") as caught:
+        plot_explorer(run, result, videos, ExplorerView("01", 45, 1))
     assert re.findall(r"\d+", str(caught.error)) == ["01", "45", "0", "44"]
     with refused("unknown-name", field="scale"):
-        plot_explorer(run, result, videos, View("01", 0, 1, "log"))
+        plot_explorer(run, result, videos, ExplorerView("01", 0, 1, "log"))
     with refused("conflict", field="videos") as caught:
-        explore(run, result, [array_video(np.zeros((12, 48, 64, 1)))])
+        Explorer(run, result, [array_video(np.zeros((12, 48, 64, 1)))])
     assert re.findall(r"\d+", str(caught.error)) == ["12", "0"]
     with refused("conflict", field="protocol"):
-        explore(run, replace(result, protocol="center"), videos)
+        Explorer(run, replace(result, protocol="center"), videos)
     with refused("too-few", field="videos"):
-        explore(run, result, [])
+        Explorer(run, result, [])
 
 
 def test_the_static_twin_shows_a_hit_a_false_alarm_and_a_miss(result):
     views = sample_views(result)
     assert [view[:3] for view in views] == [("01", 18, 2), ("01", 32, 2), ("01", 15, 2)]
     right = replace(result, labels={"02": result.labels["02"]})
-    assert sample_views(right) == [View("02", 15, 2)]
-    assert sample_views(replace(result, labels={})) == [View("01", 32, 2)], (
+    assert sample_views(right) == [ExplorerView("02", 15, 2)]
+    assert sample_views(replace(result, labels={})) == [ExplorerView("01", 32, 2)], (
         "without labels the highest score"
     )
 
@@ -382,7 +382,7 @@ def by_hand(scores, labels, threshold):
 
 
 def test_controls_are_labelled_and_bounded(run, videos, result, drawn):
-    parts = Parts(explore(run, result, videos))
+    parts = Parts(Explorer(run, result, videos))
     controls = (
         parts.video,
         parts.scale,
@@ -396,7 +396,7 @@ def test_controls_are_labelled_and_bounded(run, videos, result, drawn):
     assert (parts.frame.min, parts.frame.max, parts.frame.step) == (0, 44, 1)
     assert parts.frame.continuous_update
     assert parts.threshold.continuous_update
-    assert drawn == [View("01", 18, THRESHOLD, "calibrated")], (
+    assert drawn == [ExplorerView("01", 18, THRESHOLD, "calibrated")], (
         "begins with a hit, and is drawn once"
     )
     assert isinstance(parts.video, widgets.ToggleButtons), "few videos"
@@ -406,11 +406,11 @@ def test_controls_are_labelled_and_bounded(run, videos, result, drawn):
         for part in ("scores", "raw", "times", "maps")
     }
     grown = replace(result, **parts_of_all, labels={})
-    assert isinstance(Parts(explore(run, grown, many)).video, widgets.SelectionSlider)
+    assert isinstance(Parts(Explorer(run, grown, many)).video, widgets.SelectionSlider)
 
 
 def test_counts_and_picture_follow_every_control(run, videos, result, drawn):
-    parts = Parts(explore(run, result, videos))
+    parts = Parts(Explorer(run, result, videos))
     for scale in SCALES:
         parts.scale.value = scale
         scores = result.rescore("raw") if scale == "raw" else curves(result, scale)
@@ -431,7 +431,7 @@ def test_counts_and_picture_follow_every_control(run, videos, result, drawn):
                     "all videos": by_hand(pooled, truth, threshold),
                 }
                 assert parts.table() == expected
-                assert drawn[-1] == View(name, parts.frame.value, threshold, scale)
+                assert drawn[-1] == ExplorerView(name, parts.frame.value, threshold, scale)
         assert parts.table()["all videos"][:2] == [0, 0], "at its upper end nothing is an alarm"
     parts.frame.value = 44
     assert drawn[-1].frame == 44
@@ -442,7 +442,7 @@ def test_counts_and_picture_follow_every_control(run, videos, result, drawn):
 
 
 def test_buttons_jump_and_say_so(run, videos, result, drawn):
-    parts = Parts(explore(run, result, videos))
+    parts = Parts(Explorer(run, result, videos))
     parts.video.value, parts.frame.value = "02", 3
     drawn.clear()
     parts.miss.click()
@@ -467,7 +467,7 @@ def test_videos_of_other_lengths_move_the_frame_within_their_own(run, result, vi
     maps = result.maps | {"02": ErrorMaps(*(errors[:20] for errors in result.maps["02"]))}
     short = replace(result, **cut, maps=maps, labels={})
     shorter = replace(videos[1], frames=videos[1].frames[:20], labels=None, masks=None)
-    parts = Parts(explore(run, short, [videos[0], shorter]))
+    parts = Parts(Explorer(run, short, [videos[0], shorter]))
     parts.frame.value = 44
     drawn.clear()
     parts.video.value = "02"
@@ -477,7 +477,7 @@ def test_videos_of_other_lengths_move_the_frame_within_their_own(run, result, vi
 
 
 def test_without_labels_there_is_nothing_to_count(run, videos, result, drawn):
-    parts = Parts(explore(run, replace(result, labels={}), videos))
+    parts = Parts(Explorer(run, replace(result, labels={}), videos))
     assert "<td>" not in parts.counts.value
     parts.miss.click()
     assert parts.said.value, "it says why"
@@ -488,7 +488,7 @@ def test_a_clip_is_explained_once(run, videos, result, monkeypatch):
     monkeypatch.setattr(
         explorer, "explain_clip", lambda *what: made.append(what[1:]) or explain_clip(*what)
     )
-    parts = Parts(explore(run, result, videos))
+    parts = Parts(Explorer(run, result, videos))
     first, expected = parts.frame.value, set()
     for t in (first, first + 1, first, 40, 41, first):
         parts.frame.value = t

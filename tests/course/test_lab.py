@@ -19,8 +19,15 @@ from PIL import Image
 from refusals import refused
 
 from vadlib.config import ClipConfig
-from vadlib.course.lab import Choice, lab, lab_pseudo, play_lab, plot_lab, plot_lab_batch
-from vadlib.course.pseudo_plots import plot_batch
+from vadlib.course.figures.pseudo import plot_training_batch
+from vadlib.course.widgets.lab import (
+    Lab,
+    LabSettings,
+    lab_pseudo,
+    play_lab,
+    plot_lab,
+    plot_lab_batch,
+)
 from vadlib.data.clips import ClipDataset, to_frames
 from vadlib.output.figure import image_tag
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
@@ -63,7 +70,7 @@ def parts(clips, sources):
     return dict(
         zip(
             (*CONTROLS[:-1], "film", "strips", "p", "batch"),
-            lab(clips, list(sources)).children,
+            Lab(clips, list(sources)).children,
             strict=True,
         )
     )
@@ -89,7 +96,7 @@ class Reader(HTMLParser):
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_the_choice_is_made_and_said(clips, sources, kind):
-    choice, (_, start, *_) = Choice(kind, 0.75, 1, 3, GIVEN, "builtin"), clips[GIVEN].index[1]
+    choice, (_, start, *_) = LabSettings(kind, 0.75, 1, 3, GIVEN, "builtin"), clips[GIVEN].index[1]
     clip, pseudo, text = lab_pseudo(clips, sources, choice)
     assert torch.equal(clip.tensor, clips[GIVEN][1].tensor)
     expected = CLASSES[kind](strength=0.75)(clip, torch.Generator().manual_seed(3))
@@ -119,7 +126,7 @@ def test_the_choice_is_made_and_said(clips, sources, kind):
 @pytest.mark.parametrize(("kind", "start", "detector"), [("skip", 80, GIVEN), ("object", 0, NONE)])
 def test_what_cannot_be_made_is_said(clips, sources, kind, start, detector):
     number = clips[detector].index[:, :2].tolist().index([1, start])
-    choice = Choice(kind, 0.5, number, 0, detector)
+    choice = LabSettings(kind, 0.5, number, 0, detector)
     _, pseudo, text = lab_pseudo(clips, sources, choice)
     assert pseudo is None
     assert text.startswith(kind)
@@ -147,13 +154,13 @@ class Never(AddNoise):
 @pytest.mark.parametrize("name", ["never", "noise", "shuffle"])
 def test_any_kind_may_say_that_it_cannot_be_made(clips, sources, monkeypatch, name):
     monkeypatch.setitem(KINDS, name, Never)
-    choice = Choice(name, 0.5, 0, 0, GIVEN)
+    choice = LabSettings(name, 0.5, 0, 0, GIVEN)
     _, pseudo, text = lab_pseudo(clips, sources, choice)
     assert pseudo is None
     assert name in text
     assert plot_lab(clips, sources, choice)[1] == text
     plt.close("all")
-    controls = lab(clips, list(sources)).children
+    controls = Lab(clips, list(sources)).children
     controls[0].value = name
     film, strips = controls[len(CONTROLS) - 1 : len(CONTROLS) + 1]
     assert (Reader(film.value).tags, Reader(film.value).text) == (["p"], text)
@@ -171,8 +178,8 @@ def test_the_batch_holds_every_kind_at_the_chosen_strength(clips, sources):
             AddNoise(strength),
             PasteObjects(patches, strength),
         ]
-        expected = plot_batch(clips[detector], PseudoAnomalyMixer(kinds, p), seed)
-        choice = Choice("noise", strength, 3, seed, detector, patches, p)
+        expected = plot_training_batch(clips[detector], PseudoAnomalyMixer(kinds, p), seed)
+        choice = LabSettings("noise", strength, 3, seed, detector, patches, p)
         assert image_tag(*plot_lab_batch(clips, sources, choice)) == image_tag(*expected)
 
 
@@ -185,7 +192,7 @@ def exact_films(monkeypatch):
     def tag(frames, fps, text):
         return f'<video aria-label="{html.escape(text)}" src="{hashlib.sha256(np.stack(frames)).hexdigest()}">'
 
-    monkeypatch.setattr("vadlib.course.lab.video_tag", tag)
+    monkeypatch.setattr("vadlib.course.widgets.lab.video_tag", tag)
 
 
 @pytest.mark.slow
@@ -211,7 +218,7 @@ def test_every_control_over_its_whole_range(clips, sources, exact_films, parts):
         )
         for state in (*states, default):
             control.value = state
-            choice = Choice(**{each: parts[each].value for each in CONTROLS})
+            choice = LabSettings(**{each: parts[each].value for each in CONTROLS})
             assert parts["strips"].value == image_tag(*plot_lab(clips, sources, choice))
             assert parts["batch"].value == image_tag(*plot_lab_batch(clips, sources, choice))
             assert parts["film"].value == play_lab(clips, sources, choice)
@@ -241,4 +248,4 @@ def test_controls_are_labelled_and_bounded(clips, sources, parts):
 @pytest.mark.parametrize(("given", "patches"), [(False, ["builtin"]), (True, [])])
 def test_nothing_to_show_is_refused(clips, given, patches):
     with refused("too-few", field="clips"):
-        lab(clips if given else {}, patches)
+        Lab(clips if given else {}, patches)

@@ -16,9 +16,9 @@ import torch
 from matplotlib.colors import to_hex
 from refusals import refused
 
-from vadlib.course import memory_plots as plots
-from vadlib.course.explanation import Explanation
-from vadlib.course.slots import SlotPicture
+from vadlib.course.figures import memory as plots
+from vadlib.course.inspection.explanation import Explanation
+from vadlib.course.inspection.slots import SlotPicture
 from vadlib.data.clips import to_frames
 
 
@@ -72,7 +72,7 @@ def heat(ax):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_rebuilt_shows_frame_reconstruction_and_error_and_hatches_the_rest(channels):
     clip = explanation(channels)
-    axes = plots.plot_rebuilt(clip, frame=3)
+    axes = plots.plot_reconstruction(clip, frame=3)
     assert len(axes) == 3
     np.testing.assert_array_equal(
         picture(axes[0])[..., :3], np.broadcast_to(clip.frames[3], (16, 24, 3))
@@ -93,7 +93,7 @@ def test_rebuilt_shows_frame_reconstruction_and_error_and_hatches_the_rest(chann
 
 def test_both_paths_share_one_scale_of_errors():
     clip = explanation()
-    axes = plots.plot_rebuilt(clip, frame=3, title="here", both=True)
+    axes = plots.plot_reconstruction(clip, frame=3, title="here", both=True)
     assert axes.shape == (2, 3)
     np.testing.assert_array_equal(
         picture(axes[0, 2])[:, :12, 0], clip.pseudo.rebuilt[3, :, :12, 0].astype(np.uint8)
@@ -115,7 +115,7 @@ def test_rebuilt_outlines_the_mask_in_the_frame_and_the_maps(both):
     mask = np.zeros((16, 24), bool)
     mask[4:8, 2:23] = True
     plain, axes = (
-        np.ravel(plots.plot_rebuilt(explanation(), both=both, mask=where))
+        np.ravel(plots.plot_reconstruction(explanation(), both=both, mask=where))
         for where in (np.zeros_like(mask), mask)
     )
     for number, (before, ax) in enumerate(zip(plain, axes, strict=True)):
@@ -132,7 +132,7 @@ def test_rebuilt_outlines_the_mask_in_the_frame_and_the_maps(both):
 def test_slices_over_time_take_the_row_of_the_largest_error():
     clip = explanation()
     clip.error[:, 13, :12] += 3
-    axes = plots.plot_over_time(clip)
+    axes = plots.plot_reconstruction_over_time(clip)
     np.testing.assert_array_equal(picture(axes[0])[..., 0], clip.frames[:, 13, :, 0])
     np.testing.assert_array_equal(
         picture(axes[2])[:, :12, 0], clip.pseudo.rebuilt[:, 13, :12, 0].astype(np.uint8)
@@ -140,7 +140,9 @@ def test_slices_over_time_take_the_row_of_the_largest_error():
     np.testing.assert_array_equal(heat(axes[3]), clip.error[:, 13])
     np.testing.assert_array_equal(heat(axes[4]), clip.pseudo.error[:, 13])
     assert axes[0].get_xlim() == (-0.5, 11.5), "only where something was rebuilt"
-    np.testing.assert_array_equal(heat(plots.plot_over_time(clip, row=2)[3]), clip.error[:, 2])
+    np.testing.assert_array_equal(
+        heat(plots.plot_reconstruction_over_time(clip, row=2)[3]), clip.error[:, 2]
+    )
 
 
 def test_attention_shares_one_scale_between_the_clips():
@@ -173,9 +175,9 @@ def test_slot_maps_show_where_each_slot_is_read():
 def test_a_clip_in_which_nothing_moved_is_hatched_throughout():
     clip = explanation(seen=np.zeros((16, 24), bool))
     for axes in (
-        plots.plot_rebuilt(clip),
-        plots.plot_rebuilt(clip, both=True),
-        plots.plot_over_time(clip),
+        plots.plot_reconstruction(clip),
+        plots.plot_reconstruction(clip, both=True),
+        plots.plot_reconstruction_over_time(clip),
         plots.plot_attention(clip, clip),
         plots.plot_slot_maps(clip),
     ):
@@ -194,7 +196,7 @@ def test_usage_shows_the_slots_that_the_first_kind_reads_most_and_how_much_has_m
     shares = np.array(
         [[0.1, 0.5, 0.0, 0.4], [0.25, 0.25, 0.25, 0.25], [0.0, 0.2, 0.7, 0.1], [0.1, 0.4, 0.1, 0.4]]
     )
-    axes = plots.plot_usage(
+    axes = plots.plot_slot_usage(
         {name: {"M_n": row, "M_p": row[::-1]} for name, row in zip("abcd", shares, strict=True)},
         count=2,
     )
@@ -218,7 +220,7 @@ def test_atlas_shows_each_slot_beside_its_clips():
     pages = [
         SlotPicture(3, np.full((4, 16, 40, 1), 9, np.uint8), np.array([4, 1]), np.array([0.8, 0.5]))
     ]
-    axes = plots.plot_atlas(pages, clips)
+    axes = plots.plot_slot_atlas(pages, clips)
     assert axes.shape == (1, 3)
     assert (picture(axes[0, 0])[..., 0] == 9).all()
     for ax, number in zip(axes[0, 1:], (4, 1), strict=True):
@@ -233,7 +235,7 @@ def test_removal_shows_the_change_in_percent():
         "normal": {"nothing": np.array([1.0, 3.0]), "4": np.array([2.0, 3.0])},
         "abnormal": {"nothing": np.array([2.0]), "4": np.array([1.0])},
     }
-    [ax] = plots.plot_removal(errors)
+    [ax] = plots.plot_slot_removal(errors)
     assert [bars[0].get_height() for bars in ax.containers] == pytest.approx([25, -50])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["4"]
 
@@ -247,7 +249,7 @@ def test_removals_set_apart_have_their_own_scale():
             "5": np.array([1.2]),
         }
     }
-    first, second = plots.plot_removal(errors, ["rest"])
+    first, second = plots.plot_slot_removal(errors, ["rest"])
     assert [label.get_text() for label in first.get_xticklabels()] == ["4", "5"]
     assert [label.get_text() for label in second.get_xticklabels()] == ["rest"]
     assert [

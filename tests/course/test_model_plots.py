@@ -13,7 +13,7 @@ import torch
 from refusals import refused
 
 from vadlib.config import ModelConfig
-from vadlib.course import model_plots as plots
+from vadlib.course.figures import model as plots
 from vadlib.data.clips import to_frames
 from vadlib.model.memory import address
 from vadlib.model.network import DualPathAutoencoder
@@ -116,7 +116,7 @@ def test_paths_show_both_reconstructions_and_their_errors(channels):
     with torch.no_grad():
         model.pseudo_decoder.head.bias.add_(0.5)  # else the two are alike
     clip = torch.rand(channels, 8, 16, 24) * 2 - 1
-    axes = plots.plot_paths(model, clip, columns=2)
+    axes = plots.plot_path_reconstructions(model, clip, columns=2)
     images = {ax.get_ylabel(): ax.get_images()[0] for ax in axes}
     assert list(images) == ["clip", "D_n", "error of D_n", "D_p", "error of D_p"]
     np.testing.assert_array_equal(

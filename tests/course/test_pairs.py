@@ -5,7 +5,7 @@ import pytest
 from refusals import refused
 
 from vadlib.config import ClipConfig
-from vadlib.course.pairs import paired_windows
+from vadlib.course.inspection.paired_windows import paired_windows
 from vadlib.data.clips import ClipDataset
 
 LENGTH = 8

@@ -15,7 +15,7 @@ import torch
 from refusals import refused
 
 from vadlib.config import ClipConfig
-from vadlib.course import pseudo_plots as view
+from vadlib.course.figures import pseudo as view
 from vadlib.data.clips import ClipDataset, to_frames
 from vadlib.output.figure import video_tag
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
@@ -122,7 +122,7 @@ def test_what_no_strength_can_make_shows_the_clip_and_says_so(make_clip):
 def test_slices_are_one_row_over_time(make_clip, row, channels):
     clip = make_clip(channels=channels)
     fast = SkipFrames(1.0)(clip, torch.Generator())
-    axes = view.plot_slices({"normal": clip.tensor, "skip": fast.tensor}, row)
+    axes = view.plot_xt_slices({"normal": clip.tensor, "skip": fast.tensor}, row)
     [shown] = {int(re.search(r"\d+", ax.get_xlabel())[0]) for ax in axes}
     assert shown == row or (row is None and 15 <= shown < 33), "the walker is in rows 15 to 32"
     for ax, tensor in zip(axes, (clip.tensor, fast.tensor), strict=True):
@@ -185,7 +185,7 @@ def drawn_again(clips, mixer, seed, count):
 )
 def test_batch_frames_what_the_mixer_turned(street, p, count, seed):
     mixer = PseudoAnomalyMixer([kind(strength=0.8) for kind in KINDS], p)
-    figure, text = view.plot_batch(street, mixer, seed, count)
+    figure, text = view.plot_training_batch(street, mixer, seed, count)
     [ax], expected = figure.axes, list(drawn_again(street, mixer, seed, count))
     size, columns = len(expected), min(12, len(expected))
     assert size == min(count, len(street))
@@ -198,10 +198,8 @@ def test_batch_frames_what_the_mixer_turned(street, p, count, seed):
         (column, dx), (row, dy) = (divmod(value, 34) for value in frame.get_xy())
         assert (dx, dy, frame.get_width(), frame.get_height()) == (0, 0, 32, 32)
         frames[row * columns + column] = label.get_text()
-    names = {
-        k: mixer.kinds[abs(outcome) - 1].name for k, (_, outcome) in enumerate(expected) if outcome
-    }
-    made = {k: expected[k][1] > 0 for k in names}
+    names = {k: outcome.kind for k, (_, outcome) in enumerate(expected) if outcome.kind}
+    made = {k: expected[k][1].made for k in names}
     assert frames == {k: name if made[k] else f"no {name}" for k, name in names.items()}
 
     turned = [name for k, name in names.items() if made[k]]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from refusals import refused
 
 from vadlib.config import ClipConfig, ModelConfig, RunConfig
-from vadlib.course.slots import (
+from vadlib.course.inspection.slots import (
     removal_errors,
     slot_atlas,
     slot_usage,

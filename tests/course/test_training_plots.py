@@ -12,7 +12,7 @@ import pytest
 from refusals import refused
 
 from vadlib.config import RunConfig
-from vadlib.course import training_plots as training
+from vadlib.course.figures import training as training
 from vadlib.model.run import Run
 
 ROWS = "epoch,rebuild,separation,made_skip\n1,0.5,-0.2,3\n2,0.25,-0.4,5\n"
@@ -100,7 +100,7 @@ def test_errors_show_median_and_quartiles():
         "one": {"normal": np.arange(5.0), "skip": np.arange(5.0) + 10},
         "two": {"normal": np.zeros(3), "skip": np.ones(4)},
     }
-    one, two = training.plot_errors(errors).containers
+    one, two = training.plot_clip_errors(errors).containers
     assert one.lines[0].get_ydata().tolist() == [2, 12]
     assert [segment[:, 1].tolist() for segment in one.lines[2][0].get_segments()] == [
         [1, 3],

@@ -1,11 +1,13 @@
-"""What the notebooks use beside the method: settings, figures, widgets, exercises, inspection.
+"""The course: settings, figures, widgets, exercises and inspection tools of the notebooks.
 
-The method (the rest of `vadlib`) never imports this package. Everything is loaded at first use.
+Notebooks import `vadlib as vad` and this package, and nothing else of vadlib. The method (the rest
+of `vadlib`) never imports it. Each name loads its module at first use.
 """
 
 from importlib import import_module
 
 _EXPORTS = {
+    # Settings of the notebooks, their runs and their exercises
     "vadlib.course.settings": [
         "profile",
         "tutorial_data",
@@ -16,69 +18,113 @@ _EXPORTS = {
     ],
     "vadlib.output.figure": ["show"],
     "vadlib.course.exercises": ["check_answer"],
+    # Data
     "vadlib.data.check": ["describe_report"],
-    "vadlib.course.dataset_tables": ["load_tests", "frame_changes", "two_truths"],
     "vadlib.data.encode": ["write_video"],
-    "vadlib.pseudo.detectors": ["coverage"],
-    "vadlib.pseudo.kinds": ["PseudoClip"],
-    "vadlib.pseudo.statistics": ["clip_statistics"],
-    "vadlib.evaluation.baselines": ["baseline_scores"],
-    "vadlib.output.report": ["describe_metrics"],
-    "vadlib.output.ablation_table": ["read_ablation"],
-    "vadlib.course.explanation": ["explain_clip"],
-    "vadlib.course.slots": ["slot_usage", "window_measures", "slot_atlas", "removal_errors"],
-    "vadlib.course.pairs": ["paired_windows"],
-    "vadlib.course.changed_errors": ["changed_errors"],
-    "vadlib.course.dataset_plots": [
+    "vadlib.data.folder": ["open_video"],
+    "vadlib.data.store": ["resize_frame"],
+    "vadlib.course.dataset_tables": [
+        "load_test_videos",
+        "frame_changes",
+        "two_ground_truths",
+        "widen_events",
+    ],
+    "vadlib.course.figures.datasets": [
         "event_frames",
         "plot_examples",
         "plot_timelines",
-        "plot_truths",
-        "plot_changes",
+        "plot_ground_truths",
+        "plot_frame_changes",
     ],
-    "vadlib.course.browser": ["browse", "plot_browser", "sample_frames"],
-    "vadlib.output.annotation": ["show_annotated"],
-    "vadlib.course.pseudo_plots": [
+    "vadlib.course.widgets.browser": ["Browser", "plot_browser", "sample_frames"],
+    # Pseudo-anomalies
+    "vadlib.course.coverage": ["coverage"],
+    "vadlib.pseudo.kinds": ["PseudoClip"],
+    "vadlib.course.clip_statistics": ["clip_statistics"],
+    "vadlib.course.figures.pseudo": [
         "plot_pseudo",
         "plot_kinds",
         "plot_strengths",
-        "plot_slices",
+        "plot_xt_slices",
         "plot_boxes",
         "plot_patches",
-        "plot_batch",
+        "plot_training_batch",
     ],
-    "vadlib.course.lab": ["lab", "Choice", "plot_lab", "play_lab"],
-    "vadlib.course.model_plots": ["plot_idea", "plot_network", "plot_addressing", "plot_paths"],
-    "vadlib.course.training_plots": [
+    "vadlib.course.widgets.lab": ["Lab", "LabSettings", "plot_lab", "play_lab"],
+    # Model
+    "vadlib.model.memory": ["address", "EPSILON"],
+    "vadlib.course.figures.model": [
+        "plot_method",
+        "plot_network",
+        "plot_addressing",
+        "plot_path_reconstructions",
+    ],
+    # Training
+    "vadlib.device": ["pick_device", "pick_precision"],
+    "vadlib.model.losses": ["objective_terms"],
+    "vadlib.training.fit": ["hold_out"],
+    "vadlib.training.samples": ["Samples", "load_batches"],
+    "vadlib.training.trainer": ["Trainer"],
+    "vadlib.course.figures.training": [
         "read_history",
         "read_objectives",
         "plot_history",
-        "plot_errors",
+        "plot_clip_errors",
     ],
-    "vadlib.course.memory_plots": [
-        "plot_rebuilt",
-        "plot_over_time",
+    "vadlib.course.inspection.errors_by_kind": ["errors_by_kind"],
+    # Scores
+    "vadlib.jobs": ["evaluate_once"],
+    "vadlib.evaluation.baselines": ["baseline_scores"],
+    "vadlib.evaluation.error_maps": ["scored_frames"],
+    "vadlib.evaluation.scores": ["smooth"],
+    "vadlib.output.report": ["describe_metrics"],
+    "vadlib.output.annotation": ["show_annotated"],
+    "vadlib.course.widgets.explorer": [
+        "Explorer",
+        "ExplorerView",
+        "plot_explorer",
+        "sample_views",
+    ],
+    # Memory and attention
+    "vadlib.course.inspection.explanation": ["explain_clip"],
+    "vadlib.course.inspection.slots": [
+        "slot_usage",
+        "window_measures",
+        "slot_atlas",
+        "removal_errors",
+    ],
+    "vadlib.course.inspection.paired_windows": ["paired_windows"],
+    "vadlib.course.figures.memory": [
+        "plot_reconstruction",
+        "plot_reconstruction_over_time",
         "plot_attention",
         "plot_slot_maps",
-        "plot_usage",
-        "plot_atlas",
-        "plot_removal",
+        "plot_slot_usage",
+        "plot_slot_atlas",
+        "plot_slot_removal",
     ],
-    "vadlib.course.explorer": ["explore", "View", "plot_explorer", "sample_views"],
-    "vadlib.course.trap_plots": ["plot_by_shift", "plot_gains", "plot_shifts"],
-    "vadlib.course.ablation_plots": ["plot_ablation"],
+    # Evaluation traps
+    "vadlib.course.traps": ["shift_labels", "cut_into_pieces", "oracle_gap", "split_gains"],
+    "vadlib.course.figures.traps": [
+        "plot_auc_by_label_shift",
+        "plot_selection_gains",
+        "plot_auc_shifts",
+    ],
+    # Ablations
+    "vadlib.ablation": ["describe_ablation"],
+    "vadlib.output.ablation_table": ["read_ablation"],
+    "vadlib.course.figures.ablation": ["ABLATION_MEASURES", "BASELINE_ROW", "plot_ablation"],
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = [*_HOME]
 
 
-def __getattr__(name: str):
-    if name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
-    else:
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
         raise AttributeError(
             f"module 'vadlib.course' has no attribute {name!r}; it has: {', '.join(__all__)}"
         )
+    value: object = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 

@@ -21,7 +21,9 @@ from vadlib.files import expand_home
 WIDENED = 5  # frames on either side of an event
 
 
-def load_tests(root: str | Path | None = None) -> tuple[dict[str, list[Video]], dict[str, str]]:
+def load_test_videos(
+    root: str | Path | None = None,
+) -> tuple[dict[str, list[Video]], dict[str, str]]:
     """The test videos of every dataset that is here: labelled ones, some frames normal and some
     abnormal.
 
@@ -73,7 +75,7 @@ def frame_changes(video: Video) -> np.ndarray:
     return changes
 
 
-def two_truths(
+def two_ground_truths(
     instead: Sequence[Video], root: str | Path | None = None
 ) -> dict[str, dict[str, np.ndarray]]:
     """Two ground truths of the same videos: what it is called -> video -> labels, uint8 (T,).
@@ -99,11 +101,11 @@ def two_truths(
         }
     return {
         instead[0].ground_truth or "given": {v.name: v.labels for v in instead},
-        "widened": {v.name: widened(v.labels) for v in instead},
+        "widened": {v.name: widen_events(v.labels) for v in instead},
     }
 
 
-def widened(labels: np.ndarray) -> np.ndarray:
+def widen_events(labels: np.ndarray) -> np.ndarray:
     """Labels (T,) as a more generous annotator might have drawn them: each event goes on for 5
     frames more on either side; uint8 (T,).
     """

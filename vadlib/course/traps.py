@@ -14,7 +14,7 @@ from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation.metrics import Curves, micro_auc
 
 
-def shifted_labels(labels: Curves, by: int) -> dict[str, np.ndarray]:
+def shift_labels(labels: Curves, by: int) -> dict[str, np.ndarray]:
     """Labels that come `by` frames late, or, negative, early; each video's first or last label goes
     on at its end.
 
@@ -26,7 +26,7 @@ def shifted_labels(labels: Curves, by: int) -> dict[str, np.ndarray]:
     }
 
 
-def in_pieces(curves: Curves, length: int) -> dict[str, np.ndarray]:
+def cut_into_pieces(curves: Curves, length: int) -> dict[str, np.ndarray]:
     """The same frames as more and shorter videos of `length` frames, the last ones shorter:
     "NAME/NUMBER" -> part of the curve.
 

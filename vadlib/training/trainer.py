@@ -24,9 +24,10 @@ from vadlib.config import TrainConfig
 from vadlib.device import autocast, pick_precision, processes, sum_over_processes
 from vadlib.errors import InputError, require
 from vadlib.files import atomic
+from vadlib.model.losses import Term, objective_terms, weighted
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.model.objective import Term, objective_terms, weighted
 from vadlib.model.run import first_mismatch
+from vadlib.pseudo.mixer import Outcome
 from vadlib.training.samples import Batch, Samples, load_batches
 
 CHECKPOINT_SECONDS = 60
@@ -81,10 +82,10 @@ class Trainer:
         self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
         self.per_epoch = len(samples.positions) // config.batch_size
         self.step = 0
-        # Of the current epoch: each term's sum over its clips and their number, and how often the
-        # mixer had each outcome.
+        # Of the current epoch: each term's sum over its clips and their number, and what the mixer
+        # made and could not make.
         self.sums: dict[str, list[float]] = {}
-        self.outcomes: Counter[int] = Counter()
+        self.counts: Counter[str] = Counter()
         self.history: list[dict[str, float]] = []  # a row for each finished epoch
         self.bad_steps = 0
         self.saved = time.monotonic()
@@ -135,11 +136,9 @@ class Trainer:
         row: dict[str, float] = {"epoch": epoch + 1}
         for name, (total, clips) in self.sums.items():
             row[name] = total / max(1, clips)
-        if self.samples.mixer:
-            row |= self.samples.mixer.count(self.outcomes)
-        self.history.append(row)
+        self.history.append(row | self.counts)
         self.sums = {}
-        self.outcomes = Counter()
+        self.counts = Counter()
         self.save()
 
     def workers(self) -> int:
@@ -157,16 +156,16 @@ class Trainer:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * schedule(self.step, steps)
-        batch = Batch(*(part.to(self.device, non_blocking=True) for part in batch))
+        clips = [part.to(self.device, non_blocking=True) for part in batch[:3]]
         # The forward pass changes batch norm's statistics.
         buffers = [buffer.clone() for buffer in self.model.buffers()]
         with autocast(self.device, self.precision):
-            loss, terms = self.loss(batch.normal, batch.inputs, batch.is_pseudo)
+            loss, terms = self.loss(*clips)
         self.optimizer.zero_grad(set_to_none=True)
         # The processes' gradients are averaged, but those of parts of one loss must be summed.
         (loss * processes().num_processes).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_gradient)
-        self._count(batch.outcome)
+        self._count(batch.outcomes)
         errors = torch.stack([term.value for term in terms.values()])
         if bool(torch.isfinite(errors).all()) and bool(torch.isfinite(norm)):
             self.optimizer.step()
@@ -198,12 +197,12 @@ class Trainer:
                 field="TrainConfig.learning_rate",
             )
 
-    def _count(self, outcomes: Tensor) -> None:
-        """Count the mixer's outcomes, -kinds to kinds, of all processes."""
-        kinds = len(self.samples.mixer.kinds) if self.samples.mixer else 0
-        counts = torch.bincount(outcomes + kinds, minlength=2 * kinds + 1)
-        for outcome, count in enumerate(sum_over_processes(counts).tolist(), -kinds):
-            self.outcomes[outcome] += count
+    def _count(self, outcomes: list[Outcome]) -> None:
+        """Count the mixer's outcomes in all processes' parts of a batch."""
+        if self.samples.mixer:
+            counts = self.samples.mixer.count(outcomes)
+            totals = sum_over_processes(torch.tensor(list(counts.values()), device=self.device))
+            self.counts.update(dict(zip(counts, totals.tolist(), strict=True)))
 
     def computed(self) -> dict[str, str | int]:
         """Return how steps are computed; another way ends with slightly different weights."""
@@ -220,7 +219,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "sums": self.sums,
-            "outcomes": dict(self.outcomes),
+            "counts": dict(self.counts),
             "history": self.history,
             "bad_steps": self.bad_steps,
             "computed": self.computed(),
@@ -260,7 +259,7 @@ class Trainer:
             computed = state["computed"]
             for name in ("step", "sums", "history", "bad_steps"):
                 setattr(self, name, state[name])
-            self.outcomes = Counter(state["outcomes"])
+            self.counts = Counter(state["counts"])
         # torch raises many kinds for a damaged file; all mean the same to the user
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -85,7 +85,7 @@ def plot_strengths(
     return axes
 
 
-def plot_slices(clips: Mapping[str, torch.Tensor], row: int | None = None) -> np.ndarray:
+def plot_xt_slices(clips: Mapping[str, torch.Tensor], row: int | None = None) -> np.ndarray:
     """x-t slices: one row of pixels of each clip, as it changes over time, downwards. Returns the
     Axes.
 
@@ -173,7 +173,7 @@ def _square(picture: np.ndarray, side: int = 64) -> np.ndarray:
     return canvas.round().astype(np.uint8)
 
 
-def plot_batch(
+def plot_training_batch(
     clips: ClipDataset, mixer: PseudoAnomalyMixer, seed: int = 0, count: int = 48
 ) -> tuple[Figure, str]:
     """The first `count` samples of an epoch over all clips, and which of them the mixer turned.
@@ -194,24 +194,21 @@ def plot_batch(
     filler = np.full((rows * columns - size, *pictures.shape[1:]), 255, np.uint8)
     grid = np.concatenate([pictures, filler]).reshape(rows, columns, *pictures.shape[1:])
     _mosaic(ax, np.concatenate([_beside(row) for row in grid]))
-    for k, (_, _, outcome) in enumerate(drawn):
-        if outcome:
-            name, at = (
-                mixer.kinds[abs(outcome) - 1].name,
-                (k % columns * (width + GAP), k // columns * (height + GAP)),
-            )
+    for k, (_, _, (name, made)) in enumerate(drawn):
+        if name is not None:
+            at = (k % columns * (width + GAP), k // columns * (height + GAP))
             colour = COLOURS.get(name, GREY)
-            look = {"linewidth": 2.5} if outcome > 0 else {"linewidth": 1.5, "linestyle": ":"}
+            look = {"linewidth": 2.5} if made else {"linewidth": 1.5, "linestyle": ":"}
             ax.add_patch(plt.Rectangle(at, width, height, fill=False, edgecolor=colour, **look))
             label = (
                 {"color": "white", "backgroundcolor": colour}
-                if outcome > 0
+                if made
                 else {"color": "black", "backgroundcolor": "white"}
             )
             ax.text(
                 at[0] + width / 2,
                 at[1] + height,
-                name if outcome > 0 else f"no {name}",
+                name if made else f"no {name}",
                 fontsize=6,
                 ha="center",
                 va="bottom",
@@ -219,7 +216,7 @@ def plot_batch(
             )
     counts, turned = (
         mixer.count(outcome for _, _, outcome in drawn),
-        sum(outcome > 0 for _, _, outcome in drawn),
+        sum(outcome.made for _, _, outcome in drawn),
     )
     kinds = ", ".join(
         f"{n} {name.removeprefix('made_')}"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from vadlib.data.clips import Clip
-from vadlib.model.objective import squared_error
+from vadlib.model.losses import squared_error
 from vadlib.model.run import Run
 from vadlib.pseudo.kinds import PseudoAnomaly
 
@@ -18,7 +18,7 @@ BATCH = 16
 
 
 @torch.inference_mode()
-def changed_errors(
+def errors_by_kind(
     run: Run, clips: Sequence[Clip], kinds: Sequence[PseudoAnomaly]
 ) -> dict[str, np.ndarray]:
     """What D_n makes of clips as they are, and of the pseudo-anomalies made of them, compared with

@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from torch import Tensor, nn
 
 from vadlib.data.clips import to_frames
+from vadlib.model.losses import squared_error
 from vadlib.model.memory import address
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.model.objective import squared_error
 from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE
 
 PARTS = {
@@ -67,11 +67,11 @@ def part_shapes(
     clips = torch.empty(1, *clip_shape, device="meta")
     features = model.encode(clips)
     for path in ("normal", "pseudo"):
-        model.rebuild(features, path, clips.shape)
+        model.reconstruct(features, path, clips.shape)
     return {name: list(made) for name, made in shapes.items()}
 
 
-def plot_idea(normal: Tensor, broken: Tensor) -> Axes:
+def plot_method(normal: Tensor, broken: Tensor) -> Axes:
     """The whole method in one drawing: a normal clip x, the broken clip x' made of it, the two
     paths, and their two errors.
 
@@ -270,7 +270,7 @@ def plot_addressing(slots: Tensor, query: Tensor, sharpness: float, shrink: floa
     return axes
 
 
-def plot_paths(
+def plot_path_reconstructions(
     model: DualPathAutoencoder, clip: Tensor, columns: int = 8, highest: float = 0.3
 ) -> np.ndarray:
     """A clip (C, T, H, W), what D_n and D_p make of it, and their squared errors, as strips over

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from vadlib.output.figure import BLUE, GREY, ORANGE
 
 
-def plot_shifts(areas: Mapping[str, tuple[float, float]], ax: Axes | None = None) -> Axes:
+def plot_auc_shifts(areas: Mapping[str, tuple[float, float]], ax: Axes | None = None) -> Axes:
     """How far each trap moves the AUC: a bar to the right, hatched, where the number gets too good,
     to the left where it suffers.
 
@@ -47,7 +47,7 @@ def plot_shifts(areas: Mapping[str, tuple[float, float]], ax: Axes | None = None
     return ax
 
 
-def plot_by_shift(areas: Mapping[int, float], ax: Axes | None = None) -> Axes:
+def plot_auc_by_label_shift(areas: Mapping[int, float], ax: Axes | None = None) -> Axes:
     """The AUC against labels that come late (right) or early (left) by so many frames; the largest
     is marked.
 
@@ -73,7 +73,7 @@ def plot_by_shift(areas: Mapping[int, float], ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_gains(gains: np.ndarray, ax: Axes | None = None) -> Axes:
+def plot_selection_gains(gains: np.ndarray, ax: Axes | None = None) -> Axes:
     """Claimed and true gains of choosing on test labels, as two histograms with their means dashed.
 
     Args:

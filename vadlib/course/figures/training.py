@@ -55,7 +55,7 @@ def read_objectives() -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[
     Returns:
         Two dictionaries, both by objective: its history, as of `read_history`, and the errors of
             `D_n` on held-out clips, as of
-        `changed_errors`: kind -> (N,).
+        `errors_by_kind`: kind -> (N,).
     """
     histories = {objective: read_history(OBJECTIVE_RUNS / objective) for objective in OBJECTIVES}
     errors = {}
@@ -126,7 +126,9 @@ def plot_history(
     return axes[0]
 
 
-def plot_errors(errors: Mapping[str, Mapping[str, np.ndarray]], ax: Axes | None = None) -> Axes:
+def plot_clip_errors(
+    errors: Mapping[str, Mapping[str, np.ndarray]], ax: Axes | None = None
+) -> Axes:
     """Errors of single clips, summed up: the median as a marker, the middle half as a bar, for each
     run and kind of clip.
 

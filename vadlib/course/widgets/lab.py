@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from vadlib.config import DEFAULT_KINDS
-from vadlib.course.pseudo_plots import plot_batch, plot_pseudo, side_by_side
+from vadlib.course.figures.pseudo import plot_pseudo, plot_training_batch, side_by_side
 from vadlib.data.clips import Clip, ClipDataset
 from vadlib.errors import require
 from vadlib.output.figure import image_tag, in_turn, load_ipywidgets, video_tag
@@ -21,7 +21,7 @@ from vadlib.pseudo.patches import Patches, load_patches
 Clips = Mapping[str, ClipDataset]  # detector -> the same clips with the boxes that it found
 
 
-class Choice(NamedTuple):
+class LabSettings(NamedTuple):
     """What the controls of the laboratory say."""
 
     kind: str = "skip"
@@ -34,7 +34,7 @@ class Choice(NamedTuple):
 
 
 def lab_pseudo(
-    clips: Clips, sources: Mapping[str, Patches], choice: Choice
+    clips: Clips, sources: Mapping[str, Patches], choice: LabSettings
 ) -> tuple[Clip, PseudoClip | None, str]:
     """The chosen clip, the pseudo-anomaly made of it (None where it cannot be made), and what was
     made in words.
@@ -66,7 +66,9 @@ def lab_pseudo(
     return clip, pseudo, f"{made}, on {where}: {share}" + (f" ({drawn})" if drawn else "")
 
 
-def plot_lab(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> tuple[Figure, str]:
+def plot_lab(
+    clips: Clips, sources: Mapping[str, Patches], choice: LabSettings
+) -> tuple[Figure, str]:
     """The chosen pseudo-anomaly as strips, and its alt text; the clip as it is where none can be
     made.
     """
@@ -77,7 +79,7 @@ def plot_lab(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> tu
     return plot_pseudo(clip, pseudo or unchanged, columns=8)[0].figure, text
 
 
-def play_lab(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> str:
+def play_lab(clips: Clips, sources: Mapping[str, Patches], choice: LabSettings) -> str:
     """The chosen clip, its pseudo-anomaly and the mask of what changed, side by side, as an HTML
     video; text if none is made.
     """
@@ -91,16 +93,16 @@ def play_lab(clips: Clips, sources: Mapping[str, Patches], choice: Choice) -> st
 
 
 def plot_lab_batch(
-    clips: Clips, sources: Mapping[str, Patches], choice: Choice
+    clips: Clips, sources: Mapping[str, Patches], choice: LabSettings
 ) -> tuple[Figure, str]:
     """Which samples p turns, each kind of the default recipe at the chosen strength; see
-    `plot_batch`.
+    `plot_training_batch`.
     """
     mixer = PseudoAnomalyMixer([_kind(name, sources, choice) for name in DEFAULT_KINDS], choice.p)
-    return plot_batch(clips[choice.detector], mixer, choice.seed)
+    return plot_training_batch(clips[choice.detector], mixer, choice.seed)
 
 
-def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
+def Lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
     """The laboratory: an ipywidgets box, for a notebook with a running kernel.
 
     By keyboard: Tab reaches each control, the space bar presses a button, arrow keys move a slider.
@@ -123,7 +125,7 @@ def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
         field="clips",
     )
     sources = {name: load_patches(name) for name in patches}
-    default, count = Choice(), len(next(iter(clips.values())))
+    default, count = LabSettings(), len(next(iter(clips.values())))
     wide = {
         "style": {"description_width": "6em"},
         "layout": widgets.Layout(width="34em"),
@@ -145,7 +147,7 @@ def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
 
     @in_turn
     def draw(change=None) -> None:
-        choice = Choice(**{name: control.value for name, control in controls.items()})
+        choice = LabSettings(**{name: control.value for name, control in controls.items()})
         moved = change and next(
             name for name, control in controls.items() if control is change["owner"]
         )
@@ -165,7 +167,7 @@ def lab(clips: Clips, patches: Sequence[str] = ("builtin",)):
     return widgets.VBox([*of_clip, film, strips, p, batch])
 
 
-def _kind(name: str, sources: Mapping[str, Patches], choice: Choice) -> PseudoAnomaly:
+def _kind(name: str, sources: Mapping[str, Patches], choice: LabSettings) -> PseudoAnomaly:
     if name == "object":
         return PasteObjects(sources[choice.patches], choice.strength)
     return KINDS[name](choice.strength)

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vadlib.config import CELL, ClipConfig
-from vadlib.course.dataset_plots import draw_frame
-from vadlib.course.explanation import Explanation, explain_clip
-from vadlib.course.memory_plots import draw_heat, draw_picture, heat_limit
+from vadlib.course.figures.datasets import draw_frame
+from vadlib.course.figures.memory import draw_heat, draw_picture, heat_limit
+from vadlib.course.inspection.explanation import Explanation, explain_clip
 from vadlib.data.clips import scoring_starts
 from vadlib.data.video import Video
 from vadlib.errors import require, require_known
@@ -32,7 +32,7 @@ WIDTH, LEFT, RIGHT = 8.2, 0.075, 0.97  # inches, and the ends of the curve as sh
 PAD = 0.1  # inches that `image_tag` leaves around a figure
 
 
-class View(NamedTuple):
+class ExplorerView(NamedTuple):
     """What the controls of the explorer say."""
 
     video: str
@@ -150,7 +150,7 @@ def plot_explorer(
     run: Run,
     result: Result,
     videos: Sequence[Video],
-    view: View,
+    view: ExplorerView,
     explain: Callable[[Run, Video, int], Explanation] = explain_clip,
 ) -> tuple[Figure, str]:
     """A frame, what the model made of it, and the score curve of its video; and the same in words.
@@ -171,13 +171,13 @@ def plot_explorer(
             scale.
     """
     by_name = _require_fitting(result, videos)
-    require_known(view.video, by_name, "video", field="View.video")
+    require_known(view.video, by_name, "video", field="ExplorerView.video")
     video = by_name[view.video]
     require(
         0 <= view.frame < len(video),
         f"video {video.name}: no frame {view.frame}; expected 0 to {len(video) - 1}",
         "out-of-range",
-        field="View.frame",
+        field="ExplorerView.frame",
     )
     start, place = clip_around(view.frame, len(video), run.config.clips)
     clip, local = explain(run, video, start), _local_scores(result, view)
@@ -222,7 +222,7 @@ def plot_explorer(
     return figure, describe_view(result, view, local)
 
 
-def describe_view(result: Result, view: View, local: np.ndarray | None = None) -> str:
+def describe_view(result: Result, view: ExplorerView, local: np.ndarray | None = None) -> str:
     """The alt text of one view; with the calibrated score by place (H', W') also the worst place."""
     score = curves(result, view.scale)[view.video]
     above = score[view.frame] > view.threshold
@@ -251,7 +251,7 @@ def describe_view(result: Result, view: View, local: np.ndarray | None = None) -
     return text
 
 
-def describe_counts(result: Result, names: Sequence[str], view: View) -> str:
+def describe_counts(result: Result, names: Sequence[str], view: ExplorerView) -> str:
     """`count_frames` of the view's video and of all the named ones as an HTML table; a sentence
     without labels.
     """
@@ -282,7 +282,7 @@ def describe_counts(result: Result, names: Sequence[str], view: View) -> str:
     return f'<table style="border-spacing: 0.7em 0; line-height: 1.6; text-align: right; white-space: nowrap">{table}</table>{note}'
 
 
-def sample_views(result: Result) -> list[View]:
+def sample_views(result: Result) -> list[ExplorerView]:
     """Three views for a static picture of the explorer, at the run's threshold: the clearest hit,
     false alarm and miss.
 
@@ -300,11 +300,12 @@ def sample_views(result: Result) -> list[View]:
             0,
         )
     return [
-        View(*spot, result.threshold) for spot in found or _highest_frame(result.scores, -np.inf)
+        ExplorerView(*spot, result.threshold)
+        for spot in found or _highest_frame(result.scores, -np.inf)
     ]
 
 
-def explore(run: Run, result: Result, videos: Sequence[Video]):
+def Explorer(run: Run, result: Result, videos: Sequence[Video]):
     """The explorer: an ipywidgets box, for a notebook with a running kernel.
 
     By keyboard: Tab reaches each control, arrow keys move a slider, the space bar presses a button.
@@ -330,7 +331,7 @@ def explore(run: Run, result: Result, videos: Sequence[Video]):
         return explain_clip(run, by_name[name], start)._replace(attention=None, pseudo=None)
 
     first, few = sample_views(result)[0], len(names) <= 6
-    first = first if first.video in by_name else View(names[0], 0, first.threshold)
+    first = first if first.video in by_name else ExplorerView(names[0], 0, first.threshold)
     wide = {"style": {"description_width": "6em"}, "layout": widgets.Layout(width="34em")}
     buttons = {
         "style": {"description_width": "6em", "button_width": "auto"},
@@ -373,7 +374,7 @@ def explore(run: Run, result: Result, videos: Sequence[Video]):
     entering = False  # then several controls move, but draw one picture
 
     def draw() -> None:
-        view = View(video.value, frame.value, thresholds[scale.value].value, scale.value)
+        view = ExplorerView(video.value, frame.value, thresholds[scale.value].value, scale.value)
         counts.value = describe_counts(result, names, view)
         picture.value = image_tag(
             *plot_explorer(
@@ -471,7 +472,7 @@ def _require_fitting(result: Result, videos: Sequence[Video]) -> dict[str, Video
     return {video.name: video for video in videos}
 
 
-def _local_scores(result: Result, view: View) -> np.ndarray:
+def _local_scores(result: Result, view: ExplorerView) -> np.ndarray:
     """The calibrated score by place at the view's frame, (H', W'), of the frames around it, which
     are all that it depends on.
     """
@@ -512,7 +513,7 @@ def _mark_origin(
     ax.set_xlabel(f"{truth}dashed: the worst place", fontsize="small")
 
 
-def _draw_curve(ax: Axes, result: Result, view: View) -> None:
+def _draw_curve(ax: Axes, result: Result, view: ExplorerView) -> None:
     score = curves(result, view.scale)[view.video]
     for i, (start, end) in enumerate(intervals(result.labels.get(view.video, np.zeros(0)))):
         look = {"facecolor": ORANGE, "alpha": 0.2, "hatch": "//", "edgecolor": ORANGE}

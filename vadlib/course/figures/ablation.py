@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from vadlib.ablation import MEASURES as ABLATION_MEASURES
 from vadlib.errors import require
-from vadlib.evaluation.baselines import BEST
+from vadlib.evaluation.baselines import BEST as BASELINE_ROW
 from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE
+
+__all__ = ["ABLATION_MEASURES", "BASELINE_ROW", "plot_ablation"]
 
 
 def plot_ablation(
@@ -50,7 +53,11 @@ def plot_ablation(
         low, high = row.get(f"{measure}_low"), row.get(f"{measure}_high")
         changed = low is not None and (low > 0 or high < 0)
         colour, marker = (
-            (GREEN, "s") if row["row"] == BEST else (ORANGE, "D") if changed else (BLUE, "o")
+            (GREEN, "s")
+            if row["row"] == BASELINE_ROW
+            else (ORANGE, "D")
+            if changed
+            else (BLUE, "o")
         )
         if low is not None:
             ax.plot(

@@ -115,7 +115,7 @@ def plot_timelines(videos: Sequence[Video], title: str = "", ax: Axes | None = N
     return ax
 
 
-def plot_truths(
+def plot_ground_truths(
     first: Mapping[str, np.ndarray],
     second: Mapping[str, np.ndarray],
     names: tuple[str, str],
@@ -171,7 +171,7 @@ def plot_truths(
     return ax
 
 
-def plot_changes(
+def plot_frame_changes(
     changes: Mapping[str, Mapping[str, np.ndarray]], labels: Mapping[str, Mapping[str, np.ndarray]]
 ) -> np.ndarray:
     """How much normal and abnormal frames of each dataset change from the frame before, as

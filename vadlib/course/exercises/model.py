@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from vadlib.course.exercises.key import Key
-from vadlib.course.slots import removal_errors
+from vadlib.course.inspection.slots import removal_errors
 from vadlib.model.run import Run
 
 # 05 The dual-path model

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from vadlib.data.clips import to_frames
 from vadlib.errors import require
+from vadlib.model.losses import squared_error
 from vadlib.model.memory import Memory, entropy
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.model.objective import squared_error
 from vadlib.model.run import Run
 
 BATCH = 32
@@ -74,7 +74,7 @@ def window_measures(run: Run, clips: Sequence[Tensor]) -> dict[str, np.ndarray]:
     _memory(run.model, "normal")
     found = {"entropy": [], "error": []}
     for batch, features in _encoded(run.model, clips):
-        output = run.model.rebuild(features, "normal", batch.shape)
+        output = run.model.reconstruct(features, "normal", batch.shape)
         found["entropy"].append(entropy(output.weights).mean((1, 2, 3)).cpu())
         found["error"].append(squared_error(output.reconstruction, batch).mean((1, 2, 3, 4)).cpu())
     return {name: torch.cat(parts).numpy() for name, parts in found.items()}

@@ -92,7 +92,7 @@ def explain_clip(run: Run, video: Video, start: int) -> Explanation:
     for _, clips in read_windows(frames, corners, window, device):
         features = model.encode(clips)
         for path in pictures:
-            output = model.rebuild(features, path, clips.shape)
+            output = model.reconstruct(features, path, clips.shape)
             pixels = output.reconstruction.add(1).mul(127.5).clamp(0, 255)
             errors = clip_errors(output.reconstruction, clips)[:, :1]
             # (B, h, w, T, C + 1)

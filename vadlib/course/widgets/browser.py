@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from vadlib.course.dataset_plots import ABNORMAL, NORMAL, draw_frame, spans
+from vadlib.course.figures.datasets import ABNORMAL, NORMAL, draw_frame, spans
 from vadlib.data.video import Video
 from vadlib.errors import require, require_known
 from vadlib.output.figure import GREY, image_tag, in_turn, load_ipywidgets
@@ -72,7 +72,7 @@ def describe_frame(dataset: str, video: Video, frame: int, overlay: bool = True)
     return text
 
 
-def browse(datasets: Datasets):
+def Browser(datasets: Datasets):
     """A browser of datasets, clips and frames: an ipywidgets box, for a notebook with a running
     kernel.
 

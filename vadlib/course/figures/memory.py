@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from vadlib.config import CELL
-from vadlib.course.explanation import Explanation
-from vadlib.course.slots import SlotPicture
+from vadlib.course.inspection.explanation import Explanation
+from vadlib.course.inspection.slots import SlotPicture
 from vadlib.data.clips import to_frames
 from vadlib.errors import require
 from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE
@@ -30,7 +30,7 @@ LOOKS = [
 ]
 
 
-def plot_rebuilt(
+def plot_reconstruction(
     explanation: Explanation,
     frame: int | None = None,
     title: str = "",
@@ -63,7 +63,7 @@ def plot_rebuilt(
     return axes
 
 
-def plot_over_time(explanation: Explanation, row: int | None = None) -> np.ndarray:
+def plot_reconstruction_over_time(explanation: Explanation, row: int | None = None) -> np.ndarray:
     """x-t slices: one row of pixels over time (downwards) of the clip, of D_n and D_p, and of their
     errors on one scale. Returns the Axes.
 
@@ -153,7 +153,7 @@ def plot_slot_maps(
     return axes
 
 
-def plot_usage(usages: Mapping[str, Mapping[str, np.ndarray]], count: int = 10) -> np.ndarray:
+def plot_slot_usage(usages: Mapping[str, Mapping[str, np.ndarray]], count: int = 10) -> np.ndarray:
     """How much some kinds of clips read the slots that the first kind reads most. Returns the Axes,
     one a memory.
 
@@ -182,7 +182,7 @@ def plot_usage(usages: Mapping[str, Mapping[str, np.ndarray]], count: int = 10) 
     return axes[:, 0]
 
 
-def plot_atlas(pages: Sequence[SlotPicture], clips: Sequence[Tensor]) -> np.ndarray:
+def plot_slot_atlas(pages: Sequence[SlotPicture], clips: Sequence[Tensor]) -> np.ndarray:
     """What each slot decodes to (a bottleneck that holds nothing else), beside the middle frames of
     the clips whose middle reads it most.
 
@@ -213,7 +213,7 @@ def plot_atlas(pages: Sequence[SlotPicture], clips: Sequence[Tensor]) -> np.ndar
     return axes
 
 
-def plot_removal(
+def plot_slot_removal(
     errors: Mapping[str, Mapping[str, np.ndarray]], apart: Sequence[str] = ()
 ) -> np.ndarray:
     """By how much the mean error of some kinds of clips changes when slots are removed. Returns the

@@ -1,0 +1,1 @@
+"""Figures of the notebooks: numbers, videos or models in, Axes out."""

@@ -1,0 +1,1 @@
+"""Look into a trained model: its reconstructions, its memory and its errors."""

@@ -1,0 +1,1 @@
+"""Widgets of the notebooks: controls around pure functions that draw."""
