@@ -22,7 +22,8 @@ from vadlib.course import profile, read_ablation, show
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
 from vadlib.data.folder import open_video
-from vadlib.data.labels import from_npy, read_intervals
+from vadlib.data.label_tables import read_intervals
+from vadlib.data.labels import from_npy
 from vadlib.data.video import Video
 from vadlib.device import pick_device, pick_precision
 from vadlib.errors import InputError

@@ -16,7 +16,7 @@ from vadlib.errors import InputError, require
 from vadlib.files import command_line, expand_home
 
 if TYPE_CHECKING:
-    from vadlib.data.layout import Copy
+    from vadlib.data.copies import DatasetCopy
     from vadlib.evaluation.evaluate import Result
 
 
@@ -106,7 +106,7 @@ def train(
     config: Annotated[Path | None, _path_option(CONFIG)] = None,
 ) -> None:
     """Train; the commands `train` and `run` take the same options."""
-    from vadlib.data.catalog import find_copy, load_videos
+    from vadlib.data.catalog import find_copy
     from vadlib.device import processes
     from vadlib.jobs import evaluate_run, make_config, train_run
     from vadlib.training.fit import require_free
@@ -127,7 +127,7 @@ def train(
     copy = find_copy(name, root, ground_truth)
     _warn_of_unread_files(copy, name)
     if context.command.name == "run":
-        load_videos(name, "test", root, ground_truth)
+        copy.open("test", ground_truth)
     run = train_run(settings, out, root, resume)
     if context.command.name == "run":
         target = settings.training.device
@@ -137,21 +137,21 @@ def train(
         print(f"the run is in {out}; {_next_step(copy, out, root, ground_truth, device)}")
 
 
-def _warn_of_unread_files(copy: Copy, name: str) -> None:
-    from vadlib.data.layout import first_of, result_files, unread_files
+def _warn_of_unread_files(copy: DatasetCopy, name: str) -> None:
+    from vadlib.data.layout import first_of
 
-    unread = unread_files(copy)
+    unread = copy.unread_files()
     if unread:
         check = command_line("data", "check", name, "--root", copy.folder)
         advice = f"`{check}` says more" if name == "folder" else "convert films"
         print(f"vadlib: {first_of(unread, 5)}: not read, and left out; {advice}", file=sys.stderr)
-    results = result_files(copy)
+    results = copy.result_files()
     if results:
         print(f"vadlib: {first_of(results)}: written by vadlib, and left out", file=sys.stderr)
 
 
 def _next_step(
-    copy: Copy, run: Path, root: Path | None, ground_truth: str | None, device: str | None
+    copy: DatasetCopy, run: Path, root: Path | None, ground_truth: str | None, device: str | None
 ) -> str:
     """Say how to use a run on the test videos of its dataset, or, where these cannot be scored, on
     one video.
@@ -160,7 +160,7 @@ def _next_step(
     if device is not None:
         options += ["--device", device]
     try:
-        copy.sources("test")
+        copy.require_test(ground_truth)
     except InputError:
         command = command_line("score", run, "VIDEO", "--out", "DIR", *options)
         return f"to score a video with it: {command}"
@@ -313,7 +313,7 @@ def download(
     print("\n".join(download_dataset(name, root, mirror)))
     # There may be half a copy, or another part of the same archive.
     copy = find_copy(name, root)
-    counts = [f"{len(copy.sources(split))} {split} clips" for split in SPLITS]
+    counts = [f"{len(copy.clips(split))} {split} clips" for split in SPLITS]
     print(f"{copy.folder}: {', '.join(counts)}")
     print(f"next: {command_line('data', 'check', name, '--root', root)}")
 

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from vadlib.config import RunConfig, read_config_file
 from vadlib.data.catalog import DATASETS, find_copy, load_videos
 from vadlib.data.clips import ClipDataset
+from vadlib.data.copies import DatasetCopy
 from vadlib.data.encode import ANNOTATED, encode_video
 from vadlib.data.folder import open_video
 from vadlib.data.video import Video
@@ -169,7 +170,8 @@ def evaluate_run(
             field="data",
         )
     require_known(protocol, PROTOCOLS, "protocol")
-    videos = load_videos(data, "test", root, ground_truth)
+    copy = find_copy(data, root, ground_truth)
+    videos = copy.open("test", ground_truth)
     progress = processes(pick_device(device)).is_main_process
     result = evaluate_videos(run, videos, device, progress)
     if result.metrics:
@@ -177,9 +179,10 @@ def evaluate_run(
         if protocol == "center":
             centre = evaluate_videos(run, videos, device, progress, protocol)
             results[protocol] = replace(centre, maps={})  # of a large set 1.5 GB
-        _measure_protocols(results, data, root, videos, run)
+        result.metrics["dataset"] = data
+        _measure_protocols(results, copy, videos, run)
     if with_baselines and result.metrics.get("micro_auc_raw") is not None:
-        scores = baseline_scores(load_videos(data, "train", root), videos)
+        scores = baseline_scores(copy.open("train"), videos)
         result.metrics["baselines"] = measure_baselines(scores, result.labels)
     folder = expand_home(out) if out else run.results_folder
     if folder and processes().is_main_process:
@@ -188,36 +191,30 @@ def evaluate_run(
 
 
 def _measure_protocols(
-    results: Mapping[str, Result],
-    data: str,
-    root: str | Path | None,
-    videos: Sequence[Video],
-    run: Run,
+    results: Mapping[str, Result], copy: DatasetCopy, videos: Sequence[Video], run: Run
 ) -> None:
     """Add the other protocols and ground truths to the metrics of protocol "all"."""
     metrics = results["all"].metrics
-    metrics["dataset"] = data
     metrics["protocols"] = {}
     truths = {videos[0].ground_truth: {v.name: v.labels for v in videos}}
     unusable = {}
-    for truth in find_copy(data, root).ground_truths if data == "avenue" else []:
-        if truth in truths:
+    for truth in copy.ground_truths():
+        if truth.name in truths:
             continue
         try:
-            others = load_videos(data, "test", root, truth)
-            truths[truth] = {v.name: v.labels for v in others}
+            truths[truth.name] = copy.labels(truth.name, videos)
         # Told in the metrics: half a copy of the one must not cost the scores by the other.
         except InputError as error:
-            unusable[truth] = str(error)
-    for truth, labels in truths.items():
+            unusable[truth.name] = str(error)
+    for name, labels in truths.items():
         for protocol, result in results.items():
-            if (protocol, truth) == ("all", videos[0].ground_truth):
+            if (protocol, name) == ("all", videos[0].ground_truth):
                 continue
             parts = {}
             for video in videos:
                 frames = scored_frames(len(video), run.config.clips, protocol)
                 parts[video.name] = labels[video.name][frames]
-            metrics["protocols"][f"{protocol}, {truth}"] = measure(result, parts)
+            metrics["protocols"][f"{protocol}, {name}"] = measure(result, parts)
     if unusable:
         metrics["not_measured"] = unusable
 
