@@ -15,8 +15,8 @@ from vadlib.ablation import BASE, MEASURES, ROWS, ablate, describe_ablation
 from vadlib.config import DEFAULT_KINDS, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.data.catalog import load_videos
 from vadlib.evaluation.baselines import METRICS, baseline_scores, best_baseline, measure_baselines
-from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import bootstrap, micro_auc
+from vadlib.evaluation.result import Result
 from vadlib.model.run import Run
 from vadlib.output.ablation_table import read_ablation, write_ablation
 
@@ -72,9 +72,8 @@ def test_the_table_says_what_the_runs_in_its_folder_say(done):
     base, row = Result.load(out / "default"), table[-1]
     result = Result.load(out / "maximize")
     assert [row[name] for name in MEASURES] == [result.metrics[name] for name in MEASURES]
-    assert [row["micro_auc_calibrated_low"], row["micro_auc_calibrated_high"]] == bootstrap(
-        result.labels, result.scores, base.scores
-    )
+    interval = bootstrap(result.labels, result.scores, base.scores)
+    assert (row["micro_auc_calibrated_low"], row["micro_auc_calibrated_high"]) == interval
     # where D_p is made to fail nothing is compared with it
     assert row["plain_calibrated"] == row["micro_auc_calibrated"]
     assert table[1]["plain_calibrated"] == micro_auc(

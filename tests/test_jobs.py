@@ -15,7 +15,8 @@ from vadlib.data.folder import OwnVideos, TableLabels
 from vadlib.errors import InputError
 from vadlib.evaluation.baselines import baseline_scores, measure_baselines
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.evaluate import Result, evaluate
+from vadlib.evaluation.evaluate import evaluate
+from vadlib.evaluation.result import Result
 from vadlib.jobs import evaluate_once, evaluate_run, make_config, train_run
 from vadlib.output.report import describe_metrics
 

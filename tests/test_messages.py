@@ -28,8 +28,9 @@ from vadlib.data.video import Video
 from vadlib.device import pick_device, pick_precision
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.evaluate import Result, evaluate
+from vadlib.evaluation.evaluate import evaluate
 from vadlib.evaluation.metrics import micro_auc
+from vadlib.evaluation.result import Result
 from vadlib.evaluation.stream import find_scene
 from vadlib.files import write_json
 from vadlib.jobs import make_config

@@ -17,7 +17,7 @@ from vadlib.files import command_line, expand_home
 
 if TYPE_CHECKING:
     from vadlib.data.copies import DatasetCopy
-    from vadlib.evaluation.evaluate import Result
+    from vadlib.evaluation.result import Result
 
 
 def _expanded(path: Path | None) -> Path | None:
@@ -239,14 +239,14 @@ def score(
     from vadlib.jobs import score_video
 
     result = score_video(run, video, out, device or "auto", scene)
-    [(name, scores)] = result.scores.items()
-    above = int((scores > result.threshold).sum())
+    [(name, scored)] = result.videos.items()
+    above = int((scored.scores > result.threshold).sum())
     threshold = f"the threshold, {result.threshold:.2f}"
-    print(f"{name}: {above} of {len(scores)} frames are above {threshold}")
+    print(f"{name}: {above} of {len(scored.scores)} frames are above {threshold}")
     names = ", ".join(map(repr, result.calibration.scenes))
     judged_as = f"no single scene of the run; it knows {names}, and --scene names one"
-    if result.scenes[name]:
-        judged_as = f"scene {result.scenes[name]!r} of the run"
+    if scored.scene:
+        judged_as = f"scene {scored.scene!r} of the run"
     print(f"judged as {judged_as}; scores of a camera that it was not trained on mean little")
     print(f"scores.csv, curve.png and annotated.mp4 are in {out}")
 

@@ -28,8 +28,9 @@ from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation.baselines import baseline_scores, measure_baselines
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.error_maps import PROTOCOLS, scored_frames
-from vadlib.evaluation.evaluate import Result, measure
 from vadlib.evaluation.evaluate import evaluate as evaluate_videos
+from vadlib.evaluation.evaluate import measure
+from vadlib.evaluation.result import Result, VideoResult
 from vadlib.evaluation.stream import find_scene, stream_scores
 from vadlib.files import atomic, expand_home, require_writable
 from vadlib.model.network import DualPathAutoencoder
@@ -178,7 +179,9 @@ def evaluate_run(
         results = {result.protocol: result}
         if protocol == "center":
             centre = evaluate_videos(run, videos, device, progress, protocol)
-            results[protocol] = replace(centre, maps={})  # of a large set 1.5 GB
+            # Without the error maps, which take 1.5 GB for a large set.
+            parts = {name: replace(part, maps=None) for name, part in centre.videos.items()}
+            results[protocol] = replace(centre, videos=parts)
         result.metrics["dataset"] = data
         _measure_protocols(results, copy, videos, run)
     if with_baselines and result.metrics.get("micro_auc_raw") is not None:
@@ -330,8 +333,8 @@ def score_video(
         progress: show a bar.
 
     Returns:
-        The scores, without error maps; the scene is "" where no scene of the run is known to be
-        this one.
+        The scores, without error maps. The scene of the video is "" if the run knows no scene that
+        it could be.
 
     Raises:
         InputError: no run, one without calibration, no video, or see `find_scene` and
@@ -365,11 +368,9 @@ def score_video(
         with rows.open("w", encoding="utf-8") as table:
             frames = annotated(table)
             encode_video(film, frames, video.fps, seconds, out / "annotated.mp4", ANNOTATED)
-        name = video.name
-        result = Result(
-            {name: np.array(scores)}, {}, {}, {}, {name: seconds}, {name: scene}, calibration, {}
-        )
-        _save_plot(plot_scores(result, name), curve)
+        videos = {video.name: VideoResult(np.array(scores), seconds, scene)}
+        result = Result(videos, calibration)
+        _save_plot(plot_scores(result, video.name), curve)
     return result
 
 
