@@ -19,7 +19,7 @@ from vadlib.evaluation.result import Result
 from vadlib.model.run import Run
 
 TINY = {
-    "data": {"clip_step": 8, "crop": [24, 24]},
+    "clips": {"clip_step": 8, "crop": [24, 24]},
     "model": {"width": 8, "slots": 8},
     "training": {"epochs": 1},
 }
@@ -36,7 +36,7 @@ def done(tmp_path_factory):
 
 
 def test_each_row_changes_one_part_of_the_default():
-    defaults = {"mixer": PseudoConfig(), "training": TrainConfig(), "model": ModelConfig()}
+    defaults = {"pseudo": PseudoConfig(), "training": TrainConfig(), "model": ModelConfig()}
     for name, changes in ROWS.items():
         changed = [(part, key) for part, values in changes.items() for key in values]
         assert len(changed) <= 1 or name == "one memory, one decoder"
@@ -95,11 +95,9 @@ def test_the_table_says_what_the_runs_in_its_folder_say(done):
         base.labels, base.rescore("calibrated", contrast=0)
     )
     configs = [Run.load(out / name).config for name in ("default", "seed_1", "p_0", "maximize")]
-    assert (
-        [c["training"]["seed"] for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
-    )
-    assert [c["mixer"]["p"] for c in configs] == [PseudoConfig().p] * 2 + [0, PseudoConfig().p]
-    assert [c["training"]["objective"] for c in configs] == ["inpaint"] * 3 + ["maximize"]
+    assert [c.training.seed for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
+    assert [c.pseudo.p for c in configs] == [PseudoConfig().p] * 2 + [0, PseudoConfig().p]
+    assert [c.training.objective for c in configs] == ["inpaint"] * 3 + ["maximize"]
     assert "micro_auc_raw_low" not in table[1]  # the default against itself
     assert table[0]["micro_auc_calibrated"] is None
 

@@ -22,27 +22,27 @@ from vadlib.evaluation.curves import Curves
 from vadlib.evaluation.metrics import bootstrap, micro_auc, per_video
 from vadlib.evaluation.result import Result
 from vadlib.files import atomic, expand_home
-from vadlib.jobs import evaluate_once, train_run
+from vadlib.jobs import evaluate_once, make_config, train_run
 from vadlib.model.run import PRETRAINED
 
 Row = dict[str, Any]  # of the table: column -> text, number or None
 Settings = Mapping[str, Mapping[str, Any]]  # parts of a run's config
 
-SMALL: Settings = {"data": {"clip_step": 12}, "training": {"epochs": 2}}  # a ninth of the steps
+SMALL: Settings = {"clips": {"clip_step": 12}, "training": {"epochs": 2}}  # a ninth of the steps
 BASE = "default"
 ROWS: dict[str, Settings] = {
     BASE: {},
     # only chance: smaller differences than these mean nothing
     "seed 1": {"training": {"seed": 1}},
     "seed 2": {"training": {"seed": 2}},
-    "p = 0": {"mixer": {"p": 0.0}},
-    "p = 0.01": {"mixer": {"p": 0.01}},
-    "p = 0.05": {"mixer": {"p": 0.05}},
-    "p = 0.2": {"mixer": {"p": 0.2}},
-    "only skip": {"mixer": {"kinds": ["skip"]}},
-    "only shuffle": {"mixer": {"kinds": ["shuffle"]}},
-    "only noise": {"mixer": {"kinds": ["noise"]}},
-    "only object": {"mixer": {"kinds": ["object"]}},
+    "p = 0": {"pseudo": {"p": 0.0}},
+    "p = 0.01": {"pseudo": {"p": 0.01}},
+    "p = 0.05": {"pseudo": {"p": 0.05}},
+    "p = 0.2": {"pseudo": {"p": 0.2}},
+    "only skip": {"pseudo": {"kinds": ["skip"]}},
+    "only shuffle": {"pseudo": {"kinds": ["shuffle"]}},
+    "only noise": {"pseudo": {"kinds": ["noise"]}},
+    "only object": {"pseudo": {"kinds": ["object"]}},
     "maximize": {"training": {"objective": "maximize"}},
     "none": {"training": {"objective": "none"}},
     "no memory": {"model": {"memories": 0}},
@@ -99,13 +99,14 @@ def ablate(
     for name in selected:
         folder = out / re.sub(r"[^\w.]+", "_", name)
         started = time.monotonic()
-        run = train_run(data, root, "fast", _settings(name, size, device), folder, resume=True)
+        config = make_config(data, "fast", _settings(name, size, device))
+        run = train_run(config, folder, root, resume=True)
         is_finished = name in earlier and (folder / "scores.npz").is_file()
         result = evaluate_once(run, videos, folder, device or "auto")
         minutes = round((time.monotonic() - started) / 60, 2)
         if is_finished:
             minutes = round(earlier[name]["minutes"], 2)
-        seed = run.config["training"]["seed"]
+        seed = run.config.training.seed
         origin = {"minutes": minutes, "data": data, "seed": seed, "videos": len(videos)}
         if base is None:
             base = result
@@ -216,7 +217,7 @@ def _earlier_rows(path: Path, video_count: int) -> dict[str, Row]:
 def _settings(name: str, size: Settings, device: str | None) -> dict[str, dict[str, Any]]:
     """Return the parts of the config of a row's run."""
     parts = {}
-    for part in ("data", "model", "mixer", "training"):
+    for part in ("clips", "pseudo", "model", "training"):
         parts[part] = {**size.get(part, {}), **ROWS[name].get(part, {})}
     parts["training"]["device"] = device
     return parts
