@@ -26,7 +26,7 @@ from scenes import moving_videos
 from servers import FILES, NAME, PAYLOAD
 from trees import own_videos
 
-from vadlib.config import ClipConfig, ModelConfig, TrainConfig
+from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.data.clips import ClipDataset
 from vadlib.data.decode import VideoFrames
 from vadlib.data.download import ARCHIVES, Archive, download_dataset, unpack
@@ -219,7 +219,7 @@ def train(clips, out, **options):
     torch.manual_seed(0)
     config = TrainConfig(epochs=2, batch_size=4, workers=0, precision="fp32", device="cpu")
     model = DualPathAutoencoder(ModelConfig(width=8, slots=8))
-    mixer = make_mixer(("skip", "noise"), 0.5)
+    mixer = make_mixer(PseudoConfig(("skip", "noise")))
     return fit(model, clips, mixer, config, out, progress=False, **options).folder
 
 

@@ -92,9 +92,10 @@ print(course.describe_report(report))
 
 # %%
 preset, step = ("short", 32) if quick else ("fast", 4)
-changes = {"data": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
+changes = {"clips": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
+config = vad.RunConfig.preset(preset).changed({"dataset": "folder"} | changes)
 gate = course.run_folder(f"11_your_own_video-{data}")
-vad.train_run("folder", home, preset, changes, gate, resume=True)
+vad.train_run(config, gate, root=home, resume=True)
 
 # %% [markdown]
 # It tells how large errors are on normal footage that the model has not seen: it

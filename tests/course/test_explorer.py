@@ -213,7 +213,7 @@ def test_the_picture_shows_the_frame_the_model_s_work_and_the_curve(run, videos,
     view = ExplorerView("02", 20, 0.4, scale)
     figure, _ = plot_explorer(run, scored, videos, view)
     frame, rebuilt, error, entropy, local, curve = figure.axes[:6]
-    start, place = clip_around(20, 45, run.data)
+    start, place = clip_around(20, 45, run.config.clips)
     clip = explain_clip(run, videos[1], start)
     np.testing.assert_array_equal(frame.images[0].get_array(), videos[1].frames[20][..., 0])
     assert frame.collections, "the mask's outline"
@@ -487,7 +487,7 @@ def test_a_clip_is_explained_once(run, videos, result, monkeypatch):
     first, expected = parts.frame.value, set()
     for t in (first, first + 1, first, 40, 41, first):
         parts.frame.value = t
-        expected.add(clip_around(t, 45, run.data)[0])
+        expected.add(clip_around(t, 45, run.config.clips)[0])
         assert f'alt="video 01, frame {t} of 45' in parts.picture.value
     parts.threshold.value = parts.threshold.max
     assert [video.name for video, _ in made] == ["01"] * len(expected)

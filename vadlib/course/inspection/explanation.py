@@ -76,7 +76,7 @@ def explain_clip(run: Run, video: Video, start: int) -> Explanation:
     Raises:
         InputError: no whole clip begins there.
     """
-    config, model = run.data, run.model
+    config, model = run.config.clips, run.model
     span = (config.length - 1) * config.frame_step + 1
     require(
         0 <= start <= len(video) - span,

@@ -178,7 +178,7 @@ def plot_explorer(
         "out-of-range",
         field="ExplorerView.frame",
     )
-    start, place = clip_around(view.frame, len(video), run.data)
+    start, place = clip_around(view.frame, len(video), run.config.clips)
     clip, local = explain(run, video, start), _local_scores(result, view)
     # Inches: the small pictures and the gaps beside (for colour bars) and between them (for
     # titles).
