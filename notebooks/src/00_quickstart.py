@@ -156,9 +156,7 @@ model = vad.DualPathAutoencoder(
 mixer = vad.PseudoAnomalyMixer([skip, shuffle, noise, paste], p=0.5)
 training = vad.TrainConfig(epochs=3, seed=0)
 folder = course.run_folder(f"00_quickstart-{data}")
-short_run = vad.fit(
-    model, clips, mixer, training, folder, resume=True, dataset={"name": data}
-)
+short_run = vad.fit(model, clips, mixer, training, folder, resume=True, dataset=data)
 
 # %% [markdown]
 # Training records two errors of `D_n` in each epoch. `rebuild` is the error on normal
@@ -180,9 +178,8 @@ course.show(axes, "Mean squared errors of D_n over the epochs of the short train
 
 # %%
 run = vad.load_pretrained(data)
-clip_count = run.config["dataset"]["clips"]
-epochs = run.config["training"]["epochs"]
-print(f"full training:  {clip_count} clips, {epochs} epochs")
+epochs = run.config.training.epochs
+print(f"full training:  {run.config.clip_count} clips, {epochs} epochs")
 print(f"short training: {len(clips)} clips, 3 epochs")
 
 # %% [markdown]

@@ -208,8 +208,8 @@ ax.set(xlabel="slots N", ylabel="share of empty reads", ylim=(-0.05, 1.05))
 ax.legend()
 course.show(
     figure,
-    f"Share of empty reads against N: {published[5]:.0%} at 2000 with the fixed threshold, "
-    f"{ours[5]:.0%} with ours.",
+    f"Share of empty reads against N: {published[5]:.0%} at 2000 "
+    f"with the fixed threshold, {ours[5]:.0%} with ours.",
 )
 
 # %% [markdown]

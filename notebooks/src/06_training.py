@@ -130,7 +130,7 @@ torch.manual_seed(0)
 model = vad.DualPathAutoencoder(model_config)
 config = vad.TrainConfig(epochs=3, seed=0)
 folder = course.run_folder(f"06_training-inpaint-{data}")
-run = vad.fit(model, clips, mixer, config, folder, resume=True, dataset={"name": data})
+run = vad.fit(model, clips, mixer, config, folder, resume=True, dataset=data)
 
 # %% [markdown]
 # Each point is the mean over an epoch *while* the weights change. So the first point is
@@ -249,19 +249,12 @@ course.show(
 # multiplies it natively. Weights, sums and errors stay in float32.
 #
 # How large may a batch be? The backward pass needs the output of each layer of the
-# forward pass, for each clip. `estimate_footprint` runs two clips forwards and counts.
+# forward pass, for each clip. So memory grows with the batch.
 
 # %%
 device = course.pick_device("auto")
 print("device:", device)
 print("precision:", course.pick_precision("auto", device) or torch.float32)
-trainer = course.Trainer(untrained.to(device), samples, config, device, folder)
-needs = course.estimate_footprint(trainer, batch)
-print(
-    f"{needs.free / 1e9:.1f} GB are free; weights, gradients and Adam take "
-    f"{needs.fixed / 1e6:.0f} MB, a clip {needs.clip / 1e6:.0f} MB: "
-    f"{needs.largest_batch} clips would fit"
-)
 
 # %% [markdown]
 # A batch that fits is not always better: with the same number of epochs, larger batches
@@ -313,13 +306,11 @@ print("steps in the checkpoint:", torch.load(copy / "state.pt")["step"])
 # %% [markdown]
 # There is a checkpoint but no `model.safetensors`, so the run is not finished. A killed
 # process saves nothing: the steps since the checkpoint must be repeated. `resume=True`
-# continues, and the progress bar does not start at zero. `source` is what the command
-# wrote into its `config.json` about the origin of the clips.
+# continues, and the progress bar does not start at zero.
 
 # %%
-source = {"name": data, "preset": "fast", "detector": "motion"}
 model = vad.DualPathAutoencoder(model_config)
-vad.fit(model, clips, mixer, config, copy, resume=True, dataset=source)
+vad.fit(model, clips, mixer, config, copy, resume=True, dataset=data)
 undisturbed = (folder / "model.safetensors").read_bytes()
 resumed = (copy / "model.safetensors").read_bytes()
 print("same weights as the undisturbed run:", resumed == undisturbed)

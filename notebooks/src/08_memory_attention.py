@@ -48,7 +48,10 @@ if quick:
 # They have the size that the model was trained on.
 
 # %%
-size = {"crop": run.data.crop, "shorter_side": run.data.shorter_side}
+size = {
+    "crop": run.config.clips.crop,
+    "shorter_side": run.config.clips.shorter_side,
+}
 config = vad.ClipConfig(length=16, clip_step=16, **size)
 clips = vad.ClipDataset(vad.load_videos(data, "train"), config)
 

@@ -205,7 +205,7 @@ assert macro["padded"][1] > macro["left_out"][1]
 # %%
 inner_labels, inner_raw = {}, {}
 for name in labels:
-    frames = course.scored_frames(len(labels[name]), run.data, "center")
+    frames = course.scored_frames(len(labels[name]), run.config.clips, "center")
     inner_labels[name] = labels[name][frames]
     inner_raw[name] = raw[name][frames]
 inner = vad.metrics.micro_auc(inner_labels, inner_raw)

@@ -93,9 +93,10 @@ print(course.describe_report(report))
 
 # %%
 preset, step = ("short", 32) if quick else ("fast", 4)
-changes = {"data": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
+changes = {"clips": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
+config = vad.RunConfig.preset(preset).changed({"dataset": "folder"} | changes)
 gate = course.run_folder(f"11_your_own_video-{data}")
-vad.train_run("folder", home, preset, changes, gate, resume=True)
+vad.train_run(config, gate, root=home, resume=True)
 
 # %% [markdown]
 # It shows how large errors are on normal footage that the model has not seen. It
@@ -117,7 +118,7 @@ vad.train_run("folder", home, preset, changes, gate, resume=True)
 run = vad.load_pretrained(data)
 out = gate / "tuesday"
 result = vad.score_video(run, home / "tuesday.mp4", out)
-print("judged as scene", result.scenes["tuesday"])
+print("judged as scene", result.videos["tuesday"].scene)
 print("files:", *sorted(path.name for path in out.iterdir()))
 print(*(out / "scores.csv").read_text().splitlines()[:4], sep="\n")
 
@@ -223,7 +224,7 @@ candidates = {
 labels = {"sunday": np.zeros(len(calm))}
 for name, t in candidates.items():
     alarms = vad.metrics.alarm_metrics(labels, normal.scores, normal.times, t)
-    print(f"{name:20}{t:6.2f}: {alarms['false_alarms']} alarms on sunday, above it:")
+    print(f"{name:20}{t:6.2f}: {alarms.false_alarms} alarms on sunday, above it:")
     print(
         f"    {np.mean(calm > t):.0%} of sunday, {np.mean(scores > t):.0%} of tuesday"
     )
