@@ -122,8 +122,7 @@ for objective in ("none", "inpaint", "maximize"):
 # ## 2 Curves
 #
 # We train for three short epochs with the objective `inpaint`. An incomplete last batch
-# is left out. Before it starts, `fit` prints the device and the largest amount of
-# memory that it will use.
+# is left out.
 
 # %%
 torch.manual_seed(0)
@@ -258,7 +257,7 @@ print("precision:", course.pick_precision("auto", device) or torch.float32)
 
 # %% [markdown]
 # A batch that fits is not always better: with the same number of epochs, larger batches
-# mean fewer steps. If the batch does not fit, `fit` says so before it starts.
+# mean fewer steps. If the batch does not fit, `fit` stops and says so.
 #
 # What a GPU changes:
 #
