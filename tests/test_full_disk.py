@@ -26,7 +26,6 @@ from scenes import moving_videos
 from servers import FILES, NAME, PAYLOAD
 from trees import own_videos
 
-from vadlib.ablation import write_ablation
 from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.data.clips import ClipDataset
 from vadlib.data.decode import VideoFrames
