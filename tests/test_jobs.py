@@ -8,45 +8,29 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from refusals import refused
-from scenes import moving_videos
 from trees import own_videos
 
-from vadlib.config import PseudoConfig, TrainConfig
 from vadlib.data.catalog import load_videos
+from vadlib.data.folder import OwnVideos, TableLabels
 from vadlib.errors import InputError
 from vadlib.evaluation.baselines import baseline_scores, measure_baselines
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.evaluate import Result, evaluate
-from vadlib.jobs import default_preset, evaluate_once, evaluate_run, train_run
+from vadlib.evaluation.evaluate import evaluate
+from vadlib.evaluation.result import Result
+from vadlib.jobs import evaluate_once, evaluate_run, make_config, train_run
 from vadlib.output.report import describe_metrics
 
 
 @pytest.mark.parametrize("preset", ["compact", "paper"])
 def test_a_published_preset_trains_and_scores_whole_frames(tmp_path, preset):
-    """On frames of 32 x 32 and with few channels; the objective, p and network are the preset's."""
+    """On frames of 32 x 32 and with few channels."""
     own_videos(tmp_path / "mine")
     small = {
-        "data": {"size": [32, 32], "clip_step": 4},
+        "clips": {"size": [32, 32], "clip_step": 4},
         "model": {"width": 8, "slots": 16},
         "training": {"epochs": 1},
     }
-    (tmp_path / "small.json").write_text(json.dumps(small))
-    run = train_run(
-        "folder", tmp_path / "mine", preset, {}, tmp_path / "run", config=tmp_path / "small.json"
-    )
-    training, expected = run.config["training"], TrainConfig.preset(preset)
-    assert (training["objective"], training["separation_weight"]) == (
-        expected.objective,
-        expected.separation_weight,
-    )
-    assert (
-        run.config["model"]["network"],
-        run.config["model"]["skip"],
-        run.config["model"]["width"],
-    ) == ("published", True, 8)
-    assert run.config["mixer"]["p"] == PseudoConfig.preset(preset).p
-    assert run.config["data"]["size"] == [32, 32]
-    assert run.config["data"]["crop"] is None
+    run = train_run(make_config("folder", preset, small), tmp_path / "run", tmp_path / "mine")
     result = evaluate_run(run, None, tmp_path / "mine")
     assert {name: len(scores) for name, scores in result.scores.items()} == {
         "cam1/friday": 60,
@@ -62,11 +46,12 @@ def own(tmp_path_factory):
     own_videos(root / "mine", "csv")
     chosen = {
         "training": {"epochs": 1},
-        "mixer": {"p": 0.0},
-        "data": {"clip_step": 8, "crop": [24, 24]},
+        "pseudo": {"p": 0.0},
+        "clips": {"clip_step": 8, "crop": [24, 24]},
         "model": {"width": 8, "slots": 8},
     }
-    return root / "mine", train_run("folder", root / "mine", "fast", chosen, root / "run")
+    config = make_config("folder", "fast", chosen)
+    return root / "mine", train_run(config, root / "run", root / "mine")
 
 
 def test_the_published_protocol_and_the_baselines_stand_beside_the_flat_metrics(own):
@@ -89,42 +74,35 @@ def test_the_published_protocol_and_the_baselines_stand_beside_the_flat_metrics(
     )
 
 
+class TwoTruths(OwnVideos):
+    """Own videos with a second ground truth, which calls normal what the first calls abnormal."""
+
+    def ground_truths(self):
+        return [*super().ground_truths(), Opposite("other", self.label_paths["csv"])]
+
+
+class Opposite(TableLabels):
+    def read(self, video, clip):
+        return 1 - super().read(video, clip)
+
+
 def test_a_second_ground_truth_that_cannot_be_used_is_told_and_costs_nothing(own, monkeypatch):
     root, run = own
 
-    def half_a_copy(name, split, where, truth=None):
-        if truth == "vol":
-            raise InputError("1_label.mat: missing", "missing-labels")
-        return load_videos("folder", split, root)
+    def fail(self, video, clip):
+        raise InputError("1_label.mat: missing", "missing-labels")
 
-    monkeypatch.setattr("vadlib.jobs.load_videos", half_a_copy)
-    monkeypatch.setattr(
-        "vadlib.jobs.find_copy",
-        lambda *arguments: SimpleNamespace(ground_truths={"vol": None, "csv": None}),
-    )
+    monkeypatch.setattr(Opposite, "read", fail)
+    monkeypatch.setattr("vadlib.jobs.find_copy", lambda name, root, truth: TwoTruths(root))
     metrics = evaluate_run(run, "avenue", root).metrics
-    assert metrics["not_measured"] == {"vol": "1_label.mat: missing"}
+    assert metrics["not_measured"] == {"other": "1_label.mat: missing"}
     assert metrics["protocols"] == {}
     assert "1_label.mat: missing" in describe_metrics(metrics)
 
 
 def test_all_ground_truths_of_a_dataset_are_measured_under_each_protocol(own, monkeypatch):
-    """Avenue has two: here the second calls normal what the first calls abnormal."""
     root, run = own
-
-    def load(name, split, where, truth=None):
-        videos = load_videos("folder", split, root)
-        return (
-            [replace(v, labels=1 - v.labels, ground_truth="other") for v in videos]
-            if truth == "other"
-            else videos
-        )
-
-    monkeypatch.setattr("vadlib.jobs.load_videos", load)
-    monkeypatch.setattr(
-        "vadlib.jobs.find_copy",
-        lambda *arguments: SimpleNamespace(ground_truths={"csv": None, "other": None}),
-    )
+    monkeypatch.setattr("vadlib.jobs.find_copy", lambda name, root, truth: TwoTruths(root))
     metrics = evaluate_run(run, "avenue", root, protocol="center").metrics
     assert list(metrics["protocols"]) == ["center, csv", "all, other", "center, other"]
     centre, other, both = metrics["protocols"].values()
@@ -133,12 +111,27 @@ def test_all_ground_truths_of_a_dataset_are_measured_under_each_protocol(own, mo
     assert other["abnormal_frames"] == metrics["frames"] - metrics["abnormal_frames"]
 
 
+def test_videos_are_opened_once_for_all_ground_truths(own, monkeypatch):
+    root, run = own
+    opened = []
+
+    class Counted(TwoTruths):
+        def open_clip(self, name, path):
+            opened.append(name)
+            return super().open_clip(name, path)
+
+    monkeypatch.setattr("vadlib.jobs.find_copy", lambda name, root, truth: Counted(root))
+    evaluate_run(run, "avenue", root, protocol="center")
+    assert opened == ["cam1/friday", "cam2/sunday"]
+
+
 def test_normal_test_videos_are_scored_and_kept_without_metrics_that_need_both(own, monkeypatch):
     root, run = own
     normal = [
         replace(v, labels=np.zeros(len(v), np.uint8)) for v in load_videos("folder", "test", root)
     ]
-    monkeypatch.setattr("vadlib.jobs.load_videos", lambda *arguments: normal)
+    copy = SimpleNamespace(open=lambda split, truth: normal, ground_truths=list)
+    monkeypatch.setattr("vadlib.jobs.find_copy", lambda *arguments: copy)
     metrics = evaluate_run(run, None, root, with_baselines=True).metrics
     assert metrics["micro_auc_raw"] is None
     assert "baselines" not in metrics
@@ -224,32 +217,3 @@ def test_a_result_that_cannot_be_written_leaves_the_earlier_one_whole(own, tmp_p
         result.save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert set(before) == {"scores.npz", "metrics.json"}
-
-
-def test_the_rendered_street_is_trained_shortly_unless_a_preset_is_named(tmp_path, monkeypatch):
-    """ "short" is a smaller `fast`: its people are half as tall, and so is the window of its score."""
-    taken = {}
-
-    def stop(model, clips, mixer, config, *rest, score):
-        taken.update(
-            rows=clips.config.shorter_side,
-            width=model.config.width,
-            epochs=config.epochs,
-            window=score.window,
-        )
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("vadlib.jobs.fit", stop)
-    monkeypatch.setattr("vadlib.jobs.load_videos", lambda *_: moving_videos(1))
-    steps = {}
-    for preset in (None, "short", "fast"):
-        with pytest.raises(KeyboardInterrupt):
-            train_run("synthetic", None, preset, {"mixer": {"kinds": ["skip"]}}, tmp_path / "run")
-        steps[preset] = dict(taken)
-    assert steps[None] == steps["short"]
-    for name in ("rows", "width", "epochs", "window"):
-        assert steps["short"][name] < steps["fast"][name], name
-    assert steps["fast"]["rows"] == 160, (
-        "its people are too tall for windows of 48 pixels at 240 rows"
-    )
-    assert (default_preset("synthetic"), default_preset("ped2")) == ("short", "fast")

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vadlib.config import WORKING_SIDE
-from vadlib.data.avenue import GROUND_TRUTHS, both_truths, find_avenue
-from vadlib.data.catalog import DATASETS, default_root, load_videos
+from vadlib.data.catalog import DATASETS, default_root, find_copy, load_videos
 from vadlib.data.motion import grey
 from vadlib.data.store import resize_frame, stored_shape
 from vadlib.data.video import Video
@@ -88,17 +87,16 @@ def two_ground_truths(
         instead: labelled videos.
         root: see `load_videos`.
     """
-    root = expand_home(root) if root is not None else default_root()
-    try:
-        here = len(find_avenue(root).ground_truths) == len(GROUND_TRUTHS)
-    except InputError:  # no Avenue: the other case
-        here = False
-    if here:
-        both = {f"{number:02d}": pair for number, pair in both_truths(root).items()}
-        return {
-            kind: {name: pair[i] for name, pair in both.items()}
-            for i, kind in enumerate(GROUND_TRUTHS)
-        }
+    folder = expand_home(root) if root is not None else default_root()
+    for name, card in DATASETS.items():
+        if not card.ground_truths:
+            continue
+        try:
+            copy = find_copy(name, folder)
+        except InputError:  # it is not here
+            continue
+        if len(copy.ground_truths()) > 1:
+            return copy.all_labels()
     return {
         instead[0].ground_truth or "given": {v.name: v.labels for v in instead},
         "widened": {v.name: widen_events(v.labels) for v in instead},

@@ -103,7 +103,7 @@ class Join(nn.Module):
         self.part = part
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        parts = [x.unflatten(1, (self.groups, -1))[:, self.part] for x in inputs]
+        parts = [_divided(x, self.groups, -1)[:, self.part] for x in inputs]
         return torch.cat(parts, 1)
 
 
@@ -135,13 +135,18 @@ class Decode(nn.Module):
     def forward(self, x: Tensor, images: Tensor) -> Tensor:
         rows, columns = x.shape[-2:]
         height, width = images.shape[-2:]
-        raw = x.float().unflatten(1, (len(self.anchors), 5 + self.classes)).permute(0, 1, 3, 4, 2)
+        raw = _divided(x.float(), len(self.anchors), 5 + self.classes).permute(0, 1, 3, 4, 2)
         ys, xs = (torch.arange(count, device=x.device) for count in (rows, columns))
         cells = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1)
         offset = raw[..., :2].sigmoid() * self.scale - 0.5 * (self.scale - 1)
         centre = (offset + cells) * raw.new_tensor([width / columns, height / rows])
         size = raw[..., 2:4].exp() * self.anchors[:, None, None]
         return torch.cat((centre, size, raw[..., 4:].sigmoid()), -1).flatten(1, 3)
+
+
+def _divided(x: Tensor, groups: int, size: int) -> Tensor:
+    """(B, groups * size, H, W) -> (B, groups, size, H, W)."""
+    return x.view(len(x), groups, size, *x.shape[2:])
 
 
 def _make_layer(section: Section, position: int, channels: int) -> tuple[nn.Module, list[int]]:
@@ -363,7 +368,7 @@ def _load_floats(model: Darknet, path: Path) -> None:
     advice = "use this network's .cfg, or download the weights again"
     require(length == 4 * sum(sizes), f"{message}; {advice}", "conflict", file=path)
     values = torch.from_numpy(np.frombuffer(data, "<f4", offset=start).astype(np.float32))
-    for tensor, part in zip(tensors, values.split(sizes), strict=True):
+    for tensor, part in zip(tensors, torch.split(values, sizes), strict=True):
         tensor.copy_(part.view_as(tensor))
 
 

@@ -33,6 +33,15 @@ STRIDE = 32  # of the networks: sides must be multiples
 PERSON = 0  # the class in COCO
 
 
+class Bar(Protocol):
+    """A progress bar, as tqdm makes it: `n` frames are done."""
+
+    n: float
+    disable: bool | None
+
+    def update(self, n: float) -> object: ...
+
+
 class Detector(Protocol):
     """Finds objects in videos of a fixed camera.
 
@@ -45,7 +54,7 @@ class Detector(Protocol):
     def identity(self) -> list[object]:
         """Return a description for JSON; detectors with the same identity find the same boxes."""
 
-    def detect(self, videos: Sequence[Video], bar: tqdm) -> list[list[np.ndarray]]:
+    def detect(self, videos: Sequence[Video], bar: Bar) -> list[list[np.ndarray]]:
         """Return for each video T arrays (N, 4) float32: x0, y0, x1, y1 in native pixels. Update
         the bar by 1 a frame.
         """
@@ -61,7 +70,7 @@ class MotionDetector:
     def identity(self) -> list[object]:
         return ["motion", 1, WORKING_SIDE]
 
-    def detect(self, videos: Sequence[Video], bar: tqdm) -> list[list[np.ndarray]]:
+    def detect(self, videos: Sequence[Video], bar: Bar) -> list[list[np.ndarray]]:
         stored = store_frames(videos, progress=not bar.disable, shorter_side=WORKING_SIDE)
         background = scene_background(stored)
         boxes = []
@@ -91,10 +100,10 @@ class PersonDetector(ABC):
         digest = pooch.file_hash(str(self.weights))
         return [type(self).__name__, 1, digest, self.shorter_side, CONFIDENCE, IOU]
 
-    def detect(self, videos: Sequence[Video], bar: tqdm) -> list[list[np.ndarray]]:
+    def detect(self, videos: Sequence[Video], bar: Bar) -> list[list[np.ndarray]]:
         return [self._detect_in_one(video, bar) for video in videos]
 
-    def _detect_in_one(self, video: Video, bar: tqdm) -> list[np.ndarray]:
+    def _detect_in_one(self, video: Video, bar: Bar) -> list[np.ndarray]:
         sides = video.frames.shape[1:3]
         multiples = [side * self.shorter_side / min(sides) / STRIDE for side in sides]
         size = [max(1, round(multiple)) * STRIDE for multiple in multiples]
@@ -128,7 +137,7 @@ class DarknetDetector(PersonDetector):
         model = load_darknet(self.weights, cfg)
         message = f"{model.cfg}: channels={model.channels}; expected 3, a network of colour images"
         require(model.channels == 3, message, "conflict", file=model.cfg, field="channels")
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model = model.to(memory_format=torch.channels_last).to(self.device)
 
     def identity(self) -> list[object]:
         cfg = pooch.file_hash(str(self.model.cfg))  # it holds anchors and the like
@@ -159,15 +168,16 @@ def load_detector(name: str, device: str = "auto") -> Detector:
     """
     if name == "motion":
         return MotionDetector()
-    kind, *weights = name.split(":", 1)
+    kind = name.split(":")[0]
+    weights = name[len(kind) + 1 :]
     names = "motion, boxes (the dataset's own), yolov3, darknet, yolov3:WEIGHTS or darknet:WEIGHTS"
     message = f"detector {name!r} is unknown; expected {names}"
     require(kind in ("yolov3", "darknet"), message, "unknown-name", field="detector")
     if kind == "darknet":
-        return DarknetDetector(*weights, device=device)
+        return DarknetDetector(weights or DarknetDetector.default, device)
     from vadlib.pseudo.yolov3 import YOLOv3Detector  # ultralytics loads only when it is asked for
 
-    return YOLOv3Detector(*weights, device=device)
+    return YOLOv3Detector(weights or YOLOv3Detector.default, device)
 
 
 def find_boxes(
@@ -201,7 +211,7 @@ def find_boxes(
     groups: dict[str, list[Video]] = {}
     for video in videos:
         groups.setdefault(video.scene if finder.per_scene else video.name, []).append(video)
-    boxes = {}
+    boxes: dict[str, list[np.ndarray]] = {}
     frames = sum(map(len, videos))
     with tqdm(total=frames, unit="frame", disable=not progress, leave=False) as bar:
         bar.set_description("finding people once")
@@ -217,7 +227,7 @@ def _own_boxes(video: Video) -> list[np.ndarray]:
 
 
 def _detect_once(
-    videos: Sequence[Video], detector: Detector, bar: tqdm
+    videos: Sequence[Video], detector: Detector, bar: Bar
 ) -> dict[str, list[np.ndarray]]:
     """Detect, or read what was detected before from the cache."""
     frames = [[video.name, video.frames.identity()] for video in videos]

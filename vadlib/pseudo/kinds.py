@@ -63,10 +63,11 @@ class PseudoAnomaly(ABC):
         strength = self.default_strength if strength is None else strength
         span = tuple(strength) if isinstance(strength, (tuple, list)) else (strength, strength)
         is_numbers = len(span) == 2 and all(isinstance(value, (int, float)) for value in span)
-        field = f"{type(self).__name__}.strength"
-        message = f"{field} = {strength!r}; expected a number in [0, 1], or (low, high) in it"
         fits = is_numbers and 0 <= span[0] <= span[1] <= 1
-        require(fits, message, "out-of-range", field=field)
+        kind = type(self).__name__
+        expected = "expected a number in [0, 1], or (low, high) in it"
+        message = f"{kind}: strength = {strength!r}; {expected}"
+        require(fits, message, "out-of-range", field=f"{kind}.strength")
         self.strength = (float(span[0]), float(span[1]))
 
     @classmethod

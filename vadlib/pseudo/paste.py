@@ -80,8 +80,8 @@ def paste_patch(
         # would make it jump.
         shift = np.array([[1, 0, x - wide / 2], [0, 1, y - tall / 2]], np.float32)
         weights[t] = torch.from_numpy(_shifted(alpha, shift, clip.shape[2:], cv2.BORDER_CONSTANT))
-        layer = _shifted(picture, shift, clip.shape[2:], cv2.BORDER_REPLICATE)
-        layer = torch.from_numpy(layer.reshape(*clip.shape[2:], len(clip))).permute(2, 0, 1)
+        moved = _shifted(picture, shift, clip.shape[2:], cv2.BORDER_REPLICATE)
+        layer = torch.from_numpy(moved.reshape(*clip.shape[2:], len(clip))).permute(2, 0, 1)
         changed[:, t] = torch.lerp(clip[:, t], layer, weights[t])
     return changed.clamp_(-1, 1), weights
 
@@ -108,13 +108,15 @@ def _resized(patch: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def _shifted(
     picture: np.ndarray, shift: np.ndarray, size: Sequence[int], border: int
 ) -> np.ndarray:
-    return cv2.warpAffine(picture, shift, (size[1], size[0]), borderMode=border)
+    moved: np.ndarray = cv2.warpAffine(picture, shift, (size[1], size[0]), borderMode=border)
+    return moved
 
 
 def _ellipse(wide: int, tall: int) -> np.ndarray:
     """Return weights (tall, wide), 1 over the inner half of an ellipse, then falling to 0."""
     y, x = np.mgrid[-1 : 1 : tall * 1j, -1 : 1 : wide * 1j]
-    return np.clip(2 * (1 - np.hypot(x, y)), 0, 1)
+    weights: np.ndarray = np.clip(2 * (1 - np.hypot(x, y)), 0, 1)
+    return weights
 
 
 def _centres(boxes: np.ndarray) -> np.ndarray:
@@ -154,4 +156,5 @@ def _most_overlapping(box: np.ndarray, candidates: np.ndarray) -> np.ndarray | N
 
 def _smooth(values: np.ndarray) -> np.ndarray:
     padded = np.pad(values, 2, mode="reflect", reflect_type="odd")
-    return np.convolve(padded, np.ones(5) / 5, mode="valid")
+    smooth: np.ndarray = np.convolve(padded, np.ones(5) / 5, mode="valid")
+    return smooth

@@ -7,8 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
+import PIL.Image
 import torch
 from sklearn.datasets import load_sample_images
 
@@ -65,7 +65,7 @@ class SpritePatches:
     source = "sprites"
 
     def __init__(self) -> None:
-        sheet = cv2.cvtColor(cv2.imread(str(SPRITES), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+        sheet = np.asarray(PIL.Image.open(SPRITES).convert("RGBA"))
         self.sprites = []
         for row in range(0, sheet.shape[0], 64):
             for column in range(0, sheet.shape[1], 64):
@@ -85,7 +85,7 @@ class FolderPatches:
     def __init__(self, root: str | Path):
         self.source = str(root)
         root = expand_home(root)
-        expected = "expected 'builtin', 'sprites', 'cifar100' or a folder of class folders"
+        expected = "expected 'builtin', 'sprites', 'cifar100', or a folder of class folders"
         message = f"patches {str(root)!r}: no such folder; {expected}"
         require(root.is_dir(), message, "missing-file", file=root, field="patches")
         folders = sorted(p for p in root.iterdir() if p.is_dir() and not is_junk(p))

@@ -43,7 +43,7 @@ def find_weights(name: str) -> Path:
     for path in (expand_home(name), folder / name, default_root() / "weights" / name):
         if path.is_file():
             return path
-    places = f"here, in {folder} or in {default_root() / 'weights'}"
+    places = f"here or in {folder} or {default_root() / 'weights'}"
     names = ", ".join(name for name in KNOWN if not name.endswith(".cfg"))
     message = f"weights {name!r}: no such file {places}; expected a path, or one of: {names}"
     require(name in KNOWN, message, "missing-file", file=name, field="weights")

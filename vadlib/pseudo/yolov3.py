@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 import cv2
@@ -38,20 +39,14 @@ class YOLOv3Detector(PersonDetector):
             try:
                 import ultralytics
             except ModuleNotFoundError as error:
-                message = (
-                    f"the detector yolov3 needs {error.name}: pip install 'vadlib[yolov3]', or take"
-                    " the detector 'motion' or 'darknet'"
-                )
+                message = "the detector yolov3 needs ultralytics: pip install 'vadlib[yolov3]'"
                 raise InputError(message, "not-available", field="detector") from error
-            require(
-                getattr(ultralytics.utils, "SAFE_LOAD", False),
-                "ultralytics would unpickle weights: it is older than 8.4, or was imported without"
-                " ULTRALYTICS_SAFE_LOAD=1; update it, or restart Python",
-                "not-available",
-                field="ULTRALYTICS_SAFE_LOAD",
-            )
+            is_safe = getattr(ultralytics.utils, "SAFE_LOAD", False)
+            message = "ultralytics would unpickle weights; restart Python, or install 8.4 or later"
+            require(is_safe, message, "not-available", field="ULTRALYTICS_SAFE_LOAD")
             try:
-                self.model = ultralytics.YOLO(str(self.weights), task="detect")
+                detector = ultralytics.YOLO  # type: ignore[attr-defined]  # exported lazily
+                self.model: Any = detector(str(self.weights), task="detect")
                 person = self.model.names.get(PERSON)  # loads the network
             except Exception as error:  # of many types; all mean that this is no detector's file
                 reason = " ".join(str(error).split())
@@ -105,4 +100,4 @@ def unchanged_process() -> Iterator[None]:
         finally:
             torch.set_num_threads(threads)
             cv2.setNumThreads(cv2_threads)
-            torch.set_printoptions(profile="default")
+            torch.set_printoptions(profile="default")  # type: ignore[no-untyped-call]
