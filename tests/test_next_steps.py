@@ -19,13 +19,13 @@ from servers import NAME, PAYLOAD
 from trees import own_videos, scene, write_images
 
 from vadlib import ablation, cli
+from vadlib.ablation import read_ablation
 from vadlib.data.avenue import TEST_LENGTHS
 from vadlib.data.download import ARCHIVES, Archive
 from vadlib.data.encode import write_video
 from vadlib.evaluation.result import Result
 from vadlib.files import command_line, write_json
 from vadlib.model.run import Run
-from vadlib.output.ablation_table import read_ablation
 from vadlib.training.trainer import Trainer
 
 SMALL = {
