@@ -192,12 +192,14 @@ def _window_weight(config: ClipConfig, window: tuple[int, int], protocol: str) -
         return np.broadcast_to(time[:, None, None], (config.length, *window))
     rows = _hann(window[0])
     columns = _hann(window[1])
-    return time[:, None, None] * rows[:, None] * columns
+    weights: np.ndarray = time[:, None, None] * rows[:, None] * columns
+    return weights
 
 
 def _hann(length: int) -> np.ndarray:
     weights: np.ndarray = torch.hann_window(length + 2, periodic=False)[1:-1].numpy()
-    return weights.clip(0.05)
+    weights[weights < 0.05] = 0.05
+    return weights
 
 
 def _cell_means(errors: np.ndarray) -> np.ndarray:

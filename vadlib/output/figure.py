@@ -95,10 +95,7 @@ def show_html(text: str) -> None:
 def image_tag(figure: Figure | Axes | np.ndarray, alt: str) -> str:
     """Return the figure as an HTML image with alt text, and close it. Arguments as of `show`."""
     _require_words(alt, "alt")
-    if isinstance(figure, np.ndarray):
-        figure = figure.flat[0]
-    canvas = figure if isinstance(figure, Figure) else figure.get_figure(root=True)
-    assert canvas is not None
+    canvas = figure if isinstance(figure, Figure) else np.ravel(np.array(figure))[0].figure
     buffer = io.BytesIO()
     canvas.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
     plt.close(canvas)
