@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from IPython.display import HTML, display
 from matplotlib.colors import to_rgb
 
 from vadlib.data.video import Video
@@ -75,6 +74,8 @@ def show_annotated(video: Video, score_map: np.ndarray, threshold: float, text: 
     frames = (
         annotate(frame, share, float(share.max()), 1.0, seconds) for frame, share, seconds in scored
     )
+    from IPython.display import HTML, display  # an extra, vadlib[notebooks]
+
     display(HTML(video_tag(frames, video.fps, text)))
 
 

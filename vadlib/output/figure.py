@@ -14,7 +14,6 @@ from types import ModuleType
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -36,7 +35,8 @@ def load_ipywidgets() -> ModuleType:
         import ipywidgets
     except ModuleNotFoundError as error:
         raise InputError(
-            f"sliders need ipywidgets ({error}): install it with `pip install ipywidgets`, or continue, because the next cells need none",
+            f"sliders need ipywidgets ({error}): pip install 'vadlib[notebooks]', or continue, "
+            "because the next cells need none",
             "not-available",
             field="ipywidgets",
         ) from error
@@ -73,6 +73,8 @@ def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
         figure: what to show: a figure, or the Axes that a plot returned.
         alt: what the figure shows, in a sentence: at least five words.
     """
+    from IPython.display import HTML, display  # an extra, vadlib[notebooks]
+
     caption = (
         f'<figcaption aria-hidden="true" style="font-size: smaller">{html.escape(alt)}</figcaption>'
     )
