@@ -20,9 +20,9 @@ from vadlib.data.layout import (
     find_folder,
     is_harmless,
     list_clips,
+    list_tree,
     numbered,
     open_clip,
-    split_folder,
     walk,
 )
 from vadlib.data.video import IMAGE_SUFFIXES, Frames, Video, natural_key
@@ -161,11 +161,7 @@ class DatasetCopy(ABC):
         Raises:
             InputError: a folder that cannot be read.
         """
-        if self.folder is None:
-            return []
-        paths = []
-        for listing in walk(self.folder):
-            paths += [listing.path / name for name in listing.files]
+        paths = list_tree(self.folder) if self.folder is not None else []
         paths = [path for path in paths if not is_harmless(path) and not is_broken_link(path)]
         return sorted(self.unread(paths), key=lambda path: natural_key(str(path)))
 
@@ -261,7 +257,7 @@ class FrameFolderDataset(DatasetCopy):
                 self.split_choices = {"train": layout.train, "test": layout.test}
 
     def clips(self, split: str) -> dict[str, Path]:
-        clips = list_clips(split_folder(self.folder, self.split_choices[split]))
+        clips = list_clips(self.folder, self.split_choices[split])
         if self.numbered:
             return numbered(clips, len(self.test_lengths) if split == "test" else None)
         return {clip_name(path): path for path in clips}
