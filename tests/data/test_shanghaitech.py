@@ -113,65 +113,26 @@ def test_a_clip_that_the_whole_set_does_not_know_is_named(tmp_path):
         load_videos("shanghaitech", "test", tmp_path)
 
 
+LABELS, MASKS = "testing/test_frame_mask", "testing/test_pixel_mask"
+
+
 @pytest.mark.parametrize(
-    ("kind", "array", "code", "place", "field", "numbers"),
+    ("kind", "array", "code", "place", "numbers"),
     [
-        (
-            "test_frame_mask",
-            np.zeros(41),
-            "label-length",
-            "testing/frames/01_0014",
-            "",
-            ["40", "41"],
-        ),
-        (
-            "test_frame_mask",
-            np.full(40, 2),
-            "label-values",
-            "testing/test_frame_mask/01_0014.npy",
-            "",
-            [],
-        ),
-        (
-            "test_frame_mask",
-            np.array(["a"] * 40),
-            "wrong-type",
-            "testing/test_frame_mask/01_0014.npy",
-            "",
-            [],
-        ),
-        (
-            "test_pixel_mask",
-            np.zeros((39, 48, 64), np.uint8),
-            "label-length",
-            None,
-            "masks",
-            ["40", "39"],
-        ),
-        (
-            "test_pixel_mask",
-            np.zeros((40, 64, 48), np.uint8),
-            "mixed-sizes",
-            None,
-            "masks",
-            ["64x48", "48x64"],
-        ),
-        (
-            "test_pixel_mask",
-            np.zeros((40, 48), np.uint8),
-            "wrong-shape",
-            "testing/test_pixel_mask/01_0014.npy",
-            "",
-            ["(40, 48)"],
-        ),
+        (LABELS, np.zeros(41), "label-length", "testing/frames/01_0014", ["40", "41"]),
+        (LABELS, np.full(40, 2), "label-values", f"{LABELS}/01_0014.npy", []),
+        (LABELS, np.array(["a"] * 40), "wrong-type", f"{LABELS}/01_0014.npy", []),
+        (MASKS, np.zeros((39, 48, 64), np.uint8), "label-length", None, ["40", "39"]),
+        (MASKS, np.zeros((40, 64, 48), np.uint8), "mixed-sizes", None, ["64x48", "48x64"]),
+        (MASKS, np.zeros((40, 48)), "wrong-shape", f"{MASKS}/01_0014.npy", ["(40, 48)"]),
     ],
 )
-def test_wrong_labels_and_masks_are_named(tree, kind, array, code, place, field, numbers):
+def test_wrong_labels_and_masks_are_named(tree, kind, array, code, place, numbers):
     root, _ = tree
-    path = root / "shanghaitech" / "testing" / kind / "01_0014.npy"
+    path = root / "shanghaitech" / kind / "01_0014.npy"
     path.unlink()
     np.save(path, array)
-    with refused(code, file=place and root / "shanghaitech" / place, field=field) as caught:
+    with refused(code, file=place and root / "shanghaitech" / place) as caught:
         load_videos("shanghaitech", "test", root)
     assert "01_0014" in str(caught.error)
     assert [number for number in numbers if number not in str(caught.error)] == []

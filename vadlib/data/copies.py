@@ -76,12 +76,9 @@ class DatasetCopy(ABC):
         truths = {truth.name: truth for truth in self.ground_truths()}
         if name is None:
             return next(iter(truths.values()), None)
-        if name not in truths:
-            message = (
-                f"{self.folder}: no ground truth {name!r} in this copy; "
-                f"it has: {', '.join(truths) or 'none'}"
-            )
-            raise InputError(message, "missing-labels", file=self.folder, field="ground_truth")
+        message = f"{self.folder}: no ground truth {name!r}; it has: {', '.join(truths) or 'none'}"
+        is_here = name in truths
+        require(is_here, message, "missing-labels", file=self.folder, field="ground_truth")
         return truths[name]
 
     def open_each(
@@ -127,6 +124,7 @@ class DatasetCopy(ABC):
         truth = self._prepared_truth(clips, ground_truth)
         labels = {}
         for video in videos:
+            assert truth is not None
             labels[video.name] = _read(truth, video, clips[video.name])
         return labels
 
@@ -229,8 +227,8 @@ class FrameFolderDataset(DatasetCopy):
         expected_labels: the label files, for messages.
         fps: frames a second of folders of frames.
         channels: 1 reads grey, 3 reads RGB.
-        test_lengths: test clip -> its frames, of a complete copy, in order; files with the labels of
-            the whole set are cut by them.
+        test_lengths: test clip -> its frames, of a complete copy, in order; files with the labels
+            of the whole set are cut by them.
         numbered: clips are called by the number in their name ("01").
 
     Raises:
@@ -271,8 +269,7 @@ class FrameFolderDataset(DatasetCopy):
 
     def ground_truth(self, name: str | None = None) -> GroundTruth | None:
         truth = super().ground_truth(name)
-        message = (
-            f"{self.folder}: no labels for the test clips; expected {self.expected_labels} in it"
-        )
+        expected = self.expected_labels
+        message = f"{self.folder}: no labels for the test clips; expected {expected} in it"
         require(truth is not None, message, "missing-labels", file=self.folder)
         return truth

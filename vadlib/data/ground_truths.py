@@ -15,11 +15,7 @@ from vadlib.data.video import Video
 from vadlib.errors import InputError, require
 from vadlib.files import refuse_broken_link
 
-WHOLE_SET_READERS = {
-    ".m": labels.from_m,
-    ".mat": labels.from_mat,
-    ".npy": labels.from_whole_npy,
-}
+WHOLE_SET_READERS = {".m": labels.from_m, ".mat": labels.from_mat, ".npy": labels.from_whole_npy}
 
 
 class GroundTruth(ABC):
@@ -83,8 +79,8 @@ class WholeSetLabels(GroundTruth):
 
     def read(self, video: Video, clip: Path) -> np.ndarray:
         message = (
-            f"{clip}: the dataset has no test clip {video.name}, so {self.path} has no labels of it; "
-            "rename or move it"
+            f"{clip}: the dataset has no test clip {video.name}, so {self.path} has no labels of "
+            "it; rename or move it"
         )
         require(video.name in self.labels, message, "unexpected-clip", file=clip)
         return self.labels[video.name]

@@ -133,7 +133,7 @@ def is_harmless(path: Path) -> bool:
 
 
 def is_truth(path: Path) -> bool:
-    """True for a folder of ground truth beside the clips: UCSD's `Test001_gt`, `masks`, `labels`."""
+    """Tell a folder of ground truth beside the clips: UCSD's `Test001_gt`, `masks`, `labels`."""
     name = path.name.lower()
     return path.is_dir() and (name.endswith("_gt") or name in {"masks", "labels"})
 
@@ -274,13 +274,13 @@ def frame_numbers(files: Sequence[Path]) -> list[int]:
     """Return the number of each file in its name: the one that varies ("frame7_cam2"), else the
     last one. Empty where a name has none.
     """
-    numbers = [[int(digits) for digits in re.findall(r"\d+", file.stem)] for file in files]
+    numbers = [list(map(int, re.findall(r"\d+", file.stem))) for file in files]
     if not all(numbers):
         return []
     position = -1
     if len({len(row) for row in numbers}) == 1:
-        columns = range(len(numbers[0]))
-        varying = [i for i in columns if len({row[i] for row in numbers}) > 1]
+        columns = [set(column) for column in zip(*numbers, strict=True)]
+        varying = [i for i, column in enumerate(columns) if len(column) > 1]
         position = varying[0] if len(varying) == 1 else -1
     return [row[position] for row in numbers]
 
