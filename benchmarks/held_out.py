@@ -21,7 +21,8 @@ from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset, to_frames, to_tensor
 from vadlib.errors import require
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.error_maps import ErrorMaps, error_maps
+from vadlib.evaluation.components import ErrorMaps
+from vadlib.evaluation.error_maps import error_maps
 from vadlib.evaluation.metrics import micro_auc, per_video
 from vadlib.evaluation.scores import raw_score
 from vadlib.model.run import Run
@@ -53,14 +54,14 @@ def held_out_maps(
         torch.Generator().manual_seed(7),
         torch.device("cpu"),
     )
-    videos = load_videos(run.config["dataset"]["name"], "train", root)
+    videos = load_videos(run.config.dataset or "", "train", root)
     clips, boxes = ClipDataset(videos, ClipConfig.preset("fast")), find_boxes(videos)
     normal, disturbed = {}, []
     for scene, frames in hold_out(clips)[1]:
         number = next(i for i, whole in enumerate(clips.frames) if np.shares_memory(whole, frames))
         # of a scene's only video just the end is held out
         there = boxes[videos[number].name][-len(frames) :]
-        normal.setdefault(scene, []).append(error_maps(run.model, frames, run.data, device))
+        normal.setdefault(scene, []).append(error_maps(run.model, frames, run.config.clips, device))
         for sort, copies in COPIES.items():
             for _ in range(100 * copies):
                 made = (
@@ -71,7 +72,10 @@ def held_out_maps(
                 if made is not None:
                     disturbed.append(
                         Disturbed(
-                            sort, scene, error_maps(run.model, made[0], run.data, device), made[1]
+                            sort,
+                            scene,
+                            error_maps(run.model, made[0], run.config.clips, device),
+                            made[1],
                         )
                     )
                     copies -= 1
@@ -86,15 +90,15 @@ def held_out_maps(
 
 
 def held_out_aucs(
-    disturbed: list[Disturbed], how: ScoreConfig, calibration: Calibration | None
+    disturbed: list[Disturbed], score_config: ScoreConfig, calibration: Calibration | None
 ) -> tuple[float, ...]:
     """Micro AUCs of a score: raw, per video and, with a calibration that knows it, calibrated."""
     labels = {str(i): part.labels for i, part in enumerate(disturbed)}
-    raw = {str(i): raw_score(part.maps, how) for i, part in enumerate(disturbed)}
+    raw = {str(i): raw_score(part.maps, score_config) for i, part in enumerate(disturbed)}
     areas = [micro_auc(labels, raw), micro_auc(labels, per_video(raw))]
     if calibration is not None:
         scores = {
-            str(i): calibration.score(part.maps, part.scene, how)
+            str(i): calibration.score(part.maps, part.scene, score_config)
             for i, part in enumerate(disturbed)
         }
         areas.append(micro_auc(labels, scores))

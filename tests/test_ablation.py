@@ -15,13 +15,13 @@ from vadlib.ablation import BASE, MEASURES, ROWS, ablate, describe_ablation
 from vadlib.config import DEFAULT_KINDS, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.data.catalog import load_videos
 from vadlib.evaluation.baselines import METRICS, baseline_scores, best_baseline, measure_baselines
-from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import bootstrap, micro_auc
+from vadlib.evaluation.result import Result
 from vadlib.model.run import Run
 from vadlib.output.ablation_table import read_ablation, write_ablation
 
 TINY = {
-    "data": {"clip_step": 8, "crop": [24, 24]},
+    "clips": {"clip_step": 8, "crop": [24, 24]},
     "model": {"width": 8, "slots": 8},
     "training": {"epochs": 1},
 }
@@ -43,7 +43,7 @@ def test_each_row_changes_one_part_of_the_default():
         assert sum(len(values) for values in changes.values()) <= 1 or changes == {
             "model": {"memories": 1, "decoders": 1}
         }
-    defaults = {"mixer": PseudoConfig(), "training": TrainConfig(), "model": ModelConfig()}
+    defaults = {"pseudo": PseudoConfig(), "training": TrainConfig(), "model": ModelConfig()}
     for name, changes in ROWS.items():
         for part, values in changes.items():
             assert all(getattr(defaults[part], key) != value for key, value in values.items()), (
@@ -60,7 +60,7 @@ def test_the_rows_of_the_issue_are_there():
     }
     p = {float(value) for part, key, value in changed if key == "p"} | {PseudoConfig().p}
     assert p >= {0, 0.01, 0.05, 0.2, 0.5}
-    assert {("mixer", "kinds", repr([kind])) for kind in DEFAULT_KINDS} <= changed
+    assert {("pseudo", "kinds", repr([kind])) for kind in DEFAULT_KINDS} <= changed
     assert {"'maximize'", "'none'"} == {value for _, key, value in changed if key == "objective"}
     assert {"0", "1"} == {value for _, key, value in changed if key == "memories"}
     assert {"1"} == {value for _, key, value in changed if key == "decoders"}
@@ -72,20 +72,17 @@ def test_the_table_says_what_the_runs_in_its_folder_say(done):
     base, row = Result.load(out / "default"), table[-1]
     result = Result.load(out / "maximize")
     assert [row[name] for name in MEASURES] == [result.metrics[name] for name in MEASURES]
-    assert [row["micro_auc_calibrated_low"], row["micro_auc_calibrated_high"]] == bootstrap(
-        result.labels, result.scores, base.scores
-    )
+    interval = bootstrap(result.labels, result.scores, base.scores)
+    assert (row["micro_auc_calibrated_low"], row["micro_auc_calibrated_high"]) == interval
     # where D_p is made to fail nothing is compared with it
     assert row["plain_calibrated"] == row["micro_auc_calibrated"]
     assert table[1]["plain_calibrated"] == micro_auc(
         base.labels, base.rescore("calibrated", contrast=0)
     )
     configs = [Run.load(out / name).config for name in ("default", "seed_1", "p_0", "maximize")]
-    assert (
-        [c["training"]["seed"] for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
-    )
-    assert [c["mixer"]["p"] for c in configs] == [PseudoConfig().p] * 2 + [0, PseudoConfig().p]
-    assert [c["training"]["objective"] for c in configs] == ["inpaint"] * 3 + ["maximize"]
+    assert [c.training.seed for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
+    assert [c.pseudo.p for c in configs] == [PseudoConfig().p] * 2 + [0, PseudoConfig().p]
+    assert [c.training.objective for c in configs] == ["inpaint"] * 3 + ["maximize"]
     assert "micro_auc_raw_low" not in table[1]  # the default against itself
     assert table[0]["micro_auc_calibrated"] is None
 
@@ -224,7 +221,7 @@ def test_the_table_that_ships_has_all_rows():
     assert [row["row"] for row in read_ablation()] == ["best baseline", *ROWS]
 
 
-def test_the_table_that_ships_is_whole_and_stands_in_the_readme(real_data):
+def test_the_table_that_ships_is_whole_and_is_in_the_results_page(real_data):
     table = read_ablation()
     videos = {split: load_videos("ped2", split, real_data) for split in ("train", "test")}
     labels = {video.name: video.labels for video in videos["test"]}
@@ -233,12 +230,12 @@ def test_the_table_that_ships_is_whole_and_stands_in_the_readme(real_data):
         assert table[0][metric] == pytest.approx(
             measured[best_baseline(measured, metric)][metric], abs=5e-4
         )
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
     for row in table:
         numbers = [f"{row[name]:.3f}" for name in ("micro_auc_raw", "micro_auc_per_video")]
         assert re.search(
             rf"^\| `{re.escape(row['row'])}` \| {numbers[0]} \| .* \| {numbers[1]} \|",
-            readme,
+            page,
             re.MULTILINE,
         ), row["row"]
 

@@ -29,7 +29,7 @@ from scenes import moving_videos
 from servers import FILES, NAME, PAYLOAD
 from trees import own_videos
 
-from vadlib.config import ClipConfig, ModelConfig, TrainConfig
+from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.data.clips import ClipDataset
 from vadlib.data.decode import VideoFrames
 from vadlib.data.download import ARCHIVES, Archive, download_dataset, unpack
@@ -274,7 +274,13 @@ def train(clips, out, **options):
     config = TrainConfig(epochs=2, batch_size=4, workers=0, precision="fp32", device="cpu")
     model = DualPathAutoencoder(ModelConfig(width=8, slots=8))
     return fit(
-        model, clips, make_mixer(("skip", "noise"), 0.5), config, out, progress=False, **options
+        model,
+        clips,
+        make_mixer(PseudoConfig(("skip", "noise"))),
+        config,
+        out,
+        progress=False,
+        **options,
     ).folder
 
 

@@ -22,14 +22,14 @@ from vadlib import ablation, cli
 from vadlib.data.avenue import TEST_LENGTHS
 from vadlib.data.download import ARCHIVES, Archive
 from vadlib.data.encode import write_video
-from vadlib.evaluation.evaluate import Result
+from vadlib.evaluation.result import Result
 from vadlib.files import command_line, write_json
 from vadlib.model.run import Run
 from vadlib.output.ablation_table import read_ablation
 from vadlib.training.trainer import Trainer
 
 SMALL = {
-    "data": {"clip_step": 16, "crop": [24, 24]},
+    "clips": {"clip_step": 16, "crop": [24, 24]},
     "model": {"width": 8, "slots": 8},
     "training": {"epochs": 1, "batch_size": 4},
 }
@@ -385,7 +385,7 @@ def test_a_training_is_resumed_with_the_settings_that_it_began_with(command, run
     assert (status, "training.seed" in err) == (1, True)
     status, _, err = command("train", "--resume", "--out", folder, "--root", root)
     assert status == 0, err
-    assert Run.load(folder).config["training"]["epochs"] == 1
+    assert Run.load(folder).config.training.epochs == 1
 
 
 def test_a_result_that_is_missing_is_made_as_the_error_says(command, follow, run, tmp_path):

@@ -16,13 +16,13 @@ from vadlib.data.catalog import load_videos
 from vadlib.device import processes
 from vadlib.errors import require
 from vadlib.evaluation.baselines import BEST, baseline_scores, best_baseline, measure_baselines
-from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, bootstrap, micro_auc, per_video
+from vadlib.evaluation.result import Result
 from vadlib.files import expand_home
-from vadlib.jobs import evaluate_once, train_run
+from vadlib.jobs import evaluate_once, make_config, train_run
 from vadlib.output.ablation_table import read_ablation, write_ablation
 
-SMALL = {"data": {"clip_step": 12}, "training": {"epochs": 2}}  # a ninth of the default's steps
+SMALL = {"clips": {"clip_step": 12}, "training": {"epochs": 2}}  # a ninth of the default's steps
 BASE = "default"
 ROWS: dict[str, dict[str, dict]] = {
     BASE: {},
@@ -30,11 +30,11 @@ ROWS: dict[str, dict[str, dict]] = {
     "seed 1": {"training": {"seed": 1}},
     "seed 2": {"training": {"seed": 2}},
     **{
-        f"p = {p:g}": {"mixer": {"p": p}}
+        f"p = {p:g}": {"pseudo": {"p": p}}
         for p in (0.0, 0.01, 0.05, 0.2, 0.5)
         if p != PseudoConfig.p
     },
-    **{f"only {kind}": {"mixer": {"kinds": [kind]}} for kind in DEFAULT_KINDS},
+    **{f"only {kind}": {"pseudo": {"kinds": [kind]}} for kind in DEFAULT_KINDS},
     **{objective: {"training": {"objective": objective}} for objective in ("maximize", "none")},
     "no memory": {"model": {"memories": 0}},
     "one memory": {"model": {"memories": 1}},
@@ -61,7 +61,7 @@ def ablate(
         out: the table's folder; each row's run lies in it.
         data, root: see `load_videos`; with labels.
         rows: some of `ROWS`, the base among them; None: all.
-        size: parts of a run's config that make all rows small, see `train_run`.
+        size: parts of a run's config that make all rows small, see `make_config`.
         device: where to compute.
         every: n > 1 scores every n-th test video only, to save time.
 
@@ -123,10 +123,11 @@ def ablate(
         folder, started = out / re.sub(r"[^\w.]+", "_", row), time.monotonic()
         chosen = {
             part: {**size.get(part, {}), **ROWS[row].get(part, {})}
-            for part in ("data", "model", "mixer", "training")
+            for part in ("clips", "pseudo", "model", "training")
         }
         chosen["training"] |= {"device": device}
-        run = train_run(data, root, "fast", chosen, folder, resume=True)
+        config = make_config(data, "fast", chosen)
+        run = train_run(config, folder, root, resume=True)
         known = row in earlier and (folder / "scores.npz").is_file()
         result = evaluate_once(run, videos, folder, device or "auto")
         took = earlier[row]["minutes"] if known else (time.monotonic() - started) / 60
@@ -146,7 +147,7 @@ def ablate(
         where = {
             "minutes": round(took, 2),
             "data": data,
-            "seed": run.config["training"]["seed"],
+            "seed": run.config.training.seed,
             "videos": len(videos),
         }
         table.append({"row": row, **areas, "plain_calibrated": plain, **differences, **where})

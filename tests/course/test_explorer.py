@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
+from results import maps_of
 from scenes import moving_videos
 from sklearn.metrics import confusion_matrix, precision_score, recall_score
 from trees import spot
@@ -30,9 +31,9 @@ from vadlib.course.widgets.explorer import (
     start_threshold,
 )
 from vadlib.data.clips import ClipDataset, scoring_starts
-from vadlib.evaluation.calibration import Calibration, Statistics
-from vadlib.evaluation.error_maps import ErrorMaps
-from vadlib.evaluation.evaluate import SCALES, evaluate
+from vadlib.evaluation.calibration import Calibration, Moments
+from vadlib.evaluation.evaluate import evaluate
+from vadlib.evaluation.result import SCALES, Result, VideoResult
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.training.fit import fit
 
@@ -79,9 +80,16 @@ def result(scored):
     first[18:25], first[30:34], first[40] = 5, [3, 4, 6, 5], 2.5
     second[15:30] = 3
     scores = {"01": first, "02": second, "03": np.linspace(0, 4, 45)}
+    videos = {n: replace(video, scores=scores[n]) for n, video in scored.videos.items()}
     return replace(
-        scored, scores=scores, calibration=replace(scored.calibration, threshold=THRESHOLD)
+        scored, videos=videos, calibration=replace(scored.calibration, threshold=THRESHOLD)
     )
+
+
+def unlabelled(result, names=("01", "02", "03")):
+    """The same result without the labels of some videos."""
+    changed = {name: replace(result.videos[name], labels=None) for name in names}
+    return replace(result, videos=result.videos | changed)
 
 
 labelled_curves = st.lists(
@@ -205,7 +213,7 @@ def test_the_picture_shows_the_frame_the_model_s_work_and_the_curve(run, videos,
     view = ExplorerView("02", 20, 0.4, scale)
     figure, _ = plot_explorer(run, scored, videos, view)
     frame, rebuilt, error, entropy, local, curve = figure.axes[:6]
-    start, place = clip_around(20, 45, run.data)
+    start, place = clip_around(20, 45, run.config.clips)
     clip = explain_clip(run, videos[1], start)
     np.testing.assert_array_equal(frame.images[0].get_array(), videos[1].frames[20][..., 0])
     assert frame.collections, "the mask's outline"
@@ -250,23 +258,14 @@ def test_the_dashed_square_lies_where_the_error_is(run, videos, scored, array_vi
     """Also where the model saw smaller frames than the video has."""
     video = array_video(np.zeros((20, 80 * shrunk, 120 * shrunk, 1)), "x")
     clip = explain_clip(run, array_video(np.zeros((20, 80, 120, 1))), 0)
-    flat = {
-        (32, 16): Statistics(np.zeros((3, 10, 15), np.float32), np.ones((3, 10, 15), np.float32))
-    }
+    moments = Moments(np.zeros((10, 15), np.float32), np.ones((10, 15), np.float32))
+    flat = {(name, 32, 16): moments for name in ("plain", "contrast")}
     for y, x in ((0, 0), (4, 9), (9, 14), (7, 2)):
         errors = np.zeros((20, 10, 15), np.float16)
         errors[8, y, x] = 1
-        maps, scores = {"x": ErrorMaps(errors, errors, errors)}, {"x": np.zeros(20)}
-        made = replace(
-            scored,
-            scores=scores,
-            raw=scores,
-            labels={},
-            maps=maps,
-            times={"x": np.arange(20.0)},
-            scenes={"x": "one"},
-            calibration=Calibration({"one": flat}, 1, ScoreConfig()),
-        )
+        scores = np.zeros(20)
+        part = VideoResult(scores, np.arange(20.0), "one", scores, maps=maps_of(errors))
+        made = Result({"x": part}, Calibration({"one": flat}, 1, ScoreConfig()))
         figure, text = plot_explorer(run, made, [video], ExplorerView("x", 8, 1), lambda *_: clip)
         for square in figure.axes[0].patches:
             left, top = square.get_xy()
@@ -334,9 +333,9 @@ def test_what_is_not_there_is_refused(run, videos, result, array_video):
 def test_the_static_twin_shows_a_hit_a_false_alarm_and_a_miss(result):
     views = sample_views(result)
     assert [view[:3] for view in views] == [("01", 18, 2), ("01", 32, 2), ("01", 15, 2)]
-    right = replace(result, labels={"02": result.labels["02"]})
+    right = unlabelled(result, ["01", "03"])
     assert sample_views(right) == [ExplorerView("02", 15, 2)]
-    assert sample_views(replace(result, labels={})) == [ExplorerView("01", 32, 2)], (
+    assert sample_views(unlabelled(result)) == [ExplorerView("01", 32, 2)], (
         "without labels the highest score"
     )
 
@@ -401,11 +400,8 @@ def test_controls_are_labelled_and_bounded(run, videos, result, drawn):
     )
     assert isinstance(parts.video, widgets.ToggleButtons), "few videos"
     many = [replace(videos[0], name=f"{i}") for i in range(7)]
-    parts_of_all = {
-        part: dict.fromkeys([v.name for v in many], getattr(result, part)["01"])
-        for part in ("scores", "raw", "times", "maps")
-    }
-    grown = replace(result, **parts_of_all, labels={})
+    one = replace(result.videos["01"], labels=None)
+    grown = replace(result, videos=dict.fromkeys([v.name for v in many], one))
     assert isinstance(Parts(Explorer(run, grown, many)).video, widgets.SelectionSlider)
 
 
@@ -460,12 +456,11 @@ def test_buttons_jump_and_say_so(run, videos, result, drawn):
 
 
 def test_videos_of_other_lengths_move_the_frame_within_their_own(run, result, videos, drawn):
-    cut = {
-        part: getattr(result, part) | {"02": getattr(result, part)["02"][:20]}
-        for part in ("scores", "raw", "times")
-    }
-    maps = result.maps | {"02": ErrorMaps(*(errors[:20] for errors in result.maps["02"]))}
-    short = replace(result, **cut, maps=maps, labels={})
+    two = result.videos["02"]
+    maps = {name: errors[:20] for name, errors in two.maps.items()}
+    two = VideoResult(two.scores[:20], two.times[:20], two.scene, two.raw[:20], maps=maps)
+    one = replace(result.videos["01"], labels=None)
+    short = replace(result, videos={"01": one, "02": two})
     shorter = replace(videos[1], frames=videos[1].frames[:20], labels=None, masks=None)
     parts = Parts(Explorer(run, short, [videos[0], shorter]))
     parts.frame.value = 44
@@ -477,7 +472,7 @@ def test_videos_of_other_lengths_move_the_frame_within_their_own(run, result, vi
 
 
 def test_without_labels_there_is_nothing_to_count(run, videos, result, drawn):
-    parts = Parts(Explorer(run, replace(result, labels={}), videos))
+    parts = Parts(Explorer(run, unlabelled(result), videos))
     assert "<td>" not in parts.counts.value
     parts.miss.click()
     assert parts.said.value, "it says why"
@@ -492,7 +487,7 @@ def test_a_clip_is_explained_once(run, videos, result, monkeypatch):
     first, expected = parts.frame.value, set()
     for t in (first, first + 1, first, 40, 41, first):
         parts.frame.value = t
-        expected.add(clip_around(t, 45, run.data)[0])
+        expected.add(clip_around(t, 45, run.config.clips)[0])
         assert f'alt="video 01, frame {t} of 45' in parts.picture.value
     parts.threshold.value = parts.threshold.max
     assert [video.name for video, _ in made] == ["01"] * len(expected)

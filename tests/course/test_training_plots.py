@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from vadlib.config import ClipConfig
+from vadlib.config import RunConfig
 from vadlib.course.figures import training as training
 from vadlib.model.run import Run
 
@@ -27,7 +27,7 @@ def close_figures():
 @pytest.fixture
 def run(tmp_path):
     (tmp_path / "history.csv").write_text(ROWS)
-    return Run(tmp_path, {}, ClipConfig(), None)
+    return Run(tmp_path, RunConfig(), None)
 
 
 def test_history_has_a_value_an_epoch(run):

@@ -10,7 +10,7 @@ import torch
 from refusals import refused
 from scenes import ArrayFrames, moving_videos
 
-from vadlib.config import ClipConfig, ModelConfig, ScoreConfig
+from vadlib.config import ClipConfig, ModelConfig, RunConfig, ScoreConfig, TrainConfig
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import stored_frames
 from vadlib.data.folder import open_video
@@ -55,7 +55,11 @@ def make_run(tmp_path):
                 error_maps(model, f, config, torch.device("cpu"), "fp32") for f in frames
             ]
         calibrate(known, ScoreConfig(frames=config.length)).save(tmp_path / "calibration.npz")
-        return Run(tmp_path, {"training": {"precision": "fp32"}}, config, model)
+        return Run(
+            tmp_path,
+            RunConfig(clips=config, training=TrainConfig(precision="fp32")),
+            model,
+        )
 
     return make
 
@@ -128,7 +132,11 @@ def test_what_is_held_does_not_grow_with_the_video(make_run, step):
         for _ in stream:
             inside = stream.gi_frame.f_locals
             sizes.append(
-                (len(inside["frames"].held), len(inside["frames"].shown), inside["held"].shape[1])
+                (
+                    len(inside["frames"].held),
+                    len(inside["frames"].passed_on),
+                    inside["held"].shape[1],
+                )
             )
         assert len(sizes) == length
         most.append(np.max(sizes, axis=0))
@@ -159,7 +167,7 @@ def test_the_scene_is_the_only_one_of_that_size(make_run):
     assert find_scene(calibration, dataclasses.replace(CROPPED, size=(48, 64)), other) == "one"
     with refused("unknown-name", field="scene") as caught:
         find_scene(two, CROPPED, same, "three")
-    for scene in ("'three'", "'one'", "'two'"):
+    for scene in ("three", "one", "two"):
         assert scene in str(caught.error)
 
 

@@ -65,7 +65,6 @@ _EXPORTS = {
     "vadlib.training.fit": ["hold_out"],
     "vadlib.training.samples": ["Samples", "load_batches"],
     "vadlib.training.trainer": ["Trainer"],
-    "vadlib.training.footprint": ["estimate_footprint"],
     "vadlib.course.figures.training": [
         "read_history",
         "read_objectives",

@@ -65,9 +65,8 @@ class PseudoAnomaly(ABC):
         """Return what makes this kind what it is, as JSON: the range of its strength, and more
         where it takes more.
 
-        A kind that takes more overrides this: `super().settings() | {"grain": self.grain}`. A run's
-        config.json holds these settings in its part "mixer", whose own keys (p, kinds, weights,
-        strengths, detector) they must not use.
+        A kind that takes more overrides this: `super().settings() | {"grain": self.grain}`. A run
+        is resumed only with the same settings.
         """
         return {"strength": list(self.strength)}
 

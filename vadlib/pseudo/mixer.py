@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
+from vadlib.config import PseudoConfig
 from vadlib.data.clips import Clip
 from vadlib.errors import require, require_known
 from vadlib.pseudo.kinds import (
@@ -58,13 +59,18 @@ class PseudoAnomalyMixer:
         p: in [0, 1]; 0 leaves every clip normal. The paper uses 0.01 and 0.02.
         weights: how often each kind is drawn, compared with the others: one number of at least 0 a
             kind; None draws all equally often.
+        detector: what found the boxes of the clips, noted in the run; see `find_boxes`.
 
     Raises:
         InputError: p outside [0, 1], p > 0 without kinds, or weights that do not fit.
     """
 
     def __init__(
-        self, kinds: Sequence[PseudoAnomaly], p: float = 0.5, weights: Sequence[float] | None = None
+        self,
+        kinds: Sequence[PseudoAnomaly],
+        p: float = 0.5,
+        weights: Sequence[float] | None = None,
+        detector: str = "motion",
     ):
         require(
             0 <= p <= 1,
@@ -91,6 +97,7 @@ class PseudoAnomalyMixer:
             field="weights",
         )
         self.kinds, self.p, self.weights = list(kinds), float(p), weights
+        self.detector = detector
 
     def __call__(self, clip: Clip, generator: torch.Generator) -> Mixed:
         """Make a pseudo-anomaly of the clip, or leave it normal: by chance, or since the kind that
@@ -117,72 +124,49 @@ class PseudoAnomalyMixer:
                 totals[f"made_{name}" if made else f"not_made_{name}"] += 1
         return totals
 
-    def settings(self) -> dict:
-        """Return what makes this mixer what it is; see `mixer_part`."""
-        return mixer_part(
-            self.p, self.weights, [(kind.name, kind.settings()) for kind in self.kinds]
+    @property
+    def config(self) -> PseudoConfig:
+        """What a run's config.json says of this mixer. Further settings of your own kinds are not
+        in it.
+        """
+        settings: dict[str, Any] = {}
+        for kind in self.kinds:
+            settings |= kind.settings()
+        return PseudoConfig(
+            kinds=tuple(kind.name for kind in self.kinds),
+            p=self.p,
+            detector=self.detector,
+            patches=settings.get("patches", PseudoConfig.patches),
+            weights=tuple(self.weights),
+            strengths=tuple(kind.strength for kind in self.kinds),
+            grain=settings.get("grain", PseudoConfig.grain),
         )
 
 
-def mixer_part(p: float, weights: Sequence[float], kinds: Sequence[tuple[str, Mapping]]) -> dict:
-    """Return the part "mixer" of a run's config.json: a mixer as JSON, in the shape of
-    `PseudoConfig`.
-
-    Args:
-        p, weights: see `PseudoAnomalyMixer`.
-        kinds: the name and the settings of each kind, see `PseudoAnomaly.settings`.
-
-    Returns:
-        p, the kinds' names, weights and strengths, and further settings by their own names, such as
-        "grain". A setting in which two kinds differ is the list of its values: a run is only
-        resumed with the same ones, but `--config`, which knows one value for all, refuses it.
-    """
-    settings: dict[str, list] = {"strength": []}
-    for _, setting in kinds:
-        for name, value in setting.items():
-            settings.setdefault(name, []).append(value)
-    strengths = settings.pop("strength")
-    names = [name for name, _ in kinds]
-    part = {"p": p, "kinds": names, "weights": list(weights), "strengths": strengths}
-    for name, values in settings.items():
-        same = all(value == values[0] for value in values)
-        part.setdefault(name, values[0] if same else values)
-    return part
-
-
-def make_mixer(
-    kinds: Sequence[str],
-    p: float,
-    patches: str = "builtin",
-    weights: Sequence[float] | None = None,
-    strengths: Sequence[tuple[float, float]] | None = None,
-    grain: int = 1,
-) -> PseudoAnomalyMixer:
-    """A mixer of kinds by name.
-
-    Args:
-        kinds: names in `KINDS`.
-        p, weights: see `PseudoAnomalyMixer`.
-        patches: see `PasteObjects`.
-        strengths: a range (low, high) for each kind; None takes their defaults.
-        grain: of the noise; see `AddNoise`.
+def make_mixer(config: PseudoConfig) -> PseudoAnomalyMixer:
+    """Make the mixer that a config describes.
 
     Raises:
         InputError: an unknown kind, strengths that do not fit, or what `PseudoAnomalyMixer`
             refuses.
     """
-    for kind in kinds:
-        require_known(kind, KINDS, "kind", field="kinds")
-    given = strengths is not None
+    count = len(config.kinds)
+    strengths = config.strengths
     require(
-        not given or len(strengths) == len(kinds),
-        f"strengths = {strengths} for {len(kinds)} kinds; expected (low, high) for each kind",
+        strengths is None or len(strengths) == count,
+        f"strengths = {strengths} for {count} kinds; expected (low, high) for each kind",
         "conflict",
         field="strengths",
     )
-    settings = [{"strength": tuple(s)} for s in strengths] if given else [{}] * len(kinds)
-    further = {"object": {"patches": patches}, "noise": {"grain": grain}}
-    made = []
-    for kind, setting in zip(kinds, settings, strict=True):
-        made.append(KINDS[kind](**setting, **further.get(kind, {})))
-    return PseudoAnomalyMixer(made, p, weights)
+    further: dict[str, dict[str, Any]] = {
+        "object": {"patches": config.patches},
+        "noise": {"grain": config.grain},
+    }
+    kinds = []
+    for i, name in enumerate(config.kinds):
+        require_known(name, KINDS, "kind", field="kinds")
+        settings = further.get(name, {})
+        if strengths is not None:
+            settings = settings | {"strength": strengths[i]}
+        kinds.append(KINDS[name](**settings))
+    return PseudoAnomalyMixer(kinds, config.p, config.weights, config.detector)

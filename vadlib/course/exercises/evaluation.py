@@ -10,8 +10,8 @@ import numpy as np
 
 from vadlib.course.exercises.key import Key
 from vadlib.evaluation.baselines import BEST
-from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, micro_auc
+from vadlib.evaluation.result import Result
 
 # 07 Scores and AUC
 

@@ -16,7 +16,8 @@ from vadlib.data.clips import stored_frames
 from vadlib.data.motion import blur, grey
 from vadlib.data.video import Video
 from vadlib.errors import require
-from vadlib.evaluation.error_maps import clip_errors, read_windows, scoring_windows
+from vadlib.evaluation.components import plain_error
+from vadlib.evaluation.error_maps import read_windows, scoring_windows
 from vadlib.model.memory import entropy
 from vadlib.model.run import Run
 
@@ -75,7 +76,7 @@ def explain_clip(run: Run, video: Video, start: int) -> Explanation:
     Raises:
         InputError: no whole clip begins there.
     """
-    config, model = run.data, run.model
+    config, model = run.config.clips, run.model
     span = (config.length - 1) * config.frame_step + 1
     require(
         0 <= start <= len(video) - span,
@@ -94,7 +95,7 @@ def explain_clip(run: Run, video: Video, start: int) -> Explanation:
         for path in pictures:
             output = model.reconstruct(features, path, clips.shape)
             pixels = output.reconstruction.add(1).mul(127.5).clamp(0, 255)
-            errors = clip_errors(output.reconstruction, clips)[:, :1]
+            errors = plain_error(output.reconstruction.float(), clips)[:, None]
             # (B, h, w, T, C + 1)
             pictures[path].extend(
                 torch.cat([pixels, errors], 1).permute(0, 3, 4, 2, 1).cpu().numpy()

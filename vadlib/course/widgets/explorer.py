@@ -21,9 +21,8 @@ from vadlib.course.inspection.explanation import Explanation, explain_clip
 from vadlib.data.clips import scoring_starts
 from vadlib.data.video import Video
 from vadlib.errors import require, require_known
-from vadlib.evaluation.error_maps import ErrorMaps
-from vadlib.evaluation.evaluate import SCALES, Result
 from vadlib.evaluation.metrics import Curves, intervals, per_video
+from vadlib.evaluation.result import SCALES, Result
 from vadlib.model.run import Run
 from vadlib.output.figure import BLUE, GREY, ORANGE, image_tag, in_turn, load_ipywidgets
 
@@ -179,7 +178,7 @@ def plot_explorer(
         "out-of-range",
         field="ExplorerView.frame",
     )
-    start, place = clip_around(view.frame, len(video), run.data)
+    start, place = clip_around(view.frame, len(video), run.config.clips)
     clip, local = explain(run, video, start), _local_scores(result, view)
     # Inches: the small pictures and the gaps beside (for colour bars) and between them (for
     # titles).
@@ -476,14 +475,13 @@ def _local_scores(result: Result, view: ExplorerView) -> np.ndarray:
     """The calibrated score by place at the view's frame, (H', W'), of the frames around it, which
     are all that it depends on.
     """
-    how = result.calibration.how
-    first = max(0, view.frame - how.frames)
-    maps = ErrorMaps(
-        *(values[first : view.frame + how.frames + 1] for values in result.maps[view.video])
-    )
-    return result.calibration.score_map(maps, result.scenes[view.video], how, how.window)[
-        view.frame - first
-    ]
+    score_config = result.calibration.score_config
+    first = max(0, view.frame - score_config.frames)
+    around = slice(first, view.frame + score_config.frames + 1)
+    video = result.videos[view.video]
+    maps = {name: errors[around] for name, errors in video.maps.items()}
+    local = result.calibration.score_map(maps, video.scene, score_config, score_config.window)
+    return local[view.frame - first]
 
 
 def _mark_origin(
@@ -492,7 +490,7 @@ def _mark_origin(
     """Draw the window with the largest calibrated score onto a frame."""
     if local.size == 1:
         return
-    (height, width), cells = clip.seen.shape, result.calibration.how.window // CELL
+    (height, width), cells = clip.seen.shape, result.calibration.score_config.window // CELL
     # the model's frames may be smaller than the video's
     down, across = video.frames.shape[1] / height, video.frames.shape[2] / width
     y, x = ((at - cells // 2) * CELL for at in np.unravel_index(local.argmax(), local.shape))
