@@ -38,10 +38,8 @@ def test_real_copy_has_the_published_counts(real_data):
 
 def test_real_intervals_labels_and_masks_agree_on_every_frame(real_data):
     folder = real_data / "ped2"
-    mat, npy = (
-        labels.from_mat(folder / "ped2.mat", TEST_LENGTHS),
-        labels.from_whole_npy(folder / "frame_labels_ped2.npy", TEST_LENGTHS),
-    )
+    mat = labels.from_mat(folder / "ped2.mat", TEST_LENGTHS)
+    npy = labels.from_whole_npy(folder / "frame_labels_ped2.npy", TEST_LENGTHS)
     test = load_videos("ped2", "test", real_data)
     for video, a, b in zip(test, mat, npy, strict=True):
         assert video.ground_truth == "mat"
@@ -55,10 +53,8 @@ def test_real_frames_are_what_opencv_reads(real_data):
     """
     video = load_videos("ped2", "test", real_data)[3]
     for t in (0, 7, 99, 179):
-        other = cv2.imread(
-            str(real_data / "ped2" / "testing" / "frames" / "04" / f"{t:03d}.jpg"),
-            cv2.IMREAD_GRAYSCALE,
-        )
+        path = real_data / "ped2" / "testing" / "frames" / "04" / f"{t:03d}.jpg"
+        other = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         assert np.abs(video.frames[t][..., 0].astype(int) - other).max() <= 3
 
 
@@ -66,10 +62,8 @@ def test_real_frames_are_what_opencv_reads(real_data):
 
 
 def test_frames_and_labels_of_the_tiny_copy(tiny_ped2):
-    train, test = (
-        load_videos("ped2", "train", tiny_ped2.root),
-        load_videos("ped2", "test", tiny_ped2.root),
-    )
+    root = tiny_ped2.root
+    train, test = load_videos("ped2", "train", root), load_videos("ped2", "test", root)
     assert [(v.name, len(v)) for v in train] == [("01", 40), ("02", 40), ("03", 40)]
     assert [len(v) for v in test] == list(TEST_LENGTHS)
     for video, truth in zip(test, tiny_ped2.labels, strict=True):
@@ -110,18 +104,6 @@ def test_two_clips_of_one_number_are_refused(tiny_ped2):
     both = {tiny_ped2.clip(4), tiny_ped2.clip(4).with_name("4")}
     assert caught.error.file in both
     assert all(str(clip) in str(caught.error) for clip in both)
-
-
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_defect_03_ground_truth_folders_beside_clips_are_no_clips(tiny_ped2, split):
-    folder = "training" if split == "train" else "testing"
-    for number in (1, 2):
-        clip = tiny_ped2.clip(number, folder)
-        shutil.copytree(clip, clip.with_name(f"{clip.name}_gt"), copy_function=os.link)
-    expected = [f"{n:02d}" for n in range(1, 13)]
-    assert [v.name for v in load_videos("ped2", split, tiny_ped2.root)] == (
-        expected if split == "test" else expected[:3]
-    )
 
 
 # --- labels and frames

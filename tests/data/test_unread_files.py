@@ -14,10 +14,6 @@ from vadlib.data.decode import VIDEO_SUFFIXES
 from vadlib.data.layout import is_harmless
 from vadlib.data.video import IMAGE_SUFFIXES
 
-# Films by the names of recorders, cameras, broadcasters and codecs; none of them is read.
-FILMS = "dav 264 265 h264 h265 hevc avc mjpeg mjpg mxf 3g2 y4m nut f4v qt divx xvid rm rmvb mod tod insv g64 g64x"
-FILMS += " mpg mpeg m1v m2v mpv vob ts mts m2ts tp trp wmv asf flv ogv ogm dv ivf obu av1 ivr arf sec hik mp4v lrv"
-FILMS += " 360 braw r3d ari crm raw yuv bin dat vc1 exo pvm ssf zip 7z rar tar gz mp4.part crdownload lnk gif webp"
 # Labels in forms that are not read, and under names that are not looked for.
 LABELS = """labels.txt|label.csv|labels (1).csv|labels - copy.csv|labels.csv.txt|labels.tsv|labels.xlsx
 labels.ods|labels.mat|labels.npz|labels.npy|gt.csv|gt.txt|ground_truth.json|annotations.xml
@@ -67,18 +63,6 @@ def unread(root):
     problems = check_dataset("folder", root, progress=False)["problems"]
     lines = [entry["where"] for entry in problems if entry["code"] == "unread-files"]
     return [name for line in lines for name in line.removesuffix(": not read").split(", ")]
-
-
-@pytest.mark.parametrize("ending", FILMS.split())
-def test_a_film_of_any_other_ending_is_named(tree, ending):
-    for place in (
-        f"training/tuesday.{ending}",
-        f"testing/deep/er/film.{ending.upper()}",
-        f"beside.{ending}",
-    ):
-        path = add(tree, place)
-        assert unread(tree) == [str(path)]
-        path.unlink()
 
 
 @given(st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=6))

@@ -108,9 +108,7 @@ class VolLabels(GroundTruth):
     def read(self, video: Video, clip: Path) -> np.ndarray:
         files = _mat_files(self.path)
         missing = self.path / f"{int(video.name)}_label.mat"
-        message = (
-            f"{missing}: missing, but {clip.name} is there; get it, or --ground-truth community"
-        )
+        message = f"{missing}: missing, but {clip.name} is there; get it, or the community labels"
         require(video.name in files, message, "missing-labels", file=missing)
         return VolMasks(files[video.name]).labels
 
@@ -142,7 +140,8 @@ class VolMasks(LazyStack):
 
 
 def _describe(masks: np.ndarray) -> dict[str, np.ndarray]:
-    return {"labels": masks.any((1, 2)).astype(np.uint8), "shape": np.array(masks.shape)}
+    labels = np.asarray(masks.any((1, 2)), np.uint8)
+    return {"labels": labels, "shape": np.array(masks.shape)}
 
 
 @lru_cache(maxsize=1)  # videos are read one after the other; a clip's masks take up to 41 MB
@@ -156,10 +155,7 @@ def _read_vol(path: Path) -> np.ndarray:
     require(cells.size > 0, message, "label-length", file=path, field="volLabel")
     masks = [np.asarray(cell) for cell in cells]
     shapes = sorted({mask.shape for mask in masks})
-    message = (
-        f"{path}: 'volLabel' holds masks of shapes {', '.join(map(str, shapes[:3]))}; "
-        "expected one size (height, width): get it again"
-    )
+    message = f"{path}: 'volLabel' holds shapes {shapes[:3]}; expected one size (height, width)"
     require(len(shapes) == 1, message, "mixed-sizes", file=path, field="volLabel")
     are_masks = masks[0].ndim == 2 and {mask.dtype.kind for mask in masks} <= set("bui")
     require(are_masks, message, "wrong-shape", file=path, field="volLabel")

@@ -122,11 +122,8 @@ class DatasetCopy(ABC):
         """
         clips = self.clips("test")
         truth = self._prepared_truth(clips, ground_truth)
-        labels = {}
-        for video in videos:
-            assert truth is not None
-            labels[video.name] = _read(truth, video, clips[video.name])
-        return labels
+        assert truth is not None
+        return {video.name: _read(truth, video, clips[video.name]) for video in videos}
 
     def all_labels(self) -> dict[str, dict[str, np.ndarray]]:
         """Read all ground truths of the test clips that each of them knows, without opening a

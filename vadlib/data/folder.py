@@ -29,7 +29,7 @@ from vadlib.data.layout import (
     walk,
 )
 from vadlib.data.store import file_key, keep_arrays
-from vadlib.data.video import IMAGE_SUFFIXES, MaskImages, Video, is_junk, list_files, list_images
+from vadlib.data.video import IMAGE_SUFFIXES, MaskImages, Video, list_files, list_images
 from vadlib.errors import InputError, require
 from vadlib.files import expand_home, is_broken_link, refuse_broken_link
 
@@ -84,9 +84,7 @@ class OwnVideos(DatasetCopy):
             raise InputError(message, "missing-file", file=missing)
         if "test" not in self.bases and self.label_paths:
             path = next(iter(self.label_paths.values()))
-            message = (
-                f"{path}: labels without test videos; put these into {self.folder / 'testing'}"
-            )
+            message = f"{path}: labels without test videos; put these into {self.folder}/testing"
             raise InputError(message, "labels-without-frames", file=path)
         base = self.bases[split]
         clips: dict[str, Path] = {}
@@ -169,10 +167,8 @@ class TableLabels(GroundTruth):
         for row in label_tables.read_intervals(self.path):
             name = _find_video(row.video, spellings)
             if name is None:
-                message = (
-                    f"{self.path}: {row.place} labels a video {row.video!r}; "
-                    f"there are: {', '.join(list(clips)[:5])}"
-                )
+                names = ", ".join(clips)[:80]
+                message = f"{self.path}: {row.place} labels {row.video!r}; there are: {names}"
                 raise InputError(message, "unknown-name", file=self.path, field="video")
             self.rows[name].append(row)
 
@@ -230,20 +226,15 @@ def _split_folder(root: Path, split: str) -> Path | None:
 
 
 def _base(folder: Path) -> Path:
-    """Return `frames/` or `videos/` where a split's folder holds nothing else, else the folder."""
+    """Return `frames/` or `videos/` where all clips of a split are in it, else its folder."""
     if not folder.is_dir():  # a link without a target, which listing it will name
         return folder
-    inside = []
-    for path in folder.iterdir():
-        is_film = path.suffix.lower() in VIDEO_SUFFIXES
-        is_clip = is_film or path.is_dir() or is_broken_link(path)
-        if is_clip and not is_junk(path) and not is_truth(path):
-            inside.append(path)
-    # Results of vadlib beside it must not give the videos other names.
-    if len(inside) > 1:
-        inside = [path for path in inside if not path.is_dir() or any(_walk(path))]
-    if len(inside) == 1 and inside[0].is_dir() and inside[0].name.lower() in {"frames", "videos"}:
-        return inside[0]
+    clips = list(_walk(folder))
+    for name in ("frames", "videos"):
+        inside = below(folder, name)
+        has_all = inside is not None and all(clip.is_relative_to(inside) for clip in clips)
+        if inside is not None and inside.is_dir() and has_all:
+            return inside
     return folder
 
 
@@ -253,12 +244,8 @@ def _label_paths(root: Path) -> dict[str, Path]:
     Raises:
         InputError: one form of them is in both.
     """
-    places = [root]
-    tests = _split_folder(root, "test")
-    if tests is not None:
-        places.append(tests)
     paths: dict[str, Path] = {}
-    for place in places:
+    for place in (root, _split_folder(root, "test") or root / "testing"):
         for kind, name in LABEL_FILES.items():
             path = below(place, name)
             if path is None:
@@ -331,12 +318,8 @@ def _find_video(spelling: str, spellings: Mapping[str, set[str]]) -> str | None:
     """
     spelling = unicodedata.normalize("NFC", spelling)
     for text in (spelling, spelling.replace("\\", "/").removeprefix("./")):
-        exact = spellings.get(text, set())
-        alike: set[str] = set()
-        for other, names in spellings.items():
-            if name_key(other) == name_key(text):
-                alike |= names
-        for names in (exact, alike):
+        alike = [names for other, names in spellings.items() if name_key(other) == name_key(text)]
+        for names in (spellings.get(text, set()), set().union(*alike)):
             if len(names) == 1:
                 return next(iter(names))
     return None

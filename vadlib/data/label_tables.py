@@ -92,20 +92,14 @@ def mark(rows: Sequence[Interval], seconds: np.ndarray, fps: float, path: Path) 
     for row in rows:
         longest = duration if row.in_seconds else len(labels)
         unit = "s" if row.in_seconds else "frames"
-        message = (
-            f"{path}: {row.place} ends video {row.video} at {row.end:g} {unit}, but it has "
-            f"{longest:g} {unit}; expected 0 <= start < end <= {longest:g}"
-        )
+        message = f"{path}: {row.place} ends at {row.end:g} {unit} of {longest:g} in {row.video}"
         tolerance = _ROUNDED if row.in_seconds else 0
         require(row.end <= longest + tolerance, message, "label-values", file=path, field="end")
         start, end = int(row.start), int(row.end)
         if row.in_seconds:
             start = int(np.searchsorted(seconds, row.start - _ROUNDED))
             end = int(np.searchsorted(seconds, row.end - _ROUNDED))
-        message = (
-            f"{path}: {row.place} is {row.start:g} to {row.end:g} s, in which video {row.video} "
-            f"has no frame; expected an interval of at least {1 / fps:.3f} s"
-        )
+        message = f"{path}: {row.place} holds no frame of video {row.video} (at {fps:g} a second)"
         require(start < end, message, "label-values", file=path, field="end")
         labels[start:end] = 1
     return labels
@@ -145,10 +139,7 @@ def _csv_rows(path: Path) -> list[Row]:
         cells = dict(zip(columns, row, strict=False))
         cells.pop("", None)
         odd = [cell for i, cell in enumerate(row) if i >= first and not "".join(columns[i : i + 1])]
-        message = (
-            f"{path}: {place} is {', '.join(row)[:80]!r}; expected a value for each of "
-            f"{', '.join(name for name in header if name)}, and no others"
-        )
+        message = f"{path}: {place} is {row}; expected one value per column of {header}"
         is_complete = len(row) >= needed and not any(odd)
         require(is_complete, message, "wrong-format", file=path)
         # Where semicolons part the values, a comma is decimal.
@@ -228,10 +219,7 @@ def _interval(path: Path, row: Row) -> Interval:
     require(is_complete, message, "wrong-format", file=path)
     start = _number(path, row.place, "start", ends[0], in_seconds)
     end = _number(path, row.place, "end", ends[1], in_seconds)
-    message = (
-        f"{path}: {row.place} is the interval {start:g} to {end:g}; "
-        f"expected 0 <= start < end ({unit} from 0, end exclusive)"
-    )
+    message = f"{path}: {row.place} is {start:g} to {end:g} {unit}; expected 0 <= start < end"
     require(start >= 0, message, "label-values", file=path, field="start")
     require(start < end, message, "label-values", file=path, field="end")
     return Interval(str(video).strip(_BLANKS), start, end, row.place, in_seconds)

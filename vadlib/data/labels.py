@@ -60,10 +60,7 @@ def from_mat(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
     for number, cell in enumerate(read_mat(path, "gt").ravel(), start=1):
         ends = np.asarray(cell)
         if ends.ndim != 2 or ends.shape[0] != 2 or ends.dtype.kind not in "uif":
-            message = (
-                f"{path}: clip {number} has a {ends.dtype} array of shape {ends.shape}; "
-                "expected 2 x k starts and ends"
-            )
+            message = f"{path}: clip {number} has an array {ends.shape}; expected numbers (2, k)"
             raise InputError(message, "wrong-shape", file=path, field="gt")
         # Stored as uint8, which would wrap around in sums.
         clips.append(ends.astype(np.int64).T.tolist())
@@ -97,8 +94,7 @@ def from_whole_npy(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
     """Read one array over all test clips in order, (1, N) or (N,), and cut it by their lengths."""
     values = from_npy(path)
     message = (
-        f"{path}: {len(values)} labels; expected {sum(lengths)}, one for each frame of the "
-        f"{len(lengths)} test clips"
+        f"{path}: {len(values)} labels; expected {sum(lengths)}, one per frame of the test set"
     )
     require(len(values) == sum(lengths), message, "label-length", file=path)
     return np.split(values, np.cumsum(lengths)[:-1])

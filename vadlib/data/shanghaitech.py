@@ -120,8 +120,7 @@ class NpyMasks(LazyStack):
         self.masks = read_npy(path, mmap=True)
         if self.masks.ndim != 3 or self.masks.dtype.kind not in "buif":
             message = (
-                f"{path}: an array of {self.masks.dtype} of shape {self.masks.shape}; "
-                "expected masks (frames, height, width)"
+                f"{path}: an array {self.masks.shape}; expected numbers (frames, height, width)"
             )
             raise InputError(message, "wrong-shape", file=path)
         self.shape = self.masks.shape
