@@ -108,7 +108,7 @@ def mixer_cost(train: list[Video]) -> dict:
                 ]
             )
             outcomes = [m.outcome for m in mixed]
-            is_pseudo = torch.tensor([outcome.made for outcome in outcomes])
+            is_pseudo = torch.tensor([outcome.success for outcome in outcomes])
             batch = Batch(normal, inputs, is_pseudo, outcomes)
             times.append(time.perf_counter())
             trainer.update(batch, 1000)

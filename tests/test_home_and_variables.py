@@ -12,6 +12,7 @@ from refusals import refused
 from trees import scene, write_images, write_video
 
 from vadlib import course
+from vadlib.ablation import read_ablation
 from vadlib.config import TrainConfig
 from vadlib.course.dataset_tables import load_test_videos, two_ground_truths
 from vadlib.data.catalog import default_root, find_copy, list_datasets, load_videos
@@ -31,7 +32,6 @@ from vadlib.jobs import (
     train_run,
 )
 from vadlib.model.run import PRETRAINED, Run, open_run
-from vadlib.output.ablation_table import read_ablation
 from vadlib.pseudo.patches import FolderPatches, load_patches
 from vadlib.pseudo.weights import find_weights
 from vadlib.training.fit import fit, require_free

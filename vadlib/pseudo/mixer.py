@@ -22,7 +22,13 @@ from vadlib.pseudo.kinds import (
     SkipFrames,
 )
 
-KINDS = {"skip": SkipFrames, "shuffle": ShuffleMotion, "noise": AddNoise, "object": PasteObjects}
+# A kind in this table can be chosen by name. It joins no preset by that.
+KINDS: dict[str, type[PseudoAnomaly]] = {
+    "skip": SkipFrames,
+    "shuffle": ShuffleMotion,
+    "noise": AddNoise,
+    "object": PasteObjects,
+}
 
 
 class Outcome(NamedTuple):
@@ -30,12 +36,12 @@ class Outcome(NamedTuple):
 
     Attributes:
         kind: the name of the kind that was drawn; None if the clip stays normal by chance.
-        made: whether a pseudo-anomaly was made. False with a kind: it cannot be made of this clip,
-            because there is nobody to paste onto or no frames to skip to.
+        success: whether a pseudo-anomaly was made. False with a kind: it cannot be made of this
+            clip, because there is nobody to paste onto or no frames to skip to.
     """
 
     kind: str | None = None
-    made: bool = False
+    success: bool = False
 
 
 class Mixed(NamedTuple):
@@ -72,31 +78,21 @@ class PseudoAnomalyMixer:
         weights: Sequence[float] | None = None,
         detector: str = "motion",
     ):
-        require(
-            0 <= p <= 1,
-            f"p = {p}; expected a probability in [0, 1]",
-            "out-of-range",
-            field="p",
-        )
-        require(
-            p == 0 or len(kinds) > 0,
-            f"p = {p} without any kind of pseudo-anomaly; name at least one, or set p to 0",
-            "conflict",
-            field="kinds",
-        )
-        weights = [1.0] * len(kinds) if weights is None else [float(w) for w in weights]
-        fits = (
-            len(weights) == len(kinds)
-            and all(w >= 0 for w in weights)
-            and (0 < sum(weights) < math.inf or not kinds)
-        )
-        require(
-            fits,
-            f"weights = {weights} for {len(kinds)} kinds; expected one number of at least 0 for each kind, and not 0 for all",
-            "out-of-range",
-            field="weights",
-        )
-        self.kinds, self.p, self.weights = list(kinds), float(p), weights
+        count = len(kinds)
+        message = f"p = {p}; expected a probability in [0, 1]"
+        require(0 <= p <= 1, message, "out-of-range", field="p")
+        message = f"p = {p} without any kind of pseudo-anomaly; name at least one, or set p to 0"
+        require(p == 0 or count > 0, message, "conflict", field="kinds")
+        if weights is None:
+            weights = [1.0 for _ in kinds]
+        is_sound = all(weight >= 0 for weight in weights) and 0 < sum(weights) < math.inf
+        expected = "expected one number of at least 0 for each kind, and not 0 for all"
+        message = f"weights = {weights} for {count} kinds; {expected}"
+        fits = len(weights) == count and (is_sound or count == 0)
+        require(fits, message, "out-of-range", field="weights")
+        self.kinds = list(kinds)
+        self.p = float(p)
+        self.weights = [float(weight) for weight in weights]
         self.detector = detector
 
     def __call__(self, clip: Clip, generator: torch.Generator) -> Mixed:
@@ -111,7 +107,7 @@ class PseudoAnomalyMixer:
         pseudo = kind(clip, generator)
         if pseudo is None or not bool(pseudo.mask.any()):
             return Mixed(None, Outcome(kind.name))
-        return Mixed(pseudo, Outcome(kind.name, made=True))
+        return Mixed(pseudo, Outcome(kind.name, success=True))
 
     def count(self, outcomes: Iterable[Outcome]) -> dict[str, int]:
         """Count the samples of each outcome: "made_KIND" and "not_made_KIND" -> a number."""
@@ -119,16 +115,14 @@ class PseudoAnomalyMixer:
         for kind in self.kinds:
             totals[f"made_{kind.name}"] = 0
             totals[f"not_made_{kind.name}"] = 0
-        for name, made in outcomes:
+        for name, success in outcomes:
             if name is not None:
-                totals[f"made_{name}" if made else f"not_made_{name}"] += 1
+                totals[f"made_{name}" if success else f"not_made_{name}"] += 1
         return totals
 
     @property
     def config(self) -> PseudoConfig:
-        """What a run's config.json says of this mixer. Further settings of your own kinds are not
-        in it.
-        """
+        """The mixer as a run's config.json holds it, without further settings of your own kinds."""
         settings: dict[str, Any] = {}
         for kind in self.kinds:
             settings |= kind.settings()
@@ -151,22 +145,13 @@ def make_mixer(config: PseudoConfig) -> PseudoAnomalyMixer:
             refuses.
     """
     count = len(config.kinds)
-    strengths = config.strengths
-    require(
-        strengths is None or len(strengths) == count,
-        f"strengths = {strengths} for {count} kinds; expected (low, high) for each kind",
-        "conflict",
-        field="strengths",
-    )
-    further: dict[str, dict[str, Any]] = {
-        "object": {"patches": config.patches},
-        "noise": {"grain": config.grain},
-    }
+    strengths: Sequence[tuple[float, float] | None] = [None for _ in config.kinds]
+    if config.strengths is not None:
+        strengths = config.strengths
+    message = f"strengths = {strengths} for {count} kinds; expected (low, high) for each kind"
+    require(len(strengths) == count, message, "conflict", field="strengths")
     kinds = []
-    for i, name in enumerate(config.kinds):
+    for name, strength in zip(config.kinds, strengths, strict=True):
         require_known(name, KINDS, "kind", field="kinds")
-        settings = further.get(name, {})
-        if strengths is not None:
-            settings = settings | {"strength": strengths[i]}
-        kinds.append(KINDS[name](**settings))
+        kinds.append(KINDS[name].from_config(config, strength))
     return PseudoAnomalyMixer(kinds, config.p, config.weights, config.detector)

@@ -99,4 +99,4 @@ def _collate(samples: list[tuple[Tensor, Tensor, Outcome]]) -> Batch:
     normal = torch.stack([sample[0] for sample in samples])
     inputs = torch.stack([sample[1] for sample in samples])
     outcomes = [sample[2] for sample in samples]
-    return Batch(normal, inputs, torch.tensor([o.made for o in outcomes]), outcomes)
+    return Batch(normal, inputs, torch.tensor([o.success for o in outcomes]), outcomes)

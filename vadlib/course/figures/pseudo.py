@@ -194,21 +194,21 @@ def plot_training_batch(
     filler = np.full((rows * columns - size, *pictures.shape[1:]), 255, np.uint8)
     grid = np.concatenate([pictures, filler]).reshape(rows, columns, *pictures.shape[1:])
     _mosaic(ax, np.concatenate([_beside(row) for row in grid]))
-    for k, (_, _, (name, made)) in enumerate(drawn):
+    for k, (_, _, (name, success)) in enumerate(drawn):
         if name is not None:
             at = (k % columns * (width + GAP), k // columns * (height + GAP))
             colour = COLOURS.get(name, GREY)
-            look = {"linewidth": 2.5} if made else {"linewidth": 1.5, "linestyle": ":"}
+            look = {"linewidth": 2.5} if success else {"linewidth": 1.5, "linestyle": ":"}
             ax.add_patch(plt.Rectangle(at, width, height, fill=False, edgecolor=colour, **look))
             label = (
                 {"color": "white", "backgroundcolor": colour}
-                if made
+                if success
                 else {"color": "black", "backgroundcolor": "white"}
             )
             ax.text(
                 at[0] + width / 2,
                 at[1] + height,
-                name if made else f"no {name}",
+                name if success else f"no {name}",
                 fontsize=6,
                 ha="center",
                 va="bottom",
@@ -216,7 +216,7 @@ def plot_training_batch(
             )
     counts, turned = (
         mixer.count(outcome for _, _, outcome in drawn),
-        sum(outcome.made for _, _, outcome in drawn),
+        sum(outcome.success for _, _, outcome in drawn),
     )
     kinds = ", ".join(
         f"{n} {name.removeprefix('made_')}"
