@@ -165,7 +165,8 @@ def default_root(to_make: bool = False) -> Path:
     """
     folder = folder_variable("VADLIB_DATA")
     if not to_make:
-        folder = require_folder_variable("VADLIB_DATA", "the datasets' folders, such as ped2/")
+        holds = "the datasets' own folders, such as ped2/"
+        folder = require_folder_variable("VADLIB_DATA", holds)
     return folder or Path("data")
 
 
