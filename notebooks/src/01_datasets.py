@@ -359,9 +359,8 @@ course.check_answer("01-1", answer, videos=datasets["synthetic"])
 # the true labels? Why is that number twice the number of events?
 
 # %% tags=["exercise"]
-answer = 0
-for v in datasets["synthetic"]:
-    answer += int((np.roll(v.labels, 1) != v.labels).sum())
+changes = [(np.roll(v.labels, 1) != v.labels).sum() for v in datasets["synthetic"]]
+answer = int(sum(changes))
 course.check_answer("01-2", answer, videos=datasets["synthetic"])
 
 # %% [markdown] tags=["solution"]

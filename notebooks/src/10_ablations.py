@@ -363,10 +363,8 @@ course.check_answer("10-1", answer, seeds=seeds)
 # more than their name says? Answer with a set of names.
 
 # %% tags=["exercise"]
-answer = set()
-for name, area in plain.items():
-    if rows[name]["micro_auc_calibrated"] == area:
-        answer.add(name)
+default_score = {name: rows[name]["micro_auc_calibrated"] for name in plain}
+answer = {name for name in plain if plain[name] == default_score[name]}
 course.check_answer("10-2", answer, rows=rows)
 
 # %% [markdown] tags=["solution"]

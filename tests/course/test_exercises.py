@@ -106,7 +106,7 @@ def namespaces(array_video, make_clip, tmp_path_factory):
     shares["pseudo"]["M_n"] = np.array([0.0005, 0.3, 0.0003, 0.0002, 0.3, 0.299, 0.0005, 0.0995])
     pooled, truth = (np.concatenate(list(part.values())) for part in (raw, labels))
     order = np.argsort(-pooled)
-    found, false = (
+    true_rate, false_rate = (
         np.append(0, np.cumsum(truth[order] == kind)) / np.count_nonzero(truth == kind)
         for kind in (1, 0)
     )
@@ -115,11 +115,10 @@ def namespaces(array_video, make_clip, tmp_path_factory):
         "frame,abnormal\n" + "".join(f"{i},{b}\n" for i, b in enumerate([0, 1, 1, 0, 0, 1, 1, 1]))
     )
     rows = {row["row"]: row for row in course.read_ablation()}
-    pair = [
-        (name, row["micro_auc_calibrated"], row["plain_calibrated"])
-        for name, row in rows.items()
-        if row["plain_calibrated"] is not None
-    ]
+    plain = {}
+    for name, row in rows.items():
+        if row["plain_calibrated"] is not None:
+            plain[name] = row["plain_calibrated"]
     return {
         "00": common
         | {
@@ -142,13 +141,13 @@ def namespaces(array_video, make_clip, tmp_path_factory):
         "07": common
         | {
             "result": SimpleNamespace(raw=raw, labels=labels, rescore=rescore),
-            "found": found,
-            "false": false,
+            "true_rate": true_rate,
+            "false_rate": false_rate,
         },
         "08": common
         | {"usage": shares, "run": SimpleNamespace(model=model), "groups": {"pseudo": windows}},
         "09": common | {"raw": raw, "labels": labels, "honest": 0.5, "metrics": metrics},
-        "10": common | {"rows": rows, "pair": pair, "seeds": [0.9, 0.87, 0.94]},
+        "10": common | {"rows": rows, "plain": plain, "seeds": [0.9, 0.87, 0.94]},
         "11": common
         | {"out": folder, "calm": np.r_[np.linspace(0, 1, 30), np.linspace(0.25, 1.1, 50)]},
     }
@@ -320,9 +319,9 @@ MUTANTS = {
         ("answer = 0.5", "in the right order"),
     ],
     "07-2": [
-        ("answer = np.argmax(found >= 0.8)", "place in the array"),
-        ("answer = found[np.argmax(found >= 0.8)]", "the other axis"),
-        ("answer = found[np.argmax(false >= 0.8)]", "false-positive rate reaches 0.8"),
+        ("answer = np.argmax(true_rate >= 0.8)", "place in the array"),
+        ("answer = true_rate[np.argmax(true_rate >= 0.8)]", "the other axis"),
+        ("answer = true_rate[np.argmax(false_rate >= 0.8)]", "false-positive rate reaches 0.8"),
         ("answer = 0.9876", "first place where found"),
     ],
     "07-3": [
@@ -414,18 +413,21 @@ MUTANTS = {
         ("answer = 1", "sum of their variances"),
     ],
     "10-2": [
-        ("answer = {name for name, scored, plain in pair if scored != plain}", "plays a part"),
         (
-            "answer = {name for name, scored, plain in pair if scored < plain}",
+            "answer = {n for n in plain if rows[n]['micro_auc_calibrated'] != plain[n]}",
+            "plays a part",
+        ),
+        (
+            "answer = {n for n in plain if rows[n]['micro_auc_calibrated'] < plain[n]}",
             "lose by the contrast",
         ),
         (
-            "answer = {'best baseline'} | {name for name, scored, plain in pair if scored == plain}",
+            "answer = {'best baseline'} | {n for n in plain if rows[n]['micro_auc_calibrated'] == plain[n]}",
             "is not trained",
         ),
         ("answer = 'p = 0'", "not only there"),
         (
-            "answer = {'one decoder'} | {name for name, scored, plain in pair if scored == plain}",
+            "answer = {'one decoder'} | {n for n in plain if rows[n]['micro_auc_calibrated'] == plain[n]}",
             "two reads to compare",
         ),
         ("answer = {'default'}", "to the last digit"),
