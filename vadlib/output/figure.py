@@ -16,7 +16,6 @@ from typing import ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
