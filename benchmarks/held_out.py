@@ -65,9 +65,10 @@ def held_out_maps(
         for sort, count in COPIES.items():
             copies = []
             for _ in range(100 * count):
+                copy = None
                 if sort == "glide":
                     copy = glide(frames, boxes, rng)
-                else:
+                if sort == "trained":
                     copy = disturb(frames, boxes, rng, torch_rng)
                 if copy is not None:
                     copies.append(copy)
