@@ -44,7 +44,7 @@ def load_ipywidgets() -> ModuleType:
         return import_module("ipywidgets")
     except ModuleNotFoundError as error:
         raise InputError(
-            f"sliders need ipywidgets ({error}); install it with `pip install ipywidgets`, or "
+            f"sliders need ipywidgets ({error}); pip install 'vadlib[notebooks]', or "
             "continue, because the next cells do not need it",
             "not-available",
             field="ipywidgets",
@@ -88,6 +88,8 @@ def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
 
 def show_html(text: str) -> None:
     """Show HTML in a notebook."""
+    from IPython.display import HTML, display  # of the extra vadlib[notebooks]
+
     display(HTML(text))  # type: ignore[no-untyped-call]
 
 
