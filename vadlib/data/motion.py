@@ -5,6 +5,7 @@ fixed camera.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -30,6 +31,17 @@ def blur(frames: np.ndarray) -> np.ndarray:
     return np.stack([cv2.GaussianBlur(frame, (5, 5), 0) for frame in frames])
 
 
+class ClipFrames(Protocol):
+    """Frames uint8 (T, H, W, C): an array, or something that gives the same for slices and lists of
+    numbers.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, numbers: Any, /) -> np.ndarray: ...
+
+
 class RollingBlur:
     """Blurred grey frames of a video, each blurred once though clips overlap; only those of one
     clip are held.
@@ -37,7 +49,7 @@ class RollingBlur:
     Slices must not go back: `blurred[slice(start, stop, step)]` is uint8 (T, H, W).
     """
 
-    def __init__(self, frames: np.ndarray):
+    def __init__(self, frames: ClipFrames):
         self.frames = frames
         self.cache: dict[int, np.ndarray] = {}
 

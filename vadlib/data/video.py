@@ -19,6 +19,7 @@ from vadlib.data.pictures import picture_count, what_is_missing
 from vadlib.errors import InputError, require
 from vadlib.files import is_broken_link, refuse_broken_link
 
+_NATURAL = natsort_keygen(alg=ns.IGNORECASE)
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 # Of operating systems and desktops, at the top of a disk or beside the files; in lower case.
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"}
@@ -31,7 +32,6 @@ _RESULTS = (
 )
 # Names that tell by themselves. The film is one of them because a model must not learn from it.
 _RESULTS_ALONE = {"annotated.mp4", "ablation.csv"}
-_natural = natsort_keygen(alg=ns.IGNORECASE)
 
 
 class Frames(Protocol):
@@ -305,9 +305,11 @@ def wrong_kind(path: Path, head: bytes, kind: str, suffixes: Collection[str]) ->
     return InputError(message, "wrong-kind-of-file", file=path)
 
 
-def natural_key(name: str) -> tuple[Any, str]:
-    """Return a key that sorts embedded numbers by value: "frame2" < "frame010" < "frame11"."""
-    return _natural(name), name
+def natural_key(name: str) -> tuple[object, str]:
+    """Sort key that orders embedded numbers by value: "2" < "10", "frame001" < "frame2"; equal ones
+    ("1", "01") by their spelling.
+    """
+    return _NATURAL(name), name
 
 
 def is_junk(path: Path) -> bool:
