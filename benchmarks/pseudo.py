@@ -30,12 +30,13 @@ import torch
 from tqdm.auto import tqdm
 
 from vadlib.config import DEFAULT_KINDS, ClipConfig, ModelConfig, PseudoConfig, TrainConfig
+from vadlib.course.coverage import coverage
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
 from vadlib.data.video import Video
 from vadlib.errors import InputError
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.pseudo.detectors import DarknetDetector, coverage, find_boxes
+from vadlib.pseudo.detectors import DarknetDetector, find_boxes
 from vadlib.pseudo.mixer import KINDS, make_mixer
 from vadlib.pseudo.weights import find_weights
 from vadlib.training.fit import hold_out
@@ -106,7 +107,9 @@ def mixer_cost(train: list[Video]) -> dict:
                     for (clip, _), m in zip(drawn, mixed, strict=True)
                 ]
             )
-            batch = Batch(normal, inputs, torch.tensor([m.outcome for m in mixed]))
+            outcomes = [m.outcome for m in mixed]
+            is_pseudo = torch.tensor([outcome.made for outcome in outcomes])
+            batch = Batch(normal, inputs, is_pseudo, outcomes)
             times.append(time.perf_counter())
             trainer.update(batch, 1000)
             times.append(time.perf_counter())

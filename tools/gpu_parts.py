@@ -528,9 +528,9 @@ def gradients(
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = tf32
     loss = Loss(copy.deepcopy(model), config)  # batch norm counts what passes through it
-    normal, inputs, outcome = (part.to(job.device) for part in batch)
+    clips = [part.to(job.device) for part in batch[:3]]
     with autocast(job.device, dtype):
-        value, _ = loss(normal, inputs, outcome > 0)
+        value, _ = loss(*clips)
     value.backward()
     torch.backends.cudnn.allow_tf32 = before
     named = loss.model.named_parameters()

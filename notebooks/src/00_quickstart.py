@@ -84,8 +84,8 @@ course.show(
 
 # %%
 side, step = {"synthetic": (160, 96), "ped2": (240, 240)}[data]
-cutting = vad.ClipConfig(length=16, crop=(48, 48), shorter_side=side, clip_step=step)
-clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
+config = vad.ClipConfig(length=16, crop=(48, 48), shorter_side=side, clip_step=step)
+clips = vad.ClipDataset(train, config, vad.find_boxes(train))
 print(f"{len(clips)} clips of shape {tuple(clips[0].tensor.shape)}")
 
 # %% [markdown]
@@ -99,10 +99,10 @@ print(f"{len(clips)} clips of shape {tuple(clips[0].tensor.shape)}")
 # in four ways. Each has a `strength` from 0 (the clip stays as it is) to 1.
 
 # %%
-fast = vad.SkipFrames(strength=0.5)
-shuffled = vad.ShuffleMotion(strength=1.0)
-noisy = vad.AddNoise(strength=0.5)
-pasted = vad.PasteObjects("sprites", strength=1.0)
+skip = vad.SkipFrames(strength=0.5)
+shuffle = vad.ShuffleMotion(strength=1.0)
+noise = vad.AddNoise(strength=0.5)
+paste = vad.PasteObjects("sprites", strength=1.0)
 
 # %% [markdown]
 # **Predict:** one of the four leaves every single picture as it was. A model that looks
@@ -110,11 +110,11 @@ pasted = vad.PasteObjects("sprites", strength=1.0)
 
 # %%
 clip = clips[{"synthetic": 103, "ped2": 12}[data]]
-chance = torch.Generator().manual_seed(2)
-broken = [kind(clip, chance) for kind in (fast, shuffled, noisy, pasted)]
+generator = torch.Generator().manual_seed(2)
+pseudo_clips = [kind(clip, generator) for kind in (skip, shuffle, noise, paste)]
 course.show(
-    course.plot_kinds(clip, broken),
-    "A normal clip, and the same clip broken in four ways.",
+    course.plot_kinds(clip, pseudo_clips),
+    "A normal clip, and the same clip corrupted in four ways.",
 )
 
 # %% [markdown]
@@ -130,7 +130,7 @@ course.show(
 
 # %%
 course.show(
-    course.plot_method(clip.tensor, broken[-1].tensor),
+    course.plot_method(clip.tensor, pseudo_clips[-1].tensor),
     "The model: one encoder, and two paths with a memory and a decoder each.",
 )
 
@@ -153,10 +153,10 @@ torch.manual_seed(0)
 model = vad.DualPathAutoencoder(
     vad.ModelConfig.preset("fast", channels=len(clip.tensor))
 )
-mixer = vad.PseudoAnomalyMixer([fast, shuffled, noisy, pasted], p=0.5)
+mixer = vad.PseudoAnomalyMixer([skip, shuffle, noise, paste], p=0.5)
 training = vad.TrainConfig(epochs=3, seed=0)
 folder = course.run_folder(f"00_quickstart-{data}")
-brief = vad.fit(
+short_run = vad.fit(
     model, clips, mixer, training, folder, resume=True, dataset={"name": data}
 )
 
@@ -167,9 +167,9 @@ brief = vad.fit(
 # **Predict:** do they fall to a tenth, to a half, or hardly?
 
 # %%
-history = course.read_history(brief)
+history = course.read_history(short_run)
 axes = course.plot_history(
-    {"short training": brief}, ["rebuild", "inpaint"], same_scale=True
+    {"short training": short_run}, ["rebuild", "inpaint"], same_scale=True
 )
 course.show(axes, "Mean squared errors of D_n over the epochs of the short training.")
 
@@ -180,9 +180,10 @@ course.show(axes, "Mean squared errors of D_n over the epochs of the short train
 
 # %%
 run = vad.load_pretrained(data)
-print(
-    f"{run.config['dataset']['clips']} clips, {run.config['training']['epochs']} times; ours: {len(clips)}, 3 times"
-)
+clip_count = run.config["dataset"]["clips"]
+epochs = run.config["training"]["epochs"]
+print(f"full training:  {clip_count} clips, {epochs} epochs")
+print(f"short training: {len(clips)} clips, 3 epochs")
 
 # %% [markdown]
 # ## 6 From errors to scores
@@ -196,12 +197,11 @@ print(
 
 # %%
 thresholds, curves = {}, {}
-for name, which in (("short training", brief), ("full training", run)):
-    found = vad.evaluate(which, [train[4], video])
-    usual, curves[name] = (
-        found.window_errors(v.name).max((1, 2)) for v in (train[4], video)
-    )
-    thresholds[name] = np.quantile(usual, 0.99)
+for name, trained in (("short training", short_run), ("full training", run)):
+    comparison = vad.evaluate(trained, [train[4], video])
+    normal_scores = comparison.window_errors(train[4].name).max((1, 2))
+    thresholds[name] = np.quantile(normal_scores, 0.99)
+    curves[name] = comparison.window_errors(video.name).max((1, 2))
 
 # %% [markdown]
 # **Predict:** where will the curve after the short training be above its threshold, and
@@ -209,12 +209,14 @@ for name, which in (("short training", brief), ("full training", run)):
 
 # %%
 figure, axes = plt.subplots(2, 1, figsize=(8, 5), sharex=True, layout="constrained")
-for ax, (name, curve) in zip(axes, curves.items(), strict=True):
-    vad.plots.plot_scores(found, video.name, ax, {video.name: curve}, thresholds[name])
+for ax, name in zip(axes, curves, strict=True):
+    curve = {video.name: curves[name]}
+    vad.plots.plot_scores(comparison, video.name, ax, curve, thresholds[name])
     ax.set_title(f"{name}, video {video.name}", loc="left")
 course.show(
     figure,
-    "The score of one video after the short and after the full training; abnormal spans are shaded.",
+    "The score of one video after the short and after the full training, "
+    "with the abnormal spans shaded.",
 )
 
 # %% [markdown]
@@ -271,11 +273,10 @@ course.show(
 # %%
 threshold = thresholds["full training"]
 for v in test:
-    alarm, abnormal = scores[v.name] > threshold, v.labels == 1
-    what = ", ".join(dict.fromkeys(filter(None, v.kinds or [])))
-    print(
-        f"{v.name}: {alarm[abnormal].mean():4.0%} found, {alarm[~abnormal].mean():4.0%} false alarms  {what}"
-    )
+    alarms = scores[v.name] > threshold
+    detected, false = alarms[v.labels == 1].mean(), alarms[v.labels == 0].mean()
+    events = ", ".join(dict.fromkeys(filter(None, v.kinds or [])))
+    print(f"{v.name}: {detected:4.0%} detected, {false:4.0%} false alarms  {events}")
 
 # %% [markdown]
 # On the street false alarms are rare, as the threshold demands. But many abnormal
@@ -298,10 +299,9 @@ for v in test:
 # %%
 peak = int(np.where(video.labels, scores[video.name], 0).argmax())
 start = min(max(peak - 8, 0), len(video) - 16)
-seen = course.explain_clip(run, video, start)
-pictures = course.plot_reconstruction(seen, peak - start, f"frame {peak}")
+explanation = course.explain_clip(run, video, start)
 course.show(
-    pictures,
+    course.plot_reconstruction(explanation, peak - start, f"frame {peak}"),
     f"Frame {peak}, its reconstruction by D_n, and a map of the squared error.",
 )
 

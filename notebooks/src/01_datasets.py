@@ -41,23 +41,25 @@ from pathlib import Path
 import numpy as np
 import vadlib as vad
 from vadlib import course
-from vadlib.evaluation.metrics import micro_auc
 
 # %% [markdown]
-# We take the *test* videos: training videos are normal throughout, so only test videos
-# have something to compare. A copy may hold only some of them. In the quick profile,
-# what has to read every frame (sections 4 and 5) reads at most 12 videos of a dataset.
+# We take the *test* videos, because training videos are normal throughout and have
+# nothing to compare. A copy may hold only some of them.
 
 # %%
 datasets, absent = course.load_test_videos()
-for name in [*datasets, *absent]:
-    print(
-        f"{name:13}{f'{len(datasets[name])} test videos' if name in datasets else f'not used: {absent[name]}'}"
-    )
-few = {
-    name: videos[: 12 if course.profile() == "quick" else None]
-    for name, videos in datasets.items()
-}
+for name, videos in datasets.items():
+    print(f"{name:13}{len(videos)} test videos")
+for name, reason in absent.items():
+    print(f"{name:13}not used: {reason}")
+
+# %% [markdown]
+# In the quick profile, the cells that read every frame (sections 4 and 5) read at most
+# 12 videos of each dataset.
+
+# %%
+most = 12 if course.profile() == "quick" else None
+few = {name: videos[:most] for name, videos in datasets.items()}
 
 # %% [markdown]
 # ## 2 Normal and abnormal
@@ -71,7 +73,8 @@ few = {
 names = " and ".join(datasets)
 course.show(
     course.plot_examples(datasets),
-    f"A normal and an abnormal frame from each of {names}; what is abnormal is outlined.",
+    f"A normal and an abnormal frame from each of {names}, "
+    "with the abnormal object outlined.",
 )
 
 # %% [markdown]
@@ -108,7 +111,8 @@ for name, videos in datasets.items():
     share = np.concatenate([v.labels for v in videos]).mean()
     course.show(
         course.plot_timelines(videos, name),
-        f"{name}: test videos over time, abnormal spans hatched; {share:.0%} of all frames are abnormal.",
+        f"{name}: test videos over time, with abnormal spans hatched; "
+        f"{share:.0%} of all frames are abnormal.",
     )
 
 # %% [markdown]
@@ -120,10 +124,10 @@ for name, videos in datasets.items():
 # %%
 for name, videos in datasets.items():
     truth = np.concatenate([v.labels for v in videos])
-    one_kind = sum(len(np.unique(v.labels)) == 1 for v in videos)
-    print(
-        f"{name:13}{truth.sum()} of {len(truth)} frames abnormal ({truth.mean():.0%}); {one_kind} of {len(videos)} videos of one kind"
-    )
+    single = [v for v in videos if len(np.unique(v.labels)) == 1]
+    print(name)
+    print(f"  abnormal frames: {truth.sum()} of {len(truth)} ({truth.mean():.0%})")
+    print(f"  videos with frames of one class only: {len(single)} of {len(videos)}")
 
 # %% [markdown]
 # > **Common mistake.** Accuracy. On the complete Ped2, 1,648 of 2,010 test frames are
@@ -141,16 +145,22 @@ for name, videos in datasets.items():
 # that average could an anomaly move?
 
 # %%
-masked = {
-    name: found
-    for name, videos in few.items()
-    if (found := [v for v in videos if v.masks is not None and v.labels.any()])
-}
+masked = {}
+for name, videos in few.items():
+    with_masks = [v for v in videos if v.masks is not None and v.labels.any()]
+    if with_masks:
+        masked[name] = with_masks
+
+# %% [markdown]
+# We take the masks of every tenth abnormal frame.
+
+# %%
 for name, videos in masked.items():
-    shares = [v.masks[t].mean() for v in videos for t in np.flatnonzero(v.labels)[::10]]
-    print(
-        f"{name:12} an anomaly covers {np.median(shares):.1%} of the frame (median), at most {max(shares):.1%}"
-    )
+    shares = []
+    for v in videos:
+        abnormal_frames = np.flatnonzero(v.labels)[::10]
+        shares += [v.masks[t].mean() for t in abnormal_frames]
+    print(f"{name:12} median {np.median(shares):.1%}, maximum {max(shares):.1%}")
 
 # %% [markdown]
 # So a mean over the frame drowns an anomaly in the rest of the picture, and its noise.
@@ -161,12 +171,11 @@ for name, videos in masked.items():
 
 # %%
 for name, videos in masked.items():
-    shown = videos[len(videos) // 2]
-    moments = np.flatnonzero(shown.labels)[
-        np.linspace(0, shown.labels.sum() - 1, 5).astype(int)[1:4]
-    ].tolist()
+    example = videos[len(videos) // 2]
+    abnormal_frames = np.flatnonzero(example.labels)
+    moments = np.quantile(abnormal_frames, [0.25, 0.5, 0.75], method="lower").tolist()
     course.show(
-        vad.plots.plot_frames(shown, moments),
+        vad.plots.plot_frames(example, moments),
         f"{name}: frames {moments} of one video with outlined masks.",
     )
 
@@ -182,11 +191,10 @@ for name, videos in masked.items():
 # **Predict:** will this separate normal from abnormal frames? In which dataset best?
 
 # %%
-changes = {
-    name: {v.name: course.frame_changes(v) for v in videos}
-    for name, videos in few.items()
-}
-labels = {name: {v.name: v.labels for v in videos} for name, videos in few.items()}
+changes, labels = {}, {}
+for name, videos in few.items():
+    changes[name] = {v.name: course.frame_changes(v) for v in videos}
+    labels[name] = {v.name: v.labels for v in videos}
 course.show(
     course.plot_frame_changes(changes, labels),
     f"Distributions of the mean change of normal and abnormal frames in {names}.",
@@ -200,14 +208,13 @@ course.show(
 
 # %%
 for name, videos in few.items():
-    print(
-        f"{name:12} AUC of the mean change: {micro_auc(labels[name], changes[name]):.3f} (videos: {len(videos)})"
-    )
-    for baseline, areas in vad.measure_baselines(
-        course.baseline_scores([], videos), labels[name]
-    ).items():
+    auc = vad.metrics.micro_auc(labels[name], changes[name])
+    print(f"{name} ({len(videos)} videos): AUC of the mean change {auc:.3f}")
+    baselines = vad.measure_baselines(course.baseline_scores([], videos), labels[name])
+    for baseline, aucs in baselines.items():
         print(
-            f"    {baseline:28}{areas['micro_auc_raw']:.3f} raw, {areas['micro_auc_per_video']:.3f} per video"
+            f"    {baseline:28}{aucs['micro_auc_raw']:.3f} raw, "
+            f"{aucs['micro_auc_per_video']:.3f} per video"
         )
 
 # %% [markdown]
@@ -232,22 +239,25 @@ for name, videos in few.items():
 # %%
 truths = course.two_ground_truths(datasets["synthetic"])
 first, second = truths.values()
-differ = {name: int((first[name] != second[name]).sum()) for name in first}
+differences = {name: int((first[name] != second[name]).sum()) for name in first}
+frames = sum(len(truth) for truth in first.values())
 print(
-    f"{' and '.join(truths)} differ on {sum(differ.values())} of {sum(map(len, first.values()))} frames"
+    f"{' and '.join(truths)} differ on {sum(differences.values())} of {frames} frames"
 )
-most = sorted(differ, key=differ.get, reverse=True)[:6]
+examples = sorted(differences, key=differences.get, reverse=True)[:6]
 
 # %% [markdown]
 # The videos that differ most. Black lines mark frames on which the two disagree.
 
 # %%
-pictures = course.plot_ground_truths(
-    {n: first[n] for n in most}, {n: second[n] for n in most}, tuple(truths)
-)
 course.show(
-    pictures,
-    f"The ground truths {' and '.join(truths)} of videos {', '.join(most)}, and the frames in which they differ.",
+    course.plot_ground_truths(
+        {name: first[name] for name in examples},
+        {name: second[name] for name in examples},
+        tuple(truths),
+    ),
+    f"The ground truths {' and '.join(truths)} of videos {', '.join(examples)}, "
+    "and the frames in which they differ.",
 )
 
 # %% [markdown]
@@ -258,7 +268,8 @@ course.show(
 # the second one is the judge.
 
 # %%
-print(f"AUC of {' measured by '.join(truths)}: {micro_auc(second, first):.3f}")
+auc = vad.metrics.micro_auc(second, first)
+print(f"AUC of {' measured by '.join(truths)}: {auc:.3f}")
 
 # %% [markdown]
 # So two papers that used different truths cannot be compared to the second decimal,
@@ -281,26 +292,20 @@ print(f"AUC of {' measured by '.join(truths)}: {micro_auc(second, first):.3f}")
 # To have something to show, we write a part of the rendered street as H.264 files.
 
 # %%
-mine = Path(tempfile.mkdtemp()) / "my_videos"
-street = vad.load_videos("synthetic", "train")[0]
-course.write_video(mine / "training" / "monday.mp4", street.frames[:60], street.fps)
-course.write_video(
-    mine / "testing" / "tuesday.mp4", datasets["synthetic"][1].frames[:60], street.fps
-)
-_ = (mine / "labels.csv").write_text(
-    f"video,start,end\ntuesday,{datasets['synthetic'][1].labels.argmax()},60\n"
-)
+folder = Path(tempfile.mkdtemp()) / "my_videos"
+monday, tuesday = vad.load_videos("synthetic", "train")[0], datasets["synthetic"][1]
+course.write_video(folder / "training" / "monday.mp4", monday.frames[:60], monday.fps)
+events = f"video,start,end\ntuesday,{tuesday.labels.argmax()},60\n"
+(folder / "labels.csv").write_text(events)
+course.write_video(folder / "testing" / "tuesday.mp4", tuesday.frames[:60], tuesday.fps)
 
 # %% [markdown]
 # `vadlib data check folder --root my_videos` reads all of it and says what is there and
 # what is wrong. In Python:
 
 # %%
-print(
-    course.describe_report(vad.check_dataset("folder", mine, progress=False)).replace(
-        str(mine), "my_videos"
-    )
-)
+report = vad.check_dataset("folder", folder, progress=False)
+print(course.describe_report(report).replace(str(folder), "my_videos"))
 
 # %% [markdown]
 # From here on, your videos are a dataset like any other. In Python
@@ -308,11 +313,8 @@ print(
 # train --data folder --root my_videos --out runs/mine` trains on them.
 
 # %%
-print(
-    *vad.load_videos("folder", "train", mine),
-    *vad.load_videos("folder", "test", mine),
-    sep="\n",
-)
+for split in ("train", "test"):
+    print(*vad.load_videos("folder", split, folder))
 
 # %% [markdown]
 # ## 8 Browse
@@ -342,13 +344,10 @@ for dataset, video, frame in course.sample_frames(datasets):
 # mask cover less than half a percent of the picture?
 
 # %% tags=["exercise"]
-answer = np.mean(
-    [
-        v.masks[t].mean() < 0.005
-        for v in datasets["synthetic"]
-        for t in np.flatnonzero(v.labels)
-    ]
-)
+small = []
+for v in datasets["synthetic"]:
+    small += [v.masks[t].mean() < 0.005 for t in np.flatnonzero(v.labels)]
+answer = np.mean(small)
 course.check_answer("01-1", answer, videos=datasets["synthetic"])
 
 # %% [markdown] tags=["solution"]
@@ -362,9 +361,9 @@ course.check_answer("01-1", answer, videos=datasets["synthetic"])
 # ones? Why is that number even, and twice the number of events?
 
 # %% tags=["exercise"]
-answer = sum(
-    int((np.roll(v.labels, 1) != v.labels).sum()) for v in datasets["synthetic"]
-)
+answer = 0
+for v in datasets["synthetic"]:
+    answer += int((np.roll(v.labels, 1) != v.labels).sum())
 course.check_answer("01-2", answer, videos=datasets["synthetic"])
 
 # %% [markdown] tags=["solution"]

@@ -35,9 +35,9 @@ from vadlib import course
 # %%
 train = vad.load_videos(course.tutorial_data(), "train")[:2]
 detectors, patches = course.tutorial_detectors(), course.tutorial_patches()
-print(
-    f"dataset: {course.tutorial_data()}; detectors: {', '.join(detectors)}; patch sources: {', '.join(patches)}"
-)
+print("dataset:", course.tutorial_data())
+print("detectors:", *detectors)
+print("patch sources:", *patches)
 
 # %% [markdown]
 # ## 1 Noise: a broken picture
@@ -48,12 +48,12 @@ print(
 # contrast.
 
 # %%
-cutting = vad.ClipConfig(length=16, crop=(96, 96), clip_step=16)
+config = vad.ClipConfig(length=16, crop=(96, 96), clip_step=16)
 boxes = {name: vad.find_boxes(train, name) for name in detectors}
-clips = vad.ClipDataset(train, cutting, boxes[detectors[-1]])
-clip = max(
-    (clips[i] for i in range(0, len(clips), 3)), key=lambda clip: len(clip.boxes[8])
-)
+clips = vad.ClipDataset(train, config, boxes[detectors[-1]])
+every_third = [clips[i] for i in range(0, len(clips), 3)]
+people = [len(clip.boxes[8]) for clip in every_third]
+clip = every_third[np.argmax(people)]
 
 # %% [markdown]
 # (The cell above also found people, once: the boxes are kept in the cache, and found
@@ -62,10 +62,9 @@ clip = max(
 # **Predict:** at which of these strengths could you no longer count the people?
 
 # %%
-sheet = course.plot_strengths(clip, vad.AddNoise, (0, 0.5, 1))
 course.show(
-    sheet,
-    "Noise at strengths 0, 0.5 and 1: the stronger it is, the less is left of the people.",
+    course.plot_strengths(clip, vad.AddNoise, (0, 0.5, 1)),
+    "Noise at strengths 0, 0.5 and 1: the stronger, the less of the people remains.",
 )
 
 # %% [markdown]
@@ -93,21 +92,18 @@ course.show(
 
 # %%
 dark = clip._replace(tensor=(clip.tensor - clip.tensor.mean()).abs() * 0.5 - 0.999)
+noise = torch.randn(dark.tensor.shape, generator=torch.Generator().manual_seed(0))
+clamped = (dark.tensor + 0.81 * dark.tensor.std() * noise).clamp(-1, 1)
 reflected = vad.AddNoise(strength=1.0)(dark, torch.Generator().manual_seed(0)).tensor
-clamped = (
-    dark.tensor
-    + 0.81
-    * dark.tensor.std()
-    * torch.randn(dark.tensor.shape, generator=torch.Generator().manual_seed(0))
-).clamp(-1, 1)
-for name, tensor in {
-    "before": dark.tensor,
-    "clamped": clamped,
-    "reflected": reflected,
-}.items():
-    print(
-        f"{name:10} {(tensor.abs() == 1).float().mean():.1%} of the pixels lie exactly on a border"
-    )
+tensors = {"before": dark.tensor, "clamped": clamped, "reflected": reflected}
+
+# %% [markdown]
+# The share of the pixels that are exactly -1 or 1:
+
+# %%
+for name, tensor in tensors.items():
+    at_border = (tensor.abs() == 1).float().mean()
+    print(f"{name:10}{at_border:.1%}")
 
 # %% [markdown]
 # Clamping piles pixels up on the border, and the pile gives the clip away. `AddNoise`
@@ -130,11 +126,9 @@ for name, tensor in {
 
 # %%
 frame = len(train[0]) // 3
-pictures = course.plot_boxes(
-    train[0], frame, {name: boxes[name][train[0].name] for name in detectors}
-)
+first_video = {name: boxes[name][train[0].name] for name in detectors}
 course.show(
-    pictures,
+    course.plot_boxes(train[0], frame, first_video),
     f"Frame {frame} with the boxes of the detectors {' and '.join(detectors)}.",
 )
 
@@ -145,13 +139,11 @@ course.show(
 
 # %%
 for name in detectors:
-    covered = np.mean(
-        [course.coverage(boxes[name][v.name], boxes["motion"][v.name]) for v in train]
-    )
-    found = sum(len(b) for v in train for b in boxes[name][v.name])
-    print(
-        f"{name:8} covers {covered:.0%} of what moves, with {found} boxes in {sum(map(len, train))} frames"
-    )
+    shares = []
+    for v in train:
+        shares.append(course.coverage(boxes[name][v.name], boxes["motion"][v.name]))
+    count = sum(len(np.concatenate(boxes[name][v.name])) for v in train)
+    print(f"{name:8} covers {np.mean(shares):.0%} of what moves, with {count} boxes")
 
 # %% [markdown]
 # `motion` covers itself, of course: 100% is no praise. Where it takes other things for
@@ -186,14 +178,14 @@ course.show(
 
 # %%
 paste = partial(vad.PasteObjects, patches[-1])
-made = [
-    paste(strength=1.0)(clip, torch.Generator().manual_seed(seed)) for seed in range(8)
-]
-seed = int(np.argmax([(pseudo.tensor - clip.tensor).abs().mean() for pseudo in made]))
-sheet = course.plot_strengths(clip, paste, (0, 0.5, 1), seed)
+generators = [torch.Generator().manual_seed(seed) for seed in range(8)]
+pseudo_clips = [paste(strength=1.0)(clip, generator) for generator in generators]
+changes = [(pseudo.tensor - clip.tensor).abs().mean() for pseudo in pseudo_clips]
+seed = int(np.argmax(changes))
 course.show(
-    sheet,
-    "Pasting at strengths 0, 0.5 and 1: a picture covers a person more and more, and moves along.",
+    course.plot_strengths(clip, paste, (0, 0.5, 1), seed),
+    "Pasting at strengths 0, 0.5 and 1: "
+    "a picture covers a person more and more, and moves along.",
 )
 
 # %% [markdown]
@@ -202,9 +194,12 @@ course.show(
 # Before, after, difference, and the mask, which has the shape of the patch now.
 
 # %%
-pasted = made[seed]
-alt = "A clip, the clip with a pasted object, their difference, and the ellipse that changed, moving with its person."
-course.show(course.plot_pseudo(clip, pasted), alt)
+pasted = pseudo_clips[seed]
+course.show(
+    course.plot_pseudo(clip, pasted),
+    "A clip, the clip with a pasted object, their difference, "
+    "and the changed ellipse, which moves with its person.",
+)
 
 # %% [markdown]
 # ## 5 What would give it away?
@@ -215,24 +210,23 @@ course.show(course.plot_pseudo(clip, pasted), alt)
 # **Predict:** how does a patch that is drawn anew in each frame look there?
 
 # %%
-same_place = clip._replace(boxes=[box[None] for box in pasted.params["track"]])
-drawn_anew = [
-    paste(strength=1.0)(same_place, torch.Generator().manual_seed(seed)).tensor
-    for seed in range(16)
-]
-flickering = torch.stack([tensor[:, t] for t, tensor in enumerate(drawn_anew)], dim=1)
+one_box = clip._replace(boxes=[box[None] for box in pasted.params["track"]])
+frames = []
+for t in range(16):
+    new_patch = paste(strength=1.0)(one_box, torch.Generator().manual_seed(t))
+    frames.append(new_patch.tensor[:, t])
+flickering = torch.stack(frames, dim=1)
 
 # %% [markdown]
 # The slice goes through the row of pixels of which most belongs to the patch.
 
 # %%
 row = int(pasted.mask.sum((0, 2)).argmax())
-slices = course.plot_xt_slices(
-    {"normal": clip.tensor, "ours": pasted.tensor, "drawn anew": flickering}, row
-)
+slices = {"normal": clip.tensor, "ours": pasted.tensor, "new patches": flickering}
 course.show(
-    slices,
-    "x-t slices: a person, a patch that moves as one band, and one that flickers from frame to frame.",
+    course.plot_xt_slices(slices, row),
+    "x-t slices: a person, a patch that moves as one band, "
+    "and one that flickers from frame to frame.",
 )
 
 # %% [markdown]
@@ -246,9 +240,8 @@ course.show(
 # away:
 
 # %%
-print(
-    f"noise of this clip: {127.5 * pasted.params['noise']:.2f} grey levels, measured on its stillest pixels and added to the patch"
-)
+grey_levels = 127.5 * pasted.params["noise"]
+print(f"noise of this clip, also added to the patch: {grey_levels:.2f} grey levels")
 
 # %% [markdown]
 # > **Common mistake.** Training on a clip in which nobody was found as if it were an
@@ -260,12 +253,11 @@ print(
 
 # %%
 mixer = vad.PseudoAnomalyMixer([vad.AddNoise(), paste()], p=0.5)
-outcomes = [
-    mixer(clips[i], torch.Generator().manual_seed(i)).outcome for i in range(len(clips))
-]
-print(
-    f"of {len(clips)} clips: {mixer.count(outcomes)}; normal by chance: {outcomes.count(0)}"
-)
+outcomes = []
+for i in range(len(clips)):
+    outcomes.append(mixer(clips[i], torch.Generator().manual_seed(i)).outcome)
+print(f"{len(clips)} clips, {outcomes.count(0)} normal by chance")
+print(mixer.count(outcomes))
 
 # %% [markdown]
 # ## Exercises
@@ -289,21 +281,17 @@ course.check_answer("03-1", answer, clip=clip.tensor)
 # For the next one, smaller windows, of the size that is used in training:
 
 # %%
-small = vad.ClipDataset(
-    train, vad.ClipConfig(length=16, crop=(48, 48), clip_step=192), boxes[detectors[-1]]
-)
+small_config = vad.ClipConfig(length=16, crop=(48, 48), clip_step=192)
+small = vad.ClipDataset(train, small_config, boxes[detectors[-1]])
 
 # %% [markdown]
 # **Exercise 03-2.** Of which share of the clips in `small` can no object be made, since
 # no box has its centre in the window in the middle frame? Try every clip at strength 1.
 
 # %% tags=["exercise"]
-answer = np.mean(
-    [
-        paste(strength=1.0)(small[i], torch.Generator()) is None
-        for i in range(len(small))
-    ]
-)
+kind = paste(strength=1.0)
+failures = [kind(small[i], torch.Generator()) is None for i in range(len(small))]
+answer = np.mean(failures)
 course.check_answer("03-2", answer, clips=small)
 
 # %% [markdown] tags=["solution"]

@@ -24,6 +24,7 @@
 # %%
 from functools import partial
 
+import numpy as np
 import torch
 import vadlib as vad
 from vadlib import course
@@ -34,17 +35,19 @@ from vadlib import course
 
 # %%
 train = vad.load_videos(course.tutorial_data(), "train")[:2]
-cutting, patches = (
-    vad.ClipConfig(length=16, crop=(96, 96), clip_step=16),
-    course.tutorial_patches(),
-)
-clips = {
-    name: vad.ClipDataset(train, cutting, vad.find_boxes(train, name))
-    for name in course.tutorial_detectors()
-}
-print(
-    f"{len(clips['motion'])} clips; detectors: {', '.join(clips)}; patch sources: {', '.join(patches)}"
-)
+config = vad.ClipConfig(length=16, crop=(96, 96), clip_step=16)
+clips = {}
+for name in course.tutorial_detectors():
+    clips[name] = vad.ClipDataset(train, config, vad.find_boxes(train, name))
+patches = course.tutorial_patches()
+
+# %% [markdown]
+# The detectors and patch sources of this machine:
+
+# %%
+print(len(clips["motion"]), "clips")
+print("detectors:", *clips)
+print("patch sources:", *patches)
 
 # %% [markdown]
 # ## 1 The laboratory
@@ -87,10 +90,14 @@ kinds = {
     "noise": vad.AddNoise,
     "object": partial(vad.PasteObjects, source),
 }
-clip = max(
-    (clips[detector][i] for i in range(0, len(clips[detector]), 3)),
-    key=lambda c: (len(c.lookahead), len(c.boxes[8])),
-)
+every_third = [clips[detector][i] for i in range(0, len(clips[detector]), 3)]
+ranks = [(len(clip.lookahead), len(clip.boxes[8])) for clip in every_third]
+clip = every_third[ranks.index(max(ranks))]
+
+# %% [markdown]
+# The clip above has the most frames after it and, among those, the most people.
+
+# %%
 for name, kind in kinds.items():
     course.show(
         course.plot_strengths(clip, kind),
@@ -107,25 +114,19 @@ for name, kind in kinds.items():
 
 # %%
 sources = {name: vad.load_patches(name) for name in patches}
-number = max(
-    range(len(clips[detector])), key=lambda i: len(clips[detector][i].boxes[8])
-)
+people = [len(clip.boxes[8]) for clip in clips[detector]]
+number = int(np.argmax(people))
 for seed in (0, 50, 99):
-    choice = course.LabSettings("object", 1.0, number, seed, detector, source)
-    course.show(*course.plot_lab(clips, sources, choice))
+    settings = course.LabSettings("object", 1.0, number, seed, detector, source)
+    course.show(*course.plot_lab(clips, sources, settings))
 
 # %% [markdown]
 # The first and the last clip. The last one may have no frames left to skip to.
 
 # %%
-for number_shown in (0, len(clips[detector]) - 1):
-    course.show(
-        *course.plot_lab(
-            clips,
-            sources,
-            course.LabSettings("skip", 0.5, number_shown, 0, detector, source),
-        )
-    )
+for clip_number in (0, len(clips[detector]) - 1):
+    settings = course.LabSettings("skip", 0.5, clip_number, 0, detector, source)
+    course.show(*course.plot_lab(clips, sources, settings))
 
 # %% [markdown]
 # And with each detector and each patch source, at seed 7. `motion` takes what differs
@@ -135,17 +136,10 @@ for number_shown in (0, len(clips[detector]) - 1):
 # **Predict:** with which detector will the pasted picture be larger?
 
 # %%
-for detector_name in clips:
-    for source_name in patches:
-        course.show(
-            *course.plot_lab(
-                clips,
-                sources,
-                course.LabSettings(
-                    "object", 0.9, number, 7, detector_name, source_name
-                ),
-            )
-        )
+for name in clips:
+    for patch_source in patches:
+        settings = course.LabSettings("object", 0.9, number, 7, name, patch_source)
+        course.show(*course.plot_lab(clips, sources, settings))
 
 # %% [markdown]
 # `motion` may put one box around people who walk close together, and the picture fills
@@ -160,16 +154,9 @@ for detector_name in clips:
 # **Predict:** with p = 1, are all 48 framed?
 
 # %%
+all_kinds = [kind() for kind in kinds.values()]
 for p in (0, 0.01, 0.2, 1):
-    mixer = vad.PseudoAnomalyMixer(
-        [
-            vad.SkipFrames(),
-            vad.ShuffleMotion(),
-            vad.AddNoise(),
-            vad.PasteObjects(source),
-        ],
-        p,
-    )
+    mixer = vad.PseudoAnomalyMixer(all_kinds, p)
     course.show(*course.plot_training_batch(clips[detector], mixer))
 
 # %% [markdown]
@@ -180,9 +167,9 @@ for p in (0, 0.01, 0.2, 1):
 
 # %%
 for p in (0.01, 0.02, 0.2):
-    print(
-        f"p = {p}: about {14000 * p:.0f} pseudo-anomalies an epoch; {1 - (1 - p) ** 8:.0%} of the batches of 8 hold at least one"
-    )
+    batches = 1 - (1 - p) ** 8
+    print(f"p = {p}: about {14000 * p:.0f} pseudo-anomalies per epoch;")
+    print(f"    {batches:.0%} of the batches of 8 contain at least one")
 
 # %% [markdown]
 # > **Common mistake.** Reading a small p as "hardly any effect". It also decides how
@@ -220,8 +207,8 @@ outcomes = [
     mixer(clip, torch.Generator().manual_seed(i)).outcome
     for i, clip in enumerate(clips[detector])
 ]
-counts = mixer.count(outcomes)
-answer = max(kinds, key=lambda name: counts[f"not_made_{name}"])
+failures = {name: mixer.count(outcomes)[f"not_made_{name}"] for name in kinds}
+answer = max(failures, key=failures.get)
 course.check_answer("04-2", answer, clips=clips[detector], kinds=kinds)
 
 # %% [markdown] tags=["solution"]

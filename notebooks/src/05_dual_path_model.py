@@ -24,11 +24,10 @@
 
 # %%
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 import vadlib as vad
 from vadlib import course
-from vadlib.model.memory import EPSILON, address
-from vadlib.training import fit
 
 # %% [markdown]
 # As in notebook 00 a clip is a window of 48 x 48 pixels and 16 frames in which
@@ -38,21 +37,22 @@ from vadlib.training import fit
 # its own, on Ped2 they are found by motion.
 
 # %%
-data, videos = course.tutorial_data(), vad.load_videos(course.tutorial_data(), "train")
-side, step, detector = {"synthetic": (160, 48, "boxes"), "ped2": (240, 96, "motion")}[
-    data
-]
-cutting = vad.ClipConfig(
-    length=16,
-    crop=(48, 48),
-    shorter_side=side,
-    clip_step=4 if course.profile() == "full" else step,
-)
-clips = vad.ClipDataset(videos, cutting, vad.find_boxes(videos, detector))
-unseen = sorted(set(range(len(clips))) - set(fit.hold_out(clips)[0].tolist()))
-print(
-    f"{len(clips)} clips, {len(unseen)} of them held out; each has shape {tuple(clips[0].tensor.shape)}: channels, T, H, W"
-)
+data = course.tutorial_data()
+side, step = {"synthetic": (160, 48), "ped2": (240, 96)}[data]
+if course.profile() == "full":
+    step = 4
+config = vad.ClipConfig(length=16, crop=(48, 48), shorter_side=side, clip_step=step)
+
+# %% [markdown]
+# The clips, and the numbers of the held-out ones:
+
+# %%
+videos = vad.load_videos(data, "train")
+detector = {"synthetic": "boxes", "ped2": "motion"}[data]
+clips = vad.ClipDataset(videos, config, vad.find_boxes(videos, detector))
+training_clips, _ = course.hold_out(clips)
+unseen = np.setdiff1d(np.arange(len(clips)), training_clips)
+print(f"{len(clips)} clips, {len(unseen)} of them held out")
 
 # %% [markdown]
 # ## 1 Shapes through the network
@@ -71,14 +71,14 @@ print(
 # or fewer?
 
 # %%
+clip = clips[0].tensor
 torch.manual_seed(0)
-model = vad.DualPathAutoencoder(
-    vad.ModelConfig.preset("fast", channels=len(clip := clips[0].tensor))
-)
+model = vad.DualPathAutoencoder(vad.ModelConfig.preset("fast", channels=len(clip)))
 course.show(
     course.plot_network(model, clip.shape),
     "The network fast: an encoder, then a memory and a decoder for each of two paths.",
 )
+print("shape of a clip (channels, T, H, W):", *clip.shape)
 
 # %% [markdown]
 # Fewer: 64 x 4 x 6 x 6 = 9,216 numbers. A grey clip has four times as many, a colour
@@ -98,7 +98,8 @@ course.show(
 paper = vad.DualPathAutoencoder(vad.ModelConfig.preset("paper"))
 course.show(
     course.plot_network(paper, (1, 16, 256, 256)),
-    "The network of the paper: three stages down and up; a skip goes around each memory.",
+    "The network of the paper: three stages down and up; "
+    "a skip connection goes around each memory.",
 )
 print(f"{sum(p.numel() for p in paper.parameters()):,} parameters in all")
 
@@ -127,13 +128,12 @@ print(f"{sum(p.numel() for p in paper.parameters()):,} parameters in all")
 # 0.4)?
 
 # %%
-slots, query = (
-    torch.tensor([[1.0, -0.3], [0.4, 0.9], [-0.7, 0.7], [-0.3, -0.8]]),
-    torch.tensor([1.1, 0.4]),
-)
+slots = torch.tensor([[1.0, -0.3], [0.4, 0.9], [-0.7, 0.7], [-0.3, -0.8]])
+query = torch.tensor([1.1, 0.4])
 cosine = slots @ query / (slots.norm(dim=1) * query.norm())
 softmax = torch.softmax(2 * cosine, 0)
-kept = torch.where(softmax >= 0.2 * softmax.max(), softmax, 0)
+large = torch.where(softmax >= 0.2 * softmax.max(), softmax, 0)
+weights = large / large.sum()
 
 # %% [markdown]
 # The four rows: cosine, softmax, the weights computed by hand, and what the model's own
@@ -141,17 +141,14 @@ kept = torch.where(softmax >= 0.2 * softmax.max(), softmax, 0)
 # digits may differ.
 
 # %%
-rows = {
-    "cosine": cosine,
-    "softmax": softmax,
-    "by hand": kept / kept.sum(),
-    "address": address(query, slots, 2.0, 0.2),
-}
+rows = {"cosine": cosine, "softmax": softmax, "by hand": weights}
+rows["address"] = course.address(query, slots, 2.0, 0.2)
 for name, values in rows.items():
     print(f"{name:8}", *(f"{value:7.3f}" for value in values.tolist()))
 course.show(
     course.plot_addressing(slots, query, 2.0, 0.2),
-    "Slots and query as arrows; only slots 0 and 1 keep a weight; the read lies between.",
+    "Slots and query as arrows; only slots 0 and 1 keep a weight, "
+    "and the read is between them.",
 )
 
 # %% [markdown]
@@ -178,27 +175,37 @@ course.show(
 # **Predict:** what share of the reads is empty at N = 2000? And at N = 50?
 
 # %%
-sizes, published, ours = [50, 200, 500, 1000, 1500, 2000, 3000, 4000], [], []
+sizes = [50, 200, 500, 1000, 1500, 2000, 3000, 4000]
+memories, queries = {}, {}
 for n in sizes:
-    slots, queries = (2 * torch.rand(n, 256) - 1) / 16, torch.randn(1000, 256).relu()
-    published.append(
-        ((queries @ slots.T).softmax(1).amax(1) <= 0.0025).float().mean().item()
-    )
-    ours.append((address(queries, slots, 10.0, 0.05).sum(1) == 0).float().mean().item())
+    memories[n] = (2 * torch.rand(n, 256) - 1) / 16
+    queries[n] = torch.randn(1000, 256).relu()
+
+# %% [markdown]
+# The share of empty reads with the published rule and with ours:
+
+# %%
+published, ours = [], []
+for n in sizes:
+    largest = (queries[n] @ memories[n].T).softmax(1).amax(1)
+    published.append((largest <= 0.0025).float().mean().item())
+    sums = course.address(queries[n], memories[n], 10.0, 0.05).sum(1)
+    ours.append((sums == 0).float().mean().item())
 
 # %% [markdown]
 # In the figure, "relative" is the cut of section 2: a share of the largest weight of
 # the same query.
 
 # %%
-ax = plt.figure(figsize=(6, 3)).add_subplot(
-    xlabel="slots N", ylabel="share of empty reads", ylim=(-0.05, 1.05)
-)
-ax.plot(sizes, published, "o-", sizes, ours, "s--")
-ax.legend(["cut at 0.0025 (published)", "relative cut (ours)"])
+figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+ax.plot(sizes, published, "o-", label="cut at 0.0025 (published)")
+ax.plot(sizes, ours, "s--", label="relative cut (ours)")
+ax.set(xlabel="slots N", ylabel="share of empty reads", ylim=(-0.05, 1.05))
+ax.legend()
 course.show(
-    ax,
-    f"Share of empty reads against N: {published[5]:.0%} at 2000 with the fixed cut, {ours[5]:.0%} with ours.",
+    figure,
+    f"Share of empty reads against N: {published[5]:.0%} at 2000 with the fixed cut, "
+    f"{ours[5]:.0%} with ours.",
 )
 
 # %% [markdown]
@@ -218,14 +225,11 @@ course.show(
 
 # %%
 zero = torch.zeros(256, requires_grad=True)
-units = {
-    "normalize": torch.nn.functional.normalize(zero, dim=0),
-    "with EPSILON": zero * torch.rsqrt(zero.square().sum() + EPSILON),
-}
-for name, unit in units.items():
-    print(
-        f"{name:13} largest gradient {torch.autograd.grad(unit.sum(), zero)[0].max().item():.0e}"
-    )
+plain = torch.nn.functional.normalize(zero, dim=0)
+safe = zero * torch.rsqrt(zero.square().sum() + course.EPSILON)
+for name, unit in {"normalize": plain, "with EPSILON": safe}.items():
+    gradient = torch.autograd.grad(unit.sum(), zero)[0]
+    print(f"{name:13} largest gradient {gradient.max().item():.0e}")
 
 # %% [markdown]
 # One such query among thousands, and the step goes astray or ends in NaN: 1e12 against
@@ -254,15 +258,20 @@ model = run.model
 # to paste onto, no frames to skip to.
 
 # %%
-made = {
-    "normal": {i: clips[unseen[int(i * (len(unseen) - 1) / 39)]] for i in range(40)}
-}
+last = len(unseen) - 1
+normal = [clips[unseen[i * last // 39]] for i in range(40)]
+samples = {"normal": dict(enumerate(normal))}
+
+# %% [markdown]
+# We give each clip a number, and make all four pseudo-anomalies of it.
+
+# %%
 for kind in [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]:
-    drawn = {
-        i: kind(clip, torch.Generator().manual_seed(i))
-        for i, clip in made["normal"].items()
-    }
-    made[kind.name] = {i: pseudo for i, pseudo in drawn.items() if pseudo is not None}
+    samples[kind.name] = {}
+    for i, original in enumerate(normal):
+        pseudo = kind(original, torch.Generator().manual_seed(i))
+        if pseudo is not None:
+            samples[kind.name][i] = pseudo
 
 # %% [markdown]
 # Three mean squared errors for each kind: of `D_n` from what went in, of `D_n` from the
@@ -272,18 +281,17 @@ for kind in [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObj
 # normal clips the two are equal by definition.)
 
 # %%
-errors = {}
-for name, chosen in made.items():
-    inputs, before = (
-        torch.stack([part[i].tensor for i in chosen])
-        for part in (chosen, made["normal"])
-    )
-    n, p = (
+errors, mse = {}, torch.nn.functional.mse_loss
+for name, group in samples.items():
+    inputs = torch.stack([sample.tensor for sample in group.values()])
+    originals = torch.stack([normal[i].tensor for i in group])
+    outputs = [
         model(inputs, path).reconstruction.detach() for path in ("normal", "pseudo")
-    )
+    ]
     errors[name] = [
-        float((a - b).square().mean())
-        for a, b in ((n, inputs), (n, before), (p, inputs))
+        mse(outputs[0], inputs).item(),
+        mse(outputs[0], originals).item(),
+        mse(outputs[1], inputs).item(),
     ]
 
 # %% [markdown]
@@ -292,7 +300,7 @@ for name, chosen in made.items():
 # %%
 print(f"{'kind':9}{'clips':5}{'D_n, input':>13}{'D_n, normal':>13}{'D_p, input':>13}")
 for name, row in errors.items():
-    print(f"{name:9}{len(made[name]):5}", *(f"{error:12.4f}" for error in row))
+    print(f"{name:9}{len(samples[name]):5}", *(f"{error:12.4f}" for error in row))
 
 # %% [markdown]
 # In every row of a kind the second column is smaller than the first: what `D_n` gives
@@ -316,15 +324,13 @@ for name, row in errors.items():
 # on the object?
 
 # %%
-number = max(
-    made["object"],
-    key=lambda i: float(
-        (made["object"][i].tensor - made["normal"][i].tensor).square().mean()
-    ),
-)
+changes = {}
+for i, pseudo in samples["object"].items():
+    changes[i] = (pseudo.tensor - normal[i].tensor).square().mean().item()
+number = max(changes, key=changes.get)
 for name in ("normal", "object", "shuffle"):
     course.show(
-        course.plot_path_reconstructions(model, made[name][number].tensor),
+        course.plot_path_reconstructions(model, samples[name][number].tensor),
         f"A clip ({name}) over time, below it D_n and D_p and their errors.",
     )
 
@@ -349,21 +355,12 @@ for name in ("normal", "object", "shuffle"):
 # **Predict:** which *single* switch saves the most parameters?
 
 # %%
-for changes in (
-    {},
-    {"memories": 1},
-    {"memories": 0},
-    {"decoders": 1},
-    {"memories": 0, "decoders": 1},
-    {"skip": True},
-):
-    changed = vad.DualPathAutoencoder(
-        vad.ModelConfig.preset("fast", channels=len(clip), **changes)
-    )
-    print(
-        f"{sum(p.numel() for p in changed.parameters()):>9,}",
-        changes or "fast as it is",
-    )
+variants = [{}, {"memories": 1}, {"memories": 0}, {"decoders": 1}]
+variants += [{"memories": 0, "decoders": 1}, {"skip": True}]
+for switches in variants:
+    settings = vad.ModelConfig.preset("fast", channels=len(clip), **switches)
+    parameters = vad.DualPathAutoencoder(settings).parameters()
+    print(f"{sum(p.numel() for p in parameters):>9,}", switches or "fast as it is")
 
 # %% [markdown]
 # The second decoder. A skip *adds* parameters: the decoders' convolution at its level

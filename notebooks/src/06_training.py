@@ -24,9 +24,7 @@
 # %%
 import torch
 import vadlib as vad
-from vadlib import course, device
-from vadlib.model import objective
-from vadlib.training import fit, footprint, samples, trainer
+from vadlib import course
 
 # %% [markdown]
 # The quick profile takes few clips, of frames shrunk to 160 rows, so that a training
@@ -41,10 +39,10 @@ from vadlib.training import fit, footprint, samples, trainer
 # %%
 data, quick = course.tutorial_data(), course.profile() == "quick"
 size = {"clip_step": 256, "shorter_side": 160} if quick else {"clip_step": 4}
-cutting = vad.ClipConfig(length=16, crop=(48, 48), **size)
+clip_config = vad.ClipConfig(length=16, crop=(48, 48), **size)
 train = vad.load_videos(data, "train")
-clips = vad.ClipDataset(train, cutting, vad.find_boxes(train))
-chosen, _ = fit.hold_out(clips)
+clips = vad.ClipDataset(train, clip_config, vad.find_boxes(train))
+training_clips, _ = course.hold_out(clips)
 
 # %% [markdown]
 # ## 1 The loss, term by term
@@ -76,13 +74,12 @@ chosen, _ = fit.hold_out(clips)
 # %%
 kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
 mixer = vad.PseudoAnomalyMixer(kinds, p=0.2)
-drawn = samples.Samples(clips, chosen, mixer, seed=0)
-batch = next(
-    samples.load_batches(drawn, drawn.batches(0, 32)[:1], workers=0, pin=False)
-)
-print(f"{len(clips)} clips, {len(chosen)} to train on")
+samples = course.Samples(clips, training_clips, mixer, seed=0)
+first_batch = samples.batches(0, 32)[:1]
+batch = next(course.load_batches(samples, first_batch, workers=0, pin=False))
 print(
-    f"of the {len(batch.outcome)} clips of this batch {int(batch.is_pseudo.sum())} became pseudo-anomalies"
+    f"{len(clips)} clips, {len(training_clips)} to train on; {batch.is_pseudo.sum()} "
+    f"of the {len(batch.outcomes)} in this batch became pseudo-anomalies"
 )
 
 # %% [markdown]
@@ -93,21 +90,20 @@ print(
 # (The mean square of the pixels is about 0.11 here.)
 
 # %%
+model_config = vad.ModelConfig.preset("short", channels=len(clips[0].tensor))
 torch.manual_seed(0)
-untrained = vad.DualPathAutoencoder(
-    vad.ModelConfig.preset("short", channels=len(clips[0].tensor))
-)
-for name in ("none", "inpaint", "maximize"):
-    terms = objective.objective_terms(
-        untrained, batch.normal, batch.inputs, batch.is_pseudo, name
-    )
-    print(
-        f"{name:9}",
-        *(
-            f"{term} {value.item():.4f} ({clips_of:.0f} clips)"
-            for term, (value, clips_of) in terms.items()
-        ),
-    )
+untrained = vad.DualPathAutoencoder(model_config)
+tensors = (batch.normal, batch.inputs, batch.is_pseudo)
+
+# %% [markdown]
+# The terms of each objective, and the number of clips in each mean:
+
+# %%
+for objective in ("none", "inpaint", "maximize"):
+    print(objective)
+    terms = course.objective_terms(untrained, *tensors, objective)
+    for term, (value, count) in terms.items():
+        print(f"    {term:10} {value.item():.4f} ({count:.0f} clips)")
 
 # %% [markdown]
 # A decoder that paints grey has the error that the other terms show, the mean square of
@@ -130,18 +126,11 @@ for name in ("none", "inpaint", "maximize"):
 # most.
 
 # %%
-training, shape = vad.TrainConfig(epochs=3, seed=0), untrained.config
 torch.manual_seed(0)
+model = vad.DualPathAutoencoder(model_config)
+config = vad.TrainConfig(epochs=3, seed=0)
 folder = course.run_folder(f"06_training-inpaint-{data}")
-run = vad.fit(
-    vad.DualPathAutoencoder(shape),
-    clips,
-    mixer,
-    training,
-    folder,
-    resume=True,
-    dataset={"name": data},
-)
+run = vad.fit(model, clips, mixer, config, folder, resume=True, dataset={"name": data})
 
 # %% [markdown]
 # Each point is the mean over an epoch *while* the weights change. So the first point is
@@ -152,12 +141,12 @@ run = vad.fit(
 # lowest, which highest?
 
 # %%
-axes = course.plot_history(
-    {"inpaint": run}, ["rebuild", "inpaint", "pseudo"], same_scale=True
-)
+history = course.read_history(run)
 course.show(
-    axes,
-    f"Three errors by epoch; rebuild ends at {course.read_history(folder)['rebuild'][-1]:.3f}.",
+    course.plot_history(
+        {"inpaint": run}, ["rebuild", "inpaint", "pseudo"], same_scale=True
+    ),
+    f"Three errors by epoch; rebuild ends at {history['rebuild'][-1]:.3f}.",
 )
 
 # %% [markdown]
@@ -180,16 +169,13 @@ course.show(
 
 # %%
 histories, errors = course.read_objectives()
-for name, history in histories.items():
-    made = sum(
-        int(column[0]) for key, column in history.items() if key.startswith("made")
-    )
-    missed = sum(
-        int(column[0]) for key, column in history.items() if key.startswith("not_made")
-    )
+for objective, history in histories.items():
+    changed = sum(history[key][0] for key in history if key.startswith("made"))
+    failed = sum(history[key][0] for key in history if key.startswith("not_made"))
     print(
-        f"{name:9} {made} clips of the first epoch became pseudo-anomalies; {missed} could not"
+        f"{objective}: in the first epoch {changed:.0f} clips became pseudo-anomalies"
     )
+    print(f"    and {failed:.0f} could not")
 
 # %% [markdown]
 # Some clips could not: there was nobody to paste onto, or no later frame to skip to.
@@ -222,15 +208,10 @@ course.show(axes, "Three terms by epoch, of three full runs with different objec
 # the others. For which type is the distance largest? For which objective?
 
 # %%
-for name, found in errors.items():
-    print(
-        f"{name:9}",
-        *(
-            f"{kind} {error.mean() / found['normal'].mean():.2f}"
-            for kind, error in found.items()
-        ),
-        sep="  ",
-    )
+for objective, by_kind in errors.items():
+    print(objective)
+    for kind, error in by_kind.items():
+        print(f"    {kind:8} {error.mean() / by_kind['normal'].mean():.2f}")
 course.show(
     course.plot_clip_errors(errors),
     "Errors of D_n on held-out clips, normal and changed, of three full runs.",
@@ -270,15 +251,15 @@ course.show(
 # forward pass, for each clip. `estimate_footprint` runs two clips forwards and counts.
 
 # %%
-where = device.pick_device("auto")
-needs = footprint.estimate_footprint(
-    trainer.Trainer(untrained.to(where), drawn, training, where, folder), batch
-)
+device = course.pick_device("auto")
+print("device:", device)
+print("precision:", course.pick_precision("auto", device) or torch.float32)
+trainer = course.Trainer(untrained.to(device), samples, config, device, folder)
+needs = course.estimate_footprint(trainer, batch)
 print(
-    f"device {where}, precision {device.pick_precision('auto', where) or torch.float32}; {needs.free / 1e9:.1f} GB are free"
-)
-print(
-    f"weights, gradients, Adam: {needs.fixed / 1e6:.0f} MB; a clip: {needs.clip / 1e6:.0f} MB; so {needs.largest_batch} clips would fit"
+    f"{needs.free / 1e9:.1f} GB are free; weights, gradients and Adam take "
+    f"{needs.fixed / 1e6:.0f} MB, a clip {needs.clip / 1e6:.0f} MB: "
+    f"{needs.largest_batch} clips would fit"
 )
 
 # %% [markdown]
@@ -321,12 +302,12 @@ print(
 # with similar ones, or with others?
 
 # %%
-killed = course.run_folder(f"06_training-killed-{data}", fresh=True)
-command = ["-m", "vadlib", "train", "--config", folder / "config.json", "--out", killed]
-status = course.kill_after(command, killed / "state.pt", seconds=1)
-print(
-    f"exit status {status}; left behind: {', '.join(sorted(path.name for path in killed.iterdir()))}"
-)
+copy = course.run_folder(f"06_training-killed-{data}", fresh=True)
+command = ["-m", "vadlib", "train", "--config", folder / "config.json", "--out", copy]
+status = course.kill_after(command, copy / "state.pt", seconds=1)
+print("exit status:", status)
+print("files:", *sorted(path.name for path in copy.iterdir()))
+print("steps in the checkpoint:", torch.load(copy / "state.pt")["step"])
 
 # %% [markdown]
 # There is a checkpoint, but no `model.safetensors`: the run is not finished. A killed
@@ -336,22 +317,11 @@ print(
 
 # %%
 source = {"name": data, "preset": "fast", "detector": "motion"}
-step, name = (
-    torch.load(killed / "state.pt", weights_only=True)["step"],
-    "model.safetensors",
-)
-vad.fit(
-    vad.DualPathAutoencoder(shape),
-    clips,
-    mixer,
-    training,
-    killed,
-    resume=True,
-    dataset=source,
-)
-print(
-    f"went on after step {step}; weights as undisturbed: {(killed / name).read_bytes() == (folder / name).read_bytes()}"
-)
+model = vad.DualPathAutoencoder(model_config)
+vad.fit(model, clips, mixer, config, copy, resume=True, dataset=source)
+undisturbed = (folder / "model.safetensors").read_bytes()
+resumed = (copy / "model.safetensors").read_bytes()
+print("same weights as the undisturbed run:", resumed == undisturbed)
 
 # %% [markdown]
 # Not similar: the same. That works since no random number depends on what was drawn

@@ -26,7 +26,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import vadlib as vad
 from vadlib import course
-from vadlib.jobs import evaluate_once
 
 # %% [markdown]
 # ## 1 A run to look at
@@ -48,11 +47,10 @@ run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 # keeps the result, for the next time and for notebook 09.
 
 # %%
-result = evaluate_once(run, test, course.run_folder(f"pretrained-{data}"))
-shown, maps, alone = test[3].name, result.maps[test[3].name], {"contrast": 0}
-print(
-    f"video {shown}: {maps.plain.shape[0]} frames, maps of {maps.plain.shape[1]} x {maps.plain.shape[2]} squares"
-)
+result = course.evaluate_once(run, test, course.run_folder(f"pretrained-{data}"))
+name = test[3].name
+error = result.maps[name].plain
+print(f"video {name}: {len(error)} frames, maps of {error.shape[1:]} squares")
 
 # %% [markdown]
 # ## 2 From a map to one score
@@ -73,19 +71,25 @@ print(
 # averaging do harm?
 
 # %%
+alone = {"contrast": 0}
 settings = {
     "whole frame": alone | {"window": None, "frames": 1},
     "worst window": alone | {"frames": 1},
     "worst window, 16 frames": alone,
 }
 figure, axes = plt.subplots(3, 1, figsize=(9, 5.4), sharex=True, layout="constrained")
-for ax, (name, changes) in zip(axes, settings.items(), strict=True):
-    vad.plots.plot_scores(result, shown, ax, result.rescore(**changes)).set_title(
-        name, loc="left"
-    )
+for ax, title in zip(axes, settings, strict=True):
+    curves = result.rescore(**settings[title])
+    vad.plots.plot_scores(result, name, ax, curves).set_title(title, loc="left")
+
+# %% [markdown]
+# The three curves:
+
+# %%
 course.show(
     figure,
-    f"Three scores of video {shown}: whole frame, worst window, worst window averaged over 16 frames.",
+    f"Three scores of video {name}: whole frame, worst window, "
+    "worst window averaged over 16 frames.",
 )
 
 # %% [markdown]
@@ -109,31 +113,23 @@ course.show(
 # one, what have you done?
 
 # %%
-settings |= {
-    "temporal": {"plain": 0, "temporal": 1, "contrast": 0},
-    "contrast": {"plain": 0},
-    "default": {},
-}
-settings |= {
-    f"after the published, sigma {s}": alone
-    | {"window": 8, "mean": 0.4, "frames": 1, "smoothing": s}
-    for s in (0, 32)
-}
-areas = {
-    name: [
-        vad.metrics.micro_auc(result.labels, result.rescore(s, **c))
-        for s in ("raw", "per_video")
-    ]
-    for name, c in settings.items()
-}
-print(
-    "\n".join(
-        [
-            f"{'micro AUC':30}   raw  per video",
-            *(f"{name:30} {a:.3f}      {b:.3f}" for name, (a, b) in areas.items()),
-        ]
-    )
-)
+settings["temporal"] = {"plain": 0, "temporal": 1, "contrast": 0}
+settings["contrast"] = {"plain": 0}
+settings["default"] = {}
+published = alone | {"window": 8, "mean": 0.4, "frames": 1}
+settings["after the published, sigma 0"] = published | {"smoothing": 0}
+settings["after the published, sigma 32"] = published | {"smoothing": 32}
+
+# %% [markdown]
+# The micro AUC of each score, raw and per video:
+
+# %%
+for title, changes in settings.items():
+    raw = result.rescore("raw", **changes)
+    per_video = result.rescore("per_video", **changes)
+    raw_auc = vad.metrics.micro_auc(result.labels, raw)
+    per_video_auc = vad.metrics.micro_auc(result.labels, per_video)
+    print(f"{title:30} raw {raw_auc:.3f}   per video {per_video_auc:.3f}")
 
 # %% [markdown]
 # The columns need not agree. And whoever takes the best row of this table has chosen it
@@ -145,9 +141,8 @@ print(
 # And without learning? The best of the eight baselines of notebook 00, for each column.
 
 # %%
-simple = vad.measure_baselines(
-    course.baseline_scores(vad.load_videos(data, "train"), test), result.labels
-)
+train = vad.load_videos(data, "train")
+simple = vad.measure_baselines(course.baseline_scores(train, test), result.labels)
 for metric in ("micro_auc_raw", "micro_auc_per_video"):
     best = vad.best_baseline(simple, metric)
     print(f"{metric:30} {simple[best][metric]:.3f}  {best}")
@@ -172,32 +167,23 @@ for metric in ("micro_auc_raw", "micro_auc_per_video"):
 # **Predict:** where does the curve begin, and where does it end?
 
 # %%
-scores, truth = (
-    np.concatenate([part[name] for name in result.labels])
-    for part in (result.raw, result.labels)
-)
+scores = np.concatenate([result.raw[video] for video in result.labels])
+truth = np.concatenate([result.labels[video] for video in result.labels])
 order = np.argsort(-scores)
-found, false = (
-    np.append(0, np.cumsum(truth[order] == kind)) / np.count_nonzero(truth == kind)
-    for kind in (1, 0)
-)
-by_steps = np.sum(np.diff(false) * found[1:])
-print(
-    f"area of the steps {by_steps:.4f}; vad.metrics.micro_auc {vad.metrics.micro_auc(result.labels, result.raw):.4f}"
-)
+true_rate = np.append(0, np.cumsum(truth[order] == 1)) / np.sum(truth == 1)
+false_rate = np.append(0, np.cumsum(truth[order] == 0)) / np.sum(truth == 0)
+by_steps = np.sum(np.diff(false_rate) * true_rate[1:])
 
 # %% [markdown]
-# The curve itself:
+# The curve itself, and its area:
 
 # %%
-ax = plt.figure(figsize=(3.6, 3.4)).add_subplot(
-    xlabel="false-positive rate", ylabel="true-positive rate", aspect="equal"
-)
-ax.plot(false, found, [0, 1], [0, 1], ":")
-course.show(
-    ax,
-    f"The ROC curve that was counted, and dotted that of guessing; its area is {by_steps:.3f}.",
-)
+figure, ax = plt.subplots(figsize=(3.6, 3.4), layout="constrained")
+ax.plot(false_rate, true_rate, [0, 1], [0, 1], ":")
+ax.set(xlabel="false-positive rate", ylabel="true-positive rate", aspect="equal")
+course.show(figure, "The ROC curve that was counted, and dotted that of guessing.")
+auc = vad.metrics.micro_auc(result.labels, result.raw)
+print(f"area of the steps {by_steps:.4f}; vad.metrics.micro_auc {auc:.4f}")
 
 # %% [markdown]
 # It begins at (0, 0), where the threshold is so high that nothing is an alarm, and ends
@@ -206,10 +192,10 @@ course.show(
 
 # %%
 generator = np.random.default_rng(0)
-abnormal, normal = (generator.choice(scores[truth == kind], 100_000) for kind in (1, 0))
-print(
-    f"the abnormal frame scores higher in {np.mean(abnormal > normal):.4f} of 100,000 pairs"
-)
+abnormal = generator.choice(scores[truth == 1], 100_000)
+normal = generator.choice(scores[truth == 0], 100_000)
+share = np.mean(abnormal > normal)
+print(f"the abnormal frame scores higher in {share:.4f} of 100,000 pairs")
 
 # %% [markdown]
 # So the AUC knows nothing of thresholds, and nothing of how rare anomalies are. Two
@@ -222,16 +208,12 @@ print(
 # average precision?
 
 # %%
-random = {name: generator.random(len(labels)) for name, labels in result.labels.items()}
-for metric in (
-    vad.metrics.micro_auc,
-    vad.metrics.equal_error_rate,
-    vad.metrics.average_precision,
-):
-    print(
-        f"{metric.__name__:20} model {metric(result.labels, result.scores):.3f}   random {metric(result.labels, random):.3f}"
-    )
-print(f"share of abnormal frames: {truth.mean():.3f}")
+metrics = vad.metrics
+random = {video: generator.random(len(part)) for video, part in result.raw.items()}
+for metric in (metrics.micro_auc, metrics.equal_error_rate, metrics.average_precision):
+    model_value = metric(result.labels, result.scores)
+    random_value = metric(result.labels, random)
+    print(f"{metric.__name__:20} model {model_value:.3f}   random {random_value:.3f}")
 
 # %% [markdown]
 # The average precision of random scores is the share of abnormal frames. In these test
@@ -281,20 +263,16 @@ print(course.describe_metrics(result.metrics | {"dataset": data}))
 # threshold: 1 of 100, fewer, or more?
 
 # %%
-calm, odd = (
-    np.concatenate(
-        [result.scores[name][truth == kind] for name, truth in result.labels.items()]
-    )
-    for kind in (0, 1)
-)
+calibrated = np.concatenate([result.scores[video] for video in result.labels])
 for t in result.threshold * np.array([0.5, 1, 2]):
     alarms = vad.metrics.alarm_metrics(result.labels, result.scores, result.times, t)
+    detected = np.mean(calibrated[truth == 1] > t)
+    false = np.mean(calibrated[truth == 0] > t)
     print(
-        f"above {t:.2f}: {alarms['events_found']} of {alarms['events']} events, {alarms['false_alarms']} false alarms",
-        end=" ",
-    )
-    print(
-        f"({alarms['false_alarms_per_hour']:.0f} an hour); {np.mean(odd > t):.0%} of abnormal, {np.mean(calm > t):.1%} of normal frames"
+        f"threshold {t:.2f}: {alarms['events_found']} of {alarms['events']} events, "
+        f"{alarms['false_alarms']} false alarms "
+        f"({alarms['false_alarms_per_hour']:.0f} an hour)\n"
+        f"    {detected:.0%} of the abnormal and {false:.1%} of the normal frames"
     )
 
 # %% [markdown]
@@ -359,8 +337,8 @@ course.check_answer("07-1", answer, raw=result.raw, labels=result.labels)
 # a true-positive rate of 0.8? Use `found` and `false`.
 
 # %% tags=["exercise"]
-answer = false[np.argmax(found >= 0.8)]
-course.check_answer("07-2", answer, found=found, false=false)
+answer = false_rate[np.argmax(true_rate >= 0.8)]
+course.check_answer("07-2", answer, found=true_rate, false=false_rate)
 
 # %% [markdown] tags=["solution"]
 # **Answer 07-2.** The first point that is high enough: `np.argmax` of an array of truth

@@ -39,15 +39,18 @@ from vadlib import course
 
 # %%
 data, quick = course.tutorial_data(), course.profile() == "quick"
-run, test = (
-    vad.load_pretrained(data),
-    vad.load_videos(data, "test")[: 4 if quick else None],
-)
-cutting = vad.ClipConfig(
-    length=16, crop=run.data.crop, shorter_side=run.data.shorter_side, clip_step=16
-)
-clips = vad.ClipDataset(vad.load_videos(data, "train"), cutting)
-kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
+run = vad.load_pretrained(data)
+test = vad.load_videos(data, "test")
+if quick:
+    test = test[:4]
+
+# %% [markdown]
+# Training windows, cut as the model knows them:
+
+# %%
+size = {"crop": run.data.crop, "shorter_side": run.data.shorter_side}
+config = vad.ClipConfig(length=16, clip_step=16, **size)
+clips = vad.ClipDataset(vad.load_videos(data, "train"), config)
 
 # %% [markdown]
 # ## 1 Both paths, over the whole frame
@@ -57,13 +60,11 @@ kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects
 # is largest, and for comparison the video's first clip, which is normal.
 
 # %%
-shown = test[3]
-largest = np.argmax([shown.masks[t].sum() for t in range(len(shown))])
-start = int(np.clip(largest - 8, 0, len(shown) - 16))
-strange, ordinary = (
-    course.explain_clip(run, shown, start),
-    course.explain_clip(run, shown, 0),
-)
+video = test[3]
+mask_sizes = [video.masks[t].sum() for t in range(len(video))]
+start = int(np.clip(np.argmax(mask_sizes) - 8, 0, len(video) - 16))
+abnormal = course.explain_clip(run, video, start)
+normal = course.explain_clip(run, video, 0)
 
 # %% [markdown]
 # First the normal clip. Above: a frame, and what `D_n` and `D_p` made of it. Below: how
@@ -75,8 +76,8 @@ strange, ordinary = (
 
 # %%
 course.show(
-    course.plot_reconstruction(ordinary, title="normal frame", both=True),
-    "A normal frame as D_n and D_p rebuild it; difference and errors.",
+    course.plot_reconstruction(normal, title="normal frame", both=True),
+    "A normal frame as D_n and D_p reconstruct it; difference and errors.",
 )
 
 # %% [markdown]
@@ -92,22 +93,22 @@ course.show(
 # than on normal frames, compared with `D_n`?
 
 # %%
-mask, alt = (
-    strange.fit(shown.masks[start + 8]),
-    "A frame with an outlined anomaly as D_n and D_p rebuild it; their difference and errors.",
-)
+mask = abnormal.fit(video.masks[start + 8])
 course.show(
-    course.plot_reconstruction(strange, title="abnormal frame", both=True, mask=mask),
-    alt,
+    course.plot_reconstruction(abnormal, title="abnormal frame", both=True, mask=mask),
+    "A frame with an outlined anomaly as D_n and D_p reconstruct it; "
+    "their difference and errors.",
 )
-for what, clip, where in (
-    ("normal frame", ordinary, ordinary.seen),
-    ("anomaly", strange, mask),
-):
-    e_n, e_p = (np.nanmean(part.error[8][where]) for part in (clip, clip.pseudo))
-    print(
-        f"mean squared error, {what:12}: D_n {e_n:.4f}, D_p {e_p:.4f}, ratio D_p / D_n {e_p / e_n:.2f}"
-    )
+regions = (("normal frame", normal, normal.seen), ("anomaly", abnormal, mask))
+
+# %% [markdown]
+# The mean squared errors:
+
+# %%
+for title, explanation, region in regions:
+    d_n = np.nanmean(explanation.error[8][region])
+    d_p = np.nanmean(explanation.pseudo.error[8][region])
+    print(f"{title:12} D_n {d_n:.4f}, D_p {d_p:.4f}, ratio D_p / D_n {d_p / d_n:.2f}")
 
 # %% [markdown]
 # As intended, `D_n` would paint the anomaly away and `D_p` would keep it. So compare
@@ -127,11 +128,12 @@ for what, clip, where in (
 # or at another slant?
 
 # %%
-row, alt = (
-    int(np.argwhere(mask)[:, 0].mean()),
-    "over time: frames, D_n, D_p and errors, the largest along lines that were not rebuilt.",
+row = int(np.argwhere(mask)[:, 0].mean())
+course.show(
+    course.plot_reconstruction_over_time(abnormal, row),
+    f"Row {row} over time: frames, D_n, D_p and errors; "
+    "the errors are largest along lines that were not reconstructed.",
 )
-course.show(course.plot_reconstruction_over_time(strange, row), f"Row {row} {alt}")
 
 # %% [markdown]
 # Lines become pale and wide, and thin ones vanish; a moving thing leaves a smear where
@@ -153,13 +155,12 @@ course.show(course.plot_reconstruction_over_time(strange, row), f"Row {row} {alt
 
 # %%
 course.show(
-    course.plot_attention(ordinary, strange),
+    course.plot_attention(normal, abnormal),
     "Entropy of M_n in a normal and an abnormal clip, and how often each slot is read.",
 )
-values, inside = strange.entropy, mask[4::8, 4::8]
-print(
-    f"mean entropy in nats: {np.nanmean(values[inside]):.2f} on the anomaly, {np.nanmean(values[~inside]):.2f} elsewhere in its clip"
-)
+entropy, inside = abnormal.entropy, mask[4::8, 4::8]
+print(f"mean entropy on the anomaly:          {np.nanmean(entropy[inside]):.2f} nats")
+print(f"mean entropy elsewhere in its clip:   {np.nanmean(entropy[~inside]):.2f} nats")
 
 # %% [markdown]
 # Look for edges and for borders between two grounds: there the entropy is high in
@@ -179,7 +180,7 @@ print(
 
 # %%
 course.show(
-    course.plot_slot_maps(strange),
+    course.plot_slot_maps(abnormal),
     "A frame and five maps: where each of the most read slots of M_n is read.",
 )
 
@@ -195,7 +196,7 @@ course.show(
 
 # %%
 course.show(
-    course.plot_slot_maps(strange.pseudo),
+    course.plot_slot_maps(abnormal.pseudo),
     "The same frame and where the most read slots of M_p are read.",
 )
 
@@ -213,11 +214,12 @@ course.show(
 # **Predict:** why must the pictures on the left repeat every 8 pixels?
 
 # %%
-some = [clips[int(i)].tensor for i in np.linspace(0, len(clips) - 1, 300)]
-read = np.argsort(course.slot_usage(run, some)["M_n"])[::-1]
+sample = [clips[int(i)].tensor for i in np.linspace(0, len(clips) - 1, 300)]
+shares = course.slot_usage(run, sample)["M_n"]
+top = np.argsort(shares)[::-1][:6]
 course.show(
-    course.plot_slot_atlas(course.slot_atlas(run, some, read[:6]), some),
-    f"Slots {read[:6].tolist()} decoded, and windows that read them.",
+    course.plot_slot_atlas(course.slot_atlas(run, sample, top), sample),
+    f"Slots {top.tolist()} decoded, and windows that read them.",
 )
 
 # %% [markdown]
@@ -240,30 +242,32 @@ course.show(
 # as many normal windows of any place.
 
 # %%
-halves = vad.ClipConfig(
-    length=16, crop=run.data.crop, shorter_side=run.data.shorter_side, clip_step=8
-)
-windows = vad.ClipDataset(test, halves, vad.find_boxes(test))
+config = vad.ClipConfig(length=16, clip_step=8, **size)
+windows = vad.ClipDataset(test, config, vad.find_boxes(test))
 pairs = course.paired_windows(windows, most=100)
+kinds = [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]
 
 # %% [markdown]
 # One more group, **pseudo**: the normal windows, turned into pseudo-anomalies by the
 # four kinds in turn. Where one cannot be made, the window is left out.
 
 # %%
-pairs["pseudo"] = [
-    p
-    for n, clip in enumerate(pairs["normal"])
-    if (p := kinds[n % 4](clip, torch.Generator().manual_seed(n)))
-]
-groups = {name: [clip.tensor for clip in group] for name, group in pairs.items()}
-print(
-    "windows:",
-    {name: len(group) for name, group in groups.items()},
-    "from",
-    len({clip.video for clip in pairs["abnormal"]}),
-    "videos",
-)
+pairs["pseudo"] = []
+for i, clip in enumerate(pairs["normal"]):
+    pseudo = kinds[i % 4](clip, torch.Generator().manual_seed(i))
+    if pseudo is not None:
+        pairs["pseudo"].append(pseudo)
+
+# %% [markdown]
+# The size of each group:
+
+# %%
+groups = {}
+for name, group in pairs.items():
+    groups[name] = [clip.tensor for clip in group]
+    print(f"{name:13}{len(group):4} windows")
+videos = {clip.video for clip in pairs["abnormal"]}
+print("videos with abnormal windows:", len(videos))
 
 # %% [markdown]
 # Many windows, but of few events: several show the same anomaly at another place or
@@ -279,16 +283,18 @@ print(
 # than "normal again"?
 
 # %%
-usage = {
-    name: course.slot_usage(run, groups[name])
-    for name in ("normal", "normal again", "pseudo", "abnormal")
-}
+usage = {}
+for name in ("normal", "normal again", "pseudo", "abnormal"):
+    usage[name] = course.slot_usage(run, groups[name])
 axes = course.plot_slot_usage(usage)
-course.show(
-    axes,
-    "Shares of the reads, M_n then M_p: "
-    + ", ".join(t.get_text() for ax in axes for t in ax.get_legend().get_texts()),
-)
+legends = [ax.get_legend().get_texts() for ax in axes]
+texts = [text.get_text() for text in np.concatenate(legends)]
+
+# %% [markdown]
+# The shares, and in the legend how much of them moved:
+
+# %%
+course.show(axes, "Shares of the reads, M_n then M_p: " + ", ".join(texts))
 
 # %% [markdown]
 # Only what exceeds "normal again" has to do with anomalies. Pseudo-anomalies mostly
@@ -304,18 +310,12 @@ course.show(
 # the normal windows come from the same places or from elsewhere?
 
 # %%
-measures, truth = (
-    {name: course.window_measures(run, group) for name, group in groups.items()},
-    np.repeat([0, 1], len(groups["abnormal"])),
-)
+measures = {name: course.window_measures(run, group) for name, group in groups.items()}
+truth = np.repeat([0, 1], len(groups["abnormal"]))
 for name in ("normal", "normal again", "elsewhere"):
-    areas = [
-        roc_auc_score(truth, np.append(measures[name][key], measures["abnormal"][key]))
-        for key in ("entropy", "error")
-    ]
-    print(
-        f"abnormal against {name:13} AUC of the entropy {areas[0]:.2f}, of the error {areas[1]:.2f}"
-    )
+    for measure in ("entropy", "error"):
+        values = np.append(measures[name][measure], measures["abnormal"][measure])
+        print(f"{name:13} {measure:8} AUC {roc_auc_score(truth, values):.2f}")
 
 # %% [markdown]
 # 0.5 is guessing; below 0.5 the abnormal windows have the *lower* entropy, the opposite
@@ -342,21 +342,24 @@ for name in ("normal", "normal again", "elsewhere"):
 # raise the error by a similar share?
 
 # %%
-top = np.argsort(usage["normal"]["M_n"])[::-1]
-removed = {f"{slot}": [slot] for slot in top[:6]} | {"all but the six": top[6:]}
-losses = {
-    name: course.removal_errors(run, groups[name][::2], removed) for name in usage
-}
+order = np.argsort(usage["normal"]["M_n"])[::-1]
+removals = {f"{slot}": [slot] for slot in order[:6]}
+removals["all but the six"] = order[6:]
+losses = {}
+for name in usage:
+    losses[name] = course.removal_errors(run, groups[name][::2], removals)
+
+# %% [markdown]
+# The change of the errors, and the errors before:
+
+# %%
 course.show(
     course.plot_slot_removal(losses, ["all but the six"]),
-    "Change of each kind's error without single slots of M_n, and without all but six.",
+    "Change of each group's error without single slots of M_n, "
+    "and without all but six.",
 )
-print(
-    "error before:",
-    ", ".join(
-        f"{name} {found['nothing'].mean():.3f}" for name, found in losses.items()
-    ),
-)
+for name, errors in losses.items():
+    print(f"{name:13} error before: {errors['nothing'].mean():.3f}")
 
 # %% [markdown]
 # Usually by less: its neighbours step in. How much is read and how much is lost need

@@ -26,11 +26,6 @@
 import numpy as np
 import vadlib as vad
 from vadlib import course
-from vadlib.course import dataset_tables as statistics
-from vadlib.course import traps
-from vadlib.evaluation import error_maps as errors
-from vadlib.evaluation import metrics, scores
-from vadlib.jobs import evaluate_once
 
 # %% [markdown]
 # ## 1 Honest scores first
@@ -50,13 +45,12 @@ run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 # `found` collects pairs: the honest number, and the one in the trap.
 
 # %%
-result, found = evaluate_once(run, test, course.run_folder(f"pretrained-{data}")), {}
-raw, labels, honest = result.raw, result.labels, result.metrics["micro_auc_raw"]
-print(
-    "micro AUC of the raw scores {:.3f}; 95% interval {:.3f} to {:.3f}".format(
-        honest, *result.metrics["intervals"]["micro_auc_raw"]
-    )
-)
+result = course.evaluate_once(run, test, course.run_folder(f"pretrained-{data}"))
+raw, labels = result.raw, result.labels
+honest = result.metrics["micro_auc_raw"]
+low, high = result.metrics["intervals"]["micro_auc_raw"]
+print(f"micro AUC of the raw scores {honest:.3f}; 95% interval {low:.3f} to {high:.3f}")
+pairs = {}
 
 # %% [markdown]
 # Keep that interval in mind. It says how much the number would move had other videos of
@@ -77,16 +71,14 @@ print(
 # in which direction?
 
 # %%
-areas = {
-    k: metrics.micro_auc(traps.shift_labels(labels, k), raw) for k in range(-16, 17)
-}
-found |= {
-    f"labels {abs(k)} {'late' if k > 0 else 'early'}": (honest, areas[k])
-    for k in (1, -8, 8, -16, 16)
-}
+areas = {}
+for k in range(-16, 17):
+    areas[k] = vad.metrics.micro_auc(course.shift_labels(labels, k), raw)
+for k in (1, -8, 8, -16, 16):
+    pairs[f"labels {abs(k)} frames {'late' if k > 0 else 'early'}"] = (honest, areas[k])
 course.show(
     course.plot_auc_by_label_shift(areas),
-    f"AUC by the shift of the labels; it is largest at {max(areas, key=areas.get)} frames.",
+    f"AUC by the shift of the labels, largest at {max(areas, key=areas.get)} frames.",
 )
 
 # %% [markdown]
@@ -102,12 +94,9 @@ course.show(
 # of a mistake; one whose peak lies at 8 or 15 is a reason to look into the code.
 
 # %%
-assert all(
-    [
-        np.ptp([areas[-1], honest, areas[1]]) < 0.01,
-        max((areas[-8] + areas[8]) / 2, areas[-16], areas[16]) < honest - 0.003,
-    ]
-)
+assert np.ptp([areas[-1], honest, areas[1]]) < 0.01
+assert (areas[-8] + areas[8]) / 2 < honest - 0.003
+assert max(areas[-16], areas[16]) < honest - 0.003
 
 # %% [markdown]
 # **Instead:** match labels by the video's name and by position, never by the number in
@@ -128,26 +117,21 @@ assert all(
 # the min-max scores?
 
 # %%
-pieces, truth, minmax = (
-    traps.cut_into_pieces(raw, 40),
-    traps.cut_into_pieces(labels, 40),
-    result.metrics["micro_auc_per_video"],
-)
-found |= {
-    "min-max per video": (honest, minmax),
-    "min-max, videos cut": (
-        minmax,
-        metrics.micro_auc(truth, metrics.per_video(pieces)),
-    ),
-}
-print("min-max: {:.3f}, videos cut {:.3f}".format(*found["min-max, videos cut"]))
-print(f"raw:     {honest:.3f}, videos cut {metrics.micro_auc(truth, pieces):.3f}")
-assert all(
-    [
-        metrics.micro_auc(truth, pieces) == honest,
-        found["min-max, videos cut"][1] < minmax - 0.03,
-    ]
-), "only min-max should fall"
+pieces, truth = course.cut_into_pieces(raw, 40), course.cut_into_pieces(labels, 40)
+raw_cut = vad.metrics.micro_auc(truth, pieces)
+minmax = result.metrics["micro_auc_per_video"]
+minmax_cut = vad.metrics.micro_auc(truth, vad.metrics.per_video(pieces))
+print(f"raw:     {honest:.3f}, videos cut {raw_cut:.3f}")
+print(f"min-max: {minmax:.3f}, videos cut {minmax_cut:.3f}")
+
+# %% [markdown]
+# Only min-max should fall:
+
+# %%
+pairs["min-max per video"] = (honest, minmax)
+pairs["min-max, videos cut"] = (minmax, minmax_cut)
+assert raw_cut == honest
+assert minmax_cut < minmax - 0.03
 
 # %% [markdown]
 # The frames are the same and so are their raw scores, so the raw AUC is the same to the
@@ -178,19 +162,23 @@ assert all(
 # **Predict:** what is the padded AUC of a video without any anomaly?
 
 # %%
-whole, cut = (
-    {how: metrics.macro_auc(*both, how) for how in metrics.ONE_SIDED}
-    for both in [(labels, raw), (truth, pieces)]
-)
-found |= {
-    f"macro AUC, {part}padded": (m["left_out"][0], m["padded"][0])
-    for part, m in [("", whole), ("videos cut, ", cut)]
-}
-print(*(f"{how} {whole[how][0]:.3f}, cut {cut[how][0]:.3f};" for how in cut))
-print(
-    f"left_out is the mean of {len(raw) - whole['padded'][1]} videos, or of {len(pieces) - cut['padded'][1]} of {len(pieces)} pieces"
-)
-assert cut["padded"][0] > cut["left_out"][0], "padding should lift the mean"
+macro = {}
+for rule in vad.metrics.ONE_SIDED:
+    whole = vad.metrics.macro_auc(labels, raw, rule)
+    cut = vad.metrics.macro_auc(truth, pieces, rule)
+    macro[rule] = (whole[0], cut[0])
+    print(
+        f"{rule:9} {whole[0]:.3f}, cut {cut[0]:.3f} "
+        f"({cut[1]} of {len(pieces)} pieces have frames of one class only)"
+    )
+
+# %% [markdown]
+# Padding should raise the mean:
+
+# %%
+pairs["macro AUC, padded"] = (macro["left_out"][0], macro["padded"][0])
+pairs["macro AUC, videos cut, padded"] = (macro["left_out"][1], macro["padded"][1])
+assert macro["padded"][1] > macro["left_out"][1]
 
 # %% [markdown]
 # Almost 1: its only abnormal frame is the padded one, which wins all comparisons but a
@@ -216,17 +204,20 @@ assert cut["padded"][0] > cut["left_out"][0], "padding should lift the mean"
 # harder than the others?
 
 # %%
-inner = [
-    {n: part[n][errors.scored_frames(len(part[n]), run.data, "center")] for n in part}
-    for part in (labels, raw)
-]
-found["border frames dropped"] = honest, metrics.micro_auc(*inner)
-print(
-    "all frames {:.4f}, without the border frames {:.4f}".format(
-        *found["border frames dropped"]
-    )
-)
-assert -0.005 < found["border frames dropped"][1] - honest < 0.03, "a small step"
+inner_labels, inner_raw = {}, {}
+for name in labels:
+    frames = course.scored_frames(len(labels[name]), run.data, "center")
+    inner_labels[name] = labels[name][frames]
+    inner_raw[name] = raw[name][frames]
+inner = vad.metrics.micro_auc(inner_labels, inner_raw)
+
+# %% [markdown]
+# The two AUCs:
+
+# %%
+print(f"all frames {honest:.4f}, without the border frames {inner:.4f}")
+pairs["border frames dropped"] = (honest, inner)
+assert -0.005 < inner - honest < 0.03, "a small step"
 
 # %% [markdown]
 # A small step, and no law gives its sign: it depends on what happens to be going on
@@ -248,27 +239,21 @@ assert -0.005 < found["border frames dropped"][1] - honest < 0.03, "a small step
 # rows of a paper's table?
 
 # %%
-truths = {
-    kind: np.concatenate(list(part.values()))
-    for kind, part in course.two_ground_truths(test).items()
-}
+truths = course.two_ground_truths(test)
+first, second = [np.concatenate(list(part.values())) for part in truths.values()]
 print(
-    f"{' and '.join(truths)} differ on {np.not_equal(*truths.values()).sum()} of {len(next(iter(truths.values())))} frames"
+    f"{' and '.join(truths)} differ on {np.sum(first != second)} of {len(first)} frames"
 )
-found["events 5 frames wider"] = (
-    honest,
-    metrics.micro_auc(
-        {n: statistics.widen_events(part) for n, part in labels.items()}, raw
-    ),
-)
-print(
-    "AUC of our scores by the dataset's labels {:.4f}, by the second opinion {:.4f}".format(
-        *found["events 5 frames wider"]
-    )
-)
-assert 0.001 < abs(found["events 5 frames wider"][1] - honest) < 0.1, (
-    "ten frames an event should be seen in the AUC"
-)
+
+# %% [markdown]
+# Our scores, judged by this dataset's labels and by the second opinion:
+
+# %%
+wider = {name: course.widen_events(truth) for name, truth in labels.items()}
+second_opinion = vad.metrics.micro_auc(wider, raw)
+print(f"AUC by the labels {honest:.4f}, by the second opinion {second_opinion:.4f}")
+pairs["events 5 frames wider"] = (honest, second_opinion)
+assert 0.001 < abs(second_opinion - honest) < 0.1, "ten frames per event should be seen"
 
 # %% [markdown]
 # Nobody is wrong here; "when does it begin?" has no exact answer. Papers argue about
@@ -292,26 +277,29 @@ assert 0.001 < abs(found["events 5 frames wider"][1] - honest) < 0.1, (
 # **Predict:** can such a gap be negative? Can it be 0?
 
 # %%
-widths = {
-    sigma: result.rescore("per_video", smoothing=sigma)
-    for sigma in (0, 1, 2, 4, 8, 16, 32)
-}
-ways = {
-    (p, c, w): result.rescore(plain=p, contrast=c, window=w)
-    for p, c in [(1, 1), (1, 0), (2, 1)]
-    for w in (8, 16, 32, 64, None)
-}
-(width, gap), (way, gain) = (
-    traps.oracle_gap(widths, labels, default=0),
-    traps.oracle_gap(ways, labels, default=(1, 1, 32)),
-)
-found |= {
-    f"smoothing over {width}, the best of 7": (minmax, minmax + gap),
-    "score, the best of 15": (honest, honest + gain),
-}
-print(
-    f"best width {width}: {gap:+.3f}; best score {way}: {gain:+.3f}; each over its default"
-)
+widths = {}
+for sigma in (0, 1, 2, 4, 8, 16, 32):
+    widths[sigma] = result.rescore("per_video", smoothing=sigma)
+
+# %% [markdown]
+# And the 15 scores, each named by its two weights and its window:
+
+# %%
+variants = {}
+for plain, contrast in [(1, 1), (1, 0), (2, 1)]:
+    for window in (8, 16, 32, 64, None):
+        scores = result.rescore(plain=plain, contrast=contrast, window=window)
+        variants[plain, contrast, window] = scores
+
+# %% [markdown]
+# The best of each, over its default:
+
+# %%
+width, gap = course.oracle_gap(widths, labels, default=0)
+variant, gain = course.oracle_gap(variants, labels, default=(1, 1, 32))
+print(f"best width {width}: {gap:+.3f}; best score {variant}: {gain:+.3f}")
+pairs[f"smoothing over {width}, the best of 7"] = (minmax, minmax + gap)
+pairs["score, the best of 15"] = (honest, honest + gain)
 
 # %% [markdown]
 # Never negative: the default is one of the candidates, so at worst it is the best
@@ -330,25 +318,24 @@ print(
 # **Predict:** claimed gains are never negative. What do you expect of the true ones?
 
 # %%
-smoothing, scoring = (
-    traps.split_gains(widths, labels, default=0),
-    traps.split_gains(ways, labels, default=(1, 1, 32)),
-)
+smoothing = course.split_gains(widths, labels, default=0)
+claimed, true = smoothing.mean(0)
 course.show(
     course.plot_selection_gains(smoothing),
-    "Choosing a smoothing: on average {:+.3f} claimed and {:+.3f} true.".format(
-        *smoothing.mean(0)
-    ),
+    f"Choosing a smoothing: on average {claimed:+.3f} claimed and {true:+.3f} true.",
 )
+
+# %% [markdown]
+# The same for the 15 scores:
+
+# %%
+scoring = course.split_gains(variants, labels, default=(1, 1, 32))
+claimed, true = scoring.mean(0)
 course.show(
     course.plot_selection_gains(scoring),
-    "Choosing a score: on average {:+.3f} claimed and {:+.3f} true.".format(
-        *scoring.mean(0)
-    ),
+    f"Choosing a score: on average {claimed:+.3f} claimed and {true:+.3f} true.",
 )
-assert 0.005 < np.subtract(*scoring.mean(0)) < 0.2, (
-    "with so few videos the optimism should be visible"
-)
+assert 0.005 < claimed - true < 0.2, "with so few videos the optimism should be visible"
 
 # %% [markdown]
 # The distance between the two means is the *optimism* of choosing on test labels.
@@ -380,25 +367,25 @@ assert 0.005 < np.subtract(*scoring.mean(0)) < 0.2, (
 # **Predict:** the mean of the twenty is near 0.5 in both cases. And the best of them?
 
 # %%
-noise = [
-    {
-        name: np.random.default_rng([seed, i]).random(len(labels[name]))
-        for i, name in enumerate(labels)
-    }
-    for seed in range(20)
-]
-smoothed = [
-    metrics.per_video({name: scores.smooth(part, 16) for name, part in seed.items()})
-    for seed in noise
-]
-chance, lucky = (
-    [metrics.micro_auc(labels, seed) for seed in seeds] for seeds in (noise, smoothed)
-)
+random_scores = []
+for seed in range(20):
+    scores = {}
+    for i, name in enumerate(labels):
+        scores[name] = np.random.default_rng([seed, i]).random(len(labels[name]))
+    random_scores.append(scores)
+
+# %% [markdown]
+# Their AUCs, without and with smoothing:
+
+# %%
+chance, lucky = [], []
+for scores in random_scores:
+    chance.append(vad.metrics.micro_auc(labels, scores))
+    smoothed = {name: course.smooth(part, 16) for name, part in scores.items()}
+    lucky.append(vad.metrics.micro_auc(labels, vad.metrics.per_video(smoothed)))
 print(
-    *(
-        f"{how}: mean {np.mean(a):.3f}, best {max(a):.3f};"
-        for how, a in {"by chance": chance, "smoothed": lucky}.items()
-    )
+    f"by chance: mean {np.mean(chance):.3f}, best {max(chance):.3f}; "
+    f"smoothed: mean {np.mean(lucky):.3f}, best {max(lucky):.3f}"
 )
 
 # %% [markdown]
@@ -407,10 +394,9 @@ print(
 # for real scores: their AUC rests on a few events, not on thousands of frames.
 
 # %%
-found["random scores, smoothed, best of 20"] = 0.5, max(lucky)
-assert abs(np.mean(chance) - 0.5) < 0.02 < max(lucky) - max(chance), (
-    "chance should give one half, and smoothing more luck"
-)
+pairs["random scores, smoothed, best of 20"] = (0.5, max(lucky))
+assert abs(np.mean(chance) - 0.5) < 0.02, "chance should give one half"
+assert max(lucky) > max(chance) + 0.02, "smoothing should give more luck"
 
 # %% [markdown]
 # **Instead:** report an interval over *videos*, as section 1 did; and the best baseline
@@ -422,14 +408,13 @@ assert abs(np.mean(chance) - 0.5) < 0.02 < max(lucky) - max(chance), (
 # too good (orange, hatched), and which too bad (blue)?
 
 # %%
-print(
-    f"{'':38}before -> in the trap",
-    *(f"{t:38}{a:.4f} -> {b:.4f}{b - a:+9.4f}" for t, (a, b) in found.items()),
-    sep="\n",
-)
+print(f"{'':38}before -> in the trap")
+for trap, (before, after) in pairs.items():
+    print(f"{trap:38}{before:.4f} -> {after:.4f}{after - before:+9.4f}")
 course.show(
-    course.plot_auc_shifts(found),
-    f"Shifts of the AUC by {len(found)} traps, as bars with their signs; the table above has the numbers.",
+    course.plot_auc_shifts(pairs),
+    f"Shifts of the AUC by {len(pairs)} traps, as bars with their signs; "
+    "the table above has the numbers.",
 )
 
 # %% [markdown]
@@ -496,10 +481,11 @@ course.check_answer("09-2", answer)
 # before.
 
 # %%
-lit = {name: part + 2 * i for i, (name, part) in enumerate(raw.items())}
-print(
-    f"micro AUC: as filmed {honest:.3f}, each video in another light {metrics.micro_auc(labels, lit):.3f}"
-)
+shifted = {}
+for i, name in enumerate(raw):
+    shifted[name] = raw[name] + 2 * i
+auc = vad.metrics.micro_auc(labels, shifted)
+print(f"micro AUC: as filmed {honest:.3f}, each video in another light {auc:.3f}")
 
 # %% [markdown]
 # ## Summary

@@ -26,9 +26,7 @@
 import numpy as np
 import vadlib as vad
 from scipy import stats
-from vadlib import ablation, course
-from vadlib.evaluation.baselines import BEST
-from vadlib.evaluation.evaluate import Result
+from vadlib import course
 
 # %% [markdown]
 # ## 1 A table of trainings
@@ -61,7 +59,7 @@ from vadlib.evaluation.evaluate import Result
 
 # %%
 table = course.read_ablation()
-print(ablation.describe_ablation(table))
+print(course.describe_ablation(table))
 
 # %% [markdown]
 # The column `minutes` is what training and scoring took. The column `change of raw` is
@@ -76,10 +74,12 @@ print(ablation.describe_ablation(table))
 
 # %%
 rows = {row["row"]: row for row in table}
-best = max(rows, key=lambda name: rows[name]["micro_auc_raw"])
+areas = {name: row["micro_auc_raw"] for name, row in rows.items()}
+best = max(areas, key=areas.get)
 course.show(
     course.plot_ablation(table),
-    f"Raw AUC of {len(table)} rows with intervals around the default; furthest to the right is {best}.",
+    f"Raw AUC of {len(table)} rows with intervals around the default; "
+    f"furthest to the right is {best}.",
 )
 
 # %% [markdown]
@@ -102,18 +102,21 @@ course.show(
 # **Predict:** with endlessly many seeds, `t` is 1.96. How large is it with three?
 
 # %%
-same = [rows[name] for name in ("default", "seed 1", "seed 2")]
-seeds, t = [row["micro_auc_raw"] for row in same], stats.t.ppf(0.975, df=len(same) - 1)
-mean, reach = np.mean(seeds), t * np.std(seeds, ddof=1) * np.sqrt(1 + 1 / len(seeds))
-far = {
-    n: r["micro_auc_raw"]
-    for n, r in rows.items()
-    if n != BEST and abs(r["micro_auc_raw"] - mean) > reach
-}
-print(
-    f"t = {t:.2f}; one more run: {mean:.3f} ± {reach:.3f}. Outside:",
-    ", ".join(f"{n} {area:.3f}" for n, area in far.items()),
-)
+seeds = [areas[name] for name in ("default", "seed 1", "seed 2")]
+t = stats.t.ppf(0.975, df=len(seeds) - 1)
+mean = np.mean(seeds)
+reach = t * np.std(seeds, ddof=1) * np.sqrt(1 + 1 / len(seeds))
+print(f"t = {t:.2f}; one more run: {mean:.3f} ± {reach:.3f}")
+
+# %% [markdown]
+# The trained rows outside this range:
+
+# %%
+far = []
+for name, area in areas.items():
+    if name != course.BASELINE_ROW and abs(area - mean) > reach:
+        far.append(name)
+        print(f"{name:24} {area:.3f}")
 
 # %% [markdown]
 # With three seeds `t` is 4.3: three runs know little about how much luck there is. A
@@ -137,11 +140,8 @@ print(
 # %%
 data, quick = course.tutorial_data(), course.profile() == "quick"
 step, every = {"synthetic": (48, 2), "ped2": (64, 3)}[data]
-size = {
-    "data": {"clip_step": step, "shorter_side": 160},
-    "model": {"width": 8},
-    "training": {"epochs": 1},
-}
+clips = {"clip_step": step, "shorter_side": 160}
+size = {"data": clips, "model": {"width": 8}, "training": {"epochs": 1}}
 options = {"size": size, "every": every} if quick else {}  # else those of the table
 
 # %% [markdown]
@@ -151,7 +151,7 @@ options = {"size": size, "every": every} if quick else {}  # else those of the t
 # %%
 folder = course.run_folder(f"10_ablations-{data}")
 live = vad.ablate(folder, data, rows=["default", "p = 0"], **options)
-print(ablation.describe_ablation(live))
+print(course.describe_ablation(live))
 
 # %% [markdown]
 # Neither need be the same. How much a part brings depends on how long one trains, on
@@ -166,21 +166,15 @@ print(ablation.describe_ablation(live))
 # would be wider than either one. What would make it narrower?
 
 # %%
-default, without = (Result.load(folder / name) for name in ("default", "p_0"))
+default = vad.Result.load(folder / "default")
+p_0 = vad.Result.load(folder / "p_0")
 spans = {
     "default": vad.metrics.bootstrap(default.labels, default.raw),
-    "p = 0": vad.metrics.bootstrap(without.labels, without.raw),
+    "p = 0": vad.metrics.bootstrap(p_0.labels, p_0.raw),
+    "difference": vad.metrics.bootstrap(p_0.labels, p_0.raw, base=default.raw),
 }
-spans["difference"] = vad.metrics.bootstrap(
-    without.labels, without.raw, base=default.raw
-)
-print(
-    *(
-        f"{name:12}{low:7.3f} to {high:6.3f}, {high - low:.3f} wide"
-        for name, (low, high) in spans.items()
-    ),
-    sep="\n",
-)
+for name, (low, high) in spans.items():
+    print(f"{name:12}{low:7.3f} to {high:6.3f}, {high - low:.3f} wide")
 
 # %% [markdown]
 # A drawing with many hard videos is hard for both models. What is hard for both cancels
@@ -215,20 +209,20 @@ print(
 # the contrast?
 
 # %%
-pair = [
-    (n, r["micro_auc_calibrated"], r["plain_calibrated"])
-    for n, r in rows.items()
-    if r["plain_calibrated"] is not None
-]
-print(
-    f"{'calibrated AUC':24}  default score  D_n's error alone",
-    *(f"{n:24}{a:15.3f}{b:19.3f}" for n, a, b in pair),
-    sep="\n",
-)
-alone = [row["plain_calibrated"] for row in same]
-print(
-    f"one more run, by D_n alone: {np.mean(alone):.3f} ± {t * np.std(alone, ddof=1) * np.sqrt(1 + 1 / len(alone)):.3f}"
-)
+plain = {}
+print("calibrated AUC             default score   D_n's error alone")
+for name, row in rows.items():
+    if row["plain_calibrated"] is not None:
+        plain[name] = row["plain_calibrated"]
+        print(f"{name:24}{row['micro_auc_calibrated']:15.3f}{plain[name]:19.3f}")
+
+# %% [markdown]
+# The range of one more run, by `D_n` alone:
+
+# %%
+alone = [plain[name] for name in ("default", "seed 1", "seed 2")]
+alone_reach = t * np.std(alone, ddof=1) * np.sqrt(1 + 1 / len(alone))
+print(f"{np.mean(alone):.3f} ± {alone_reach:.3f}")
 
 # %% [markdown]
 # Where both columns agree to the last digit, the row was scored without contrast in the
@@ -238,11 +232,11 @@ print(
 # which is narrower than where one more run may fall:
 
 # %%
-ax = course.plot_ablation(table, "plain_calibrated")
-low, high = min(b for *_, b in pair), max(b for *_, b in pair)
+low, high = min(plain.values()), max(plain.values())
 course.show(
-    ax,
-    f"Calibrated AUC of each row by D_n's error alone, from {low:.3f} to {high:.3f}; the three seeds as a band.",
+    course.plot_ablation(table, "plain_calibrated"),
+    f"Calibrated AUC of each row by D_n's error alone, from {low:.3f} to {high:.3f}; "
+    "the three seeds as a band.",
 )
 
 # %% [markdown]
@@ -270,24 +264,19 @@ course.show(
 # likely is at least one interval without 0?
 
 # %%
-changes = [
-    n for n in rows if n not in (BEST, "default", "seed 1", "seed 2", "none")
-]  # none is p = 0
-clear = [
-    n
-    for n in changes
-    if rows[n]["micro_auc_raw_low"] > 0 or rows[n]["micro_auc_raw_high"] < 0
-]
-print(
-    f"{len(clear)} of {len(changes)} intervals of the raw AUC hold no 0: {', '.join(clear)}"
-)
-print(
-    "of these, further off than a seed, too:",
-    ", ".join(name for name in clear if name in far),
-)
-print(
-    f"by chance, if rows were independent, at least one in {1 - 0.95 ** len(changes):.0%} of such tables"
-)
+others = (course.BASELINE_ROW, "default", "seed 1", "seed 2", "none")  # none is p = 0
+changes = [name for name in rows if name not in others]
+worse = [name for name in changes if rows[name]["micro_auc_raw_high"] < 0]
+better = [name for name in changes if rows[name]["micro_auc_raw_low"] > 0]
+print("worse:", ", ".join(worse), "  better:", ", ".join(better) or "none")
+print("further off than a seed, too:", ", ".join(set(worse + better) & set(far)))
+
+# %% [markdown]
+# Suppose that no change mattered and that the rows were independent. The share of such
+# tables with at least one interval without 0:
+
+# %%
+print(f"{1 - 0.95 ** len(changes):.0%} of tables with {len(changes)} rows")
 
 # %% [markdown]
 # A rough figure: rows are not independent. All are compared with one `default`; if that
@@ -314,26 +303,16 @@ print(
 choices = {
     "default": ["default"],
     "few": ["p = 0", "p = 0.01", "p = 0.05", "p = 0.2"],
+    "several kinds": ["only skip", "only shuffle", "only noise", "only object"],
     "a large error": ["maximize"],
-}
-choices |= {
-    "several kinds": [name for name in rows if name.startswith("only")],
     "a memory each": ["no memory", "one memory"],
+    "a decoder each": ["one decoder", "one memory, one decoder"],
 }
-for what, names in (
-    choices | {"a decoder each": ["one decoder", "one memory, one decoder"]}
-).items():
-    columns = [
-        [f"{rows[n][key]:.3f}" for key in (*ablation.MEASURES, "plain_calibrated")]
-        for n in names
-    ]
-    print(
-        f"{what:16}",
-        "; ".join(
-            f"{n} {' / '.join(column)}"
-            for n, column in zip(names, columns, strict=True)
-        ),
-    )
+measures = [*course.ABLATION_MEASURES, "plain_calibrated"]
+for choice, names in choices.items():
+    print(choice)
+    for name in names:
+        print(f"    {name:24}", *(f"{rows[name][key]:.3f}" for key in measures))
 
 # %% [markdown]
 # (Raw / calibrated / per video / calibrated by `D_n` alone.)
@@ -386,7 +365,10 @@ course.check_answer("10-1", answer, seeds=seeds)
 # than their name says? Give a set of names.
 
 # %% tags=["exercise"]
-answer = {name for name, scored, plain in pair if scored == plain}
+answer = set()
+for name, area in plain.items():
+    if rows[name]["micro_auc_calibrated"] == area:
+        answer.add(name)
 course.check_answer("10-2", answer, rows=rows)
 
 # %% [markdown] tags=["solution"]

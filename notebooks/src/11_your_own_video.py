@@ -24,8 +24,6 @@ import numpy as np
 import vadlib as vad
 from IPython.display import Video
 from vadlib import course
-from vadlib.data import folder, store
-from vadlib.jobs import score_video, train_run
 
 # %% [markdown]
 # ## 1 Films in a folder
@@ -39,11 +37,9 @@ from vadlib.jobs import score_video, train_run
 # %%
 data, quick = course.tutorial_data(), course.profile() == "quick"
 train, test = vad.load_videos(data, "train"), vad.load_videos(data, "test")
-films = {
-    f"training/gate/day{i}.mp4": video
-    for i, video in enumerate(train[: 7 if quick else -1], 1)
-}
-tuesday, sunday = (test[i] for i in {"ped2": (3, 1), "synthetic": (7, 2)}[data])
+days = train[:7] if quick else train[:-1]
+tuesday = test[{"ped2": 3, "synthetic": 7}[data]]
+sunday = test[{"ped2": 1, "synthetic": 2}[data]]
 quiet = sunday.frames[: int(sunday.labels.argmax())]
 
 # %% [markdown]
@@ -53,8 +49,8 @@ quiet = sunday.frames[: int(sunday.labels.argmax())]
 
 # %%
 home = course.run_folder(f"11_own_films-{data}")
-for name, video in films.items():
-    course.write_video(home / name, video.frames, video.fps)
+for i, day in enumerate(days, 1):
+    course.write_video(home / f"training/gate/day{i}.mp4", day.frames, day.fps)
 course.write_video(home / "tuesday.mp4", tuesday.frames, tuesday.fps)
 course.write_video(home / "sunday.mp4", quiet, sunday.fps)
 
@@ -77,7 +73,8 @@ course.write_video(home / "sunday.mp4", quiet, sunday.fps)
 # hour of training. In a terminal: `vadlib data check folder --root my_films`.
 
 # %%
-print(course.describe_report(vad.check_dataset("folder", home, progress=False)))
+report = vad.check_dataset("folder", home, progress=False)
+print(course.describe_report(report))
 
 # %% [markdown]
 # ## 2 Train on what is normal
@@ -95,9 +92,9 @@ print(course.describe_report(vad.check_dataset("folder", home, progress=False)))
 
 # %%
 preset, step = ("short", 32) if quick else ("fast", 4)
-chosen = {"data": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
+changes = {"data": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
 gate = course.run_folder(f"11_your_own_video-{data}")
-train_run("folder", home, preset, chosen, gate, resume=True)
+vad.train_run("folder", home, preset, changes, gate, resume=True)
 
 # %% [markdown]
 # It tells how large errors are on normal footage that the model has not seen: it
@@ -118,10 +115,9 @@ train_run("folder", home, preset, chosen, gate, resume=True)
 # %%
 run = vad.load_pretrained(data)
 out = gate / "tuesday"
-result = score_video(run, home / "tuesday.mp4", out)
-print(
-    f"judged as scene {result.scenes['tuesday']!r}; written: {', '.join(sorted(path.name for path in out.iterdir()))}"
-)
+result = vad.score_video(run, home / "tuesday.mp4", out)
+print("judged as scene", result.scenes["tuesday"])
+print("files:", *sorted(path.name for path in out.iterdir()))
 print(*(out / "scores.csv").read_text().splitlines()[:4], sep="\n")
 
 # %% [markdown]
@@ -135,15 +131,13 @@ print(*(out / "scores.csv").read_text().splitlines()[:4], sep="\n")
 
 # %%
 scores, threshold = result.scores["tuesday"], result.threshold
-starts = result.times["tuesday"][np.diff(tuesday.labels, prepend=0) == 1]
-print(
-    "by the dataset's labels something abnormal enters after",
-    " and ".join(f"{seconds:.1f} s" for seconds in starts),
-)
-above = np.count_nonzero(scores > threshold)
+starts = np.diff(tuesday.labels, prepend=0) == 1
+seconds = result.times["tuesday"][starts]
+print("by the labels, something abnormal enters after", *seconds.round(1), "s")
 course.show(
     vad.plots.plot_scores(result, "tuesday"),
-    f"Score of tuesday over time; {above} of {len(scores)} frames are above the threshold.",
+    f"Score of tuesday over time; {np.sum(scores > threshold)} of {len(scores)} frames "
+    "are above the threshold.",
 )
 
 # %% [markdown]
@@ -166,7 +160,7 @@ course.show(
 # **Predict:** does the heat cover the thing, or more than the thing?
 
 # %%
-film = folder.open_video(out / "annotated.mp4")
+film = course.open_video(out / "annotated.mp4")
 moments = np.argsort(scores)[[0, len(scores) // 2, -1]].tolist()
 course.show(
     vad.plots.plot_frames(film, moments),
@@ -182,12 +176,12 @@ course.show(
 # And as it plays:
 
 # %%
-label = "tuesday with heat over abnormal places, and below a bar of the score with a mark at the threshold"
-Video(
-    str(out / "annotated.mp4"),
-    embed=True,
-    html_attributes=f'aria-label="{label}" controls loop muted playsinline',
+label = (
+    "tuesday with heat over abnormal places, and below a bar of the score with a mark "
+    "at the threshold"
 )
+attributes = f'aria-label="{label}" controls loop muted playsinline'
+Video(str(out / "annotated.mp4"), embed=True, html_attributes=attributes)
 
 # %% [markdown]
 # ## 4 Which threshold?
@@ -200,11 +194,12 @@ Video(
 # will be above it: about 1%, less, or more?
 
 # %%
-normal = score_video(run, home / "sunday.mp4", gate / "sunday")
+normal = vad.score_video(run, home / "sunday.mp4", gate / "sunday")
 calm = normal.scores["sunday"]
 course.show(
     vad.plots.plot_scores(normal, "sunday"),
-    f"Score of sunday, all normal; {np.mean(calm > threshold):.0%} of its frames are above.",
+    f"Score of sunday, all normal; {np.mean(calm > threshold):.0%} of its frames "
+    "are above the threshold.",
 )
 
 # %% [markdown]
@@ -221,15 +216,13 @@ candidates = {
     "90% of sunday below": np.quantile(calm, 0.9),
     "all of sunday below": calm.max(),
 }
-for name, value in candidates.items():
-    found = vad.metrics.alarm_metrics(
-        {"sunday": np.zeros(len(calm))}, normal.scores, normal.times, value
-    )
+labels = {"sunday": np.zeros(len(calm))}
+for name, t in candidates.items():
+    alarms = vad.metrics.alarm_metrics(labels, normal.scores, normal.times, t)
+    print(f"{name:20}{t:6.2f}: {alarms['false_alarms']} alarms on sunday, above it:")
     print(
-        f"{name:21}{value:6.2f}: sunday {found['false_alarms']} alarms, {np.mean(calm > value):4.0%} of its frames;",
-        end=" ",
+        f"    {np.mean(calm > t):.0%} of sunday, {np.mean(scores > t):.0%} of tuesday"
     )
-    print(f"tuesday {np.mean(scores > value):4.0%} of its frames")
 
 # %% [markdown]
 # A higher threshold costs nothing on sunday and some of tuesday. If all of sunday lies
@@ -250,26 +243,20 @@ for name, value in candidates.items():
 # %%
 height, width = quiet.shape[1:3]
 inner = slice(height // 6, -(height // 6)), slice(width // 6, -(width // 6))
-course.write_video(
-    home / "mirrored.mp4", (frame[:, ::-1] for frame in quiet), sunday.fps
-)
-course.write_video(
-    home / "zoomed.mp4",
-    (store.resize_frame(frame[inner], (height, width)) for frame in quiet),
-    sunday.fps,
-)
+mirrored = [frame[:, ::-1] for frame in quiet]
+zoomed = [course.resize_frame(frame[inner], (height, width)) for frame in quiet]
+course.write_video(home / "mirrored.mp4", mirrored, sunday.fps)
+course.write_video(home / "zoomed.mp4", zoomed, sunday.fps)
 
 # %% [markdown]
 # **Predict:** people are the same people. Will the scores stay, rise or fall?
 
 # %%
 for name in ("sunday", "mirrored", "zoomed"):
-    other = score_video(run, home / f"{name}.mp4", gate / name, progress=False).scores[
-        name
-    ]
-    print(
-        f"{name:9} median {np.median(other):5.2f}, highest {other.max():5.2f}; {np.mean(other > threshold):4.0%} of the frames are above"
-    )
+    other = vad.score_video(run, home / f"{name}.mp4", gate / name, progress=False)
+    values = other.scores[name]
+    print(f"{name:9} median {np.median(values):5.2f}, highest {values.max():5.2f};")
+    print(f"          {np.mean(values > threshold):4.0%} of the frames are above")
 
 # %% [markdown]
 # Mirrored, people look as before, but the network has learned this ground the other way
@@ -330,7 +317,8 @@ course.check_answer("11-2", answer, table=out / "scores.csv")
 # knows little, and the scores may run away.
 
 # %% tags=["exercise"]
-answer = np.lib.stride_tricks.sliding_window_view(calm[:-16], 10).min(axis=1).max()
+windows = np.lib.stride_tricks.sliding_window_view(calm[:-16], 10)
+answer = windows.min(axis=1).max()
 course.check_answer("11-3", answer, calm=calm)
 
 # %% [markdown] tags=["solution"]

@@ -198,10 +198,8 @@ def test_batch_frames_what_the_mixer_turned(street, p, count, seed):
         (column, dx), (row, dy) = (divmod(value, 34) for value in frame.get_xy())
         assert (dx, dy, frame.get_width(), frame.get_height()) == (0, 0, 32, 32)
         frames[row * columns + column] = label.get_text()
-    names = {
-        k: mixer.kinds[abs(outcome) - 1].name for k, (_, outcome) in enumerate(expected) if outcome
-    }
-    made = {k: expected[k][1] > 0 for k in names}
+    names = {k: outcome.kind for k, (_, outcome) in enumerate(expected) if outcome.kind}
+    made = {k: expected[k][1].made for k in names}
     assert frames == {k: name if made[k] else f"no {name}" for k, name in names.items()}
 
     turned = [name for k, name in names.items() if made[k]]

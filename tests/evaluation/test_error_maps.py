@@ -23,7 +23,7 @@ class StandIn(nn.Module):
     def encode(self, clips):
         return [clips]
 
-    def rebuild(self, features, path, shape):
+    def reconstruct(self, features, path, shape):
         assert features[-1].shape == shape
         return PathOutput(self.made(features[-1], path), *[torch.zeros(0)] * 3)
 

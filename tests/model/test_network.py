@@ -215,7 +215,7 @@ def test_skip_joins_the_encoders_features(network):
         features = model.encode(torch.rand(1, 1, 16, 16, 16))
         other = [features[0] + 1, features[1]]
         outputs = [
-            model.rebuild(f, "normal", torch.Size((1, 1, 16, 16, 16))).reconstruction
+            model.reconstruct(f, "normal", torch.Size((1, 1, 16, 16, 16))).reconstruction
             for f in (features, other)
         ]
         assert torch.equal(*outputs) != skip

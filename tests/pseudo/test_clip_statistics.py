@@ -13,10 +13,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vadlib.config import ClipConfig
+from vadlib.course.clip_statistics import clip_statistics
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
 from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames
-from vadlib.pseudo.statistics import clip_statistics, noise_level
+from vadlib.pseudo.noise import noise_level
 
 # of single frames; the others are measured over time, and so see motion
 STILL = ["lowest", "highest", "mean", "deviation", "grain"]

@@ -12,11 +12,12 @@ import torch
 from scenes import ArrayFrames
 from tqdm.auto import tqdm
 
+from vadlib.course.coverage import coverage
 from vadlib.data.catalog import load_videos
 from vadlib.data.video import Video
 from vadlib.pseudo import darknet
 from vadlib.pseudo.darknet import find_objects, load_darknet
-from vadlib.pseudo.detectors import DarknetDetector, coverage, find_boxes
+from vadlib.pseudo.detectors import DarknetDetector, find_boxes
 
 ANCHORS = "10,14,  23,27,  37,58,  81,82,  135,169,  344,319"
 # The heads of yolov3-tiny for one class, on pictures with 3 channels.

@@ -8,6 +8,7 @@ from refusals import refused
 from scenes import ArrayFrames
 from tqdm.auto import tqdm
 
+from vadlib.course.coverage import coverage
 from vadlib.data.catalog import load_videos
 from vadlib.data.video import Video
 from vadlib.pseudo.darknet import find_objects
@@ -15,7 +16,6 @@ from vadlib.pseudo.detectors import (
     DarknetDetector,
     MotionDetector,
     PersonDetector,
-    coverage,
     find_boxes,
 )
 from vadlib.pseudo.paste import iou

@@ -9,9 +9,11 @@ import torch
 from refusals import refused
 
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, PseudoClip, ShuffleMotion, SkipFrames
-from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer, make_mixer
+from vadlib.pseudo.mixer import KINDS, Mixed, Outcome, PseudoAnomalyMixer, make_mixer
 
 DRAWS = 4000
+NORMAL = Mixed(None, Outcome())
+NOBODY = Mixed(None, Outcome("object"))
 
 
 def seeded(seed=0):
@@ -88,11 +90,10 @@ def test_weights_that_do_not_fit_are_refused(weights):
 
 def test_p_0_never_and_p_1_always():
     generator = seeded()
+    assert all(PseudoAnomalyMixer([Named("a")], 0)(None, generator) == NORMAL for _ in range(300))
     assert all(
-        PseudoAnomalyMixer([Named("a")], 0)(None, generator) == (None, 0) for _ in range(300)
-    )
-    assert all(
-        PseudoAnomalyMixer([Named("a")], 1)(None, generator).outcome == 1 for _ in range(300)
+        PseudoAnomalyMixer([Named("a")], 1)(None, generator).outcome == ("a", True)
+        for _ in range(300)
     )
 
 
@@ -101,7 +102,11 @@ def test_a_clip_that_nothing_changed_stays_normal(make_clip):
     mixer = PseudoAnomalyMixer([SkipFrames(0.0), ShuffleMotion(0.0), AddNoise(0.0)], 1)
     mixed = [mixer(make_clip(), seeded(seed)) for seed in range(20)]
     assert all(pseudo is None for pseudo, _ in mixed)
-    assert {outcome for _, outcome in mixed} == {-1, -2, -3}
+    assert {outcome for _, outcome in mixed} == {
+        ("skip", False),
+        ("shuffle", False),
+        ("noise", False),
+    }
 
 
 def test_what_was_made_and_what_could_not_be_is_counted(make_clip):
@@ -134,12 +139,13 @@ def test_what_was_made_and_what_could_not_be_is_counted(make_clip):
     }
     assert counts["not_made_noise"] == 0
     assert min(counts["not_made_skip"], counts["not_made_object"], counts["made_object"]) > 5
-    assert sum(counts.values()) + sum(m.outcome == 0 for m in mixed) == 200
+    assert sum(counts.values()) + mixed.count(NORMAL) == 200
 
 
 def test_two_kinds_of_one_name_are_counted_together():
     mixer = PseudoAnomalyMixer([AddNoise(), AddNoise(grain=8)], 1.0)
-    assert mixer.count([1, 2, 2, -2, 0]) == {"made_noise": 3, "not_made_noise": 1}
+    outcomes = [*[Outcome("noise", True)] * 3, Outcome("noise"), Outcome()]
+    assert mixer.count(outcomes) == {"made_noise": 3, "not_made_noise": 1}
 
 
 @pytest.mark.parametrize("p", [1.5, -0.1, math.nan, 100, -1e-9, math.inf])
@@ -151,7 +157,7 @@ def test_a_p_outside_0_to_1_is_refused(p):
 def test_without_kinds_only_p_0_is_allowed(make_clip):
     with refused("conflict", field="kinds"):
         PseudoAnomalyMixer([], 0.2)
-    assert PseudoAnomalyMixer([], 0)(make_clip(), seeded()) == (None, 0)
+    assert PseudoAnomalyMixer([], 0)(make_clip(), seeded()) == NORMAL
 
 
 def test_same_generator_same_sequence(make_clip):
@@ -187,8 +193,8 @@ def test_defect_09_each_sample_draws_on_its_own(make_clip):
 def test_defect_05_a_clip_without_a_person_stays_normal(make_clip):
     clip = make_clip()._replace(boxes=[np.zeros((0, 4), np.float32)] * 16)
     mixer, generator = PseudoAnomalyMixer([PasteObjects()], 1.0), seeded()
-    assert all(mixer(clip, generator) == (None, -1) for _ in range(20))
-    assert all(mixer(clip._replace(boxes=None), generator) == (None, -1) for _ in range(20))
+    assert all(mixer(clip, generator) == NOBODY for _ in range(20))
+    assert all(mixer(clip._replace(boxes=None), generator) == NOBODY for _ in range(20))
 
 
 def test_defect_08_a_kind_is_asked_only_when_it_was_drawn():

@@ -19,8 +19,8 @@ from vadlib.config import ClipConfig, ModelConfig, TrainConfig
 from vadlib.data.clips import ClipDataset
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import evaluate
+from vadlib.model.losses import Term
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.model.objective import Term
 from vadlib.model.run import Run
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
@@ -263,7 +263,7 @@ def test_going_on_in_another_precision_is_said(clips, unfinished, capsys):
     assert "torch.bfloat16" in said
 
 
-@pytest.mark.parametrize("part", ["model", "step", "optimizer", "outcomes"])
+@pytest.mark.parametrize("part", ["model", "step", "optimizer", "counts"])
 def test_a_checkpoint_that_lacks_a_part_is_damaged(clips, unfinished, part):
     state = torch.load(unfinished / "state.pt", weights_only=True)
     del state[part]

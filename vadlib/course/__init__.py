@@ -38,9 +38,9 @@ _EXPORTS = {
     ],
     "vadlib.course.widgets.browser": ["Browser", "plot_browser", "sample_frames"],
     # Pseudo-anomalies
-    "vadlib.pseudo.detectors": ["coverage"],
+    "vadlib.course.coverage": ["coverage"],
     "vadlib.pseudo.kinds": ["PseudoClip"],
-    "vadlib.pseudo.statistics": ["clip_statistics"],
+    "vadlib.course.clip_statistics": ["clip_statistics"],
     "vadlib.course.figures.pseudo": [
         "plot_pseudo",
         "plot_kinds",
@@ -61,7 +61,7 @@ _EXPORTS = {
     ],
     # Training
     "vadlib.device": ["pick_device", "pick_precision"],
-    "vadlib.model.objective": ["objective_terms"],
+    "vadlib.model.losses": ["objective_terms"],
     "vadlib.training.fit": ["hold_out"],
     "vadlib.training.samples": ["Samples", "load_batches"],
     "vadlib.training.trainer": ["Trainer"],

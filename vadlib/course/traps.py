@@ -119,9 +119,7 @@ def split_gains(
     return np.array(gains)
 
 
-def _areas(
-    candidates: Mapping[Name, Curves], labels: Curves, default: Name
-) -> dict[Name, float]:
+def _areas(candidates: Mapping[Name, Curves], labels: Curves, default: Name) -> dict[Name, float]:
     require_known(default, candidates, "default")
     areas = {}
     for candidate, scores in candidates.items():

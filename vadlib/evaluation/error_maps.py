@@ -131,7 +131,7 @@ def cell_errors(
             with autocast(device, pick_precision(precision, device)):
                 features = model.encode(clips)
                 rebuilt = [
-                    model.rebuild(features, path, clips.shape).reconstruction
+                    model.reconstruct(features, path, clips.shape).reconstruction
                     for path in ("normal", "pseudo")[: 1 + both_paths]
                 ]
             errors = clip_errors(rebuilt[0], clips)

@@ -7,14 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vadlib.model.layers import Conv, group_block, pixel_shuffle_space, up
-
-STRIDES = (4, 8, 8)  # of the bottleneck, in time, height and width
-
-
-def bottleneck_channels(r: int) -> int:
-    """Channels of the bottleneck, and of a memory's slots."""
-    return 4 * r
+from vadlib.model.layers import Conv, Network, conv_relu, group_block, pixel_shuffle_space, up
 
 
 class Encoder(nn.Module):
@@ -22,13 +15,11 @@ class Encoder(nn.Module):
 
     def __init__(self, channels: int, r: int):
         super().__init__()
-        self.stem = nn.Sequential(
-            Conv(channels, r, stride=(1, 2, 2)), nn.ReLU(), group_block(r, r, norm=False)
-        )
+        first = Conv(channels, r, stride=(1, 2, 2))
+        self.stem = nn.Sequential(first, nn.ReLU(), conv_relu(r, r))
         self.middle = nn.Sequential(Conv(r, 2 * r, stride=2), group_block(2 * r, 2 * r))
-        self.bottom = nn.Sequential(
-            Conv(2 * r, 4 * r, stride=2), group_block(4 * r, 4 * r), Conv(4 * r, 4 * r)
-        )
+        down = Conv(2 * r, 4 * r, stride=2)
+        self.bottom = nn.Sequential(down, group_block(4 * r, 4 * r), Conv(4 * r, 4 * r))
 
     def forward(self, clips: Tensor) -> list[Tensor]:
         middle = self.middle(self.stem(clips))
@@ -46,12 +37,17 @@ class Decoder(nn.Module):
         self.bottom = group_block(4 * r, 4 * r)
         self.up_middle = up(4 * r, 2 * r)
         self.middle = group_block(4 * r if skip else 2 * r, 2 * r)
-        self.top = nn.Sequential(up(2 * r, r), group_block(r, r, norm=False))
-        # The full resolution is written by one convolution at half of it: four output pixels a
+        self.top = nn.Sequential(up(2 * r, r), conv_relu(r, r))
+        # One convolution at half the resolution writes the full one: four output pixels for each
         # position and channel.
         self.head = Conv(r, 4 * channels)
 
     def forward(self, read: Tensor, encoded: Tensor) -> tuple[Tensor, Tensor]:
         middle = self.up_middle(self.bottom(read))
-        last = self.top(self.middle(torch.cat([middle, encoded], 1) if self.skip else middle))
+        if self.skip:
+            middle = torch.cat([middle, encoded], 1)
+        last = self.top(self.middle(middle))
         return pixel_shuffle_space(self.head(last)), last
+
+
+FAST = Network(Encoder, Decoder, strides=(4, 8, 8), bottleneck=4)

@@ -1,9 +1,32 @@
-"""Convolutions and blocks of both networks."""
+"""Convolutions and blocks that the networks share, and what makes a network."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Network:
+    """An encoder and a decoder that fit together. B is the batch, c the clips' channels, r the
+    config's `width`.
+
+    Attributes:
+        encoder: (c, r) -> module: clips (B, c, T, H, W) -> a list of two feature maps: the level
+            that a skip joins, and the bottleneck.
+        decoder: (c, r, skip) -> module: (a bottleneck, the encoder's other level) -> clips
+            (B, c, T, H, W) and the last r features. The other level is used only with `skip`.
+        strides: of the bottleneck, in time, height and width.
+        bottleneck: its channels, in multiples of r.
+    """
+
+    encoder: Callable[[int, int], nn.Module]
+    decoder: Callable[[int, int, bool], nn.Module]
+    strides: tuple[int, int, int]
+    bottleneck: int
 
 
 class Conv(nn.Conv3d):
@@ -25,25 +48,29 @@ class Conv(nn.Conv3d):
         return F.conv3d(deeper, self.weight, self.bias, self.stride, padding=(0, 1, 1))
 
 
-def group_block(inputs: int, outputs: int, norm: bool = True) -> nn.Sequential:
+def conv_relu(inputs: int, outputs: int) -> nn.Sequential:
+    """Convolution and ReLU, for the top level of `fast`: in bf16 on a CPU, group norm takes longer
+    there than the convolution.
+    """
+    return nn.Sequential(Conv(inputs, outputs), nn.ReLU())
+
+
+def group_block(inputs: int, outputs: int) -> nn.Sequential:
     """Convolution, group norm, ReLU. Group norm needs no batch: any batch size, any number of
     processes.
-
-    The top level of `fast` goes without: there, in bf16 on a CPU, the norm takes longer than the
-    convolution.
     """
-    layers = [Conv(inputs, outputs), nn.GroupNorm(8, outputs) if norm else None, nn.ReLU()]
-    return nn.Sequential(*(layer for layer in layers if layer is not None))
+    return nn.Sequential(Conv(inputs, outputs), nn.GroupNorm(8, outputs), nn.ReLU())
 
 
 def double_conv(inputs: int, outputs: int) -> nn.Sequential:
     """Convolution, batch norm and ReLU, twice, as published."""
-    # Right after a memory all positions are alike; the published epsilon of 1e-5 would blow up what
-    # little they differ.
-    norms = [nn.BatchNorm3d(outputs, eps=1e-3) for _ in range(2)]
-    return nn.Sequential(
-        Conv(inputs, outputs), norms[0], nn.ReLU(), Conv(outputs, outputs), norms[1], nn.ReLU()
-    )
+    return nn.Sequential(*_batch_block(inputs, outputs), *_batch_block(outputs, outputs))
+
+
+def _batch_block(inputs: int, outputs: int) -> list[nn.Module]:
+    # Right after a memory all positions are alike; the published epsilon of 1e-5 would magnify
+    # their small differences.
+    return [Conv(inputs, outputs), nn.BatchNorm3d(outputs, eps=1e-3), nn.ReLU()]
 
 
 def up(inputs: int, outputs: int) -> nn.ConvTranspose3d:
@@ -53,5 +80,5 @@ def up(inputs: int, outputs: int) -> nn.ConvTranspose3d:
 
 def pixel_shuffle_space(quarters: Tensor) -> Tensor:
     """(B, 4c, T, H, W) -> (B, c, T, 2H, 2W)."""
-    # pixel_shuffle works on the last three dimensions
+    # pixel_shuffle works on the last three dimensions.
     return F.pixel_shuffle(quarters.movedim(2, 1), 2).movedim(1, 2)

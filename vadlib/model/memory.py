@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from vadlib.device import autocast
-
-# added to squared norms: an all-zero query, as ReLU can leave it, then has a gradient of at most
-# 1e2, not 1e12
+# Added to squared norms: an all-zero query, as ReLU can leave it, then has a gradient of at most
+# 1e2, not 1e12.
 EPSILON = 1e-4
 
 
@@ -29,8 +28,8 @@ class Read(NamedTuple):
 
 
 def address(query: Tensor, slots: Tensor, sharpness: float, shrink: float) -> Tensor:
-    """Addressing weights: a softmax over cosine similarities, small weights cut off, the rest
-    rescaled to sum to 1.
+    """Compute addressing weights: a softmax over cosine similarities, small weights set to 0, the
+    rest rescaled to sum to 1.
 
     The published threshold is absolute (0.0025 with 2000 slots) and empties most reads at
     initialisation, where every weight is near 1/N. Here it is a share of the largest weight of the
@@ -46,13 +45,15 @@ def address(query: Tensor, slots: Tensor, sharpness: float, shrink: float) -> Te
         (..., N), in [0, 1].
     """
     weights = torch.softmax(sharpness * _unit(query) @ _unit(slots).T, dim=-1)
-    kept = weights * (weights >= shrink * weights.amax(-1, keepdim=True))
-    return kept / kept.sum(-1, keepdim=True)
+    threshold = shrink * weights.amax(-1, keepdim=True)
+    weights = weights * (weights >= threshold)
+    return weights / weights.sum(-1, keepdim=True)
 
 
 def entropy(weights: Tensor) -> Tensor:
-    """Shannon entropy in nats of addressing weights (..., N) -> (...): 0 when one slot is read, ln
-    N when all are alike.
+    """Compute the Shannon entropy in nats of addressing weights (..., N) -> (...).
+
+    It is 0 when one slot is read and ln N when all are read alike.
     """
     return torch.special.entr(weights.clamp_min(1e-12)).sum(-1)
 
@@ -73,19 +74,20 @@ class Memory(nn.Module):
 
     def __init__(self, slots: int, channels: int, sharpness: float, shrink: float):
         super().__init__()
-        self.sharpness, self.shrink = sharpness, shrink
+        self.sharpness = sharpness
+        self.shrink = shrink
         self.slots = nn.Parameter(torch.empty(slots, channels))
         nn.init.uniform_(self.slots, -(channels**-0.5), channels**-0.5)
 
     def forward(self, features: Tensor) -> Read:
-        """Features (B, C, T, H, W) -> `Read`. Runs in float32 under autocast: similarities need the
+        """Read with features (B, C, T, H, W), in float32 even under autocast: similarities need the
         digits.
         """
-        with autocast(features.device, None):
-            weights = address(
-                features.float().movedim(1, -1), self.slots.float(), self.sharpness, self.shrink
-            )
-            return Read((weights @ self.slots.float()).movedim(-1, 1), weights)
+        with _without_autocast(features.device.type):
+            slots = self.slots.float()
+            query = features.float().movedim(1, -1)
+            weights = address(query, slots, self.sharpness, self.shrink)
+            return Read((weights @ slots).movedim(-1, 1), weights)
 
     @torch.no_grad()
     def fill(self, features: Tensor, generator: torch.Generator) -> None:
@@ -97,13 +99,18 @@ class Memory(nn.Module):
         while there are others.
         """
         vectors = features.movedim(1, -1).reshape(-1, features.shape[1])
-        chosen = torch.randperm(len(vectors), generator=generator).repeat(
-            -(-len(self.slots) // len(vectors))
-        )[: len(self.slots)]
-        self.slots.copy_(vectors[chosen.to(vectors.device)])
+        order = torch.randperm(len(vectors), generator=generator)
+        positions = order[torch.arange(len(self.slots)) % len(vectors)]
+        self.slots.copy_(vectors[positions.to(vectors.device)])
 
 
-def unread(features: Tensor) -> Read:
-    """What is decoded without a memory: the features themselves, and weights over no slots."""
+def pass_on(features: Tensor) -> Read:
+    """Return the features themselves, with weights over no slots: the read without a memory."""
     batch, _, *positions = features.shape
     return Read(features, features.new_zeros(batch, *positions, 0, dtype=torch.float32))
+
+
+def _without_autocast(device: str) -> AbstractContextManager[object]:
+    if torch.amp.is_autocast_available(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()  # the meta device

@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vadlib.config import ModelConfig, require_known_field
-from vadlib.errors import InputError
-from vadlib.model import fast, published
-from vadlib.model.memory import Memory, unread
+from vadlib.errors import require
+from vadlib.model.fast import FAST
+from vadlib.model.memory import Memory, pass_on
+from vadlib.model.published import PUBLISHED
 
-NETWORKS = {"fast": fast, "published": published}
+NETWORKS = {"fast": FAST, "published": PUBLISHED}
 
 
 class PathOutput(NamedTuple):
@@ -38,7 +39,8 @@ class PathOutput(NamedTuple):
 
 
 class DualPathAutoencoder(nn.Module):
-    """E, M_n and D_n rebuild normal clips; E, M_p and D_p pseudo-anomalous ones (Wei et al. 2026).
+    """E, M_n and D_n reconstruct normal clips; E, M_p and D_p pseudo-anomalous ones (Wei et al.
+    2026).
 
     Fully convolutional: it may train on windows and score frames of any size; inputs are padded to
     multiples of its `strides` in (time, height, width) and outputs cut back.
@@ -50,18 +52,14 @@ class DualPathAutoencoder(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         require_known_field(config, "network", NETWORKS)
+        network = NETWORKS[config.network]
         self.config = config
-        network, r = NETWORKS[config.network], config.width
-        self.strides = network.STRIDES
-        self.encoder = network.Encoder(config.channels, r)
-        memories = [
-            Memory(config.slots, network.bottleneck_channels(r), config.sharpness, config.shrink)
-            if config.memories > i
-            else None
-            for i in range(2)
-        ]
-        self.normal_memory, self.pseudo_memory = memories
-        self.normal_decoder = network.Decoder(config.channels, r, config.skip)
+        self.strides = network.strides
+        self.encoder = network.encoder(config.channels, config.width)
+        slot_size = network.bottleneck * config.width
+        self.normal_memory = _memory(config, slot_size) if config.memories >= 1 else None
+        self.pseudo_memory = _memory(config, slot_size) if config.memories == 2 else None
+        self.normal_decoder = network.decoder(config.channels, config.width, config.skip)
         self.pseudo_decoder = copy.deepcopy(self.normal_decoder) if config.decoders == 2 else None
         # Layers are laid out as their inputs are, so that no convolution reorders anything.
         self.to(memory_format=torch.channels_last_3d)
@@ -72,45 +70,54 @@ class DualPathAutoencoder(nn.Module):
         return self.pseudo_memory is not None or self.pseudo_decoder is not None
 
     def forward(self, clips: Tensor, path: str = "normal") -> PathOutput:
-        """Rebuild clips (B, C, T, H, W) in [-1, 1] along the "normal" or the "pseudo" path."""
-        return self.rebuild(self.encode(clips), path, clips.shape)
+        """Reconstruct clips (B, C, T, H, W) in [-1, 1] along the "normal" or the "pseudo" path."""
+        return self.reconstruct(self.encode(clips), path, clips.shape)
 
     def encode(self, clips: Tensor) -> list[Tensor]:
-        """Clips (B, C, T, H, W) -> features of the level that a skip joins, and of the bottleneck."""
-        if clips.ndim != 5 or clips.shape[1] != self.config.channels:
-            raise InputError(
-                f"clips of shape {tuple(clips.shape)}; expected (B, {self.config.channels}, T, H, W)",
-                "wrong-shape",
-                field="clips",
-            )
-        padding = [
-            pad
-            for size, stride in zip(clips.shape[:1:-1], self.strides[::-1], strict=True)
-            for pad in (0, -size % stride)
-        ]
-        clips = F.pad(clips, padding, mode="replicate") if any(padding) else clips
-        return self.encoder(clips.contiguous(memory_format=torch.channels_last_3d))
+        """Return the features of clips (B, C, T, H, W): the level that a skip joins, and the
+        bottleneck.
+
+        Raises:
+            InputError: clips of another shape.
+        """
+        expected = f"expected (B, {self.config.channels}, T, H, W)"
+        require(
+            clips.ndim == 5 and clips.shape[1] == self.config.channels,
+            f"clips of shape {tuple(clips.shape)}; {expected}",
+            "wrong-shape",
+            field="clips",
+        )
+        padding = []  # F.pad begins with the last dimension
+        for size, stride in zip(clips.shape[:1:-1], self.strides[::-1], strict=True):
+            padding += [0, -size % stride]
+        if any(padding):
+            clips = F.pad(clips, padding, mode="replicate")
+        features: list[Tensor] = self.encoder(
+            clips.contiguous(memory_format=torch.channels_last_3d)
+        )
+        return features
+
+    def reconstruct(self, features: list[Tensor], path: str, shape: torch.Size) -> PathOutput:
+        """Read a memory with the features and decode the result, cut to the clips' `shape`."""
+        memory, decoder = self.parts(path)
+        read = memory(features[-1]) if memory else pass_on(features[-1])
+        clips, last = decoder(read.features, features[0])
+        return PathOutput(
+            reconstruction=clips[:, :, : shape[2], : shape[3], : shape[4]].float(),
+            weights=read.weights,
+            read=read.features.float().mean((2, 3, 4)),
+            last=last.float().mean((2, 3, 4)),
+        )
 
     def parts(self, path: str) -> tuple[Memory | None, nn.Module]:
-        """The memory (None without one) and the decoder of the "normal" or the "pseudo" path."""
+        """Return the memory (None without one) and the decoder of the "normal" or the "pseudo"
+        path.
+        """
+        memory, decoder = self.normal_memory, self.normal_decoder
         if path == "pseudo":
-            return (
-                self.pseudo_memory or self.normal_memory,
-                self.pseudo_decoder or self.normal_decoder,
-            )
-        return self.normal_memory, self.normal_decoder
-
-    def rebuild(self, features: list[Tensor], path: str, shape: torch.Size) -> PathOutput:
-        """Read a memory with the features and decode what it returns, cut to the clips' `shape`."""
-        memory, decoder = self.parts(path)
-        read = memory(features[-1]) if memory else unread(features[-1])
-        rebuilt, last = decoder(read.features, features[0])
-        rebuilt = rebuilt[:, :, : shape[2], : shape[3], : shape[4]].float()
-        return PathOutput(
-            rebuilt,
-            read.weights,
-            *(level.float().mean((2, 3, 4)) for level in (read.features, last)),
-        )
+            memory = self.pseudo_memory or memory
+            decoder = self.pseudo_decoder or decoder
+        return memory, decoder
 
     @torch.no_grad()
     def fill_memories(self, clips: Tensor, generator: torch.Generator) -> None:
@@ -121,3 +128,7 @@ class DualPathAutoencoder(nn.Module):
         for memory in (self.normal_memory, self.pseudo_memory):
             if memory:
                 memory.fill(features, generator)
+
+
+def _memory(config: ModelConfig, channels: int) -> Memory:
+    return Memory(config.slots, channels, config.sharpness, config.shrink)

@@ -7,14 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vadlib.model.layers import Conv, double_conv, up
-
-STRIDES = (8, 8, 8)  # of the bottleneck, in time, height and width
-
-
-def bottleneck_channels(r: int) -> int:
-    """Channels of the bottleneck, and of a memory's slots."""
-    return 8 * r
+from vadlib.model.layers import Conv, Network, double_conv, up
 
 
 class Encoder(nn.Module):
@@ -23,11 +16,7 @@ class Encoder(nn.Module):
     def __init__(self, channels: int, r: int):
         super().__init__()
         self.top = double_conv(channels, r)
-        # A stride-2 convolution, without norm and ReLU, doubles the channels.
-        self.stages = nn.ModuleList(
-            nn.Sequential(Conv(w, 2 * w, stride=2), double_conv(2 * w, 2 * w))
-            for w in (r, 2 * r, 4 * r)
-        )
+        self.stages = nn.ModuleList(_down(width) for width in (r, 2 * r, 4 * r))
 
     def forward(self, clips: Tensor) -> list[Tensor]:
         levels = [self.top(clips)]
@@ -44,15 +33,26 @@ class Decoder(nn.Module):
     def __init__(self, channels: int, r: int, skip: bool):
         super().__init__()
         self.skip = skip
-        self.ups = nn.ModuleList(up(2 * w, w) for w in (4 * r, 2 * r, r))
-        self.convs = nn.ModuleList(
-            double_conv(2 * w if skip and w == 4 * r else w, w) for w in (4 * r, 2 * r, r)
-        )
+        self.ups = nn.ModuleList(up(2 * width, width) for width in (4 * r, 2 * r, r))
+        first = double_conv(8 * r if skip else 4 * r, 4 * r)
+        self.convs = nn.ModuleList([first, double_conv(2 * r, 2 * r), double_conv(r, r)])
         self.head = nn.Conv3d(r, channels, 1)
 
     def forward(self, read: Tensor, encoded: Tensor) -> tuple[Tensor, Tensor]:
         last = read
-        for level, (doubled, conv) in enumerate(zip(self.ups, self.convs, strict=True)):
-            last = doubled(last)
-            last = conv(torch.cat([last, encoded], 1) if self.skip and level == 0 else last)
+        for level, (double, conv) in enumerate(zip(self.ups, self.convs, strict=True)):
+            last = double(last)
+            if self.skip and level == 0:
+                last = torch.cat([last, encoded], 1)
+            last = conv(last)
         return self.head(last), last
+
+
+def _down(width: int) -> nn.Sequential:
+    """Halve the size and double the channels, by a convolution without norm and ReLU, then two
+    convolutions.
+    """
+    return nn.Sequential(Conv(width, 2 * width, stride=2), double_conv(2 * width, 2 * width))
+
+
+PUBLISHED = Network(Encoder, Decoder, strides=(8, 8, 8), bottleneck=8)

@@ -256,35 +256,6 @@ def find_boxes(
     return {video.name: found[video.name] for video in videos}
 
 
-def coverage(
-    found: Sequence[np.ndarray], moving: Sequence[np.ndarray], least: float = 0.5
-) -> float:
-    """Share of what moves that a detector found, measured against background subtraction, in [0,
-    1]; NaN where nothing moves.
-
-    Args:
-        found: the detector's boxes, T arrays (N, 4).
-        moving: those of "motion" for the same frames, T arrays (M, 4). One of them may hold several
-            people who walk together.
-        least: a moving thing counts as found when the boxes that were found cover this share of its
-            box.
-    """
-    covered = [
-        _covered_share(box, boxes) >= least
-        for boxes, things in zip(found, moving, strict=True)
-        for box in things
-    ]
-    return float(np.mean(covered)) if covered else float("nan")
-
-
-def _covered_share(box: np.ndarray, boxes: np.ndarray) -> float:
-    x0, y0, x1, y1 = np.round(box).astype(int)
-    pixels = np.zeros((max(1, y1 - y0), max(1, x1 - x0)), bool)
-    for left, top, right, bottom in np.round(boxes - np.tile(box[:2], 2)).astype(int):
-        pixels[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = True
-    return float(pixels.mean())
-
-
 def _kept(videos: Sequence[Video], detector: Detector, bar: tqdm) -> dict[str, list[np.ndarray]]:
     identity, done = [detector.identity(), [[v.name, v.frames.identity()] for v in videos]], bar.n
 

@@ -17,9 +17,9 @@ from torch import Generator, Tensor
 
 from vadlib.data.clips import Clip, to_tensor
 from vadlib.errors import require
+from vadlib.pseudo.noise import noise_level
 from vadlib.pseudo.paste import follow_box, paste_patch
 from vadlib.pseudo.patches import Patches, load_patches
-from vadlib.pseudo.statistics import noise_level
 
 
 class PseudoClip(NamedTuple):

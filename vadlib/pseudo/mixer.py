@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
@@ -25,18 +24,29 @@ from vadlib.pseudo.kinds import (
 KINDS = {"skip": SkipFrames, "shuffle": ShuffleMotion, "noise": AddNoise, "object": PasteObjects}
 
 
-class Mixed(NamedTuple):
-    """What the mixer made of a clip.
+class Outcome(NamedTuple):
+    """What became of a sample.
 
     Attributes:
-        pseudo: the pseudo-anomalous clip; None where the clip stays normal.
-        outcome: 0, normal by chance; k, a pseudo-anomaly of the k-th kind, from 1; -k, the k-th
-            kind was drawn but cannot be made of this clip: nobody to paste onto, no frames to skip
-            to.
+        kind: the name of the kind that was drawn; None if the clip stays normal by chance.
+        made: whether a pseudo-anomaly was made. False with a kind: it cannot be made of this clip,
+            because there is nobody to paste onto or no frames to skip to.
+    """
+
+    kind: str | None = None
+    made: bool = False
+
+
+class Mixed(NamedTuple):
+    """A clip that went through the mixer.
+
+    Attributes:
+        pseudo: the pseudo-anomalous clip; None if the clip stays normal.
+        outcome: which kind was drawn, and whether it was made.
     """
 
     pseudo: PseudoClip | None
-    outcome: int
+    outcome: Outcome
 
 
 class PseudoAnomalyMixer:
@@ -86,25 +96,25 @@ class PseudoAnomalyMixer:
         """Make a pseudo-anomaly of the clip, or leave it normal: by chance, or since the kind that
         was drawn cannot change it.
         """
-        turned, which = torch.rand(2, generator=generator).tolist()
+        turned, position = torch.rand(2, generator=generator).tolist()
         if turned >= self.p:
-            return Mixed(None, 0)
+            return Mixed(None, Outcome())
         shares = list(accumulate(self.weights))
-        kind = bisect(shares, which * shares[-1])
-        pseudo = self.kinds[kind](clip, generator)
+        kind = self.kinds[bisect(shares, position * shares[-1])]
+        pseudo = kind(clip, generator)
         if pseudo is None or not bool(pseudo.mask.any()):
-            return Mixed(None, -(kind + 1))
-        return Mixed(pseudo, kind + 1)
+            return Mixed(None, Outcome(kind.name))
+        return Mixed(pseudo, Outcome(kind.name, made=True))
 
-    def count(self, outcomes: Iterable[int]) -> dict[str, int]:
-        """What was made and what could not be: "made_KIND" and "not_made_KIND" -> a number of
-        clips. `outcomes`: see `Mixed`.
-        """
-        drawn = Counter(outcomes)
-        totals = {f"{what}_{kind.name}": 0 for kind in self.kinds for what in ("made", "not_made")}
-        for k, kind in enumerate(self.kinds, 1):
-            totals[f"made_{kind.name}"] += drawn[k]
-            totals[f"not_made_{kind.name}"] += drawn[-k]
+    def count(self, outcomes: Iterable[Outcome]) -> dict[str, int]:
+        """Count the samples of each outcome: "made_KIND" and "not_made_KIND" -> a number."""
+        totals = {}
+        for kind in self.kinds:
+            totals[f"made_{kind.name}"] = 0
+            totals[f"not_made_{kind.name}"] = 0
+        for name, made in outcomes:
+            if name is not None:
+                totals[f"made_{name}" if made else f"not_made_{name}"] += 1
         return totals
 
     def settings(self) -> dict:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vadlib.data.clips import ClipDataset
-from vadlib.pseudo.mixer import PseudoAnomalyMixer
+from vadlib.pseudo.mixer import Mixed, Outcome, PseudoAnomalyMixer
 
 
 class Batch(NamedTuple):
@@ -21,17 +21,14 @@ class Batch(NamedTuple):
     Attributes:
         normal: float32 (B, C, T, H, W): the clips as they were.
         inputs: the same, pseudo-anomalous where `is_pseudo`.
-        outcome: int (B,), the mixer's; see `Mixed`.
+        is_pseudo: bool (B,).
+        outcomes: the mixer's, one for each clip.
     """
 
     normal: Tensor
     inputs: Tensor
-    outcome: Tensor
-
-    @property
-    def is_pseudo(self) -> Tensor:
-        """bool (B,)."""
-        return self.outcome > 0
+    is_pseudo: Tensor
+    outcomes: list[Outcome]
 
 
 class Samples(torch.utils.data.Dataset):
@@ -47,12 +44,13 @@ class Samples(torch.utils.data.Dataset):
     ):
         self.clips, self.chosen, self.mixer, self.seed = clips, chosen, mixer, seed
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, int]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, Outcome]:
         epoch, position = key
         generator = derived_generator(self.seed, epoch, position)
         clip = self.clips.clip(int(self.chosen[position]), generator)
-        pseudo, outcome = self.mixer(clip, generator) if self.mixer else (None, 0)
-        return clip.tensor, clip.tensor if pseudo is None else pseudo.tensor, outcome
+        mixed = self.mixer(clip, generator) if self.mixer else Mixed(None, Outcome())
+        inputs = mixed.pseudo.tensor if mixed.pseudo else clip.tensor
+        return clip.tensor, inputs, mixed.outcome
 
     def batches(
         self, epoch: int, size: int, skip: int = 0, process: int = 0, of: int = 1
@@ -91,6 +89,8 @@ def derived_generator(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> 1))
 
 
-def _collate(samples: list[tuple[Tensor, Tensor, int]]) -> Batch:
-    normal, inputs, outcome = zip(*samples, strict=True)
-    return Batch(torch.stack(normal), torch.stack(inputs), torch.tensor(outcome))
+def _collate(samples: list[tuple[Tensor, Tensor, Outcome]]) -> Batch:
+    normal = torch.stack([sample[0] for sample in samples])
+    inputs = torch.stack([sample[1] for sample in samples])
+    outcomes = [sample[2] for sample in samples]
+    return Batch(normal, inputs, torch.tensor([o.made for o in outcomes]), outcomes)

@@ -23,9 +23,10 @@ from vadlib.config import TrainConfig
 from vadlib.device import autocast, pick_precision, processes, sum_over_processes
 from vadlib.errors import InputError
 from vadlib.files import atomic
+from vadlib.model.losses import Term, objective_terms, weighted
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.model.objective import Term, objective_terms, weighted
 from vadlib.model.run import first_mismatch
+from vadlib.pseudo.mixer import Outcome
 from vadlib.training.samples import Batch, Samples, load_batches
 
 CHECKPOINT_SECONDS = 60
@@ -85,7 +86,8 @@ class Trainer:
         self.step = 0
         # of the current epoch: each term's sum over its clips, and their number
         self.sums: dict[str, list[float]] = {}
-        self.outcomes: Counter[int] = Counter()  # the mixer's, of the current epoch
+        # what the mixer made and could not make in the current epoch
+        self.counts: Counter[str] = Counter()
         self.history: list[dict] = []
         self.bad_steps = 0
 
@@ -136,9 +138,8 @@ class Trainer:
                         self.save()
                         saved = time.monotonic()
                 means = {name: value / max(1, clips) for name, (value, clips) in self.sums.items()}
-                counts = self.samples.mixer.count(self.outcomes) if self.samples.mixer else {}
-                self.history.append({"epoch": epoch + 1} | means | counts)
-                self.sums, self.outcomes = {}, Counter()
+                self.history.append({"epoch": epoch + 1} | means | self.counts)
+                self.sums, self.counts = {}, Counter()
                 self.save()
         self.write_history()
 
@@ -153,11 +154,11 @@ class Trainer:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * schedule(self.step, steps)
-        batch = Batch(*(part.to(self.device, non_blocking=True) for part in batch))
+        clips = [part.to(self.device, non_blocking=True) for part in batch[:3]]
         # batch norm's, which the forward pass changes
         buffers = [buffer.clone() for buffer in self.model.buffers()]
         with autocast(self.device, self.precision):
-            loss, terms = self.loss(batch.normal, batch.inputs, batch.is_pseudo)
+            loss, terms = self.loss(*clips)
         self.optimizer.zero_grad(set_to_none=True)
         # The gradients of the processes are averaged, but those of their parts of one loss are to
         # be added.
@@ -170,7 +171,7 @@ class Trainer:
                 strict=True,
             )
         )
-        self._count(batch.outcome)
+        self._count(batch.outcomes)
         if all(math.isfinite(value) for value, _ in values.values()) and bool(torch.isfinite(norm)):
             self.optimizer.step()
             self.bad_steps = 0
@@ -192,12 +193,12 @@ class Trainer:
         self.step += 1
         return values["rebuild"][0]
 
-    def _count(self, outcomes: Tensor) -> None:
-        kinds = len(self.samples.mixer.kinds) if self.samples.mixer else 0
-        counts = sum_over_processes(
-            torch.bincount(outcomes + kinds, minlength=2 * kinds + 1)
-        ).tolist()
-        self.outcomes += Counter({outcome: n for outcome, n in enumerate(counts, -kinds) if n})
+    def _count(self, outcomes: list[Outcome]) -> None:
+        """Add the outcomes of all processes' parts of a batch."""
+        if self.samples.mixer:
+            counts = self.samples.mixer.count(outcomes)
+            totals = sum_over_processes(torch.tensor(list(counts.values()), device=self.device))
+            self.counts.update(dict(zip(counts, totals.tolist(), strict=True)))
 
     def computed(self) -> dict[str, str | int]:
         """How the steps are computed; another way ends with weights that differ a little."""
@@ -214,7 +215,7 @@ class Trainer:
         state |= {
             "step": self.step,
             "sums": self.sums,
-            "outcomes": dict(self.outcomes),
+            "counts": dict(self.counts),
             "history": self.history,
         }
         state |= {"bad_steps": self.bad_steps, "computed": self.computed()}
@@ -251,7 +252,7 @@ class Trainer:
             self.step, self.sums, self.history, self.bad_steps = (
                 state[key] for key in ("step", "sums", "history", "bad_steps")
             )
-            self.outcomes = Counter(state["outcomes"])
+            self.counts = Counter(state["counts"])
         # torch raises many kinds for a damaged file; all mean the same to the user
         except Exception as error:
             first_line = str(error).splitlines()[0] if str(error) else type(error).__name__

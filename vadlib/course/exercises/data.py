@@ -23,9 +23,7 @@ def auc_by_hand() -> Key:
     key = Key(0.75, "in how many of the four pairs does the abnormal frame score higher?")
     key.mistake(3, "an AUC is a share: divide by the number of pairs")
     key.mistake(0.25, "that is the share of the pairs in the wrong order")
-    key.mistake(
-        0.5, "compare each abnormal frame with each normal one: that makes four pairs"
-    )
+    key.mistake(0.5, "compare each abnormal frame with each normal one: that makes four pairs")
     return key
 
 
@@ -63,9 +61,7 @@ def small_anomalies(videos: Sequence[Video]) -> Key:
     share = float(small[abnormal].mean())
     key = Key(share, "over all test videos: masks[t].mean() < 0.005, of frames with label 1")
     key.mistake(1 - share, "those are the larger ones")
-    key.mistake(
-        float(small.mean()), "a normal frame has an empty mask: count abnormal frames only"
-    )
+    key.mistake(float(small.mean()), "a normal frame has an empty mask: count abnormal frames only")
     key.mistake(
         float((small & abnormal).mean()), "divide by the number of abnormal frames, not of all"
     )
@@ -118,9 +114,7 @@ def orders_without_neighbours() -> Key:
         orders += 1
         without += int((abs(steps) != 1).all())
         without_rising += int((steps != 1).all())
-    key = Key(
-        without, "no two frames that follow each other in the order may be one apart in time"
-    )
+    key = Key(without, "no two frames that follow each other in the order may be one apart in time")
     key.mistake(orders, "those are all orders")
     key.mistake(orders - without, "those are the orders that do keep neighbours")
     key.mistake(without_rising, "4 and then 3 are neighbours in time, too")
@@ -156,9 +150,7 @@ def noise_in_grey_levels(clip: torch.Tensor) -> Key:
     key = Key(
         127.5 * sigma, "0.81 * strength * the clip's deviation; and how many grey levels are 1?"
     )
-    key.mistake(
-        sigma, "that is in units of the clip, in which the range is 2 wide: from -1 to 1"
-    )
+    key.mistake(sigma, "that is in units of the clip, in which the range is 2 wide: from -1 to 1")
     key.mistake(
         255 * sigma,
         "that is twice too much: 255 levels are a range of 2, not of 1; and the strength is 0.5",

@@ -51,9 +51,7 @@ def without_the_future(result: Result) -> Key:
     key = Key(area("calibrated", True), "rescore with the scale 'calibrated' and causal=True")
     key.mistake(area("calibrated", False), "that is of centred averages, which look ahead")
     key.mistake(area("raw", True), "that is the raw score; ask for the scale 'calibrated'")
-    key.mistake(
-        area("raw", False), "raw, and centred: rescore('calibrated', causal=True)"
-    )
+    key.mistake(area("raw", False), "raw, and centred: rescore('calibrated', causal=True)")
     return key
 
 
@@ -78,9 +76,7 @@ def changing_aucs() -> Key:
         "they are?",
     )
     key.mistake({"micro", "per_video"}, "min-max takes such a number away again")
-    key.mistake(
-        {"micro", "macro"}, "within a video the order of the frames stays, so its AUC does"
-    )
+    key.mistake({"micro", "macro"}, "within a video the order of the frames stays, so its AUC does")
     key.mistake(
         {"micro", "per_video", "macro"},
         "both macro and per_video look at one video at a time, at first",
@@ -132,9 +128,7 @@ def rows_without_contrast(rows: Mapping[str, Mapping[str, float]]) -> Key:
             lower.add(name)
     key = Key(equal, "in which rows do the two columns of section 4 agree to the last digit?")
     key.mistake(different, "those are the rows in which it plays a part")
-    key.mistake(
-        lower, "those lose by the contrast, so they have it; look for two equal columns"
-    )
+    key.mistake(lower, "those lose by the contrast, so they have it; look for two equal columns")
     key.mistake(equal | {BEST}, "the baseline is not trained, and D_n has no part in it")
     key.mistake({"p = 0"}, "not only there: compare the columns of every row")
     key.mistake(

@@ -21,9 +21,7 @@ def slots_for_an_empty_read() -> Key:
     key = Key(400, "N weights that sum to 1 have a largest one of at least 1/N")
     key.mistake(399, "at 399 the largest weight is at least 1/399, above 0.0025")
     key.mistake(401, "a weight of exactly 0.0025 is cut, too")
-    key.mistake(
-        2000, "2000 slots are the paper's: there it can happen, but does it take so many?"
-    )
+    key.mistake(2000, "2000 slots are the paper's: there it can happen, but does it take so many?")
     return key
 
 
@@ -57,9 +55,7 @@ def parts_that_maximize_trains() -> Key:
     key.mistake(
         {"encoder", "pseudo_decoder"}, "D_p decodes what M_p returns, so the memory learns, too"
     )
-    key.mistake(
-        normal, "those learn from normal clips, and there are none in this batch"
-    )
+    key.mistake(normal, "those learn from normal clips, and there are none in this batch")
     key.mistake(
         normal | pseudo,
         "M_n and D_n learn from normal clips only, if nothing is to be restored",
@@ -95,9 +91,7 @@ def idle_slots(usage: Usage) -> Key:
                 "those are the reads of another group of windows",
             )
     key.mistake(int((shares < 0.01).sum()), "a thousandth is 0.001")
-    key.mistake(
-        int((shares <= 0).sum()), "less than 0.001, not only those that are never read"
-    )
+    key.mistake(int((shares <= 0).sum()), "less than 0.001, not only those that are never read")
     return key
 
 
@@ -108,9 +102,7 @@ def busy_slots(usage: Usage) -> Key:
     slots = _slots_for_most_reads(upwards[::-1])
     key = Key(slots, "sort downwards, add up, stop at 0.9")
     key.mistake(slots - 1, "places are counted from 0, slots from 1")
-    key.mistake(
-        _slots_for_most_reads(upwards), "take the most read first: np.sort sorts upwards"
-    )
+    key.mistake(_slots_for_most_reads(upwards), "take the most read first: np.sort sorts upwards")
     key.mistake(_slots_for_most_reads(shares), "sort before you add up")
     key.mistake(slots / len(shares), "how many slots, not which share of them")
     return key

@@ -33,13 +33,14 @@ def plot_reconstruction(
     Returns:
         The Axes, (2, 3).
     """
-    normal, pseudo = explanation, explanation.other_path
+    normal, pseudo = explanation, explanation.pseudo
+    assert pseudo is not None, "the explanation is of the pseudo path alone"
     middle = len(normal.frames) // 2
     axes = _map_panels(2, 3, normal.seen)
     draw_picture(axes[0, 0], normal.frames[middle], title)
-    draw_picture(axes[0, 1], normal.rebuilt[middle], "rebuilt by D_n (hatched: nothing moves)")
-    draw_picture(axes[0, 2], pseudo.rebuilt[middle], "rebuilt by D_p")
-    difference = np.abs(pseudo.rebuilt[middle] - normal.rebuilt[middle]).mean(-1)
+    draw_picture(axes[0, 1], normal.reconstruction[middle], "D_n (hatched: nothing moves)")
+    draw_picture(axes[0, 2], pseudo.reconstruction[middle], "D_p")
+    difference = np.abs(pseudo.reconstruction[middle] - normal.reconstruction[middle]).mean(-1)
     highest = heat_limit(normal.error[middle], pseudo.error[middle])
     draw_heat(axes[1, 0], difference, "|D_p - D_n| (grey levels)")
     draw_heat(axes[1, 1], normal.error[middle], "squared error of D_n", highest)
@@ -60,13 +61,14 @@ def plot_reconstruction_over_time(explanation: Explanation, row: int | None = No
     Returns:
         The Axes, (5,).
     """
-    normal, pseudo = explanation, explanation.other_path
+    normal, pseudo = explanation, explanation.pseudo
+    assert pseudo is not None, "the explanation is of the pseudo path alone"
     if row is None:
         row = int(np.nansum(normal.error, (0, 2)).argmax())
     axes = panels(5, 1, 9, 5.2, sharex=True)[:, 0]
     draw_picture(axes[0], normal.frames[:, row], "frames")
-    draw_picture(axes[1], normal.rebuilt[:, row], "D_n")
-    draw_picture(axes[2], pseudo.rebuilt[:, row], "D_p")
+    draw_picture(axes[1], normal.reconstruction[:, row], "D_n")
+    draw_picture(axes[2], pseudo.reconstruction[:, row], "D_p")
     highest = heat_limit(normal.error[:, row], pseudo.error[:, row])
     draw_heat(axes[3], normal.error[:, row], "squared error of D_n", highest)
     draw_heat(axes[4], pseudo.error[:, row], "squared error of D_p", highest)
@@ -97,7 +99,7 @@ def plot_attention(normal: Explanation, abnormal: Explanation) -> np.ndarray:
     highest = heat_limit(normal.entropy, abnormal.entropy, share=1)
     draw_heat(axes[0], normal.entropy, "normal clip: entropy of M_n (nats)", highest)
     draw_heat(axes[1], abnormal.entropy, "abnormal clip: entropy of M_n (nats)", highest)
-    axes[0].set_xlabel("hatched: not rebuilt", fontsize="small")
+    axes[0].set_xlabel("hatched: nothing moves", fontsize="small")
     ranks = np.argsort(normal.usage)[::-1]
     axes[2].plot(normal.usage[ranks], color=BLUE, label="normal clip")
     axes[2].plot(abnormal.usage[ranks], ".", color=ORANGE, markersize=3, label="abnormal clip")
@@ -127,7 +129,7 @@ def plot_slot_maps(explanation: Explanation) -> np.ndarray:
     )
     axes = _map_panels(2, 3, explanation.seen)
     middle = len(explanation.frames) // 2
-    title = f"frame {middle} of the clip (hatched: not rebuilt)"
+    title = f"frame {middle} of the clip (hatched: nothing moves)"
     draw_picture(axes[0, 0], explanation.frames[middle], title)
     usage = explanation.usage
     for ax in axes.flat[1 + len(usage) :]:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from vadlib.course.figures.style import ARROW, Look, beside, evenly, one_panel, panels
 from vadlib.data.clips import to_frames
+from vadlib.model.losses import squared_error
 from vadlib.model.memory import address
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.model.objective import squared_error
 from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE
 
 PARTS = {
@@ -32,9 +32,7 @@ PARTS = {
 Shape = tuple[int, ...]
 
 
-def part_shapes(
-    model: DualPathAutoencoder, clip_shape: Sequence[int]
-) -> dict[str, list[Shape]]:
+def part_shapes(model: DualPathAutoencoder, clip_shape: Sequence[int]) -> dict[str, list[Shape]]:
     """Return the different shapes (C, T, H, W) of each part's outputs, in order.
 
     The parts are "E", "M_n", "D_n", "M_p" and "D_p", where the model has them. Forward hooks
@@ -54,7 +52,7 @@ def part_shapes(
     clips = torch.empty(1, *clip_shape, device="meta")
     features = model.encode(clips)
     for path in ("normal", "pseudo"):
-        model.rebuild(features, path, clips.shape)
+        model.reconstruct(features, path, clips.shape)
     return shapes
 
 
@@ -145,8 +143,7 @@ def plot_network(model: DualPathAutoencoder, clip_shape: Sequence[int]) -> Axes:
         if name in PARTS:
             parameters = sum(p.numel() for p in getattr(model, PARTS[name]).parameters())
         label = f"{name}\n{parameters:,}" if parameters else name
-        ends = [_edges(name, levels, columns, k) for k in (0, -1)]
-        x = (ends[0][0] + ends[1][1]) / 2
+        x = columns[name[0]] + (len(levels) - 1) / 2
         top = _middle(name) + max(level[2] for level in levels) / clip_shape[2] / 2
         ax.text(x, top + 0.04, label, ha="center", fontsize=8, bbox=GROUND)
     for path in "np":

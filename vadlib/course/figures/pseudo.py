@@ -26,7 +26,7 @@ from vadlib.data.clips import Clip, ClipDataset, to_frames
 from vadlib.data.video import Video
 from vadlib.output.figure import GREY, ORANGE
 from vadlib.pseudo.kinds import PseudoAnomaly, PseudoClip
-from vadlib.pseudo.mixer import PseudoAnomalyMixer
+from vadlib.pseudo.mixer import Outcome, PseudoAnomalyMixer
 from vadlib.pseudo.patches import Patches
 from vadlib.training.samples import Samples
 
@@ -203,10 +203,9 @@ def plot_training_batch(
     ax = one_panel(9, 9 * rows * (height + GAP) / (columns * (width + GAP)) + 0.4)
     _draw_mosaic(ax, np.concatenate(strips))
     for k, outcome in enumerate(outcomes):
-        if outcome != 0:
+        if outcome.kind is not None:
             corner = (k % columns * (width + GAP), k // columns * (height + GAP))
-            name = mixer.kinds[abs(outcome) - 1].name
-            _frame_sample(ax, corner, (height, width), name, outcome > 0)
+            _frame_sample(ax, corner, (height, width), outcome.kind, outcome.made)
     text = _describe_batch(mixer, outcomes)
     title = f"{text}; expected {mixer.p * size:.1f}"
     ax.set_title(title, fontsize="small", loc="left")
@@ -230,7 +229,7 @@ def _frame_sample(
         ax.text(x + width / 2, y + height, f"no {kind}", **label)
 
 
-def _describe_batch(mixer: PseudoAnomalyMixer, outcomes: Sequence[int]) -> str:
+def _describe_batch(mixer: PseudoAnomalyMixer, outcomes: Sequence[Outcome]) -> str:
     counts = mixer.count(outcomes)
     turned, kinds = 0, []
     for kind in mixer.kinds:
@@ -263,9 +262,7 @@ def _mask_frames(pseudo: PseudoClip) -> np.ndarray:
     return pseudo.mask.numpy()[..., None] * np.uint8(255)
 
 
-def _draw_strips(
-    strips: Mapping[str, np.ndarray], columns: int, titles: bool = True
-) -> np.ndarray:
+def _draw_strips(strips: Mapping[str, np.ndarray], columns: int, titles: bool = True) -> np.ndarray:
     """Draw a row of evenly spaced pictures for each (T, H, W, C); return the Axes, (strips,)."""
     length, height, width = next(iter(strips.values())).shape[:3]
     frames = evenly(length, columns)

@@ -61,9 +61,7 @@ def legend_above(ax: Axes, columns: int, right: bool = False) -> None:
     """Put the legend above the panel, where it hides nothing."""
     corner = "lower right" if right else "lower left"
     anchor = (int(right), 1)
-    ax.legend(
-        loc=corner, bbox_to_anchor=anchor, ncols=columns, fontsize="small", frameon=False
-    )
+    ax.legend(loc=corner, bbox_to_anchor=anchor, ncols=columns, fontsize="small", frameon=False)
 
 
 def list_downwards(ax: Axes, names: Sequence[str], margin: float = 0.5) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vadlib.config import ModelConfig
+from vadlib.model.losses import FARTHEST, Term, objective_terms, separation, weighted
 from vadlib.model.memory import entropy
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.model.objective import FARTHEST, Term, objective_terms, separation, weighted
 
 PARTS = {
     "E": "encoder",
@@ -113,7 +113,7 @@ def test_the_reads_alone_are_separated_without_touching_the_decoders(model, batc
     assert terms["separation"].value < 0
     features = model.encode(batch[1])
     reads = [
-        model.rebuild([f[rows] for f in features], path, batch[0][rows].shape).read.mean(0)
+        model.reconstruct([f[rows] for f in features], path, batch[0][rows].shape).read.mean(0)
         for path, rows in ROUTES
     ]
     constant = torch.zeros(8)
@@ -314,10 +314,10 @@ def test_terms_of_weight_0_are_not_computed_and_change_no_gradient(batch, object
     model.zero_grad(set_to_none=True)
 
     monkeypatch.setattr(
-        "vadlib.model.objective.entropy", lambda weights: pytest.fail("entropy was computed")
+        "vadlib.model.losses.entropy", lambda weights: pytest.fail("entropy was computed")
     )
     monkeypatch.setattr(
-        "vadlib.model.objective.separation", lambda *means: pytest.fail("separation was computed")
+        "vadlib.model.losses.separation", lambda *means: pytest.fail("separation was computed")
     )
     errors = objective_terms(model, *batch, objective, MARGIN, regularisers=())
     assert errors.keys() == complete.keys() - {"sparsity", "separation"}

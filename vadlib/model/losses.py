@@ -1,0 +1,193 @@
+"""What training minimises, term by term: the paper's terms, bounded, and ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vadlib.config import TrainConfig
+from vadlib.model.memory import entropy
+from vadlib.model.network import DualPathAutoencoder
+
+# Terms of weight 0 by default; they are computed only on request.
+REGULARISERS = ("sparsity", "separation")
+FARTHEST = 1.0  # distances between the paths count up to here, so that no term grows without end
+
+
+class Term(NamedTuple):
+    """One term of the objective.
+
+    Attributes:
+        value: scalar; 0 where there are no clips of its kind.
+        clips: scalar, how many clips it is the mean of, over all processes.
+    """
+
+    value: Tensor
+    clips: Tensor
+
+
+class PathRows(NamedTuple):
+    """Outputs of one path for n clips, one row per clip.
+
+    Attributes:
+        error: (n,), the mean squared error.
+        weights: (n, T', H', W', N), addressing weights.
+        read, last: (n, C') and (n, width), see `PathOutput`.
+    """
+
+    error: Tensor
+    weights: Tensor
+    read: Tensor
+    last: Tensor
+
+
+def single_process(part: Tensor) -> Tensor:
+    """Return the sum over all processes of a tensor when there is only this one."""
+    return part
+
+
+def objective_terms(
+    model: DualPathAutoencoder,
+    normal: Tensor,
+    inputs: Tensor,
+    is_pseudo: Tensor,
+    objective: str,
+    margin: float = TrainConfig.margin,
+    sum_over_processes: Callable[[Tensor], Tensor] = single_process,
+    regularisers: Collection[str] = REGULARISERS,
+) -> dict[str, Term]:
+    """Compute the unweighted terms of one batch, from one pass of the encoder.
+
+    Each sample takes its own branch, by its `is_pseudo`. With D and M of the normal (n) and the
+    pseudo (p) path, x normal clips, x' pseudo clips and sg = stop gradient, and what each trains:
+
+    - rebuild: mean (D_n M_n E x - x)^2 over the normal samples. E, M_n, D_n.
+    - maximize: max(0, margin - mean (D_p M_p E x' - x')^2) of each pseudo sample: the pseudo path
+      must fail, as in the paper, but only up to the margin. E, M_p, D_p.
+    - inpaint: mean (D_n M_n E x' - x)^2 over the pseudo samples: the normal path restores the
+      clip as it was before. E, M_n, D_n.
+    - pseudo, with inpaint: mean (D_p M_p sg(E x') - x')^2: the pseudo path reconstructs the
+      anomaly. M_p, D_p only.
+    - sparsity: mean entropy of the addressing weights of those reads. E and the memories (not E
+      behind sg).
+    - separation: minus the distance of the paths, see `separation`, in batches that hold both
+      kinds. E (not behind sg), the memories and the decoders.
+
+    The objective "none" has only rebuild and its sparsity, of all samples' normal clips.
+
+    Args:
+        model: in training mode.
+        normal: the clips before they were changed, (B, C, T, H, W) in [-1, 1].
+        inputs: the same, with pseudo-anomalous clips where `is_pseudo`.
+        is_pseudo: bool (B,).
+        objective: "inpaint", "maximize" or "none".
+        margin: of maximize.
+        sum_over_processes: sums a tensor over all processes; the gradient is that of this process's
+            part. So each term is that of all processes' batches together.
+        regularisers: which of sparsity and separation to compute.
+    """
+
+    def mean(rows: Tensor) -> Term:
+        clips = sum_over_processes(torch.tensor(float(len(rows)), device=rows.device))
+        return Term(sum_over_processes(rows.sum(0)) / clips.clamp_min(1), clips)
+
+    if objective == "none":
+        inputs, is_pseudo = normal, torch.zeros_like(is_pseudo)
+    features = model.encode(inputs)
+
+    # Both kinds go along the normal path, except with "maximize".
+    on_normal = ~is_pseudo if objective == "maximize" else torch.ones_like(is_pseudo)
+    restored = _follow(model, features, "normal", on_normal, normal)
+    was_normal = ~is_pseudo[on_normal]
+    terms = {"rebuild": mean(restored.error[was_normal])}
+    reads = [restored]
+
+    if objective != "none":
+        if objective == "inpaint":
+            features = [level.detach() for level in features]
+        pseudo = _follow(model, features, "pseudo", is_pseudo, inputs)
+        reads.append(pseudo)
+    if objective == "inpaint":
+        terms["inpaint"] = mean(restored.error[~was_normal])
+        terms["pseudo"] = mean(pseudo.error)
+    elif objective == "maximize":
+        terms["maximize"] = mean((margin - pseudo.error).clamp_min(0))
+
+    if "sparsity" in regularisers:
+        entropies = [entropy(rows.weights).mean((1, 2, 3)) for rows in reads]
+        terms["sparsity"] = mean(torch.cat(entropies))
+    if "separation" in regularisers and objective != "none":
+        normal_means = mean(restored.read[was_normal]), mean(restored.last[was_normal])
+        terms["separation"] = _separation_term(normal_means, (mean(pseudo.read), mean(pseudo.last)))
+    return terms
+
+
+def separation(
+    normal_read: Tensor, pseudo_read: Tensor, normal_last: Tensor, pseudo_last: Tensor
+) -> Tensor:
+    """Compute minus three distances between the paths' channel means (C,): mean L1 and KL of the
+    reads, KL of the decoders' last features.
+
+    KL is that of the softmaxed normal from the softmaxed pseudo means. Each distance counts up to
+    `FARTHEST` and has no gradient beyond it.
+    """
+    distances = [
+        (normal_read - pseudo_read).abs().mean(),
+        _kl(normal_read, pseudo_read),
+        _kl(normal_last, pseudo_last),
+    ]
+    return -torch.stack(distances).clamp_max(FARTHEST).sum()
+
+
+def weighted(terms: Mapping[str, Term], weights: Mapping[str, float]) -> Tensor:
+    """Compute the loss: each term times its weight, by default 1; weight 0 leaves a term out."""
+    loss = torch.zeros(())
+    for name, term in terms.items():
+        weight = weights.get(name, 1.0)
+        if weight != 0:
+            loss = loss + weight * term.value
+    return loss
+
+
+def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Compute (reconstruction - target)^2, elementwise, in float32."""
+    return (reconstruction.float() - target.float()).square()
+
+
+def _follow(
+    model: DualPathAutoencoder,
+    features: list[Tensor],
+    path: str,
+    selected: Tensor,
+    targets: Tensor,
+) -> PathRows:
+    """Send the selected (bool (B,)) of the encoded clips along a path."""
+    if not selected.any():
+        empty = targets.new_zeros(0, 1, 1, 1, 1)
+        read = targets.new_zeros(0, features[-1].shape[1])
+        return PathRows(empty.flatten(), empty, read, targets.new_zeros(0, model.config.width))
+    if not selected.all():
+        # A boolean mask keeps the channels-last layout; index_select does not.
+        features = [level[selected] for level in features]
+        targets = targets[selected]
+    output = model.reconstruct(features, path, targets.shape)
+    errors = squared_error(output.reconstruction, targets).mean((1, 2, 3, 4))
+    return PathRows(errors, output.weights, output.read, output.last)
+
+
+def _separation_term(normal: tuple[Term, Term], pseudo: tuple[Term, Term]) -> Term:
+    """Return the term of the (read, last) means of both paths; 0 unless there are clips of both."""
+    (normal_read, normal_last), (pseudo_read, pseudo_last) = normal, pseudo
+    has_both = normal_read.clips * pseudo_read.clips > 0
+    value = separation(normal_read.value, pseudo_read.value, normal_last.value, pseudo_last.value)
+    clips = (normal_read.clips + pseudo_read.clips) * has_both
+    return Term(torch.where(has_both, value, 0.0), clips)
+
+
+def _kl(one: Tensor, other: Tensor) -> Tensor:
+    one, other = F.log_softmax(one, 0), F.log_softmax(other, 0)
+    return F.kl_div(other, one, reduction="sum", log_target=True)
