@@ -36,7 +36,8 @@ _EXPORTS = {
         "plot_ground_truths",
         "plot_frame_changes",
     ],
-    "vadlib.course.widgets.browser": ["Browser", "plot_browser", "sample_frames"],
+    "vadlib.course.figures.browser": ["plot_browser", "sample_frames"],
+    "vadlib.course.widgets.browser": ["Browser"],
     # Pseudo-anomalies
     "vadlib.course.coverage": ["coverage"],
     "vadlib.pseudo.kinds": ["PseudoClip"],
@@ -50,7 +51,8 @@ _EXPORTS = {
         "plot_patches",
         "plot_training_batch",
     ],
-    "vadlib.course.widgets.lab": ["Lab", "LabSettings", "plot_lab", "play_lab"],
+    "vadlib.course.figures.lab": ["LabSettings", "plot_lab", "play_lab"],
+    "vadlib.course.widgets.lab": ["Lab"],
     # Model
     "vadlib.model.memory": ["address", "EPSILON"],
     "vadlib.course.figures.model": [
@@ -80,12 +82,8 @@ _EXPORTS = {
     "vadlib.evaluation.scores": ["smooth"],
     "vadlib.output.report": ["describe_metrics"],
     "vadlib.output.annotation": ["show_annotated"],
-    "vadlib.course.widgets.explorer": [
-        "Explorer",
-        "ExplorerView",
-        "plot_explorer",
-        "sample_views",
-    ],
+    "vadlib.course.figures.explorer": ["ExplorerView", "plot_explorer", "sample_views"],
+    "vadlib.course.widgets.explorer": ["Explorer"],
     # Memory and attention
     "vadlib.course.inspection.explanation": ["explain_clip"],
     "vadlib.course.inspection.slots": [

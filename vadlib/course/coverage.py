@@ -26,8 +26,10 @@ def coverage(
 
 def _covered_share(box: np.ndarray, others: np.ndarray) -> float:
     """Return the share of a box's pixels that lie in any of the others."""
-    x0, y0, x1, y1 = np.round(box).astype(int)
-    pixels = np.zeros((max(1, y1 - y0), max(1, x1 - x0)), bool)
-    for left, top, right, bottom in np.round(others - np.tile(box[:2], 2)).astype(int):
-        pixels[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = True
+    corners = np.round(box).astype(int)
+    width, height = np.maximum(corners[2:] - corners[:2], 1)
+    pixels = np.zeros((height, width), bool)
+    # relative to the box; what begins before it is cut
+    for other in np.round(others - np.tile(box[:2], 2)).clip(min=0).astype(int):
+        pixels[other[1] : other[3], other[0] : other[2]] = True
     return float(pixels.mean())

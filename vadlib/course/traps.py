@@ -102,7 +102,9 @@ def split_gains(
     gains = []
     for _ in range(splits):
         names = generator.permutation(list(labels))
-        one, other = ({name: labels[name] for name in half} for half in np.array_split(names, 2))
+        first, second = np.array_split(names, 2)
+        one = {name: labels[name] for name in first}
+        other = {name: labels[name] for name in second}
         if _has_both_kinds(one) and _has_both_kinds(other):
             here = _areas(candidates, one, default)
             there = _areas(candidates, other, default)

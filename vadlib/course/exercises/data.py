@@ -74,7 +74,8 @@ def small_anomalies(videos: Sequence[Video]) -> Key:
 
 def labels_one_off(videos: Sequence[Video]) -> Key:
     """Count the frames on which labels that are rolled by one differ from the true ones."""
-    frames, by_one, by_two, by_subtraction = 0, 0, 0, 0
+    frames, by_one = 0, 0
+    by_two, by_subtraction = 0, 0
     for video in videos:
         labels = require_labels(video)
         rolled = np.roll(labels, 1)
@@ -108,7 +109,8 @@ def first_start_without_skip() -> Key:
 
 def orders_without_neighbours() -> Key:
     """Count the orders of five frames in which no two neighbours stay together."""
-    orders, without, without_rising = 0, 0, 0
+    orders = 0
+    without, without_rising = 0, 0
     for order in permutations(range(5)):
         steps = np.diff(order)
         orders += 1
@@ -166,8 +168,11 @@ def share_without_object(clips: Sequence[Clip]) -> Key:
     """Find the share of the clips with no box that has its centre in the window at mid-clip."""
     without = 0
     for i in range(len(clips)):
-        length, height, width = clips[i].tensor.shape[1:]
-        boxes = clips[i].boxes[length // 2]
+        length = clips[i].tensor.shape[1]
+        height, width = clips[i].tensor.shape[2:]
+        boxes_of_clip = clips[i].boxes
+        assert boxes_of_clip is not None
+        boxes = boxes_of_clip[length // 2]
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         inside = ((centres >= 0) & (centres < (width, height))).all(axis=1)
         without += int(not inside.any())

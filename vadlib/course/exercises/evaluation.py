@@ -115,7 +115,8 @@ def rows_without_contrast(rows: Mapping[str, Mapping[str, float]]) -> Key:
 
     `rows`: a row's name -> its numbers.
     """
-    equal, lower, different = set(), set(), set()
+    equal, different = set(), set()
+    lower = set()
     for name, row in rows.items():
         score, plain = row["micro_auc_calibrated"], row["plain_calibrated"]
         if plain is None:

@@ -28,8 +28,7 @@ def judge(answer: object, key: Key) -> str:
     """Return "right", or "not yet: " and a hint."""
     value = _parse(answer, key.right)
     if value is None:
-        expected = {str: "a name", set: "a set of names"}.get(type(key.right), "a number")
-        return f"not yet: expected {expected}, found {answer!r:.60}"
+        return f"not yet: expected {_expected(key.right)}, found {answer!r:.60}"
     if _equal(value, key.right):
         return "right"
     if _is_percentage(value, key.right):
@@ -40,6 +39,12 @@ def judge(answer: object, key: Key) -> str:
     if _is_rounded(value, key.right):
         return "not yet: it is rounded; give four digits after the point"
     return f"not yet: {key.hint}"
+
+
+def _expected(right: Answer) -> str:
+    if isinstance(right, set):
+        return "a set of names"
+    return "a name" if isinstance(right, str) else "a number"
 
 
 def _parse(answer: object, right: Answer) -> Answer | None:

@@ -113,7 +113,7 @@ def _slots_for_most_reads(shares: np.ndarray) -> int:
 
 
 def without_the_busiest(run: Run, windows: Sequence[torch.Tensor], usage: Usage) -> Key:
-    """Divide D_p's mean error on the pseudo windows without M_p's most read slot by that with it."""
+    """Divide D_p's mean error on pseudo windows without M_p's most read slot by that with it."""
     slot = int(usage["pseudo"]["M_p"].argmax())
     before, without = _errors_without(run, windows, "pseudo", slot)
     ratio = float(without.mean() / before.mean())

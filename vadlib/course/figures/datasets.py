@@ -136,7 +136,7 @@ def plot_timelines(videos: Sequence[Video], title: str = "", ax: Axes | None = N
 def plot_ground_truths(
     first: Labels, second: Labels, names: tuple[str, str], ax: Axes | None = None
 ) -> Axes:
-    """Draw two ground truths of the same videos above each other, and between them where they differ.
+    """Draw two ground truths of the same videos, and between them where they differ.
 
     Args:
         first, second: video -> labels (T,).
@@ -180,7 +180,7 @@ def plot_frame_changes(changes: Mapping[str, Labels], labels: Mapping[str, Label
     Returns:
         The Axes, (datasets,).
     """
-    axes = panels(1, len(changes), max(4.0, 3.2 * len(changes)), 2.8)[0]
+    axes: np.ndarray = panels(1, len(changes), max(4.0, 3.2 * len(changes)), 2.8)[0]
     normal: Look = {"histtype": "stepfilled", "color": BLUE, "alpha": 0.35, "label": "normal"}
     abnormal: Look = {"histtype": "step", "color": ORANGE, "label": "abnormal"}
     abnormal |= {"linestyle": "--", "linewidth": 1.8}

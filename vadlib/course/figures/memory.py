@@ -65,7 +65,7 @@ def plot_reconstruction_over_time(explanation: Explanation, row: int | None = No
     assert pseudo is not None, "the explanation is of the pseudo path alone"
     if row is None:
         row = int(np.nansum(normal.error, (0, 2)).argmax())
-    axes = panels(5, 1, 9, 5.2, sharex=True)[:, 0]
+    axes: np.ndarray = panels(5, 1, 9, 5.2, sharex=True)[:, 0]
     draw_picture(axes[0], normal.frames[:, row], "frames")
     draw_picture(axes[1], normal.reconstruction[:, row], "D_n")
     draw_picture(axes[2], pseudo.reconstruction[:, row], "D_p")
@@ -95,7 +95,7 @@ def plot_attention(normal: Explanation, abnormal: Explanation) -> np.ndarray:
     Returns:
         The Axes, (3,).
     """
-    axes = _map_panels(1, 3, normal.seen)[0]
+    axes: np.ndarray = _map_panels(1, 3, normal.seen)[0]
     highest = heat_limit(normal.entropy, abnormal.entropy, share=1)
     draw_heat(axes[0], normal.entropy, "normal clip: entropy of M_n (nats)", highest)
     draw_heat(axes[1], abnormal.entropy, "abnormal clip: entropy of M_n (nats)", highest)
@@ -153,7 +153,7 @@ def plot_slot_usage(usages: Mapping[str, Mapping[str, np.ndarray]]) -> np.ndarra
         The Axes, (memories,).
     """
     first_kind, first = next(iter(usages.items()))
-    axes = panels(len(first), 1, 9, 2.6 * len(first))[:, 0]
+    axes: np.ndarray = panels(len(first), 1, 9, 2.6 * len(first))[:, 0]
     for ax, (memory, shares) in zip(axes, first.items(), strict=True):
         top = np.argsort(shares)[::-1][:10]
         bars = {first_kind: shares[top]}
@@ -215,7 +215,7 @@ def plot_slot_removal(
     if apart:
         groups.append(list(apart))
     widths = [len(names) + 0.5 for names in groups]
-    axes = panels(1, len(groups), 9, 3, width_ratios=widths)[0]
+    axes: np.ndarray = panels(1, len(groups), 9, 3, width_ratios=widths)[0]
     for ax, names in zip(axes, groups, strict=True):
         changes = {}
         for kind, of_kind in errors.items():

@@ -211,7 +211,7 @@ def plot_addressing(slots: Tensor, query: Tensor, sharpness: float, shrink: floa
     """
     softmax = address(query, slots, sharpness, 0.0)
     weights = address(query, slots, sharpness, shrink)
-    axes = panels(1, 2, 9, 3.4)[0]
+    axes: np.ndarray = panels(1, 2, 9, 3.4)[0]
     for i, slot in enumerate(slots):
         _draw_vector(axes[0], f"slot {i}", slot, bool(slot[1] < 0), color=BLUE)
     _draw_vector(axes[0], "query", query, bool(query[1] < 0), color=ORANGE, linestyle="--")
@@ -258,7 +258,7 @@ def plot_path_reconstructions(model: DualPathAutoencoder, clip: Tensor) -> np.nd
         strips[name] = beside(to_frames(reconstruction)[frames], 255)
         strips[f"error of {name}"] = beside(error, np.nan)
     height, width = strips["clip"].shape[:2]
-    axes = panels(len(strips), 1, 9, 5 * (8 * height / width + 0.1))[:, 0]
+    axes: np.ndarray = panels(len(strips), 1, 9, 5 * (8 * height / width + 0.1))[:, 0]
     for ax, (name, strip) in zip(axes, strips.items(), strict=True):
         colours: Look = {"cmap": "gray", "vmin": 0, "vmax": 255}
         if "error" in name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import cv2
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -19,7 +20,6 @@ from vadlib.course.figures.style import (
     draw_box,
     draw_pixels,
     evenly,
-    one_panel,
     panels,
 )
 from vadlib.data.clips import Clip, ClipDataset, to_frames
@@ -115,7 +115,7 @@ def plot_xt_slices(clips: Mapping[str, torch.Tensor], row: int | None = None) ->
     if row is None:
         first = next(iter(clips.values()))
         row = int(first.std(dim=1).mean(dim=(0, 2)).argmax())
-    axes = panels(1, len(clips), 2.4 * len(clips), 2.6)[0]
+    axes: np.ndarray = panels(1, len(clips), 2.4 * len(clips), 2.6)[0]
     for ax, (name, clip) in zip(axes, clips.items(), strict=True):
         pixels = to_frames(clip)[:, row]
         if pixels.shape[-1] == 1:
@@ -140,7 +140,7 @@ def plot_boxes(video: Video, frame: int, boxes: Mapping[str, Sequence[np.ndarray
         The Axes, (detectors,).
     """
     height, width = video.frames.shape[1:3]
-    axes = panels(1, len(boxes), 9, 9 / len(boxes) * height / width + 0.4)[0]
+    axes: np.ndarray = panels(1, len(boxes), 9, 9 / len(boxes) * height / width + 0.4)[0]
     for ax, (name, of_video) in zip(axes, boxes.items(), strict=True):
         draw_pixels(ax, video.frames[frame])
         for x0, y0, x1, y1 in of_video[frame]:
@@ -170,8 +170,8 @@ def _square(picture: np.ndarray, side: int = 64) -> np.ndarray:
         return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
     height, width = picture.shape[:2]
     canvas = np.full((side, side, 3), GAP_GREY, np.float32)
-    top, left = max(0, (side - height) // 2), max(0, (side - width) // 2)
-    ground = canvas[top : top + height, left : left + width]
+    y, x = max(0, (side - height) // 2), max(0, (side - width) // 2)
+    ground = canvas[y : y + height, x : x + width]
     patch = picture[: ground.shape[0], : ground.shape[1]].astype(np.float32)
     ground += (patch[..., :3] - ground) * patch[..., 3:] / 255
     return canvas.round().astype(np.uint8)
@@ -200,7 +200,8 @@ def plot_training_batch(
     grid = np.full((rows * columns, *pictures.shape[1:]), 255, np.uint8)
     grid[:size] = pictures
     strips = [beside(row, GAP_GREY, GAP) for row in np.split(grid, rows)]
-    ax = one_panel(9, 9 * rows * (height + GAP) / (columns * (width + GAP)) + 0.4)
+    size_in_inches = (9, 9 * rows * (height + GAP) / (columns * (width + GAP)) + 0.4)
+    figure, ax = plt.subplots(figsize=size_in_inches, layout="constrained")
     _draw_mosaic(ax, np.concatenate(strips))
     for k, outcome in enumerate(outcomes):
         if outcome.kind is not None:
@@ -209,7 +210,7 @@ def plot_training_batch(
     text = _describe_batch(mixer, outcomes)
     title = f"{text}; expected {mixer.p * size:.1f}"
     ax.set_title(title, fontsize="small", loc="left")
-    return ax.figure, text
+    return figure, text
 
 
 def _frame_sample(
@@ -264,10 +265,12 @@ def _mask_frames(pseudo: PseudoClip) -> np.ndarray:
 
 def _draw_strips(strips: Mapping[str, np.ndarray], columns: int, titles: bool = True) -> np.ndarray:
     """Draw a row of evenly spaced pictures for each (T, H, W, C); return the Axes, (strips,)."""
-    length, height, width = next(iter(strips.values())).shape[:3]
+    first = next(iter(strips.values()))
+    length = len(first)
+    height, width = first.shape[1:3]
     frames = evenly(length, columns)
     row_height = 9 * height / (width * len(frames)) + 0.08
-    axes = panels(len(strips), 1, 9, row_height * len(strips) + 0.3)[:, 0]
+    axes: np.ndarray = panels(len(strips), 1, 9, row_height * len(strips) + 0.3)[:, 0]
     for ax, (name, pictures) in zip(axes, strips.items(), strict=True):
         _draw_mosaic(ax, beside(pictures[frames], GAP_GREY, GAP))
         ax.set_ylabel(name, fontsize="small")

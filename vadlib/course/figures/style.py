@@ -52,16 +52,19 @@ def one_panel(width: float, height: float) -> Axes:
 def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> np.ndarray:
     """Make a figure of several panels; return their Axes, (rows, columns)."""
     size = (width, height)
-    return plt.subplots(
+    axes: np.ndarray = plt.subplots(
         rows, columns, figsize=size, layout="constrained", squeeze=False, **options
     )[1]
+    return axes
 
 
 def legend_above(ax: Axes, columns: int, right: bool = False) -> None:
     """Put the legend above the panel, where it hides nothing."""
-    corner = "lower right" if right else "lower left"
-    anchor = (int(right), 1)
-    ax.legend(loc=corner, bbox_to_anchor=anchor, ncols=columns, fontsize="small", frameon=False)
+    look: Look = {"ncols": columns, "fontsize": "small", "frameon": False}
+    if right:
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), **look)
+    else:
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), **look)
 
 
 def list_downwards(ax: Axes, names: Sequence[str], margin: float = 0.5) -> None:

@@ -79,7 +79,7 @@ def plot_history(
     for name, run in runs.items():
         histories[name] = read_history(run) if isinstance(run, Run) else run
     columns = {column for history in histories.values() for column in history}
-    axes = panels(1, len(terms), 9, 2.9, sharey=same_scale)[0]
+    axes: np.ndarray = panels(1, len(terms), 9, 2.9, sharey=same_scale)[0]
     handles = {}
     for ax, term in zip(axes, terms, strict=True):
         require_known(term, sorted(columns - {"epoch"}), "term", field="terms")
@@ -89,7 +89,7 @@ def plot_history(
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="epoch", title=term)
     for ax in axes:
-        _begin_at_zero(ax, axes if same_scale else [ax])
+        _begin_at_zero(ax, list(axes) if same_scale else [ax])
     axes[0].set_ylabel("mean over the epoch's clips", fontsize="small")
     if len(runs) > 1:
         axes[0].figure.legend(
@@ -126,11 +126,12 @@ def plot_clip_errors(
     first = -(len(errors) - 1) / 2
     for k, ((name, of_run), look) in enumerate(zip(errors.items(), LINES, strict=False)):
         quartiles = [np.quantile(of_run[kind], [0.25, 0.5, 0.75]) for kind in kinds]
-        low, middle, high = np.transpose(quartiles)
+        middle = np.array([m for _, m, _ in quartiles])
+        below, above = middle - np.array(quartiles)[:, 0], np.array(quartiles)[:, 2] - middle
         ax.errorbar(
             np.arange(len(kinds)) + 0.18 * (first + k),
             middle,
-            [middle - low, high - middle],
+            [below, above],
             fmt=look["marker"],
             color=look["color"],
             capsize=3,

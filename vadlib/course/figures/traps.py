@@ -1,4 +1,4 @@
-"""Figures of evaluation traps: how far each moves an AUC, and what choosing on test labels gains."""
+"""Figures of evaluation traps: AUCs that they move, and gains by choosing on test labels."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def plot_selection_gains(gains: np.ndarray, ax: Axes | None = None) -> Axes:
     labels = ("claimed, on the videos chosen on", "true, on the others")
     for values, label, look in zip(gains.T, labels, (claimed, true), strict=True):
         mean = float(values.mean())
-        ax.hist(values, edges, label=f"{label}: mean {mean:+.3f}", **look)
+        ax.hist(values, edges.tolist(), label=f"{label}: mean {mean:+.3f}", **look)
         ax.axvline(mean, color=look["color"], linestyle="--", linewidth=1.5)
     ax.axvline(0, color=GREY, linewidth=0.8)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))

@@ -45,7 +45,7 @@ def errors_by_kind(
 
 
 @torch.inference_mode()
-def _errors(run: Run, clips: Sequence[Tensor]) -> np.ndarray:
+def _errors(run: Run, clips: list[Tensor]) -> np.ndarray:
     device = next(run.model.parameters()).device
     parts = [np.zeros(0, np.float32)]
     for first in range(0, len(clips), BATCH):

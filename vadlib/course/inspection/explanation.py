@@ -1,4 +1,4 @@
-"""What the model makes of one clip over the whole picture: reconstructions, errors, memory reads."""
+"""What the model makes of a clip over the whole picture: reconstructions, errors, memory reads."""
 
 from __future__ import annotations
 
@@ -95,13 +95,13 @@ def _explain_path(run: Run, frames: np.ndarray, path: str) -> Explanation:
         output = model(clips, path)
         pictures.extend(_pictures(output, clips))
         reads.extend(_reads(output))
-    length, height, width, channels = frames.shape
+    height, width = frames.shape[1:3]
     slots = model.config.slots if model.config.memories else 0
     pixel_places, cell_places = [], []
     for y, x in corners:
         pixel_places.append((y + np.arange(window[0]), x + np.arange(window[1])))
         cell_places.append((_cells(y, window[0]), _cells(x, window[1])))
-    picture = _average(pictures, pixel_places, (height, width, length, channels + 1))
+    picture = _average(pictures, pixel_places, (height, width, len(frames), frames.shape[3] + 1))
     cell_shape = (-(-height // CELL), -(-width // CELL), slots + 1)
     read = _average(reads, cell_places, cell_shape)
     picture, read = np.moveaxis(picture, 2, 0), np.moveaxis(read, 2, 0)
@@ -125,10 +125,9 @@ def _pictures(output: PathOutput, clips: Tensor) -> np.ndarray:
 def _reads(output: PathOutput) -> np.ndarray:
     """Return the weights of all slots and their entropy, means over time, (B, h', w', N + 1)."""
     weights = output.weights
+    spread = weights.new_full(weights.shape[:-1], torch.nan)
     if weights.shape[-1]:
         spread = entropy(weights)
-    else:
-        spread = weights.new_full(weights.shape[:-1], torch.nan)
     return torch.cat([weights, spread[..., None]], -1).mean(1).cpu().numpy()
 
 
@@ -146,7 +145,7 @@ def _average(
     places: Sequence[tuple[np.ndarray, np.ndarray]],
     shape: tuple[int, ...],
 ) -> np.ndarray:
-    """Average windows (h, w, ...) at rows (h,) and columns (w,) of a picture of `shape` (H, W, ...).
+    """Average windows (h, w, ...) at rows (h,) and columns (w,) of a picture (H, W, ...).
 
     It is NaN where there is no window. Padding beyond the picture is left out.
     """

@@ -37,8 +37,8 @@ def paired_windows(
     shares, is_normal = _abnormal_shares(clips)
     normal = np.flatnonzero(is_normal).tolist()
     places: list[Place] = []
-    for video, _, top, left in clips.index.tolist():
-        places.append((clips.videos[video].scene, top, left))
+    for video, _, y, x in clips.index.tolist():
+        places.append((clips.videos[video].scene, y, x))
     partners: dict[Place, list[int]] = {}
     for i in normal:
         partners.setdefault(places[i], []).append(i)
@@ -75,7 +75,7 @@ def _abnormal_shares(clips: ClipDataset) -> tuple[np.ndarray, np.ndarray]:
     shares = np.zeros(len(clips))
     is_normal = np.ones(len(clips), bool)
     clip_of_masks = None
-    for i, (v, start, top, left) in enumerate(clips.index.tolist()):
+    for i, (v, start, y, x) in enumerate(clips.index.tolist()):
         height, width = clips.frames[v].shape[1:3]
         if clip_of_masks != (v, start):  # the windows of one clip follow each other
             clip_of_masks = (v, start)
@@ -86,7 +86,7 @@ def _abnormal_shares(clips: ClipDataset) -> tuple[np.ndarray, np.ndarray]:
                 masks.append(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST))
             ever = np.any(masks, axis=0)
         tall, wide = config.crop or (height, width)
-        window = np.s_[top : top + tall, left : left + wide]
+        window = np.s_[y : y + tall, x : x + wide]
         shares[i] = masks[config.length // 2][window].mean()
         is_normal[i] = not ever[window].any()
     return shares, is_normal

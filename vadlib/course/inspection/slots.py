@@ -102,8 +102,9 @@ def slot_atlas(
     _require_slots(memory, slots)
     middles = []
     for _, features in _encoded(run.model, clips):
-        frame, row, column = (size // 2 for size in features[-1].shape[2:])
-        middles.append(memory(features[-1]).weights[:, frame, row, column].cpu())
+        middle = tuple(size // 2 for size in features[-1].shape[2:])
+        weights = memory(features[-1]).weights
+        middles.append(weights[(slice(None), *middle)].cpu())
     weights = torch.cat(middles)
     encoded, bottleneck = torch.zeros_like(features[0][:1]), torch.zeros_like(features[-1][:1])
     pages = []
