@@ -1,11 +1,10 @@
-"""How the frame score was chosen: on held-out normal training videos with pseudo-anomalies put into
-them, never on test labels.
+"""Measure many frame scores on held-out normal videos with pseudo-anomalies, never on test labels.
 
     python benchmarks/choose_score.py runs/ped2 --root DATA
 
-The table shows micro AUCs of many scores, each on all disturbed copies and on those with what no
-training has seen ("glide"); see `held_out.py`. The defaults in `vadlib/evaluation/scores.py` were
-chosen from it; see benchmarks/README.md.
+The table shows micro AUCs of many scores, each on all disturbed copies and on those with an anomaly
+that no training has seen ("glide"); see `held_out.py`. The defaults of `ScoreConfig` were chosen
+from it; see benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -14,13 +13,23 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from held_out import held_out_aucs, held_out_maps
+from held_out import Disturbed, held_out_aucs, held_out_maps
 
 from vadlib.config import ScoreConfig
 from vadlib.evaluation import calibration
-from vadlib.evaluation.calibration import WINDOWS, calibrate
-from vadlib.evaluation.scores import CONTRAST_SCALE, local_values
+from vadlib.evaluation.calibration import WINDOWS, Calibration, calibrate
+from vadlib.evaluation.components import Contrast, ErrorMaps
+from vadlib.evaluation.scores import component_values
 from vadlib.model.run import Run
+
+WEIGHTS = {
+    "plain": {"contrast": 0.0},
+    "temporal": {"plain": 0.0, "temporal": 1.0, "contrast": 0.0},
+    "contrast": {"plain": 0.0},
+    "plain and temporal": {"temporal": 1.0, "contrast": 0.0},
+    "plain and contrast": {},
+    "all three": {"temporal": 1.0},
+}
 
 
 def main() -> None:
@@ -35,55 +44,53 @@ def main() -> None:
     length = run.data.length
     default = ScoreConfig(frames=length)
     known = calibrate(normal, default)
-
-    values = [
-        local_values(maps, default.window, length).max((2, 3))
-        for videos in normal.values()
-        for maps in videos
-    ]
-    plain, _, share = np.concatenate(values, axis=1)
-    spread = np.log(plain).std() / np.log(share / (1 - share)).std()
-    print(
-        f"normal frames: the log of the worst error varies {spread:.1f} times as much as that of the ratio; the scale is {CONTRAST_SCALE}"
-    )
-
-    def report(name: str, how: ScoreConfig, by: calibration.Calibration = known) -> None:
-        by = by if how.window in WINDOWS and how.frames in (1, length) else None
-        parts = (disturbed, [part for part in disturbed if part.sort == "glide"])
-        cells = [
-            " / ".join(f"{area:.3f}" for area in held_out_aucs(part, how, by)) for part in parts
-        ]
-        print(f"{name:56} {cells[0]:24} glide {cells[1]}", flush=True)
-
+    videos = [maps for scene in normal.values() for maps in scene]
+    print(f"spread of the worst error over that of the ratio: {spread(videos, default):.1f}")
+    print(f"scale of the ratio: {Contrast.scale}")
     print(f"{'':56} raw / per video / calibrated")
-    kinds = {
-        "plain": {"contrast": 0},
-        "temporal": {"plain": 0, "temporal": 1, "contrast": 0},
-        "contrast": {"plain": 0},
-    }
-    kinds |= {
-        "plain and temporal": {"temporal": 1, "contrast": 0},
-        "plain and contrast": {},
-        "all three": {"temporal": 1},
-    }
     for window in (16, 32, 64, None):
         for frames in (1, length // 2, length):
-            for kind, weights in kinds.items():
-                report(
-                    f"window {window}, {frames} frames, {kind}",
-                    ScoreConfig(window=window, frames=frames, **weights),
-                )
+            for name, weights in WEIGHTS.items():
+                score_config = ScoreConfig(window=window, frames=frames, **weights)
+                is_known = window in WINDOWS and frames in (1, length)
+                name = f"window {window}, {frames} frames, {name}"
+                report(name, disturbed, score_config, known if is_known else None)
     for weight in (0.5, 2, 4):
-        report(f"default, the contrast times {weight}", ScoreConfig(frames=length, contrast=weight))
+        score_config = ScoreConfig(frames=length, contrast=weight)
+        report(f"default, the contrast times {weight}", disturbed, score_config, known)
     for sigma in (2, 4, 8, 16, 32):
-        report(f"default, smoothed, sigma {sigma}", ScoreConfig(frames=length, smoothing=sigma))
+        score_config = ScoreConfig(frames=length, smoothing=sigma)
+        report(f"default, smoothed, sigma {sigma}", disturbed, score_config, known)
     for prior in (50, 300, 3000, 30000):
         calibration.PRIOR = prior
-        report(
-            f"default, each location starts with {prior} frames",
-            default,
-            calibrate(normal, default),
-        )
+        name = f"default, each location starts with {prior} frames"
+        report(name, disturbed, default, calibrate(normal, default))
+
+
+def spread(videos: list[ErrorMaps], score_config: ScoreConfig) -> float:
+    """Return by how much more the log of the worst error varies on normal frames than that of the
+    ratio of D_n's to D_p's.
+    """
+    deviations = []
+    for name in ("plain", "contrast"):
+        values = [
+            component_values(name, maps, score_config.window, score_config.frames).max((1, 2))
+            for maps in videos
+        ]
+        worst = np.concatenate(values)
+        ratio = worst / (1 - worst) if name == "contrast" else worst
+        deviations.append(np.log(ratio).std())
+    return deviations[0] / deviations[1]
+
+
+def report(
+    name: str, disturbed: list[Disturbed], score_config: ScoreConfig, known: Calibration | None
+) -> None:
+    cells = []
+    for part in (disturbed, [video for video in disturbed if video.sort == "glide"]):
+        areas = held_out_aucs(part, score_config, known)
+        cells.append(" / ".join(f"{area:.3f}" for area in areas))
+    print(f"{name:56} {cells[0]:24} glide {cells[1]}", flush=True)
 
 
 if __name__ == "__main__":

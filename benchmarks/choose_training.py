@@ -35,10 +35,10 @@ def main() -> None:
     for folder in options.runs:
         run = Run.load(folder)
         normal, disturbed = held_out_maps(run, options.root)
-        how = Calibration.load(folder / "calibration.npz").how
-        known = calibrate(normal, how)
+        score_config = Calibration.load(folder / "calibration.npz").score_config
+        known = calibrate(normal, score_config)
         parts = [
-            held_out_aucs(part, how, known)
+            held_out_aucs(part, score_config, known)
             for part in (disturbed, [d for d in disturbed if d.sort == "glide"])
         ]
         cells, test = [" / ".join(f"{area:.3f}" for area in part) for part in parts], ""

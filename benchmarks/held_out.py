@@ -21,7 +21,8 @@ from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset, to_frames, to_tensor
 from vadlib.errors import require
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.error_maps import ErrorMaps, error_maps
+from vadlib.evaluation.components import ErrorMaps
+from vadlib.evaluation.error_maps import error_maps
 from vadlib.evaluation.metrics import micro_auc, per_video
 from vadlib.evaluation.scores import raw_score
 from vadlib.model.run import Run
@@ -86,15 +87,15 @@ def held_out_maps(
 
 
 def held_out_aucs(
-    disturbed: list[Disturbed], how: ScoreConfig, calibration: Calibration | None
+    disturbed: list[Disturbed], score_config: ScoreConfig, calibration: Calibration | None
 ) -> tuple[float, ...]:
     """Micro AUCs of a score: raw, per video and, with a calibration that knows it, calibrated."""
     labels = {str(i): part.labels for i, part in enumerate(disturbed)}
-    raw = {str(i): raw_score(part.maps, how) for i, part in enumerate(disturbed)}
+    raw = {str(i): raw_score(part.maps, score_config) for i, part in enumerate(disturbed)}
     areas = [micro_auc(labels, raw), micro_auc(labels, per_video(raw))]
     if calibration is not None:
         scores = {
-            str(i): calibration.score(part.maps, part.scene, how)
+            str(i): calibration.score(part.maps, part.scene, score_config)
             for i, part in enumerate(disturbed)
         }
         areas.append(micro_auc(labels, scores))

@@ -21,7 +21,7 @@ from servers import Host
 
 from vadlib.data.clips import Clip, to_tensor
 from vadlib.data.video import Video
-from vadlib.evaluation.evaluate import Result
+from vadlib.evaluation.result import Result
 from vadlib.jobs import evaluate_run
 
 # Runs share slow machines, so a single slow example is no failure; and a run that failed fails

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from vadlib.data.catalog import load_videos
-from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import micro_auc
+from vadlib.evaluation.result import Result
 
 SMALL = {"data": {"clip_step": 90}, "model": {"width": 8, "slots": 16}, "training": {"epochs": 1}}
 FILES = {"config.json", "model.safetensors", "calibration.npz", "state.pt", "history.csv"}

@@ -16,12 +16,12 @@ import pytest
 import torch
 from PIL import Image
 from refusals import refused as expect_refused
+from results import maps_of
 
 from vadlib import cli
 from vadlib.config import ModelConfig, ScoreConfig
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import calibrate
-from vadlib.evaluation.error_maps import ErrorMaps
 from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import save_weights
@@ -372,10 +372,8 @@ def change(run, **parts):
 
 
 def calibrate_by_noise(run):
-    errors = np.random.default_rng(0).random((3, 20, 2, 3))
-    calibrate({"ped2": [ErrorMaps(*errors.astype(np.float16))]}, ScoreConfig()).save(
-        run / "calibration.npz"
-    )
+    maps = maps_of(*np.random.default_rng(0).random((3, 20, 2, 3)))
+    calibrate({"ped2": [maps]}, ScoreConfig()).save(run / "calibration.npz")
 
 
 def test_a_run_that_is_none(failing, tree, tmp_path):

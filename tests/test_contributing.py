@@ -29,6 +29,7 @@ PROJECT = (
     "notebooks",
     "benchmarks",
     "book",
+    "docs",
     "gallery",
     "pyproject.toml",
     "README.md",

@@ -1,4 +1,4 @@
-"""The report of a machine: what goes wrong is in it, and README's rows are those of the reports."""
+"""The report of a machine: what goes wrong is in it, and the rows of docs/gpu.md are those of the reports."""
 
 import copy
 import importlib.util
@@ -93,8 +93,8 @@ def cells(table):
     return [dict(zip(titles, row, strict=True)) for row in rows]
 
 
-def test_readme_shows_the_committed_reports():
-    text = gpu.README.read_text(encoding="utf-8")
+def test_the_page_shows_the_committed_reports():
+    text = gpu.PAGE.read_text(encoding="utf-8")
     assert gpu.replace_rows(text, gpu.markdown_table(gpu.read_reports())) == text
 
 

@@ -20,7 +20,7 @@ from vadlib.data.download import download_dataset
 from vadlib.data.encode import write_video as write_mp4
 from vadlib.data.folder import open_video
 from vadlib.data.store import cache_dir, keep_arrays
-from vadlib.evaluation.evaluate import Result
+from vadlib.evaluation.result import Result
 from vadlib.files import expand_home, folder_variable, require_folder_variable, write_json
 from vadlib.jobs import (
     chosen_dataset,

@@ -13,10 +13,12 @@ from trees import own_videos
 
 from vadlib.config import PseudoConfig, TrainConfig
 from vadlib.data.catalog import load_videos
+from vadlib.data.folder import OwnVideos, TableLabels
 from vadlib.errors import InputError
 from vadlib.evaluation.baselines import baseline_scores, measure_baselines
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.evaluate import Result, evaluate
+from vadlib.evaluation.evaluate import evaluate
+from vadlib.evaluation.result import Result
 from vadlib.jobs import default_preset, evaluate_once, evaluate_run, train_run
 from vadlib.output.report import describe_metrics
 
@@ -89,42 +91,35 @@ def test_the_published_protocol_and_the_baselines_stand_beside_the_flat_metrics(
     )
 
 
+class TwoTruths(OwnVideos):
+    """Own videos with a second ground truth, which calls normal what the first calls abnormal."""
+
+    def ground_truths(self):
+        return [*super().ground_truths(), Opposite("other", self.label_paths["csv"])]
+
+
+class Opposite(TableLabels):
+    def read(self, video, clip):
+        return 1 - super().read(video, clip)
+
+
 def test_a_second_ground_truth_that_cannot_be_used_is_told_and_costs_nothing(own, monkeypatch):
     root, run = own
 
-    def half_a_copy(name, split, where, truth=None):
-        if truth == "vol":
-            raise InputError("1_label.mat: missing", "missing-labels")
-        return load_videos("folder", split, root)
+    def fail(self, video, clip):
+        raise InputError("1_label.mat: missing", "missing-labels")
 
-    monkeypatch.setattr("vadlib.jobs.load_videos", half_a_copy)
-    monkeypatch.setattr(
-        "vadlib.jobs.find_copy",
-        lambda *arguments: SimpleNamespace(ground_truths={"vol": None, "csv": None}),
-    )
+    monkeypatch.setattr(Opposite, "read", fail)
+    monkeypatch.setattr("vadlib.jobs.find_copy", lambda name, root, truth: TwoTruths(root))
     metrics = evaluate_run(run, "avenue", root).metrics
-    assert metrics["not_measured"] == {"vol": "1_label.mat: missing"}
+    assert metrics["not_measured"] == {"other": "1_label.mat: missing"}
     assert metrics["protocols"] == {}
     assert "1_label.mat: missing" in describe_metrics(metrics)
 
 
 def test_all_ground_truths_of_a_dataset_are_measured_under_each_protocol(own, monkeypatch):
-    """Avenue has two: here the second calls normal what the first calls abnormal."""
     root, run = own
-
-    def load(name, split, where, truth=None):
-        videos = load_videos("folder", split, root)
-        return (
-            [replace(v, labels=1 - v.labels, ground_truth="other") for v in videos]
-            if truth == "other"
-            else videos
-        )
-
-    monkeypatch.setattr("vadlib.jobs.load_videos", load)
-    monkeypatch.setattr(
-        "vadlib.jobs.find_copy",
-        lambda *arguments: SimpleNamespace(ground_truths={"csv": None, "other": None}),
-    )
+    monkeypatch.setattr("vadlib.jobs.find_copy", lambda name, root, truth: TwoTruths(root))
     metrics = evaluate_run(run, "avenue", root, protocol="center").metrics
     assert list(metrics["protocols"]) == ["center, csv", "all, other", "center, other"]
     centre, other, both = metrics["protocols"].values()
@@ -133,12 +128,27 @@ def test_all_ground_truths_of_a_dataset_are_measured_under_each_protocol(own, mo
     assert other["abnormal_frames"] == metrics["frames"] - metrics["abnormal_frames"]
 
 
+def test_videos_are_opened_once_for_all_ground_truths(own, monkeypatch):
+    root, run = own
+    opened = []
+
+    class Counted(TwoTruths):
+        def open_clip(self, name, path):
+            opened.append(name)
+            return super().open_clip(name, path)
+
+    monkeypatch.setattr("vadlib.jobs.find_copy", lambda name, root, truth: Counted(root))
+    evaluate_run(run, "avenue", root, protocol="center")
+    assert opened == ["cam1/friday", "cam2/sunday"]
+
+
 def test_normal_test_videos_are_scored_and_kept_without_metrics_that_need_both(own, monkeypatch):
     root, run = own
     normal = [
         replace(v, labels=np.zeros(len(v), np.uint8)) for v in load_videos("folder", "test", root)
     ]
-    monkeypatch.setattr("vadlib.jobs.load_videos", lambda *arguments: normal)
+    copy = SimpleNamespace(open=lambda split, truth: normal, ground_truths=list)
+    monkeypatch.setattr("vadlib.jobs.find_copy", lambda *arguments: copy)
     metrics = evaluate_run(run, None, root, with_baselines=True).metrics
     assert metrics["micro_auc_raw"] is None
     assert "baselines" not in metrics

@@ -21,13 +21,15 @@ from vadlib.course import profile, read_ablation, show
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
 from vadlib.data.folder import open_video
-from vadlib.data.labels import from_npy, read_intervals
+from vadlib.data.label_tables import read_intervals
+from vadlib.data.labels import from_npy
 from vadlib.data.video import Video
 from vadlib.device import pick_device, pick_precision
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.evaluate import Result, evaluate
+from vadlib.evaluation.evaluate import evaluate
 from vadlib.evaluation.metrics import micro_auc
+from vadlib.evaluation.result import Result
 from vadlib.evaluation.stream import find_scene
 from vadlib.files import write_json
 from vadlib.jobs import train_run

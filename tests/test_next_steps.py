@@ -22,7 +22,7 @@ from vadlib import ablation, cli
 from vadlib.data.avenue import TEST_LENGTHS
 from vadlib.data.download import ARCHIVES, Archive
 from vadlib.data.encode import write_video
-from vadlib.evaluation.evaluate import Result
+from vadlib.evaluation.result import Result
 from vadlib.files import command_line, write_json
 from vadlib.model.run import Run
 from vadlib.output.ablation_table import read_ablation

@@ -16,7 +16,6 @@ from vadlib.data.catalog import find_copy, load_videos
 from vadlib.data.check import check_dataset
 from vadlib.data.clips import ClipDataset
 from vadlib.data.folder import open_video
-from vadlib.data.layout import result_files, unread_files
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.jobs import plot_run, score_video
 from vadlib.model.network import DualPathAutoencoder
@@ -58,11 +57,11 @@ def require_known(root, split="train", names=("monday", "tuesday")):
     """The videos are one's own, all else is known as results, and nothing is wrong."""
     assert [video.name for video in load_videos("folder", split, root)] == list(names)
     copy = find_copy("folder", root)
-    assert unread_files(copy) == []
+    assert copy.unread_files() == []
     report = check_dataset("folder", root, progress=False)
     assert report["problems"] == []
     assert "own-results" in [entry["code"] for entry in report["notes"]]
-    return {path.relative_to(root).as_posix() for path in result_files(copy)}
+    return {path.relative_to(root).as_posix() for path in copy.result_files()}
 
 
 @pytest.mark.parametrize("kind", ["score", "train", "begun", "run", "evaluate"])

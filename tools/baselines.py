@@ -1,5 +1,5 @@
-"""Print README's table of baselines without learning, for the datasets that are below VADLIB_DATA
-and the rendered street.
+"""Print the table of baselines in docs/results.md, for the rendered street and the datasets that are
+below VADLIB_DATA.
 
     python tools/baselines.py
 

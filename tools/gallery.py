@@ -1,9 +1,8 @@
-"""Make the pictures of the README: of the rendered street, and curves of Ped2 where it is below
-VADLIB_DATA.
+"""Make the images of README: of the rendered street, and a curve of Ped2 if it is below VADLIB_DATA.
 
 python tools/gallery.py
 
-They are in gallery/; README.md shows each with the alt text that stands here, as a test checks.
+They are in gallery/. README shows each with its alt text from this file; a test compares them.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from vadlib.output.annotation import annotate
 
 GALLERY = Path(__file__).resolve().parents[1] / "gallery"
 ALTS = {
-    "alarm": "People walk along a rendered street; when a cart drives by, heat lies on it, the score rises above its threshold: alarm.",
-    "frames": "Three frames of a rendered street; in two of them a child that runs is outlined.",
-    "kinds": "A clip of somebody who walks, and the same clip skipped, shuffled, under noise, and with a foreign thing pasted onto him.",
-    "explorer": "A frame with what the model rebuilt of it, its error and its attention, above the score curve and its threshold.",
+    "alarm": "A rendered street: when a cart drives by, heat covers it and the score rises above its threshold.",
+    "frames": "Three frames of a rendered street; a running child is outlined in two of them.",
+    "kinds": "A clip of a walking person, and the same clip skipped, shuffled, with noise, and with a pasted object.",
+    "explorer": "A frame, its reconstruction, error and attention, above the score curve and its threshold.",
     "atlas": "Slots of the memory, decoded to pieces of texture, each beside windows that read it.",
-    "ablation": "AUCs of a table of trainings, each with the interval of its difference to the default.",
-    "ped2": "The score of a video of Ped2 over time: low until the shaded event begins, then above the threshold.",
+    "ablation": "AUCs of the ablation table, each with the interval of its difference from the default.",
+    "ped2": "The score of a Ped2 video over time: low until the shaded event begins, then above the threshold.",
 }
 
 

@@ -1,7 +1,7 @@
-"""Measure vadlib on a machine with a GPU, and put the reports into the README.
+"""Measure vadlib on a machine with a GPU, and put the reports into docs/gpu.md.
 
 python tools/gpu.py measure   a report of this machine, benchmarks/gpu/NAME.json; 8 minutes at most
-python tools/gpu.py table     the README's rows of GPUs, from benchmarks/gpu/*.json
+python tools/gpu.py table     the rows of docs/gpu.md, from benchmarks/gpu/*.json
 python tools/gpu.py subset    a small grey copy of Ped2 in build/gpu/data, for another machine
 
 `measure` needs no network. It trains on Ped2 below --root (else VADLIB_DATA), else on the copy that
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "gpu.md"
 SCRIPT = ROOT / "tools" / "gpu_parts.py"
 REPORTS = ROOT / "benchmarks" / "gpu"
 BUILD = ROOT / "build" / "gpu"
@@ -73,7 +73,7 @@ SUBSET_QUALITY = 60  # of JPEG: 15 MB in all, which leaves room for packages tha
 
 
 class Column(NamedTuple):
-    """A column of README's table: its title, the part that it shows, and the text of a result."""
+    """A column of the page's table: its title, the part that it shows, and the text of a result."""
 
     title: str
     part: str
@@ -225,10 +225,10 @@ def default_path(report: dict) -> Path:
 
 
 def table(arguments: argparse.Namespace) -> None:
-    """Write the rows of all reports into the README."""
-    text = replace_rows(README.read_text(encoding="utf-8"), markdown_table(read_reports()))
-    README.write_text(text, encoding="utf-8", newline="\n")
-    print(f"{README.relative_to(ROOT)} shows the reports of {REPORTS.relative_to(ROOT)}")
+    """Write the rows of all reports into docs/gpu.md."""
+    text = replace_rows(PAGE.read_text(encoding="utf-8"), markdown_table(read_reports()))
+    PAGE.write_text(text, encoding="utf-8", newline="\n")
+    print(f"{PAGE.relative_to(ROOT)} shows the reports of {REPORTS.relative_to(ROOT)}")
 
 
 def read_reports(folder: Path = REPORTS) -> list[dict]:
@@ -248,7 +248,7 @@ def replace_rows(text: str, rows: str) -> str:
     """Return the text with new rows between the two markers."""
     pieces = re.split(f"({re.escape(BEGIN)}\n|{re.escape(END)})", text)
     if len(pieces) != 5:
-        sys.exit(f"{README}: expected one line {BEGIN} and one {END}, in this order")
+        sys.exit(f"{PAGE}: expected one line {BEGIN} and one {END}, in this order")
     pieces[2] = f"\n{rows}\n\n"
     return "".join(pieces)
 
@@ -332,10 +332,12 @@ def resume_text(result: dict) -> str:
 def precision_text(result: dict) -> str:
     """Return bf16's speed, final errors and gradients beside float32's, for each preset."""
     texts = []
-    for preset, found in result.items():
-        errors = f"{found['bf16']['final_error']:.4f} against {found['fp32']['final_error']:.4f}"
-        worst = f"gradients differ by up to {found['gradients']['bf16']['largest']:.1%}"
-        texts.append(f"`{preset}` {found['speedup']:.2f} x, error {errors}, {worst}")
+    for preset, measured in result.items():
+        errors = (
+            f"{measured['bf16']['final_error']:.4f} against {measured['fp32']['final_error']:.4f}"
+        )
+        worst = f"gradients differ by up to {measured['gradients']['bf16']['largest']:.1%}"
+        texts.append(f"`{preset}` {measured['speedup']:.2f} x, error {errors}, {worst}")
     return "; ".join(texts)
 
 
@@ -361,7 +363,7 @@ def subset(arguments: argparse.Namespace) -> None:
 
 
 def write_subset(source: Path, target: Path) -> int:
-    """Write the subset anew; returns its size in bytes.
+    """Write the subset again and return its size in bytes.
 
     Args:
         source: a copy of Ped2 in the community layout.
@@ -374,8 +376,8 @@ def write_subset(source: Path, target: Path) -> int:
     for labels in ("ped2.mat", "frame_labels_ped2.npy"):
         if (source / labels).is_file():
             shutil.copy(source / labels, target)
-    chosen = {"training/frames": SUBSET_TRAINING, "testing/frames": SUBSET_TESTING}
-    for split, numbers in chosen.items():
+    splits = {"training/frames": SUBSET_TRAINING, "testing/frames": SUBSET_TESTING}
+    for split, numbers in splits.items():
         for number in numbers:
             folder = target / split / f"{number:02d}"
             folder.mkdir(parents=True)
@@ -399,7 +401,7 @@ def main() -> None:
     measuring.add_argument("--root", type=Path, help="folder that holds ped2/")
     measuring.add_argument("--commit", help="commit to name in the report; default: git's")
     measuring.set_defaults(command=measure)
-    commands.add_parser("table", help="the README's rows").set_defaults(command=table)
+    commands.add_parser("table", help="write the rows of docs/gpu.md").set_defaults(command=table)
     copying = commands.add_parser("subset", help="a small grey copy of Ped2")
     copying.add_argument("--root", type=Path, help="folder that holds ped2/; default: VADLIB_DATA")
     copying.set_defaults(command=subset)

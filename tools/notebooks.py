@@ -68,6 +68,7 @@ print(json.dumps({
 ADDED = ("reference-before", "report", "reference-after")  # ids of the cells that only copies have
 RECORDED = ("quick, synthetic", "quick, ped2")  # what README's table shows, in this order
 PAGES = (NOTEBOOKS / "glossary.md", NOTEBOOKS / "field.md")  # the notebooks link to them
+DOCS = ROOT / "docs"
 BOOK = ROOT / "build" / "book"
 STUB = "answer = None  # your answer"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -294,8 +295,8 @@ def with_table(readme: str) -> str:
     ]
     machine = whole["machine"]
     line = (
-        f"Measured on {machine['cpu']}, {machine['precision']}: {totals[0]:.1f} minutes in all on the rendered street, "
-        f"{totals[1]:.1f} on Ped2. By the reference workload that is {scaled[0]:.1f} and {scaled[1]:.1f} minutes of the "
+        f"Measured on {machine['cpu']}, {machine['precision']}: {totals[0]:.1f} minutes in all on "
+        f"the street, {totals[1]:.1f} on Ped2; {scaled[0]:.1f} and {scaled[1]:.1f} on the "
         "reference machine."
     )
     return re.sub(r"^Measured on .*$", line, readme, flags=re.MULTILINE)
@@ -367,6 +368,7 @@ def book(executed: Path = EXECUTED, target: Path = BOOK) -> None:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(ROOT / "book", pages)
     copy_pages(pages)
+    shutil.copytree(DOCS, pages, dirs_exist_ok=True)
     for source in sources():
         folder = next(
             (folder for folder in (executed, EXECUTED) if is_executed(source, folder)), None

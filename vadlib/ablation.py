@@ -16,8 +16,8 @@ from vadlib.data.catalog import load_videos
 from vadlib.device import processes
 from vadlib.errors import require
 from vadlib.evaluation.baselines import BEST, baseline_scores, best_baseline, measure_baselines
-from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, bootstrap, micro_auc, per_video
+from vadlib.evaluation.result import Result
 from vadlib.files import expand_home
 from vadlib.jobs import evaluate_once, train_run
 from vadlib.output.ablation_table import read_ablation, write_ablation

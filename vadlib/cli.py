@@ -15,7 +15,7 @@ from vadlib.errors import InputError
 from vadlib.files import command_line, expand_home
 
 if TYPE_CHECKING:
-    from vadlib.data.layout import Copy
+    from vadlib.data.copies import DatasetCopy
 
 
 def _expanded(path: Path | None) -> Path | None:
@@ -118,8 +118,8 @@ def train(
     ] = None,
 ) -> None:
     """The commands `train` and `run` take the same options."""
-    from vadlib.data.catalog import find_copy, load_videos
-    from vadlib.data.layout import first_of, result_files, unread_files
+    from vadlib.data.catalog import find_copy
+    from vadlib.data.layout import first_of
     from vadlib.device import processes
     from vadlib.jobs import chosen_dataset, evaluate_run, plot_run, train_run
     from vadlib.output.report import describe_metrics
@@ -139,14 +139,14 @@ def train(
         config = out / "config.json"  # what is not given again is as it was
     data = chosen_dataset(data, config)
     copy = find_copy(data, root, ground_truth)
-    if unread := unread_files(copy):
+    if unread := copy.unread_files():
         check = command_line("data", "check", data, "--root", copy.folder)
         advice = f"`{check}` says more" if data == "folder" else "convert films"
         print(f"vadlib: {first_of(unread, 5)}: not read, and left out; {advice}", file=sys.stderr)
-    if results := result_files(copy):
+    if results := copy.result_files():
         print(f"vadlib: {first_of(results)}: written by vadlib, and left out", file=sys.stderr)
     if context.command.name == "run":
-        load_videos(data, "test", root, ground_truth)
+        copy.open("test", ground_truth)
     trained = train_run(data, root, preset, chosen, out, resume, config)
     main_process = processes().is_main_process  # of those that torchrun started
     if context.command.name == "run":
@@ -162,7 +162,7 @@ def train(
 
 
 def _next_step(
-    copy: Copy, run: Path, root: Path | None, ground_truth: str | None, device: str | None
+    copy: DatasetCopy, run: Path, root: Path | None, ground_truth: str | None, device: str | None
 ) -> str:
     """Say how to use a run on the test videos of its dataset, or, where these cannot be scored, on
     one video.
@@ -170,7 +170,7 @@ def _next_step(
 
     given = {"--root": root, "--ground-truth": ground_truth, "--device": device}
     try:
-        copy.sources("test")
+        copy.require_test(ground_truth)
     except InputError:
         chosen = ("--device", device) if device is not None else ()
         return f"to score a video with it: {command_line('score', run, 'VIDEO', '--out', 'DIR', *chosen)}"
@@ -261,7 +261,8 @@ def score(
     from vadlib.jobs import score_video
 
     result = score_video(run, video, out, device or "auto", scene)
-    [(name, scores)], [found] = result.scores.items(), result.scenes.values()
+    [(name, scored)] = result.videos.items()
+    scores, found = scored.scores, scored.scene
     above, known = (
         int((scores > result.threshold).sum()),
         ", ".join(map(repr, result.calibration.scenes)),
@@ -338,9 +339,8 @@ def download(
     print("\n".join(download_dataset(name, root, mirror)))
     # what is there may be half of it, or another part of the same archive
     copy = find_copy(name, root)
-    print(
-        f"{copy.folder}: {', '.join(f'{len(copy.sources(split))} {split} clips' for split in SPLITS)}"
-    )
+    counts = ", ".join(f"{len(copy.clips(split))} {split} clips" for split in SPLITS)
+    print(f"{copy.folder}: {counts}")
     print(f"next: {command_line('data', 'check', name, '--root', root)}")
 
 

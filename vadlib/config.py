@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
-import numpy as np
-
 from vadlib.errors import require, require_known
 
 T = TypeVar("T")
@@ -29,7 +27,6 @@ CELL = 8  # pixels; errors are kept as means over squares of this side
 DEFAULT_KINDS = ("skip", "shuffle", "noise", "object")
 OBJECTIVES = ("inpaint", "maximize", "none")
 PRECISIONS = ("auto", "fp32", "bf16")
-COMPONENTS = ("plain", "temporal", "contrast")  # of a score
 
 # What each preset changes in the defaults, by the part of `RunConfig`.
 # fast: ours, for a CPU. A window of 48 pixels around what moves holds a person of Ped2 and her next
@@ -231,6 +228,8 @@ class ScoreConfig(Part):
     # weight of D_n against D_p: the share that D_n's error has in the sum of both, over the whole
     # frame
     contrast: float = 1.0
+    # weights of further components of `vadlib.evaluation.scores.COMPONENTS`, by name
+    weights: dict[str, float] = field(default_factory=dict)
     # errors are those of a frame's worst square of so many pixels, a person's height; None: of the
     # whole frame
     window: int | None = 32
@@ -242,14 +241,10 @@ class ScoreConfig(Part):
     causal: bool = False
 
     def __post_init__(self) -> None:
-        weights = [getattr(self, name) for name in COMPONENTS]
-        require(
-            all(0 <= weight < math.inf for weight in weights) and sum(weights) > 0,
-            f"ScoreConfig weights {dict(zip(COMPONENTS, weights, strict=True))}; expected numbers"
-            " of at least 0, not 0 for all",
-            "out-of-range",
-            field="ScoreConfig.weights",
-        )
+        weights = self._all_weights().values()
+        fits = all(0 <= weight < math.inf for weight in weights) and sum(weights) > 0
+        message = f"ScoreConfig weights {self._all_weights()}; expected numbers >= 0, not all 0"
+        require(fits, message, "out-of-range", field="ScoreConfig.weights")
         is_multiple = isinstance(self.window, int) and self.window in range(CELL, 100_000, CELL)
         expected = f"a multiple of {CELL}, or None for the whole frame"
         require_field(self, "window", self.window is None or is_multiple, expected)
@@ -259,10 +254,11 @@ class ScoreConfig(Part):
         require_field(self, "smoothing", 0 <= self.smoothing < math.inf, "at least 0")
 
     @property
-    def weights(self) -> np.ndarray:
-        """float64 (3,), of `COMPONENTS`; they sum to 1."""
-        weights = np.array([self.plain, self.temporal, self.contrast], float)
-        return weights / float(weights.sum())
+    def shares(self) -> dict[str, float]:
+        """The components that count, and their shares, which sum to 1."""
+        weights = self._all_weights()
+        total = sum(weights.values())
+        return {name: weight / total for name, weight in weights.items() if weight > 0}
 
     @property
     def windows(self) -> dict[int | None, float]:
@@ -270,6 +266,10 @@ class ScoreConfig(Part):
         shares = {self.window: 1 - self.mean}
         shares[None] = shares.get(None, 0) + self.mean
         return {window: share for window, share in shares.items() if share > 0}
+
+    def _all_weights(self) -> dict[str, float]:
+        named = {"plain": self.plain, "temporal": self.temporal, "contrast": self.contrast}
+        return named | dict(self.weights)
 
 
 @dataclass(frozen=True)
@@ -381,6 +381,8 @@ def _matches(value: object, hint: Any) -> bool:
             arguments = arguments[:1] * len(value)
         items_match = map(_matches, value, arguments)
         return len(value) == len(arguments) and all(items_match)
+    if typing.get_origin(hint) is dict:
+        return isinstance(value, dict) and all(_matches(v, arguments[1]) for v in value.values())
     if isinstance(value, bool):
         return hint is bool
     if hint is float:

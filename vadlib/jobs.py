@@ -26,6 +26,7 @@ from vadlib.config import (
 )
 from vadlib.data.catalog import DATASETS, find_copy, load_videos
 from vadlib.data.clips import ClipDataset
+from vadlib.data.copies import DatasetCopy
 from vadlib.data.encode import ANNOTATED, encode_video
 from vadlib.data.folder import open_video
 from vadlib.data.video import Video
@@ -34,8 +35,9 @@ from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation.baselines import baseline_scores, measure_baselines
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.error_maps import PROTOCOLS, scored_frames
-from vadlib.evaluation.evaluate import Result, measure
 from vadlib.evaluation.evaluate import evaluate as evaluate_videos
+from vadlib.evaluation.evaluate import measure
+from vadlib.evaluation.result import Result, VideoResult
 from vadlib.evaluation.stream import find_scene, stream_scores
 from vadlib.files import atomic, expand_home, require_writable
 from vadlib.model.network import DualPathAutoencoder
@@ -208,7 +210,8 @@ def evaluate_run(
         field="data",
     )
     require_known(protocol, PROTOCOLS, "protocol")
-    videos = load_videos(data, "test", root, ground_truth)
+    copy = find_copy(data, root, ground_truth)
+    videos = copy.open("test", ground_truth)
     shown = processes(pick_device(device)).is_main_process
     result = evaluate_videos(run, videos, device, shown)
     if result.metrics:
@@ -216,11 +219,11 @@ def evaluate_run(
         result.metrics["protocols"] = {}
         found = {result.protocol: result}
         if protocol == "center":
-            # of a large set 1.5 GB
-            found |= {
-                protocol: replace(evaluate_videos(run, videos, device, shown, protocol), maps={})
-            }
-        truths, unusable = _ground_truths(data, root, videos)
+            centre = evaluate_videos(run, videos, device, shown, protocol)
+            # without its maps, of a large set 1.5 GB
+            without_maps = {name: replace(part, maps=None) for name, part in centre.videos.items()}
+            found[protocol] = replace(centre, videos=without_maps)
+        truths, unusable = _ground_truths(copy, videos)
         for kind, labels in truths.items():
             for name, scored in found.items():
                 if (name, kind) != ("all", videos[0].ground_truth):
@@ -232,7 +235,7 @@ def evaluate_run(
         if unusable:
             result.metrics["not_measured"] = unusable
     if with_baselines and result.metrics.get("micro_auc_raw") is not None:
-        scores = baseline_scores(load_videos(data, "train", root), videos)
+        scores = baseline_scores(copy.open("train"), videos)
         result.metrics["baselines"] = measure_baselines(scores, result.labels)
     out = expand_home(out) if out else run.results_folder
     if out and processes().is_main_process:
@@ -294,17 +297,18 @@ def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) ->
 
 
 def _ground_truths(
-    data: str, root: Path | None, videos: Sequence[Video]
-) -> tuple[dict[str, dict], dict[str, str]]:
+    copy: DatasetCopy, videos: Sequence[Video]
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
     """All frame labels that a copy has for its test videos, by name, and why others cannot be used."""
-    truths, unusable = {videos[0].ground_truth: {v.name: v.labels for v in videos}}, {}
-    for kind in find_copy(data, root).ground_truths if data == "avenue" else []:
-        if kind not in truths:
+    truths = {videos[0].ground_truth: {v.name: v.labels for v in videos}}
+    unusable = {}
+    for truth in copy.ground_truths():
+        if truth.name not in truths:
             try:
-                truths[kind] = {v.name: v.labels for v in load_videos(data, "test", root, kind)}
+                truths[truth.name] = copy.labels(truth.name, videos)
             # told in the metrics: half a copy of the one must not cost the scores by the other
             except InputError as error:
-                unusable[kind] = str(error)
+                unusable[truth.name] = str(error)
     return truths, unusable
 
 
@@ -360,8 +364,8 @@ def score_video(
         progress: show a bar.
 
     Returns:
-        The scores, without error maps; `scenes` holds "" where no scene of the run is known to be
-        this one.
+        The scores, without error maps. The scene of the video is "" if the run knows no scene that
+        it could be.
 
     Raises:
         InputError: no run, one without calibration, no video, or what `find_scene` and
@@ -399,16 +403,8 @@ def score_video(
                     film, annotated(table), video.fps, seconds, out / "annotated.mp4", ANNOTATED
                 )
             name = video.name
-            result = Result(
-                {name: np.array(scores)},
-                {},
-                {},
-                {},
-                {name: seconds},
-                {name: scene},
-                calibration,
-                {},
-            )
+            scored_video = VideoResult(np.array(scores), seconds, scene)
+            result = Result({name: scored_video}, calibration)
             figure = plot_scores(result, name).figure
             figure.savefig(curve, dpi=120)
             plt.close(figure)

@@ -49,7 +49,7 @@ run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 # %%
 result = course.evaluate_once(run, test, course.run_folder(f"pretrained-{data}"))
 name = test[3].name
-error = result.maps[name].plain
+error = result.videos[name].maps["plain"]
 print(f"video {name}: {len(error)} frames, maps of {error.shape[1:]} squares")
 
 # %% [markdown]
@@ -269,9 +269,9 @@ for t in result.threshold * np.array([0.5, 1, 2]):
     detected = np.mean(calibrated[truth == 1] > t)
     false = np.mean(calibrated[truth == 0] > t)
     print(
-        f"threshold {t:.2f}: {alarms['events_found']} of {alarms['events']} events, "
-        f"{alarms['false_alarms']} false alarms "
-        f"({alarms['false_alarms_per_hour']:.0f} an hour)\n"
+        f"threshold {t:.2f}: {alarms.events_found} of {alarms.events} events, "
+        f"{alarms.false_alarms} false alarms "
+        f"({alarms.false_alarms_per_hour:.0f} an hour)\n"
         f"    {detected:.0%} of the abnormal and {false:.1%} of the normal frames"
     )
 

@@ -116,7 +116,7 @@ vad.train_run("folder", home, preset, changes, gate, resume=True)
 run = vad.load_pretrained(data)
 out = gate / "tuesday"
 result = vad.score_video(run, home / "tuesday.mp4", out)
-print("judged as scene", result.scenes["tuesday"])
+print("judged as scene", result.videos["tuesday"].scene)
 print("files:", *sorted(path.name for path in out.iterdir()))
 print(*(out / "scores.csv").read_text().splitlines()[:4], sep="\n")
 
@@ -219,7 +219,7 @@ candidates = {
 labels = {"sunday": np.zeros(len(calm))}
 for name, t in candidates.items():
     alarms = vad.metrics.alarm_metrics(labels, normal.scores, normal.times, t)
-    print(f"{name:20}{t:6.2f}: {alarms['false_alarms']} alarms on sunday, above it:")
+    print(f"{name:20}{t:6.2f}: {alarms.false_alarms} alarms on sunday, above it:")
     print(
         f"    {np.mean(calm > t):.0%} of sunday, {np.mean(scores > t):.0%} of tuesday"
     )

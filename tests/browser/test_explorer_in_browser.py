@@ -17,7 +17,8 @@ from sklearn.metrics import confusion_matrix
 
 import vadlib as vad
 from vadlib import course
-from vadlib.course.widgets import explorer
+from vadlib.course.figures import explorer
+from vadlib.course.widgets.explorer import PAD
 from vadlib.evaluation.calibration import Calibration
 from vadlib.output.figure import image_tag
 
@@ -151,9 +152,9 @@ def test_the_explorer_follows_keyboard_and_mouse(
         return found["x"] + found["width"] / 2, found["y"] + found["height"] / 2
 
     # The slider's ends lie below those of the curve.
-    drawn, width = picture.bounding_box(), explorer.WIDTH + 2 * explorer.PAD
+    drawn, width = picture.bounding_box(), explorer.WIDTH + 2 * PAD
     left, right = (
-        drawn["x"] + drawn["width"] * (explorer.PAD + share * explorer.WIDTH) / width
+        drawn["x"] + drawn["width"] * (PAD + share * explorer.WIDTH) / width
         for share in (explorer.LEFT, explorer.RIGHT)
     )
     assert centre(frame)[0] == pytest.approx(left + (right - left) * (last - 1) / last, abs=2)

@@ -112,7 +112,7 @@ def test_atlas_decodes_slots_with_the_decoder_of_their_own_path(clips, path):
 @pytest.mark.parametrize("skip", [False, True])
 def test_atlas_of_every_network_has_the_clips_size(network, skip):
     odd = [torch.zeros(1, 7, 20, 28)] * 3
-    [page] = slot_atlas(make_run(network=network, skip=skip), odd, [2], nearest=9)
+    [page] = slot_atlas(make_run(network=network, skip=skip), odd, [2])
     assert page.decoded.shape == (7, 20, 28, 1)
     assert sorted(page.nearest) == [0, 1, 2]
 

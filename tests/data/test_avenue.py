@@ -12,7 +12,7 @@ import scipy.io
 from refusals import refused
 from trees import official_avenue, save_cells, scene, write_images
 
-from vadlib.data.avenue import TEST_LENGTHS, VolMasks, both_truths
+from vadlib.data.avenue import TEST_LENGTHS, VolMasks
 from vadlib.data.catalog import find_copy, load_videos
 
 LENGTHS = {8: 36, 21: 76}  # the two shortest test clips
@@ -60,10 +60,10 @@ def test_real_clips_have_their_counts(real_data):
 
 
 def test_the_two_real_ground_truths_have_the_published_counts_and_differ_on_441_frames(real_data):
-    both = both_truths(real_data)
-    assert tuple(len(both[number][0]) for number in range(1, 22)) == TEST_LENGTHS
+    labels = find_copy("avenue", real_data).all_labels()
+    assert tuple(map(len, labels["vol"].values())) == TEST_LENGTHS
     assert sum(TEST_LENGTHS) == 15324
-    vol, community = (np.concatenate([both[n][i] for n in range(1, 22)]) for i in (0, 1))
+    vol, community = (np.concatenate(list(labels[kind].values())) for kind in ("vol", "community"))
     assert (int(vol.sum()), int(community.sum()), int((vol != community).sum())) == (
         3712,
         3867,
@@ -118,7 +118,7 @@ def test_official_tree(tree):
         assert video.frames.shape == (LENGTHS[number], 60, 80, 3)
         assert video.masks[:].any((1, 2)).tolist() == (labels == 1).tolist()
     copy = find_copy("avenue", root)
-    assert (copy.layout, list(copy.ground_truths)) == ("official", ["vol"])
+    assert (copy.layout, [truth.name for truth in copy.ground_truths()]) == ("official", ["vol"])
 
 
 @pytest.mark.parametrize(
@@ -171,19 +171,13 @@ def test_both_truths_of_one_copy(tree):
     assert np.array_equal(load_videos("avenue", "test", root)[0].labels, truth[8])
     assert np.array_equal(load_videos("avenue", "test", root, "vol")[0].labels, truth[8])
     assert np.array_equal(load_videos("avenue", "test", root, "community")[0].labels, known[7])
-    assert {n: pair[0].tolist() for n, pair in both_truths(root).items()} == {
-        n: clip.tolist() for n, clip in truth.items()
-    }
+    labels = find_copy("avenue", root).all_labels()
+    for number, clip in truth.items():
+        assert np.array_equal(labels["vol"][f"{number:02d}"], clip)
+        assert np.array_equal(labels["community"][f"{number:02d}"], known[number - 1])
 
 
 # --- what is missing or wrong
-
-
-def test_a_copy_with_one_ground_truth_has_not_both(tree):
-    root, _ = tree
-    with refused("missing-labels", file=root, field="ground_truth") as caught:
-        both_truths(root)
-    assert "'community'" in str(caught.error)
 
 
 def test_a_missing_mask_file_is_named_with_the_way_out(tree):

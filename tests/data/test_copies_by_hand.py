@@ -209,7 +209,8 @@ def test_an_empty_folder_of_masks_is_no_ground_truth(tmp_path, junk):
     if junk:
         (folder / junk).write_bytes(b"\0\5\x16\7")
     np.save(tmp_path / "avenue" / "frame_labels_avenue.npy", np.zeros((1, 15324), np.int8))
-    assert list(find_copy("avenue", tmp_path).ground_truths) == ["community"]
+    truths = find_copy("avenue", tmp_path).ground_truths()
+    assert [truth.name for truth in truths] == ["community"]
     notes = {
         (entry["code"], entry["where"])
         for entry in check_dataset("avenue", tmp_path, progress=False)["notes"]

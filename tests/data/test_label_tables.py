@@ -14,7 +14,7 @@ from trees import scene, write_images, write_video
 
 from vadlib.data.catalog import load_videos
 from vadlib.data.check import check_dataset
-from vadlib.data.labels import Interval, mark, read_intervals
+from vadlib.data.label_tables import Interval, mark, read_intervals
 
 ABNORMAL = [3, 4, 5, 6]  # start 3, end 7
 

@@ -274,9 +274,9 @@ def test_delays_and_false_alarms_count_the_time_of_a_varying_rate(tmp_path):
     scores[7] = 1
     scores[0] = 1
     found = alarm_metrics({"a": labels}, {"a": scores}, {"a": frames.times}, 0.5)
-    assert found["detection_delay"] == 3 * 3600
+    assert found.detection_delay == 3 * 3600
     normal_hours = 4 + (COUNT - 10) * 0.04 / 3600
-    assert found["false_alarms_per_hour"] == pytest.approx(1 / normal_hours, rel=1e-6)
+    assert found.false_alarms_per_hour == pytest.approx(1 / normal_hours, rel=1e-6)
 
 
 def test_wrong_stamps_are_a_note_of_the_check(tmp_path):

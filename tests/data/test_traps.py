@@ -330,4 +330,4 @@ def test_what_is_worth_a_note_in_ones_own_videos(tmp_path):
         "too-short": ["video b: 9 frames, shorter than a clip of 16"]
     }
     assert list(report["splits"]) == ["train"]  # without testing/ there is nothing wrong
-    assert find_copy("folder", tmp_path).ground_truths == {}
+    assert find_copy("folder", tmp_path).ground_truths() == []

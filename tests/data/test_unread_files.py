@@ -11,7 +11,7 @@ from trees import official_avenue, own_videos, scene, write_images, write_video
 from vadlib.data.catalog import find_copy, load_videos
 from vadlib.data.check import check_dataset
 from vadlib.data.decode import VIDEO_SUFFIXES
-from vadlib.data.layout import is_harmless, unread_files
+from vadlib.data.layout import is_harmless
 from vadlib.data.video import IMAGE_SUFFIXES, is_junk, result_names
 
 # Films by the names of recorders, cameras, broadcasters and codecs; none of them is read.
@@ -156,7 +156,7 @@ def test_no_list_of_endings_decides(template, ending):
         return
     path.write_bytes(b"x")
     try:
-        assert unread_files(find_copy("folder", template)) == [path]
+        assert find_copy("folder", template).unread_files() == [path]
     finally:
         path.unlink()
 
@@ -212,7 +212,7 @@ def test_pictures_beside_videos_are_noted(tmp_path):
 @pytest.mark.parametrize("labels", ["csv", "json", "npy", "masks", None])
 def test_nothing_of_a_sound_tree_is_named(tmp_path, labels):
     own_videos(tmp_path, labels)
-    assert unread_files(find_copy("folder", tmp_path)) == []
+    assert find_copy("folder", tmp_path).unread_files() == []
 
 
 def test_films_among_a_known_dataset_are_named(tmp_path):

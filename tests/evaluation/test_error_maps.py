@@ -8,7 +8,8 @@ from torch import nn
 
 from vadlib.config import CELL, ClipConfig
 from vadlib.data.clips import scoring_starts
-from vadlib.evaluation.error_maps import clip_errors, error_maps, scored_frames
+from vadlib.evaluation.components import plain_error, temporal_error
+from vadlib.evaluation.error_maps import error_maps, scored_frames
 from vadlib.model.network import DualPathAutoencoder, PathOutput
 
 CPU = torch.device("cpu")
@@ -69,10 +70,11 @@ def walker(frames=40, height=64, width=80):
     return video
 
 
-def test_clip_errors_by_hand():
+def test_pixel_errors_by_hand():
     clips = torch.zeros(1, 1, 3, 1, 1)
     rebuilt = torch.tensor([0.1, 0.3, 0.3]).view(1, 1, 3, 1, 1)
-    plain, temporal = clip_errors(rebuilt, clips)[0, :, :, 0, 0]
+    plain = plain_error(rebuilt, clips)[0, :, 0, 0]
+    temporal = temporal_error(rebuilt, clips)[0, :, 0, 0]
     torch.testing.assert_close(plain, torch.tensor([0.01, 0.09, 0.09]))
     torch.testing.assert_close(temporal, torch.tensor([0.04, 0.04, 0.0]))
 
@@ -84,8 +86,8 @@ def test_defect_20_every_frame_gets_an_error(crop, frame_step):
     maps = error_maps(
         Darker(), video, ClipConfig(length=8, frame_step=frame_step, crop=crop), CPU, "fp32"
     )
-    assert maps.plain.shape == (37, 64 / CELL, 80 / CELL)
-    assert (maps.plain.max((1, 2)) > 0.005).all()
+    assert maps["plain"].shape == (37, 64 / CELL, 80 / CELL)
+    assert (maps["plain"].max((1, 2)) > 0.005).all()
 
 
 def test_whole_frames_weigh_overlapping_clips_by_their_distance_from_the_middle():
@@ -101,9 +103,9 @@ def test_whole_frames_weigh_overlapping_clips_by_their_distance_from_the_middle(
             total[start + t] += weight[t] * (0.01 if t % 2 == 0 else 0.09)
             weights[start + t] += weight[t]
     # maps are in half precision
-    np.testing.assert_allclose(maps.plain[:, 0, 0], total / weights, rtol=1e-3)
+    np.testing.assert_allclose(maps["plain"][:, 0, 0], total / weights, rtol=1e-3)
     np.testing.assert_allclose(
-        maps.plain, maps.plain[:, :1, :1].repeat(8, 1).repeat(10, 2), rtol=1e-3
+        maps["plain"], maps["plain"][:, :1, :1].repeat(8, 1).repeat(10, 2), rtol=1e-3
     )
 
 
@@ -112,9 +114,9 @@ def test_cells_are_means_of_their_pixels_also_at_a_ragged_border():
     video = np.full((8, 12, 20, 1), 255, np.uint8)
     video[:, :8, :8] = 128
     maps = error_maps(Blank(), video, ClipConfig(length=8), CPU, "fp32")
-    assert maps.plain.shape == (8, 2, 3)
+    assert maps["plain"].shape == (8, 2, 3)
     np.testing.assert_allclose(
-        maps.plain[0], [[(128 / 127.5 - 1) ** 2, 1, 1], [1, 1, 1]], atol=1e-3
+        maps["plain"][0], [[(128 / 127.5 - 1) ** 2, 1, 1], [1, 1, 1]], atol=1e-3
     )
 
 
@@ -124,10 +126,10 @@ def test_windows_cover_what_moves_and_nothing_else():
     moving[:, 24:44] = np.abs(np.diff(walker()[:, 24:44, :, 0].astype(int), axis=0, prepend=0)) > 0
     for t in range(1, 40):
         rows, columns = np.nonzero(moving[t])
-        assert (maps.plain[t, rows // CELL, columns // CELL] > 0).mean() > 0.95
+        assert (maps["plain"][t, rows // CELL, columns // CELL] > 0).mean() > 0.95
     still = np.full((24, 64, 80, 1), 100, np.uint8)
     assert (
-        error_maps(Darker(), still, ClipConfig(length=8, crop=(32, 32)), CPU, "fp32").plain.max()
+        error_maps(Darker(), still, ClipConfig(length=8, crop=(32, 32)), CPU, "fp32")["plain"].max()
         == 0
     )
 
@@ -136,16 +138,16 @@ def test_scoring_does_not_depend_on_what_follows():
     """Frames that no later clip can reach are the same when the video goes on."""
     video, config = walker(frames=40), ClipConfig(length=8, crop=(32, 32))
     whole, part = (error_maps(Blank(), v, config, CPU, "fp32") for v in (video, video[:24]))
-    np.testing.assert_array_equal(whole.plain[:16], part.plain[:16])
+    np.testing.assert_array_equal(whole["plain"][:16], part["plain"][:16])
 
 
 @pytest.mark.parametrize("crop", [None, (32, 32)])
 def test_the_pseudo_path_has_errors_of_its_own(crop):
     video, config = walker(frames=20), ClipConfig(length=8, crop=crop)
     maps = error_maps(Darker(), video, config, CPU, "fp32")
-    seen = maps.plain > 0
-    np.testing.assert_allclose(maps.pseudo[seen], 0.25, rtol=1e-3)
-    assert not maps.pseudo[~seen].any()
+    seen = maps["plain"] > 0
+    np.testing.assert_allclose(maps["pseudo"][seen], 0.25, rtol=1e-3)
+    assert not maps["pseudo"][~seen].any()
 
 
 @pytest.mark.parametrize("absent", ["pseudo_memory", "pseudo_decoder"])
@@ -153,14 +155,14 @@ def test_a_path_with_half_of_its_own_parts_has_errors_of_its_own(absent):
     half = Darker()
     setattr(half, absent, None)
     maps = error_maps(half, walker(frames=20), ClipConfig(length=8), CPU, "fp32")
-    np.testing.assert_allclose(maps.pseudo, 0.25, rtol=1e-3)
+    np.testing.assert_allclose(maps["pseudo"], 0.25, rtol=1e-3)
 
 
 def test_without_a_second_path_its_errors_are_those_of_the_first():
     shared = Darker()
     shared.pseudo_memory = shared.pseudo_decoder = None
     maps = error_maps(shared, walker(frames=20), ClipConfig(length=8), CPU, "fp32")
-    np.testing.assert_array_equal(maps.pseudo, maps.plain)
+    np.testing.assert_array_equal(maps["pseudo"], maps["plain"])
 
 
 @pytest.mark.parametrize("frame_step", [1, 2])
@@ -172,8 +174,8 @@ def test_the_published_protocol_keeps_the_middle_frame_of_each_clip(frame_step):
     maps = error_maps(Counting(), walker(frames=21), config, CPU, "fp32", protocol="center")
     clips = 21 - 7 * frame_step
     expected = [(0.1 * (k + 1) + 0.01 * 4) ** 2 for k in range(clips)]
-    assert maps.plain.shape == (clips, 8, 10)
-    np.testing.assert_allclose(maps.plain[:, 3, 3], expected, rtol=1e-3)
+    assert maps["plain"].shape == (clips, 8, 10)
+    np.testing.assert_allclose(maps["plain"][:, 3, 3], expected, rtol=1e-3)
     assert scored_frames(21, config, "center") == slice(4 * frame_step, 21 - 3 * frame_step)
 
 

@@ -7,21 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
+from results import maps_of
 
 from vadlib.config import ScoreConfig
-from vadlib.evaluation.error_maps import ErrorMaps
-from vadlib.evaluation.scores import (
-    CONTRAST_FLOOR,
-    CONTRAST_SCALE,
-    local_errors,
-    local_values,
-    raw_score,
-    smooth,
-)
+from vadlib.evaluation.components import Contrast, local_means
+from vadlib.evaluation.scores import component_values, raw_score, smooth
+
+FLOOR = Contrast.error_floor
 
 
 def maps_with(errors):
-    return ErrorMaps(*(np.asarray(kind, np.float16) for kind in (errors, errors / 2, errors / 4)))
+    return maps_of(errors, errors / 2, errors / 4)
 
 
 @pytest.fixture
@@ -29,55 +25,42 @@ def random_maps():
     return maps_with(np.random.default_rng(0).gamma(2, 0.01, (30, 6, 7)))
 
 
-def test_local_errors_are_means_over_a_window_and_time():
+def test_local_means_are_over_a_window_and_time():
     errors = np.zeros((20, 9, 9))
     errors[10, 4, 4] = 32 * 4  # 4 x 4 cells and 4 frames share it
-    local = local_errors(maps_with(errors), window=32, frames=4)
-    assert local[0].max() == pytest.approx(32 * 4 / (4 * 4 * 4))
-    assert (local[0] > 1e-6).sum() == 4 * 4 * 4
-    assert local[1].max() == pytest.approx(local[0].max() / 2)
-    assert local[2].max() == pytest.approx(local[0].max() / 4)
+    for name, share in (("plain", 1), ("temporal", 1 / 2), ("pseudo", 1 / 4)):
+        local = local_means(maps_with(errors), name, window=32, frames=4)
+        assert local.max() == pytest.approx(share * 32 * 4 / (4 * 4 * 4))
+        assert (local > 1e-6).sum() == 4 * 4 * 4
 
 
+@pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("frames", [1, 2, 5, 16])
-def test_causal_means_reach_back_only(random_maps, frames):
-    """Against a transcription: the mean of a frame and those before it; before the first one the
-    first is repeated.
-    """
-    local = local_errors(random_maps, 8, frames, causal=True)
-    plain = random_maps.plain.astype(float)
+def test_means_over_time_against_a_transcription(random_maps, frames, causal):
+    """Of a frame and those before it, or of those around it; the ends repeat."""
+    local = local_means(random_maps, "plain", 8, frames, causal)
+    plain = random_maps["plain"].astype(float)
     for t in range(30):
-        past = [plain[max(u, 0)] for u in range(t - frames + 1, t + 1)]
-        np.testing.assert_allclose(local[0, t], np.mean(past, axis=0), rtol=1e-4)
+        first = t - frames + 1 if causal else t - frames // 2
+        members = [plain[min(max(u, 0), 29)] for u in range(first, first + frames)]
+        np.testing.assert_allclose(local[t], np.mean(members, axis=0), rtol=1e-4)
 
 
-@pytest.mark.parametrize("frames", [1, 2, 5, 16])
-def test_centred_means_reach_both_ways(random_maps, frames):
-    local = local_errors(random_maps, 8, frames)
-    plain = random_maps.plain.astype(float)
-    for t in range(30):
-        around = [
-            plain[min(max(u, 0), 29)] for u in range(t - frames // 2, t - frames // 2 + frames)
-        ]
-        np.testing.assert_allclose(local[0, t], np.mean(around, axis=0), rtol=1e-4)
-
-
-def test_the_whole_frame_is_the_mean_over_what_was_rebuilt():
+def test_the_whole_frame_is_the_mean_over_what_was_reconstructed():
     errors = np.zeros((3, 4, 4))
     errors[1, 0, 0], errors[1, 2, 3] = 0.25, 0.5
-    local = local_errors(maps_with(errors), None, 1)
-    assert local.shape == (3, 3, 1, 1)
-    np.testing.assert_allclose(local[:, :, 0, 0], [[0, 0.375, 0], [0, 0.1875, 0], [0, 0.09375, 0]])
+    for name, expected in (("plain", 0.375), ("temporal", 0.1875), ("pseudo", 0.09375)):
+        local = local_means(maps_with(errors), name, None, 1)
+        np.testing.assert_allclose(local[:, 0, 0], [0, expected, 0])
 
 
 def test_contrast_is_the_share_of_the_normal_path_in_the_whole_frame(random_maps):
-    local, whole = local_errors(random_maps, 8, 1), local_errors(random_maps, None, 1)
-    plain, temporal, share = local_values(random_maps, 8, 1)
-    np.testing.assert_array_equal([plain, temporal], local[:2])
-    expected = (whole[0] + CONTRAST_FLOOR) / (whole[0] + whole[2] + 2 * CONTRAST_FLOOR)
-    np.testing.assert_allclose(share, np.broadcast_to(expected, share.shape), rtol=1e-5)
-    assert (share > 0.5).all()  # D_p's errors are a quarter
-    assert (local_values(maps_with(np.zeros((3, 2, 2))), 8, 1)[2] == 0).all()
+    normal, pseudo = (local_means(random_maps, name, None, 1) for name in ("plain", "pseudo"))
+    contrast = component_values("contrast", random_maps, 8, 1)
+    expected = (normal + FLOOR) / (normal + pseudo + 2 * FLOOR)
+    np.testing.assert_allclose(contrast, np.broadcast_to(expected, contrast.shape), rtol=1e-5)
+    assert (contrast > 0.5).all()  # D_p's errors are a quarter
+    assert (component_values("contrast", maps_with(np.zeros((3, 2, 2))), 8, 1) == 0).all()
 
 
 def test_the_contrast_of_a_constant_ratio_is_the_same_where_motion_begins_as_later():
@@ -86,73 +69,50 @@ def test_the_contrast_of_a_constant_ratio_is_the_same_where_motion_begins_as_lat
     """
     errors = np.zeros((40, 3, 3))
     errors[20:] = 0.006
-    share = local_values(maps_with(errors), 8, 16)[2, :, 0, 0]
-    assert (share[:12] == 0).all()
-    np.testing.assert_allclose(share[13:], 0.007 / (0.007 + 0.0015 + 0.001), rtol=1e-2)
+    contrast = component_values("contrast", maps_with(errors), 8, 16)[:, 0, 0]
+    assert (contrast[:12] == 0).all()
+    np.testing.assert_allclose(contrast[13:], 0.007 / (0.007 + 0.0015 + 0.001), rtol=1e-2)
 
 
 @given(st.floats(1e-6, 4))
-def test_where_both_decoders_do_equally_well_the_contrast_is_one_half_however_large_the_error(
-    error,
-):
-    maps = ErrorMaps(*(np.full((3, 2, 2), error, np.float16) for _ in range(3)))
-    np.testing.assert_allclose(local_values(maps, 8, 1)[2], 0.5, rtol=1e-6)
-
-
-def test_the_contrast_scale_puts_a_ratio_beside_an_error():
-    """D_n's error e times as large, and D_p's not: the log of the error rises by 1, that of the
-    ratio by nearly 1, times the scale.
-    """
-    one, other = (
-        ErrorMaps(*(np.full((1, 2, 2), v) for v in (normal, normal, 0.1)))
-        for normal in (0.1, 0.1 * math.e)
-    )
-    rise = {
-        how: float(
-            np.subtract(*(raw_score(m, ScoreConfig(frames=1, **how_)) for m in (other, one))).item()
-        )
-        for how, how_ in {"plain": {"contrast": 0}, "contrast": {"plain": 0}}.items()
-    }
-    assert rise["plain"] == pytest.approx(1, abs=0.01)
-    assert rise["contrast"] == pytest.approx(CONTRAST_SCALE, rel=0.02)
+def test_the_contrast_is_one_half_where_both_decoders_do_equally_well(error):
+    maps = maps_of(np.full((3, 2, 2), error))
+    np.testing.assert_allclose(component_values("contrast", maps, 8, 1), 0.5, rtol=1e-6)
 
 
 def test_the_raw_score_is_the_worst_place_of_each_frame():
     errors = np.full((3, 2, 2), 0.01)
     temporal = errors.copy()
     errors[1, 0, 1], temporal[1, 1, 0] = 0.04, 0.09
-    maps = ErrorMaps(*(np.asarray(kind, np.float16) for kind in (errors, temporal, errors)))
     expected = [np.log(0.01), 0.5 * (np.log(0.04) + np.log(0.09)), np.log(0.01)]
-    how = ScoreConfig(plain=1, temporal=1, contrast=0, window=8, frames=1)
-    np.testing.assert_allclose(raw_score(maps, how), expected, rtol=1e-3)
+    config = ScoreConfig(plain=1, temporal=1, contrast=0, window=8, frames=1)
+    np.testing.assert_allclose(raw_score(maps_of(errors, temporal), config), expected, rtol=1e-3)
 
 
 def test_a_mixture_against_a_slow_transcription(random_maps):
     """Three weights, a worst window and the whole frame, single frames: loops instead of filters."""
-    how = ScoreConfig(plain=2, temporal=1, contrast=1, window=16, mean=0.4, frames=1)
-    scores = raw_score(random_maps, how)
-    plain, temporal, pseudo = (kind.astype(float) for kind in random_maps)
+    config = ScoreConfig(plain=2, temporal=1, contrast=1, window=16, mean=0.4, frames=1)
+    scores = raw_score(random_maps, config)
+    plain, temporal, pseudo = (errors.astype(float) for errors in random_maps.values())
+    # beyond the border there is no error
+    padded = {"plain": np.pad(plain, ((0, 0), (1, 0), (1, 0)))}
+    padded["temporal"] = np.pad(temporal, ((0, 0), (1, 0), (1, 0)))
     for t in (0, 7, 29):
-        windows = []
-        for y in range(6):
-            for x in range(7):
-                # beyond the border there is no error
-                cells = [(r, c) for r in (y - 1, y) for c in (x - 1, x)]
-                windows.append(
-                    [
-                        sum(kind[t, r, c] for r, c in cells if r >= 0 and c >= 0) / 4
-                        for kind in (plain, temporal)
-                    ]
-                )
-        worst = [max(w[k] for w in windows) for k in range(2)]
-        p, m, q = (kind[t].mean() for kind in (plain, temporal, pseudo))
-        ratio = CONTRAST_SCALE * math.log((p + CONTRAST_FLOOR) / (q + CONTRAST_FLOOR))
-        largest, mean = ((2 * math.log(v[0]) + math.log(v[1]) + ratio) / 4 for v in (worst, (p, m)))
-        assert scores[t] == pytest.approx(0.6 * largest + 0.4 * mean, abs=1e-3)
+        worst = dict.fromkeys(padded, 0.0)
+        for name, errors in padded.items():
+            for y in range(6):
+                for x in range(7):
+                    mean = errors[t, y : y + 2, x : x + 2].mean()
+                    worst[name] = max(worst[name], mean)
+        ratio = (plain[t].mean() + FLOOR) / (pseudo[t].mean() + FLOOR)
+        contrast = Contrast.scale * math.log(ratio)
+        local = (2 * math.log(worst["plain"]) + math.log(worst["temporal"]) + contrast) / 4
+        whole = (2 * math.log(plain[t].mean()) + math.log(temporal[t].mean()) + contrast) / 4
+        assert scores[t] == pytest.approx(0.6 * local + 0.4 * whole, abs=1e-3)
 
 
 def test_the_whole_frames_plain_error_ranks_as_the_psnr_does(random_maps):
-    mse = random_maps.plain.astype(float).mean((1, 2))
+    mse = random_maps["plain"].astype(float).mean((1, 2))
     psnr = 10 * np.log10(2**2 / mse)  # pixels are in [-1, 1], so their range is 2
     score = raw_score(random_maps, ScoreConfig(contrast=0, window=None, frames=1))
     np.testing.assert_allclose(score, np.log(4) - psnr * np.log(10) / 10, atol=1e-3)
@@ -161,43 +121,35 @@ def test_the_whole_frames_plain_error_ranks_as_the_psnr_does(random_maps):
 def test_a_frame_without_motion_scores_lowest_and_stays_finite():
     errors = np.zeros((2, 2, 2))
     errors[1] = 1e-3
-    for kinds in ({}, {"contrast": 0}, {"plain": 0}, {"temporal": 1}, {"window": None}):
-        score = raw_score(maps_with(errors), ScoreConfig(frames=1, **kinds))
+    for weights in ({}, {"contrast": 0}, {"plain": 0}, {"temporal": 1}, {"window": None}):
+        score = raw_score(maps_with(errors), ScoreConfig(frames=1, **weights))
         assert np.isfinite(score).all()
         assert score[0] < score[1]
-    contrast, alone = (
-        raw_score(maps_with(errors), ScoreConfig(frames=1, plain=plain, contrast=c))[0]
-        for plain, c in ((1, 1), (1, 0))
-    )
-    # the contrast of nothing is neutral, and so does not add to how low it is
-    assert contrast == pytest.approx(alone / 2)
+    # the contrast of nothing is neutral
+    mixed = raw_score(maps_with(errors), ScoreConfig(frames=1))[0]
+    alone = raw_score(maps_with(errors), ScoreConfig(frames=1, contrast=0))[0]
+    assert mixed == pytest.approx(alone / 2)
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_smoothing_is_a_gaussian_over_what_may_be_seen(causal):
+def test_smoothing_is_a_gaussian_over_the_frames_it_may_use(causal):
     scores = np.random.default_rng(1).normal(size=40)
     smoothed = smooth(scores, 2.0, causal)
+    offsets = np.arange(-8, 1 if causal else 9)
+    weights = np.exp(-0.5 * (offsets / 2) ** 2)
     for t in (0, 5, 20, 39):
-        weighed = [
-            (math.exp(-0.5 * (k / 2) ** 2), scores[min(max(t + k, 0), 39)])
-            for k in range(-8, 1 if causal else 9)
-        ]
-        assert smoothed[t] == pytest.approx(
-            sum(w * s for w, s in weighed) / sum(w for w, _ in weighed)
-        )
+        members = scores[np.clip(t + offsets, 0, 39)]
+        assert smoothed[t] == pytest.approx(np.average(members, weights=weights))
+    assert smooth(scores, 0) is scores
 
 
 @given(st.integers(1, 39), st.floats(0.1, 20), st.sampled_from([1, 4, 16]))
-def test_a_causal_score_does_not_depend_on_what_follows(cut, sigma, frames):
+def test_a_causal_score_does_not_depend_on_later_frames(cut, sigma, frames):
     errors = np.random.default_rng(2).gamma(2, 0.01, (40, 3, 3))
-    how = ScoreConfig(frames=frames, smoothing=sigma, causal=True, window=8)
-    whole, part = raw_score(maps_with(errors), how), raw_score(maps_with(errors[:cut]), how)
+    config = ScoreConfig(frames=frames, smoothing=sigma, causal=True, window=8)
+    whole = raw_score(maps_with(errors), config)
+    part = raw_score(maps_with(errors[:cut]), config)
     np.testing.assert_allclose(part, whole[:cut], rtol=1e-4)
-
-
-def test_no_smoothing_changes_nothing():
-    scores = np.arange(5.0)
-    assert smooth(scores, 0) is scores
 
 
 @pytest.mark.parametrize(
@@ -206,10 +158,11 @@ def test_no_smoothing_changes_nothing():
         ({"plain": 0, "contrast": 0}, "weights"),
         ({"plain": -1}, "weights"),
         ({"contrast": math.nan}, "weights"),
+        ({"weights": {"other": -1.0}}, "weights"),
         ({"window": 12}, "window"),
         ({"window": 0}, "window"),
-        ({"mean": 1.5}, "mean"),
         ({"window": 32.0}, "window"),
+        ({"mean": 1.5}, "mean"),
         ({"frames": 0}, "frames"),
         ({"frames": 2.5}, "frames"),
         ({"smoothing": -1}, "smoothing"),
@@ -218,3 +171,10 @@ def test_no_smoothing_changes_nothing():
 def test_wrong_values_are_refused(wrong, field):
     with refused("out-of-range", field=f"ScoreConfig.{field}"):
         ScoreConfig(**wrong)
+
+
+def test_components_that_are_unknown_or_were_not_measured_are_refused(random_maps):
+    with refused("unknown-name", field="ScoreConfig.weights"):
+        raw_score(random_maps, ScoreConfig(weights={"gradient": 1.0}))
+    with refused("other-run", field="ScoreConfig.weights"):
+        raw_score({"plain": random_maps["plain"]}, ScoreConfig(contrast=1))

@@ -12,11 +12,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from refusals import refused
+from results import result_of
 from sklearn.metrics import roc_auc_score
 
-from vadlib.config import ScoreConfig
-from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.evaluate import Result
 from vadlib.output import figure, plots
 
 
@@ -32,11 +30,8 @@ def result():
     labels = {"01": np.repeat([0, 1, 0, 1], 10).astype(np.uint8), "02": np.zeros(30, np.uint8)}
     scores = {name: generator.normal(size=len(v)) + v for name, v in labels.items()}
     raw = {name: generator.normal(size=len(v)) + v for name, v in labels.items()}
-    times, scenes = (
-        {name: np.arange(len(v)) / 10 for name, v in labels.items()},
-        dict.fromkeys(labels, "one"),
-    )
-    return Result(scores, raw, labels, {}, times, scenes, Calibration({}, 1.5, ScoreConfig()), {})
+    times = {name: np.arange(len(v)) / 10 for name, v in labels.items()}
+    return result_of(scores, labels, raw, times, threshold=1.5)
 
 
 def test_score_curve_has_the_scores_the_threshold_and_the_shaded_truth(result):
@@ -67,7 +62,8 @@ def test_other_scores_are_shown_without_the_threshold_that_is_not_theirs(result)
 
 
 def test_score_curve_of_a_varying_rate_goes_by_the_frames_own_times(result):
-    result.times["01"] = np.cumsum(np.tile([0.05, 0.3], 20))
+    times = result.times | {"01": np.cumsum(np.tile([0.05, 0.3], 20))}
+    result = result_of(result.scores, result.labels, result.raw, times)
     ax = plots.plot_scores(result, "01")
     np.testing.assert_allclose(ax.get_lines()[0].get_xdata(), result.times["01"])
     spans = sorted(

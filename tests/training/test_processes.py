@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from trees import own_videos
 
-from vadlib.evaluation.evaluate import Result
+from vadlib.evaluation.result import Result
 
 TESTS = Path(__file__).parents[1]
 JOB = Path(__file__).with_name("processes_job.py")

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vadlib.config import WORKING_SIDE
-from vadlib.data.avenue import GROUND_TRUTHS, both_truths, find_avenue
-from vadlib.data.catalog import DATASETS, default_root, load_videos
+from vadlib.data.catalog import DATASETS, default_root, find_copy, load_videos
 from vadlib.data.motion import grey
 from vadlib.data.store import resize_frame, stored_shape
 from vadlib.data.video import Frames, Video
@@ -107,28 +106,25 @@ def two_ground_truths(
 ) -> dict[str, dict[str, np.ndarray]]:
     """Return two ground truths of the same videos: its name -> video -> labels, uint8 (T,).
 
-    They are Avenue's "vol" and "community", of the test clips that have masks. Where no copy of
-    Avenue has both, they are the labels of `instead`, and the same labels "widened".
+    They are Avenue's "vol" and "community", of the test clips that have masks. Where no dataset has
+    two, they are the labels of `instead`, and the same labels "widened".
 
     Args:
         instead: labelled videos.
         root: see `load_videos`.
     """
-    root = _expand_root(root)
-    try:
-        has_both = len(find_avenue(root).ground_truths) == len(GROUND_TRUTHS)
-    except InputError:  # no Avenue: the other case
-        has_both = False
-    truths: dict[str, dict[str, np.ndarray]] = {}
-    if has_both:
-        pairs = both_truths(root)
-        for i, kind in enumerate(GROUND_TRUTHS):
-            truths[kind] = {f"{number:02d}": pair[i] for number, pair in pairs.items()}
-        return truths
+    folder = _expand_root(root)
+    for name, card in DATASETS.items():
+        if card.ground_truths:
+            try:
+                copy = find_copy(name, folder)
+            except InputError:  # it is not available
+                continue
+            if len(copy.ground_truths()) > 1:
+                return copy.all_labels()
     labels = {video.name: require_labels(video) for video in instead}
-    truths[instead[0].ground_truth or "given"] = labels
-    truths["widened"] = {name: widen_events(truth) for name, truth in labels.items()}
-    return truths
+    widened = {name: widen_events(truth) for name, truth in labels.items()}
+    return {instead[0].ground_truth or "given": labels, "widened": widened}
 
 
 def widen_events(labels: np.ndarray) -> np.ndarray:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from vadlib.data.avenue import GROUND_TRUTHS, find_avenue
-from vadlib.data.folder import find_folder
-from vadlib.data.layout import Copy, Source
-from vadlib.data.shanghaitech import find_shanghaitech
+from vadlib.data.avenue import Avenue
+from vadlib.data.copies import DatasetCopy
+from vadlib.data.folder import OwnVideos
+from vadlib.data.shanghaitech import ShanghaiTech
 from vadlib.data.synthetic import load_synthetic
-from vadlib.data.ucsd import find_ucsd
+from vadlib.data.ucsd import Ped1, Ped2
 from vadlib.data.video import Video
-from vadlib.errors import InputError, require
+from vadlib.errors import InputError, require, require_known
 from vadlib.files import command_line, expand_home, folder_variable, require_folder_variable
 
 SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
-class Known:
-    """What a complete copy holds. `abnormal`: ground truth -> abnormal test frames; "" stands for
-    every other one.
+class CopyCounts:
+    """What a complete copy holds.
+
+    Attributes:
+        train_clips, train_frames, test_clips, test_frames: of each split.
+        abnormal: ground truth -> abnormal test frames; "" stands for every other one.
+        size: width x height, in pixels.
+        fps: frames a second.
     """
 
     train_clips: int
@@ -31,18 +35,18 @@ class Known:
     test_clips: int
     test_frames: int
     abnormal: dict[str, int]
-    size: str  # width x height, in pixels
+    size: str
     fps: float
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """One entry of the catalogue.
+class DatasetCard:
+    """What is known of a dataset.
 
     Attributes:
         title: what it is, in a few words.
-        find: root -> the copy below it.
-        known: the counts of a complete copy; None where there is no such thing.
+        copy: root -> the copy below it.
+        counts: those of a complete copy; None where there is no such thing.
         terms: what its owners allow, as far as they say.
         citation: whom to cite, with a DOI where there is one.
         get: how to get it.
@@ -51,75 +55,101 @@ class Dataset:
     """
 
     title: str
-    find: Callable[..., Copy]
-    known: Known | None
+    copy: Callable[[Path], DatasetCopy]
     terms: str
     citation: str
     get: str
+    counts: CopyCounts | None = None
     shorter_side: int | None = None
 
-
-def _rendered(root: Path) -> Copy:
-    def sources(split: str) -> list[Source]:
-        return [
-            Source(video.name, None, lambda video=video: video) for video in load_synthetic(split)
-        ]
-
-    return Copy("rendered", None, sources, {})
+    @property
+    def ground_truths(self) -> list[str]:
+        """The names of its ground truths, best first, if there are several."""
+        return [name for name in self.counts.abnormal if name] if self.counts else []
 
 
+class RenderedCopy(DatasetCopy):
+    """The rendered street, which needs no files."""
+
+    layout = "rendered"
+
+    def __init__(self, root: Path):
+        self.folder = None
+
+    def clips(self, split: str) -> dict[str, Path]:
+        return {video.name: Path() for video in load_synthetic(split)}
+
+    def open_clip(self, name: str, path: Path) -> Video:
+        raise NotImplementedError("rendered videos have no files")
+
+    def open_each(
+        self,
+        split: str,
+        ground_truth: str | None = None,
+        on_error: Callable[[InputError], None] | None = None,
+    ) -> Iterator[Video]:
+        yield from load_synthetic(split)
+
+
+_NO_LICENCE = "no licence is stated; for research, with a citation"
 _UCSD = (
-    "no licence is stated; for research, with a citation",
-    "V. Mahadevan, W. Li, V. Bhalodia, N. Vasconcelos: Anomaly Detection in Crowded Scenes, CVPR 2010, doi:10.1109/CVPR.2010.5539872",
+    "V. Mahadevan, W. Li, V. Bhalodia, N. Vasconcelos: Anomaly Detection in Crowded Scenes, "
+    "CVPR 2010, doi:10.1109/CVPR.2010.5539872"
 )
 DATASETS = {
-    "synthetic": Dataset(
-        "a rendered street; cyclists, carts, running children, loiterers and walkers the wrong way are abnormal, and a bag that is left",
-        _rendered,
-        None,
-        "MIT, as vadlib",
-        "this software",
-        "nothing to get: it is rendered",
+    "synthetic": DatasetCard(
+        title="a rendered street; cyclists, carts, running children, loiterers and walkers the "
+        "wrong way are abnormal, and a bag that is left",
+        copy=RenderedCopy,
+        terms="MIT, as vadlib",
+        citation="this software",
+        get="nothing to get: it is rendered",
         shorter_side=160,
     ),
-    "ped1": Dataset(
-        "UCSD Ped1, a walkway seen from its end; bicycles, skateboards and carts are abnormal",
-        partial(find_ucsd, "ped1"),
-        Known(34, 6800, 36, 7200, {"": 4045}, "238x158", 10.0),
-        *_UCSD,
-        "vadlib data download ped1",
+    "ped1": DatasetCard(
+        title="UCSD Ped1, a walkway seen from its end; bicycles, skateboards and carts are "
+        "abnormal",
+        copy=Ped1,
+        counts=CopyCounts(34, 6800, 36, 7200, {"": 4045}, "238x158", 10.0),
+        terms=_NO_LICENCE,
+        citation=_UCSD,
+        get="vadlib data download ped1",
     ),
-    "ped2": Dataset(
-        "UCSD Ped2, a walkway seen from its side; bicycles, skateboards and carts are abnormal",
-        partial(find_ucsd, "ped2"),
-        Known(16, 2550, 12, 2010, {"": 1648}, "360x240", 10.0),
-        *_UCSD,
-        "vadlib data download ped2",
+    "ped2": DatasetCard(
+        title="UCSD Ped2, a walkway seen from its side; bicycles, skateboards and carts are "
+        "abnormal",
+        copy=Ped2,
+        counts=CopyCounts(16, 2550, 12, 2010, {"": 1648}, "360x240", 10.0),
+        terms=_NO_LICENCE,
+        citation=_UCSD,
+        get="vadlib data download ped2",
     ),
-    "avenue": Dataset(
-        "CUHK Avenue, people before a building; running, throwing and walking the wrong way are abnormal",
-        find_avenue,
-        Known(16, 15328, 21, 15324, {"vol": 3712, "community": 3867}, "640x360", 25.0),
-        "no licence is stated; for research, with a citation",
-        "C. Lu, J. Shi, J. Jia: Abnormal Event Detection at 150 FPS in MATLAB, ICCV 2013, doi:10.1109/ICCV.2013.338",
-        "vadlib data download avenue",
+    "avenue": DatasetCard(
+        title="CUHK Avenue, people before a building; running, throwing and walking the wrong way "
+        "are abnormal",
+        copy=Avenue,
+        counts=CopyCounts(16, 15328, 21, 15324, {"vol": 3712, "community": 3867}, "640x360", 25.0),
+        terms=_NO_LICENCE,
+        citation="C. Lu, J. Shi, J. Jia: Abnormal Event Detection at 150 FPS in MATLAB, ICCV 2013, "
+        "doi:10.1109/ICCV.2013.338",
+        get="vadlib data download avenue",
     ),
-    "shanghaitech": Dataset(
-        "ShanghaiTech Campus, thirteen cameras; bicycles, fights, running and more are abnormal",
-        find_shanghaitech,
-        Known(330, 274515, 107, 40791, {"": 17326}, "856x480", 24.0),
-        "see its page; for research, with a citation",
-        "W. Luo, W. Liu, S. Gao: A Revisit of Sparse Coding Based Anomaly Detection in Stacked RNN Framework, ICCV 2017, "
-        "doi:10.1109/ICCV.2017.45",
-        "only by hand: vadlib data download shanghaitech says how",
+    "shanghaitech": DatasetCard(
+        title="ShanghaiTech Campus, thirteen cameras; bicycles, fights, running and more are "
+        "abnormal",
+        copy=ShanghaiTech,
+        counts=CopyCounts(330, 274515, 107, 40791, {"": 17326}, "856x480", 24.0),
+        terms="see its page; for research, with a citation",
+        citation="W. Luo, W. Liu, S. Gao: A Revisit of Sparse Coding Based Anomaly Detection in "
+        "Stacked RNN Framework, ICCV 2017, doi:10.1109/ICCV.2017.45",
+        get="only by hand: vadlib data download shanghaitech says how",
     ),
-    "folder": Dataset(
-        "your own videos, below --root",
-        find_folder,
-        None,
-        "yours",
-        "yours",
-        "vadlib data check folder --root DIR looks at them",
+    "folder": DatasetCard(
+        title="your own videos, below --root",
+        copy=OwnVideos,
+        terms="yours",
+        citation="yours",
+        get="vadlib data check folder --root DIR looks at them",
     ),
 }
 
@@ -140,30 +170,33 @@ def default_root(to_make: bool = False) -> Path:
     ) or Path("data")
 
 
-def find_copy(name: str, root: str | Path | None = None, ground_truth: str | None = None) -> Copy:
+def find_copy(
+    name: str, root: str | Path | None = None, ground_truth: str | None = None
+) -> DatasetCopy:
     """Look for a dataset's copy.
 
     Args:
         name, root, ground_truth: see `load_videos`.
 
     Raises:
-        InputError: an unknown name or ground truth, or no copy there.
+        InputError: an unknown name or ground truth, or no copy there, or not with that ground
+            truth.
     """
     message = f"dataset {name!r} is unknown; expected one of: {', '.join(DATASETS)}"
     require(isinstance(name, str) and name in DATASETS, message, "unknown-name", field="dataset")
-    chosen = {}
+    card = DATASETS[name]
     if ground_truth is not None:
-        message = f"ground truth {ground_truth!r}: only avenue has several; {name} has one"
-        require(name == "avenue", message, "conflict", field="ground_truth")
-        message = (
-            f"ground truth {ground_truth!r} is unknown; expected one of: {', '.join(GROUND_TRUTHS)}"
-        )
-        require(ground_truth in GROUND_TRUTHS, message, "unknown-name", field="ground_truth")
-        chosen = {"ground_truth": ground_truth}
+        several = ", ".join(other for other in DATASETS if DATASETS[other].ground_truths)
+        message = f"ground truth {ground_truth!r}: {name} has one; only {several} has several"
+        require(bool(card.ground_truths), message, "conflict", field="ground_truth")
+        require_known(ground_truth, card.ground_truths, "ground truth", field="ground_truth")
     if root is None:
         # what is rendered needs none
         root = Path("data") if name == "synthetic" else default_root()
-    return DATASETS[name].find(expand_home(root), **chosen)
+    copy = card.copy(expand_home(root))
+    if ground_truth is not None:
+        copy.ground_truth(ground_truth)
+    return copy
 
 
 def load_videos(
@@ -186,13 +219,8 @@ def load_videos(
             damaged.
     """
     copy = find_copy(name, root, ground_truth)
-    require(
-        split in SPLITS,
-        f"split {split!r} is unknown; expected 'train' or 'test'",
-        "unknown-name",
-        field="split",
-    )
-    return copy.open(split)
+    require_known(split, SPLITS, "split")
+    return copy.open(split, ground_truth)
 
 
 def list_datasets(root: str | Path | None = None) -> list[dict]:
@@ -202,53 +230,50 @@ def list_datasets(root: str | Path | None = None) -> list[dict]:
     Returns:
         One dict a dataset, for JSON and `describe_datasets`.
     """
-    named = () if root is None else ("--root", root)
-    root, entries = expand_home(root) if root is not None else default_root(), []
-    for name, dataset in DATASETS.items():
-        entry = {
+    options = () if root is None else ("--root", root)
+    folder = expand_home(root) if root is not None else default_root()
+    entries = []
+    for name, card in DATASETS.items():
+        download = command_line("data", "download", name)
+        entry: dict[str, object] = {
             "name": name,
-            "title": dataset.title,
+            "title": card.title,
             "frames": None,
             "size": None,
-            "terms": dataset.terms,
-            "citation": dataset.citation,
+            "terms": card.terms,
+            "citation": card.citation,
+            "there": False,
+            "layout": None,
+            "folder": None,
+            "get": card.get.replace(download, command_line("data", "download", name, *options)),
         }
-        if dataset.known:
-            entry |= {
-                "frames": dataset.known.train_frames + dataset.known.test_frames,
-                "size": dataset.known.size,
-            }
+        if card.counts:
+            entry["frames"] = card.counts.train_frames + card.counts.test_frames
+            entry["size"] = card.counts.size
         try:
-            copy = dataset.find(root)
-            entry |= {
-                "there": name != "folder",
-                "layout": copy.layout,
-                "folder": str(copy.folder) if copy.folder else None,
-            }
+            copy = card.copy(folder)
         except InputError as error:
-            entry |= {"there": False, "layout": None, "folder": None, "reason": str(error)}
-        download = command_line("data", "download", name)
-        get = dataset.get.replace(download, command_line("data", "download", name, *named))
-        entries.append(entry | {"get": get})
+            entry["reason"] = str(error)
+        else:
+            entry["there"] = name != "folder"
+            entry["layout"] = copy.layout
+            entry["folder"] = str(copy.folder) if copy.folder else None
+        entries.append(entry)
     return entries
 
 
 def describe_datasets(entries: list[dict]) -> str:
     """The entries of `list_datasets` as text for people."""
     lines = []
-    for e in entries:
-        size = f"; {e['frames']:,} frames of {e['size']} pixels" if e["frames"] else ""
-        where = (
-            f"in {e['folder']} ({e['layout']} layout)"
-            if e["there"] and e["folder"]
-            else "there"
-            if e["there"]
-            else f"not there: {e['get']}"
-        )
+    for entry in entries:
+        size = f"; {entry['frames']:,} frames of {entry['size']} pixels" if entry["frames"] else ""
+        place = "there" if entry["there"] else f"not there: {entry['get']}"
+        if entry["there"] and entry["folder"]:
+            place = f"in {entry['folder']} ({entry['layout']} layout)"
         lines += [
-            f"{e['name']:13} {e['title']}{size}",
-            f"{'':13} {where}",
-            f"{'':13} terms: {e['terms']}",
-            f"{'':13} cite: {e['citation']}",
+            f"{entry['name']:13} {entry['title']}{size}",
+            f"{'':13} {place}",
+            f"{'':13} terms: {entry['terms']}",
+            f"{'':13} cite: {entry['citation']}",
         ]
     return "\n".join(lines)

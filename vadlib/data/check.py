@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,10 @@ from tqdm.auto import tqdm
 
 from vadlib.config import ClipConfig
 from vadlib.data.catalog import DATASETS, find_copy
+from vadlib.data.copies import DatasetCopy
 from vadlib.data.decode import DROPPED, NO_KEY, VideoFrames, list_videos
-from vadlib.data.layout import (
-    Copy,
-    Source,
-    broken_links,
-    first_of,
-    is_truth,
-    result_files,
-    unread_files,
-    walk,
-)
+from vadlib.data.ground_truths import GroundTruth
+from vadlib.data.layout import broken_links, first_of, is_truth, walk
 from vadlib.data.video import (
     IMAGE_SUFFIXES,
     ImageFrames,
@@ -123,20 +115,24 @@ def check_dataset(
     videos: dict[str, list[Video]] = {}
     for split in copy.splits:
         try:
-            sources = copy.sources(split)
+            videos[split] = list(copy.open_each(split, ground_truth, on_error=found.error))
         except InputError as error:
             found.error(error)
             continue
-        videos[split] = list(_opened(sources, found))
         for video in tqdm(videos[split], f"reading {split}", unit="clip", disable=not progress):
             _read_through(video, found)
         report["splits"][split] = _summary(videos[split])
         _look_at_names(split, videos[split], name == "folder", found)
         if report["splits"][split]["abnormal"] == 0:
             found.note("nothing-abnormal", f"{split}: no frame is labelled abnormal")
+    truths: list[GroundTruth] = []
+    try:
+        truths = copy.ground_truths()
+    except InputError as error:
+        found.error(error)
     if copy.folder:
-        _look_around(copy, name == "folder", found)
-    _compare_truths(name, root, copy, found)
+        _look_around(copy, truths, name == "folder", found)
+    _compare_truths(name, copy, truths, found)
     _against_known(name, report, found)
     return report
 
@@ -160,15 +156,6 @@ class _Findings:
         entry = {"code": code, "where": where, "fix": fix}
         if entry not in self.report[kind]:  # a wrong root is one problem, not one a split
             self.report[kind].append(entry)
-
-
-def _opened(sources: list[Source], found: _Findings) -> Iterator[Video]:
-    """One damaged clip must not hide the others."""
-    for source in sources:
-        try:
-            yield source.open()
-        except InputError as error:
-            found.error(error)
 
 
 def _read_through(video: Video, found: _Findings) -> None:
@@ -270,10 +257,11 @@ def _look_at_file(frames: VideoFrames, found: _Findings) -> None:
         )
 
 
-def _look_around(copy: Copy, own: bool, found: _Findings) -> None:
+def _look_around(copy: DatasetCopy, truths: list[GroundTruth], own: bool, found: _Findings) -> None:
     """Find files among the data that do not belong to the dataset, or that are not read."""
     junk, stale, truth, odd = [], [], [], []
-    for base in dict.fromkeys([copy.folder, *(p for p in copy.beside if p.is_dir())]):
+    beside = [truth.path for truth in truths if truth.path.is_dir()]
+    for base in [copy.folder, *(p for p in beside if not p.is_relative_to(copy.folder))]:
         for folder, names, files in os.walk(base):
             here = Path(folder)
             names.sort(key=natural_key)
@@ -305,7 +293,7 @@ def _look_around(copy: Copy, own: bool, found: _Findings) -> None:
         found.error(error)
 
 
-def _look_at_files(copy: Copy, own: bool, found: _Findings) -> None:
+def _look_at_files(copy: DatasetCopy, own: bool, found: _Findings) -> None:
     """Find links without a target, files that are not read, and files that vadlib has written."""
     links = broken_links(copy.folder)
     for path in links[:NAMED]:
@@ -315,9 +303,9 @@ def _look_at_files(copy: Copy, own: bool, found: _Findings) -> None:
             found.error(error)
     if len(links) > NAMED:
         found.problem("missing-file", f"{len(links) - NAMED} more links whose target is missing")
-    if unread := unread_files(copy):
+    if unread := copy.unread_files():
         found.problem("unread-files", f"{first_of(unread, NAMED)}: not read")
-    if results := result_files(copy):
+    if results := copy.result_files():
         found.note("own-results", first_of(results))
     if own and (pictures := _beside_videos(copy.folder)):
         found.note("pictures-beside-videos", first_of(pictures))
@@ -332,44 +320,41 @@ def _beside_videos(folder: Path) -> list[Path]:
     return pictures
 
 
-def _compare_truths(name: str, root: Path, copy: Copy, found: _Findings) -> None:
-    if name != "avenue":
+def _compare_truths(
+    name: str, copy: DatasetCopy, truths: list[GroundTruth], found: _Findings
+) -> None:
+    """Note how much the ground truths of a dataset that has several of them differ."""
+    if not DATASETS[name].ground_truths:
         return
-    if len(copy.ground_truths) < 2:
-        for kind, path in copy.ground_truths.items():
-            found.note("two-ground-truths", f"{path}: only {kind!r} is here")
+    if len(truths) < 2:
+        for truth in truths:
+            found.note("two-ground-truths", f"{truth.path}: only {truth.name!r} is here")
         return
     try:
-        differing, total, counts = truth_difference(root)
+        differing, total, counts = truth_difference(copy)
     except InputError as error:  # of a clip that need not be here
         found.error(error)
         return
+    numbers = " and ".join(f"{count} ({truth})" for truth, count in counts.items())
+    paths = " and ".join(str(truth.path) for truth in truths)
     found.note(
         "two-ground-truths",
-        f"{' and '.join(str(path) for path in copy.ground_truths.values())}: they differ on {differing} of {total} test frames; "
-        f"{counts['vol']} (vol) and {counts['community']} (community) are abnormal",
+        f"{paths}: they differ on {differing} of {total} test frames; {numbers} are abnormal",
     )
 
 
-def truth_difference(root: Path) -> tuple[int, int, dict[str, int]]:
-    """Avenue's two ground truths over the test clips whose masks are there: frames that differ,
-    frames, abnormal frames of each.
-
-    Needs no frames: only the label files.
+def truth_difference(copy: DatasetCopy) -> tuple[int, int, dict[str, int]]:
+    """Compare the two ground truths of a copy over the test clips that both know: frames that
+    differ, frames, abnormal frames of each. Only the label files are read.
     """
-    from vadlib.data.avenue import both_truths
-
-    both = both_truths(root)
-    vol, community = (np.concatenate([pair[i] for pair in both.values()]) for i in (0, 1))
-    return (
-        int((vol != community).sum()),
-        len(vol),
-        {"vol": int(vol.sum()), "community": int(community.sum())},
-    )
+    labels = copy.all_labels()
+    first, second = (np.concatenate(list(clips.values())) for clips in labels.values())
+    counts = {name: int(sum(map(np.sum, clips.values()))) for name, clips in labels.items()}
+    return int((first != second).sum()), len(first), counts
 
 
 def _against_known(name: str, report: dict, found: _Findings) -> None:
-    known, splits = DATASETS[name].known, report["splits"]
+    known, splits = DATASETS[name].counts, report["splits"]
     if known is None:
         return
     report["known"] = {

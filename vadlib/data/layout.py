@@ -7,22 +7,21 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from vadlib.data.decode import VIDEO_SUFFIXES, VideoFrames
 from vadlib.data.store import cache_dir
 from vadlib.data.video import (
-    IMAGE_SUFFIXES,
     Frames,
     ImageFrames,
+    MaskImages,
     Video,
     is_junk,
+    list_files,
     list_images,
     natural_key,
     result_names,
@@ -31,93 +30,18 @@ from vadlib.errors import InputError, require
 from vadlib.files import is_broken_link, refuse_broken_link
 
 # Endings of arrays, labels and features in copies of known datasets, whose counts are known.
-_DATA_SUFFIXES = {".npy", ".npz", ".mat", ".m", ".json", ".csv", ".pkl", ".pickle", ".h5", ".pt"}
+DATA_SUFFIXES = {".npy", ".npz", ".mat", ".m", ".json", ".csv", ".pkl", ".pickle", ".h5", ".pt"}
 # Endings of what people and cameras put beside videos, and what is neither film, frame nor label.
-_HARMLESS_SUFFIXES = {
-    ".txt",
-    ".md",
-    ".rst",
-    ".rtf",
-    ".pdf",
-    ".doc",
-    ".docx",
-    ".odt",
-    ".html",
-    ".htm",
-}
-_HARMLESS_SUFFIXES |= {".url", ".webloc", ".log", ".ini", ".cfg", ".toml", ".yaml", ".yml", ".bib"}
-_HARMLESS_SUFFIXES |= {".py", ".ipynb", ".r", ".sh", ".bat", ".ps1"}
-_HARMLESS_SUFFIXES |= {
-    ".md5",
-    ".sha1",
-    ".sha256",
-    ".sha512",
-    ".sfv",
-    ".srt",
-    ".vtt",
-    ".thm",
-    ".xmp",
-    ".aae",
-}
+_HARMLESS_SUFFIX = re.compile(
+    r"\.(txt|md|rst|rtf|pdf|docx?|odt|html?|url|webloc|log|ini|cfg|toml|ya?ml|bib|py|ipynb|r|sh|bat|"
+    r"ps1|md5|sha1|sha256|sha512|sfv|srt|vtt|thm|xmp|aae)"
+)
 _HARMLESS_NAMES = re.compile(
     r"(readme|licen[cs]e|copying|notice|authors|changelog|citation|makefile|checksums?|"
     r"md5sums?|sha[0-9]+sums?)([\W_]|$)"
 )
 # A text of such a name may be labels in a form that is not read.
 _LABELS_NAME = re.compile(r"label|annot|truth|anomal|abnormal|interval|(^|[\W_])gt([\W_]|$)")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One clip of a copy. `open` reads its first frame, its labels and its masks' names, and raises
-    `InputError` for what is wrong.
-    """
-
-    name: str
-    path: Path | None  # its folder of frames, or its video file; None where nothing lies on a disk
-    open: Callable[[], Video]
-
-
-def unread_by_ending(paths: Sequence[Path]) -> list[Path]:
-    """Pick the files of a known dataset that are neither films, pictures nor arrays."""
-    read = IMAGE_SUFFIXES | VIDEO_SUFFIXES | _DATA_SUFFIXES
-    return [path for path in paths if path.suffix.lower() not in read]
-
-
-@dataclass(frozen=True)
-class Copy:
-    """A copy of a dataset as it was found.
-
-    Attributes:
-        layout: "official", "community", or what else describes the tree.
-        folder: where it lies; None for the rendered scene.
-        sources: split -> its clips; raises `InputError` where the split, its clips or the labels of
-            the whole set are missing or damaged.
-        ground_truths: the frame labels that this copy has: name -> the file or folder that holds
-            them.
-        beside: files and folders outside `folder` that belong to it, such as Avenue's masks.
-        splits: those that it is to have; one's own videos may do without "test".
-        unread: picks those of some files of the copy that nothing reads.
-    """
-
-    layout: str
-    folder: Path | None
-    sources: Callable[[str], list[Source]]
-    ground_truths: dict[str, Path]
-    beside: tuple[Path, ...] = ()
-    splits: tuple[str, ...] = ("train", "test")
-    unread: Callable[[Sequence[Path]], list[Path]] = unread_by_ending
-
-    def open(self, split: str) -> list[Video]:
-        """All videos of a split; a bar shows when it takes long, as the first scan of many video
-        files does.
-        """
-        return [
-            source.open()
-            for source in tqdm(
-                self.sources(split), f"opening {split}", unit="clip", delay=3, leave=False
-            )
-        ]
 
 
 def below(folder: Path, *names: str) -> Path | None:
@@ -212,79 +136,68 @@ def require_root(root: Path, advice: str) -> None:
     )
 
 
-def find_copy(
+def find_folder(
     root: Path, title: str, places: Sequence[str], children: Sequence[str], expected: str
 ) -> Path:
-    """The folder of a dataset: the first of `places` below `root` that holds one of `children`
-    (paths with /).
+    """Find the folder of a dataset: the first of `places` that holds one of `children`.
+
+    Args:
+        root: the folder to look in, and one level deeper: unpacking by hand often leaves an archive
+            in a folder of its own name.
+        title: how messages call the dataset.
+        places: where the folder may be (paths with /), best first.
+        children: folders of which it holds at least one.
+        expected: an example of such a tree, for messages.
 
     Raises:
         InputError: there is none; the message says what was looked for, and where.
     """
-    require_root(
-        root, f"--root (or VADLIB_DATA) must name the folder that holds {places[0].split('/')[0]}/"
-    )
-    # Unpacking by hand often leaves an archive in a folder of its own name: look one level deeper,
-    # after the places themselves.
+    name = places[0].split("/")[0]
+    require_root(root, f"--root (or VADLIB_DATA) must name the folder that holds {name}/")
     inside = sorted(
-        (p for p in root.iterdir() if p.is_dir() and not is_junk(p)),
-        key=lambda p: natural_key(p.name),
+        (path for path in root.iterdir() if path.is_dir() and not is_junk(path)),
+        key=lambda path: natural_key(path.name),
     )
-    looked_at = (below(base, *place.split("/")) for base in (root, *inside) for place in places)
-    there = []
-    for folder in looked_at:
-        if folder is None or not _is_folder(folder):
-            continue
-        if any(below(folder, *child.split("/")) for child in children):
-            return folder
-        there.append(folder)
-    if any(below(root, *child.split("/")) for child in children):
-        raise InputError(
-            f"{root}: this is the dataset's own folder; name the folder above it, and call this one {places[0].split('/')[0]!r}",
-            "missing-file",
-            file=root,
-            field="--root",
+    label_files = []
+    for base in (root, *inside):
+        for place in places:
+            folder = below(base, *place.split("/"))
+            if folder is None or not _is_folder(folder):
+                continue
+            if any(below(folder, child) for child in children):
+                return folder
+            label_files += list_files(folder, {".npy", ".mat", ".m"})
+    if any(below(root, child) for child in children):
+        message = (
+            f"{root}: this is the dataset's own folder; name the folder above it, "
+            f"and call this one {name!r}"
         )
-    labels = [
-        p
-        for folder in there
-        for p in folder.iterdir()
-        if p.suffix in {".npy", ".mat", ".m"} and not is_junk(p)
-    ]
-    if labels:
-        raise InputError(
-            f"{labels[0]}: labels without frames are no dataset; expected {expected} below {root}: get the frames",
-            "labels-without-frames",
-            file=labels[0],
+        raise InputError(message, "missing-file", file=root, field="--root")
+    if label_files:
+        message = (
+            f"{label_files[0]}: labels without frames are no dataset; expected {expected} below "
+            f"{root}: get the frames"
         )
-    raise InputError(
-        f"{root}: no {title} here; expected {expected} below it",
-        "missing-file",
-        file=root,
-        field="--root",
-    )
+        raise InputError(message, "labels-without-frames", file=label_files[0])
+    message = f"{root}: no {title} here; expected {expected} below it"
+    raise InputError(message, "missing-file", file=root, field="--root")
 
 
-def split_folder(folder: Path, *choices: str) -> Path:
-    """The first of the choices (paths with /) that is a folder below `folder`.
+def split_folder(folder: Path, choices: Sequence[str]) -> Path:
+    """Return the first of the choices (paths with /) below `folder` that holds clips.
 
     Raises:
         InputError: there is none.
     """
-    found = []
     for choice in choices:
         place = below(folder, *choice.split("/"))
-        if place is None or not _is_folder(place):
-            continue
-        if _clips(place):
+        if place is not None and _is_folder(place) and _clips(place):
             return place
-        found.append(place)
-    if found and found[0] == below(folder, *choices[0].split("/")):
-        return found[0]
+    place = below(folder, *choices[0].split("/"))
+    if place is not None and place.is_dir():
+        return place  # empty, which listing its clips will say
     missing = folder / choices[0]
-    message = (
-        f"{missing}: no such folder; expected one folder of images, or one video file, a clip in it"
-    )
+    message = f"{missing}: no such folder; expected a folder of images, or a video file, per clip"
     raise InputError(message, "missing-file", file=missing)
 
 
@@ -320,28 +233,6 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir()
 
 
-def unread_files(copy: Copy) -> list[Path]:
-    """List the files of a copy that nothing reads, in natural order.
-
-    Texts and the like that are no data are left out, as are junk and results of vadlib.
-
-    Raises:
-        InputError: a folder that cannot be read.
-    """
-    if copy.folder is None:
-        return []
-    files = [listing.path / name for listing in walk(copy.folder) for name in listing.files]
-    unread = copy.unread([path for path in files if not is_harmless(path)])
-    return sorted((p for p in unread if not is_broken_link(p)), key=lambda p: natural_key(str(p)))
-
-
-def result_files(copy: Copy) -> list[Path]:
-    """List what vadlib itself has written into a copy's folders, and what it therefore leaves out."""
-    if copy.folder is None:
-        return []
-    return [listing.path / name for listing in walk(copy.folder) for name in listing.results]
-
-
 def broken_links(folder: Path) -> list[Path]:
     """List the links below a folder whose target is missing, junk left out."""
     paths = (listing.path / name for listing in walk(folder) for name in listing.files)
@@ -354,9 +245,9 @@ def is_harmless(path: Path) -> bool:
     """
     name, suffix = path.stem.lower(), path.suffix.lower()
     if _HARMLESS_NAMES.match(name):
-        return suffix in _HARMLESS_SUFFIXES | {""}
+        return suffix == "" or bool(_HARMLESS_SUFFIX.fullmatch(suffix))
     may_be_labels = _LABELS_NAME.search(name) or path.parent.name.lower() in {"labels", "masks"}
-    return suffix in _HARMLESS_SUFFIXES and not may_be_labels
+    return bool(_HARMLESS_SUFFIX.fullmatch(suffix)) and not may_be_labels
 
 
 def first_of(paths: Sequence[Path], limit: int = 1) -> str:
@@ -414,51 +305,38 @@ def frame_numbers(files: Sequence[Path]) -> list[int]:
     )
 
 
-def open_clip(
-    path: Path,
-    name: str,
-    channels: int,
-    fps: float,
-    scene: str,
-    labels: np.ndarray | None = None,
-    truth: str = "",
-    masks: Callable[[int], Frames | None] = lambda length: None,
-) -> Video:
-    """A `Video` from a clip's folder or file, its labels, and the function that finds its masks
-    given the number of frames.
-
-    A video file's own frame times win over `fps`.
+def open_clip(path: Path, name: str, channels: int, fps: float, scene: str) -> Video:
+    """Open a clip without labels. A video file's own times win over `fps`.
 
     Raises:
-        InputError: another number of labels or masks than frames, or what `open_frames` refuses.
+        InputError: what `open_frames` refuses.
     """
     frames = open_frames(path, channels)
-    require_same_length(path, len(frames), labels)
-    times = frames.times if isinstance(frames, VideoFrames) else None
-    return Video(
-        name,
-        frames,
-        frames.fps if isinstance(frames, VideoFrames) else fps,
-        scene,
-        labels,
-        masks(len(frames)),
-        ground_truth=truth,
-        times=times,
-    )
+    if isinstance(frames, VideoFrames):
+        return Video(name, frames, frames.fps, scene, times=frames.times)
+    return Video(name, frames, fps, scene)
 
 
-def require_same_length(path: Path, frames: int, labels: np.ndarray | None) -> None:
-    """Raise `InputError` when a clip has labels for another number of frames."""
-    if labels is not None and len(labels) != frames:
-        raise InputError(
-            f"{path}: {frames} frames, but its labels cover {len(labels)}; expected the same number: copy or extract the clip again",
-            "label-length",
-            file=path,
-        )
+def read_masks(folder: Path, length: int) -> MaskImages:
+    """Open pixel masks kept as one image per frame, in natural order of their names.
+
+    Raises:
+        InputError: their number is not `length`.
+    """
+    files = list_images(folder) if folder.is_dir() else []
+    message = f"{folder}: {len(files)} masks for {length} frames; expected one for each frame"
+    require(len(files) == length, message, "label-length", file=folder)
+    return MaskImages(files)
+
+
+def clip_name(path: Path) -> str:
+    """Return the name of a clip: that of its folder, or that of its video file without ending."""
+    is_video = path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()
+    return path.stem if is_video else path.name
 
 
 def clip_number(path: Path, count: int | None = None) -> int:
-    """The number in a clip's name.
+    """Return the number in a clip's name.
 
     Raises:
         InputError: there is none, or it is not in 1..count, or there are several, as in the
@@ -467,22 +345,33 @@ def clip_number(path: Path, count: int | None = None) -> int:
     digits = re.findall(r"\d+", path.stem if path.suffix else path.name)
     if len(digits) != 1 or (count is not None and not 1 <= int(digits[0]) <= count):
         expected = f"one clip number from 1 to {count}" if count else "one clip number"
-        message = f"{path}: expected {expected} in the name, found {', '.join(digits) or 'none'}: rename or move it"
+        message = (
+            f"{path}: expected {expected} in the name, found {', '.join(digits) or 'none'}: "
+            "rename or move it"
+        )
         raise InputError(message, "unexpected-clip", file=path)
     return int(digits[0])
 
 
-def numbered(clips: Iterable[Path], count: int | None = None) -> dict[int, Path]:
-    """Clip number -> clip.
+def numbered(paths: Iterable[Path], count: int | None = None) -> dict[str, Path]:
+    """Name clips, or their label files, by the number in their names: "01" -> path.
 
     Raises:
-        InputError: a clip without a number in 1..count, or two of one number.
+        InputError: one without a number in 1..count, or two with the same number.
     """
-    found: dict[int, Path] = {}
-    for clip in clips:
-        number = clip_number(clip, count)
-        if number in found:
-            message = f"{clip}: its name says clip {number}, and so does {found[number]}; remove one of them"
-            raise InputError(message, "duplicate-name", file=clip)
-        found[number] = clip
-    return dict(sorted(found.items()))
+    clips: dict[int, Path] = {}
+    for path in paths:
+        number = clip_number(path, count)
+        if number in clips:
+            message = (
+                f"{path}: its name says clip {number}, and so does {clips[number]}; "
+                "remove one of them"
+            )
+            raise InputError(message, "duplicate-name", file=path)
+        clips[number] = path
+    return {f"{number:02d}": clips[number] for number in sorted(clips)}
+
+
+def numbered_lengths(lengths: Sequence[int]) -> dict[str, int]:
+    """Name the lengths of a numbered test set's clips: "01" -> frames."""
+    return {f"{number:02d}": length for number, length in enumerate(lengths, start=1)}

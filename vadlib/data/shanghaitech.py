@@ -1,151 +1,115 @@
 """ShanghaiTech Campus (Luo et al., ICCV 2017): thirteen cameras on a campus; bicycles, fights,
 running and more are abnormal.
-
-Official layout; the training set is video, the test set is frames::
-
-    ROOT/shanghaitech/training/videos/01_001.avi ...                330 videos, 274,515 frames, 24 a second
-                     /testing/frames/01_0014/000.jpg ...            107 clips, 40,791 frames, 17,326 of them abnormal
-                     /testing/test_frame_mask/01_0014.npy           labels (T,)
-                     /testing/test_pixel_mask/01_0014.npy           masks (T, H, W)
-
-Community layout: `ROOT/shanghai/{training,testing}/frames/01_001/000.jpg` with
-`frame_labels_shanghai.npy` (40791,). The first two digits of a name are the camera, and so the
-scene.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from vadlib.data import labels
-from vadlib.data.decode import VIDEO_SUFFIXES
-from vadlib.data.layout import Copy, Source, below, find_copy, list_clips, open_clip, split_folder
-from vadlib.data.video import LazyStack
-from vadlib.errors import InputError, require
+from vadlib.data.copies import FrameFolderDataset, Layout
+from vadlib.data.ground_truths import ClipLabels, GroundTruth, WholeSetLabels
+from vadlib.data.labels import read_npy
+from vadlib.data.layout import below
+from vadlib.data.video import Frames, LazyStack, Video
+from vadlib.errors import InputError
 
-FPS = 24.0
 # Of the test clips, by camera: number and length. Whole-set label files are cut by them.
 _TEST = {
-    "01": "0014:265 0015:433 0016:337 0025:601 0026:505 0027:409 0028:457 0029:313 0030:409 0051:337 0052:337 0053:457 0054:577 "
-    "0055:313 0056:529 0063:193 0064:289 0073:289 0076:265 0129:241 0130:337 0131:289 0132:265 0133:217 0134:433 0135:409 0136:529 "
-    "0138:313 0139:217 0140:241 0141:313 0162:193 0163:265 0177:317",
+    "01": (
+        "0014:265 0015:433 0016:337 0025:601 0026:505 0027:409 0028:457 0029:313 0030:409 "
+        "0051:337 0052:337 0053:457 0054:577 0055:313 0056:529 0063:193 0064:289 0073:289 "
+        "0076:265 0129:241 0130:337 0131:289 0132:265 0133:217 0134:433 0135:409 0136:529 "
+        "0138:313 0139:217 0140:241 0141:313 0162:193 0163:265 0177:317"
+    ),
     "02": "0128:457 0161:337 0164:361",
-    "03": "0031:529 0032:409 0033:313 0035:385 0036:457 0039:481 0041:457 0059:433 0060:385 0061:241",
+    "03": (
+        "0031:529 0032:409 0033:313 0035:385 0036:457 0039:481 0041:457 0059:433 0060:385 0061:241"
+    ),
     "04": "0001:553 0003:937 0004:865 0010:505 0011:313 0012:361 0013:361 0046:529 0050:337",
     "05": "0017:433 0018:481 0019:649 0020:649 0021:409 0022:337 0023:769 0024:433",
     "06": "0144:241 0145:217 0147:265 0150:265 0153:217 0155:265",
     "07": "0005:409 0006:385 0007:481 0008:457 0009:313 0047:601 0048:241 0049:481",
-    "08": "0044:313 0058:337 0077:457 0078:217 0079:241 0080:289 0156:337 0157:313 0158:337 0159:265 0178:265 0179:337",
+    "08": (
+        "0044:313 0058:337 0077:457 0078:217 0079:241 0080:289 0156:337 0157:313 0158:337 "
+        "0159:265 0178:265 0179:337"
+    ),
     "09": "0057:361",
     "10": "0037:433 0038:241 0042:433 0074:601 0075:505",
     "11": "0176:337",
-    "12": "0142:601 0143:265 0148:313 0149:241 0151:289 0152:361 0154:385 0173:217 0174:337 0175:265",
-}
-TEST_LENGTHS = {
-    f"{camera}_{clip.split(':')[0]}": int(clip.split(":")[1])
-    for camera, clips in _TEST.items()
-    for clip in clips.split()
+    "12": (
+        "0142:601 0143:265 0148:313 0149:241 0151:289 0152:361 0154:385 0173:217 0174:337 0175:265"
+    ),
 }
 
 
-def find_shanghaitech(root: Path) -> Copy:
-    """Look for a copy of ShanghaiTech below `root`; RGB (C = 3), a scene for each camera.
+def _test_lengths() -> dict[str, int]:
+    lengths = {}
+    for camera, clips in _TEST.items():
+        for clip in clips.split():
+            number, length = clip.split(":")
+            lengths[f"{camera}_{number}"] = int(length)
+    return lengths
 
-    Raises:
-        InputError: there is none; the message says what was looked for.
+
+TEST_LENGTHS = _test_lengths()
+
+
+class ShanghaiTech(FrameFolderDataset):
+    """A copy of ShanghaiTech; RGB (C = 3), 24 frames a second. Each camera is a scene of its own.
+
+    Official layout; the training set is video, the test set is frames::
+
+        ROOT/shanghaitech/training/videos/01_001.avi ...         330 videos, 274,515 frames
+                         /testing/frames/01_0014/000.jpg ...     107 clips, 40,791 frames, 17,326 of them abnormal
+                         /testing/test_frame_mask/01_0014.npy    labels (T,)
+                         /testing/test_pixel_mask/01_0014.npy    masks (T, H, W)
+
+    Community layout: `ROOT/shanghai/{training,testing}/frames/01_001/000.jpg` with
+    `frame_labels_shanghai.npy` (40791,). The first two digits of a name are the camera.
     """
-    expected = "shanghaitech/training/videos/01_001.avi and shanghaitech/testing/frames/01_0014/*.jpg, or shanghaitech/training/frames,"
-    folder = find_copy(
-        root, "ShanghaiTech", ("shanghaitech", "shanghai"), ("training", "testing"), expected
+
+    title = "ShanghaiTech"
+    places = ("shanghaitech", "shanghai")
+    layouts = (
+        Layout(
+            "official",
+            train=("training/videos", "training/frames", "training"),
+            test=("testing/frames", "testing"),
+        ),
     )
-    official = [
-        below(folder, *path.split("/")) for path in ("training/videos", "testing/test_frame_mask")
-    ]
-    names = [f"frame_labels_{name}.npy" for name in ("shanghai", "shanghaitech")]
-    whole = next((path for name in names if (path := below(folder, name))), None)
-    truths = {
-        kind: path
-        for kind, path in (("frame_mask", official[1]), ("npy", whole))
-        if path is not None
-    }
-    return Copy(
-        "official" if any(official) else "community", folder, partial(_list, folder, truths), truths
+    expected = (
+        "shanghaitech/training/videos/01_001.avi and shanghaitech/testing/frames/01_0014/*.jpg, "
+        "or shanghaitech/training/frames,"
     )
+    expected_labels = "testing/test_frame_mask/*.npy or frame_labels_shanghai.npy"
+    fps = 24.0
+    channels = 3
+    test_lengths = TEST_LENGTHS
 
+    def __init__(self, root: Path):
+        super().__init__(root)
+        official = [("training", "videos"), ("testing", "test_frame_mask")]
+        if not any(below(self.folder, *names) for names in official):
+            self.layout = "community"
 
-def _list(folder: Path, truths: dict[str, Path], split: str) -> list[Source]:
-    if split == "train":
-        return [
-            _source(clip)
-            for clip in list_clips(
-                split_folder(folder, "training/videos", "training/frames", "training")
-            )
-        ]
-    clips = list_clips(split_folder(folder, "testing/frames", "testing"))
-    if not truths:
-        raise InputError(
-            f"{folder}: no labels for the test clips; expected testing/test_frame_mask/*.npy or frame_labels_shanghai.npy in it",
-            "missing-labels",
-            file=folder,
-        )
-    kind, path = next(iter(truths.items()))
-    if kind == "frame_mask":
-        read = {clip: partial(_own_labels, path, clip) for clip in clips}
-    else:
-        known = dict(
-            zip(TEST_LENGTHS, labels.from_whole_npy(path, list(TEST_LENGTHS.values())), strict=True)
-        )
-        read = {clip: partial(_known_labels, known, clip) for clip in clips}
-    return [
-        _source(
-            clip,
-            read[clip],
-            kind,
-            below(folder, "testing", "test_pixel_mask", f"{_name(clip)}.npy"),
-        )
-        for clip in clips
-    ]
+    def ground_truths(self) -> list[GroundTruth]:
+        masks = below(self.folder, "testing", "test_frame_mask")
+        if masks is not None:
+            return [ClipLabels("frame_mask", masks)]
+        for name in ("frame_labels_shanghai.npy", "frame_labels_shanghaitech.npy"):
+            path = below(self.folder, name)
+            if path is not None:
+                return [WholeSetLabels("npy", path, self.test_lengths)]
+        return []
 
+    def masks(self, video: Video, path: Path, ground_truth: str) -> Frames | None:
+        file = below(self.folder, "testing", "test_pixel_mask", f"{video.name}.npy")
+        return NpyMasks(file) if file is not None else None
 
-def _source(clip: Path, read_labels=None, kind: str = "", masks: Path | None = None) -> Source:
-    name = _name(clip)
-
-    def opened():
-        truth = read_labels() if read_labels else None
-        return open_clip(
-            clip,
-            name,
-            3,
-            FPS,
-            f"shanghaitech {name.split('_')[0]}",
-            truth,
-            kind,
-            lambda _: NpyMasks(masks) if masks else None,
-        )
-
-    return Source(name, clip, opened)
-
-
-def _name(clip: Path) -> str:
-    return clip.stem if clip.suffix.lower() in VIDEO_SUFFIXES else clip.name
-
-
-def _own_labels(folder: Path, clip: Path) -> np.ndarray:
-    name = _name(clip)
-    path = below(folder, f"{name}.npy")
-    expected = folder / f"{name}.npy"
-    message = f"{expected}: missing, but the frames of {name} are there; get the labels again"
-    require(path is not None, message, "missing-labels", file=expected)
-    return labels.from_npy(path)
-
-
-def _known_labels(known: dict[str, np.ndarray], clip: Path) -> np.ndarray:
-    message = f"{clip}: no test clip of ShanghaiTech is called so, so its labels cannot be found; rename or move it"
-    require(_name(clip) in known, message, "unexpected-clip", file=clip)
-    return known[_name(clip)]
+    def scene(self, name: str) -> str:
+        return f"shanghaitech {name.split('_')[0]}"
 
 
 class NpyMasks(LazyStack):
@@ -156,9 +120,12 @@ class NpyMasks(LazyStack):
     dtype = bool
 
     def __init__(self, path: Path):
-        self.masks = labels.read_npy(path, mmap=True)
+        self.masks = read_npy(path, mmap=True)
         if self.masks.ndim != 3 or self.masks.dtype.kind not in "buif":
-            message = f"{path}: an array of {self.masks.dtype} of shape {self.masks.shape}; expected masks (frames, height, width)"
+            message = (
+                f"{path}: an array of {self.masks.dtype} of shape {self.masks.shape}; "
+                "expected masks (frames, height, width)"
+            )
             raise InputError(message, "wrong-shape", file=path)
         self.shape = self.masks.shape
 

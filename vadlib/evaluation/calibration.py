@@ -1,5 +1,5 @@
-"""What errors on normal videos are like, place by place, so that a frame is compared with what is
-usual there.
+"""Calibration: the component values of held-out normal videos, place by place, so that each frame
+is compared with what is usual there.
 """
 
 from __future__ import annotations
@@ -14,169 +14,164 @@ import numpy as np
 
 from vadlib.config import ScoreConfig, from_dict
 from vadlib.errors import InputError, require
-from vadlib.evaluation.error_maps import ErrorMaps
-from vadlib.evaluation.scores import local_values, smooth
+from vadlib.evaluation.components import ErrorMaps
+from vadlib.evaluation.scores import COMPONENTS, component_values, smooth
 from vadlib.files import atomic, read_arrays
 from vadlib.model.run import continue_training
 
-# pixels; calibrated scores can be had for these, None being the whole frame
-WINDOWS = (8, 16, 32, 64, None)
-PRIOR = 3000  # frames' worth of the whole picture's statistics that each location starts with
-MOVED = 1e-5  # local error below which nothing moved there
-# of the held-out normal frames; test videos that differ from those have more of their normal frames
-# above it
+WINDOWS = (8, 16, 32, 64, None)  # pixels; None is the whole frame. Others cannot be calibrated
+PRIOR = 3000  # frames of picture-wide values that the moments of each location start with
+# Of the held-out normal frames. Test videos that differ from those have more normal frames above.
 THRESHOLD_QUANTILE = 0.99
 
+Key = tuple[str, int | None, int]  # component, window, frames
 
-class Statistics(NamedTuple):
-    """Mean and deviation of the local values of normal frames at each location of one scene, each
-    (3, H', W'); see `local_values`.
+
+class Moments(NamedTuple):
+    """Mean and standard deviation of a component in normal frames at each location of a scene, each
+    float32 (H', W').
     """
 
     mean: np.ndarray
     deviation: np.ndarray
 
+    def picture_wide(self) -> Moments:
+        """Return the averages over all locations, each (1, 1)."""
+        return Moments(self.mean.mean(keepdims=True), self.deviation.mean(keepdims=True))
+
 
 @dataclass(frozen=True)
 class Calibration:
-    """What held-out normal videos look like to the model, by scene, and the threshold of alarm.
+    """The moments of held-out normal videos, by scene, and the alarm threshold.
 
     Attributes:
-        scenes: scene -> {(window, frames) -> statistics}; see `ScoreConfig` for the two.
+        scenes: scene -> {(component, window, frames) -> moments}; see `ScoreConfig`.
         threshold: calibrated score above which a frame is called abnormal: the 0.99 quantile of the
             held-out frames.
-        how: the score that the threshold is for.
+        score_config: the score that the threshold is for.
     """
 
-    scenes: dict[str, dict[tuple[int | None, int], Statistics]]
+    scenes: dict[str, dict[Key, Moments]]
     threshold: float
-    how: ScoreConfig
+    score_config: ScoreConfig
 
-    def score(self, maps: ErrorMaps, scene: str, how: ScoreConfig) -> np.ndarray:
-        """float64 (T,): the frame's largest mean of its standardised errors. A place where nothing
-        moves counts as having none at all.
+    def score(self, maps: ErrorMaps, scene: str, score_config: ScoreConfig) -> np.ndarray:
+        """Score each frame, float64 (T,): the largest value of its score map.
 
-        A scene without held-out videos is judged by the mean over the known scenes' statistics, and
-        frames of another size by those of the whole picture.
+        An unknown scene is judged by the mean over the known ones, and frames of another size by
+        picture-wide moments.
 
         Raises:
-            InputError: nothing is known of that window, or of averages over so many frames.
+            InputError: the calibration does not know that component, window or number of frames.
         """
-        parts = [
-            share * self.score_map(maps, scene, how, window).max((1, 2))
-            for window, share in how.windows.items()
-        ]
-        return smooth(sum(parts), how.smoothing, how.causal)
+        score = np.zeros(len(maps["plain"]))
+        for window, share in score_config.windows.items():
+            score += share * self.score_map(maps, scene, score_config, window).max((1, 2))
+        return smooth(score, score_config.smoothing, score_config.causal)
 
     def score_map(
-        self, maps: ErrorMaps, scene: str, how: ScoreConfig, window: int | None
+        self, maps: ErrorMaps, scene: str, score_config: ScoreConfig, window: int | None
     ) -> np.ndarray:
-        """float64 (T, H', W'): at each place the mean of its standardised values, averaged over a
-        window around it; see `local_values`.
+        """Score each place, float64 (T, H', W'): the weighted mean of its standardised components.
 
-        The contrast is one of the whole frame. Where it speaks for an anomaly, it counts in full at
-        the place of the largest error, and elsewhere by the fourth power of how near the error
-        comes to that one: a map lights up where the frame is strange, not all over.
+        A whole-frame component such as the contrast has one value per frame, which says that the
+        frame is abnormal, but not where. Added everywhere, a positive value would light up the
+        whole map. So it counts in full at the place of the largest local error, and elsewhere by
+        the fourth power of the nearness, the local error scaled to [0, 1] within the frame: half
+        as near counts 1/16. The frame's largest value, its score, stays the same. A negative value
+        counts everywhere, because the whole frame looks normal.
         """
-        local = local_values(maps, window, how.frames, how.causal)
-        known = self._statistics(scene, window, how.frames)
-        if known.mean.shape != local[:, 0].shape:
-            # Another camera, another size: only the picture-wide level can be used.
-            known = Statistics(*(s.mean((1, 2), keepdims=True) for s in known))
-        moved = local[2] > 0
-        standardised = how.weights[:, None, None, None] * (
-            (local - known.mean[:, None]) / known.deviation[:, None]
-        )
-        errors, contrast = standardised[:2].sum(0), np.where(moved, standardised[2], 0)
-        least, most = (end((1, 2), keepdims=True) for end in (errors.min, errors.max))
-        nearness = np.divide(
-            errors - least, most - least, out=np.ones_like(errors), where=most > least
-        )
-        return errors + np.where(contrast > 0, contrast * nearness**4, contrast)
+        frames, causal = score_config.frames, score_config.causal
+        local = np.zeros((1, 1, 1))
+        whole_frame = []
+        for name, share in score_config.shares.items():
+            values = component_values(name, maps, window, frames, causal)
+            moments = self._moments(scene, (name, window, frames))
+            if moments.mean.shape != values.shape[1:]:
+                moments = moments.picture_wide()  # another camera or another frame size
+            weighted = share * COMPONENTS[name].standardise(values, *moments).astype(np.float64)
+            if COMPONENTS[name].whole_frame:
+                whole_frame.append(weighted)
+            else:
+                local = local + weighted
+        score_map = local
+        for values in whole_frame:
+            score_map = score_map + np.where(values > 0, values * _nearness(local) ** 4, values)
+        return score_map
 
-    def _statistics(self, scene: str, window: int | None, frames: int) -> Statistics:
-        known = self.scenes.get(scene)
-        every = [known] if known else list(self.scenes.values())
-        known_pairs = ", ".join(f"{w} over {f}" for w, f in every[0])
-        asked = f"the run has no calibration for a window of {window} over {frames} frames"
-        window_is_known = any(w == window for w, _ in every[0])
-        require(
-            (window, frames) in every[0],
-            f"{asked}; choose one of {known_pairs}, or raw scores",
+    def _moments(self, scene: str, key: Key) -> Moments:
+        """Return the moments of a scene; of an unknown one the mean of all picture-wide moments."""
+        scenes = [self.scenes[scene]] if scene in self.scenes else list(self.scenes.values())
+        self._require_key(scenes[0], key)
+        if scene in self.scenes:
+            return scenes[0][key]
+        averages = [moments[key].picture_wide() for moments in scenes]
+        means, deviations = zip(*averages, strict=True)
+        return Moments(np.mean(means, axis=0), np.mean(deviations, axis=0))
+
+    @staticmethod
+    def _require_key(moments: Mapping[Key, Moments], key: Key) -> None:
+        if key in moments:
+            return
+        component, window, frames = key
+        field = "ScoreConfig.frames"
+        if not any(known[1] == window for known in moments):
+            field = "ScoreConfig.window"
+        if not any(known[0] == component for known in moments):
+            field = "ScoreConfig.weights"
+        settings = dict.fromkeys(f"{known[1]} over {known[2]}" for known in moments)
+        raise InputError(
+            f"the run has no calibration of {component!r} for a window of {window} over {frames} "
+            f"frames; choose one of {', '.join(settings)}, or raw scores",
             "out-of-range",
-            field="ScoreConfig.frames" if window_is_known else "ScoreConfig.window",
-        )
-        found = [part[window, frames] for part in every]
-        if known:
-            return found[0]
-        return Statistics(
-            *(
-                np.mean([s.mean((1, 2), keepdims=True) for s in kind], axis=0)
-                for kind in zip(*found, strict=True)
-            )
+            field=field,
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it as arrays, by name."""
+        """Return everything as arrays, by name."""
         arrays = {
             "threshold": np.array(self.threshold),
             "quantile": np.array(THRESHOLD_QUANTILE),
-            "how": np.array(json.dumps(asdict(self.how))),
+            "score_config": np.array(json.dumps(asdict(self.score_config))),
         }
-        for scene, statistics in self.scenes.items():
-            for (window, frames), found in statistics.items():
-                for kind, values in zip(Statistics._fields, found, strict=True):
-                    arrays[f"{kind}/{window or 'all'}/{frames}/{scene}"] = values
+        for scene, scene_moments in self.scenes.items():
+            for (component, window, frames), moments in scene_moments.items():
+                name = f"{component}/{window or 'all'}/{frames}/{scene}"
+                arrays[f"mean/{name}"] = moments.mean
+                arrays[f"deviation/{name}"] = moments.deviation
         return arrays
 
     @classmethod
     def from_arrays(cls, stored: Mapping[str, np.ndarray], path: Path, advice: str) -> Calibration:
-        """The inverse of `arrays`.
+        """Invert `arrays`.
 
         Raises:
-            InputError: something is missing, or they are of an earlier version.
+            InputError: something is missing, or the arrays are of an earlier version.
         """
-        whole = {"threshold", "how"} <= stored.keys()
-        require(
-            whole,
-            f"{path}: no calibration, or one of an earlier version; {advice}",
-            "damaged-file",
-            file=path,
-        )
-        scenes: dict[str, dict] = {}
-        for name, mean in stored.items():
-            if not name.startswith("mean/"):
-                continue
-            _, window, frames, scene = name.split("/", 3)
-            deviation = stored.get(f"deviation/{window}/{frames}/{scene}")
-            require(
-                deviation is not None,
-                f"{path}: statistics are missing; {advice}",
-                "damaged-file",
-                file=path,
-            )
-            key = (None if window == "all" else int(window), int(frames))
-            scenes.setdefault(scene, {})[key] = Statistics(mean, deviation)
-        require(
-            len(scenes) > 0,
-            f"{path}: statistics are missing; {advice}",
-            "damaged-file",
-            file=path,
-        )
+        scenes: dict[str, dict[Key, Moments]] = {}
         try:
-            how = from_dict(ScoreConfig, json.loads(str(stored["how"])), path)
-        except (ValueError, AttributeError) as error:
+            score_config = from_dict(ScoreConfig, json.loads(str(stored["score_config"])), path)
+            threshold = float(stored["threshold"])
+            for name, mean in stored.items():
+                kind, _, rest = name.partition("/")
+                if kind == "mean":
+                    component, window, frames, scene = rest.split("/", 3)
+                    key = (component, None if window == "all" else int(window), int(frames))
+                    moments = Moments(mean, stored[f"deviation/{rest}"])
+                    scenes.setdefault(scene, {})[key] = moments
+            require(len(scenes) > 0, "no scenes", "damaged-file")
+        except (ValueError, KeyError, AttributeError) as error:
             raise InputError(
-                f"{path}: a damaged calibration (how = {stored['how']}); {advice}",
+                f"{path}: a damaged calibration, or one of an earlier version ({error}); {advice}",
                 "damaged-file",
                 file=path,
             ) from error
-        return cls(scenes, float(stored["threshold"]), how)
+        return cls(scenes, threshold, score_config)
 
     def save(self, path: Path) -> None:
         """Write `calibration.npz`, atomically."""
         with atomic(path) as temporary:
-            np.savez_compressed(temporary, **self.arrays())
+            np.savez_compressed(temporary, **self.arrays())  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
@@ -185,84 +180,83 @@ class Calibration:
         Raises:
             InputError: it is missing, damaged, or of an earlier version.
         """
-        require(
-            path.is_file(),
-            f"{path}: no such file; the training is not complete, so {continue_training(path.parent)}",
-            "missing-file",
-            file=path,
-        )
-        advice = (
-            f"remove it; then the training is not complete, so {continue_training(path.parent)}"
-        )
+        advice = f"{continue_training(path.parent)}, because the training is not complete"
+        require(path.is_file(), f"{path}: no such file; {advice}", "missing-file", file=path)
+        advice = f"remove it and {continue_training(path.parent)}"
         return cls.from_arrays(read_arrays(path, advice), path, advice)
 
 
-def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], how: ScoreConfig) -> Calibration:
-    """Statistics of normal frames, for every window of `WINDOWS`, over single frames and over those
-    of the score; and the threshold.
+def calibrate(
+    held_out: Mapping[str, Sequence[ErrorMaps]], score_config: ScoreConfig
+) -> Calibration:
+    """Compute the moments of normal frames, for all `COMPONENTS` and `WINDOWS`, over single frames
+    and over those of the score, and the threshold.
 
     Few people pass at each single place of a short held-out video, so every location starts with
-    the statistics of the whole picture, worth `PRIOR` frames, and is moved by what was seen there.
+    the moments of the whole picture, worth `PRIOR` frames.
 
-    For the threshold each video is scored with the statistics of its scene's other videos; where
-    there are none, with its own, which makes the threshold too low.
+    For the threshold each video is scored with the moments of its scene's other videos. A single
+    video is scored with its own, which makes the threshold too low.
 
     Args:
-        held_out: scene -> the error maps of its held-out normal videos; places without motion are
-            0. Scenes in which nothing moves are left out, and judged as unknown ones.
-        how: the score that the threshold is for; its windows are some of `WINDOWS`.
+        held_out: scene -> the error maps of its held-out normal videos. Scenes in which nothing
+            moves are left out, and judged as unknown ones.
+        score_config: the score that the threshold is for; its windows are some of `WINDOWS`.
 
     Raises:
-        InputError: nothing moves in any of them.
+        InputError: nothing moves in any of the videos.
     """
-    moving = {
-        scene: [maps for maps in videos if maps.plain.any()] for scene, videos in held_out.items()
-    }
-    moving = {scene: videos for scene, videos in moving.items() if videos}
-    require(
-        len(moving) > 0,
-        "nothing moves in the held-out training videos, so scores cannot be calibrated; add videos with motion",
-        "nothing-to-do",
-        field="held_out",
-    )
-    scenes, scores = {}, []
-    for scene, videos in moving.items():
-        settings = [
-            (window, frames) for window in WINDOWS for frames in dict.fromkeys((1, how.frames))
-        ]
-        sums = {key: [_sums(maps, *key) for maps in videos] for key in settings}
-        scenes[scene] = {key: _statistics(parts) for key, parts in sums.items()}
-        needed = [(window, how.frames) for window in how.windows]
-        for i, maps in enumerate(videos):
-            others = {
-                key: _statistics(
-                    [part for k, part in enumerate(sums[key]) if k != i or len(videos) == 1]
-                )
-                for key in needed
-            }
-            scores.append(Calibration({scene: others}, 0.0, how).score(maps, scene, how))
-    return Calibration(scenes, float(np.quantile(np.concatenate(scores), THRESHOLD_QUANTILE)), how)
+    scenes: dict[str, dict[Key, Moments]] = {}
+    scores = []
+    for scene, videos in held_out.items():
+        moving = [maps for maps in videos if maps["plain"].any()]
+        if not moving:
+            continue
+        sums = [_video_sums(maps, score_config.frames) for maps in moving]
+        scenes[scene] = _scene_moments(sums)
+        for i, maps in enumerate(moving):
+            others = sums[:i] + sums[i + 1 :] if len(sums) > 1 else sums
+            calibration = Calibration({scene: _scene_moments(others)}, 0.0, score_config)
+            scores.append(calibration.score(maps, scene, score_config))
+    message = "nothing moves in the held-out training videos; add videos with motion"
+    require(len(scenes) > 0, message, "nothing-to-do", field="held_out")
+    threshold = float(np.quantile(np.concatenate(scores), THRESHOLD_QUANTILE))
+    return Calibration(scenes, threshold, score_config)
 
 
-def _sums(maps: ErrorMaps, window: int | None, frames: int) -> np.ndarray:
-    """(3, 3, H', W'): how often something moved at a place, and the sums of its values and of their
-    squares, for each kind.
+def _video_sums(maps: ErrorMaps, frames: int) -> dict[Key, np.ndarray]:
+    """Return, for each component and setting, float64 (3, H', W'): the number of frames in which
+    something moved at a place, and the sums of the values and of their squares.
     """
-    values = local_values(maps, window, frames).astype(np.float64)
-    seen = values > np.array([MOVED, MOVED, 0])[:, None, None, None]
-    values[~seen] = 0
-    return np.stack([seen.sum(1), values.sum(1), np.square(values).sum(1)])
+    sums = {}
+    for name, component in COMPONENTS.items():
+        for window in WINDOWS:
+            for span in {1, frames}:
+                values = component_values(name, maps, window, span).astype(np.float64)
+                moved = values > component.floor
+                values[~moved] = 0
+                parts = [moved.sum(0), values.sum(0), np.square(values).sum(0)]
+                sums[name, window, span] = np.stack(parts)
+    return sums
 
 
-def _statistics(parts: Sequence[np.ndarray]) -> Statistics:
-    count, total, squares = np.sum(parts, axis=0)
-    everywhere = np.maximum(count.sum((1, 2), keepdims=True), 1)
-    mean_all, square_all = (
-        total.sum((1, 2), keepdims=True) / everywhere,
-        squares.sum((1, 2), keepdims=True) / everywhere,
-    )
-    mean = (total + PRIOR * mean_all) / (count + PRIOR)
-    variance = (squares + PRIOR * square_all) / (count + PRIOR) - np.square(mean)
-    return Statistics(
-        mean.astype(np.float32), np.sqrt(np.maximum(variance, 1e-12)).astype(np.float32)
-    )
+def _scene_moments(sums: Sequence[Mapping[Key, np.ndarray]]) -> dict[Key, Moments]:
+    """Combine the sums of a scene's videos."""
+    return {key: _pooled([video[key] for video in sums]) for key in sums[0]}
+
+
+def _pooled(sums: Sequence[np.ndarray]) -> Moments:
+    count, total, squares = np.sum(sums, axis=0)
+    everywhere = max(count.sum(), 1)
+    mean = (total + PRIOR * total.sum() / everywhere) / (count + PRIOR)
+    square = (squares + PRIOR * squares.sum() / everywhere) / (count + PRIOR)
+    deviation = np.sqrt(np.maximum(square - np.square(mean), 1e-12))
+    return Moments(mean.astype(np.float32), deviation.astype(np.float32))
+
+
+def _nearness(local: np.ndarray) -> np.ndarray:
+    """Scale local errors (T, H', W') to [0, 1] within each frame; constant ones become 1."""
+    lowest = local.min((1, 2), keepdims=True)
+    highest = local.max((1, 2), keepdims=True)
+    scaled = np.ones_like(local)
+    return np.divide(local - lowest, highest - lowest, out=scaled, where=highest > lowest)

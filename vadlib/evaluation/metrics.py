@@ -1,16 +1,16 @@
-"""Frame-level metrics. Labels: 0 normal, 1 abnormal. Scores: higher = more abnormal. AUCs are
-fractions in [0, 1].
+"""Frame-level metrics. Labels: 0 normal, 1 abnormal. Scores: higher is more abnormal.
 
-`Curves` are dictionaries: video name -> (T,). Scores may be any finite numbers, lists too, and
-labels any type that holds 0 and 1. Where both are given they cover the same videos and frames.
-Everything else raises an `InputError`, the same one in every metric: see
-`vadlib.evaluation.curves`.
+All functions take labels and scores as `(y_true, y_score)`. Both are `Curves`, dictionaries of
+video name -> (T,), and cover the same videos and frames. Scores may be any finite numbers, lists
+too, and labels any type that holds 0 and 1. Anything else raises the same `InputError` in every
+metric; see `vadlib.evaluation.curves`. AUCs are fractions in [0, 1].
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
@@ -30,41 +30,81 @@ from vadlib.evaluation.curves import (
 ONE_SIDED = ("left_out", "counted", "padded")
 
 
-def pool(labels: Curves, scores: Curves) -> tuple[np.ndarray, np.ndarray]:
-    """All frames of all videos one after the other: labels and scores.
+class MacroAUC(NamedTuple):
+    """Mean of the AUCs of single videos (None if no video has one), and the number of one-sided
+    videos, whose frames all have one label.
+    """
+
+    mean: float | None
+    one_sided: int
+
+
+class Interval(NamedTuple):
+    """Bounds of a confidence interval."""
+
+    low: float
+    high: float
+
+
+class AlarmMetrics(NamedTuple):
+    """Events found and false alarms at one threshold.
+
+    Attributes:
+        events: runs of abnormal frames.
+        events_found: events with at least one frame above the threshold.
+        detection_delay: seconds from the first frame of an event to the first one above the
+            threshold, the mean over the events found; None if none was found.
+        false_alarms: runs of frames above the threshold without an abnormal frame.
+        normal_frames_above: share of the normal frames above the threshold, in [0, 1], including
+            those of alarms that touch an event; None without normal frames.
+        false_alarms_per_hour: per hour of normal frames; None without normal frames.
+    """
+
+    events: int
+    events_found: int
+    detection_delay: float | None
+    false_alarms: int
+    normal_frames_above: float | None
+    false_alarms_per_hour: float | None
+
+
+def pool(y_true: Curves, y_score: Curves) -> tuple[np.ndarray, np.ndarray]:
+    """Concatenate the frames of all videos: labels uint8 (N,) and scores float64 (N,).
 
     Raises:
-        InputError: all frames are normal, or all abnormal, so that nothing can be measured.
+        InputError: all frames have one label, so that no AUC exists.
     """
-    labels, scores = checked_pair(labels, scores)
+    labels, scores = checked_pair(y_true, y_score)
     truth = np.concatenate(list(labels.values()))
     if len(np.unique(truth)) < 2:
-        what = "abnormal" if truth.any() else "normal"
+        label = "abnormal" if truth.any() else "normal"
         raise InputError(
-            f"all {len(truth)} frames are {what}; the AUC needs test videos with normal and abnormal frames",
+            f"all {len(truth)} frames are {label}; the AUC needs test videos with normal and "
+            "abnormal frames",
             "missing-labels",
             field="labels",
         )
     return truth, np.concatenate(list(scores.values()))
 
 
-def micro_auc(labels: Curves, scores: Curves) -> float:
-    """Area under the ROC curve of all frames of all videos together: one threshold serves them all.
+def micro_auc(y_true: Curves, y_score: Curves) -> float:
+    """Compute the area under the ROC curve of all frames of all videos together, as if one
+    threshold served them all.
 
     Raises:
-        InputError: all frames are of one kind, so that there is no curve.
+        InputError: all frames have one label.
     """
-    return float(roc_auc_score(*pool(labels, scores)))
+    return float(roc_auc_score(*pool(y_true, y_score)))
 
 
-def per_video(scores: Curves) -> dict[str, np.ndarray]:
-    """Min-max scale each video's scores to [0, 1]; a constant curve becomes 0.
+def per_video(y_score: Curves) -> dict[str, np.ndarray]:
+    """Min-max scale the scores of each video to [0, 1]; constant scores become 0.
 
-    This looks at the whole video, its future included, and forces a 0 and a 1 into each: common in
-    papers, not usable live.
+    The scaling uses the whole video, including its future, and forces a 0 and a 1 into each. It is
+    common in papers and cannot be used live.
     """
     scaled = {}
-    for name, values in checked_scores(scores).items():
+    for name, values in checked_scores(y_score).items():
         halves = values / 2  # the difference of two halves cannot overflow
         low = halves.min()
         spread = halves.max() - low
@@ -72,103 +112,101 @@ def per_video(scores: Curves) -> dict[str, np.ndarray]:
     return scaled
 
 
-def macro_auc(
-    labels: Curves, scores: Curves, one_sided: str = "left_out"
-) -> tuple[float | None, int]:
-    """Mean of the videos' own AUCs, and how many videos have frames of one kind only, so that they
-    have no AUC.
+def macro_auc(y_true: Curves, y_score: Curves, one_sided: str = "left_out") -> MacroAUC:
+    """Compute the mean of the AUCs of single videos.
 
     Args:
-        scores, labels: of the videos.
-        one_sided: what becomes of such videos. "left_out" of the mean; None is returned where every
-            video is. "counted" as 1: nothing in them can be ranked wrongly. "padded": *every* video
-            gets one more normal frame, which scores lowest, and one more abnormal frame, which
-            scores highest, as several public evaluations do.
+        y_true, y_score: labels and scores.
+        one_sided: the treatment of videos whose frames all have one label. "left_out" leaves them
+            out of the mean. "counted" counts them as 1, because nothing in them can be ranked
+            wrongly. "padded" adds to *every* video one normal frame that scores lowest and one
+            abnormal frame that scores highest, as several public evaluations do.
 
     Raises:
         InputError: another word for `one_sided`.
     """
     require_known(one_sided, ONE_SIDED, "one_sided")
-    labels, scores = checked_pair(labels, scores)
-    areas, without = [], 0
+    labels, scores = checked_pair(y_true, y_score)
+    areas = []
+    one_sided_videos = 0
     for name, values in scores.items():
-        truth, both = labels[name], len(np.unique(labels[name])) == 2
-        without += not both
+        truth = labels[name]
+        has_both = len(np.unique(truth)) == 2
+        one_sided_videos += not has_both
         if one_sided == "padded":
-            truth, values = (
-                np.append(truth, [0, 1]),
-                np.append(values, [values.min(), values.max()]),
-            )
-        if both or one_sided == "padded":
+            truth = np.append(truth, [0, 1])
+            values = np.append(values, [values.min(), values.max()])
+        if has_both or one_sided == "padded":
             areas.append(roc_auc_score(truth, values))
         elif one_sided == "counted":
             areas.append(1.0)
-    return (float(np.mean(areas)) if areas else None), without
+    return MacroAUC(float(np.mean(areas)) if areas else None, one_sided_videos)
 
 
-def average_precision(labels: Curves, scores: Curves) -> float:
-    """Mean precision over all recalls, all frames together; the share of abnormal frames is what
-    random scores get.
-
-    Raises:
-        InputError: all frames are of one kind.
-    """
-    return float(average_precision_score(*pool(labels, scores)))
-
-
-def equal_error_rate(labels: Curves, scores: Curves) -> float:
-    """The false-positive rate where it equals the rate of misses (FPR + TPR = 1), on the straight
-    line between two points of the ROC curve.
+def average_precision(y_true: Curves, y_score: Curves) -> float:
+    """Compute the mean precision over all recalls, all frames together; random scores reach the
+    share of abnormal frames.
 
     Raises:
-        InputError: all frames are of one kind.
+        InputError: all frames have one label.
     """
-    false, true, _ = roc_curve(*pool(labels, scores), drop_intermediate=False)
+    return float(average_precision_score(*pool(y_true, y_score)))
+
+
+def equal_error_rate(y_true: Curves, y_score: Curves) -> float:
+    """Compute the false-positive rate where it equals the rate of misses (FPR + TPR = 1), by
+    linear interpolation between points of the ROC curve.
+
+    Raises:
+        InputError: all frames have one label.
+    """
+    false, true, _ = roc_curve(*pool(y_true, y_score), drop_intermediate=False)
     return float(np.interp(1.0, false + true, false))  # the sum never falls along the curve
 
 
 def kind_aucs(
-    labels: Curves, scores: Curves, kinds: Mapping[str, Sequence[str]]
+    y_true: Curves, y_score: Curves, kinds: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
-    """Measure each kind of anomaly against all normal frames: kind -> AUC.
+    """Compute the AUC of each kind of anomaly against all normal frames: kind -> AUC.
 
     Args:
-        scores, labels: of the videos.
+        y_true, y_score: labels and scores.
         kinds: video name -> T strings, the kind of an abnormal frame and "" for a normal one.
 
     Raises:
-        InputError: all frames are of one kind, or `kinds` lacks a video or a frame or contradicts
+        InputError: all frames have one label, or `kinds` lacks a video or a frame or contradicts
             the labels.
     """
-    truth, pooled = pool(labels, scores)
-    require_same_frames(scores, kinds, "kinds")
-    of = np.concatenate([np.asarray(kinds[name], dtype=str) for name in scores])
-    wrong = int(np.sum((of != "") != (truth == 1)))
-    require(
-        wrong == 0,
-        f"kinds contradict the labels in {wrong} frames; expected a kind where the label is 1, and '' where it is 0",
-        "conflict",
-        field="kinds",
+    truth, pooled = pool(y_true, y_score)
+    require_same_frames(y_score, kinds, "kinds")
+    names = np.concatenate([np.asarray(kinds[video], dtype=str) for video in y_score])
+    wrong = int(np.sum((names != "") != (truth == 1)))
+    message = (
+        f"kinds contradict the labels in {wrong} frames; expected a kind where the label is 1, and "
+        "'' where it is 0"
     )
-    chosen = {str(kind): (truth == 0) | (of == kind) for kind in np.unique(of[truth == 1]) if kind}
-    return {kind: float(roc_auc_score(truth[here], pooled[here])) for kind, here in chosen.items()}
+    require(wrong == 0, message, "conflict", field="kinds")
+    areas = {}
+    for kind in np.unique(names[truth == 1]):
+        compared = (truth == 0) | (names == kind)
+        areas[str(kind)] = float(roc_auc_score(truth[compared], pooled[compared]))
+    return areas
 
 
-def intervals(labels: np.ndarray) -> list[tuple[int, int]]:
+def intervals(y_true: np.ndarray) -> list[tuple[int, int]]:
     """Return the runs of ones in labels (T,): (start, end), end exclusive.
 
     Raises:
         InputError: other values than 0 and 1, or another shape.
     """
-    ones = checked_zeros_and_ones(labels, "labels", "labels").astype(np.int8)
+    ones = checked_zeros_and_ones(y_true, "labels", "labels").astype(np.int8)
     edges = np.flatnonzero(np.diff(ones, prepend=0, append=0))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def frame_edges(seconds: np.ndarray) -> np.ndarray:
-    """Return when each frame begins, and when the last one ends: (T,) -> (T + 1,), in seconds.
-
-    The last frame takes as long as the one before it.
+    """Return the time at which each frame begins and the last one ends, in seconds: (T,) ->
+    (T + 1,). The last frame lasts as long as the one before it.
 
     Raises:
         InputError: no times, or times that are not finite or decrease.
@@ -178,128 +216,106 @@ def frame_edges(seconds: np.ndarray) -> np.ndarray:
     return np.append(seconds, 2 * seconds[-1] - seconds[-min(2, len(seconds))])
 
 
-def alarm_metrics(labels: Curves, scores: Curves, times: Curves, threshold: float) -> dict:
-    """What somebody who watches would meet at one threshold.
+def alarm_metrics(y_true: Curves, y_score: Curves, times: Curves, threshold: float) -> AlarmMetrics:
+    """Count events found and false alarms at one threshold.
 
-    An alarm is a run of frames above it; it is false if no frame of it is abnormal. An event is a
-    run of abnormal frames; it is found if one of them is above the threshold, and the delay goes
-    from its first frame to the first such.
+    An alarm is a run of frames above it. An event is a run of abnormal frames.
 
     Args:
-        scores, labels: of the videos.
+        y_true, y_score: labels and scores.
         times: seconds of each frame.
-        threshold: alarms are above it.
-
-    Returns:
-        "events", "events_found", "detection_delay" (seconds, the mean over the events found; None
-        if none), "false_alarms", "false_alarms_per_hour" and "normal_frames_above" (share of the
-        normal frames above the threshold, in [0, 1], those in alarms that touch an event included);
-        the last two None without normal frames.
+        threshold: frames with a higher score are above it.
 
     Raises:
         InputError: scores, labels or times that do not belong together, times that decrease, or a
             threshold that is not a number.
     """
-    labels, scores = checked_pair(labels, scores)
+    labels, scores = checked_pair(y_true, y_score)
     times = checked_times(times, scores)
-    require(
-        not math.isnan(threshold),
-        "threshold is not a number; expected one on the scale of the scores",
-        "out-of-range",
-        field="threshold",
-    )
-    delays, events, false_alarms, normal_seconds, normal, above_normal = [], 0, 0, 0.0, 0, 0
+    number = "threshold is not a number; expected one on the scale of the scores"
+    require(not math.isnan(threshold), number, "out-of-range", field="threshold")
+    delays: list[float] = []
+    events = false_alarms = 0
+    normal_seconds = 0.0
     for name, values in scores.items():
-        above, truth, seconds = values > threshold, labels[name], times[name]
-        normal_seconds += float(np.diff(frame_edges(seconds))[truth == 0].sum())
-        normal, above_normal = (
-            normal + np.sum(truth == 0),
-            above_normal + np.sum(above & (truth == 0)),
-        )
-        false_alarms += sum(not truth[start:end].any() for start, end in intervals(above))
+        above = values > threshold
+        truth = labels[name]
+        normal_seconds += float(np.diff(frame_edges(times[name]))[truth == 0].sum())
+        for start, end in intervals(above):
+            false_alarms += not truth[start:end].any()
         for start, end in intervals(truth):
             events += 1
             if above[start:end].any():
-                delays.append(seconds[start + above[start:end].argmax()] - seconds[start])
-    return {
-        "events": events,
-        "events_found": len(delays),
-        "detection_delay": float(np.mean(delays)) if delays else None,
-        "false_alarms": false_alarms,
-        "normal_frames_above": float(above_normal / normal) if normal else None,
-        "false_alarms_per_hour": false_alarms / normal_seconds * 3600 if normal_seconds else None,
-    }
+                first = start + int(above[start:end].argmax())
+                delays.append(times[name][first] - times[name][start])
+    normal = np.concatenate([scores[name][labels[name] == 0] for name in scores])
+    return AlarmMetrics(
+        events=events,
+        events_found=len(delays),
+        detection_delay=float(np.mean(delays)) if delays else None,
+        false_alarms=false_alarms,
+        normal_frames_above=float(np.mean(normal > threshold)) if len(normal) else None,
+        false_alarms_per_hour=false_alarms / normal_seconds * 3600 if normal_seconds else None,
+    )
 
 
 def found_pixels(score_map: np.ndarray, mask: np.ndarray, share: float = 0.4) -> float:
-    """The highest threshold at which a frame counts as found by its pixels: at least `share` of the
-    abnormal ones reach it.
+    """Return the highest threshold that at least `share` of the abnormal pixels reach.
 
-    Ranked with the largest value of each normal frame, for which a single pixel is a false alarm,
-    these give UCSD's pixel AUC.
+    Ranked with the largest value of each normal frame, where a single pixel is a false alarm, these
+    values give the pixel AUC of UCSD.
 
     Args:
-        score_map: (H', W'), spread over the picture; any size.
-        mask: bool (H, W), True = abnormal. Without abnormal pixels, the largest value of all.
+        score_map: (H', W') of any size, stretched over the frame.
+        mask: bool (H, W), True is abnormal. Without abnormal pixels, the largest value of all.
         share: of the abnormal pixels, in (0, 1].
 
     Raises:
         InputError: a map or a mask of another shape or type, values that are not finite, or a share
             outside its range.
     """
-    map_fits = score_map.ndim == 2 and score_map.size > 0 and np.isfinite(score_map).all()
-    require(
-        map_fits,
-        f"score map of shape {score_map.shape}; expected finite values (H', W')",
-        "wrong-shape",
-        field="score_map",
-    )
+    map_fits = score_map.ndim == 2 and score_map.size > 0 and bool(np.isfinite(score_map).all())
+    map_message = f"score map of shape {score_map.shape}; expected finite values (H', W')"
+    require(map_fits, map_message, "wrong-shape", field="score_map")
     mask_fits = mask.ndim == 2 and mask.dtype == bool
-    require(
-        mask_fits,
-        f"mask {mask.dtype} {mask.shape}; expected bool (H, W)",
-        "wrong-shape",
-        field="mask",
-    )
-    require(
-        0 < share <= 1, f"share {share}; expected 0 < share <= 1", "out-of-range", field="share"
-    )
+    mask_message = f"mask {mask.dtype} {mask.shape}; expected bool (H, W)"
+    require(mask_fits, mask_message, "wrong-shape", field="mask")
+    in_range = f"share {share}; expected 0 < share <= 1"
+    require(0 < share <= 1, in_range, "out-of-range", field="share")
     if not mask.any():
         return float(score_map.max())
     y, x = np.nonzero(mask)
-    values = score_map[
-        y * score_map.shape[0] // mask.shape[0], x * score_map.shape[1] // mask.shape[1]
-    ]
-    return float(np.sort(values)[::-1][int(np.ceil(share * len(values))) - 1])
+    rows = y * score_map.shape[0] // mask.shape[0]
+    columns = x * score_map.shape[1] // mask.shape[1]
+    descending = np.sort(score_map[rows, columns])[::-1]
+    return float(descending[math.ceil(share * len(descending)) - 1])
 
 
 def bootstrap(
-    labels: Curves,
-    scores: Curves,
+    y_true: Curves,
+    y_score: Curves,
     base: Curves | None = None,
     draws: int = 2000,
     seed: int = 0,
     level: float = 0.95,
-) -> list[float] | None:
-    """Interval of the micro AUC, had other videos of the same kind been filmed: as many videos are
-    drawn with replacement, again and again.
+) -> Interval | None:
+    """Estimate a confidence interval of the micro AUC by resampling videos with replacement.
 
-    Frames of one video are alike, so that drawing frames would give far too narrow an interval.
-    Drawings without both kinds of frame are left out. With few videos the interval is itself
-    uncertain, and too narrow.
+    Frames of one video are alike, so that resampling frames would give far too narrow an interval.
+    Resamples without both labels are left out. With few videos the interval is itself uncertain,
+    and too narrow.
 
     Args:
-        scores, labels: of the videos.
+        y_true, y_score: labels and scores.
         base: other scores of the same videos. With them the interval is that of the difference of
-            the AUCs, `scores` minus `base`, both on the same drawings: what makes a drawing hard
-            for both cancels out.
-        draws: how often.
-        seed: of the drawing; the same videos are drawn for every score.
-        level: share of the drawings inside.
+            the AUCs, `y_score` minus `base`, both evaluated on the same resamples, so that
+            difficulty that both share cancels.
+        draws: the number of resamples.
+        seed: of the resampling; every score is evaluated on the same resamples.
+        level: share of the resamples inside the interval.
 
     Returns:
-        Lower and upper bound; None where there are fewer than two videos, or no drawing has both
-        kinds of frame.
+        None with fewer than two videos, or if no resample has both labels.
 
     Raises:
         InputError: scores, labels or `base` that do not belong together, or draws or a level
@@ -307,38 +323,42 @@ def bootstrap(
     """
     require(draws >= 1, f"{draws} draws; expected at least 1", "out-of-range", field="draws")
     require(0 < level < 1, f"level {level}; expected 0 < level < 1", "out-of-range", field="level")
-    labels, scores = checked_pair(labels, scores)
+    labels, scores = checked_pair(y_true, y_score)
     if base is not None:
         base = checked_scores(base, "base")
         require_same_frames(scores, base, "base")
-    names = list(scores)
-    if len(names) < 2:
+    videos = len(scores)
+    if videos < 2:
         return None
-    times = np.random.default_rng(seed).multinomial(
-        len(names), np.full(len(names), 1 / len(names)), draws
-    )
-    areas = _drawn_areas(labels, scores, names, times)
+    # counts (draws, videos): how often a resample contains each video
+    generator = np.random.default_rng(seed)
+    counts = generator.multinomial(videos, np.full(videos, 1 / videos), draws)
+    areas = _resampled_areas(labels, scores, counts)
     if base is not None:
-        areas -= _drawn_areas(labels, base, names, times)
-    return np.quantile(areas, [(1 - level) / 2, (1 + level) / 2]).tolist() if len(areas) else None
+        areas = areas - _resampled_areas(labels, base, counts)
+    if not len(areas):
+        return None
+    low, high = np.quantile(areas, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    return Interval(low, high)
 
 
-def _drawn_areas(labels: Curves, scores: Curves, names: list[str], times: np.ndarray) -> np.ndarray:
-    """The micro AUC of each drawing that has both kinds of frame; `times`, (draws, videos): how
-    often each video was drawn.
-    """
-    abnormal, normal = (
-        {name: np.sort(scores[name][labels[name] == kind]) for name in names} for kind in (1, 0)
-    )
-    # The AUC counts pairs of an abnormal and a normal frame; those of each two videos are counted
-    # once, and serve all drawings.
-    right = np.array([[_pairs(abnormal[a], normal[n]) for n in names] for a in names])
-    pairs = (times @ [len(abnormal[n]) for n in names]) * (times @ [len(normal[n]) for n in names])
-    return (np.einsum("da,an,dn->d", times, right, times)[pairs > 0]) / pairs[pairs > 0]
+def _resampled_areas(labels: Curves, scores: Curves, counts: np.ndarray) -> np.ndarray:
+    """Return the micro AUC of each resample that has both labels."""
+    abnormal = [np.sort(scores[name][labels[name] == 1]) for name in labels]
+    normal = [np.sort(scores[name][labels[name] == 0]) for name in labels]
+    # The AUC is the share of pairs of an abnormal and a normal frame that are ranked correctly. The
+    # pairs of each two videos are counted once, and serve all resamples.
+    correct = np.zeros((len(abnormal), len(normal)))
+    for a, high in enumerate(abnormal):
+        for n, low in enumerate(normal):
+            correct[a, n] = _correct_pairs(high, low)
+    pairs = (counts @ [len(part) for part in abnormal]) * (counts @ [len(part) for part in normal])
+    ranked = np.einsum("da,an,dn->d", counts, correct, counts)
+    return ranked[pairs > 0] / pairs[pairs > 0]
 
 
-def _pairs(abnormal: np.ndarray, normal: np.ndarray) -> float:
-    """Pairs of values, sorted each, in which the abnormal one is larger; ties count half."""
-    return (
-        np.searchsorted(normal, abnormal, "left") + np.searchsorted(normal, abnormal, "right")
-    ).sum() / 2
+def _correct_pairs(abnormal: np.ndarray, normal: np.ndarray) -> float:
+    """Count pairs of sorted values in which the abnormal one is larger; ties count half."""
+    below = np.searchsorted(normal, abnormal, "left")
+    below_or_equal = np.searchsorted(normal, abnormal, "right")
+    return float((below + below_or_equal).sum() / 2)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import functools
 import html
 import io
 import tempfile
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,47 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vadlib.data.encode import write_video
-from vadlib.errors import InputError, require
+from vadlib.errors import require
 
 # Okabe and Ito's palette: told apart with every common colour vision; line styles and markers
 # repeat the difference.
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
-
-
-def load_ipywidgets() -> ModuleType:
-    """The library of the sliders, which loads only where some are shown.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        import ipywidgets
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"sliders need ipywidgets ({error}): install it with `pip install ipywidgets`, or continue, because the next cells need none",
-            "not-available",
-            field="ipywidgets",
-        ) from error
-    return ipywidgets
-
-
-_turn = threading.RLock()
-
-
-def in_turn(handler: Callable) -> Callable:
-    """A handler of a widget that waits while another one runs.
-
-    JupyterLab has the messages of each widget handled in a thread of its own ("subshells"), so that
-    a slider's handler starts while that of another one still draws; and matplotlib draws wrong
-    pictures in several threads at once.
-    """
-
-    @functools.wraps(handler)
-    def waiting(*arguments):
-        with _turn:
-            return handler(*arguments)
-
-    return waiting
 
 
 def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:

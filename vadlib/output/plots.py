@@ -11,8 +11,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from vadlib.data.video import Video
 from vadlib.errors import require, require_known
-from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import Curves, frame_edges, intervals, pool
+from vadlib.evaluation.result import Result
 from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE, PINK
 
 

@@ -218,19 +218,16 @@ def least_possible_kind(
         outcomes.append(mixer(clips[i], torch.Generator().manual_seed(i)).outcome)
     counts = mixer.count(outcomes)
     names = [kind.name for kind in mixer.kinds]
-    key = Key(
-        max(names, key=lambda name: counts[f"not_made_{name}"]),
-        "give the name of one of the mixer's kinds",
-    )
-    key.mistake(
-        "skip",
-        "skipping needs frames after the clip: here they are there more often than someone to "
-        "paste onto",
-    )
-    key.mistake(
-        "object",
-        "pasting needs someone: here that is found more often than frames to skip to",
-    )
-    key.mistake("shuffle", "the frames of a clip can always be shuffled")
-    key.mistake("noise", "noise can always be added")
+    right = max(names, key=lambda name: counts[f"not_made_{name}"])
+    key = Key(right, "give the name of one of the mixer's kinds")
+    hints = {
+        "skip": "skipping needs frames after the clip: here they are there more often than someone "
+        "to paste onto",
+        "object": "pasting needs someone: here that is found more often than frames to skip to",
+        "shuffle": "the frames of a clip can always be shuffled",
+        "noise": "noise can always be added",
+    }
+    for name, hint in hints.items():
+        if name != right:
+            key.mistake(name, hint)
     return key

@@ -11,8 +11,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from vadlib.course.exercises.key import Key
 from vadlib.evaluation.baselines import BEST
-from vadlib.evaluation.evaluate import Result
 from vadlib.evaluation.metrics import micro_auc
+from vadlib.evaluation.result import Result
 
 Curves = Mapping[str, np.ndarray]
 

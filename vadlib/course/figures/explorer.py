@@ -20,8 +20,8 @@ from vadlib.course.inspection.explanation import Explanation, explain_clip
 from vadlib.data.clips import scoring_starts
 from vadlib.data.video import Video
 from vadlib.errors import require, require_known
-from vadlib.evaluation.evaluate import SCALES, Result
 from vadlib.evaluation.metrics import intervals, per_video
+from vadlib.evaluation.result import SCALES, Result
 from vadlib.model.run import Run
 from vadlib.output.figure import BLUE, GREY, ORANGE
 
@@ -200,9 +200,11 @@ def plot_explorer(
     clip = explain(run, video, start)
     local = result.score_map(video.name)[view.frame]
     aspect = video.frames.shape[1] / video.frames.shape[2]
-    frame, *small, curve = _explorer_panels(min(aspect, 1))
+    axes = _explorer_panels(min(aspect, 1))
+    frame, curve = axes[0], axes[-1]
+    small = axes[1:-1]
     draw_frame(frame, video, view.frame)
-    _mark_worst_place(frame, video, clip.seen.shape, result.calibration.how.window, local)
+    _mark_worst_place(frame, video, clip.seen.shape, result.calibration.score_config.window, local)
     # outlines may reach beyond it
     frame.set(xlim=(-0.5, video.frames.shape[2] - 0.5), ylim=(video.frames.shape[1] - 0.5, -0.5))
     highest = heat_limit(clip.entropy, share=1) or 1

@@ -24,7 +24,7 @@ from vadlib.course.figures.explorer import (
 from vadlib.course.inspection.explanation import Explanation, explain_clip
 from vadlib.course.widgets.controls import Panel, in_turn, load_ipywidgets
 from vadlib.data.video import Video
-from vadlib.evaluation.evaluate import SCALES, Result
+from vadlib.evaluation.result import SCALES, Result
 from vadlib.model.run import Run
 from vadlib.output.figure import image_tag
 

@@ -1,0 +1,29 @@
+"""Error maps and results from plain arrays, for tests of scores, metrics and plots."""
+
+import numpy as np
+
+from vadlib.config import ScoreConfig
+from vadlib.evaluation.calibration import Calibration
+from vadlib.evaluation.result import Result, VideoResult
+
+
+def maps_of(plain, temporal=None, pseudo=None):
+    """Error maps of the built-in components; parts that are left out equal the plain error."""
+    parts = {"plain": plain, "temporal": temporal, "pseudo": pseudo}
+    whole = {name: plain if values is None else values for name, values in parts.items()}
+    return {name: np.asarray(values, np.float16) for name, values in whole.items()}
+
+
+def result_of(scores, labels=None, raw=None, times=None, threshold=0.0):
+    """A result from mappings of video name -> (T,); times are 25 frames per second by default."""
+    videos = {}
+    for name, values in scores.items():
+        seconds = times[name] if times else np.arange(len(values)) / 25
+        videos[name] = VideoResult(
+            values,
+            seconds,
+            "one",
+            raw=raw[name] if raw else None,
+            labels=labels[name] if labels else None,
+        )
+    return Result(videos, Calibration({}, threshold, ScoreConfig()))
