@@ -41,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     run = Run.load(options.run)
     normal, disturbed = held_out_maps(run, options.root)
-    length = run.data.length
+    length = run.config.clips.length
     default = ScoreConfig(frames=length)
     known = calibrate(normal, default)
     videos = [maps for scene in normal.values() for maps in scene]

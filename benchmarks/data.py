@@ -7,7 +7,7 @@ reads by decoding 16 JPEG files a clip (and resizing or cutting them in the same
 float32 in [-1, 1]. rss_anon: the largest anonymous memory (RssAnon; memory-mapped pages do not
 count) of a process that trains the preset `fast` on Ped2, and of one that does the same on 40
 copies of its training set, 102,000 frames. Each prepares everything itself: decoding, boxes,
-motion. The same for `compact` and `paper` on Ped2, with the estimate that `fit` makes beforehand.
+motion. The same for `compact` and `paper` on Ped2.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ from vadlib.model.network import DualPathAutoencoder
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import make_mixer
 from vadlib.training.fit import hold_out
-from vadlib.training.footprint import estimate_footprint
 from vadlib.training.samples import Samples, load_batches
 from vadlib.training.trainer import Trainer
 
@@ -134,18 +133,13 @@ def train_some(name: str, root: Path, preset: str) -> dict:
         find_boxes(videos, progress=False),
         progress=False,
     )
-    samples = Samples(
-        clips, hold_out(clips)[0], make_mixer(PseudoConfig().kinds, PseudoConfig.p, "builtin"), 0
-    )
+    samples = Samples(clips, hold_out(clips)[0], make_mixer(PseudoConfig()), 0)
     model, device = DualPathAutoencoder(ModelConfig.preset(preset)), torch.device("cpu")
     with tempfile.TemporaryDirectory() as out:
         trainer = Trainer(
             model, samples, replace(TrainConfig.preset(preset), device="cpu"), device, Path(out)
         )
         batches = samples.batches(0, trainer.config.batch_size)[: STEPS[preset]]
-        estimate = estimate_footprint(
-            trainer, next(load_batches(samples, batches[:1], 0, False))
-        ).needed(trainer.config.batch_size)
         part[0] = "train"
         with steady_memory():
             for batch in load_batches(samples, batches, 0, False):
@@ -154,7 +148,6 @@ def train_some(name: str, root: Path, preset: str) -> dict:
     found = {
         "frames": sum(map(len, videos)),
         "clips": len(clips),
-        "estimate_mb": round(estimate / 1e6, 1),
     }
     return found | {f"rss_anon_{key}_mb": round(value / 1e6, 1) for key, value in peaks.items()}
 

@@ -54,14 +54,14 @@ def held_out_maps(
         torch.Generator().manual_seed(7),
         torch.device("cpu"),
     )
-    videos = load_videos(run.config["dataset"]["name"], "train", root)
+    videos = load_videos(run.config.dataset or "", "train", root)
     clips, boxes = ClipDataset(videos, ClipConfig.preset("fast")), find_boxes(videos)
     normal, disturbed = {}, []
     for scene, frames in hold_out(clips)[1]:
         number = next(i for i, whole in enumerate(clips.frames) if np.shares_memory(whole, frames))
         # of a scene's only video just the end is held out
         there = boxes[videos[number].name][-len(frames) :]
-        normal.setdefault(scene, []).append(error_maps(run.model, frames, run.data, device))
+        normal.setdefault(scene, []).append(error_maps(run.model, frames, run.config.clips, device))
         for sort, copies in COPIES.items():
             for _ in range(100 * copies):
                 made = (
@@ -72,7 +72,10 @@ def held_out_maps(
                 if made is not None:
                     disturbed.append(
                         Disturbed(
-                            sort, scene, error_maps(run.model, made[0], run.data, device), made[1]
+                            sort,
+                            scene,
+                            error_maps(run.model, made[0], run.config.clips, device),
+                            made[1],
                         )
                     )
                     copies -= 1

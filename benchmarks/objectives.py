@@ -18,7 +18,7 @@ import vadlib as vad
 from vadlib import course
 from vadlib.course.figures.training import OBJECTIVE_RUNS
 from vadlib.files import write_json
-from vadlib.jobs import train_run
+from vadlib.jobs import make_config, train_run
 from vadlib.training.fit import hold_out
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,21 +30,15 @@ CLIPS = 64  # held-out clips to measure, evenly spaced
 def train(objective: str) -> None:
     """Train one run."""
     training = {"objective": objective, "seed": 0}
-    mixer = {"p": PROBABILITIES[objective]}
-    train_run(
-        "synthetic",
-        None,
-        "fast",
-        {"training": training, "mixer": mixer},
-        RUNS / objective,
-        resume=True,
-    )
+    pseudo = {"p": PROBABILITIES[objective]}
+    config = make_config("synthetic", "fast", {"training": training, "pseudo": pseudo})
+    train_run(config, RUNS / objective, resume=True)
 
 
 def held_out_clips(run: vad.Run) -> list[vad.Clip]:
     """Return clips of the videos that no run has trained on."""
     videos = vad.load_videos("synthetic", "train")
-    clips = vad.ClipDataset(videos, run.data, vad.find_boxes(videos))
+    clips = vad.ClipDataset(videos, run.config.clips, vad.find_boxes(videos))
     chosen, _ = hold_out(clips)
     unseen = sorted(set(range(len(clips))) - set(chosen.tolist()))
     return [clips[i] for i in unseen[:: len(unseen) // CLIPS]]

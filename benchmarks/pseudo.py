@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from vadlib.config import DEFAULT_KINDS, ClipConfig, ModelConfig, PseudoConfig, TrainConfig
+from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.course.coverage import coverage
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
@@ -82,7 +82,7 @@ def mixer_cost(train: list[Video]) -> dict:
         ),
         TrainConfig(device="cpu"),
     )
-    mixer, size = make_mixer(DEFAULT_KINDS, PseudoConfig.p), TrainConfig.batch_size
+    mixer, size = make_mixer(PseudoConfig()), TrainConfig.batch_size
     samples, model = (
         Samples(clips, hold_out(clips)[0], mixer, 0),
         DualPathAutoencoder(ModelConfig.preset("fast")),
@@ -93,7 +93,7 @@ def mixer_cost(train: list[Video]) -> dict:
         for keys in samples.batches(0, size)[:BATCHES]:
             times = [time.perf_counter()]
             drawn = [
-                (clips.clip(int(samples.chosen[position])), derived_generator(0, *key))
+                (clips.clip(int(samples.positions[position])), derived_generator(0, *key))
                 for key in keys
                 for position in [key[1]]
             ]
@@ -108,7 +108,7 @@ def mixer_cost(train: list[Video]) -> dict:
                 ]
             )
             outcomes = [m.outcome for m in mixed]
-            is_pseudo = torch.tensor([outcome.made for outcome in outcomes])
+            is_pseudo = torch.tensor([outcome.success for outcome in outcomes])
             batch = Batch(normal, inputs, is_pseudo, outcomes)
             times.append(time.perf_counter())
             trainer.update(batch, 1000)

@@ -85,7 +85,9 @@ def parts(run: Run, film: Path) -> dict:
     with steady_memory():
         scored = timed(
             "read_and_score",
-            stream_scores(run, calibration, video, find_scene(calibration, run.data, video)),
+            stream_scores(
+                run, calibration, video, find_scene(calibration, run.config.clips, video)
+            ),
         )
     pictures = timed(
         "annotate",

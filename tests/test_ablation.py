@@ -1,6 +1,5 @@
 """The ablation: its rows, its numbers, and that it goes on where it stopped."""
 
-import csv
 import re
 import shutil
 import sys
@@ -11,17 +10,16 @@ from refusals import refused
 from trees import own_videos
 
 from vadlib import ablation, cli
-from vadlib.ablation import BASE, MEASURES, ROWS, ablate, describe_ablation
+from vadlib.ablation import BASE, MEASURES, ROWS, ablate, describe_ablation, read_ablation
 from vadlib.config import DEFAULT_KINDS, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.data.catalog import load_videos
 from vadlib.evaluation.baselines import METRICS, baseline_scores, best_baseline, measure_baselines
 from vadlib.evaluation.metrics import bootstrap, micro_auc
 from vadlib.evaluation.result import Result
 from vadlib.model.run import Run
-from vadlib.output.ablation_table import read_ablation, write_ablation
 
 TINY = {
-    "data": {"clip_step": 8, "crop": [24, 24]},
+    "clips": {"clip_step": 8, "crop": [24, 24]},
     "model": {"width": 8, "slots": 8},
     "training": {"epochs": 1},
 }
@@ -38,32 +36,49 @@ def done(tmp_path_factory):
 
 
 def test_each_row_changes_one_part_of_the_default():
-    assert ROWS[BASE] == {}
-    for changes in ROWS.values():
-        assert sum(len(values) for values in changes.values()) <= 1 or changes == {
-            "model": {"memories": 1, "decoders": 1}
-        }
-    defaults = {"mixer": PseudoConfig(), "training": TrainConfig(), "model": ModelConfig()}
+    defaults = {"pseudo": PseudoConfig(), "training": TrainConfig(), "model": ModelConfig()}
     for name, changes in ROWS.items():
-        for part, values in changes.items():
-            assert all(getattr(defaults[part], key) != value for key, value in values.items()), (
-                f"{name} is the default"
-            )
+        changed = [(part, key) for part, values in changes.items() for key in values]
+        assert len(changed) <= 1 or name == "one memory, one decoder"
+        for part, key in changed:
+            assert getattr(defaults[part], key) != changes[part][key], f"{name} is the default"
 
 
-def test_the_rows_of_the_issue_are_there():
-    changed = {
-        (part, key, repr(value))
-        for row in ROWS.values()
-        for part, values in row.items()
-        for key, value in values.items()
-    }
-    p = {float(value) for part, key, value in changed if key == "p"} | {PseudoConfig().p}
-    assert p >= {0, 0.01, 0.05, 0.2, 0.5}
-    assert {("mixer", "kinds", repr([kind])) for kind in DEFAULT_KINDS} <= changed
-    assert {"'maximize'", "'none'"} == {value for _, key, value in changed if key == "objective"}
-    assert {"0", "1"} == {value for _, key, value in changed if key == "memories"}
-    assert {"1"} == {value for _, key, value in changed if key == "decoders"}
+def test_fewer_test_videos_are_scored_again_and_nothing_is_trained_again(done, tmp_path):
+    root, out, _ = done
+    few = tmp_path / "few"
+    shutil.copytree(out, few)
+    before = modification_times(few)
+    with refused("other-run", file=few / "ablation.csv"):
+        ablate(few, "folder", root, SOME, TINY, every=2)
+    with refused("out-of-range", field="every"):
+        ablate(few, "folder", root, SOME, TINY, every=0)
+    with refused("other-run", file=few / "default" / "config.json", field="training.epochs"):
+        ablate(few, "folder", root, SOME, TINY | {"training": {"epochs": 2}})
+    (few / "ablation.csv").unlink()
+    table = ablate(few, "folder", root, SOME, TINY, every=2)
+    for row in table[1:]:
+        folder = row["row"].replace(" = ", "_").replace(" ", "_")
+        result, whole = Result.load(few / folder), Result.load(out / folder)
+        assert len(result.videos) == row["videos"] == 1
+        raw = {name: whole.raw[name] for name in result.videos}
+        assert row["micro_auc_raw"] == pytest.approx(micro_auc(result.labels, raw))
+    assert modification_times(few) == before
+
+
+def modification_times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("model.safetensors")}
+
+
+def test_a_table_is_read_as_it_was_written(done, tmp_path):
+    _, out, table = done
+    filled = []
+    for row in read_ablation(out / "ablation.csv"):
+        filled.append({key: value for key, value in row.items() if value is not None})
+    assert filled == [{k: v for k, v in row.items() if v is not None} for row in table]
+    lines = describe_ablation(table).splitlines()
+    for row, line in zip(table, lines[1:], strict=True):
+        assert f"{row['micro_auc_raw']:.3f}" in line
 
 
 def test_the_table_says_what_the_runs_in_its_folder_say(done):
@@ -80,11 +95,9 @@ def test_the_table_says_what_the_runs_in_its_folder_say(done):
         base.labels, base.rescore("calibrated", contrast=0)
     )
     configs = [Run.load(out / name).config for name in ("default", "seed_1", "p_0", "maximize")]
-    assert (
-        [c["training"]["seed"] for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
-    )
-    assert [c["mixer"]["p"] for c in configs] == [PseudoConfig().p] * 2 + [0, PseudoConfig().p]
-    assert [c["training"]["objective"] for c in configs] == ["inpaint"] * 3 + ["maximize"]
+    assert [c.training.seed for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
+    assert [c.pseudo.p for c in configs] == [PseudoConfig().p] * 2 + [0, PseudoConfig().p]
+    assert [c.training.objective for c in configs] == ["inpaint"] * 3 + ["maximize"]
     assert "micro_auc_raw_low" not in table[1]  # the default against itself
     assert table[0]["micro_auc_calibrated"] is None
 
@@ -94,56 +107,9 @@ def test_finished_rows_are_not_computed_again(done, monkeypatch):
     monkeypatch.setattr(
         "vadlib.jobs.evaluate_videos", lambda *arguments: pytest.fail("evaluated again")
     )
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("model.safetensors")}
-    again = ablate(out, "folder", root, SOME, TINY)
-    assert again == table
-    assert {path: path.stat().st_mtime_ns for path in out.rglob("model.safetensors")} == before
-
-
-def test_fewer_test_videos_are_scored_anew_and_nothing_is_trained_again(done, tmp_path):
-    root, out, table = done
-    shutil.copytree(out, tmp_path / "few")
-    before = {
-        path: path.stat().st_mtime_ns for path in (tmp_path / "few").rglob("model.safetensors")
-    }
-    with refused("other-run", file=tmp_path / "few" / "ablation.csv") as caught:
-        ablate(tmp_path / "few", "folder", root, SOME, TINY, every=2)
-    message = str(caught.error).replace(str(tmp_path), "")
-    assert re.findall(r"\d+", message) == ["2", "1"]  # videos then, and now
-    with refused("out-of-range", field="every"):
-        ablate(tmp_path / "few", "folder", root, SOME, TINY, every=0)
-    (tmp_path / "few" / "ablation.csv").unlink()
-    few = ablate(tmp_path / "few", "folder", root, SOME, TINY, every=2)
-    kept = [video.name for video in load_videos("folder", "test", root)[::2]]
-    for name, row in zip(("default", "seed_1", "p_0", "maximize"), few[1:], strict=True):
-        result, whole = Result.load(tmp_path / "few" / name), Result.load(out / name)
-        assert list(result.scores) == kept
-        raw, labels = ({video: part[video] for video in kept} for part in (whole.raw, whole.labels))
-        assert row["micro_auc_raw"] == pytest.approx(micro_auc(labels, raw))
-    assert {
-        path: path.stat().st_mtime_ns for path in (tmp_path / "few").rglob("model.safetensors")
-    } == before
-    assert [row["videos"] for row in few] == [1] * len(table)
-    assert [row["videos"] for row in table] == [2] * len(table)
-
-
-def test_rows_of_another_size_are_refused(done):
-    root, out, _ = done
-    with refused("other-run", file=out / "default" / "config.json", field="training.epochs"):
-        ablate(out, "folder", root, SOME, TINY | {"training": {"epochs": 2}})
-
-
-def test_it_is_read_as_it_was_written(done):
-    _, out, table = done
-    read = read_ablation(out / "ablation.csv")
-    assert [{key: row[key] for key in row if row[key] is not None} for row in read] == [
-        {key: value for key, value in row.items() if value is not None} for row in table
-    ]
-    with (out / "ablation.csv").open(encoding="utf-8", newline="") as file:
-        assert next(csv.reader(file))[:2] == ["row", "micro_auc_raw"]
-    lines = describe_ablation(table).splitlines()
-    for row, line in zip(table, lines[1:], strict=True):
-        assert f"{row['micro_auc_raw']:.3f}" in line
+    before = modification_times(out)
+    assert ablate(out, "folder", root, SOME, TINY) == table
+    assert modification_times(out) == before
 
 
 @pytest.mark.parametrize(
@@ -173,17 +139,6 @@ def test_rows_and_labels_are_asked_for_before_anything_is_trained(tmp_path):
     with refused("missing-labels", field="data"):
         ablate(tmp_path / "out", "folder", tmp_path / "mine")
     assert not (tmp_path / "out").exists()
-
-
-def test_empty_numbers_survive(tmp_path):
-    write_ablation(
-        tmp_path / "a.csv",
-        [{"row": "x", "micro_auc_raw": None}, {"row": "y", "micro_auc_raw": 0.25, "minutes": 1.5}],
-    )
-    assert read_ablation(tmp_path / "a.csv") == [
-        {"row": "x", "micro_auc_raw": None, "minutes": None},
-        {"row": "y", "micro_auc_raw": 0.25, "minutes": 1.5},
-    ]
 
 
 def test_what_was_measured_earlier_stays_in_the_table(done, tmp_path, monkeypatch):
@@ -219,12 +174,9 @@ def test_the_command_needs_no_more_than_a_folder(monkeypatch, capsys, tmp_path):
     assert str(tmp_path / "ablation.csv") in capsys.readouterr().out
 
 
-def test_the_table_that_ships_has_all_rows():
-    assert [row["row"] for row in read_ablation()] == ["best baseline", *ROWS]
-
-
 def test_the_table_that_ships_is_whole_and_is_in_the_results_page(real_data):
     table = read_ablation()
+    assert [row["row"] for row in table] == ["best baseline", *ROWS]
     videos = {split: load_videos("ped2", split, real_data) for split in ("train", "test")}
     labels = {video.name: video.labels for video in videos["test"]}
     measured = measure_baselines(baseline_scores(videos["train"], videos["test"]), labels)

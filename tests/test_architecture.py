@@ -15,7 +15,7 @@ PACKAGE = Path(vadlib.__file__).parent
 # Each room imports only from itself and from rooms before it, in the order in which the data flows.
 ROOMS = ["data", "pseudo", "model", "evaluation", "training", "output"]
 SHARED = {"errors", "config", "device", "files"}  # below all rooms; they import none
-JOBS = {"jobs", "bench", "ablation", "cli", "__main__", "__init__"}  # above all rooms
+JOBS = {"jobs", "ablation", "cli", "__main__", "__init__"}  # above all rooms
 COURSE = "course"  # above the method, which never imports it
 
 

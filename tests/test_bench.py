@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from vadlib import bench
-from vadlib.bench import Published, run_bench
+from benchmarks import speed as bench
+from benchmarks.speed import Published, run_bench
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from vadlib.data.catalog import load_videos
 from vadlib.evaluation.metrics import micro_auc
 from vadlib.evaluation.result import Result
 
-SMALL = {"data": {"clip_step": 90}, "model": {"width": 8, "slots": 16}, "training": {"epochs": 1}}
+SMALL = {"clips": {"clip_step": 90}, "model": {"width": 8, "slots": 16}, "training": {"epochs": 1}}
 FILES = {"config.json", "model.safetensors", "calibration.npz", "state.pt", "history.csv"}
 FILES |= {"metrics.json", "scores.npz", "roc.png", "curves"}
 METRICS = {
@@ -102,7 +102,7 @@ def test_run_on_the_real_ped2(tmp_path, small, real_data):
     assert config["training"]["seed"] == 1
     chosen = {"name": "ped2", "preset": "fast"}
     assert config["dataset"].items() >= chosen.items()
-    assert config["mixer"].items() >= {"detector": "motion", "patches": "builtin"}.items()
+    assert config["pseudo"].items() >= {"detector": "motion", "patches": "builtin"}.items()
     assert config["dataset"].keys() - chosen.keys() == {"clips", "fingerprint"}
 
 

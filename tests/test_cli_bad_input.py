@@ -19,7 +19,7 @@ from refusals import refused as expect_refused
 from results import maps_of
 
 from vadlib import cli
-from vadlib.config import ModelConfig, ScoreConfig
+from vadlib.config import ModelConfig, RunConfig, ScoreConfig, TrainConfig
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import calibrate
 from vadlib.files import write_json
@@ -129,7 +129,7 @@ def whole_frames(tmp_path):
     return config_file(
         tmp_path,
         {
-            "data": {"crop": None, "clip_step": 4},
+            "clips": {"crop": None, "clip_step": 4},
             "model": {"width": 8, "slots": 4},
             "training": {"batch_size": 4},
         },
@@ -230,7 +230,7 @@ def test_frames_smaller_than_the_window(refused, tree, tmp_path):
 
 
 def test_nothing_moves(refused, tree, tmp_path):
-    path = config_file(tmp_path, {"data": {"crop": [8, 8]}})
+    path = config_file(tmp_path, {"clips": {"crop": [8, 8]}})
     refused(
         "nothing-to-do",
         *train_arguments(tree.root, tmp_path, "--config", path),
@@ -286,7 +286,7 @@ def test_wrong_values(refused, tree, tmp_path, whole_frames, option, value, code
 
 
 def test_a_batch_larger_than_the_clips(refused, tree, tmp_path):
-    path = config_file(tmp_path, {"data": {"crop": None}, "training": {"batch_size": 4096}})
+    path = config_file(tmp_path, {"clips": {"crop": None}, "training": {"batch_size": 4096}})
     refused(
         "too-few",
         *train_arguments(tree.root, tmp_path, "--config", path),
@@ -302,13 +302,13 @@ def test_a_batch_larger_than_the_clips(refused, tree, tmp_path):
         ("", "wrong-format", ""),
         ("\udcff", "wrong-format", ""),
         ("[1, 2]", "wrong-type", ""),
-        ({"modle": {}}, "unknown-key", "modle"),
-        ({"data": 3}, "wrong-type", "data"),
-        ({"data": {"lenght": 8}}, "unknown-key", "ClipConfig.lenght"),
+        ({"modle": {}}, "unknown-key", "RunConfig.modle"),
+        ({"clips": 3}, "wrong-type", "RunConfig.clips"),
+        ({"clips": {"lenght": 8}}, "unknown-key", "ClipConfig.lenght"),
         ({"model": {"width": 12.5}}, "wrong-type", "ModelConfig.width"),
         ({"training": {"epoch": 4}}, "unknown-key", "TrainConfig.epoch"),
-        ({"mixer": {"p": True}}, "wrong-type", "PseudoConfig.p"),
-        ({"mixer": {"kinds": [["skip"]]}}, "wrong-type", "PseudoConfig.kinds"),
+        ({"pseudo": {"p": True}}, "wrong-type", "PseudoConfig.p"),
+        ({"pseudo": {"kinds": [["skip"]]}}, "wrong-type", "PseudoConfig.kinds"),
     ],
     ids=str,
 )
@@ -317,7 +317,7 @@ def test_wrong_config_files(refused, tree, tmp_path, content, code, field):
     if isinstance(content, str):
         path.write_bytes(content.encode(errors="surrogateescape"))
     else:
-        path.write_text(json.dumps({"data": {"crop": None}} | content))
+        path.write_text(json.dumps({"clips": {"crop": None}} | content))
     line = refused(code, *train_arguments(tree.root, tmp_path, "--config", path), field=field)
     assert str(path) in line
 
@@ -325,12 +325,12 @@ def test_wrong_config_files(refused, tree, tmp_path, content, code, field):
 @pytest.mark.parametrize(
     ("part", "values", "field"),
     [
-        ("data", {"length": 0}, "ClipConfig.length"),
+        ("clips", {"length": 0}, "ClipConfig.length"),
         ("model", {"width": 12}, "ModelConfig.width"),
     ],
 )
 def test_values_out_of_range_in_a_config_file(refused, tree, tmp_path, part, values, field):
-    path = config_file(tmp_path, {"data": {"crop": None}} | {part: values})
+    path = config_file(tmp_path, {"clips": {"crop": None}} | {part: values})
     refused("out-of-range", *train_arguments(tree.root, tmp_path, "--config", path), field=field)
 
 
@@ -342,7 +342,7 @@ def test_a_config_file_that_is_none(failing, tree, tmp_path, name):
 
 
 def test_options_win_over_the_config_file(failing, tree, tmp_path):
-    path = config_file(tmp_path, {"mixer": {"p": 3}})
+    path = config_file(tmp_path, {"pseudo": {"p": 3}})
     assert "p = 7.0" in failing(*train_arguments(tree.root, tmp_path, "--config", path, "--p", "7"))
 
 
@@ -354,21 +354,17 @@ def run(tmp_path):
     """A run's folder with a tiny model and no calibration."""
     torch.manual_seed(0)
     model = ModelConfig(width=8, slots=4)
-    parts = {
-        "dataset": {"name": "ped2"},
-        "data": {"crop": None},
-        "model": {"width": 8, "slots": 4},
-        "mixer": {},
-    }
-    parts["training"] = {"precision": "fp32"}
-    write_json(tmp_path / "made" / "config.json", parts)
+    config = RunConfig("ped2", model=model, training=TrainConfig(precision="fp32"))
+    write_json(tmp_path / "made" / "config.json", dataclasses.asdict(config))
     save_weights(DualPathAutoencoder(model), tmp_path / "made" / "model.safetensors")
     return tmp_path / "made"
 
 
 def change(run, **parts):
     config = json.loads((run / "config.json").read_text())
-    write_json(run / "config.json", {k: v | parts.get(k, {}) for k, v in config.items()})
+    for part, values in parts.items():
+        config[part] |= values
+    write_json(run / "config.json", config)
 
 
 def calibrate_by_noise(run):
@@ -425,13 +421,13 @@ def test_a_run_for_colour_on_grey_videos(failing, tree, run):
 
 def test_a_test_video_shorter_than_a_clip(refused, tree, run):
     calibrate_by_noise(run)
-    change(run, data={"length": 200})
+    change(run, clips={"length": 200})
     line = refused("too-short", "evaluate", run, "--root", tree.root, field="ClipConfig.length")
     assert re.findall(r"\d+", line) == ["09", "120", "200"]
 
 
 def test_a_wrong_run_config(failing, tree, run):
-    change(run, data={"lenght": 8})
+    change(run, clips={"lenght": 8})
     line = failing("evaluate", run, "--root", tree.root)
     assert str(run / "config.json") in line
     assert "'lenght'" in line

@@ -16,7 +16,7 @@ from vadlib.data.ucsd import TEST_LENGTHS
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import evaluate
 
-TINY = {"data": {"clip_step": 16}, "model": {"width": 8, "slots": 16}, "training": {"epochs": 1}}
+TINY = {"clips": {"clip_step": 16}, "model": {"width": 8, "slots": 16}, "training": {"epochs": 1}}
 
 
 @pytest.fixture

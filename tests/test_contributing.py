@@ -125,7 +125,7 @@ def test_a_further_kind_can_be_chosen_and_changes_nothing_else(tmp_path, monkeyp
         f"python -m pytest --quiet --exitfirst -p no:cacheprovider {' '.join(AFFECTED_BY_A_KIND)}",
         tmp_path,
     )
-    question = "from vadlib.jobs import PseudoConfig; from vadlib.ablation import ROWS; print(PseudoConfig().kinds, list(ROWS))"
+    question = "from vadlib.config import PseudoConfig; from vadlib.ablation import ROWS; print(PseudoConfig().kinds, list(ROWS))"
     default = subprocess.run(
         [sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -137,13 +137,13 @@ def test_a_further_kind_can_be_chosen_and_changes_nothing_else(tmp_path, monkeyp
         write_video(tmp_path / "mine" / "training" / f"{name}.avi", frames[0])
     write_video(tmp_path / "mine" / "testing" / "friday.avi", frames[0])
     small = {
-        "data": {"clip_step": 8, "crop": [24, 24]},
+        "clips": {"clip_step": 8, "crop": [24, 24]},
         "model": {"width": 8, "slots": 8},
         "training": {"epochs": 1, "batch_size": 4},
     }
     (tmp_path / "small.json").write_text(json.dumps(small), encoding="utf-8")
     run("vadlib run --data folder --root mine --config small.json --out default", tmp_path)
-    assert json.loads((tmp_path / "default" / "config.json").read_text())["mixer"]["kinds"] == [
+    assert json.loads((tmp_path / "default" / "config.json").read_text())["pseudo"]["kinds"] == [
         "skip",
         "shuffle",
         "noise",
@@ -157,7 +157,7 @@ def test_a_further_kind_can_be_chosen_and_changes_nothing_else(tmp_path, monkeyp
     first, second = (
         json.loads((tmp_path / out / "config.json").read_text()) for out in ("chosen", "again")
     )
-    assert first["mixer"]["kinds"] == ["skip", "reverse"]
+    assert first["pseudo"]["kinds"] == ["skip", "reverse"]
     assert second == first
 
 

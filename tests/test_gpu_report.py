@@ -48,9 +48,8 @@ RESULTS = {
     },
     "memory": {
         "rows": [
-            {"preset": "fast", "precision": "bfloat16", "estimate_by_peak": 1.5},
-            {"preset": "compact", "precision": "float32", "estimate_by_peak": 1.25},
-            {"preset": "paper", "precision": "float32", "skipped": "not even one clip fits"},
+            {"preset": "fast", "precision": "bfloat16", "peak_bytes": 1.5e9},
+            {"preset": "compact", "precision": "float32", "peak_bytes": 2.5e9},
         ],
     },
     "resume": {
@@ -115,7 +114,7 @@ def test_a_row_holds_the_numbers_of_its_report(report):
         "training of `fast`": ["2", "16", "3", "100", "50"],  # the first is Ped2's
         "raw AUC": ["0.500", "12"],
         "`vadlib bench`: training, scoring": ["2.0", "3.0", "4.0", "5.0"],
-        "memory: estimate / peak": ["1.25", "32", "1.50", "16"],
+        "peak memory": ["1.5", "16", "2.5", "32"],
         "resumed after a kill": ["2e-03", "1e-03"],
         "bf16 against float32": ["2.00", "0.0200", "0.0100", "5.0"],
     }
@@ -130,7 +129,7 @@ def test_a_part_that_failed_or_was_skipped_shows_no_number(report):
     [row] = cells(gpu.markdown_table([report]))
     assert row["training of `fast`"] == row["raw AUC"] == "failed"
     assert row["`vadlib bench`: training, scoring"] == "skipped"
-    assert row["memory: estimate / peak"] == "not measured"
+    assert row["peak memory"] == "not measured"
 
 
 def test_the_text_around_the_rows_stays():

@@ -12,6 +12,7 @@ from refusals import refused
 from trees import scene, write_images, write_video
 
 from vadlib import course
+from vadlib.ablation import read_ablation
 from vadlib.config import TrainConfig
 from vadlib.course.dataset_tables import load_test_videos, two_ground_truths
 from vadlib.data.catalog import default_root, find_copy, list_datasets, load_videos
@@ -23,15 +24,14 @@ from vadlib.data.store import cache_dir, keep_arrays
 from vadlib.evaluation.result import Result
 from vadlib.files import expand_home, folder_variable, require_folder_variable, write_json
 from vadlib.jobs import (
-    chosen_dataset,
     evaluate_once,
     evaluate_run,
+    make_config,
     plot_run,
     score_video,
     train_run,
 )
 from vadlib.model.run import PRETRAINED, Run, open_run
-from vadlib.output.ablation_table import read_ablation
 from vadlib.pseudo.patches import FolderPatches, load_patches
 from vadlib.pseudo.weights import find_weights
 from vadlib.training.fit import fit, require_free
@@ -112,7 +112,7 @@ def test_functions_take_a_tilde_for_what_they_read(home):
     shutil.copy(PRETRAINED / "ablation.csv", home / "ablation.csv")
     write_images(home / "pictures" / "cats", np.zeros((2, 8, 8, 3), np.uint8))
     (home / "net.pt").write_bytes(b"x")
-    (home / "chosen.json").write_text(json.dumps({"dataset": {"name": "ped2"}}))
+    (home / "chosen.json").write_text(json.dumps({"dataset": "ped2"}))
     for root in ("~/mine", Path("~/mine")):
         assert [video.name for video in load_videos("folder", "train", root)] == ["a"]
         assert check_dataset("folder", root, progress=False)["problems"] == []
@@ -122,7 +122,7 @@ def test_functions_take_a_tilde_for_what_they_read(home):
     assert read_ablation("~/ablation.csv") == read_ablation()
     assert len(FolderPatches("~/pictures").classes) == 1
     assert find_weights("~/net.pt") == home / "net.pt"
-    assert chosen_dataset(None, Path("~/chosen.json")) == "ped2"
+    assert make_config(file=Path("~/chosen.json")).dataset == "ped2"
     assert [entry["there"] for entry in list_datasets("~/mine")] == [
         True,
         False,
@@ -140,7 +140,7 @@ def test_functions_take_a_tilde_for_what_they_write(home, runs_of_two_videos):
     run = fit(model, clips, None, config, "~/run", progress=False)
     assert run.folder == home / "run"
     with refused("already-exists", file=home / "run"):
-        train_run("synthetic", None, None, {}, Path("~/run"))
+        train_run(make_config(), Path("~/run"))
     result = evaluate_once(run, videos, Path("~/once"), "cpu")
     result.save("~/saved")
     plot_run(result, Path("~/plots"))

@@ -8,10 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from refusals import refused
-from scenes import moving_videos
 from trees import own_videos
 
-from vadlib.config import PseudoConfig, TrainConfig
 from vadlib.data.catalog import load_videos
 from vadlib.data.folder import OwnVideos, TableLabels
 from vadlib.errors import InputError
@@ -19,36 +17,20 @@ from vadlib.evaluation.baselines import baseline_scores, measure_baselines
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.evaluation.result import Result
-from vadlib.jobs import default_preset, evaluate_once, evaluate_run, train_run
+from vadlib.jobs import evaluate_once, evaluate_run, make_config, train_run
 from vadlib.output.report import describe_metrics
 
 
 @pytest.mark.parametrize("preset", ["compact", "paper"])
 def test_a_published_preset_trains_and_scores_whole_frames(tmp_path, preset):
-    """On frames of 32 x 32 and with few channels; the objective, p and network are the preset's."""
+    """On frames of 32 x 32 and with few channels."""
     own_videos(tmp_path / "mine")
     small = {
-        "data": {"size": [32, 32], "clip_step": 4},
+        "clips": {"size": [32, 32], "clip_step": 4},
         "model": {"width": 8, "slots": 16},
         "training": {"epochs": 1},
     }
-    (tmp_path / "small.json").write_text(json.dumps(small))
-    run = train_run(
-        "folder", tmp_path / "mine", preset, {}, tmp_path / "run", config=tmp_path / "small.json"
-    )
-    training, expected = run.config["training"], TrainConfig.preset(preset)
-    assert (training["objective"], training["separation_weight"]) == (
-        expected.objective,
-        expected.separation_weight,
-    )
-    assert (
-        run.config["model"]["network"],
-        run.config["model"]["skip"],
-        run.config["model"]["width"],
-    ) == ("published", True, 8)
-    assert run.config["mixer"]["p"] == PseudoConfig.preset(preset).p
-    assert run.config["data"]["size"] == [32, 32]
-    assert run.config["data"]["crop"] is None
+    run = train_run(make_config("folder", preset, small), tmp_path / "run", tmp_path / "mine")
     result = evaluate_run(run, None, tmp_path / "mine")
     assert {name: len(scores) for name, scores in result.scores.items()} == {
         "cam1/friday": 60,
@@ -64,11 +46,12 @@ def own(tmp_path_factory):
     own_videos(root / "mine", "csv")
     chosen = {
         "training": {"epochs": 1},
-        "mixer": {"p": 0.0},
-        "data": {"clip_step": 8, "crop": [24, 24]},
+        "pseudo": {"p": 0.0},
+        "clips": {"clip_step": 8, "crop": [24, 24]},
         "model": {"width": 8, "slots": 8},
     }
-    return root / "mine", train_run("folder", root / "mine", "fast", chosen, root / "run")
+    config = make_config("folder", "fast", chosen)
+    return root / "mine", train_run(config, root / "run", root / "mine")
 
 
 def test_the_published_protocol_and_the_baselines_stand_beside_the_flat_metrics(own):
@@ -234,32 +217,3 @@ def test_a_result_that_cannot_be_written_leaves_the_earlier_one_whole(own, tmp_p
         result.save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert set(before) == {"scores.npz", "metrics.json"}
-
-
-def test_the_rendered_street_is_trained_shortly_unless_a_preset_is_named(tmp_path, monkeypatch):
-    """ "short" is a smaller `fast`: its people are half as tall, and so is the window of its score."""
-    taken = {}
-
-    def stop(model, clips, mixer, config, *rest, score):
-        taken.update(
-            rows=clips.config.shorter_side,
-            width=model.config.width,
-            epochs=config.epochs,
-            window=score.window,
-        )
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("vadlib.jobs.fit", stop)
-    monkeypatch.setattr("vadlib.jobs.load_videos", lambda *_: moving_videos(1))
-    steps = {}
-    for preset in (None, "short", "fast"):
-        with pytest.raises(KeyboardInterrupt):
-            train_run("synthetic", None, preset, {"mixer": {"kinds": ["skip"]}}, tmp_path / "run")
-        steps[preset] = dict(taken)
-    assert steps[None] == steps["short"]
-    for name in ("rows", "width", "epochs", "window"):
-        assert steps["short"][name] < steps["fast"][name], name
-    assert steps["fast"]["rows"] == 160, (
-        "its people are too tall for windows of 48 pixels at 240 rows"
-    )
-    assert (default_preset("synthetic"), default_preset("ped2")) == ("short", "fast")

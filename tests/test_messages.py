@@ -11,12 +11,13 @@ from unittest import mock
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scenes import ArrayFrames, moving_videos
 from trees import write_video
 
 from vadlib import load_pretrained
-from vadlib.config import ClipConfig, ModelConfig, ScoreConfig, TrainConfig
+from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, ScoreConfig, TrainConfig
 from vadlib.course import profile, read_ablation, show
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
@@ -32,7 +33,7 @@ from vadlib.evaluation.metrics import micro_auc
 from vadlib.evaluation.result import Result
 from vadlib.evaluation.stream import find_scene
 from vadlib.files import write_json
-from vadlib.jobs import train_run
+from vadlib.jobs import make_config
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import PRETRAINED, open_run
 from vadlib.pseudo.detectors import find_boxes
@@ -40,8 +41,8 @@ from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import PseudoAnomalyMixer, make_mixer
 from vadlib.pseudo.patches import load_patches
 from vadlib.pseudo.weights import find_weights
-from vadlib.training import footprint
 from vadlib.training.fit import fit, require_free
+from vadlib.training.trainer import Loss
 
 LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 
@@ -147,22 +148,22 @@ def labels_are_neither_0_nor_1(folder: Path) -> None:
 
 def a_config_has_an_unknown_key(folder: Path) -> None:
     write_json(folder / "small.json", {"training": {"epoch": 3}})
-    train_run("synthetic", None, "fast", {}, folder / "run", config=folder / "small.json")
+    make_config(file=folder / "small.json")
 
 
 def a_config_has_a_value_of_another_type(folder: Path) -> None:
     write_json(folder / "small.json", {"training": {"epochs": "3"}})
-    train_run("synthetic", None, "fast", {}, folder / "run", config=folder / "small.json")
+    make_config(file=folder / "small.json")
 
 
 def a_config_is_not_json(folder: Path) -> None:
     (folder / "small.json").write_text("epochs = 3")
-    train_run("synthetic", None, "fast", {}, folder / "run", config=folder / "small.json")
+    make_config(file=folder / "small.json")
 
 
 def a_batch_does_not_fit_into_memory(folder: Path) -> None:
-    sizes = footprint.Footprint(fixed=50_000_000, clip=100_000_000, free=500_000_000)
-    with mock.patch.object(footprint, "estimate_footprint", return_value=sizes):
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+    with mock.patch.object(Loss, "forward", side_effect=error):
         train(folder / "run", batch_size=8)
 
 
@@ -291,7 +292,8 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         a_config_is_not_json,
-        "{tmp}/small.json: not JSON (Expecting value: line 1 column 1 (char 0)); correct the file",
+        "{tmp}/small.json: not JSON (Expecting value: line 1 column 1 (char 0)); expected a JSON object with "
+        "some of dataset, clips, pseudo, model, training, score, clip_count, fingerprint",
     ),
     (lambda folder: TrainConfig(epochs=0), "TrainConfig.epochs = 0; expected at least 1"),
     (
@@ -304,7 +306,7 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
         "p = 1.5; expected a probability in [0, 1]",
     ),
     (
-        lambda folder: make_mixer(["skip", "blur"], p=0.5),
+        lambda folder: make_mixer(PseudoConfig(("skip", "blur"))),
         "kind 'blur' is unknown; expected one of: skip, shuffle, noise, object",
     ),
     (
@@ -337,7 +339,7 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         a_batch_does_not_fit_into_memory,
-        "batches of 8 clips of 1 x 8 x 16 x 16 need about 850 MB, but 500 MB are free on cpu; set batch_size to at most 4",
+        "cpu ran out of memory with batch_size = 8; lower it, or make the clips smaller (size or crop)",
     ),
     (an_unknown_profile, "VADLIB_PROFILE = 'fast'; expected quick or full"),
     # training
@@ -362,7 +364,7 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         lambda folder: open_run(folder),
-        "{tmp}: not a run (no config.json in it); expected a folder written by `vadlib train`",
+        "{tmp}: not a run (no config.json in it); expected a folder written by `vadlib train --out {tmp}`",
     ),
     (
         lambda folder: load_pretrained("ped3"),

@@ -19,17 +19,17 @@ from servers import NAME, PAYLOAD
 from trees import own_videos, scene, write_images
 
 from vadlib import ablation, cli
+from vadlib.ablation import read_ablation
 from vadlib.data.avenue import TEST_LENGTHS
 from vadlib.data.download import ARCHIVES, Archive
 from vadlib.data.encode import write_video
 from vadlib.evaluation.result import Result
 from vadlib.files import command_line, write_json
 from vadlib.model.run import Run
-from vadlib.output.ablation_table import read_ablation
 from vadlib.training.trainer import Trainer
 
 SMALL = {
-    "data": {"clip_step": 16, "crop": [24, 24]},
+    "clips": {"clip_step": 16, "crop": [24, 24]},
     "model": {"width": 8, "slots": 8},
     "training": {"epochs": 1, "batch_size": 4},
 }
@@ -232,9 +232,7 @@ def test_a_scene_can_be_named_as_the_score_of_an_unknown_one_says(command, run, 
 @pytest.fixture
 def ped2_host(host, cache, monkeypatch):
     """A server that has an archive for "ped2", whose frames are none."""
-    archive = Archive(
-        f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1", 1_000_000
-    )
+    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1")
     monkeypatch.setitem(ARCHIVES, "ped2", (archive,))
 
 
@@ -385,7 +383,7 @@ def test_a_training_is_resumed_with_the_settings_that_it_began_with(command, run
     assert (status, "training.seed" in err) == (1, True)
     status, _, err = command("train", "--resume", "--out", folder, "--root", root)
     assert status == 0, err
-    assert Run.load(folder).config["training"]["epochs"] == 1
+    assert Run.load(folder).config.training.epochs == 1
 
 
 def test_a_result_that_is_missing_is_made_as_the_error_says(command, follow, run, tmp_path):

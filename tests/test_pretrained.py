@@ -51,11 +51,9 @@ def test_a_shipped_folder_says_what_it_is_and_is_small(name):
     assert sum(path.stat().st_size for path in folder.iterdir()) < 5_000_000
     run, note = vad.load_pretrained(name), (folder / "NOTE.md").read_text(encoding="utf-8")
     assert not run.model.training
-    assert run.config["dataset"]["name"] == name
-    assert run.config["dataset"]["preset"] == "fast"
-    assert isinstance(run.config["training"]["seed"], int)
+    assert run.config.dataset == name
     assert f"vadlib run --data {name}" in note
-    assert f"--seed {run.config['training']['seed']}" in note
+    assert f"--seed {run.config.training.seed}" in note
     assert "Terms" in note
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["dataset"] == name
@@ -125,7 +123,7 @@ def test_a_folder_with_a_run_wins_over_a_name_and_one_without_does_not(tmp_path,
     (tmp_path / "ped2" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with refused("not-a-run", file="ped2/model.safetensors"):
         open_run("ped2")
-    run = Run(tmp_path, config, vad.load_pretrained("ped2").data, None)
+    run = Run(tmp_path, vad.RunConfig(), None)
     assert open_run(run) is run
     assert (run.results_folder, vad.load_pretrained("ped2").results_folder) == (tmp_path, None)
     monkeypatch.chdir(PRETRAINED.parent)

@@ -98,7 +98,9 @@ def main() -> None:
         course.plot_explorer(run, result, [bicycle, cart], course.sample_views(result)[0])[0],
     )
     save_alarm(result, cart, first=int(cart.labels.argmax()) - 25)
-    small = vad.ClipDataset(train, vad.ClipConfig(length=16, crop=run.data.crop, clip_step=16))
+    small = vad.ClipDataset(
+        train, vad.ClipConfig(length=16, crop=run.config.clips.crop, clip_step=16)
+    )
     windows = [small[int(i)].tensor for i in np.linspace(0, len(small) - 1, 300)]
     slots = np.argsort(course.slot_usage(run, windows)["M_n"])[::-1][:3]
     save("atlas", course.plot_slot_atlas(course.slot_atlas(run, windows, slots), windows))

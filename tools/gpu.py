@@ -304,15 +304,13 @@ def bench_text(result: dict) -> str:
 
 
 def memory_text(result: dict) -> str:
-    """Return the smallest and the largest ratio of estimate and peak, and where they were found."""
-    rows = [row for row in result["rows"] if row.get("estimate_by_peak")]
-    if not rows:
-        return "not measured"
-    ordered = sorted(rows, key=lambda row: row["estimate_by_peak"])
+    """Return the peak memory of training steps, for each preset and precision."""
     texts = []
-    for row in (ordered[0], ordered[-1]):
-        texts.append(f"{row['estimate_by_peak']:.2f} (`{row['preset']}`, {row['precision']})")
-    return " to ".join(texts)
+    for row in result["rows"]:
+        if row["peak_bytes"]:
+            size = f"{row['peak_bytes'] / 1e9:.1f} GB"
+            texts.append(f"{size} (`{row['preset']}`, {row['precision']})")
+    return ", ".join(texts) or "not measured"
 
 
 def resume_text(result: dict) -> str:
@@ -346,7 +344,7 @@ COLUMNS = [
     Column("training of `fast`", "training", training_text),
     Column("raw AUC", "training", auc_text),
     Column("`vadlib bench`: training, scoring", "bench", bench_text),
-    Column("memory: estimate / peak", "memory", memory_text),
+    Column("peak memory", "memory", memory_text),
     Column("resumed after a kill", "resume", resume_text),
     Column("the same, deterministic", "resume_deterministic", resume_text),
     Column("bf16 against float32", "precision", precision_text),

@@ -39,8 +39,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import vadlib
-from vadlib.bench import run_bench
-from vadlib.config import ClipConfig, ModelConfig, TrainConfig
+from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
 from vadlib.device import autocast, pick_device, pick_precision, steady_memory
@@ -48,10 +47,9 @@ from vadlib.evaluation.evaluate import evaluate
 from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.pseudo.detectors import find_boxes
-from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer, make_mixer
+from vadlib.pseudo.mixer import PseudoAnomalyMixer, make_mixer
 from vadlib.training import trainer as training_loop
 from vadlib.training.fit import fit, hold_out
-from vadlib.training.footprint import estimate_footprint
 from vadlib.training.samples import Batch, Samples, derived_generator, load_batches
 from vadlib.training.trainer import Loss, Trainer
 
@@ -176,7 +174,7 @@ def training(job: Job) -> dict:
     if job.short:
         train, test = train[:3], test[3:5]
     boxes = find_boxes(train, "motion", progress=False)
-    mixer = make_mixer(tuple(KINDS), 0.5)
+    mixer = make_mixer(PseudoConfig())
     data, shape, config = settings(job, "fast")
     clips = ClipDataset(train, data, boxes, progress=False)
     result = {"data": name, "train_videos": len(train), "test_videos": len(test)}
@@ -193,7 +191,7 @@ def training(job: Job) -> dict:
     torch.manual_seed(config.seed)
     folder, started = job.folder / "run", time.monotonic()
     model = DualPathAutoencoder(shape)
-    run = fit(model, clips, mixer, config, folder, dataset={"name": name}, progress=False)
+    run = fit(model, clips, mixer, config, folder, dataset=name, progress=False)
     state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
     # `fit` writes config.json before the first step, and state.pt after the last one.
     seconds = (folder / "state.pt").stat().st_mtime - (folder / "config.json").stat().st_mtime
@@ -266,11 +264,14 @@ def plan_training(rate: float, clips: int, seconds: float) -> tuple[int, int]:
 
 def bench(job: Job) -> dict:
     """Run `vadlib bench`."""
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.speed import run_bench
+
     return run_bench(progress=False, rounds=BENCH_ROUNDS)
 
 
 def memory(job: Job) -> dict:
-    """Compare the peak memory of training steps with what `estimate_footprint` says beforehand."""
+    """Measure the peak memory of training steps."""
     rows = []
     presets = ("fast",) if job.short else ("fast", "compact", "paper")
     precisions = ("fp32",) if job.short else ("bf16", "fp32")
@@ -281,7 +282,7 @@ def memory(job: Job) -> dict:
 
 
 def memory_row(job: Job, preset: str, precision: str) -> dict:
-    """Measure one preset in one precision; all clips are pseudo-anomalies, as in the estimate."""
+    """Measure one preset in one precision; all clips are pseudo-anomalies, which take most."""
     data, shape, config = preset_settings(job, preset)
     config = replace(config, precision=precision)
     gc.collect()
@@ -289,7 +290,7 @@ def memory_row(job: Job, preset: str, precision: str) -> dict:
         torch.cuda.empty_cache()
     before = memory_in_use(job.device)
     model = DualPathAutoencoder(shape).to(job.device).train()
-    samples = SimpleNamespace(chosen=range(10_000), mixer=None)
+    samples = SimpleNamespace(positions=range(10_000), mixer=None)
     measured = Trainer(model, samples, config, job.device, job.folder)
     clip_shape = (1, data.length, *(data.crop or data.size))
     generator = torch.Generator().manual_seed(0)
@@ -298,19 +299,15 @@ def memory_row(job: Job, preset: str, precision: str) -> dict:
         clips = torch.rand(size, *clip_shape, generator=generator) * 2 - 1
         return Batch(clips, clips, torch.ones(size, dtype=torch.long))
 
-    estimate = estimate_footprint(measured, random_batch(1))
-    size = min(config.batch_size, estimate.largest_batch)
+    size = config.batch_size
     row = {"preset": preset, "precision": precision_name(measured.precision), "batch_size": size}
-    if size == 0:
-        return row | {"skipped": "not even one clip fits"}
     batch = random_batch(size)
     reset_peak(job.device)
     with steady_memory():
         for _ in range(3):
             measured.update(batch, 10_000)
-    peak, needed = peak_memory(job.device), estimate.needed(size)
-    row |= {"estimate_bytes": needed, "peak_bytes": peak and peak - before}
-    return row | {"estimate_by_peak": peak and needed / (peak - before)}
+    peak = peak_memory(job.device)
+    return row | {"peak_bytes": None if peak is None else peak - before}
 
 
 def memory_in_use(device: torch.device) -> int:
@@ -417,7 +414,7 @@ def short_training(job: Job, folder: Path) -> Path:
     if not job.short:
         data, config = replace(data, clip_step=48), replace(config, epochs=3)
     clips = ClipDataset(load_videos("synthetic", "train")[:3], data, {}, progress=False)
-    mixer = make_mixer(("skip", "shuffle", "noise"), 0.5)
+    mixer = make_mixer(PseudoConfig(("skip", "shuffle", "noise"), 0.5))
     torch.manual_seed(config.seed)
     fit(DualPathAutoencoder(shape), clips, mixer, config, folder, resume=True, progress=False)
     return folder
@@ -466,7 +463,7 @@ def compare_precisions(job: Job, preset: str, steps: int) -> dict:
     """Train the same steps in both precisions; the batches are read beforehand."""
     data, shape, config = settings(job, preset)
     clips = ClipDataset(load_videos("synthetic", "train")[:2], data, {}, progress=False)
-    mixer = make_mixer(("skip", "shuffle", "noise"), 0.5)
+    mixer = make_mixer(PseudoConfig(("skip", "shuffle", "noise"), 0.5))
     samples = Samples(clips, np.arange(len(clips)), mixer, config.seed)
     keys = samples.batches(0, config.batch_size)[: steps + HELD_BATCHES]
     batches = list(load_batches(samples, keys, 0, False))

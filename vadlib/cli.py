@@ -1,26 +1,40 @@
-"""The `vadlib` command. Exit status: 0 done; 1 the data, the run or a value is at fault; 2 unknown
-or unparsable options.
+"""The `vadlib` command. Exit status: 0 done; 1 invalid data, run or option value; 2 unknown
+options.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 from vadlib.files import command_line, expand_home
 
 if TYPE_CHECKING:
     from vadlib.data.copies import DatasetCopy
+    from vadlib.evaluation.result import Result
 
 
 def _expanded(path: Path | None) -> Path | None:
-    """`--root=~/videos` and Windows leave the `~` to the program."""
-    return path and expand_home(path)
+    """Expand `~`, which the shell leaves in `--root=~/videos`, and which Windows does not know."""
+    return expand_home(path) if path else None
+
+
+def _option(text: str, *names: str) -> Any:
+    return typer.Option(*names, help=text)
+
+
+def _path_option(text: str) -> Any:
+    return typer.Option(help=text, callback=_expanded)
+
+
+def _path_argument(text: str) -> Any:
+    return typer.Argument(help=text, callback=_expanded)
 
 
 app = typer.Typer(
@@ -30,135 +44,110 @@ app = typer.Typer(
     help=__doc__,
     epilog="--debug shows tracebacks.",
 )
-data_app = typer.Typer(
-    no_args_is_help=True, help="Datasets: what is there, and whether it is sound."
-)
+data_app = typer.Typer(no_args_is_help=True, help="List, download and check datasets.")
 app.add_typer(data_app, name="data")
 
 INTERRUPTED = 130  # exit status that typer makes of Ctrl-C
 NO_LABELS = "these videos have no labels: scores only"
+CHECKOUT = Path(__file__).parents[1]
 NAMES = "synthetic, ped1, ped2, avenue, shanghaitech, or folder (your own videos)"
-Data = Annotated[str, typer.Option(help=NAMES)]
-Root = Annotated[
-    Path | None,
-    typer.Option(
-        help="folder that holds the dataset's own folder; for folder, your videos; default VADLIB_DATA, else ./data",
-        callback=_expanded,
-    ),
-]
-Truth = Annotated[
-    str | None,
-    typer.Option(help="of avenue: vol (its authors' masks) or community; AUCs on them differ"),
-]
-RunName = Annotated[
-    Path,
-    typer.Argument(
-        help="a run's folder, or a pretrained one by name: ped2, synthetic", callback=_expanded
-    ),
-]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+ROOT = (
+    "folder that holds the dataset's own folder; for folder, your videos; default VADLIB_DATA, "
+    "else ./data"
+)
+PRESETS = (
+    "network, clips, training and score: fast (ours), short (the same for minutes), compact or "
+    "paper (as published); default: short for synthetic and fast for all others"
+)
+DETECTORS = (
+    "finds people to paste onto: motion, boxes (the dataset's own), yolov3[:WEIGHTS] or "
+    "darknet[:WEIGHTS]"
+)
+PATCHES = "pictures to paste: builtin, sprites, cifar100, or a folder of class folders of images"
+RESUME = (
+    "continue an interrupted training; options that are not given again are as they were, except "
+    "--root"
+)
+CONFIG = (
+    "JSON with parts of a run's config.json, or that file itself, which repeats the run; options "
+    "win"
+)
+PROTOCOL = (
+    "all: every frame; center: beside it, as published, the middle frames of clips at every frame "
+    "(8 times the work)"
+)
+
+Data = Annotated[str, _option(NAMES)]
+Root = Annotated[Path | None, _path_option(ROOT)]
+Truth = Annotated[str | None, _option("of avenue: vol (its authors' masks) or community")]
+RunName = Annotated[Path, _path_argument("a run's folder, or a pretrained one: ped2, synthetic")]
+Device = Annotated[str | None, _option("auto, cpu, cuda or mps")]
+Json = Annotated[bool, _option("print JSON", "--json")]
 
 
 @app.command("train", help="Train a model and leave a run's folder.")
 @app.command("run", help="Train, evaluate and plot in one command.")
 def train(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="the run's folder", callback=_expanded)],
-    data: Annotated[
-        str | None, typer.Option(help=f"{NAMES}; default: the one in --config, else synthetic")
-    ] = None,
+    out: Annotated[Path, _path_option("the run's folder")],
+    data: Annotated[str | None, _option(f"{NAMES}; default: as --config, or synthetic")] = None,
     root: Root = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            help="network, clips, training and score: fast (ours), short (the same for minutes), compact or paper (as published); "
-            "default: the one in --config, else short for synthetic and fast for all others"
-        ),
-    ] = None,
-    kinds: Annotated[
-        str | None,
-        typer.Option(help="pseudo-anomalies by name; default: skip,shuffle,noise,object"),
-    ] = None,
-    p: Annotated[
-        float | None, typer.Option("--p", help="probability of a pseudo-anomaly, 0 to 1")
-    ] = None,
-    objective: Annotated[
-        str | None, typer.Option(help="inpaint, maximize (the paper's) or none")
-    ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            help="finds people to paste onto: motion, boxes (the dataset's own), yolov3[:WEIGHTS] or darknet[:WEIGHTS]"
-        ),
-    ] = None,
-    patches: Annotated[
-        str | None,
-        typer.Option(
-            help="pictures to paste: builtin, sprites, cifar100, or a folder of class folders of images"
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="passes over the training clips")] = None,
-    seed: Annotated[int | None, typer.Option(help="of weights, order and pseudo-anomalies")] = None,
+    preset: Annotated[str | None, _option(PRESETS)] = None,
+    kinds: Annotated[str | None, _option("default: skip,shuffle,noise,object")] = None,
+    p: Annotated[float | None, _option("probability of a pseudo-anomaly, 0 to 1", "--p")] = None,
+    objective: Annotated[str | None, _option("inpaint, maximize (the paper's) or none")] = None,
+    detector: Annotated[str | None, _option(DETECTORS)] = None,
+    patches: Annotated[str | None, _option(PATCHES)] = None,
+    epochs: Annotated[int | None, _option("passes over the training clips")] = None,
+    seed: Annotated[int | None, _option("of weights, order and pseudo-anomalies")] = None,
     device: Device = None,
     ground_truth: Truth = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="continue an interrupted training; options that are not given again are as they were, except --root",
-        ),
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="JSON with parts of a run's config.json, or that file itself, which repeats the run; options win",
-            callback=_expanded,
-        ),
-    ] = None,
+    resume: Annotated[bool, _option(RESUME, "--resume")] = False,
+    config: Annotated[Path | None, _path_option(CONFIG)] = None,
 ) -> None:
-    """The commands `train` and `run` take the same options."""
+    """Train; the commands `train` and `run` take the same options."""
     from vadlib.data.catalog import find_copy
-    from vadlib.data.layout import first_of
     from vadlib.device import processes
-    from vadlib.jobs import chosen_dataset, evaluate_run, plot_run, train_run
-    from vadlib.output.report import describe_metrics
+    from vadlib.jobs import evaluate_run, make_config, train_run
     from vadlib.training.fit import require_free
 
-    chosen = {
-        "mixer": {
-            "kinds": None if kinds is None else [k.strip() for k in kinds.split(",") if k.strip()],
-            "p": p,
-            "detector": detector,
-            "patches": patches,
-        },
+    names = None
+    if kinds is not None:
+        names = [name.strip() for name in kinds.split(",") if name.strip()]
+    options = {
+        "pseudo": {"kinds": names, "p": p, "detector": detector, "patches": patches},
         "training": {"objective": objective, "epochs": epochs, "seed": seed, "device": device},
     }
-    require_free(out, resume)  # what is wrong is to be said before an hour of training
+    # What is wrong must be said before an hour of training.
+    require_free(out, resume)
     if resume and config is None and (out / "config.json").is_file():
-        config = out / "config.json"  # what is not given again is as it was
-    data = chosen_dataset(data, config)
-    copy = find_copy(data, root, ground_truth)
-    if unread := copy.unread_files():
-        check = command_line("data", "check", data, "--root", copy.folder)
-        advice = f"`{check}` says more" if data == "folder" else "convert films"
-        print(f"vadlib: {first_of(unread, 5)}: not read, and left out; {advice}", file=sys.stderr)
-    if results := copy.result_files():
-        print(f"vadlib: {first_of(results)}: written by vadlib, and left out", file=sys.stderr)
+        config = out / "config.json"
+    settings = make_config(data, preset, options, config)
+    name = settings.dataset or ""
+    copy = find_copy(name, root, ground_truth)
+    _warn_of_unread_files(copy, name)
     if context.command.name == "run":
         copy.open("test", ground_truth)
-    trained = train_run(data, root, preset, chosen, out, resume, config)
-    main_process = processes().is_main_process  # of those that torchrun started
+    run = train_run(settings, out, root, resume)
     if context.command.name == "run":
-        result = evaluate_run(
-            trained, data, root, trained.config["training"]["device"], True, ground_truth
-        )
-        if main_process:
-            plot_run(result, out)
-            print(describe_metrics(result.metrics) if result.metrics else NO_LABELS)
-            print(f"curves and scores are in {out}")
-    elif main_process:
+        target = settings.training.device
+        result = evaluate_run(run, name, root, target, True, ground_truth)
+        _show_result(result, out)
+    elif processes().is_main_process:
         print(f"the run is in {out}; {_next_step(copy, out, root, ground_truth, device)}")
+
+
+def _warn_of_unread_files(copy: DatasetCopy, name: str) -> None:
+    from vadlib.data.layout import first_of
+
+    unread = copy.unread_files()
+    if unread:
+        check = command_line("data", "check", name, "--root", copy.folder)
+        advice = f"`{check}` says more" if name == "folder" else "convert films"
+        print(f"vadlib: {first_of(unread, 5)}: not read, and left out; {advice}", file=sys.stderr)
+    results = copy.result_files()
+    if results:
+        print(f"vadlib: {first_of(results)}: written by vadlib, and left out", file=sys.stderr)
 
 
 def _next_step(
@@ -167,72 +156,69 @@ def _next_step(
     """Say how to use a run on the test videos of its dataset, or, where these cannot be scored, on
     one video.
     """
-
-    given = {"--root": root, "--ground-truth": ground_truth, "--device": device}
+    options: list[object] = []
+    if device is not None:
+        options += ["--device", device]
     try:
         copy.require_test(ground_truth)
     except InputError:
-        chosen = ("--device", device) if device is not None else ()
-        return f"to score a video with it: {command_line('score', run, 'VIDEO', '--out', 'DIR', *chosen)}"
-    options = [
-        word for option, value in given.items() if value is not None for word in (option, value)
-    ]
+        command = command_line("score", run, "VIDEO", "--out", "DIR", *options)
+        return f"to score a video with it: {command}"
+    if root is not None:
+        options += ["--root", root]
+    if ground_truth is not None:
+        options += ["--ground-truth", ground_truth]
     return f"to score test videos with it: {command_line('evaluate', run, *options)}"
 
 
-@app.command()
-def evaluate(
-    run: RunName,
-    data: Annotated[
-        str | None, typer.Option(help="default: the dataset that the run was trained on")
-    ] = None,
-    root: Root = None,
-    device: Device = None,
-    ground_truth: Truth = None,
-    protocol: Annotated[
-        str,
-        typer.Option(
-            help="all: every frame; center: beside it, as published, the middle frames of clips at every frame (8 times the work)"
-        ),
-    ] = "all",
-    baselines: Annotated[
-        bool, typer.Option("--baselines", help="also measure eight baselines that learn nothing")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="folder for scores, metrics and curves; default: the run's own, where they are replaced",
-            callback=_expanded,
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Score the test videos with a run. What a pretrained one finds is only printed, unless there
-    is an --out.
-    """
+def _show_result(result: Result, out: Path | None, as_json: bool = False) -> None:
+    """Plot a result into a folder, if there is one, and print its metrics."""
     from vadlib.device import processes
-    from vadlib.jobs import evaluate_run, plot_run
-    from vadlib.model.run import open_run
+    from vadlib.jobs import plot_run
     from vadlib.output.report import describe_metrics
 
-    opened = open_run(run)
-    out = out or opened.results_folder
-    result = evaluate_run(
-        opened, data, root, device or "auto", baselines, ground_truth, protocol, out
-    )
     if not processes().is_main_process:
         return
     if out:
         plot_run(result, out)
     if as_json:
         print(json.dumps(result.metrics, indent=2))
+        return
+    print(describe_metrics(result.metrics) if result.metrics else NO_LABELS)
+    if out:
+        print(f"curves and scores are in {out}")
     else:
-        where = (
-            f"curves and scores are in {out}"
-            if out
-            else "nothing was written; name a folder with --out to keep scores and curves"
-        )
-        print(describe_metrics(result.metrics) if result.metrics else NO_LABELS, where, sep="\n")
+        print("nothing was written; name a folder with --out to keep scores and curves")
+
+
+@app.command()
+def evaluate(
+    run: RunName,
+    data: Annotated[str | None, _option("default: the run's own dataset")] = None,
+    root: Root = None,
+    device: Device = None,
+    ground_truth: Truth = None,
+    protocol: Annotated[str, _option(PROTOCOL)] = "all",
+    baselines: Annotated[
+        bool, _option("also measure eight baselines that learn nothing", "--baselines")
+    ] = False,
+    out: Annotated[
+        Path | None, _path_option("folder for scores, metrics and curves; default: the run's own")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score the test videos with a run. Results of a pretrained run are only printed, unless there
+    is an --out.
+    """
+    from vadlib.jobs import evaluate_run
+    from vadlib.model.run import open_run
+
+    opened = open_run(run)
+    folder = out or opened.results_folder
+    result = evaluate_run(
+        opened, data, root, device or "auto", baselines, ground_truth, protocol, folder
+    )
+    _show_result(result, folder, as_json)
 
 
 @app.command()
@@ -240,20 +226,12 @@ def score(
     run: RunName,
     video: Annotated[
         Path,
-        typer.Argument(
-            help="one video file, or one folder of frame images (taken for 25 frames a second)",
-            callback=_expanded,
-        ),
+        _path_argument("a video file, or a folder of frame images (read at 25 frames a second)"),
     ],
-    out: Annotated[
-        Path,
-        typer.Option(help="folder for scores.csv, curve.png and annotated.mp4", callback=_expanded),
-    ],
+    out: Annotated[Path, _path_option("folder for scores.csv, curve.png and annotated.mp4")],
     scene: Annotated[
         str | None,
-        typer.Option(
-            help="which of the run's scenes the video shows; default: the only one with frames of its size"
-        ),
+        _option("which of the run's scenes it shows; default: the only one with such frames"),
     ] = None,
     device: Device = None,
 ) -> None:
@@ -262,58 +240,57 @@ def score(
 
     result = score_video(run, video, out, device or "auto", scene)
     [(name, scored)] = result.videos.items()
-    scores, found = scored.scores, scored.scene
-    above, known = (
-        int((scores > result.threshold).sum()),
-        ", ".join(map(repr, result.calibration.scenes)),
-    )
-    print(
-        f"{name}: {above} of {len(scores)} frames are above the threshold, {result.threshold:.2f}"
-    )
-    judged = (
-        f"scene {found!r} of the run"
-        if found
-        else f"no single scene of the run; it knows {known}, and --scene names one"
-    )
-    print(f"judged as {judged}; scores of a camera that it was not trained on mean little")
+    above = int((scored.scores > result.threshold).sum())
+    threshold = f"the threshold, {result.threshold:.2f}"
+    print(f"{name}: {above} of {len(scored.scores)} frames are above {threshold}")
+    names = ", ".join(map(repr, result.calibration.scenes))
+    judged_as = f"no single scene of the run; it knows {names}, and --scene names one"
+    if scored.scene:
+        judged_as = f"scene {scored.scene!r} of the run"
+    print(f"judged as {judged_as}; scores of a camera that it was not trained on mean little")
     print(f"scores.csv, curve.png and annotated.mp4 are in {out}")
 
 
 @app.command()
 def ablate(
-    out: Annotated[
-        Path,
-        typer.Option(help="folder for ablation.csv and a run for each row", callback=_expanded),
-    ] = Path("runs/ablation"),
+    out: Annotated[Path, _path_option("folder for ablation.csv and a run for each row")] = Path(
+        "runs/ablation"
+    ),
     data: Data = "synthetic",
     root: Root = None,
     device: Device = None,
 ) -> None:
-    """Change the default in one place at a time, train each small, measure: a table. An hour on two
-    cores; goes on where it stopped.
+    """Change the default in one place at a time, train each small, and measure: a table. It takes
+    an hour on two cores, and continues where it stopped.
     """
     from vadlib.ablation import ablate, describe_ablation
     from vadlib.device import processes
 
     table = ablate(out, data, root, device=device)
     if processes().is_main_process:
-        print(describe_ablation(table), f"the table is {out / 'ablation.csv'}", sep="\n")
+        print(describe_ablation(table))
+        print(f"the table is {out / 'ablation.csv'}")
 
 
 @app.command()
 def bench(as_json: Json = False) -> None:
-    """Time training, scoring and reading against the published recipe, side by side, as ratios;
-    some minutes.
+    """Time training, scoring and reading beside the published recipe, as ratios. It takes some
+    minutes, and a checkout of the repository.
     """
-    from vadlib.bench import describe_bench, run_bench
-
-    report = run_bench(not as_json)
-    print(json.dumps(report, indent=2) if as_json else describe_bench(report))
+    require(
+        (CHECKOUT / "benchmarks" / "speed.py").is_file(),
+        f"{CHECKOUT}: no benchmarks/speed.py, which is not installed; run `vadlib bench` in a "
+        "checkout of the repository",
+        "not-available",
+        file=CHECKOUT,
+    )
+    command = [sys.executable, "-m", "benchmarks.speed", *(["--json"] if as_json else [])]
+    raise typer.Exit(subprocess.run(command, cwd=CHECKOUT, check=False).returncode)
 
 
 @data_app.command("list")
 def list_datasets(root: Root = None, as_json: Json = False) -> None:
-    """What each dataset is, its size, terms and citation, and whether it is there."""
+    """List the datasets: size, terms, citation, and whether there is a copy."""
     from vadlib.data.catalog import describe_datasets, list_datasets
 
     entries = list_datasets(root)
@@ -325,22 +302,19 @@ def download(
     name: Annotated[str, typer.Argument(help="ped1, ped2, avenue or shanghaitech")],
     root: Root = None,
     mirror: Annotated[
-        str | None,
-        typer.Option(
-            help="address of a folder that holds the same archives, for when their own host is down"
-        ),
+        str | None, _option("address of a folder with the same archives, if their host is down")
     ] = None,
 ) -> None:
-    """Get a dataset: download, verify its SHA-256, unpack; or, where that is not allowed, say how."""
+    """Download a dataset, verify its SHA-256, and unpack it; or say how to get it by hand."""
     from vadlib.data.catalog import SPLITS, default_root, find_copy
     from vadlib.data.download import download_dataset
 
     root = root or default_root(to_make=True)
     print("\n".join(download_dataset(name, root, mirror)))
-    # what is there may be half of it, or another part of the same archive
+    # There may be half a copy, or another part of the same archive.
     copy = find_copy(name, root)
-    counts = ", ".join(f"{len(copy.clips(split))} {split} clips" for split in SPLITS)
-    print(f"{copy.folder}: {counts}")
+    counts = [f"{len(copy.clips(split))} {split} clips" for split in SPLITS]
+    print(f"{copy.folder}: {', '.join(counts)}")
     print(f"next: {command_line('data', 'check', name, '--root', root)}")
 
 
@@ -351,7 +325,7 @@ def check(
     ground_truth: Truth = None,
     as_json: Json = False,
 ) -> None:
-    """Read every frame of a dataset and say what is there and what is wrong."""
+    """Read every frame of a dataset, and report what it holds and what is wrong."""
     from vadlib.data.catalog import default_root
     from vadlib.data.check import check_dataset, describe_report
 
@@ -362,12 +336,12 @@ def check(
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script."""
     for stream in (sys.stdout, sys.stderr):
         # a name that the console cannot write must not end the command
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    arguments = [a for a in sys.argv[1:] if a != "--debug"]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         app(arguments, prog_name="vadlib")
     except (InputError, OSError) as error:
@@ -378,7 +352,8 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
             print(
-                "vadlib: stopped; the same command with `--resume` continues a training from its last checkpoint",
+                "vadlib: stopped; the same command with `--resume` continues a training from its "
+                "last checkpoint",
                 file=sys.stderr,
             )
         raise

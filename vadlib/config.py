@@ -7,15 +7,16 @@ another type are refused.
 
 from __future__ import annotations
 
+import json
 import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
-from vadlib.errors import require, require_known
+from vadlib.errors import InputError, require, require_known
 
 T = TypeVar("T")
 
@@ -293,8 +294,11 @@ class RunConfig:
         require_known(name, PRESETS, "preset")
         return cls().changed(PRESETS[name], "PRESETS")
 
-    def changed(self, values: Mapping[str, Any], source: str | Path) -> RunConfig:
+    def changed(self, values: Mapping[str, Any], source: str | Path = "options") -> RunConfig:
         """Return a copy with some values changed; a part changes only the fields that it names.
+
+        A score averages over the length of a clip, so `score.frames` follows `clips.length` unless
+        the values name it.
 
         Args:
             values: as in `config.json`.
@@ -307,7 +311,28 @@ class RunConfig:
         for key, value in values.items():
             is_part = isinstance(value, Mapping) and isinstance(merged.get(key), dict)
             merged[key] = merged[key] | value if is_part else value
-        return from_dict(RunConfig, merged, source)
+        config = from_dict(RunConfig, merged, source)
+        if "length" in values.get("clips", {}) and "frames" not in values.get("score", {}):
+            return replace(config, score=replace(config.score, frames=config.clips.length))
+        return config
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Return the values of a JSON file with some or all parts of a run's config.json.
+
+    Raises:
+        InputError: there is no such file, or it does not hold a JSON object.
+    """
+    keys = ", ".join(f.name for f in fields(RunConfig))
+    advice = f"expected a JSON object with some of {keys}"
+    require(path.is_file(), f"{path}: no such file; {advice}", "missing-file", file=path)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        message = f"{path}: not JSON ({error}); {advice}"
+        raise InputError(message, "wrong-format", file=path) from error
+    require(isinstance(values, dict), f"{path}: {advice}", "wrong-type", file=path)
+    return dict(values)
 
 
 def from_dict(cls: type[T], values: Mapping[str, Any], source: str | Path) -> T:

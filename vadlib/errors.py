@@ -1,4 +1,4 @@
-"""The one exception for bad input: the data, the run or a value is at fault, not the program."""
+"""`InputError`: invalid data, runs or values, as opposed to bugs in vadlib."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 CODES = {
     # values
     "out-of-range": "a number, size or position outside its range",
-    "unknown-name": "a name that is not in its list, such as a preset, a kind, a dataset or a scene",
+    "unknown-name": "a name that is not in its list, such as a preset, a dataset or a scene",
     "unknown-key": "a key or option that does not exist",
     "wrong-type": "a value of another type than expected",
-    "wrong-shape": "an array, clip or frame of another shape, size or number of channels than expected",
-    "wrong-format": "text or bytes that cannot be parsed, such as a file that is not JSON, or a malformed URL",
+    "wrong-shape": "an array or frame of another shape, size or number of channels than expected",
+    "wrong-format": "text or bytes that cannot be parsed, such as invalid JSON or a malformed URL",
     "conflict": "two values or settings that do not fit together",
     "duplicate-name": "two things with the same name",
     "too-few": "fewer videos, clips, frames, runs or words than needed",
     "too-short": "a video shorter than a clip",
-    "nothing-to-do": "an empty selection: no clip, no box or no frame of the kind that was asked for",
+    "nothing-to-do": "an empty selection: no clip, box or frame of the requested kind",
     # files
     "missing-file": "a file or folder that does not exist",
     "empty-file": "a file without content",
     "damaged-file": "a file that is truncated or corrupt",
-    "wrong-kind-of-file": "a file of another type than expected, or a file where a folder is expected",
+    "wrong-kind-of-file": "a file of another type, or a file where a folder is expected",
     "changed-file": "a file that was changed, moved or removed since it was loaded",
     "not-readable": "a file or folder that the operating system does not let us read",
     "not-writable": "a file or folder that the operating system does not let us write",
@@ -43,7 +43,7 @@ CODES = {
     "unexpected-clip": "a clip or file that the dataset does not know",
     # runs
     "not-a-run": "a folder that does not hold a run, or not all of it",
-    "other-run": "weights, a checkpoint, a calibration or scores that belong to another run or configuration",
+    "other-run": "weights, a checkpoint, a calibration or scores of another run or configuration",
     "diverged": "a training whose loss or weights are not finite",
     # the machine
     "not-available": "a device, precision, compiler or package that this machine does not have",
@@ -87,7 +87,7 @@ def require(
         raise InputError(message, code, file=file, field=field)
 
 
-def require_known(value: object, known: Iterable, what: str, *, field: str = "") -> None:
+def require_known(value: object, known: Iterable[object], what: str, *, field: str = "") -> None:
     """Raise `InputError` with the code "unknown-name" unless the value is one of the known ones.
 
     Args:

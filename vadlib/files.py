@@ -1,4 +1,6 @@
-"""Files are written so that a kill leaves the old one or the new one, and read without trust."""
+"""Atomic writes and safe reads: an interrupted write leaves the old file intact, and nothing is
+unpickled.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 import zipfile
@@ -22,7 +25,7 @@ from vadlib.errors import InputError, require
 
 
 def command_line(*words: object) -> str:
-    """Return a `vadlib` command for a message as one types it: words with spaces are quoted."""
+    """Return a `vadlib` command as you type it, for a message: words with spaces are quoted."""
     command = ["vadlib", *map(str, words)]
     return subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)
 
@@ -47,19 +50,18 @@ def folder_variable(name: str) -> Path | None:
     if not value:
         return None
     folder = expand_home(value)
-    if is_broken_link(folder):
-        raise InputError(
-            f"{folder}: a link to {os.readlink(folder)}, which is missing, but {name} names it; "
-            f"mount its disk, set {name} to another folder, or unset it",
-            "missing-file",
-            file=folder,
-            field=name,
-        )
+    require(
+        not is_broken_link(folder),
+        f"{folder}: a link whose target is missing; mount its disk, or change or unset {name}",
+        "missing-file",
+        file=folder,
+        field=name,
+    )
     return folder
 
 
 def require_folder_variable(name: str, holds: str) -> Path | None:
-    """`folder_variable`, whose folder must be there.
+    """Return the folder of `folder_variable`, which must be there.
 
     Args:
         name: of the environment variable.
@@ -71,14 +73,12 @@ def require_folder_variable(name: str, holds: str) -> Path | None:
     folder = folder_variable(name)
     if folder is None or folder.is_dir():
         return folder
-    is_file = os.path.exists(folder)
-    found = "a file, not a folder" if is_file else "no such folder"
-    raise InputError(
-        f"{folder}: {found}, but {name} names it; set {name} to the folder that holds {holds}, or unset it",
-        "wrong-kind-of-file" if is_file else "missing-file",
-        file=folder,
-        field=name,
+    message = (
+        f"{folder}: expected a folder; set {name} to the folder that holds {holds}, or unset it"
     )
+    if folder.exists():
+        raise InputError(message, "wrong-kind-of-file", file=folder, field=name)
+    raise InputError(message, "missing-file", file=folder, field=name)
 
 
 def is_broken_link(path: Path) -> bool:
@@ -92,38 +92,33 @@ def refuse_broken_link(path: Path) -> None:
     Such links are what git-annex, DVC and disks that are not mounted leave behind.
     """
     if is_broken_link(path):
-        raise InputError(
-            f"{path}: a link to {os.readlink(path)}, which is missing; get that file (such as `git annex "
-            "get` or `dvc pull`), mount its disk, or remove the link",
-            "missing-file",
-            file=path,
+        message = (
+            f"{path}: a link to {os.readlink(path)}, which is missing; get that file (such as "
+            "`git annex get` or `dvc pull`), mount its disk, or remove the link"
         )
+        raise InputError(message, "missing-file", file=path)
 
 
 def read_arrays(path: Path, advice: str) -> dict[str, np.ndarray]:
-    """All arrays of an .npz file, by name; nothing is unpickled.
+    """Return all arrays of an .npz file, by name; nothing is unpickled.
 
     Args:
         path: the file.
         advice: what to do when it is missing or damaged, for the message.
 
     Raises:
-        InputError: it is.
+        InputError: it is missing, damaged or not readable.
     """
     require(path.is_file(), f"{path}: no such file; {advice}", "missing-file", file=path)
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+            return dict(stored)
     except PermissionError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); look at its permissions",
-            "not-readable",
-            file=path,
-        ) from error
+        message = f"{path}: cannot be read ({error.strerror}); change its permissions"
+        raise InputError(message, "not-readable", file=path) from error
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path}: a damaged file ({error}); {advice}", "damaged-file", file=path
-        ) from error
+        message = f"{path}: a damaged file ({error}); {advice}"
+        raise InputError(message, "damaged-file", file=path) from error
 
 
 def json_text(value: object) -> str:
@@ -171,7 +166,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder, if need be, and try to write there: before an hour of computing, not after it.
+    """Make a folder, if need be, and try to write there: before hours of computing, not after.
 
     Raises:
         InputError: nothing can be written there.
@@ -183,10 +178,16 @@ def require_writable(folder: Path) -> None:
         raise not_written(folder, error) from error
 
 
+def require_room(folder: Path, needed: int) -> None:
+    """Raise `OSError` unless the disk of a folder has that many free bytes, and some to spare."""
+    free = shutil.disk_usage(folder).free
+    if needed > 0.95 * free:
+        reason = f"{needed / 1e9:.2f} GB are needed, but only {free / 1e9:.2f} GB are free"
+        raise OSError(errno.ENOSPC, reason)
+
+
 def is_disk_full(error: BaseException) -> bool:
-    """Return True if writing failed for want of room: on the disk, in the user's quota, or below
-    the largest size of a file.
-    """
+    """Return True if the disk, the user's quota or the largest size of a file was reached."""
     return _write_errno(error) in _FULL
 
 
@@ -197,35 +198,32 @@ def not_written(path: Path, error: BaseException) -> InputError:
         path: the file or folder.
         error: what was raised when it was written.
     """
-    # What torch says of a full disk are positions in its file.
-    reason = (
-        str(error)
-        if isinstance(error, (OSError, SafetensorError))
-        else "not all of it could be written"
+    # torch reports a full disk by positions in its file.
+    is_plain = isinstance(error, (OSError, SafetensorError))
+    reason = str(error) if is_plain else "not all of it could be written"
+    places = (
+        "choose another folder (VADLIB_CACHE sets that of the cache, VADLIB_RUNS that of the "
+        "notebooks' runs)"
     )
-    places = "choose another folder (VADLIB_CACHE sets that of the cache, VADLIB_RUNS that of the notebooks' runs)"
     if is_disk_full(error):
-        return InputError(
-            f"{path}: no room to write it ({reason}); make room on the disk, or {places}",
-            "disk-full",
-            file=path,
-        )
+        message = f"{path}: no room to write it ({reason}); make room on the disk, or {places}"
+        return InputError(message, "disk-full", file=path)
     return InputError(f"{path}: cannot be written ({reason}); {places}", "not-writable", file=path)
 
 
-# the last one is Windows' own number, which safetensors passes on
+# The last one is the number of Windows, which safetensors passes on.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, 112}
 
 
 def _write_errno(error: BaseException) -> int | None:
-    """The number of the operating system's error; None for errors that are not about files."""
+    """Return the number of the operating system's error, None if it is not about files."""
     if isinstance(error, OSError):
         return error.errno
     if isinstance(error, SafetensorError):
         number = re.search(r"os error (\d+)", str(error))
         return int(number[1]) if number else None
-    # torch does not say why it cannot write; a full disk is what people meet.
-    of_torch = isinstance(error, RuntimeError) and re.search(
-        r"inline_container|PytorchStreamWriter", str(error)
+    # torch does not say why it cannot write; the usual reason is a full disk.
+    is_torch = isinstance(error, RuntimeError) and re.search(
+        r"inline_container|Pytorch", str(error)
     )
-    return errno.ENOSPC if of_torch else None
+    return errno.ENOSPC if is_torch else None

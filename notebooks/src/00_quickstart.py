@@ -3,16 +3,16 @@
 #
 # A camera watches a street. Most of what happens is normal: people walk. Nobody can
 # list everything that is *not* normal. So we train on normal videos only, and look for
-# what the model cannot reconstruct. This notebook goes the whole way once:
+# what the model cannot reconstruct. This notebook runs the complete pipeline once:
 #
 # **frames → clips → pseudo-anomalies → model → errors → scores → evaluation.**
 #
 # **After it you can**
 #
-# - say what the model sees in training and what it is asked to do with it,
-# - name four types of pseudo-anomaly and what each breaks: speed, order, picture,
+# - say what the model sees in training and what it learns to do with it,
+# - name four kinds of pseudo-anomaly and what each corrupts: speed, order, picture,
 #   object,
-# - read a score curve and an ROC curve, and say against what an AUC must be compared,
+# - read a score curve and an ROC curve, and say what an AUC must be compared with,
 # - point at the place in a frame that caused a high score.
 #
 # **You need** Python and NumPy, and an idea of what a convolutional network and an
@@ -29,8 +29,8 @@
 # %% [markdown]
 # ## 1 The data
 #
-# All that this suite needs is in one package, `vadlib`; `vad.` marks what comes from
-# it.
+# Everything comes from one package, `vadlib`, imported as `vad`. Its subpackage
+# `course` holds what only the notebooks use, such as figures.
 
 # %%
 import matplotlib.pyplot as plt
@@ -40,13 +40,13 @@ import vadlib as vad
 from vadlib import course
 
 # %% [markdown]
-# The videos show a rendered pedestrian street, which needs no download. Training videos
-# hold only normal life: people walk to the right, a display flickers, a tree sways. In
-# the test videos something else happens, too. Each test frame has a label: 0 normal, 1
-# abnormal.
+# The videos show a rendered pedestrian street, which needs no download. The training
+# videos show only normal life: people walk to the right, a display flickers, a tree
+# sways. In the test videos something else happens, too. Each test frame has a label: 0
+# is normal, 1 is abnormal.
 #
 # > **On Ped2.** If the environment variable `VADLIB_DATA` names a folder that holds
-# > `ped2/`, the notebook takes that dataset instead: a real walkway, filmed by a fixed
+# > `ped2/`, the notebook uses that dataset instead: a real walkway, filmed by a fixed
 # > camera at the University of California in San Diego. There, cyclists, skaters and
 # > carts are abnormal.
 
@@ -57,11 +57,11 @@ test = vad.load_videos(data, "test")[: 4 if course.profile() == "quick" else Non
 print(f"{data}: {len(train)} training videos, {len(test)} test videos")
 
 # %% [markdown]
-# We will follow one test video to the end. Here are its first frame, which is normal,
-# and one frame of each event, with the abnormal object outlined.
+# We follow one test video to the end. Here is its first frame, which is normal, and one
+# frame of each event, with the abnormal object outlined.
 #
-# **Predict:** what could a model measure in these pictures that tells the abnormal
-# object from a pedestrian? Its shape, its speed, its direction?
+# **Predict:** what could a model measure in these pictures that distinguishes the
+# abnormal object from a pedestrian? Its shape, its speed, its direction?
 
 # %%
 video = test[3]
@@ -72,15 +72,14 @@ course.show(
 )
 
 # %% [markdown]
-# On the street a child runs through the picture, twice. It is smaller than the others,
-# so it does not stand out by the *amount* of motion. It stands out by its speed and its
-# stride.
+# On the street a child runs through the picture, twice. It is smaller than the other
+# people, so the *amount* of motion does not reveal it. Its speed and its stride do.
 #
 # ## 2 Clips
 #
-# A single picture shows a shape. Speed and direction need several. So the model works
-# on *clips* of 16 consecutive frames. Most of a frame never changes, so training looks
-# only at windows of 48 x 48 pixels in which something moves.
+# A single picture shows a shape. Speed and direction need several pictures. So the
+# model works on *clips* of 16 consecutive frames. Most of a frame never changes, so
+# training only uses windows of 48 x 48 pixels in which something moves.
 
 # %%
 side, step = {"synthetic": (160, 96), "ped2": (240, 240)}[data]
@@ -90,13 +89,13 @@ print(f"{len(clips)} clips of shape {tuple(clips[0].tensor.shape)}")
 
 # %% [markdown]
 # The shape is: channels, frames, height, width. `clip_step` is the distance between the
-# starts of two clips: a larger one means fewer clips. `find_boxes` finds what moves;
+# starts of two clips. A larger step gives fewer clips. `find_boxes` finds what moves;
 # one of the pseudo-anomalies needs it.
 #
 # ## 3 Pseudo-anomalies
 #
-# There are no anomalies to train on, so we make some: we break normal clips on purpose,
-# in four ways. Each has a `strength` from 0 (the clip stays as it is) to 1.
+# There are no anomalies to train on, so we make some. We corrupt normal clips on
+# purpose, in four ways. Each has a `strength` from 0 (the clip stays as it is) to 1.
 
 # %%
 skip = vad.SkipFrames(strength=0.5)
@@ -105,7 +104,7 @@ noise = vad.AddNoise(strength=0.5)
 paste = vad.PasteObjects("sprites", strength=1.0)
 
 # %% [markdown]
-# **Predict:** one of the four leaves every single picture as it was. A model that looks
+# **Predict:** one of the four leaves every single picture unchanged. A model that looks
 # at one picture at a time could never notice it. Which one?
 
 # %%
@@ -118,15 +117,15 @@ course.show(
 )
 
 # %% [markdown]
-# It is `shuffle`: the frames are those of the normal clip, in another order. `skip`
-# takes later frames, so that everything moves too fast. `noise` breaks the picture and
-# leaves the motion. `object` lets a foreign thing move along with a person.
+# It is `shuffle`: it shows the frames of the normal clip in another order. `skip` uses
+# later frames, so that everything moves too fast. `noise` corrupts the picture and
+# keeps the motion. `object` pastes a foreign object that moves along with a person.
 #
 # ## 4 The model
 #
-# One encoder `E` and two paths. Each path has a *memory* and a *decoder*. A memory is a
-# table of learned feature vectors. What the encoder found is replaced by a mixture of
-# the vectors that resemble it most.
+# The model has one encoder `E` and two paths. Each path has a *memory* and a *decoder*.
+# A memory is a table of learned feature vectors. It replaces each feature of the
+# encoder by a mixture of the vectors that resemble it most.
 
 # %%
 course.show(
@@ -135,18 +134,19 @@ course.show(
 )
 
 # %% [markdown]
-# With probability `p` a training clip `x` is broken into `x'`. Then
+# With probability `p`, training corrupts a clip `x` into `x'`. Then
 #
-# - the **normal path** must give back the *normal* clip `x`, whether it got `x` or
+# - the **normal path** must reconstruct the *normal* clip `x`, both from `x` and from
 #   `x'`;
-# - the **pseudo-anomaly path** gives back `x'`, with everything that is wrong in it.
+# - the **pseudo-anomaly path** reconstructs `x'`, including everything that is wrong in
+#   it.
 #
 # So `D_n` learns to show only what is normal. When a real anomaly comes, `D_n` should
-# fail to show it, and its error is our score.
+# fail to show it. Its error is our score.
 #
 # ## 5 Training
 #
-# The training below takes half a minute: few clips, three times.
+# The training run below is short: few clips, three epochs. It takes half a minute.
 
 # %%
 torch.manual_seed(0)
@@ -156,15 +156,13 @@ model = vad.DualPathAutoencoder(
 mixer = vad.PseudoAnomalyMixer([skip, shuffle, noise, paste], p=0.5)
 training = vad.TrainConfig(epochs=3, seed=0)
 folder = course.run_folder(f"00_quickstart-{data}")
-short_run = vad.fit(
-    model, clips, mixer, training, folder, resume=True, dataset={"name": data}
-)
+short_run = vad.fit(model, clips, mixer, training, folder, resume=True, dataset=data)
 
 # %% [markdown]
-# Two errors of `D_n` are noted in each epoch: `rebuild`, of normal clips, and
-# `inpaint`, of the normal clip that it should make of a broken one.
+# Training records two errors of `D_n` in each epoch. `rebuild` is the error on normal
+# clips. `inpaint` compares the output for a corrupted clip with the normal clip.
 #
-# **Predict:** do they fall to a tenth, to a half, or hardly?
+# **Predict:** do they fall to a tenth, to a half, or hardly at all?
 
 # %%
 history = course.read_history(short_run)
@@ -174,26 +172,25 @@ axes = course.plot_history(
 course.show(axes, "Mean squared errors of D_n over the epochs of the short training.")
 
 # %% [markdown]
-# They fall, and they are far from their end. A detector needs more training than a
-# lesson has time for: about twenty minutes on two cores. `vadlib` ships the result: the
-# same network, with the same objective, trained on all clips.
+# They fall, but they are far from converged. A detector needs more training than a
+# lesson has time for: about twenty minutes on two cores. `vadlib` ships the result. It
+# is the same network with the same objective, trained on all clips.
 
 # %%
 run = vad.load_pretrained(data)
-clip_count = run.config["dataset"]["clips"]
-epochs = run.config["training"]["epochs"]
-print(f"full training:  {clip_count} clips, {epochs} epochs")
+epochs = run.config.training.epochs
+print(f"full training:  {run.config.clip_count} clips, {epochs} epochs")
 print(f"short training: {len(clips)} clips, 3 epochs")
 
 # %% [markdown]
 # ## 6 From errors to scores
 #
-# `evaluate` sends the videos through both models. The **score** of a frame is the error
-# of `D_n` in the window where it is largest: one small anomaly is enough.
+# `evaluate` sends the videos through a model. The **score** of a frame is the error of
+# `D_n` in the window where it is highest, because an anomaly is often small.
 #
-# A score needs a **threshold**. We take it from a normal video on which neither model
-# was trained: 99 of 100 of its frames lie below. (`fit` holds out every eighth video
-# for such purposes; `train[4]` is one of them.)
+# An alarm needs a **threshold**. We take it from a normal video that neither model was
+# trained on: 99 of 100 of its frames score below the threshold. (`fit` holds out every
+# eighth video for such purposes. `train[4]` is one of them.)
 
 # %%
 thresholds, curves = {}, {}
@@ -205,7 +202,7 @@ for name, trained in (("short training", short_run), ("full training", run)):
 
 # %% [markdown]
 # **Predict:** where will the curve after the short training be above its threshold, and
-# where the one after the full training?
+# where will the curve after the full training be?
 
 # %%
 figure, axes = plt.subplots(2, 1, figsize=(8, 5), sharex=True, layout="constrained")
@@ -220,19 +217,20 @@ course.show(
 )
 
 # %% [markdown]
-# What is above the threshold outside the shaded spans is a false alarm; what is below
+# A score above the threshold outside the shaded spans is a false alarm. A score below
 # it inside them is a miss. After the short training the score on the street follows the
 # flickering display, and no frame of the child is above the threshold. After the full
-# training it rises with both events, but for one peak, which is the display again. The
-# network is the same in both figures. Only the training is longer.
+# training the score rises with both events. The one other peak is the display again.
+# The network is the same in both figures. Only the training is longer.
 #
 # ## 7 How good is it?
 #
-# Now all test videos, by the model after its full training. And beside it,
-# **baselines** that learn nothing: how much a frame differs from the one before, how
-# large the area is that moves, how large the area is that differs from the empty scene,
-# and how much motion the liveliest window holds; each from one frame and from 16. A
-# model that does not beat the best of them has not shown that its learning helps.
+# Now we score all test videos with the fully trained model, and compare it with
+# **baselines** that learn nothing. They measure how much a frame differs from the
+# previous one, how large the moving area is, how large the area is that differs from
+# the empty scene, and how much motion the liveliest window holds. Each exists for one
+# frame and for 16. If the model cannot beat the best of them, the learning has not paid
+# off.
 
 # %%
 result = vad.evaluate(run, test)
@@ -243,12 +241,12 @@ best = vad.best_baseline(baselines, "micro_auc_raw")
 
 # %% [markdown]
 # An ROC curve shows every threshold at once: the share of abnormal frames that are
-# found (upwards) at the price of false alarms among the normal frames (to the right).
-# The area under it, the **AUC**, is the probability that a random abnormal frame scores
-# higher than a random normal one: 0.5 is chance, 1 is perfect.
+# detected (upwards) against the share of normal frames with a false alarm (to the
+# right). The area under it, the **AUC**, is the probability that a random abnormal
+# frame scores higher than a random normal one. 0.5 is chance, 1 is perfect.
 #
-# **Predict:** which anomalies of this dataset can a baseline find as well as a network,
-# and which not at all?
+# **Predict:** which anomalies of this dataset can a baseline detect as well as a
+# network, and which not at all?
 
 # %%
 ax = vad.plots.plot_roc(result.labels, {"model": scores, best: simple[best]})
@@ -257,17 +255,18 @@ course.show(
 )
 
 # %% [markdown]
-# On the street the gap is wide: the baseline measures *how much* moves, and the display
-# moves most. A person who walks the wrong way moves as much as everybody else; the
-# model knows that nobody walks like that. (On the four videos of Ped2 that the quick
-# profile takes, both curves are nearly level: there, what is abnormal also moves more.)
+# On the street the gap is wide. The baseline measures *how much* moves, and the display
+# moves most. A person who walks the wrong way moves as much as everyone else, but the
+# model has learned that nobody walks like that. (On the four videos of Ped2 that the
+# quick profile uses, both curves are nearly level, because there abnormal objects also
+# move more.)
 #
-# > **Common mistake.** Reading an AUC as a grade: "0.85, that is good". It is good or
-# > bad beside something: a baseline on the same videos, other scores of the same
-# > frames, another seed. And it says nothing of a threshold: a model with a high AUC
-# > may still raise an alarm every minute.
+# > **Common mistake.** Reading an AUC as a grade: "0.85, that is good". An AUC is good
+# > or bad compared with something: a baseline on the same videos, other scores of the
+# > same frames, another seed. And it says nothing about a threshold: a model with a
+# > high AUC may still raise an alarm every minute.
 #
-# And what does it get wrong? Here is what the threshold of section 6 does, video by
+# What does the model get wrong? Here is what the threshold of section 6 does in each
 # video.
 
 # %%
@@ -280,18 +279,18 @@ for v in test:
 
 # %% [markdown]
 # On the street false alarms are rare, as the threshold demands. But many abnormal
-# frames stay below it: where somebody enters, little of them is to be seen, and a child
-# is small. For an alarm, one frame of an event may be enough. The video with a bag that
-# is left is not among these four: a thing that stands still is hardly found by a model
-# that looks where something moves. (On Ped2 it is the other way round: nearly all is
-# found, and two videos have many false alarms, since the held-out video does not show
-# all that is normal.)
+# frames stay below it: when someone enters the picture, little of them is visible, and
+# a child is small. For an alarm, one frame of an event may be enough. The video with an
+# abandoned bag is not among these four: a model that looks where something moves hardly
+# detects a static object. (On Ped2 it is the opposite: nearly everything is detected,
+# but two videos have many false alarms, because the held-out video does not show
+# everything that is normal.)
 #
 # ## 8 Why this frame?
 #
-# We take the frame of our video with the highest score. Left the frame, in the middle
-# what `D_n` made of it, right the squared error. Where nothing moves, nothing was
-# reconstructed: these places are hatched.
+# We look at the frame of our video with the highest score. The left picture is the
+# frame, the middle one its reconstruction by `D_n`, and the right one the squared
+# error. Where nothing moves, nothing was reconstructed. These places are hatched.
 #
 # **Predict:** where is the error largest: on the abnormal object, on people, or at
 # edges?
@@ -306,42 +305,42 @@ course.show(
 )
 
 # %% [markdown]
-# On the street the error lights up in two places: on the child, which `D_n` leaves out,
-# and behind it, where `D_n` paints a shadow of somebody who only walks. People who do
-# walk have a small error, since `D_n` blurs them a little.
+# On the street the error is large in two places: on the child, which `D_n` omits, and
+# behind it, where `D_n` paints a shadow of someone who only walks. Walking people have
+# a small error, because `D_n` blurs them a little.
 #
 # ## 9 Watch it
 #
-# The whole video, with the error over the threshold as heat and the score as a bar.
+# The whole video, with heat where the error is above the threshold, and a bar for the
+# score.
 
 # %%
 text = "The test video with heat over high errors, and a bar of the score below."
 course.show_annotated(video, result.window_errors(video.name), threshold, text)
 
 # %% [markdown]
-# Notebook 07 improves on this simple score: it compares both paths, averages over time,
+# Notebook 07 improves this simple score: it compares both paths, averages over time,
 # and calibrates each place.
 #
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits after the
-# point. In the students' edition (`make student`) each answer is still `None`: put
-# yours in its place.
+# The last line of each cell checks your answer. Give fractions to four decimal places.
+# In the student edition (`make student`) each answer is `None`: replace it with yours.
 #
-# **Exercise 00-1.** Four frames have been scored. The two abnormal ones got 0.9 and
-# 0.4, the two normal ones 0.5 and 0.1. Compute the AUC by hand, as the share of pairs
-# of an abnormal and a normal frame that are in the right order.
+# **Exercise 00-1.** Four frames have scores. The two abnormal frames have 0.9 and 0.4,
+# the two normal frames 0.5 and 0.1. Compute the AUC by hand, as the share of pairs of
+# an abnormal and a normal frame that are in the right order.
 
 # %% tags=["exercise"]
 answer = (2 + 1) / 4
 course.check_answer("00-1", answer)
 
 # %% [markdown] tags=["solution"]
-# **Answer 00-1.** 0.9 is above both normal scores, 0.4 above one of them: three of the
-# four pairs are in the right order.
+# **Answer 00-1.** 0.9 is above both normal scores, 0.4 is above one of them. Three of
+# the four pairs are in the right order.
 
 # %% [markdown]
-# For the next one, the frames of all videos in one row:
+# The next exercise needs the frames of all videos in one array:
 
 # %%
 pooled = np.concatenate([scores[v.name] for v in test])
@@ -349,33 +348,33 @@ truth = np.concatenate([v.labels for v in test])
 
 # %% [markdown]
 # **Exercise 00-2.** The threshold should cause about one false alarm in 100 normal
-# frames. Does it on the *test* videos? Compute the **false-alarm rate**: the share of
+# frames. Does it on the *test* videos? Compute the **false-alarm rate**, the share of
 # the normal test frames whose score is above `threshold`. Use `pooled` and `truth`. If
-# it is far from 0.01: what may be the reason? (Notebook 07, section 5, comes back to
-# that.)
+# it is far from 0.01, what may be the reason? (Notebook 07, section 5, returns to this
+# question.)
 
 # %% tags=["exercise"]
 answer = (pooled[truth == 0] > threshold).mean()
 course.check_answer("00-2", answer, scores=pooled, truth=truth, threshold=threshold)
 
 # %% [markdown] tags=["solution"]
-# **Answer 00-2.** The rate can differ much from 0.01: one held-out video does not show
-# everything that is normal, and neighbouring frames are so alike that some hundred
+# **Answer 00-2.** The rate can differ a lot from 0.01. One held-out video does not show
+# everything that is normal, and neighbouring frames are so similar that some hundred
 # frames are far fewer independent examples.
 
 # %% [markdown]
 # ## Summary
 #
-# - Training sees normal videos only; pseudo-anomalies stand in for what is missing, and
-#   each breaks one thing.
-# - The normal path learns to give back normal clips. The score of a frame is its error
-#   in the worst window.
-# - An AUC means something beside the best baseline, a stated protocol and the number of
-#   videos behind it.
+# - Training sees normal videos only. Pseudo-anomalies stand in for the missing
+#   anomalies, and each corrupts one thing.
+# - The normal path learns to reconstruct normal clips. The score of a frame is its
+#   error in the highest-error window.
+# - An AUC has a meaning only beside the best baseline, a stated protocol and the number
+#   of videos.
 # - A threshold comes from held-out normal videos, never from test labels, and must be
 #   checked.
 #
-# `VADLIB_PROFILE=full` tests on all videos. From the command line, `vadlib run --out
+# `VADLIB_PROFILE=full` tests on all videos. On the command line, `vadlib run --out
 # runs/demo` does all of this.
 #
 # ## References

@@ -1,19 +1,19 @@
 # %% [markdown]
-# # Datasets: what is normal, what is not, and who says so
+# # Datasets: what is normal, what is not, and who decides
 #
-# Before any model: look at the data. What is called abnormal differs from dataset to
-# dataset, how much of it there is differs even more, and for one of them two ground
-# truths circulate. All of this decides what an AUC means.
+# Look at the data before you train a model. What counts as abnormal differs from
+# dataset to dataset, and so does the share of abnormal frames. One of the datasets has
+# two ground truths. All of this decides what an AUC means.
 #
 # **After it you can**
 #
 # - say what is normal and what is abnormal in four public datasets, and how large they
 #   are,
-# - explain why an AUC on a test set that is mostly abnormal must be read with care,
-# - tell how far the amount of motion alone gets,
-# - check a copy of a dataset, and bring your own video.
+# - explain why an AUC on a test set that is mostly abnormal needs care,
+# - say how far you get with motion alone,
+# - check a copy of a dataset, and use your own video.
 #
-# **You need** notebook 00, NumPy, and what an AUC is (notebook 00, section 6). **Time**
+# **You need** notebook 00, NumPy, and what an AUC is (notebook 00, section 7). **Time**
 # 0.8 minutes of computing on two CPU cores in the quick profile, 30 minutes of reading.
 # **Memory** 2 GB. **Download** nothing. Complete copies of the larger datasets take
 # longer.
@@ -22,17 +22,17 @@
 # truth](glossary.md#ground-truth), [clip](glossary.md#clip),
 # [baseline](glossary.md#baseline).
 #
-# Words used throughout: a *label* says of a frame whether it is abnormal (1) or normal
-# (0); a *mask* says it of each pixel. Papers often call the videos of a dataset
-# *clips*; here a clip is what notebook 00 cut, 16 frames.
+# A *label* says whether a frame is abnormal (1) or normal (0). A *mask* says it for
+# each pixel. Papers often call the videos of a dataset *clips*. Here a clip is what
+# notebook 00 cut: 16 frames.
 
 # %% [markdown]
-# ## 1 What is here?
+# ## 1 Available datasets
 #
-# `load_test_videos` looks for copies of the datasets that vadlib knows, in the folder that
-# the environment variable `VADLIB_DATA` names. The rendered street, `synthetic`, needs
-# no files, so this notebook runs without any. `vadlib data list` says how to get the
-# others.
+# `load_test_videos` looks for copies of the datasets that vadlib knows, in the folder
+# that the environment variable `VADLIB_DATA` names. The rendered street, `synthetic`,
+# needs no files, so this notebook runs without any. `vadlib data list` says how to get
+# the others.
 
 # %%
 import tempfile
@@ -64,10 +64,10 @@ few = {name: videos[:most] for name, videos in datasets.items()}
 # %% [markdown]
 # ## 2 Normal and abnormal
 #
-# A normal and an abnormal frame of each dataset; abnormal pixels are outlined.
+# A normal and an abnormal frame of each dataset, with abnormal pixels outlined.
 #
-# **Predict:** which of the outlined things would you have found without the outline? In
-# which dataset is that hardest?
+# **Predict:** which of the outlined objects would you have noticed without the outline?
+# In which dataset is that hardest?
 
 # %%
 names = " and ".join(datasets)
@@ -78,33 +78,33 @@ course.show(
 )
 
 # %% [markdown]
-# Hardest is what looks like its surroundings: somebody on a skateboard among people on
-# foot. A moment later, in motion, it is easier.
+# The hardest objects look like their surroundings, such as a skateboarder among
+# pedestrians. In motion, a moment later, they are easier to notice.
 #
-# What all have in common: fixed cameras, people who walk. What counts as abnormal is
-# decided by what the *training* videos show: a bicycle is abnormal on these walkways
-# because training shows people on foot only; had it shown cyclists, it would be normal.
-# In UCSD's Ped1 and Ped2 bicycles, skateboards and carts are abnormal; in CUHK Avenue
-# running, throwing things and walking the wrong way; in ShanghaiTech, filmed by
-# thirteen cameras, bicycles, fights, running and more.
+# All datasets have fixed cameras and people who walk. The *training* videos decide what
+# counts as abnormal. A bicycle is abnormal on these walkways because the training
+# videos show only pedestrians. Had they shown cyclists, it would be normal. In UCSD's
+# Ped1 and Ped2, bicycles, skateboards and carts are abnormal. In CUHK Avenue it is
+# running, throwing things and walking the wrong way. In ShanghaiTech, filmed by
+# thirteen cameras, it is bicycles, fights, running and more.
 #
-# The complete datasets, in numbers:
+# The complete datasets in numbers:
 #
-# | dataset | training videos, frames | test videos, frames | of these abnormal | width x height | frames a second |
+# | dataset | training videos, frames | test videos, frames | abnormal test frames | width x height | frames per second |
 # |---|---|---|---|---|---|
 # | UCSD Ped1 | 34, 6,800 | 36, 7,200 | 4,045 | 238 x 158 | 10 |
 # | UCSD Ped2 | 16, 2,550 | 12, 2,010 | 1,648 | 360 x 240 | 10 |
 # | CUHK Avenue | 16, 15,328 | 21, 15,324 | 3,712 (`vol`) or 3,867 (`community`) | 640 x 360 | 25 |
 # | ShanghaiTech | 330, 274,515 | 107, 40,791 | 17,326 | 856 x 480 | 24 |
 #
-# `vol` and `community` are two ground truths; section 6 is about them.
+# `vol` and `community` are two ground truths. Section 6 explains them.
 #
-# ## 3 When?
+# ## 3 When do anomalies occur?
 #
-# Each bar is a test video, its hatched parts are abnormal.
+# Each bar is a test video. Its hatched parts are abnormal.
 #
-# **Predict:** a detector that calls *every* frame abnormal: on which share of the
-# frames is it right?
+# **Predict:** a detector calls *every* frame abnormal. On which share of the frames is
+# it right?
 
 # %%
 for name, videos in datasets.items():
@@ -116,10 +116,10 @@ for name, videos in datasets.items():
     )
 
 # %% [markdown]
-# Look at the percentages on the right. A video with 100% (or 0%) has only one kind of
-# frame. It has no AUC of its own: the AUC compares abnormal frames with normal ones.
-# *Macro AUC*, the mean over the videos, must leave such videos out, and should say how
-# many.
+# Look at the percentages on the right. A video with 100% (or 0%) has frames of one
+# class only. It has no AUC of its own, because the AUC compares abnormal frames with
+# normal ones. The *macro AUC*, the mean over the videos, must leave such videos out,
+# and should say how many.
 
 # %%
 for name, videos in datasets.items():
@@ -131,18 +131,18 @@ for name, videos in datasets.items():
 
 # %% [markdown]
 # > **Common mistake.** Accuracy. On the complete Ped2, 1,648 of 2,010 test frames are
-# > abnormal, so "always abnormal" is right on 82% of them and tells nothing apart. An
-# > AUC does not reward that: a constant score has an AUC of 0.5, since ties count half.
-# > But it rests on the few: on Ped2, all that is known of false alarms comes from 362
-# > normal frames.
+# > abnormal. So "always abnormal" is right on 82% of them and distinguishes nothing. An
+# > AUC does not reward that: a constant score has an AUC of 0.5, because ties count
+# > half. But the AUC rests on the smaller class. On Ped2, everything we know about
+# > false alarms comes from 362 normal frames.
 #
-# ## 4 Where?
+# ## 4 Where do anomalies occur?
 #
-# How large are abnormal things? The lines below say which share of the *frame* the
+# How large are abnormal objects? The lines below give the share of the *frame* that the
 # masks cover, over the abnormal frames.
 #
-# **Predict:** if a model's error were averaged over all pixels of a frame, how much of
-# that average could an anomaly move?
+# **Predict:** suppose that you average a model's error over all pixels of a frame. How
+# much of that average could an anomaly change?
 
 # %%
 masked = {}
@@ -163,10 +163,10 @@ for name, videos in masked.items():
     print(f"{name:12} median {np.median(shares):.1%}, maximum {max(shares):.1%}")
 
 # %% [markdown]
-# So a mean over the frame drowns an anomaly in the rest of the picture, and its noise.
-# That is why notebook 00 scored a frame by its *worst place*.
+# So a mean over the frame hides an anomaly among the other pixels and their noise. That
+# is why notebook 00 scored a frame by its *highest-error window*.
 #
-# Masks differ in style: outlines of a thing, boxes around it. Here are three moments of
+# Masks differ in style: some are outlines, some are boxes. Here are three moments of
 # one video of each dataset.
 
 # %%
@@ -180,13 +180,13 @@ for name, videos in masked.items():
     )
 
 # %% [markdown]
-# And not everything that you would call odd is outlined: somebody decided. Section 6
-# comes back to that.
+# Not everything that you would call odd is outlined: someone decided. Section 6 returns
+# to that.
 #
 # ## 5 How much does it move?
 #
-# Many anomalies are fast. The simplest measure of motion there is: how much a frame
-# differs from the one before, on average over all pixels.
+# Many anomalies are fast. The simplest measure of motion is the mean absolute
+# difference of all pixels from the previous frame.
 #
 # **Predict:** will this separate normal from abnormal frames? In which dataset best?
 
@@ -201,10 +201,10 @@ course.show(
 )
 
 # %% [markdown]
-# As a detector, this number has an AUC of its own. Below it are the eight *baselines*
-# of notebook 00: this same change, the area that moves, the area that differs from the
-# empty scene (here the median of each video's own frames), and the energy of motion in
-# the window with the most of it.
+# As a detector, this number has an AUC. The lines below it are the eight *baselines* of
+# notebook 00: this same change, the moving area, the area that differs from the empty
+# scene (here the median of each video's own frames), and the motion energy in the
+# liveliest window.
 
 # %%
 for name, videos in few.items():
@@ -218,22 +218,21 @@ for name, videos in few.items():
         )
 
 # %% [markdown]
-# 0.5 would be chance; mind how few videos stand behind a number. So motion alone gets
-# somewhere, and not everywhere equally far: many people who walk change as much of a
-# picture as one who runs. Which baseline is the best depends on the data and on the
-# metric, and the best one may be surprisingly good. Any model must be compared with it
-# before its own number is called good.
+# 0.5 is chance. Some of these numbers come from very few videos. Motion alone is
+# informative, but not equally so on every dataset: many walking people change as many
+# pixels as one who runs. The best baseline depends on the data and on the metric, and
+# it can be surprisingly good. Compare every model with it before you call its AUC good.
 #
-# ## 6 Who says so? Avenue's two ground truths
+# ## 6 Who decides? The two ground truths of Avenue
 #
-# Avenue's authors gave masks; a frame is abnormal when any pixel of it is (`vol`).
-# Copies that circulate come with a file of frame labels instead (`community`).
-# `two_ground_truths` takes both wherever a copy of Avenue has them. Without such a copy the
-# figure shows the rendered street; its second truth, `widened`, is made up: the first
-# with each event widened by 5 frames on either side, as a more generous annotator might
-# have drawn it.
+# The authors of Avenue published masks. A frame is abnormal if any of its pixels is
+# (`vol`). Copies in circulation come with a file of frame labels instead (`community`).
+# `two_ground_truths` uses both if your copy of Avenue has them. Otherwise the figure
+# shows the rendered street. Its second ground truth, `widened`, is made up: every event
+# of the first one starts 5 frames earlier and ends 5 frames later, as a more generous
+# annotator might have drawn it.
 #
-# **Predict:** where in an event will two annotators differ: at its beginning, in the
+# **Predict:** where in an event do two annotators differ: at its beginning, in the
 # middle, or at its end?
 
 # %%
@@ -247,7 +246,7 @@ print(
 examples = sorted(differences, key=differences.get, reverse=True)[:6]
 
 # %% [markdown]
-# The videos that differ most. Black lines mark frames on which the two disagree.
+# These videos differ most. Black lines mark frames on which the two disagree.
 
 # %%
 course.show(
@@ -262,34 +261,34 @@ course.show(
 
 # %% [markdown]
 # On the complete Avenue the two differ on 441 of 15,324 frames, and not only at the
-# ends of events: `vol` has gaps where `community` goes on, and in video 02 `community`
-# has an event of which `vol` knows nothing. Score one by the other, as if it were a
-# detector's output: the AUC below is what a *perfect* copy of the first truth gets when
-# the second one is the judge.
+# ends of events. `vol` has gaps where `community` continues, and in video 02
+# `community` has an event that `vol` does not have. Now score one by the other, as if
+# it were the output of a detector. The AUC below is that of a *perfect* copy of the
+# first ground truth, measured with the second one.
 
 # %%
 auc = vad.metrics.micro_auc(second, first)
 print(f"AUC of {' measured by '.join(truths)}: {auc:.3f}")
 
 # %% [markdown]
-# So two papers that used different truths cannot be compared to the second decimal,
-# even if both models were perfect. vadlib takes `vol` where it is there,
-# `--ground-truth community` on request, and writes which one it was into every result.
+# So two papers with different ground truths cannot be compared to the second decimal,
+# even if both models were perfect. vadlib uses `vol` if it is available and
+# `--ground-truth community` on request. Every result names its ground truth.
 #
 # ## 7 Your own video
 #
-# Make a folder with two folders in it: `training` for videos in which nothing abnormal
-# happens, `testing` for others. A video is a file (MP4, AVI, MKV and more) or a folder
-# of images. Labels are optional; where you have some, `labels.csv` beside the two
-# folders has a line for each event. Frames count from 0, and `end` is the first frame
-# that is normal again:
+# Create a folder with two folders in it: `training` for videos in which nothing
+# abnormal happens, and `testing` for others. A video is a file (MP4, AVI, MKV and more)
+# or a folder of images. Labels are optional. If you have some, write a line for each
+# event into `labels.csv` beside the two folders. Frames count from 0, and `end` is the
+# first frame that is normal again:
 #
 # ```
 # video,start,end
 # tuesday,12,60
 # ```
 #
-# To have something to show, we write a part of the rendered street as H.264 files.
+# As an example, we write a part of the rendered street as H.264 files.
 
 # %%
 folder = Path(tempfile.mkdtemp()) / "my_videos"
@@ -300,8 +299,8 @@ events = f"video,start,end\ntuesday,{tuesday.labels.argmax()},60\n"
 course.write_video(folder / "testing" / "tuesday.mp4", tuesday.frames[:60], tuesday.fps)
 
 # %% [markdown]
-# `vadlib data check folder --root my_videos` reads all of it and says what is there and
-# what is wrong. In Python:
+# `vadlib data check folder --root my_videos` reads every file and reports its contents
+# and its problems. In Python:
 
 # %%
 report = vad.check_dataset("folder", folder, progress=False)
@@ -309,7 +308,7 @@ print(course.describe_report(report).replace(str(folder), "my_videos"))
 
 # %% [markdown]
 # From here on, your videos are a dataset like any other. In Python
-# `vad.load_videos("folder", "train", mine)` loads them; from the command line, `vadlib
+# `vad.load_videos("folder", "train", folder)` loads them. On the command line, `vadlib
 # train --data folder --root my_videos --out runs/mine` trains on them.
 
 # %%
@@ -320,8 +319,8 @@ for split in ("train", "test"):
 # ## 8 Browse
 #
 # Choose a dataset and a video, and move through its frames. With the keyboard: Escape
-# leaves the text of a cell, Tab goes from control to control, the space bar presses a
-# button, arrow keys move a slider.
+# leaves the text of a cell, Tab moves to the next control, the space bar presses a
+# button, and the arrow keys move a slider.
 
 # %%
 course.Browser(datasets)
@@ -336,9 +335,8 @@ for dataset, video, frame in course.sample_frames(datasets):
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits after the
-# point. In the students' edition (`make student`) each answer is still `None`: put
-# yours in its place.
+# The last line of each cell checks your answer. Give fractions to four decimal places.
+# In the student edition (`make student`) each answer is `None`: replace it with yours.
 #
 # **Exercise 01-1.** On which share of the rendered street's abnormal *frames* does the
 # mask cover less than half a percent of the picture?
@@ -352,18 +350,17 @@ course.check_answer("01-1", answer, videos=datasets["synthetic"])
 
 # %% [markdown] tags=["solution"]
 # **Answer 01-1.** A mask is True where something is abnormal, so its mean is the share
-# of the picture. Such small things decide what a score of the whole frame can see:
-# notebook 07 takes the worst window instead.
+# of the picture. A score of the whole frame hardly sees such small objects. Notebook 07
+# uses the highest-error window instead.
 
 # %% [markdown]
-# **Exercise 01-2.** An off-by-one: shift the labels of every video of the rendered
-# street by one frame (`np.roll`). On how many frames do they now differ from the true
-# ones? Why is that number even, and twice the number of events?
+# **Exercise 01-2.** Make an off-by-one error: shift the labels of every video of the
+# rendered street by one frame (`np.roll`). On how many frames do they now differ from
+# the true labels? Why is that number twice the number of events?
 
 # %% tags=["exercise"]
-answer = 0
-for v in datasets["synthetic"]:
-    answer += int((np.roll(v.labels, 1) != v.labels).sum())
+changes = [(np.roll(v.labels, 1) != v.labels).sum() for v in datasets["synthetic"]]
+answer = int(sum(changes))
 course.check_answer("01-2", answer, videos=datasets["synthetic"])
 
 # %% [markdown] tags=["solution"]
@@ -373,13 +370,11 @@ course.check_answer("01-2", answer, videos=datasets["synthetic"])
 # %% [markdown]
 # ## Summary
 #
-# - What is abnormal is what training does not show; each dataset draws that line
-#   elsewhere.
-# - Anomalies cover a small part of the frame; Ped2's test set is mostly abnormal, and
-#   four of its videos have one kind of frame only.
-# - The amount of motion is a cheap detector; its AUC is the bar.
-# - Ground truths differ. A result without the name of its ground truth cannot be
-#   compared.
+# - What training does not show is abnormal. Each dataset draws that line elsewhere.
+# - Anomalies cover a small part of the frame. The test set of Ped2 is mostly abnormal,
+#   and four of its videos have frames of one class only.
+# - The amount of motion is a cheap detector. Its AUC is the number to beat.
+# - Ground truths differ. Results can be compared only if they name their ground truth.
 #
 # ## References
 #

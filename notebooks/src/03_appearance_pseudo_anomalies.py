@@ -1,15 +1,16 @@
 # %% [markdown]
-# # Pseudo-anomalies in appearance: a broken picture, a foreign object
+# # Pseudo-anomalies in appearance: noise and foreign objects
 #
-# The two kinds of notebook 02 break motion. The two here leave motion alone and change
-# what is seen: noise over the whole picture, and a foreign thing on a person. For the
-# second, people must be found first, so this notebook also meets detectors.
+# The two kinds of notebook 02 corrupt motion. The two kinds here keep the motion and
+# change what you see: noise over the whole picture, and a foreign object on a person.
+# The second kind needs the positions of people, so this notebook also introduces person
+# detectors.
 #
 # **After it you can**
 #
-# - say what the sigma of a noise means relative to a clip, and why values must not be
+# - explain how the noise level sigma is scaled to each clip, and why values must not be
 #   clamped,
-# - compare detectors by which share of what moves they cover,
+# - compare person detectors by the share of moving objects that they cover,
 # - explain why a pasted picture must follow its person, keep its pixels, and carry the
 #   camera's noise.
 #
@@ -29,8 +30,8 @@ import vadlib as vad
 from vadlib import course
 
 # %% [markdown]
-# Two training videos will do. `tutorial_detectors` and `tutorial_patches` say what this
-# machine has without a download; we come to both in section 2.
+# We use two training videos. `tutorial_detectors` and `tutorial_patches` list what this
+# machine has without a download. Sections 2 and 3 explain both.
 
 # %%
 train = vad.load_videos(course.tutorial_data(), "train")[:2]
@@ -40,12 +41,12 @@ print("detectors:", *detectors)
 print("patch sources:", *patches)
 
 # %% [markdown]
-# ## 1 Noise: a broken picture
+# ## 1 Noise
 #
-# `AddNoise` adds Gaussian noise. It imitates what cannot be explained by anything
-# normal in *any* place. Strength maps onto sigma as a share of the clip's own
-# deviation, from 0 to the paper's 0.81. So a dull clip gets less noise than one full of
-# contrast.
+# `AddNoise` adds Gaussian noise. It imitates things that nothing normal can explain,
+# anywhere in the picture. Strength sets sigma as a share of the clip's own standard
+# deviation, from 0 to the paper's 0.81. So a dull clip gets less noise than a clip full
+# of contrast.
 
 # %%
 config = vad.ClipConfig(length=16, crop=(96, 96), clip_step=16)
@@ -56,10 +57,10 @@ people = [len(clip.boxes[8]) for clip in every_third]
 clip = every_third[np.argmax(people)]
 
 # %% [markdown]
-# (The cell above also found people, once: the boxes are kept in the cache, and found
-# again only if the frames or the detector change.)
+# (The cell above also detected people. Their boxes are kept in the cache, until the
+# frames or the detector change.)
 #
-# **Predict:** at which of these strengths could you no longer count the people?
+# **Predict:** at which of these strengths can you no longer count the people?
 
 # %%
 course.show(
@@ -68,12 +69,12 @@ course.show(
 )
 
 # %% [markdown]
-# People who stand out from their ground can still be counted at strength 1; those who
-# hardly do are gone.
+# People with a high contrast to the ground can still be counted at strength 1. The
+# others have disappeared.
 #
-# This noise is drawn anew for each pixel. With `grain` it comes in soft blotches of
-# that size, of the same sigma: less like a bad sensor, more like smoke. (The `grain` in
-# notebook 02's table is another thing, the noise that a clip has.)
+# This noise is independent for each pixel. With `grain` it comes in soft blotches of
+# that size, with the same sigma: less like a bad sensor, more like smoke. (The `grain`
+# in notebook 02 is something else, the noise that a clip already has.)
 
 # %%
 coarse = vad.AddNoise(strength=0.5, grain=8)(clip, torch.Generator().manual_seed(0))
@@ -83,12 +84,12 @@ course.show(
 )
 
 # %% [markdown]
-# Pixels live in [-1, 1]. What noise pushes beyond must come back, and how it comes back
-# matters. We fold the clip around its mean grey, so that many of its pixels are nearly
-# black and noise pushes some of them out.
+# Pixels are in [-1, 1]. Values that noise pushes out of this range must come back, and
+# the way they come back matters. As an example we darken the clip, so that many of its
+# pixels are nearly black and noise pushes some of them out of the range.
 #
-# **Predict:** if values are *clamped* to the border, about how many of the pixels will
-# lie exactly on it?
+# **Predict:** if values are *clamped* to the range, about how many of the pixels will
+# be exactly at a border?
 
 # %%
 dark = clip._replace(tensor=(clip.tensor - clip.tensor.mean()).abs() * 0.5 - 0.999)
@@ -106,23 +107,23 @@ for name, tensor in tensors.items():
     print(f"{name:10}{at_border:.1%}")
 
 # %% [markdown]
-# Clamping piles pixels up on the border, and the pile gives the clip away. `AddNoise`
-# *reflects* at the border instead, as light on a mirror.
+# Clamping collects pixels at the border, and these pixels give the clip away.
+# `AddNoise` *reflects* values at the border instead, as a mirror reflects light.
 #
-# ## 2 Who is where? Detectors
+# ## 2 Detecting people
 #
 # A foreign object has to be *on* someone. Four detectors can say where people are:
 #
-# - `motion`: what differs from the empty scene. Needs nothing, but people who walk side
-#   by side become one box.
-# - `boxes`: those that the dataset brings; only the rendered street has some.
-# - `darknet`: a small YOLOv3, a network that draws a box around each thing it knows, in
-#   the file format of its inventor (3.6 MB of weights).
+# - `motion`: whatever differs from the empty scene. It needs nothing, but people who
+#   walk side by side become one box.
+# - `boxes`: the boxes of the dataset. Only the rendered street has some.
+# - `darknet`: a small YOLOv3, a network that draws a box around each object it knows,
+#   in the file format of its inventor (3.6 MB of weights).
 # - `yolov3`: larger YOLOv3 networks from the ultralytics library (under AGPL-3.0).
-#   `vad.find_boxes(train, "yolov3")` downloads their weights the first time, so it is
-#   not used here.
+#   `vad.find_boxes(train, "yolov3")` downloads their weights the first time, so we do
+#   not use it here.
 #
-# **Predict:** where will they disagree?
+# **Predict:** where will the detectors disagree?
 
 # %%
 frame = len(train[0]) // 3
@@ -133,9 +134,9 @@ course.show(
 )
 
 # %% [markdown]
-# How good is a detector here? Nobody labelled the people, but the camera stands still,
-# so background subtraction knows what moves. `coverage` is the share of those moving
-# things of which a detector's boxes cover at least half.
+# How good is a detector here? Nobody labelled the people, but the camera does not move,
+# so background subtraction knows what moves. `coverage` is the share of the moving
+# objects of which a detector's boxes cover at least half.
 
 # %%
 for name in detectors:
@@ -146,18 +147,18 @@ for name in detectors:
     print(f"{name:8} covers {np.mean(shares):.0%} of what moves, with {count} boxes")
 
 # %% [markdown]
-# `motion` covers itself, of course: 100% is no praise. Where it takes other things for
-# moving ones (on the rendered street a tree, a display and shadows), even perfect boxes
-# of people cover less of it. A network that is trained on people also finds those who
-# stand still, and tells apart those who walk together; it misses some who are small or
-# half hidden, and now and then draws several boxes around one. People of Ped2 are 12 x
-# 30 pixels; frames are enlarged for the network, or it would see fewer of them.
+# `motion` covers itself, so 100% is no achievement. On the rendered street it also
+# detects a tree, a display and shadows, so even perfect boxes of people cover less. A
+# network trained on people also detects people who do not move, and separates people
+# who walk together. It misses some who are small or half hidden, and sometimes draws
+# several boxes around one person. People in Ped2 are 12 x 30 pixels. vadlib enlarges
+# the frames for the network, which would otherwise detect fewer of them.
 #
-# ## 3 What is pasted? Patch sources
+# ## 3 Patch sources
 #
-# `builtin` are crops of two photographs that scikit-learn ships; `sprites` are animals
-# and things that are cut out; `cifar100` are small pictures of a hundred kinds of
-# things (32 x 32 pixels); a folder of your own pictures does as well.
+# `builtin` contains crops of two photographs that come with scikit-learn. `sprites`
+# contains animals and objects that are cut out. `cifar100` contains small pictures of a
+# hundred classes (32 x 32 pixels). A folder of your own pictures also works.
 
 # %%
 course.show(
@@ -170,11 +171,12 @@ course.show(
 #
 # ## 4 A foreign object
 #
-# `PasteObjects` blends a picture into a person's box: an ellipse, opaque at its centre,
-# soft at its border. Strength maps onto opacity (0 to 1) and size (half to all of the
-# box). Of eight draws we take the one that changes most; others may be hard to see.
+# `PasteObjects` blends a picture into a person's box: an ellipse, opaque at its centre
+# and soft at its border. Strength sets the opacity (0 to 1) and the size (half to all
+# of the box). Of eight random draws we use the one that changes the most. Others may be
+# hard to see.
 #
-# **Predict:** what is left of the person at strength 1?
+# **Predict:** how much of the person is left at strength 1?
 
 # %%
 paste = partial(vad.PasteObjects, patches[-1])
@@ -189,9 +191,10 @@ course.show(
 )
 
 # %% [markdown]
-# What sticks out of the ellipse is left: often the feet, or an arm.
+# Only what is outside the ellipse is left: often the feet, or an arm.
 #
-# Before, after, difference, and the mask, which has the shape of the patch now.
+# Below are the clip before and after, the difference, and the mask, which now has the
+# shape of the patch.
 
 # %%
 pasted = pseudo_clips[seed]
@@ -204,10 +207,10 @@ course.show(
 # %% [markdown]
 # ## 5 What would give it away?
 #
-# The published code draws a new picture in every frame. Below the two are compared in
-# an x-t slice through the object.
+# The published code draws a new picture in every frame. Below we compare the two in an
+# x-t slice through the object.
 #
-# **Predict:** how does a patch that is drawn anew in each frame look there?
+# **Predict:** how does a patch look there that is drawn again in each frame?
 
 # %%
 one_box = clip._replace(boxes=[box[None] for box in pasted.params["track"]])
@@ -218,7 +221,7 @@ for t in range(16):
 flickering = torch.stack(frames, dim=1)
 
 # %% [markdown]
-# The slice goes through the row of pixels of which most belongs to the patch.
+# The slice goes through the row of pixels with the largest part of the patch.
 
 # %%
 row = int(pasted.mask.sum((0, 2)).argmax())
@@ -230,41 +233,41 @@ course.show(
 )
 
 # %% [markdown]
-# It flickers. A network would learn "flicker", which no bicycle does. Ours is one thing
-# that moves: followed through the clip, shifted by fractions of a pixel.
+# It flickers. A network would learn "flicker", which no bicycle does. Our patch is one
+# object that moves. It follows its person through the clip, shifted by fractions of a
+# pixel.
 #
-# There is a quieter trap. A pasted picture is *clean*, while everything around it
-# carries the camera's noise; a place without noise would be odd, too. How much noise
-# that is differs: the films of Ped2 have been compressed, which leaves little on still
-# ground. So `PasteObjects` measures the clip's noise and adds what the blending took
-# away:
+# There is a less obvious trap. A pasted picture is *clean*, while everything around it
+# has camera noise. A place without noise would stand out, too. The amount of noise
+# differs: the videos of Ped2 were compressed, which leaves little noise on static
+# ground. So `PasteObjects` measures the noise of the clip and adds what the blending
+# removed:
 
 # %%
 grey_levels = 127.5 * pasted.params["noise"]
 print(f"noise of this clip, also added to the patch: {grey_levels:.2f} grey levels")
 
 # %% [markdown]
-# > **Common mistake.** Training on a clip in which nobody was found as if it were an
-# > anomaly. The published code does. Here the kind returns `None` for it, the clip
-# > stays normal, and the mixer counts it.
+# > **Common mistake.** Training on a clip without any detected person as if it were an
+# > anomaly, as the published code does. Here the kind returns `None`, the clip stays
+# > normal, and the mixer counts it.
 #
-# The mixer draws for each sample whether it is turned (probability p), and which kind.
-# What it made, and what it could not make:
+# For each sample the mixer decides with probability p whether to corrupt it, and with
+# which kind. Here is what it made, and what it could not make:
 
 # %%
 mixer = vad.PseudoAnomalyMixer([vad.AddNoise(), paste()], p=0.5)
 outcomes = []
 for i in range(len(clips)):
     outcomes.append(mixer(clips[i], torch.Generator().manual_seed(i)).outcome)
-print(f"{len(clips)} clips, {outcomes.count(0)} normal by chance")
-print(mixer.count(outcomes))
+normal = [outcome for outcome in outcomes if outcome.kind is None]
+print(f"{len(normal)} of {len(clips)} clips normal by chance; {mixer.count(outcomes)}")
 
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits after the
-# point. In the students' edition (`make student`) each answer is still `None`: put
-# yours in its place.
+# The last line of each cell checks your answer. Give fractions to four decimal places.
+# In the student edition (`make student`) each answer is `None`: replace it with yours.
 #
 # **Exercise 03-1.** Which sigma, in grey levels (0 to 255), does noise of strength 0.5
 # have on `clip`?
@@ -274,19 +277,20 @@ answer = 0.81 * 0.5 * float(clip.tensor.std()) * 127.5
 course.check_answer("03-1", answer, clip=clip.tensor)
 
 # %% [markdown] tags=["solution"]
-# **Answer 03-1.** Noise is relative to the clip's own deviation, up to 0.81 of it; and
-# the range of 2, from -1 to 1, is 255 levels wide.
+# **Answer 03-1.** Noise is relative to the clip's own standard deviation, up to 0.81 of
+# it. The range from -1 to 1 has a width of 2, which corresponds to 255 levels.
 
 # %% [markdown]
-# For the next one, smaller windows, of the size that is used in training:
+# The next exercise uses smaller windows, of the size used in training:
 
 # %%
 small_config = vad.ClipConfig(length=16, crop=(48, 48), clip_step=192)
 small = vad.ClipDataset(train, small_config, boxes[detectors[-1]])
 
 # %% [markdown]
-# **Exercise 03-2.** Of which share of the clips in `small` can no object be made, since
-# no box has its centre in the window in the middle frame? Try every clip at strength 1.
+# **Exercise 03-2.** For which share of the clips in `small` can no object be pasted,
+# because no box has its centre in the window in the middle frame? Try every clip at
+# strength 1.
 
 # %% tags=["exercise"]
 kind = paste(strength=1.0)
@@ -295,18 +299,19 @@ answer = np.mean(failures)
 course.check_answer("03-2", answer, clips=small)
 
 # %% [markdown] tags=["solution"]
-# **Answer 03-2.** Another detector gives another share: build `small` with
+# **Answer 03-2.** Another detector gives another share. Build `small` with
 # `boxes["motion"]` and compare.
 
 # %% [markdown]
 # ## Summary
 #
-# - Noise is measured by the clip's own deviation, and reflected at the borders of the
-#   range.
-# - Motion finds blobs; a network finds people. `coverage` compares them without labels.
-# - A pasted object follows its person, keeps its pixels, ends softly, and carries the
-#   camera's noise.
-# - What cannot be made is not made, and is counted.
+# - Noise is relative to the clip's own standard deviation, and reflected at the borders
+#   of the range.
+# - Motion detects blobs; a network detects people. `coverage` compares them without
+#   labels.
+# - A pasted object follows its person, keeps its pixels, has a soft border, and carries
+#   the camera's noise.
+# - A clip that cannot be corrupted stays normal, and is counted.
 #
 # ## References
 #

@@ -1,15 +1,15 @@
 # %% [markdown]
-# # The laboratory of pseudo-anomalies
+# # The pseudo-anomaly lab
 #
 # Notebooks 02 and 03 showed the kinds one by one. Here you move the sliders: kind,
-# strength, seed, clip, detector, patch source, and the probability p with which a
-# training sample is turned.
+# strength, seed, clip, detector, patch source, and the probability p that a training
+# sample becomes a pseudo-anomaly.
 #
 # **After it you can**
 #
-# - choose strengths by eye: visible, and not absurd,
-# - say what p means for a batch, an epoch, and a whole training,
-# - foresee when a pseudo-anomaly cannot be made.
+# - choose strengths by eye: visible, but not absurd,
+# - say what p means for a batch, an epoch, and a whole training run,
+# - predict when a pseudo-anomaly cannot be generated.
 #
 # **You need** notebooks 02 and 03. **Time** 0.3 minutes of computing on two CPU cores
 # in the quick profile, 20 minutes of playing. **Memory** 1.5 GB. **Download** nothing.
@@ -18,8 +18,8 @@
 # [strength](glossary.md#strength), [detector](glossary.md#detector), [patch
 # source](glossary.md#patch-source).
 #
-# The sliders need a running kernel. Below the laboratory stand pictures of it at the
-# minimum, the default and the maximum of each slider, for readers without one.
+# The sliders need a running kernel. Below the lab are pictures of it at the minimum,
+# the default and the maximum of each slider, for readers without one.
 
 # %%
 from functools import partial
@@ -30,8 +30,8 @@ import vadlib as vad
 from vadlib import course
 
 # %% [markdown]
-# Two training videos, cut into windows of 96 x 96 pixels, once for each detector: the
-# windows are the same, the boxes are not.
+# We cut two training videos into windows of 96 x 96 pixels, once for each detector. The
+# windows are the same, only the boxes differ.
 
 # %%
 train = vad.load_videos(course.tutorial_data(), "train")[:2]
@@ -42,7 +42,7 @@ for name in course.tutorial_detectors():
 patches = course.tutorial_patches()
 
 # %% [markdown]
-# The detectors and patch sources of this machine:
+# This machine has these detectors and patch sources:
 
 # %%
 print(len(clips["motion"]), "clips")
@@ -50,35 +50,36 @@ print("detectors:", *clips)
 print("patch sources:", *patches)
 
 # %% [markdown]
-# ## 1 The laboratory
+# ## 1 The lab
 #
-# The film shows a clip, what became of it, and in white what changed; the strips below
-# show it frame by frame. Among the strips, *difference* says by how many grey levels
-# each pixel changed; its label says which change is white. Underneath, `p` and 48
-# samples, drawn as a training over all these clips would draw them: framed is what was
-# turned into a pseudo-anomaly (*turned*, for short).
+# The video shows a clip, its pseudo-anomaly, and what changed (white). The strips below
+# show it frame by frame. The strip *difference* shows by how many grey levels each
+# pixel changed; its label says which change is white. Below are `p` and 48 samples,
+# drawn as a training run on all these clips would draw them. The samples with a frame
+# became pseudo-anomalies.
 #
-# With the keyboard: Escape leaves the text of a cell, Tab goes from control to control,
-# the space bar presses a button, arrow keys move a slider.
+# With the keyboard: Escape leaves the text of a cell, Tab moves to the next control,
+# the space bar presses a button, and the arrow keys move a slider.
 #
 # **Predict**, then try:
 #
 # 1. Set the strength to 0. What will the mask show, and what will happen to the batch?
 # 2. Set p to 0.01, one step above 0, as in the paper. How many of the 48 samples will
-#    be turned? Try ten seeds.
-# 3. Choose `object` and go through the clips. When is no object made?
+#    become pseudo-anomalies? Try ten seeds.
+# 3. Choose `object` and go through the clips. When is no object pasted?
 
 # %%
 course.Lab(clips, patches)
 
 # %% [markdown]
-# What you may have found: (1) at strength 0 nothing changes, so nothing is turned; a
-# clip that did not change must not be trained as an anomaly. (2) Mostly none. (3) When
-# the detector found nobody whose middle lies in the window.
+# You may have seen this: (1) At strength 0 nothing changes, so there is no
+# pseudo-anomaly; a clip that did not change must not be trained as an anomaly. (2)
+# Mostly none. (3) When the detector found nobody whose centre is in the window.
 #
-# ## 2 Strength, on paper
+# ## 2 Strength, as pictures
 #
-# Each kind at strength 0, its default in the laboratory, and 1.
+# Each kind at strength 0, at its default in the lab, and at strength 1. We use a clip
+# with many later frames and, among these, the most people.
 #
 # **Predict:** which kind is hardest to see in still pictures?
 
@@ -95,7 +96,7 @@ ranks = [(len(clip.lookahead), len(clip.boxes[8])) for clip in every_third]
 clip = every_third[ranks.index(max(ranks))]
 
 # %% [markdown]
-# The clip above has the most frames after it and, among those, the most people.
+# The three strips of each kind:
 
 # %%
 for name, kind in kinds.items():
@@ -105,12 +106,13 @@ for name, kind in kinds.items():
     )
 
 # %% [markdown]
-# Shuffling is: each still is normal. What is wrong appears only in time.
+# Shuffling is the hardest: each still picture is normal. The anomaly appears only in
+# time.
 #
-# ## 3 Seed, clip, detector, patch source, on paper
+# ## 3 Seed, clip, detector and patch source, as pictures
 #
-# An object at seeds 0, 50 and 99: person and picture are drawn anew; where few people
-# are, it may be the same person.
+# An object at seeds 0, 50 and 99. Each seed draws a person and a picture. Where few
+# people are, it may be the same person.
 
 # %%
 sources = {name: vad.load_patches(name) for name in patches}
@@ -121,7 +123,7 @@ for seed in (0, 50, 99):
     course.show(*course.plot_lab(clips, sources, settings))
 
 # %% [markdown]
-# The first and the last clip. The last one may have no frames left to skip to.
+# The first and the last clip. The last one may have no later frames for skipping.
 
 # %%
 for clip_number in (0, len(clips[detector]) - 1):
@@ -129,9 +131,9 @@ for clip_number in (0, len(clips[detector]) - 1):
     course.show(*course.plot_lab(clips, sources, settings))
 
 # %% [markdown]
-# And with each detector and each patch source, at seed 7. `motion` takes what differs
-# from the empty scene; `darknet`, where it is there, is a network that was trained to
-# find people (notebook 03).
+# Each detector and each patch source, at seed 7. `motion` detects whatever differs from
+# the empty scene. `darknet`, if this machine has it, is a network trained to detect
+# people (notebook 03).
 #
 # **Predict:** with which detector will the pasted picture be larger?
 
@@ -143,15 +145,15 @@ for name in clips:
 
 # %% [markdown]
 # `motion` may put one box around people who walk close together, and the picture fills
-# the box. A detector of people tells them apart.
+# the box. A person detector separates them.
 #
-# ## 4 p, on paper
+# ## 4 The probability p, as pictures
 #
 # The batch view at p = 0, 0.01, 0.2 and 1. Each sample draws on its own, from a
-# generator that depends on the seed, the epoch and the sample alone: the same seed
-# turns the same samples, however many processes read them.
+# generator that depends only on the seed, the epoch and the sample. The same seed
+# corrupts the same samples, no matter how many processes read them.
 #
-# **Predict:** with p = 1, are all 48 framed?
+# **Predict:** with p = 1, do all 48 samples have a frame?
 
 # %%
 all_kinds = [kind() for kind in kinds.values()]
@@ -160,10 +162,11 @@ for p in (0, 0.01, 0.2, 1):
     course.show(*course.plot_training_batch(clips[detector], mixer))
 
 # %% [markdown]
-# Not always: what cannot be made stays normal, in a dotted frame.
+# Not always. A clip that cannot be corrupted stays normal and has a dotted frame.
 #
-# How much is p = 0.01 over a training? The paper uses 0.01 and 0.02. `vadlib train`
-# cuts about 14,000 clips from Ped2; each is used once an epoch.
+# How many pseudo-anomalies does p = 0.01 give in a training run? The paper uses 0.01
+# and 0.02. `vadlib train` cuts about 14,000 clips from Ped2, and uses each once per
+# epoch.
 
 # %%
 for p in (0.01, 0.02, 0.2):
@@ -173,18 +176,17 @@ for p in (0.01, 0.02, 0.2):
 
 # %% [markdown]
 # > **Common mistake.** Reading a small p as "hardly any effect". It also decides how
-# > often the two paths meet in one batch: terms of the loss that compare normal with
-# > pseudo-anomalous clips (notebook 06) exist only in batches that hold both. The
-# > exercise asks how many those are.
+# > often the two paths meet in one batch. Terms of the loss that compare normal with
+# > pseudo-anomalous clips (notebook 06) exist only in batches with both. Exercise 04-1
+# > asks how many those are.
 
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits after the
-# point. In the students' edition (`make student`) each answer is still `None`: put
-# yours in its place.
+# The last line of each cell checks your answer. Give fractions to four decimal places.
+# In the student edition (`make student`) each answer is `None`: replace it with yours.
 #
-# **Exercise 04-1.** With batches of 2 and p = 0.01: what is the probability that a
+# **Exercise 04-1.** With batches of 2 and p = 0.01, what is the probability that a
 # batch holds one normal and one pseudo-anomalous clip?
 
 # %% tags=["exercise"]
@@ -192,14 +194,15 @@ answer = 2 * 0.01 * 0.99
 course.check_answer("04-1", answer)
 
 # %% [markdown] tags=["solution"]
-# **Answer 04-1.** Either the first or the second is turned, not both. Only such batches
-# feed the paper's separation term: one in fifty.
+# **Answer 04-1.** Either the first or the second clip is corrupted, but not both. Only
+# such batches contribute to the paper's separation term: one in fifty.
 
 # %% [markdown]
-# **Exercise 04-2.** Which kind of the four is *not made* most often when p is 1? Take
-# `clips[detector]` and `vad.PseudoAnomalyMixer` with the four `kinds`, each at strength
-# 1. `mixer(clip, generator).outcome` says what became of a clip (let its number be the
-# generator's seed), and `mixer.count` counts a list of outcomes. Give the kind's name.
+# **Exercise 04-2.** Which of the four kinds *fails* most often when p is 1? Use
+# `clips[detector]` and a `vad.PseudoAnomalyMixer` with the four `kinds`, each at
+# strength 1. `mixer(clip, generator).outcome` says what happened to a clip (use the
+# number of the clip as the generator's seed), and `mixer.count` counts a list of
+# outcomes. Answer with the name of the kind.
 
 # %% tags=["exercise"]
 mixer = vad.PseudoAnomalyMixer([kind(1.0) for kind in kinds.values()], p=1.0)
@@ -212,16 +215,16 @@ answer = max(failures, key=failures.get)
 course.check_answer("04-2", answer, clips=clips[detector], kinds=kinds)
 
 # %% [markdown] tags=["solution"]
-# **Answer 04-2.** Skipping needs frames after the clip, pasting needs a person; which
-# is scarcer depends on the videos and the detector.
+# **Answer 04-2.** Skipping needs frames after the clip, and pasting needs a person.
+# Which is rarer depends on the videos and the detector.
 
 # %% [markdown]
 # ## Summary
 #
-# - Strength says how strong, p says how often; both can be seen before a training is
-#   started.
-# - The same seed makes the same pseudo-anomalies.
-# - p = 0.01 turns a sample in a hundred: most small batches hold none.
+# - Strength says how strong, p says how often. You can see both before you start a
+#   training run.
+# - The same seed gives the same pseudo-anomalies.
+# - With p = 0.01 one sample in a hundred is corrupted: most small batches hold none.
 #
 # ## References
 #

@@ -2,17 +2,19 @@
 # # The dual-path model
 #
 # One encoder, two memories, two decoders: this notebook takes the model apart. You
-# follow the shapes of a clip through it, read a memory by hand, see how a memory can be
-# empty, and look at what the two paths make of normal and of pseudo-anomalous clips.
+# follow the shapes of a clip through it, read a memory by hand, see how a memory read
+# can be empty, and look at what the two paths make of normal and of pseudo-anomalous
+# clips.
 #
 # **After it you can**
 #
-# - say what goes in and out of `E`, `M_n`, `D_n`, `M_p` and `D_p`, and where most
-#   parameters are,
-# - compute a memory read by hand: cosine, softmax, cut, mixture,
-# - explain why a fixed threshold empties a large memory, and why a zero query can end a
-#   training,
-# - say what each path is trained to give back, and judge from numbers whether it does.
+# - say what goes in and out of `E`, `M_n`, `D_n`, `M_p` and `D_p`, and which parts have
+#   most parameters,
+# - compute a memory read by hand: cosine, softmax, shrinkage, mixture,
+# - explain why a fixed shrinkage threshold zeroes the reads of a large memory, and how
+#   an all-zero query can make training diverge,
+# - say what each path is trained to reconstruct, and judge from numbers whether it
+#   does.
 #
 # **You need** notebooks 00, 02 and 03. **Time** 0.3 minutes of computing on two CPU
 # cores in the quick profile, 50 minutes of reading. **Memory** 2.5 GB. **Download**
@@ -30,11 +32,9 @@ import vadlib as vad
 from vadlib import course
 
 # %% [markdown]
-# As in notebook 00 a clip is a window of 48 x 48 pixels and 16 frames in which
-# something moves. `hold_out` is what `fit` calls first: it puts whole training videos
-# aside. On clips of these, which no model of this course was trained on, we look at the
-# paths later. The boxes of people are for pasting objects: the synthetic scene brings
-# its own, on Ped2 they are found by motion.
+# As in notebook 00, a clip is a window of 48 x 48 pixels and 16 frames in which
+# something moves. Pasting objects needs boxes of people. The rendered street has its
+# own; on Ped2 we detect them by motion.
 
 # %%
 data = course.tutorial_data()
@@ -44,7 +44,8 @@ if course.profile() == "full":
 config = vad.ClipConfig(length=16, crop=(48, 48), shorter_side=side, clip_step=step)
 
 # %% [markdown]
-# The clips, and the numbers of the held-out ones:
+# `hold_out` is the first step of `fit`: it sets whole training videos aside. No model
+# of this course was trained on their clips, so we use them later to compare the paths.
 
 # %%
 videos = vad.load_videos(data, "train")
@@ -61,9 +62,9 @@ print(f"{len(clips)} clips, {len(unseen)} of them held out")
 # more channels. A memory replaces the features at each place by a mixture of its slots.
 # A decoder turns the block back into a clip. Both paths start from the *same* features.
 #
-# The figure is made by *forward hooks*: functions that are called with what a layer has
-# just returned. So these are the real shapes, not those of a drawing. Under each box
-# stand its channels and T x H x W, above each part the number of its parameters; boxes
+# The figure comes from *forward hooks*, functions that are called with the output of a
+# layer. So these are the real shapes, not those of a drawing. Below each box are its
+# channels and T x H x W, and above each part is the number of its parameters. The boxes
 # of one part follow each other from left to right. The last box but one of `fast` holds
 # the pixels of 2 x 2 places as channels, and the decoder spreads them out.
 #
@@ -82,17 +83,17 @@ print("shape of a clip (channels, T, H, W):", *clip.shape)
 
 # %% [markdown]
 # Fewer: 64 x 4 x 6 x 6 = 9,216 numbers. A grey clip has four times as many, a colour
-# clip twelve times. A block of this size still leaves room to rebuild much of an
-# anomaly. What is to limit the model is the memory: at each of the 4 x 6 x 6 places it
-# may return only mixtures of its slots.
+# clip twelve times. A block of this size still has room to reconstruct much of an
+# anomaly. The memory should limit the model: at each of the 4 x 6 x 6 places it returns
+# only mixtures of its slots.
 #
-# The same for the paper's network (as in the first of the two releases of its code),
-# with its clips of 256 x 256. The tensors behind this figure have a shape and no
-# values, so nothing is computed. The dashed arrows are a *skip connection*: features
-# that reach the decoders past the memory.
+# Here is the paper's network (as in the first of the two releases of its code), with
+# its clips of 256 x 256. The tensors behind this figure have a shape but no values, so
+# nothing is computed. The dashed arrows are a *skip connection*: features that reach
+# the decoders without passing the memory.
 #
-# **Predict:** what share of the parameters is in the two memories of 2000 slots: 8, 30
-# or 60 of 100?
+# **Predict:** which share of the parameters is in the two memories of 2000 slots: 8%,
+# 30% or 60%?
 
 # %%
 paper = vad.DualPathAutoencoder(vad.ModelConfig.preset("paper"))
@@ -104,27 +105,30 @@ course.show(
 print(f"{sum(p.numel() for p in paper.parameters()):,} parameters in all")
 
 # %% [markdown]
-# 8 of 100. The encoder holds 47 and the two decoders 45. Most of the encoder's are in
-# its last stage: each convolution from 256 to 256 channels has 27 x 256 x 256 weights.
+# 8%. The encoder has 47% and the two decoders 45%. Most parameters of the encoder are
+# in its last stage: each convolution from 256 to 256 channels has 27 x 256 x 256
+# weights.
 #
-# > **Common mistake.** Counting on the memory to stop anomalies while a skip connection
-# > goes around it. Whatever the decoder gets over the skip was never compared with a
-# > slot; an anomaly can be rebuilt from it. The paper's network has one skip, one level
-# > above the memory (128 channels, 4 x 64 x 64); `fast` has none.
+# > **Common mistake.** Relying on the memory to stop anomalies although a skip
+# > connection goes around it. Features on the skip connection were never compared with
+# > a slot, so the decoder can reconstruct an anomaly from them. The paper's network has
+# > one skip connection, one level above the memory (128 channels, 4 x 64 x 64). `fast`
+# > has none.
 #
 # ## 2 A memory read by hand
 #
-# A memory of four slots with two values each, and one query. A read takes four steps:
+# Take a memory of four slots with two values each, and one query. A read has four
+# steps:
 #
-# 1. *cosine*: how similar is the direction of the query to that of each slot? 1 is the
-#    same direction, -1 the opposite one;
-# 2. *softmax* of `sharpness` times the cosines: positive weights that sum to 1;
-# 3. *cut*: weights below `shrink` times the largest become 0; the rest is divided by
-#    its sum;
-# 4. *mixture*: the sum of the slots, each times its weight.
+# 1. *Cosine*: how similar is the direction of the query to that of each slot? 1 is the
+#    same direction, -1 the opposite one.
+# 2. *Softmax* of `sharpness` times the cosines: positive weights that sum to 1.
+# 3. *Shrinkage*: weights below `shrink` times the largest become 0, and the rest is
+#    divided by its sum.
+# 4. *Mixture*: the sum of the slots, each multiplied by its weight.
 #
 # **Predict:** the slots are (1, -0.3), (0.4, 0.9), (-0.7, 0.7) and (-0.3, -0.8),
-# `sharpness` is 2 and `shrink` 0.2. Which slots keep a weight, if the query is (1.1,
+# `sharpness` is 2 and `shrink` is 0.2. Which slots keep a weight if the query is (1.1,
 # 0.4)?
 
 # %%
@@ -136,9 +140,9 @@ large = torch.where(softmax >= 0.2 * softmax.max(), softmax, 0)
 weights = large / large.sum()
 
 # %% [markdown]
-# The four rows: cosine, softmax, the weights computed by hand, and what the model's own
-# function `address` returns. It adds a small number to each squared norm, so the last
-# digits may differ.
+# The four rows are the cosine, the softmax, the weights computed by hand, and the
+# result of the model's own function `address`. It adds a small number to each squared
+# norm, so the last digits may differ.
 
 # %%
 rows = {"cosine": cosine, "softmax": softmax, "by hand": weights}
@@ -152,27 +156,27 @@ course.show(
 )
 
 # %% [markdown]
-# Slots 0 and 1 are left: slots 2 and 3 have positive weights before the cut, but less
-# than a fifth of the largest. The read lies on the line between the tips of slots 0 and
-# 1. Note that the *length* of the query has no influence: a cosine sees directions
-# only.
+# Slots 0 and 1 keep a weight. Slots 2 and 3 have positive weights after the softmax,
+# but less than a fifth of the largest. The read is on the line between the tips of
+# slots 0 and 1. The *length* of the query has no influence, because a cosine only
+# depends on directions.
 #
-# A sharper softmax comes nearer to picking one slot. `fast`, vadlib's own small
-# network, uses `sharpness=10` and `shrink=0.05`.
+# A sharper softmax is closer to selecting one slot. `fast`, vadlib's own small network,
+# uses `sharpness=10` and `shrink=0.05`.
 #
-# ## 3 How a memory becomes empty
+# ## 3 How a memory read becomes empty
 #
-# The published memory (after MemAE, the first autoencoder with a memory for anomalies)
-# weighs by `softmax(query . slot)` and cuts all weights below 0.0025, a *fixed* number.
-# With N slots that are all alike to the query, each weight is 1/N. For N = 2000 that is
-# 0.0005: a weight must be five times as large as the average to be kept. If none is,
-# the read is all zeros, and the decoder gets nothing.
+# The published memory (after MemAE, the first autoencoder with a memory for anomaly
+# detection) computes its weights as `softmax(query . slot)` and sets all weights below
+# 0.0025, a *fixed* threshold, to zero. If N slots are equally similar to the query,
+# each weight is 1/N. For N = 2000 that is 0.0005, so a weight must be five times the
+# average to stay. If none is, the read is all zeros, and the decoder gets nothing.
 #
-# How often does that happen at initialisation? Slots are uniform in +-1/sqrt(C), with C
-# = 256 values, as published. Queries are what batch norm and ReLU leave of random
-# features: normal numbers, the negative ones set to 0.
+# How often does that happen at initialisation? As published, the slots are uniform in
+# +-1/sqrt(C), with C = 256 values. The queries are random features after batch norm and
+# ReLU: normally distributed numbers, with the negative ones set to 0.
 #
-# **Predict:** what share of the reads is empty at N = 2000? And at N = 50?
+# **Predict:** which share of the reads is empty at N = 2000? And at N = 50?
 
 # %%
 sizes = [50, 200, 500, 1000, 1500, 2000, 3000, 4000]
@@ -193,33 +197,33 @@ for n in sizes:
     ours.append((sums == 0).float().mean().item())
 
 # %% [markdown]
-# In the figure, "relative" is the cut of section 2: a share of the largest weight of
-# the same query.
+# In the figure, "relative" is the shrinkage of section 2: a share of the largest weight
+# of the same query.
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
-ax.plot(sizes, published, "o-", label="cut at 0.0025 (published)")
-ax.plot(sizes, ours, "s--", label="relative cut (ours)")
+ax.plot(sizes, published, "o-", label="threshold 0.0025 (published)")
+ax.plot(sizes, ours, "s--", label="relative threshold (ours)")
 ax.set(xlabel="slots N", ylabel="share of empty reads", ylim=(-0.05, 1.05))
 ax.legend()
 course.show(
     figure,
-    f"Share of empty reads against N: {published[5]:.0%} at 2000 with the fixed cut, "
-    f"{ours[5]:.0%} with ours.",
+    f"Share of empty reads against N: {published[5]:.0%} at 2000 "
+    f"with the fixed threshold, {ours[5]:.0%} with ours.",
 )
 
 # %% [markdown]
-# More than nine in ten reads are empty at N = 2000 with the fixed cut, and none at N =
-# 50. The share depends on the queries: the paper's untrained encoder itself, fed with
-# noise, gives 93%; normal numbers without the ReLU are longer queries and give between
-# 10 and 20%. But the curve never falls, since the average weight falls with N and the
-# cut does not. The relative cut never empties a read: the largest weight is always
-# kept.
+# With the fixed threshold more than nine in ten reads are empty at N = 2000, and none
+# at N = 50. The share depends on the queries. The paper's untrained encoder gives 93%
+# if its input is noise. Normally distributed numbers without the ReLU are longer
+# queries and give between 10% and 20%. But the curve never falls, because the average
+# weight falls with N and the threshold does not. A relative threshold never empties a
+# read, because the largest weight always stays.
 #
-# The second trap is the norm. ReLU sets values to 0; where it sets all values of a
-# place to 0, in flat or padded regions or where channels have died, the query is zero,
-# and dividing it by its length fails. PyTorch's `normalize` divides by at least 1e-12,
-# so its *value* is finite. Ours adds `EPSILON` = 1e-4 to the squared length.
+# The second trap is the norm. ReLU sets values to 0. In flat or padded regions, or
+# where channels have died, all values of a place can be 0. Then the query is zero, and
+# dividing it by its length fails. PyTorch's `normalize` divides by at least 1e-12, so
+# its *value* is finite. Our code adds `EPSILON` = 1e-4 to the squared length.
 #
 # **Predict:** how large is the gradient of each at a zero query?
 
@@ -232,30 +236,29 @@ for name, unit in {"normalize": plain, "with EPSILON": safe}.items():
     print(f"{name:13} largest gradient {gradient.max().item():.0e}")
 
 # %% [markdown]
-# One such query among thousands, and the step goes astray or ends in NaN: 1e12 against
-# 1e2.
+# A single such query among thousands is enough to derail the update or to produce NaNs:
+# its gradient is 1e12 instead of 1e2.
 #
-# ## 4 What the two paths give back
+# ## 4 What the two paths reconstruct
 #
-# With the objective `inpaint`, `x` a normal clip and `x'` the pseudo-anomaly made of
-# it, three errors are made small:
+# The objective `inpaint` minimises three errors. `x` is a normal clip, and `x'` is a
+# pseudo-anomaly made from it.
 #
-# | error | asks | trains |
+# | error | the task | trains |
 # |---|---|---|
-# | `(D_n M_n E x - x)^2` | the normal path to rebuild a normal clip | `E`, `M_n`, `D_n` |
-# | `(D_n M_n E x' - x)^2` | the normal path to *restore* what was there before | `E`, `M_n`, `D_n` |
-# | `(D_p M_p E x' - x')^2` | the pseudo path to rebuild the pseudo-anomaly | `M_p`, `D_p` only |
+# | `(D_n M_n E x - x)^2` | the normal path reconstructs a normal clip | `E`, `M_n`, `D_n` |
+# | `(D_n M_n E x' - x)^2` | the normal path *restores* the clip before the corruption | `E`, `M_n`, `D_n` |
+# | `(D_p M_p E x' - x')^2` | the pseudo path reconstructs the pseudo-anomaly | `M_p`, `D_p` only |
 #
-# We take the model that ships with `vadlib`: this network after six epochs on all
-# clips, with p = 0.5, so that both paths have seen much.
+# We use the model that ships with `vadlib`: this network after six epochs on all clips.
+# Its p was 0.5, so both paths have seen many clips.
 
 # %%
 run = vad.load_pretrained(data)
 model = run.model
 
 # %% [markdown]
-# Now 40 held-out clips, and what each kind makes of them. Some cannot be made: nobody
-# to paste onto, no frames to skip to.
+# We take 40 held-out clips.
 
 # %%
 last = len(unseen) - 1
@@ -263,7 +266,8 @@ normal = [clips[unseen[i * last // 39]] for i in range(40)]
 samples = {"normal": dict(enumerate(normal))}
 
 # %% [markdown]
-# We give each clip a number, and make all four pseudo-anomalies of it.
+# Each kind corrupts each of them, if it can. It cannot if there is nobody to paste
+# onto, or no later frames for skipping.
 
 # %%
 for kind in [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObjects()]:
@@ -274,8 +278,8 @@ for kind in [vad.SkipFrames(), vad.ShuffleMotion(), vad.AddNoise(), vad.PasteObj
             samples[kind.name][i] = pseudo
 
 # %% [markdown]
-# Three mean squared errors for each kind: of `D_n` from what went in, of `D_n` from the
-# normal clip, and of `D_p` from what went in.
+# Now three mean squared errors for each kind: output of `D_n` against its input, output
+# of `D_n` against the normal clip, and output of `D_p` against its input.
 #
 # **Predict:** in which rows will the first column be larger than the second? (For
 # normal clips the two are equal by definition.)
@@ -285,14 +289,8 @@ errors, mse = {}, torch.nn.functional.mse_loss
 for name, group in samples.items():
     inputs = torch.stack([sample.tensor for sample in group.values()])
     originals = torch.stack([normal[i].tensor for i in group])
-    outputs = [
-        model(inputs, path).reconstruction.detach() for path in ("normal", "pseudo")
-    ]
-    errors[name] = [
-        mse(outputs[0], inputs).item(),
-        mse(outputs[0], originals).item(),
-        mse(outputs[1], inputs).item(),
-    ]
+    d_n, d_p = [model(inputs, p).reconstruction.detach() for p in ("normal", "pseudo")]
+    errors[name] = [mse(d_n, inputs), mse(d_n, originals), mse(d_p, inputs)]
 
 # %% [markdown]
 # As a table:
@@ -303,22 +301,24 @@ for name, row in errors.items():
     print(f"{name:9}{len(samples[name]):5}", *(f"{error:12.4f}" for error in row))
 
 # %% [markdown]
-# In every row of a kind the second column is smaller than the first: what `D_n` gives
-# back is nearer to the clip before it was changed than to what went in. So the normal
-# path *restores*, as it was asked to. Noise is the clearest: from the noisy clip it
-# gets hardly further from the normal one than from the normal clip itself.
+# In every row except the first, the second column is smaller than the first: the output
+# of `D_n` is closer to the clip before the corruption than to its input. So the normal
+# path *restores*, as intended. Noise shows it best: the error of the output for a noisy
+# clip, measured against the normal clip, is hardly larger than that for the normal clip
+# itself.
 #
-# The row of normal clips shows how much of all these numbers is mere blur. And a
-# smaller second column alone proves little: a path that returned nothing but a blurred
+# The row of normal clips shows how much of all these numbers is mere blur. A smaller
+# second column alone proves little: a path that returned nothing but a blurred
 # background would have it too.
 #
-# The third column is the pseudo path's own task. Clips that play too fast `D_p` gives
-# back clearly better than `D_n` does. Noise it cannot give back, since no slot and no
-# decoder can know it beforehand, and of pasted pictures it manages little.
+# The third column is the pseudo path's own task. `D_p` reconstructs clips that play too
+# fast clearly better than `D_n` does. It cannot reconstruct noise, because no slot and
+# no decoder can know it in advance, and it reconstructs little of the pasted pictures.
 #
-# Now as three pictures: the clip that its pasted object changes most, as it was, with
-# the object, and shuffled; 8 of its 16 frames. Error maps compare with what went *in*,
-# as scoring does, so a good normal path shows a *bright* map on the object.
+# Now three figures: the clip that its pasted object changes most, once unchanged, once
+# with the object, and once shuffled. They show 8 of the 16 frames. The error maps
+# compare with the *input*, as scoring does, so a good normal path has a *bright* map on
+# the object.
 #
 # **Predict:** in the second figure, will the map of `D_n` or that of `D_p` be brighter
 # on the object?
@@ -335,22 +335,22 @@ for name in ("normal", "object", "shuffle"):
     )
 
 # %% [markdown]
-# Neither: both are bright. `D_n` paints a shadow of the ground and of the person where
-# the object was, as it should, and its map shows the whole object. `D_p` should give
-# the object back, and does not: it has seen too many different pictures, each of them
-# seldom.
+# Neither: both are bright. `D_n` paints a shadow of the ground and of the person in
+# place of the object, as it should, and its map shows the whole object. `D_p` should
+# reconstruct the object, but does not. It has seen too many different pictures, and
+# each of them rarely.
 #
-# Plain yellow is 0.3 or more: two yellow patches need not be equal. What only *blurs*
-# is bright in both maps and in all three figures; it says nothing about anomalies. The
-# normal clip shows how much of the error is such blur. The shuffled one has the same
-# frames, so what is brighter there comes from their order.
+# Plain yellow is 0.3 or more, so two yellow patches may differ. *Blur* is bright in
+# both maps and in all three figures. It says nothing about anomalies. The normal clip
+# shows how much of the error is blur. The shuffled clip has the same frames, so
+# whatever is brighter there comes from their order.
 #
 # ## 5 Switches for ablations
 #
-# Does the model need two memories, two decoders, a skip? An *ablation* leaves out one
-# part and measures again. `ModelConfig` has a switch for each. With one memory or one
-# decoder, the pseudo path uses that of the normal path; with `memories=0` the features
-# pass as they are.
+# Does the model need two memories, two decoders, a skip connection? An *ablation*
+# removes one part and measures again. `ModelConfig` has a switch for each. With one
+# memory or one decoder, the pseudo path uses that of the normal path. With `memories=0`
+# the features pass unchanged.
 #
 # **Predict:** which *single* switch saves the most parameters?
 
@@ -363,40 +363,39 @@ for switches in variants:
     print(f"{sum(p.numel() for p in parameters):>9,}", switches or "fast as it is")
 
 # %% [markdown]
-# The second decoder. A skip *adds* parameters: the decoders' convolution at its level
-# gets twice as many input channels.
+# Removing the second decoder. A skip connection *adds* parameters: the decoders'
+# convolution at its level gets twice as many input channels.
 #
-# Parameters are not all that counts. With `inpaint` the pseudo path trains nothing that
-# `D_n`'s error depends on: its gradient stops before `E`. (One indirect influence is
-# left: if the gradient of *all* parameters together is longer than `max_gradient`, it
-# is shortened, so a long gradient of `D_p` makes the step of the others smaller.) But
-# vadlib's score compares the two errors, so there `D_p` counts. With the paper's
-# `maximize`, which drives `D_p` to fail, there is nothing to compare; then it matters
-# only by way of `E`.
+# Parameters are not the only difference. With `inpaint` the error of `D_n` does not
+# depend on what the pseudo path learns, because its gradient stops before `E`. (One
+# indirect influence remains: if the gradient of *all* parameters together is longer
+# than `max_gradient`, it is shortened, so a long gradient of `D_p` makes the step of
+# the others smaller.) But vadlib's score compares the two errors, so `D_p` matters
+# there. With the paper's `maximize`, `D_p` learns to fail, so there is nothing to
+# compare. Then it matters only through `E`.
 
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits after the
-# point. In the students' edition (`make student`) each answer is still `None`: put
-# yours in its place.
+# The last line of each cell checks your answer. Give fractions to four decimal places.
+# In the student edition (`make student`) each answer is `None`: replace it with yours.
 #
-# **Exercise 05-1.** From how many slots N on *can* a read be empty at all with the cut
-# at 0.0025, if weights of 0.0025 are cut too? Think of the largest weight, and how
-# small it can be.
+# **Exercise 05-1.** What is the smallest number of slots N for which a read *can* be
+# empty with the threshold 0.0025, if weights of exactly 0.0025 become zero too? Think
+# of the largest weight, and how small it can be.
 
 # %% tags=["exercise"]
 answer = 400
 course.check_answer("05-1", answer)
 
 # %% [markdown] tags=["solution"]
-# **Answer 05-1.** N weights that sum to 1 have a largest one of at least 1/N. A read is
+# **Answer 05-1.** The largest of N weights that sum to 1 is at least 1/N. A read is
 # empty only if 1/N <= 0.0025.
 
 # %% [markdown]
 # **Exercise 05-2.** How many parameters would the paper's network have with 500 slots
-# in each memory and all else the same? Work it out from the figure of section 1,
-# without building the network.
+# in each memory and everything else unchanged? Use the figure of section 1. Do not
+# build the network.
 
 # %% tags=["exercise"]
 answer = 12_394_722 - 2 * 1500 * 256
@@ -404,20 +403,21 @@ course.check_answer("05-2", answer)
 
 # %% [markdown] tags=["solution"]
 # **Answer 05-2.** Each of the two memories loses 1500 slots of 256 values.
-# `vad.ModelConfig.preset("paper", slots=500)` builds it.
+# `vad.ModelConfig.preset("paper", slots=500)` is its configuration.
 
 # %% [markdown]
 # ## Summary
 #
-# - Both paths start from the same features; each has a memory and a decoder. Scores are
-#   made of the error of `D_n`, and of how it compares with that of `D_p`, where `D_p`
-#   has learned something.
-# - A read: cosine, softmax, cut, mixture. What passes over a skip is never read.
-# - A fixed cut empties large memories at initialisation; a cut relative to the largest
-#   weight cannot.
-# - A norm that is safe in its value may still have a gradient of 1e12.
-# - That the normal path restores, and that the memory stops anomalies, are aims.
-#   Measure them.
+# - Both paths start from the same features. Each has a memory and a decoder. Scores are
+#   made of the error of `D_n` and, if `D_p` has learned something, of its ratio to the
+#   error of `D_p`.
+# - A read consists of cosine, softmax, shrinkage and mixture. Features on a skip
+#   connection are never read.
+# - A fixed threshold empties large memories at initialisation. A threshold relative to
+#   the largest weight cannot.
+# - A norm with a safe value may still have a gradient of 1e12.
+# - The normal path should restore, and the memory should stop anomalies. These are
+#   aims, so measure them.
 #
 # ## References
 #

@@ -1,18 +1,18 @@
 # %% [markdown]
 # # Evaluation traps: the same scores, other numbers
 #
-# One set of scores can be worth many numbers. Some differences are mistakes, some are
-# choices that a paper should state, and some are ways of looking at the answers first.
+# One set of scores can give many numbers. Some differences are mistakes, some are
+# choices that a paper should state, and some come from looking at the answers first.
 # Here you fall into each trap on purpose, with the scores of one model, and measure how
 # far it moves the AUC.
 #
 # **After it you can**
 #
-# - look for labels that are some frames off, by the AUC against a shift, and say what
+# - look for labels that are some frames off, with the AUC against a shift, and say what
 #   that curve cannot show,
-# - say what min-max per video, padding, dropped borders and another ground truth do to
-#   a number, and which way,
-# - tell a gain that was *chosen* on test labels from one that is there on other videos,
+# - say how min-max scaling per video, padding, dropped borders and another ground truth
+#   change a number, and in which direction,
+# - tell a gain that comes from tuning on the test labels from one that generalises,
 # - read a table of results with the right questions.
 #
 # **You need** notebooks 00 and 07 (the contrast; micro AUC, calibrated, per video,
@@ -30,19 +30,19 @@ from vadlib import course
 # %% [markdown]
 # ## 1 Honest scores first
 #
-# `load_pretrained` loads a model that ships with `vadlib`. Here it is tested on *all*
-# test videos, in the quick profile too: what goes wrong with few videos is one of the
-# subjects. Lines with `assert` stop the notebook if a claim of the text does not hold.
+# `load_pretrained` loads a model that ships with `vadlib`. Here we test it on *all*
+# test videos, in the quick profile too, because one topic is what goes wrong with few
+# videos. Lines with `assert` stop the notebook if a claim of the text does not hold.
 
 # %%
 data = course.tutorial_data()
 run, test = vad.load_pretrained(data), vad.load_videos(data, "test")
 
 # %% [markdown]
-# The model runs once, in `evaluate_once`, or not at all if notebook 07 has left its
-# result (else it takes most of a minute). All that follows works on that: the raw
-# scores, the error maps from which `rescore` makes other scores, and the labels.
-# `found` collects pairs: the honest number, and the one in the trap.
+# The model runs once, in `evaluate_once`, or not at all if notebook 07 has stored its
+# result (otherwise it takes most of a minute). Everything below uses this result: the
+# raw scores, the error maps from which `rescore` computes other scores, and the labels.
+# `pairs` collects the honest number and the number in the trap, for each trap.
 
 # %%
 result = course.evaluate_once(run, test, course.run_folder(f"pretrained-{data}"))
@@ -53,22 +53,21 @@ print(f"micro AUC of the raw scores {honest:.3f}; 95% interval {low:.3f} to {hig
 pairs = {}
 
 # %% [markdown]
-# Keep that interval in mind. It says how much the number would move had other videos of
-# the same kind been filmed; many a "gain" is far smaller than that. (Two scores of the
-# *same* videos differ by less luck than that: then the interval of the difference
-# counts.)
+# Keep that interval in mind. It says how much the number would change with other videos
+# of the same type, and many a "gain" is far smaller. (Two scores of the *same* videos
+# share much of this chance. For them the interval of the difference counts.)
 #
 # ## 2 Labels that are some frames off
 #
-# Files are counted from 1, frames from 0. A clip of 16 frames gives one score: is it
-# that of its first frame, its last, or the one in the middle? Half a clip lies between
-# one and the next. No error message tells; every length still fits.
+# Files count from 1, frames from 0. A clip of 16 frames gives one score: does it belong
+# to the first frame, the last, or the middle one? Half a clip is between one and the
+# next. Nothing warns you: all lengths still match.
 #
-# `shift_labels(labels, k)` lets each label come `k` frames late: frame `t` gets the
+# `shift_labels(labels, k)` makes each label come `k` frames late: frame `t` gets the
 # label of `t - k`.
 #
-# **Predict:** what does an off-by-one cost? What do 8 frames cost, and does it matter
-# in which direction?
+# **Predict:** what does an off-by-one error cost? What do 8 frames cost, and does the
+# direction matter?
 
 # %%
 areas = {}
@@ -82,16 +81,17 @@ course.show(
 )
 
 # %% [markdown]
-# One frame costs next to nothing, and may even *gain* a little: events last dozens of
-# frames, and a shift by one changes at most two labels of each, none where an event
-# fills its video. That is what makes this mistake so hard to see. At half a clip it
-# shows in the mean of both directions, but in one direction alone it may cost nothing;
-# at a whole clip it shows in each.
+# One frame costs next to nothing, and may even *gain* a little. Events last dozens of
+# frames, and a shift by one changes at most two labels of each, or none if an event
+# fills its video. That is why this mistake is so hard to see. A shift by half a clip
+# shows in the mean of both directions, but in one direction alone it may cost nothing.
+# A shift by a whole clip shows in each direction.
 #
-# The curve need not peak at 0. Somebody who rides into the picture is abnormal from the
-# first visible wheel on, but the error grows with what is seen of him: scores come
-# late, and labels that come late as well suit them. So a curve that leans is no proof
-# of a mistake; one whose peak lies at 8 or 15 is a reason to look into the code.
+# The curve may not peak at 0. A person who rides into the picture is abnormal from the
+# first visible wheel on, but the error grows with the visible part. So scores come
+# late, and labels that also come late suit them. A curve that leans to one side
+# therefore proves no mistake. A curve with a peak at 8 or 15 is a reason to look into
+# the code.
 
 # %%
 assert np.ptp([areas[-1], honest, areas[1]]) < 0.01
@@ -99,22 +99,22 @@ assert (areas[-8] + areas[8]) / 2 < honest - 0.003
 assert max(areas[-16], areas[16]) < honest - 0.003
 
 # %% [markdown]
-# **Instead:** match labels by the video's name and by position, never by the number in
-# a file's name; stop if lengths differ; plot this curve once for each dataset.
-# (`vadlib` does the first two when it loads videos.)
+# **Instead:** match labels by the name of the video and by position, never by the
+# number in a file's name. Stop if lengths differ. Plot this curve once for each
+# dataset. (`vadlib` does the first two when it loads videos.)
 #
-# ## 3 Min-max per video
+# ## 3 Min-max scaling per video
 #
-# Many papers stretch each video's scores to [0, 1] before they pool the frames. This
-# looks at the whole video, its future included. And it forces a 0 and a 1 into each,
-# also where nothing happens, or something all the time.
+# Many papers scale the scores of each video to [0, 1] before they pool the frames. This
+# uses the whole video, including its future. And it forces a 0 and a 1 into each video,
+# even if nothing happens in it, or something all the time.
 #
 # How much that matters depends on something that should not matter at all: where one
-# video ends and the next begins. `cut_into_pieces` cuts the same frames into videos of 40, as
-# if the camera had begun a new file every few seconds.
+# video ends and the next begins. `cut_into_pieces` cuts the same frames into videos of
+# 40 frames, as if the camera had started a new file every few seconds.
 #
-# **Predict:** what does cutting do to the micro AUC of the raw scores? And to that of
-# the min-max scores?
+# **Predict:** how does cutting change the micro AUC of the raw scores? And that of the
+# min-max scores?
 
 # %%
 pieces, truth = course.cut_into_pieces(raw, 40), course.cut_into_pieces(labels, 40)
@@ -125,7 +125,7 @@ print(f"raw:     {honest:.3f}, videos cut {raw_cut:.3f}")
 print(f"min-max: {minmax:.3f}, videos cut {minmax_cut:.3f}")
 
 # %% [markdown]
-# Only min-max should fall:
+# Only the min-max number should fall:
 
 # %%
 pairs["min-max per video"] = (honest, minmax)
@@ -134,30 +134,30 @@ assert raw_cut == honest
 assert minmax_cut < minmax - 0.03
 
 # %% [markdown]
-# The frames are the same and so are their raw scores, so the raw AUC is the same to the
-# last digit. Min-max falls far: in a piece that is normal throughout, the largest score
-# becomes 1, a false alarm; in one that is abnormal throughout the smallest becomes 0, a
-# miss. Ped2's test set has four such videos as it is, the rendered street none. So
-# without any cut ("min-max per video" in the table of section 9) the shift may have
-# either sign.
+# The frames are the same and so are their raw scores, so the raw AUC is identical to
+# the last digit. The min-max AUC falls far. In a piece that is normal throughout, the
+# largest score becomes 1, a false alarm. In a piece that is abnormal throughout, the
+# smallest becomes 0, a miss. The test set of Ped2 contains four such videos without any
+# cutting, the rendered street none. So without cutting ("min-max per video" in the
+# table of section 9) the shift may have either sign.
 #
-# Why is it so common, then? Because it takes away what differs from video to video and
-# has nothing to do with anomalies: light, distance, how many people there are. Exercise
-# 2 shows how much that can be worth.
+# Why is it so common, then? Because it removes differences between videos that have
+# nothing to do with anomalies: light, distance, the number of people. Exercise 09-2
+# shows how large that effect can be.
 #
 # **Instead:** compare errors with those of held-out *normal* videos (the calibrated
-# score), and show the raw number beside it. Compare a per-video number with per-video
-# numbers only.
+# score), and show the raw number beside it. Compare a per-video number only with
+# per-video numbers.
 #
 # ## 4 Padding in the macro AUC
 #
-# The macro AUC is the mean of the videos' own AUCs. A video with one kind of frame has
-# none. Three ways out are in use: leave it out; count it as 1; or pad *every* video
-# with one normal frame that scores lowest and one abnormal frame that scores highest.
-# Then there is always an AUC, and no error message.
+# The macro AUC is the mean of the AUCs of the videos. A video with frames of one class
+# has none. Three solutions are in use: leave it out; count it as 1; or pad *every*
+# video with one normal frame that scores lowest and one abnormal frame that scores
+# highest. Then there is always an AUC, and no error message.
 #
-# The cell does so with the videos as they are, and with the cut ones of section 3, of
-# which many have one kind of frame.
+# The cell does all three with the whole videos, and with the cut ones of section 3,
+# many of which have frames of one class only.
 #
 # **Predict:** what is the padded AUC of a video without any anomaly?
 
@@ -173,7 +173,7 @@ for rule in vad.metrics.ONE_SIDED:
     )
 
 # %% [markdown]
-# Padding should raise the mean:
+# Padding should increase the mean:
 
 # %%
 pairs["macro AUC, padded"] = (macro["left_out"][0], macro["padded"][0])
@@ -181,32 +181,31 @@ pairs["macro AUC, videos cut, padded"] = (macro["left_out"][1], macro["padded"][
 assert macro["padded"][1] > macro["left_out"][1]
 
 # %% [markdown]
-# Almost 1: its only abnormal frame is the padded one, which wins all comparisons but a
-# tie. So videos in which nothing can be shown count as solved. Where a video has both
-# kinds, padding never lowers its AUC either: all pairs that are added are right, or no
-# worse than those that were there. The gift grows with the share of videos of one kind;
-# where both kinds occur it is larger the shorter the video.
+# Almost 1: its only abnormal frame is the padded one, which wins all comparisons except
+# a tie. So videos in which nothing can be shown count as solved. If a video has both
+# classes, padding never lowers its AUC either: all additional pairs are right, or no
+# worse than the others. The bias grows with the share of single-class videos. Among
+# videos with both classes, it is larger for shorter videos.
 #
-# How honest is the mean without them? See on how many pieces it rests: with few, it is
-# a number of a few seconds of film.
+# How honest is the mean without them? Look at how many pieces it uses. If they are few,
+# the number describes a few seconds of video.
 #
-
-# **Instead:** leave such videos out, and say how many are left; where those are few, do
-# not lean on the macro AUC.
+# **Instead:** leave such videos out, and say how many are left. If those are few, do
+# not rely on the macro AUC.
 #
 # ## 5 Dropped borders
 #
 # The published protocol scores the middle frame of each clip, so the first 8 and last 7
-# frames of a video get no score (`center`). `scored_frames` names the frames that are
-# left. Here the *scores stay the same*; only frames are left out of the comparison.
+# frames of a video get no score (`center`). `scored_frames` returns the frames that are
+# left. Here the *scores stay the same*; we only leave frames out of the comparison.
 #
-# **Predict:** which way will the AUC go? Are the frames at a video's ends easier or
-# harder than the others?
+# **Predict:** in which direction will the AUC change? Are the frames at the ends of a
+# video easier or harder than the others?
 
 # %%
 inner_labels, inner_raw = {}, {}
 for name in labels:
-    frames = course.scored_frames(len(labels[name]), run.data, "center")
+    frames = course.scored_frames(len(labels[name]), run.config.clips, "center")
     inner_labels[name] = labels[name][frames]
     inner_raw[name] = raw[name][frames]
 inner = vad.metrics.micro_auc(inner_labels, inner_raw)
@@ -220,20 +219,19 @@ pairs["border frames dropped"] = (honest, inner)
 assert -0.005 < inner - honest < 0.03, "a small step"
 
 # %% [markdown]
-# A small step, and no law gives its sign: it depends on what happens to be going on
-# when a recording begins and ends, and on how well these frames are scored. Fewer clips
-# show them, so their errors are averages of less.
+# A small change, and its sign is not predictable. It depends on what happens when a
+# recording begins and ends, and on how well these frames are scored. Fewer clips show
+# them, so their errors are averages of fewer values.
 #
 # **Instead:** score every frame (`all`), or name the protocol beside the number.
 #
 # ## 6 Two ground truths
 #
-# For Avenue two sets of labels are in use (notebook 01): `vol`, made of the authors'
-# masks, and `community`, a file that circulates. If `VADLIB_DATA` has both, the cell
-# compares them; else it compares this dataset's labels with a made-up second opinion,
-# `widened`: a more generous annotator lets each event begin 5 frames earlier and end 5
-# frames later. Our scores are of this dataset's videos, so for them the last lines take
-# that second opinion in any case.
+# For Avenue two sets of labels are in use (notebook 01): `vol`, from the authors'
+# masks, and `community`, a file in circulation. If `VADLIB_DATA` has both, the cell
+# compares them. Otherwise it compares this dataset's labels with a made-up second
+# opinion, `widened`: a more generous annotator lets each event begin 5 frames earlier
+# and end 5 frames later.
 #
 # **Predict:** by how much will the AUC of our scores change: as much as between two
 # rows of a paper's table?
@@ -246,7 +244,8 @@ print(
 )
 
 # %% [markdown]
-# Our scores, judged by this dataset's labels and by the second opinion:
+# Our scores belong to this dataset's videos. So for them we use the second opinion in
+# any case:
 
 # %%
 wider = {name: course.widen_events(truth) for name, truth in labels.items()}
@@ -256,23 +255,23 @@ pairs["events 5 frames wider"] = (honest, second_opinion)
 assert 0.001 < abs(second_opinion - honest) < 0.1, "ten frames per event should be seen"
 
 # %% [markdown]
-# Nobody is wrong here; "when does it begin?" has no exact answer. Papers argue about
-# the third digit, and the label file moves it. Which way is no law: scores that are
-# averaged over many frames begin early and end late, and so may suit a generous
-# annotator better than a strict one.
+# Nobody is wrong here: "when does it begin?" has no exact answer. Papers argue about
+# the third digit, and the label file changes it. The direction is not predictable.
+# Scores that are averaged over many frames begin early and end late, and so may suit a
+# generous annotator better than a strict one.
 #
 # **Instead:** name the ground truth (`vadlib` writes it into `metrics.json`), and
-# compare only numbers that share it.
+# compare only numbers with the same one.
 #
 # ## 7 Chosen on test labels
 #
-# Scores may be smoothed over time before they are stretched per video. How widely? And
-# a score can be made from the same errors in many ways: of the error, with the contrast
-# of `D_n` and `D_p` or without, over windows of five sizes. Try some of each and take
-# the best. The catch: "best" is asked of the *test labels*. `oracle_gap` says which
-# candidate has the largest AUC on them, and by how much it beats vadlib's default:
-# width 0, no smoothing; and error and contrast alike, the error over windows of 32
-# pixels, `(1, 1, 32)`. (`None` for a window is the whole frame.)
+# You can smooth scores over time before they are scaled per video. How widely? And the
+# same errors give many scores: with or without the contrast of `D_n` and `D_p`, over
+# windows of five sizes. We try seven smoothing widths and 15 scores and choose the best
+# of each. The catch: "best" refers to the *test labels*. `oracle_gap` returns the
+# candidate with the largest AUC on them, and by how much it exceeds vadlib's default.
+# The default is width 0, no smoothing; and equal weights of error and contrast with
+# windows of 32 pixels, `(1, 1, 32)`. (`None` for a window is the whole frame.)
 #
 # **Predict:** can such a gap be negative? Can it be 0?
 
@@ -282,7 +281,7 @@ for sigma in (0, 1, 2, 4, 8, 16, 32):
     widths[sigma] = result.rescore("per_video", smoothing=sigma)
 
 # %% [markdown]
-# And the 15 scores, each named by its two weights and its window:
+# The 15 scores, each named by its two weights and its window:
 
 # %%
 variants = {}
@@ -292,7 +291,7 @@ for plain, contrast in [(1, 1), (1, 0), (2, 1)]:
         variants[plain, contrast, window] = scores
 
 # %% [markdown]
-# The best of each, over its default:
+# The best of each, compared with its default:
 
 # %%
 width, gap = course.oracle_gap(widths, labels, default=0)
@@ -302,18 +301,18 @@ pairs[f"smoothing over {width}, the best of 7"] = (minmax, minmax + gap)
 pairs["score, the best of 15"] = (honest, honest + gain)
 
 # %% [markdown]
-# Never negative: the default is one of the candidates, so at worst it is the best
-# itself, and the gap 0. That is the trap. A choice made on the test labels *always*
-# gains or breaks even, whatever is chosen: width, window, weights, seed, epoch. The
-# published code asks the test labels after every epoch. We keep no model of each epoch
-# here, so our candidates are ways of scoring.
+# Never negative: the default is one of the candidates, so in the worst case it is the
+# best itself and the gap is 0. That is the trap. A choice on the test labels *always*
+# gains or breaks even, whatever you choose: width, window, weights, seed, epoch. The
+# published code uses the test labels after every epoch. We keep no model of each epoch
+# here, so our candidates are scores.
 #
-# Choosing on all test videos claims only what this line says. But is it real? Ask
-# videos that took no part in the choice: the test videos are split into halves. We
-# choose on one half, which gives the *claimed* gain over the default; then we look what
-# that same choice gains on the other half, the *true* gain. Then the halves change
-# roles, and both results are averaged. And so for 50 splits: the first figure is for
-# the widths, the second for the 15 ways of scoring.
+# This line contains everything that a choice on all test videos claims. Is the gain
+# real? Use videos that took no part in the choice. We split the test videos into
+# halves. We choose on one half, which gives the *claimed* gain over the default. Then
+# we measure the gain of the same choice on the other half, the *true* gain. Then the
+# halves swap roles, and both results are averaged. We repeat this for 50 random splits.
+# The first figure shows the smoothing widths, the second the 15 scores.
 #
 # **Predict:** claimed gains are never negative. What do you expect of the true ones?
 
@@ -339,30 +338,31 @@ assert 0.005 < claimed - true < 0.2, "with so few videos the optimism should be 
 
 # %% [markdown]
 # The distance between the two means is the *optimism* of choosing on test labels.
-# Averaged over both roles it cannot be negative: a half's own winner is at least as
-# good there as the other half's winner. How much of a claim is real depends on the
-# candidates and on the data. Here neither the widths nor the scores have much to win
-# over the default. So what is claimed is mostly luck, and a negative true gain means
-# that the setting which looked best was a change for the worse. With a poor default
-# there is more to win, and more of a claim is real.
+# Averaged over both roles it cannot be negative, because the winner of a half is at
+# least as good there as the winner of the other half. How much of a claim is real
+# depends on the candidates and on the data. Here neither the widths nor the scores have
+# much to gain over the default. So most of the claim is luck, and a negative true gain
+# means that the apparently best setting was a change for the worse. With a poor default
+# there is more to gain, and more of a claim is real.
 #
-# These are gains of halves: few videos, so much luck. The halves are also each other's
-# rest: what is lucky in one is unlucky in the other. So the mean on the other half is a
-# cautious one.
+# These are gains on halves: few videos, so much luck. The halves also complement each
+# other: what is lucky in one is unlucky in the other. So the mean on the other half is
+# conservative.
 #
-# **Instead:** choose on held-out normal videos with pseudo-anomalies, as was done for
-# vadlib's window and weights (`benchmarks/choose_score.py`). If test labels must be
-# used, choose on one half and report the other. Give the mean and the spread over
+# **Instead:** choose on held-out normal videos with pseudo-anomalies, as we did for
+# vadlib's window and weights (`benchmarks/choose_score.py`). If you must use test
+# labels, choose on one half and report the other. Give the mean and the spread over
 # seeds, never the best seed.
 #
-# > **Common mistake.** "The test labels were never used for training." They need not
-# > be: whoever looks at the test AUC, changes something and looks again, is training on
+# > **Common mistake.** "The test labels were never used for training." That is not
+# > enough. If you look at the test AUC, change something and look again, you train on
 # > it, only slowly and by hand. Count how often you have looked.
 #
 # ## 8 The best of twenty detectors that know nothing
 #
-# How far can luck alone get? Twenty "seeds" of a detector that draws its scores by
-# chance; then the same, smoothed and stretched per video, as real scores are.
+# How far can luck alone get? We take twenty seeds of a detector that outputs random
+# scores. Then we take the same scores, smoothed and scaled per video as real scores
+# are.
 #
 # **Predict:** the mean of the twenty is near 0.5 in both cases. And the best of them?
 
@@ -389,9 +389,9 @@ print(
 )
 
 # %% [markdown]
-# Smoothing makes neighbours alike. Hundreds of frames become a handful of independent
-# bumps, and a handful of coin tosses may well fall on the right side. The same holds
-# for real scores: their AUC rests on a few events, not on thousands of frames.
+# Smoothing makes neighbours similar. Hundreds of frames become a handful of independent
+# bumps, and a handful of coin tosses may well all be right. The same holds for real
+# scores: their AUC rests on a few events, not on thousands of frames.
 
 # %%
 pairs["random scores, smoothed, best of 20"] = (0.5, max(lucky))
@@ -399,10 +399,10 @@ assert abs(np.mean(chance) - 0.5) < 0.02, "chance should give one half"
 assert max(lucky) > max(chance) + 0.02, "smoothing should give more luck"
 
 # %% [markdown]
-# **Instead:** report an interval over *videos*, as section 1 did; and the best baseline
+# **Instead:** report an interval over *videos*, as in section 1, and the best baseline
 # of notebook 00 beside the model.
 #
-# ## 9 All of them
+# ## 9 All traps
 #
 # **Predict:** before you look: which trap is the largest? Which of them make a number
 # too good (orange, hatched), and which too bad (blue)?
@@ -418,39 +418,37 @@ course.show(
 )
 
 # %% [markdown]
-# Mistakes, such as shifted labels, mostly make a number worse: somebody wonders, and
-# finds them in the end. What was chosen, or padded, makes it better, and nobody goes
-# looking for the reason. Many bars are smaller than the interval of section 1 is wide.
-# That alone does not make them luck: the two numbers of a trap come from the same
-# videos, so the interval of their *difference* would count. But in a table of papers
-# nobody can see which of these steps are in a number.
+# Mistakes, such as shifted labels, mostly make a number worse. Someone wonders about
+# it, and finds the mistake in the end. Choices on test labels and padding make it
+# better, and nobody looks for the reason. Many bars are smaller than the width of the
+# interval in section 1. That alone does not make them luck: the two numbers of a trap
+# come from the same videos, so the interval of their *difference* counts. But in a
+# table of papers nobody can see which of these steps a number contains.
 #
 # ## A checklist for a table of results
 #
-# 1. **Which AUC?** Micro or macro; of the raw, the calibrated or the per-video scores?
-# 2. **Which videos?** All of the test set? How many have one kind of frame only, and
-#    what became of them?
+# 1. **Which AUC?** Micro or macro? Of the raw, the calibrated or the per-video scores?
+# 2. **Which videos?** All of the test set? How many have frames of one class only, and
+#    how were they treated?
 # 3. **Which frames?** All, or were borders dropped?
-# 4. **Whose labels?** The name of the ground truth, and how labels were matched to
-#    frames.
-# 5. **Chosen how?** Epoch, smoothing, window, weights: on what were they chosen? "Best"
-#    often means: on the test labels.
+# 4. **Whose labels?** Which ground truth, and how were labels matched to frames?
+# 5. **Chosen how?** On which data were epoch, smoothing, window and weights chosen?
+#    "Best" often means: on the test labels.
 # 6. **How many seeds?** Mean and spread, or one lucky number?
-# 7. **How sure?** Draw the same videos for both methods: does the interval of the
-#    *difference* exclude 0?
-# 8. **Compared with what?** The best baseline without learning, under the same protocol
-#    and by the same metric?
+# 7. **How certain?** Does the interval of the *difference* on the same videos exclude
+#    0?
+# 8. **Compared with what?** With the best baseline without learning, under the same
+#    protocol and by the same metric?
 
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits after the
-# point. In the students' edition (`make student`) each answer is still `None`: put
-# yours in its place.
+# The last line of each cell checks your answer. Give fractions to four decimal places.
+# In the student edition (`make student`) each answer is `None`: replace it with yours.
 #
-# **Exercise 09-1.** A program gives the score of each clip to the clip's first frame;
-# it belongs to the middle one, number 8 of 0 to 15. By how many frames must its labels
-# be shifted to fit its scores again, and in which direction? Give the `k` for
+# **Exercise 09-1.** A program assigns the score of each clip to the clip's first frame.
+# It belongs to the middle frame, number 8 of 0 to 15. By how many frames must you shift
+# its labels to match its scores again, and in which direction? Answer with the `k` for
 # `shift_labels(labels, k)`.
 
 # %% tags=["exercise"]
@@ -458,27 +456,27 @@ answer = -8
 course.check_answer("09-1", answer)
 
 # %% [markdown] tags=["solution"]
-# **Answer 09-1.** Scores come 8 frames early, so labels must come early too.
+# **Answer 09-1.** The scores come 8 frames early, so the labels must come early too.
 
 # %% [markdown]
-# **Exercise 09-2.** Suppose that each video was filmed in another light, and that this
-# adds a number of its own to all of its scores. Which of the three change: `"micro"`
-# (of the raw scores), `"per_video"` (micro, of the min-max scores), `"macro"`? Give a
-# set of names.
+# **Exercise 09-2.** Suppose that each video was filmed in another light, which adds a
+# constant to all scores of that video. Which of the three AUCs change: `"micro"` (of
+# the raw scores), `"per_video"` (micro, of the min-max scores), `"macro"`? Answer with
+# a set of names.
 
 # %% tags=["exercise"]
 answer = {"micro"}
 course.check_answer("09-2", answer)
 
 # %% [markdown] tags=["solution"]
-# **Answer 09-2.** Within a video the order of the frames stays, so the macro AUC does;
-# min-max takes the number away again. One threshold for all videos, as in practice, is
-# what suffers. That is why min-max is popular, and why the macro AUC is no promise that
-# a detector can be used.
+# **Answer 09-2.** Within a video the order of the frames stays, so the macro AUC stays,
+# too. Min-max scaling removes the constant. Only one threshold for all videos, as in
+# practice, suffers. That is why min-max scaling is popular, and why a good macro AUC
+# does not promise a usable detector.
 
 # %% [markdown]
-# How much is at stake: each video's scores are raised by 2 more than those of the one
-# before.
+# To see the size of the effect, we raise the scores of each video by 2 compared with
+# the previous one.
 
 # %%
 shifted = {}
@@ -490,21 +488,21 @@ print(f"micro AUC: as filmed {honest:.3f}, each video in another light {auc:.3f}
 # %% [markdown]
 # ## Summary
 #
-# - One frame off is invisible in the AUC; a clip off is not. Plot the AUC against the
+# - One frame off is invisible in the AUC, a clip off is not. Plot the AUC against the
 #   shift.
-# - Min-max per video depends on where videos end; padding counts videos without an
-#   answer as solved.
-# - Borders and ground truths move a number less, but by as much as neighbouring rows of
-#   papers' tables may differ.
-# - The best of several candidates is never worse than the default on the labels it was
-#   chosen on, and often is elsewhere.
+# - Min-max scaling per video depends on where videos end. Padding counts videos without
+#   an answer as solved.
+# - Borders and ground truths change a number less, but by as much as neighbouring rows
+#   of papers' tables may differ.
+# - The best of several candidates is never worse than the default on the labels that
+#   chose it, and often worse elsewhere.
 # - Few videos are few examples, however many frames they have.
 #
 # ## References
 #
 # - G. C. Cawley, N. L. C. Talbot: *On Over-fitting in Model Selection and Subsequent
 #   Selection Bias in Performance Evaluation*, Journal of Machine Learning Research 11,
-#   2010: what choosing on the test does, in general
+#   2010: the effect of choosing on the test set, in general
 # - B. Ramachandra, M. J. Jones, R. R. Vatsavai: *A Survey of Single-Scene Video Anomaly
 #   Detection*, IEEE Transactions on Pattern Analysis and Machine Intelligence, 2022:
 #   datasets, protocols and metrics of this field

@@ -1,16 +1,16 @@
 # %% [markdown]
 # # Your own video
 #
-# The other notebooks work on datasets. Here is the way for a camera of your own: films
-# in a folder, a training on what is normal there, and one command that turns a new film
-# into a table, a curve and a video to watch.
+# The other notebooks use datasets. Here is the way for your own camera: videos in a
+# folder, training on what is normal there, and one command that turns a new video into
+# a table, a curve and an annotated video.
 #
 # **After it you can**
 #
-# - lay out your own films so that `vadlib` reads them, and check them,
+# - arrange your own videos so that `vadlib` reads them, and check them,
 # - train on normal footage without a single label,
-# - score a film, and read its table, its curve and its heat map,
-# - choose a threshold by the alarms that you can afford,
+# - score a video, and read its table, its curve and its heat map,
+# - choose a threshold by the false alarms that you can tolerate,
 # - say what a score is worth on another camera, and what an alarm is not.
 #
 # **You need** notebook 00. **Time** 1.4 minutes of computing on two CPU cores in the
@@ -26,13 +26,13 @@ from IPython.display import Video
 from vadlib import course
 
 # %% [markdown]
-# ## 1 Films in a folder
+# ## 1 Videos in a folder
 #
-# You have no films at hand, so we make some: videos of a dataset, written as MP4 files,
-# as a camera above a gate might have left them. Seven *days* on which nothing but
-# normal life happens are for training (the full profile takes more). Two films stay
-# out: *tuesday*, on which something foreign passes, and *sunday*, the quiet beginning
-# of another test video. No labels are written; a camera gives none.
+# We need some videos, so we write videos of a dataset as MP4 files, as if they came
+# from a camera above a gate. Seven *days* with nothing but normal life are for training
+# (the full profile uses more). Two videos stay out: *tuesday*, with an abnormal event,
+# and *sunday*, the quiet beginning of another test video. We write no labels, because a
+# camera gives none.
 
 # %%
 data, quick = course.tutorial_data(), course.profile() == "quick"
@@ -43,9 +43,9 @@ sunday = test[{"ped2": 1, "synthetic": 2}[data]]
 quiet = sunday.frames[: int(sunday.labels.argmax())]
 
 # %% [markdown]
-# The files are MP4 with H.264, what most cameras and telephones record. AVI, MKV, MOV
-# and WebM are read too, and folders of images. Phones turn their pictures by a note in
-# the file, and often record at a varying rate; both are respected.
+# The files are MP4 with H.264, the format of most cameras and phones. vadlib also reads
+# AVI, MKV, MOV and WebM, and folders of images. Phones store a rotation in the file,
+# and often record at a variable frame rate. vadlib follows both.
 
 # %%
 home = course.run_folder(f"11_own_films-{data}")
@@ -55,22 +55,23 @@ course.write_video(home / "tuesday.mp4", tuesday.frames, tuesday.fps)
 course.write_video(home / "sunday.mp4", quiet, sunday.fps)
 
 # %% [markdown]
-# For films of your own, this is all there is to do:
+# For your own videos, this is all you have to do:
 #
 # ```
-# my_films/training/gate/day1.mp4        normal footage only; one folder a camera
+# my_films/training/gate/day1.mp4        normal footage only; one folder for each camera
 #                       /day2.mp4
 #         /training/yard/...             a second camera
-#         /testing/gate/tuesday.mp4      optional: films to evaluate
+#         /testing/gate/tuesday.mp4      optional: videos to evaluate
 #         /labels.csv                    optional: video,start,end, such as gate/tuesday,120,180
 # ```
 #
-# Films in one folder and of one size are taken for one fixed camera, a *scene*; what is
-# usual is learned for each scene on its own. The camera must not move. What you put
-# into `training` *defines* what is normal: a bicycle in it is a normal bicycle.
+# Videos of one size in one folder count as one fixed camera, a *scene*. vadlib learns
+# what is usual for each scene separately. The camera must not move. The videos in
+# `training` *define* what is normal: a bicycle in them is a normal bicycle.
 #
-# The check decodes every frame, so a damaged or cut file is found now, and not after an
-# hour of training. In a terminal: `vadlib data check folder --root my_films`.
+# The check decodes every frame, so you learn about a damaged or incomplete file now,
+# and not after an hour of training. In a terminal: `vadlib data check folder --root
+# my_films`.
 
 # %%
 report = vad.check_dataset("folder", home, progress=False)
@@ -79,38 +80,39 @@ print(course.describe_report(report))
 # %% [markdown]
 # ## 2 Train on what is normal
 #
-# `train_run` is what `vadlib train --data folder --root my_films --out runs/gate`
-# calls. The quick profile takes the preset `short` and few clips, so that the training
-# ends soon; the full profile takes `fast`. Grey is enough where colour tells nothing
-# (`channels=1`). The run is kept: executed again, this cell only loads it.
+# `vadlib train --data folder --root my_films --out runs/gate` calls `train_run`. The
+# quick profile uses the preset `short` and few clips, so that training ends soon. The
+# full profile uses `fast`. Grey is enough if colour carries no information
+# (`channels=1`). The run is stored: if you execute this cell again, it only loads it.
 #
-# How much footage does it take? Enough to hold everything that is normal: morning and
-# evening, sun and rain, the delivery on Thursdays. Ped2's four minutes are little; they
-# suffice because nothing changes in them but people.
+# How much footage do you need? Enough to contain everything that is normal: morning and
+# evening, sun and rain, the delivery on Thursdays. The four minutes of Ped2 are little.
+# They suffice because only people change in them.
 #
-# **Predict:** one of the seven days is not trained on. What is it kept for?
+# **Predict:** the run does not train on one of the seven days. What is it for?
 
 # %%
 preset, step = ("short", 32) if quick else ("fast", 4)
-changes = {"data": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
+changes = {"clips": {"channels": 1, "clip_step": step}, "training": {"epochs": 2}}
+config = vad.RunConfig.preset(preset).changed({"dataset": "folder"} | changes)
 gate = course.run_folder(f"11_your_own_video-{data}")
-vad.train_run("folder", home, preset, changes, gate, resume=True)
+vad.train_run(config, gate, root=home, resume=True)
 
 # %% [markdown]
-# It tells how large errors are on normal footage that the model has not seen: it
+# It shows how large errors are on normal footage that the model has not seen. It
 # *calibrates* the scores, and its 99% quantile becomes the threshold.
 #
-# ## 3 Score a film
+# ## 3 Score a video
 #
-# That run was trained for seconds. From here on we take one of the same camera that was
-# trained for twenty minutes: the one that ships.
+# That run was trained for seconds. From here on we use the model that ships, trained
+# for twenty minutes on the same camera.
 #
-# In a terminal: `vadlib score runs/gate tuesday.mp4 --out tuesday`. The film is read
-# once, frame by frame, and only some dozens of frames are held: a film of an hour takes
-# no more memory than one of a minute.
+# In a terminal: `vadlib score runs/gate tuesday.mp4 --out tuesday`. This command reads
+# the video once, frame by frame, and keeps only some dozens of frames. A video of an
+# hour takes no more memory than one of a minute.
 #
-# A single file does not say which camera filmed it. If the run knows exactly one scene
-# with frames of that size, it is judged as that scene; `--scene` names another one.
+# A single file does not name its camera. If exactly one scene of the run has frames of
+# that size, its calibration is used. Otherwise choose one with `--scene`.
 
 # %%
 run = vad.load_pretrained(data)
@@ -121,12 +123,13 @@ print("files:", *sorted(path.name for path in out.iterdir()))
 print(*(out / "scores.csv").read_text().splitlines()[:4], sep="\n")
 
 # %% [markdown]
-# Each frame has a row: its number, its time in seconds, its score, and 1 if that is
-# above the threshold. Any spreadsheet reads the table. The score is the default one of
-# notebook 07: the error of `D_n` in the worst 32 x 32 pixels, and the contrast of `D_n`
-# and `D_p`, both averaged over 16 frames and compared with what is usual.
+# Each frame has a row: its number, its time in seconds, its score, and 1 if the score
+# is above the threshold. Any spreadsheet reads the table. The score is the default one
+# of notebook 07: the error of `D_n` in the highest-error window of 32 x 32 pixels, and
+# the contrast of `D_n` and `D_p`, both averaged over 16 frames and compared with the
+# usual values.
 #
-# **Predict:** something passes in the middle of the film, or is there to its end. Where
+# **Predict:** something passes in the middle of the video, or stays until its end. When
 # will the curve rise: when it enters, or before?
 
 # %%
@@ -141,23 +144,24 @@ course.show(
 )
 
 # %% [markdown]
-# It can rise early or late. The default score also averages over the 7 frames after its
-# own, so it can rise early; but what enters at the border is small at first. On the
-# rendered street something enters twice: a child that runs, and then a cart.
+# The curve can rise early or late. The default score also averages over the 7 frames
+# after its own, so it can rise early. But an object that enters at the border is small
+# at first. On the rendered street something enters twice: a running child, and then a
+# cart.
 #
-# Looking ahead has a price. From a camera that films now, a score must wait for the
-# last clip that shows its frame, up to 15 frames. The average over 16 frames comes on
-# top.
+# Looking ahead has a price. For a live camera, a score must wait for the last clip that
+# shows its frame, up to 15 frames. The average over 16 frames adds to that.
 #
-# The first and the last second are often high: there a frame lies in one clip only, at
-# its very edge, where a model knows least.
+# The first and the last second often have high scores. There a frame belongs to one
+# clip only, and is at its very edge, where a model knows least.
 #
-# The annotated film at its lowest, its median and its highest score. Yellow is far
-# above the threshold, dark violet just above it; below it nothing is painted. The bar
-# is as long as the score of the whole frame, and its white mark is the threshold; above
-# it the bar is hatched, and the picture gets a white frame and the word ALARM.
+# Here is the annotated video at its lowest, its median and its highest score. Yellow is
+# far above the threshold, dark violet just above it. Below the threshold nothing is
+# painted. The length of the bar is the score of the whole frame, and its white mark is
+# the threshold. Above it the bar is hatched, and the picture gets a white frame and the
+# word ALARM.
 #
-# **Predict:** does the heat cover the thing, or more than the thing?
+# **Predict:** does the heat cover the object, or more than the object?
 
 # %%
 film = course.open_video(out / "annotated.mp4")
@@ -168,12 +172,12 @@ course.show(
 )
 
 # %% [markdown]
-# Neither exactly. Windows of 32 pixels smear it; means over 16 frames make a moving
-# thing drag a tail. Parts of the thing that are plain, or look like the ground, may
-# stay cold. Where a person is hot, ask what is unusual about her place or pace; often
-# it is nothing.
+# Neither exactly. Windows of 32 pixels spread the heat, and means over 16 frames give a
+# moving object a halo in front of it and behind it. Parts of the object that are plain,
+# or look like the ground, may stay cold. If a person is hot, ask what is unusual about
+# their place or pace. Often it is nothing.
 #
-# And as it plays:
+# The whole video:
 
 # %%
 label = (
@@ -186,11 +190,11 @@ Video(str(out / "annotated.mp4"), embed=True, html_attributes=attributes)
 # %% [markdown]
 # ## 4 Which threshold?
 #
-# The run's threshold comes from the one day that was held out. Would it do on another
-# normal day? *Sunday* was seen neither in training nor in calibration, and nothing
-# happens in it, so every alarm is a false one.
+# The run's threshold comes from the one day that was held out. Would it work on another
+# normal day? *Sunday* was used neither in training nor in calibration, and nothing
+# happens in it. So every alarm is a false one.
 #
-# **Predict:** 1% of the held-out frames lie above the threshold. What share of sunday
+# **Predict:** 1% of the held-out frames are above the threshold. Which share of sunday
 # will be above it: about 1%, less, or more?
 
 # %%
@@ -203,12 +207,13 @@ course.show(
 )
 
 # %% [markdown]
-# It may be anything: one day does not show all that is normal, and neighbouring frames
-# are nearly the same, so that some hundred frames are far fewer independent examples.
+# It may be any share. One day does not show everything that is normal, and neighbouring
+# frames are nearly the same, so that some hundred frames are far fewer independent
+# examples.
 #
-# So choose by what you can afford. Somebody has to look at each alarm; how many false
-# ones an hour will she bear? Take normal footage that the model has *not* seen, as much
-# as you have, and read off:
+# So choose a threshold by its cost. Someone has to check every alarm: how many false
+# alarms per hour can they tolerate? Take normal footage that the model has *not* seen,
+# as much as you have, and count:
 
 # %%
 candidates = {
@@ -225,9 +230,10 @@ for name, t in candidates.items():
     )
 
 # %% [markdown]
-# A higher threshold costs nothing on sunday and some of tuesday. If all of sunday lies
-# below it, have you reached zero false alarms? No: fewer than one in some seconds. Who
-# wants less than one an hour needs many hours of normal footage to measure it.
+# A higher threshold costs nothing on sunday, and some detections on tuesday. If all of
+# sunday is below it, have you reached zero false alarms? No: you have only shown fewer
+# than one in some seconds. To measure a rate below one per hour you need many hours of
+# normal footage.
 #
 # Never choose the threshold on tuesday: you would fit it to the one event that you
 # happen to have.
@@ -236,7 +242,7 @@ for name, t in candidates.items():
 #
 # ## 5 Another camera
 #
-# Is a trained run of use at your neighbour's gate? We imitate two other cameras with
+# Does a trained run work at your neighbour's gate? We imitate two other cameras with
 # the same sunday: one that sees everything *mirrored*, and one that is *zoomed* in by
 # half. Nothing abnormal is in any of them.
 
@@ -249,7 +255,7 @@ course.write_video(home / "mirrored.mp4", mirrored, sunday.fps)
 course.write_video(home / "zoomed.mp4", zoomed, sunday.fps)
 
 # %% [markdown]
-# **Predict:** people are the same people. Will the scores stay, rise or fall?
+# **Predict:** the people are the same. Will the scores stay, rise or fall?
 
 # %%
 for name in ("sunday", "mirrored", "zoomed"):
@@ -259,36 +265,36 @@ for name in ("sunday", "mirrored", "zoomed"):
     print(f"          {np.mean(values > threshold):4.0%} of the frames are above")
 
 # %% [markdown]
-# Mirrored, people look as before, but the network has learned this ground the other way
-# round, and each place is compared (with one held-out day, only a little) with what was
-# usual *there*. Zoomed, texture is coarser and people are faster in pixels. How far
-# each of the two shifts the scores, and which way, depends on the scene. A threshold
-# that was right at one gate is arbitrary at another, even where the film is judged as
-# the known scene: only the size of the frames is compared. A frame of another size is
-# judged by the average over the whole picture, and the command says so.
+# Mirrored people look as before, but the network has learned this ground in the other
+# orientation, and each place is compared with what was usual *there* (only a little,
+# with one held-out day). Zoomed texture is coarser, and people are faster in pixels.
+# How far each of the two shifts the scores, and in which direction, depends on the
+# scene. A threshold that was right at one gate is arbitrary at another, even if the
+# video is scored as the known scene: only the size of the frames is compared. A frame
+# of another size is compared with the average over the whole picture, and the command
+# says so.
 #
-# So a new camera needs its own normal footage and its own training. It costs no labels,
-# only films and minutes.
+# So a new camera needs its own normal footage and its own training run. It needs no
+# labels, only videos and minutes.
 #
 # > **Common mistake.** Taking an alarm for a verdict. A score says "rare here", not
-# > "wrong". UCSD's walkway sets count people in wheelchairs among their anomalies,
-# > because the training films show none: whoever was not filmed becomes an alarm. Who
-# > installs such a system decides by the choice of footage who is normal.  And filming
-# > comes first: in most countries, filming people where others walk needs a reason, a
-# > notice and a date by which the films are deleted, and more than that at work or near
-# > schools. Ask those who are filmed, or who speaks for them, before you record. Keep
-# > the scores and delete the films where that suffices. Let a person look before
-# > anything is done to anybody.
+# > "wrong". UCSD's walkway datasets count people in wheelchairs among their anomalies,
+# > because the training videos show none: a person who was not filmed becomes an alarm.
+# > If you install such a system, your choice of footage decides who is normal. And
+# > filming comes first. In most countries, filming people where others walk needs a
+# > reason, a notice and a date by which the videos are deleted, and more than that at
+# > work or near schools. Ask the people you film, or their representatives, before you
+# > record. Keep the scores and delete the videos if that suffices. Let a person check
+# > before anyone acts on an alarm.
 
 # %% [markdown]
 # ## Exercises
 #
-# The last line of each cell checks the answer, fractions to four digits after the
-# point. In the students' edition (`make student`) each answer is still `None`: put
-# yours in its place.
+# The last line of each cell checks your answer. Give fractions to four decimal places.
+# In the student edition (`make student`) each answer is `None`: replace it with yours.
 #
-# **Exercise 11-1.** The model has learned clips of 16 frames at 10 frames a second.
-# Your camera films 30. Which `frame_step` (the distance between the frames of a clip)
+# **Exercise 11-1.** The model has learned clips of 16 frames at 10 frames per second.
+# Your camera records 30. Which `frame_step` (the distance between the frames of a clip)
 # makes a clip last as long as before?
 
 # %% tags=["exercise"]
@@ -296,11 +302,11 @@ answer = 3
 course.check_answer("11-1", answer)
 
 # %% [markdown] tags=["solution"]
-# **Answer 11-1.** Every third frame of 30 a second is 10 a second.
+# **Answer 11-1.** Every third of 30 frames per second gives 10 per second.
 
 # %% [markdown]
-# **Exercise 11-2.** How many *alarms* does `scores.csv` of tuesday hold: runs of frames
-# with `abnormal` 1, however long? Count them from the column.
+# **Exercise 11-2.** How many *alarms* does `scores.csv` of tuesday contain? An alarm is
+# a sequence of frames with `abnormal` 1, of any length. Count them from the column.
 
 # %% tags=["exercise"]
 abnormal = np.genfromtxt(out / "scores.csv", delimiter=",", names=True)["abnormal"]
@@ -311,10 +317,10 @@ course.check_answer("11-2", answer, table=out / "scores.csv")
 # **Answer 11-2.** An alarm begins where the column steps from 0 to 1.
 
 # %% [markdown]
-# **Exercise 11-3.** Single frames above the threshold are often chance. Suppose an
-# alarm is raised only when 10 frames *in a row* are above. What is the lowest threshold
-# at which sunday raises none? Take it from `calm[:-16]`: at the film's end the model
-# knows little, and the scores may run away.
+# **Exercise 11-3.** Single frames above the threshold are often chance. Suppose that an
+# alarm needs 10 frames above the threshold *in a row*. What is the lowest threshold at
+# which sunday raises none? Use `calm[:-16]`: at the end of the video the model knows
+# little, and the scores may be extreme.
 
 # %% tags=["exercise"]
 windows = np.lib.stride_tricks.sliding_window_view(calm[:-16], 10)
@@ -323,20 +329,20 @@ course.check_answer("11-3", answer, calm=calm)
 
 # %% [markdown] tags=["solution"]
 # **Answer 11-3.** Ten frames in a row are above a threshold exactly if the smallest of
-# them is; the threshold must reach the largest of these smallest values. Scores that
-# are means over 16 frames waver little, so waiting gains little.
+# them is. So the threshold must reach the largest of these smallest values. Scores that
+# are means over 16 frames vary slowly, so waiting gains little.
 
 # %% [markdown]
 # ## Summary
 #
-# - Films in folders, one folder a camera; what lies in `training` defines what is
-#   normal.
-# - `vadlib score` reads a film once and leaves a table, a curve and a film with heat,
-#   at constant memory.
-# - A threshold is chosen on normal footage that the model has not seen, by the false
-#   alarms that somebody has to look at.
-# - Scores are worth something for the camera that the run was trained on; an alarm says
-#   "rare here", and a person decides.
+# - Put videos in folders, one folder for each camera. The videos in `training` define
+#   what is normal.
+# - `vadlib score` reads a video once, with constant memory, and writes a table, a curve
+#   and a video with heat.
+# - Choose a threshold on normal footage that the model has not seen, by the false
+#   alarms that someone has to check.
+# - Scores are valid for the camera that the run was trained on. An alarm says "rare
+#   here", and a person decides.
 #
 # ## References
 #
@@ -344,4 +350,4 @@ course.check_answer("11-3", answer, calm=calm)
 #   Dual-Path Reconstruction and Diverse Pseudo-Anomaly Generation*, The Visual
 #   Computer, 2026
 # - V. Mahadevan, W. Li, V. Bhalodia, N. Vasconcelos: *Anomaly Detection in Crowded
-#   Scenes*, CVPR 2010 (the UCSD sets)
+#   Scenes*, CVPR 2010 (the UCSD datasets)

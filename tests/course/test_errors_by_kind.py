@@ -7,7 +7,7 @@ import pytest
 import torch
 from scenes import moving_videos
 
-from vadlib.config import ClipConfig, ModelConfig
+from vadlib.config import ClipConfig, ModelConfig, RunConfig
 from vadlib.course.inspection.errors_by_kind import errors_by_kind
 from vadlib.data.clips import ClipDataset
 from vadlib.model.network import DualPathAutoencoder
@@ -26,9 +26,7 @@ def clips():
 @pytest.fixture
 def run(tmp_path):
     torch.manual_seed(0)
-    return Run(
-        tmp_path, {}, ClipConfig(), DualPathAutoencoder(ModelConfig(width=8, slots=8)).eval()
-    )
+    return Run(tmp_path, RunConfig(), DualPathAutoencoder(ModelConfig(width=8, slots=8)).eval())
 
 
 def test_errors_are_of_the_normal_path_on_its_own_input(run, clips):

@@ -108,9 +108,8 @@ def namespaces(array_video, make_clip, tmp_path_factory):
     lines = [f"{i},{abnormal}" for i, abnormal in enumerate([0, 1, 1, 0, 0, 1, 1, 1])]
     (folder / "scores.csv").write_text("\n".join(["frame,abnormal", *lines]))
     rows = {row["row"]: row for row in course.read_ablation()}
-    pair = [(n, r["micro_auc_calibrated"], r["plain_calibrated"]) for n, r in rows.items()]
-    pair = [row for row in pair if row[2] is not None]
-    plain = {name: area for name, _, area in pair}
+    plain = {name: row["plain_calibrated"] for name, row in rows.items()}
+    plain = {name: area for name, area in plain.items() if area is not None}
     notebooks = {
         "00": {"threshold": 0.9, "pooled": pooled, "truth": truth},
         "01": {"datasets": {"synthetic": videos}},
@@ -122,7 +121,7 @@ def namespaces(array_video, make_clip, tmp_path_factory):
         "07": {"true_rate": true_rate, "false_rate": false_rate},
         "08": memory_names(),
         "09": {},
-        "10": {"rows": rows, "pair": pair, "plain": plain},
+        "10": {"rows": rows, "plain": plain},
         "11": {"out": folder, "calm": np.r_[np.linspace(0, 1, 30), np.linspace(0.25, 1.1, 50)]},
     }
     notebooks["04"]["kinds"] = kinds

@@ -11,7 +11,7 @@ import torch
 from refusals import refused
 from scenes import moving_videos
 
-from vadlib.config import ClipConfig, ModelConfig
+from vadlib.config import ClipConfig, ModelConfig, RunConfig
 from vadlib.course.inspection.explanation import Explanation, explain_clip
 from vadlib.data.clips import to_tensor
 from vadlib.data.motion import blur, grey, motion_windows, moving_pixels
@@ -24,7 +24,11 @@ def make_run(crop=(16, 16), frame_step=1, **changes):
     model = DualPathAutoencoder(ModelConfig(**{"width": 8, "slots": 6} | changes)).eval()
     if model.pseudo_decoder:
         torch.nn.init.normal_(model.pseudo_decoder.head.weight)  # it starts as a copy of the other
-    return Run(Path("run"), {}, ClipConfig(length=8, crop=crop, frame_step=frame_step), model)
+    return Run(
+        Path("run"),
+        RunConfig(clips=ClipConfig(length=8, crop=crop, frame_step=frame_step)),
+        model,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -177,8 +177,8 @@ def test_batch_frames_what_the_mixer_turned(array_video, walker):
     samples = course.Samples(clips, np.arange(len(clips)), mixer, 1)
     outcomes = [samples[key][2] for key in samples.batches(0, 48)[0]]
     labels = [label.get_text() for label in ax.texts]
-    assert labels == [o.kind if o.made else f"no {o.kind}" for o in outcomes if o.kind]
-    turned = sum(outcome.made for outcome in outcomes)
+    assert labels == [o.kind if o.success else f"no {o.kind}" for o in outcomes if o.kind]
+    turned = sum(outcome.success for outcome in outcomes)
     assert f"{turned} of 48 samples turned" in text
     assert 0 < turned < 48
 

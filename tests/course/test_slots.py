@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from refusals import refused
 
-from vadlib.config import ClipConfig, ModelConfig
+from vadlib.config import ClipConfig, ModelConfig, RunConfig
 from vadlib.course.inspection.slots import (
     removal_errors,
     slot_atlas,
@@ -29,7 +29,7 @@ def make_run(**changes):
         ModelConfig(**{"width": 8, "slots": 12, "sharpness": 20.0} | changes)
     ).eval()
     model.fill_memories(torch.rand(4, 1, 8, 24, 32) * 2 - 1, torch.Generator().manual_seed(0))
-    return Run(Path("run"), {}, ClipConfig(length=8), model)
+    return Run(Path("run"), RunConfig(clips=ClipConfig(length=8)), model)
 
 
 @pytest.fixture(scope="module")

@@ -333,7 +333,7 @@ def test_scales_are_those_of_the_result(scored):
 def test_the_explorer_draws_the_frame_the_model_s_work_and_the_curve(run, videos, scored, scale):
     figure, _ = plot_explorer(run, scored, videos, ExplorerView("02", 20, 0.4, scale))
     frame, reconstruction, *heats, curve = figure.axes[:6]
-    start, place = figures.clip_around(20, 45, run.data)
+    start, place = figures.clip_around(20, 45, run.config.clips)
     clip = explain_clip(run, videos[1], start)
     np.testing.assert_array_equal(frame.images[0].get_array(), videos[1].frames[20][..., 0])
     pixels = reconstruction.images[0].get_array()
@@ -508,6 +508,6 @@ def test_a_clip_is_explained_once(run, videos, result, monkeypatch):
     expected = set()
     for t in (18, 19, 18, 40, 41, 18):
         box.frame.value = t
-        expected.add(figures.clip_around(t, 45, run.data)[0])
+        expected.add(figures.clip_around(t, 45, run.config.clips)[0])
         assert alt(box.picture).startswith(f"video 01, frame {t} of 45")
     assert sorted(starts) == sorted(expected)

@@ -84,7 +84,7 @@ def test_rescoring_a_stored_result_equals_scoring_again(result, run, videos, tmp
     config = dataclasses.replace(loaded.calibration.score_config, **changes)
     calibration = Calibration.load(run.folder / "calibration.npz")
     for video in videos:
-        maps = error_maps(run.model, video.frames[:], run.data, torch.device("cpu"), "fp32")
+        maps = error_maps(run.model, video.frames[:], run.config.clips, torch.device("cpu"), "fp32")
         raw = raw_score(maps, config)
         expected = {
             "raw": raw,

@@ -10,7 +10,7 @@ import torch
 from refusals import refused
 from scenes import ArrayFrames, moving_videos
 
-from vadlib.config import ClipConfig, ModelConfig, ScoreConfig
+from vadlib.config import ClipConfig, ModelConfig, RunConfig, ScoreConfig, TrainConfig
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import stored_frames
 from vadlib.data.folder import open_video
@@ -55,7 +55,11 @@ def make_run(tmp_path):
                 error_maps(model, f, config, torch.device("cpu"), "fp32") for f in frames
             ]
         calibrate(known, ScoreConfig(frames=config.length)).save(tmp_path / "calibration.npz")
-        return Run(tmp_path, {"training": {"precision": "fp32"}}, config, model)
+        return Run(
+            tmp_path,
+            RunConfig(clips=config, training=TrainConfig(precision="fp32")),
+            model,
+        )
 
     return make
 

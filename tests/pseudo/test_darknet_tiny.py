@@ -9,15 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from scenes import ArrayFrames
-from tqdm.auto import tqdm
 
-from vadlib.course.coverage import coverage
-from vadlib.data.catalog import load_videos
-from vadlib.data.video import Video
 from vadlib.pseudo import darknet
 from vadlib.pseudo.darknet import find_objects, load_darknet
-from vadlib.pseudo.detectors import DarknetDetector, find_boxes
+from vadlib.pseudo.detectors import DarknetDetector
 
 ANCHORS = "10,14,  23,27,  37,58,  81,82,  135,169,  344,319"
 # The heads of yolov3-tiny for one class, on pictures with 3 channels.
@@ -83,19 +78,6 @@ def sized(folder, mask):
     found, notes = run(write(folder, cfg))
     assert notes == []
     return found
-
-
-def test_the_masks_differ_by_the_ratio_of_their_anchors(tmp_path):
-    """Which is why a wrong one halves the boxes: the truth of the tests below."""
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    published, trained = sized(tmp_path / "a", "0,1,2"), sized(tmp_path / "b", "1,2,3")
-    cells = PICTURE.shape[2] * PICTURE.shape[3]
-    ratio = (trained[3 * cells :, 2:4] / published[3 * cells :, 2:4]).view(3, cells, 2).mean(1)
-    anchors = np.array([[10, 14], [23, 27], [37, 58], [81, 82]])
-    assert ratio.numpy() == pytest.approx(anchors[1:] / anchors[:3], rel=1e-5)
-    assert torch.equal(trained[: 3 * cells], published[: 3 * cells])
-    assert torch.equal(trained[..., [0, 1, 4, 5]], published[..., [0, 1, 4, 5]])
 
 
 def test_official_weights_get_the_mask_they_were_trained_with(tmp_path, official):
@@ -252,21 +234,3 @@ def test_official_weights_that_were_trained_on_keep_their_mask(real_data, tmp_pa
     path.write_bytes(content)
     model = loaded(path, noted=0)
     assert model.module_list[-1].anchors.tolist() == [[10, 14], [23, 27], [37, 58]]
-
-
-def test_the_corrected_mask_covers_the_people_of_ped2(real_data, tmp_path):
-    """On every 30th frame of two videos; benchmarks/README.md has more."""
-    train = load_videos("ped2", "train", real_data)[:4:3]
-    moving = find_boxes(train, "motion", progress=False)
-    thinned = [Video(video.name, ArrayFrames(video.frames[::30]), 10.0) for video in train]
-    truth = [moving[video.name][t] for video in train for t in range(0, len(video), 30)]
-    shares = {}
-    for keep_mask in (False, True):
-        path = copied(real_data, tmp_path, keep_mask)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            detector = DarknetDetector(str(path), "cpu")
-        found = detector.detect(thinned, tqdm(disable=True))
-        shares[keep_mask] = coverage([boxes for video in found for boxes in video], truth)
-    assert shares[False] > 0.5
-    assert shares[True] < 0.1

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from refusals import refused
 from scenes import ArrayFrames
+from torchvision.ops import box_iou
 from tqdm.auto import tqdm
 
 from vadlib.course.coverage import coverage
@@ -18,7 +19,10 @@ from vadlib.pseudo.detectors import (
     PersonDetector,
     find_boxes,
 )
-from vadlib.pseudo.paste import iou
+
+
+def iou(box, others):
+    return box_iou(torch.as_tensor(box)[None], torch.as_tensor(others))[0].numpy()
 
 
 class Counting:

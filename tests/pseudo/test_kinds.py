@@ -103,7 +103,7 @@ def test_default_strengths_always_change_the_clip(kind, make_clip):
 
 
 @pytest.mark.parametrize(
-    "strength", [-0.1, (0.5, 0.2), (-1, 1), (0, 2), math.nan, "0.5", (0.2, 0.5, 0.6), (), None]
+    "strength", [-0.1, (0.5, 0.2), (-1, 1), (0, 2), math.nan, "0.5", (0.2, 0.5, 0.6), ()]
 )
 def test_a_strength_outside_0_to_1_is_refused(strength):
     with refused("out-of-range", field="AddNoise.strength"):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from refusals import refused
 
+from vadlib.config import PseudoConfig
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, PseudoClip, ShuffleMotion, SkipFrames
 from vadlib.pseudo.mixer import KINDS, Mixed, Outcome, PseudoAnomalyMixer, make_mixer
 
@@ -161,7 +162,7 @@ def test_without_kinds_only_p_0_is_allowed(make_clip):
 
 
 def test_same_generator_same_sequence(make_clip):
-    mixer = make_mixer(list(KINDS), 0.5)
+    mixer = make_mixer(PseudoConfig(tuple(KINDS)))
     clip = make_clip()
     runs = []
     for seed in (0, 0, 1):
@@ -178,7 +179,7 @@ def test_defect_09_each_sample_draws_on_its_own(make_clip):
     """Neither the order nor the neighbours of a sample change what becomes of it, and a batch holds
     several outcomes.
     """
-    mixer = make_mixer(list(KINDS), 0.5)
+    mixer = make_mixer(PseudoConfig(tuple(KINDS)))
     clips = [make_clip(seed=seed) for seed in range(16)]
     alone = [mixer(clip, seeded(i)).pseudo for i, clip in enumerate(clips)]
     backwards = [mixer(clips[i], seeded(i)).pseudo for i in reversed(range(16))][::-1]
@@ -207,7 +208,7 @@ def test_defect_08_a_kind_is_asked_only_when_it_was_drawn():
 
 
 def test_a_mixer_by_names():
-    mixer = make_mixer(["object", "noise"], 0.3)
+    mixer = make_mixer(PseudoConfig(("object", "noise"), 0.3))
     assert [type(kind) for kind in mixer.kinds] == [PasteObjects, AddNoise]
     assert mixer.p == 0.3
     assert list(KINDS)[:4] == ["skip", "shuffle", "noise", "object"]
@@ -216,14 +217,18 @@ def test_a_mixer_by_names():
 
 
 def test_a_mixer_by_names_with_weights_and_strengths():
-    mixer = make_mixer(["skip", "object"], 0.3, weights=(1, 3), strengths=((0.5, 0.5), (0.1, 0.9)))
+    config = PseudoConfig(
+        ("skip", "object"), 0.3, weights=(1, 3), strengths=((0.5, 0.5), (0.1, 0.9))
+    )
+    mixer = make_mixer(config)
+    assert mixer.config == config
     assert [kind.strength for kind in mixer.kinds] == [(0.5, 0.5), (0.1, 0.9)]
     assert mixer.weights == [1, 3]
     with refused("conflict", field="strengths"):
-        make_mixer(["skip", "object"], 0.3, strengths=((0.5, 0.5),))
+        make_mixer(PseudoConfig(("skip", "object"), 0.3, strengths=((0.5, 0.5),)))
 
 
 @pytest.mark.parametrize("kind", ["blur", "Skip", ""])
 def test_an_unknown_kind_is_refused_with_the_known_ones(kind):
     with refused("unknown-name", field="kinds"):
-        make_mixer(["skip", kind], 0.2)
+        make_mixer(PseudoConfig(("skip", kind), 0.2))

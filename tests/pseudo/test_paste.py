@@ -8,62 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vadlib.data.clips import to_tensor
-from vadlib.pseudo.paste import follow_box, iou, paste_patch
+from vadlib.pseudo.paste import follow_box, paste_patch
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-# --- overlap
-
-
-@pytest.mark.parametrize(
-    ("other", "expected"),
-    [
-        ((0, 0, 10, 10), 1.0),
-        ((5, 0, 15, 10), 50 / 150),
-        ((5, 5, 15, 15), 25 / 175),
-        ((2, 2, 8, 8), 36 / 100),
-        ((-10, -10, 20, 20), 100 / 900),
-        ((10, 0, 20, 10), 0.0),  # they touch
-        ((30, 30, 40, 40), 0.0),
-        ((3, -5, 7, 15), 40 / 140),
-        ((5, 5, 5, 5), 0.0),  # no area
-    ],
-)
-def test_overlap_by_hand(other, expected):
-    box = np.float32([0, 0, 10, 10])
-    assert iou(box, np.float32([other])) == pytest.approx([expected], abs=1e-6)
-    assert iou(np.float32(other), box[None]) == pytest.approx([expected], abs=1e-6)
-
-
-def test_overlap_with_none_and_with_several():
-    assert iou(np.float32([0, 0, 1, 1]), np.zeros((0, 4), np.float32)).shape == (0,)
-    assert iou(
-        np.float32([0, 0, 2, 2]), np.float32([[0, 0, 2, 2], [1, 0, 3, 2], [9, 9, 10, 10]])
-    ) == pytest.approx([1, 1 / 3, 0])
-    assert np.isfinite(iou(np.zeros(4, np.float32), np.zeros((1, 4), np.float32))).all()
-
-
-corner = st.integers(0, 12)
-
-
-@given(st.tuples(corner, corner, corner, corner), st.tuples(corner, corner, corner, corner))
-def test_overlap_is_that_of_counted_pixels(a, b):
-    def painted(box):
-        picture = np.zeros((30, 30), bool)
-        picture[box[1] : box[3], box[0] : box[2]] = True
-        return picture
-
-    first, second = ((x, y, x + w, y + h) for x, y, w, h in (a, b))
-    both, either = (
-        (painted(first) & painted(second)).sum(),
-        (painted(first) | painted(second)).sum(),
-    )
-    assert iou(np.float32(first), np.float32([second]))[0] == pytest.approx(
-        both / either if either else 0, abs=1e-6
-    )
 
 
 # --- following

@@ -15,14 +15,14 @@ import torch
 from refusals import refused
 
 from vadlib.pseudo.detectors import find_boxes, load_detector
-from vadlib.pseudo.yolov3 import YOLOv3Detector, tamed
+from vadlib.pseudo.yolov3 import YOLOv3Detector, unchanged_process
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """An untrained yolov3-tiny, as narrow as it gets, of ultralytics' own making."""
     folder = tmp_path_factory.mktemp("yolo")
-    with tamed():
+    with unchanged_process():
         import ultralytics
 
         recipe = Path(ultralytics.__file__).parent / "cfg" / "models" / "v3" / "yolov3-tiny.yaml"

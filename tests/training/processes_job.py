@@ -82,7 +82,7 @@ else:
     )
     mixer = vad.PseudoAnomalyMixer([vad.ShuffleMotion(), vad.AddNoise()], p=0.3)
     vad.fit(model, clips, mixer, config, options.out, resume=True, progress=False)
-    report = {"norms": norms, "losses": losses[1:]}  # the first is the estimate's of memory
+    report = {"norms": norms, "losses": losses}
 
 report["buffers"] = gather_object([sum(float(buffer.double().sum()) for buffer in model.buffers())])
 if processes().is_main_process:

@@ -5,6 +5,7 @@ All other tests compute in float32 where `VADLIB_PRECISION=fp32` says so, as CI 
 """
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,7 +69,8 @@ def test_the_environment_turns_auto_into_bf16_and_back(runs, tmp_path, monkeypat
 
 def test_scores_in_bf16_rank_frames_as_float32_does(runs, monkeypatch):
     run = runs["fp32"]
-    run.config["training"]["precision"] = "auto"
+    config = run.config.changed({"training": {"precision": "auto"}})
+    run = replace(run, config=config)
     results = []
     for precision in ("fp32", "bf16"):
         monkeypatch.setenv("VADLIB_PRECISION", precision)

@@ -87,10 +87,13 @@ def test_a_run_leaves_the_files_of_the_contract(clips, tmp_path):
         assert 0 < sum(counts) < len(clips)
     assert set(json.loads((run.folder / "config.json").read_text())) == {
         "dataset",
-        "data",
+        "clips",
+        "pseudo",
         "model",
-        "mixer",
         "training",
+        "score",
+        "clip_count",
+        "fingerprint",
     }
 
 
@@ -168,15 +171,14 @@ def test_a_non_finite_step_never_reaches_the_weights_and_several_stop(clips, tmp
         terms = real(model, *batch)
         seen.append({name: value.clone() for name, value in model.state_dict().items()})
         value, count = terms["rebuild"]
-        # The first call is that of the estimate of memory.
-        return {**terms, "rebuild": Term(value * float("nan"), count)} if len(seen) > 4 else terms
+        return {**terms, "rebuild": Term(value * float("nan"), count)} if len(seen) > 3 else terms
 
     monkeypatch.setattr(training, "objective_terms", poisoned)
     with refused("diverged", field="TrainConfig.learning_rate"):
         train(clips, tmp_path / "a")
-    assert len(seen) == 4 + training.MAX_BAD_STEPS
-    assert not equal(seen[3], seen[4])
-    assert equal(seen[4], seen[-1])
+    assert len(seen) == 3 + training.MAX_BAD_STEPS
+    assert not equal(seen[2], seen[3])
+    assert equal(seen[3], seen[-1])
 
 
 def test_a_non_finite_step_does_not_reach_batch_norms_statistics(clips, tmp_path, monkeypatch):
@@ -212,10 +214,10 @@ def test_an_epoch_without_a_good_step_leaves_a_row_without_terms(clips, tmp_path
 
     def poisoned(model, *batch):
         seen.append(1)
-        # the first call is the estimate's of memory, the next three are the first epoch
+        # the first three calls are the first epoch
         terms = real(model, *batch)
         return {
-            name: Term(value * (float("nan") if 1 < len(seen) <= 4 else 1), n)
+            name: Term(value * (float("nan") if len(seen) <= 3 else 1), n)
             for name, (value, n) in terms.items()
         }
 
@@ -357,15 +359,15 @@ def test_other_clips_are_another_training(clips, unfinished):
     fewer.index = fewer.index[:-1]
     with refused("other-run", file=unfinished / "config.json") as caught:
         train(fewer, unfinished, resume=True)
-    assert caught.error.field in ("dataset.clips", "dataset.fingerprint")
+    assert caught.error.field in ("clip_count", "fingerprint")
     boxes = {v.name: [np.float32([[1, 2, 3, 4]])] * len(v) for v in moving_videos(3)}
     boxed = ClipDataset(moving_videos(3), CUTTING, boxes, progress=False)
-    with refused("other-run", file=unfinished / "config.json", field="dataset.fingerprint"):
+    with refused("other-run", file=unfinished / "config.json", field="fingerprint"):
         train(boxed, unfinished, resume=True)
     moved = ClipDataset(moving_videos(3), CUTTING, progress=False)
     # the same names, lengths and windows
     moved.frames = [np.asarray(frames) // 2 for frames in moved.frames]
-    with refused("other-run", file=unfinished / "config.json", field="dataset.fingerprint"):
+    with refused("other-run", file=unfinished / "config.json", field="fingerprint"):
         train(moved, unfinished, resume=True)
     train(clips, unfinished, resume=True)
 
@@ -504,7 +506,7 @@ def test_what_the_mixer_makes_is_part_of_a_run(clips, tmp_path, other, key):
         tmp_path / "a",
         progress=False,
     )
-    with refused("other-run", file=tmp_path / "a" / "config.json", field=f"mixer.{key}"):
+    with refused("other-run", file=tmp_path / "a" / "config.json", field=f"pseudo.{key}"):
         fit(
             DualPathAutoencoder(TINY),
             clips,
@@ -526,7 +528,7 @@ def test_the_order_of_the_kinds_is_part_of_a_run(clips, tmp_path):
         tmp_path / "a",
         progress=False,
     )
-    with refused("other-run", file=tmp_path / "a" / "config.json", field="mixer.kinds"):
+    with refused("other-run", file=tmp_path / "a" / "config.json", field="pseudo.kinds"):
         fit(
             DualPathAutoencoder(TINY),
             clips,

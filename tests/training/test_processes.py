@@ -75,7 +75,7 @@ def test_two_processes_go_on_where_two_were_stopped(tmp_path):
     report = job(2, tmp_path / "stopped", "--epochs", "1")
     assert (
         len(report["norms"])
-        == len(json.loads((tmp_path / "whole" / "report.json").read_text())["norms"]) - 19
+        == len(json.loads((tmp_path / "whole" / "report.json").read_text())["norms"]) - 20
     )
     assert (tmp_path / "stopped" / "model.safetensors").read_bytes() == (
         tmp_path / "whole" / "model.safetensors"
@@ -114,7 +114,7 @@ def test_the_command_line_in_two_processes(tmp_path):
     """
     own_videos(tmp_path / "mine")
     (tmp_path / "tiny.json").write_text(
-        json.dumps({"data": {"clip_step": 16}, "model": {"width": 8, "slots": 16}})
+        json.dumps({"clips": {"clip_step": 16}, "model": {"width": 8, "slots": 16}})
     )
     options = [
         "--data",

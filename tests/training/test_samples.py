@@ -58,7 +58,7 @@ def test_normal_samples_go_in_unchanged_and_pseudo_ones_changed(samples):
     drawn = [samples[(0, i)] for i in range(40)]
     assert {outcome.kind for _, _, outcome in drawn} == {None, "shuffle", "noise"}
     for normal, given, outcome in drawn:
-        assert torch.equal(normal, given) == (not outcome.made)
+        assert torch.equal(normal, given) == (not outcome.success)
 
 
 def test_generators_of_different_keys_differ():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scenes import moving_videos
 
-from vadlib.config import ClipConfig, ModelConfig, ScoreConfig, TrainConfig
+from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, ScoreConfig, TrainConfig
 from vadlib.data.clips import ClipDataset
 from vadlib.evaluation.calibration import Calibration
 from vadlib.model.network import DualPathAutoencoder
@@ -36,7 +36,7 @@ def test_the_contrast_counts_only_where_the_pseudo_path_rebuilds_pseudo_anomalie
     fit(
         DualPathAutoencoder(ModelConfig(width=8, slots=8, **model)),
         clips,
-        make_mixer(kinds, p),
+        make_mixer(PseudoConfig(kinds, p)),
         config,
         tmp_path / "run",
         progress=False,

@@ -67,7 +67,6 @@ _EXPORTS = {
     "vadlib.training.fit": ["hold_out"],
     "vadlib.training.samples": ["Samples", "load_batches"],
     "vadlib.training.trainer": ["Trainer"],
-    "vadlib.training.footprint": ["estimate_footprint"],
     "vadlib.course.figures.training": [
         "read_history",
         "read_objectives",
@@ -110,8 +109,7 @@ _EXPORTS = {
         "plot_auc_shifts",
     ],
     # Ablations
-    "vadlib.ablation": ["describe_ablation"],
-    "vadlib.output.ablation_table": ["read_ablation"],
+    "vadlib.ablation": ["describe_ablation", "read_ablation"],
     "vadlib.course.figures.ablation": ["ABLATION_MEASURES", "BASELINE_ROW", "plot_ablation"],
 }
 _HOME = {name: module for module, names in _EXPORTS.items() for name in names}

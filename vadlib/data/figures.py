@@ -1,74 +1,118 @@
 """The figures of the rendered street, as flat shapes in metres: people, a bicycle, a cart, a bag.
 
-A figure faces +X. Its origin lies on the ground, below the hips. `distance` is the way covered so
-far, in metres: it turns wheels and moves legs, so that feet do not slide.
+A figure faces +X. Its origin lies on the ground, below the hips. `distance` is the path length
+covered so far, in metres: it turns wheels and moves legs, so that feet do not slide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-PALETTES = {  # RGB, 0..255
+Colour = Sequence[float] | np.ndarray  # RGB, 0..255
+Point = tuple[float, float]  # metres: forwards, upwards
+
+PALETTES = {
     "shirt": ((112, 70, 60), (66, 78, 106), (96, 80, 58), (64, 86, 68)),
     "trousers": ((40, 44, 56), (52, 46, 42)),
     "skin": ((206, 164, 134), (150, 108, 82)),
     "hair": ((40, 32, 26), (72, 54, 38)),
-    # a bicycle's frame, a cart's body
     "vehicle": ((124, 62, 54), (62, 88, 118), (126, 116, 98), (66, 96, 74)),
     "bag": ((176, 60, 44), (40, 92, 150), (190, 150, 50), (60, 120, 70)),
 }
-TYRE, METAL, CREAM = (44, 44, 46), (122, 124, 126), (178, 172, 158)
+TYRE, METAL = (44, 44, 46), (122, 124, 126)
+CREAM = (178, 172, 158)
+SHADED = 0.68  # the far side of a figure is darker by this factor
+THIGH, SHANK = 0.47, 0.46
+UPPER_ARM, FOREARM = 0.29, 0.27
+ANKLE_HEIGHT = 0.09
+WHEEL_RADIUS, CART_WHEEL_RADIUS = 0.35, 0.27
 
 
 class Shape(NamedTuple):
-    """A piece of a figure: a disc (one point), a stroke `width` wide, or a filled polygon (width
-    0). Metres; RGB 0..255.
+    """A piece of a figure: a disc (one point), a stroke `width` metres wide, or a filled polygon
+    (width 0).
     """
 
-    colour: Sequence[float]
-    points: Sequence[tuple[float, float]]
+    colour: Colour
+    points: Sequence[Point] | np.ndarray
     width: float = 0.0
 
 
-def draw_look(rng: np.random.Generator) -> SimpleNamespace:
-    """What somebody looks like: a colour from each palette, size (1 = 1.75 m), and whether with a
-    backpack.
+@dataclass(frozen=True)
+class Look:
+    """The colours of a person and of what belongs to them (RGB), and their size (1 = 1.75 m)."""
+
+    shirt: np.ndarray
+    trousers: np.ndarray
+    skin: np.ndarray
+    hair: np.ndarray
+    vehicle: np.ndarray
+    bag: np.ndarray
+    size: float
+    backpack: bool
+
+
+@dataclass(frozen=True)
+class Gait:
+    """The movement of a person on foot, in metres and radians.
+
+    A cycle is two steps. `duty` is the share of it during which a foot stands on the ground.
     """
-    look = SimpleNamespace()
+
+    stride: float  # length of a cycle
+    duty: float
+    lean: float  # of the upper body
+    hip_height: float
+    bounce: float  # of the hips
+    push_off: float  # shift of the feet to the back
+    heel_lift: float  # of a foot that swings forwards
+    heel_delay: float  # 1: the lift is highest in the middle of the swing; less: earlier
+    pitch: float  # of a foot, for each metre that the ankle is lifted
+    arm_swing: float
+    arm_back: float  # shift of the elbows to the back
+    elbow: float  # its bend
+    elbow_swing: float  # further bend while the arm is in front
+
+
+WALK = Gait(1.35, 0.6, 0.05, 0.945, 0.02, 0.0, 0.06, 1.0, -7.0, 0.5, 0.0, 0.3, 0.25)
+RUN = Gait(2.4, 0.36, 0.24, 0.93, 0.045, 0.1, 0.5, 0.7, -2.5, 0.95, 0.15, 1.5, 0.0)
+
+
+def draw_look(rng: np.random.Generator) -> Look:
+    """Draw a colour from each palette, a size, and whether there is a backpack."""
+    colours = {}
     for name, palette in PALETTES.items():
         colour = palette[rng.integers(len(palette))]
-        setattr(look, name, np.clip(colour + rng.normal(0, 4, 3), 8, 247))
-    look.size = rng.uniform(0.96, 1.04)
-    look.backpack = bool(rng.random() < 0.25)
-    return look
+        colours[name] = np.clip(colour + rng.normal(0, 4, 3), 8, 247)
+    size = rng.uniform(0.96, 1.04)
+    return Look(**colours, size=size, backpack=bool(rng.random() < 0.25))
 
 
-def joint(root, tip, first: float, second: float, bend: int):
-    """Knee or elbow of two bones from `root` to `tip`, bent forwards (+1) or backwards (-1); and
-    the tip, moved within reach.
+def joint(root: Point, tip: Point, first: float, second: float, bend: int) -> tuple[Point, Point]:
+    """Return the knee or elbow of two bones from `root` to `tip`, bent forwards (+1) or backwards
+    (-1), and the tip, moved within reach.
     """
     dx, dy = tip[0] - root[0], tip[1] - root[1]
     distance = (dx * dx + dy * dy) ** 0.5
-    dx, dy, reach = dx / distance, dy / distance, min(distance, 0.999 * (first + second))
+    dx, dy = dx / distance, dy / distance
+    reach = min(distance, 0.999 * (first + second))
     along = (first**2 - second**2 + reach**2) / (2 * reach)
     off = bend * max(first**2 - along**2, 0.0) ** 0.5
-    return (root[0] + along * dx - off * dy, root[1] + along * dy + off * dx), (
-        root[0] + reach * dx,
-        root[1] + reach * dy,
-    )
+    middle = (root[0] + along * dx - off * dy, root[1] + along * dy + off * dx)
+    return middle, (root[0] + reach * dx, root[1] + reach * dy)
 
 
-def hang(root, angle: float, length: float):
-    """The end of a bone that hangs down at angle 0 and points forwards at pi / 2."""
+def hang(root: Point, angle: float, length: float) -> Point:
+    """Return the end of a bone that hangs down at angle 0 and points forwards at pi / 2."""
     return root[0] + length * np.sin(angle), root[1] - length * np.cos(angle)
 
 
-def leg(colour: np.ndarray, hip, ankle, pitch: float) -> list[Shape]:
-    knee, ankle = joint(hip, ankle, 0.47, 0.46, +1)
+def leg(colour: np.ndarray, hip: Point, ankle: Point, pitch: float) -> list[Shape]:
+    knee, ankle = joint(hip, ankle, THIGH, SHANK, +1)
     toe = hang((ankle[0], ankle[1] - 0.03), np.pi / 2 + pitch, 0.19)
     return [
         Shape(colour, [hip, knee], 0.17),
@@ -77,115 +121,106 @@ def leg(colour: np.ndarray, hip, ankle, pitch: float) -> list[Shape]:
     ]
 
 
-def arm(look, light: float, shoulder, elbow, hand) -> list[Shape]:
-    return [
-        Shape(light * look.shirt, [shoulder, elbow, hand], 0.105),
-        Shape(light * look.skin, [hand], 0.11),
-    ]
+def arm(look: Look, light: float, shoulder: Point, elbow: Point, hand: Point) -> list[Shape]:
+    sleeve = Shape(light * look.shirt, [shoulder, elbow, hand], 0.105)
+    return [sleeve, Shape(light * look.skin, [hand], 0.11)]
 
 
-def upper_body(look, hip, lean: float):
-    """Shapes of torso and head, and the shoulder. Nose in front, hair and backpack behind: they
-    show the direction.
+def upper_body(look: Look, hip: Point, lean: float) -> tuple[list[Shape], Point]:
+    """Return the shapes of torso and head, and the shoulder.
+
+    Nose in front, hair and backpack behind: they show the direction.
     """
     sin, cos = np.sin(lean), np.cos(lean)
 
-    def at(forward: float, up: float):
+    def at(forward: float, up: float) -> Point:
         return hip[0] + forward * cos + up * sin, hip[1] - forward * sin + up * cos
 
-    shapes = [Shape(look.bag, [at(-0.2, 0.22), at(-0.2, 0.4)], 0.2)] * look.backpack
-    shapes += [
-        Shape(look.shirt, [at(0, 0.05), at(0, 0.4)], 0.3),
-        Shape(look.skin, [at(0.02, 0.5), at(0.04, 0.6)], 0.12),
-    ]
-    shapes += [Shape(look.hair, [at(0.01, 0.725)], 0.26), Shape(look.skin, [at(0.07, 0.69)], 0.19)]
-    return [*shapes, Shape(look.skin, [at(0.15, 0.68)], 0.06)], at(0, 0.47)
+    shapes = []
+    if look.backpack:
+        shapes.append(Shape(look.bag, [at(-0.2, 0.22), at(-0.2, 0.4)], 0.2))
+    shapes.append(Shape(look.shirt, [at(0, 0.05), at(0, 0.4)], 0.3))
+    shapes.append(Shape(look.skin, [at(0.02, 0.5), at(0.04, 0.6)], 0.12))  # neck
+    shapes.append(Shape(look.hair, [at(0.01, 0.725)], 0.26))
+    shapes.append(Shape(look.skin, [at(0.07, 0.69)], 0.19))  # face
+    shapes.append(Shape(look.skin, [at(0.15, 0.68)], 0.06))  # nose
+    return shapes, at(0, 0.47)
 
 
-def person(look, distance: float, running: bool = False, stoop: float = 0.0) -> list[Shape]:
-    """A person on foot after `distance` metres. A foot that stands stays where it is on the ground.
+def place_ankle(gait: Gait, phase: float) -> Point:
+    """Return the ankle's place: forwards of the body, in half steps, and height in metres."""
+    if phase < gait.duty:  # it stands, late on its toes, while the body moves on over it
+        done = phase / gait.duty
+        return 1 - 2 * done, ANKLE_HEIGHT + 0.17 * max(0.0, done - 0.6)
+    # It swings forwards; the heel of a runner comes up high.
+    done = (phase - gait.duty) / (1 - gait.duty)
+    lift = gait.heel_lift * np.sin(np.pi * done**gait.heel_delay)
+    return -np.cos(np.pi * done), ANKLE_HEIGHT + 0.07 * (1 - done) + lift
+
+
+def person(look: Look, distance: float, gait: Gait = WALK, stoop: float = 0.0) -> list[Shape]:
+    """Return a person on foot; a foot that stands stays in its place on the ground.
 
     Args:
+        look: colours and size.
+        distance: metres covered.
+        gait: `WALK` or `RUN`.
         stoop: 0 upright, 1 bent down to the ground.
     """
-    stride, duty, lean, swing, hip_height = (
-        (2.4, 0.36, 0.24, 0.95, 0.93) if running else (1.35, 0.6, 0.05, 0.5, 0.945)
-    )
-    cycle = distance / look.size / stride
-    hip = (
-        -0.15 * stoop,
-        hip_height
-        - 0.25 * stoop
-        - (0.045 if running else 0.02) * np.cos(4 * np.pi * (cycle - 0.05)),
-    )
-    body, shoulder = upper_body(look, hip, lean + 1.1 * stoop)
-    legs, arms = [], []
-    # the far side is darker and drawn first
-    for phase, light in ((cycle + 0.5) % 1, 0.68), (cycle % 1, 1.0):
-        # the share of the cycle that a foot stands, late on its toes, while the body moves on over
-        # it
-        if phase < duty:
-            done = phase / duty
-            x, y = 1 - 2 * done, 0.09 + 0.17 * max(0.0, done - 0.6)
-        else:  # it swings forwards; a runner's heel comes up high
-            done = (phase - duty) / (1 - duty)
-            lift = 0.5 * np.sin(np.pi * done**0.7) if running else 0.06 * np.sin(np.pi * done)
-            x, y = -np.cos(np.pi * done), 0.09 + 0.07 * (1 - done) + lift
-        pitch = max((-2.5 if running else -7.0) * (y - 0.09) + 0.3 * (phase > 0.9), -1.3)
-        # a runner pushes off behind
-        legs += leg(light * look.trousers, hip, (x * duty * stride / 2 - 0.1 * running, y), pitch)
-        # arms swing against the legs
-        back = -swing * np.cos(2 * np.pi * (phase - 0.05)) * (1 - stoop)
-        elbow = hang(shoulder, back - 0.15 * running, 0.29)
-        arms.append(
-            arm(
-                look,
-                light,
-                shoulder,
-                elbow,
-                hang(elbow, back + (1.5 if running else 0.3 + 0.25 * back), 0.27),
-            )
-        )
+    cycle = distance / look.size / gait.stride
+    bounce = gait.bounce * np.cos(4 * np.pi * (cycle - 0.05))
+    hip = (-0.15 * stoop, gait.hip_height - 0.25 * stoop - bounce)
+    body, shoulder = upper_body(look, hip, gait.lean + 1.1 * stoop)
+    legs: list[Shape] = []
+    arms = []
+    for phase, light in ((cycle + 0.5) % 1, SHADED), (cycle % 1, 1.0):  # the far side first
+        forwards, height = place_ankle(gait, phase)
+        ankle = (forwards * gait.duty * gait.stride / 2 - gait.push_off, height)
+        heel_strike = 0.3 if phase > 0.9 else 0.0
+        pitch = max(gait.pitch * (height - ANKLE_HEIGHT) + heel_strike, -1.3)
+        legs += leg(light * look.trousers, hip, ankle, pitch)
+        # Arms swing against the legs.
+        swing = -gait.arm_swing * np.cos(2 * np.pi * (phase - 0.05)) * (1 - stoop)
+        elbow = hang(shoulder, swing - gait.arm_back, UPPER_ARM)
+        hand = hang(elbow, swing + (gait.elbow + gait.elbow_swing * swing), FOREARM)
+        arms.append(arm(look, light, shoulder, elbow, hand))
     return arms[0] + legs + body + arms[1]
 
 
-def child(look, distance: float) -> list[Shape]:
-    """A child that runs, 1.25 m tall; a step is as short as the legs."""
+def child(look: Look, distance: float) -> list[Shape]:
+    """Return a child that runs, 1.25 m tall; a step is as short as the legs."""
     scale = 0.72
-    shapes = person(look, distance / scale, running=True)
-    return [
-        Shape(s.colour, [(scale * x, scale * y) for x, y in s.points], scale * s.width)
-        for s in shapes
-    ]
+    shapes = []
+    for colour, points, width in person(look, distance / scale, RUN):
+        smaller = [(scale * x, scale * y) for x, y in points]
+        shapes.append(Shape(colour, smaller, scale * width))
+    return shapes
 
 
-def bag(look, distance: float = 0.0) -> list[Shape]:
-    """A backpack that stands on the ground."""
-    strap = [(-0.1, 0.42), (0.0, 0.5), (0.1, 0.42)]
-    pocket = [(-0.1, 0.12), (0.1, 0.12)]
-    return [
-        Shape(0.6 * look.bag, strap, 0.04),
-        Shape(look.bag, [(0, 0.13), (0, 0.32)], 0.26),
-        Shape(0.7 * look.bag, pocket, 0.06),
-    ]
+def bag(look: Look, distance: float = 0.0) -> list[Shape]:
+    """Return a backpack that stands on the ground."""
+    strap = Shape(0.6 * look.bag, [(-0.1, 0.42), (0.0, 0.5), (0.1, 0.42)], 0.04)
+    body = Shape(look.bag, [(0, 0.13), (0, 0.32)], 0.26)
+    pocket = Shape(0.7 * look.bag, [(-0.1, 0.12), (0.1, 0.12)], 0.06)
+    return [strap, body, pocket]
 
 
-def cyclist(look, distance: float) -> list[Shape]:
-    radius, rear, front, crank, seat = (
-        0.35,
-        (-0.53, 0.35),
-        (0.55, 0.35),
-        (-0.06, 0.3),
-        (-0.22, 0.84),
-    )
-    head, bar, hip, rim = (0.38, 0.84), (0.42, 1.0), (-0.22, 0.98), np.linspace(0, 2 * np.pi, 17)
-    wheels, legs, spokes = [], [], np.arange(3) * np.pi / 3 - distance / radius
-    for hub in rear, front:
-        wheels.append(Shape(TYRE, np.stack([np.cos(rim), np.sin(rim)], 1) * radius + hub, 0.075))
-        wheels += [
-            Shape(METAL, [hang(hub, spoke, radius), hang(hub, spoke, -radius)], 0.02)
-            for spoke in spokes
-        ]
+def wheel(hub: Point, distance: float) -> list[Shape]:
+    """Return a bicycle's wheel: the tyre and three spokes from rim to rim."""
+    angles = np.linspace(0, 2 * np.pi, 17)
+    rim = np.stack([np.cos(angles), np.sin(angles)], 1) * WHEEL_RADIUS + hub
+    shapes = [Shape(TYRE, rim, 0.075)]
+    for angle in np.arange(3) * np.pi / 3 - distance / WHEEL_RADIUS:
+        ends = [hang(hub, angle, WHEEL_RADIUS), hang(hub, angle, -WHEEL_RADIUS)]
+        shapes.append(Shape(METAL, ends, 0.02))
+    return shapes
+
+
+def cyclist(look: Look, distance: float) -> list[Shape]:
+    """Return a person on a bicycle."""
+    rear, front = (-0.53, 0.35), (0.55, 0.35)  # hubs
+    crank, seat = (-0.06, 0.3), (-0.22, 0.84)
+    head, bar = (0.38, 0.84), (0.42, 1.0)
     tubes = (
         [rear, crank, head],
         [rear, seat],
@@ -193,53 +228,41 @@ def cyclist(look, distance: float) -> list[Shape]:
         [seat, head],
         [front, head, bar, (0.52, 1.02)],
     )
-    frame = [Shape(look.vehicle, tube, 0.06) for tube in tubes] + [
-        Shape(TYRE, [(-0.34, 0.89), (-0.12, 0.89)], 0.08)
-    ]
+    bicycle = wheel(rear, distance) + wheel(front, distance)
+    bicycle += [Shape(look.vehicle, tube, 0.06) for tube in tubes]
+    bicycle.append(Shape(TYRE, [(-0.34, 0.89), (-0.12, 0.89)], 0.08))  # saddle
+    hip = (-0.22, 0.98)
     body, shoulder = upper_body(look, hip, 0.5)
-    for side, light in (np.pi, 0.68), (0.0, 1.0):
-        # one turn of the pedals every 4.2 m
+    legs = []
+    for side, light in (np.pi, SHADED), (0.0, 1.0):
+        # One turn of the pedals every 4.2 m.
         pedal = hang(crank, side - 2 * np.pi * distance / 4.2, 0.17)
-        legs.append(leg(light * look.trousers, hip, (pedal[0] - 0.05, pedal[1] + 0.09), -0.2))
-    return (
-        legs[0]
-        + wheels
-        + frame
-        + legs[1]
-        + body
-        + arm(look, 1.0, shoulder, *joint(shoulder, (0.5, 1.04), 0.31, 0.3, -1))
-    )
+        ankle = (pedal[0] - 0.05, pedal[1] + 0.09)
+        legs.append(leg(light * look.trousers, hip, ankle, -0.2))
+    elbow, hand = joint(shoulder, (0.5, 1.04), 0.31, 0.3, -1)
+    return legs[0] + bicycle + legs[1] + body + arm(look, 1.0, shoulder, elbow, hand)
 
 
-def cart(look, distance: float) -> list[Shape]:
-    body = [
-        (-1.2, 0.3),
-        (1.2, 0.3),
-        (1.25, 0.62),
-        (1.0, 0.86),
-        (0.62, 0.9),
-        (0.5, 0.5),
-        (-0.3, 0.5),
-        (-0.3, 1.12),
-        (-1.2, 1.12),
-    ]
+CART_BODY = (
+    *((-1.2, 0.3), (1.2, 0.3), (1.25, 0.62), (1.0, 0.86), (0.62, 0.9)),
+    *((0.5, 0.5), (-0.3, 0.5), (-0.3, 1.12), (-1.2, 1.12)),
+)
+CART_POSTS = ((0.62, 0.88), (0.5, 1.78), (-0.32, 1.78), (-0.32, 1.1))
+
+
+def cart(look: Look, distance: float) -> list[Shape]:
+    """Return an open cart with a roof, and its driver."""
     driver, shoulder = upper_body(look, (0.0, 0.62), 0.1)
-    shapes = [
-        Shape(0.68 * look.trousers, [(0.0, 0.6), (0.4, 0.62), (0.45, 0.4)], 0.16),
-        *driver,
-        Shape(look.vehicle, body),
-    ]
-    posts = [(0.62, 0.88), (0.5, 1.78), (-0.32, 1.78), (-0.32, 1.1)]
-    shapes += [
-        Shape(METAL, posts, 0.06),
-        Shape(CREAM, [(-0.5, 1.8), (0.72, 1.8)], 0.12),
-        Shape(CREAM, [(1.18, 0.62)], 0.14),
-    ]
-    shapes += arm(look, 1.0, shoulder, *joint(shoulder, (0.52, 1.0), 0.3, 0.28, -1))
+    thigh_and_shank = [(0.0, 0.6), (0.4, 0.62), (0.45, 0.4)]
+    shapes = [Shape(SHADED * look.trousers, thigh_and_shank, 0.16), *driver]
+    shapes.append(Shape(look.vehicle, CART_BODY))
+    shapes.append(Shape(METAL, CART_POSTS, 0.06))
+    shapes.append(Shape(CREAM, [(-0.5, 1.8), (0.72, 1.8)], 0.12))  # roof
+    shapes.append(Shape(CREAM, [(1.18, 0.62)], 0.14))  # lamp
+    elbow, hand = joint(shoulder, (0.52, 1.0), 0.3, 0.28, -1)
+    shapes += arm(look, 1.0, shoulder, elbow, hand)
     for hub in (-0.72, 0.27), (0.78, 0.27):
-        shapes += [
-            Shape(TYRE, [hub], 0.54),
-            Shape(METAL, [hub], 0.26),
-            Shape(TYRE, [hang(hub, -distance / 0.27, 0.07)], 0.1),
-        ]
+        shapes.append(Shape(TYRE, [hub], 0.54))
+        shapes.append(Shape(METAL, [hub], 0.26))
+        shapes.append(Shape(TYRE, [hang(hub, -distance / CART_WHEEL_RADIUS, 0.07)], 0.1))
     return shapes

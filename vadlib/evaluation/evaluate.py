@@ -50,7 +50,7 @@ def evaluate(
     maps = score_videos(run, videos, device, progress, protocol)
     results = {}
     for video in videos:
-        scored = scored_frames(len(video), run.data, protocol)
+        scored = scored_frames(len(video), run.config.clips, protocol)
         video_maps = maps[video.name]
         results[video.name] = VideoResult(
             scores=calibration.score(video_maps, video.scene, calibration.score_config),
@@ -65,7 +65,7 @@ def evaluate(
         return result
     measured = measure(result)
     if measured["micro_auc_raw"] is not None:
-        scored_slices = {v.name: scored_frames(len(v), run.data, protocol) for v in videos}
+        scored_slices = {v.name: scored_frames(len(v), run.config.clips, protocol) for v in videos}
         measured |= _pixel_metrics(result, videos, scored_slices)
         measured |= _kind_metrics(result, videos, scored_slices)
     measured["ground_truth"] = videos[0].ground_truth
@@ -84,18 +84,20 @@ def score_videos(
     """
     require(len(videos) > 0, "no videos to score; expected one or more", "too-few", field="videos")
     target = pick_device(device)
-    scored_frames(0, run.data, protocol)  # refuse an unknown protocol before anything is decoded
+    scored_frames(
+        0, run.config.clips, protocol
+    )  # refuse an unknown protocol before anything is decoded
     for video in videos:
         _require_fitting(run, video)
     model = run.model.to(target).eval()
-    precision = run.config["training"].get("precision", "auto")
+    precision = run.config.training.precision
     with processes().main_process_first():  # the others find the frames in the store
-        frames = stored_frames(videos, run.data, progress)
+        frames = stored_frames(videos, run.config.clips, progress)
     total = sum(len(video) for video in videos)
     bar = tqdm(total=total, desc="scoring", unit="frame", disable=not progress)
 
     def video_maps(video_frames: np.ndarray) -> ErrorMaps:
-        return error_maps(model, video_frames, run.data, target, precision, bar, protocol)
+        return error_maps(model, video_frames, run.config.clips, target, precision, bar, protocol)
 
     with bar, steady_memory():
         maps = share_out(video_maps, frames)
@@ -185,13 +187,13 @@ def _kind_metrics(
 
 
 def _require_fitting(run: Run, video: Video) -> None:
-    channels = run.data.channels or video.frames.shape[3]
+    channels = run.config.clips.channels or video.frames.shape[3]
     expected = run.model.config.channels
     message = (
         f"video {video.name}: {channels} channels, but the model expects {expected}; use a run "
         "trained on such videos"
     )
     require(channels == expected, message, "wrong-shape", field="ModelConfig.channels")
-    needed = run.data.length * run.data.frame_step
+    needed = run.config.clips.length * run.config.clips.frame_step
     if len(video) < needed:
         raise too_short(video, len(video), needed)

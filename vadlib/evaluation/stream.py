@@ -123,7 +123,7 @@ def stream_scores(
         InputError: at once, if the video is shorter than a clip, or its frames are smaller than the
             windows that the model sees; later, if a frame cannot be read.
     """
-    config = run.data
+    config = run.config.clips
     target = pick_device(device)
     frames = PreparedFrames(video, config, run.model.config.channels)
     needed = config.length * config.frame_step
@@ -138,7 +138,7 @@ def stream_scores(
     fits = height >= tall and width >= wide
     require(fits, message, "wrong-shape", field="ClipConfig.crop")
     errors = needed_errors(calibration.score_config.shares)
-    precision = run.config["training"].get("precision", "auto")
+    precision = run.config.training.precision
     model = run.model.to(target).eval()
     parts = cell_errors(model, frames, config, target, errors, precision)
     return _score(list(errors), parts, frames, calibration, scene)

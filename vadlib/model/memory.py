@@ -55,7 +55,8 @@ def entropy(weights: Tensor) -> Tensor:
 
     It is 0 when one slot is read and ln N when all are read alike.
     """
-    return torch.special.entr(weights.clamp_min(1e-12)).sum(-1)
+    terms: Tensor = torch.special.entr(weights.clamp_min(1e-12))
+    return terms.sum(-1)
 
 
 def _unit(vectors: Tensor) -> Tensor:
@@ -106,8 +107,9 @@ class Memory(nn.Module):
 
 def pass_on(features: Tensor) -> Read:
     """Return the features themselves, with weights over no slots: the read without a memory."""
-    batch, _, *positions = features.shape
-    return Read(features, features.new_zeros(batch, *positions, 0, dtype=torch.float32))
+    positions = features.shape[2:]
+    weights = features.new_zeros(len(features), *positions, 0, dtype=torch.float32)
+    return Read(features, weights)
 
 
 def _without_autocast(device: str) -> AbstractContextManager[object]:

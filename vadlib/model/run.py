@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
-from vadlib.config import ClipConfig, ModelConfig, from_dict
+from vadlib.config import RunConfig, read_config_file
 from vadlib.errors import InputError, require, require_known
 from vadlib.files import atomic, command_line, expand_home
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.pseudo.mixer import mixer_part
 
-# runs that come with the package, each in a folder of its name
+# Runs that ship with the package, each in a folder of its name.
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
@@ -27,20 +25,18 @@ class Run:
 
     Attributes:
         folder: where the run's files are.
-        config: the parts "dataset", "data", "model", "mixer" and "training", as in `config.json`.
-        data: how frames were prepared in training.
+        config: all its settings, as in `config.json`.
         model: with its trained weights, in evaluation mode, on the device that last used it.
     """
 
     folder: Path
-    config: dict
-    data: ClipConfig
+    config: RunConfig
     model: DualPathAutoencoder
 
     @property
     def results_folder(self) -> Path | None:
-        """Where an evaluation leaves its files unless told otherwise: the run's folder; None for a
-        pretrained run, whose folder ships.
+        """The default folder for an evaluation's files: the run's own, or None for a pretrained
+        run, whose folder ships.
         """
         return None if self.folder.resolve().parent == PRETRAINED.resolve() else self.folder
 
@@ -54,23 +50,20 @@ class Run:
         """
         folder = expand_home(folder)
         config = read_config(folder)
-        path = folder / "config.json"
-        model = DualPathAutoencoder(from_dict(ModelConfig, config["model"], path))
+        model = DualPathAutoencoder(config.model)
         load_weights(model, folder / "model.safetensors")
-        return cls(folder, config, from_dict(ClipConfig, config["data"], path), model.eval())
+        return cls(folder, config, model.eval())
 
 
 def pretrained_names() -> list[str]:
-    """What `load_pretrained` takes."""
+    """Return the names that `load_pretrained` takes."""
     return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
 
 
 def load_pretrained(name: str) -> Run:
-    """A run of preset `fast` that ships with the package: its weights, what calibrates it, its
-    settings and its recorded metrics.
+    """Load a run of preset `fast` that ships with the package, with its recorded metrics.
 
-    How it was made, and the terms of the data that it was made of, stand in `NOTE.md` of its
-    folder.
+    `NOTE.md` in its folder says how it was trained, and gives the terms of its data.
 
     Args:
         name: "synthetic" or "ped2".
@@ -83,119 +76,58 @@ def load_pretrained(name: str) -> Run:
 
 
 def open_run(run: Run | str | Path) -> Run:
-    """A run as it is, by its folder, or by a pretrained name; where a folder of that name holds a
-    run, it is meant.
+    """Return a run that is given as it is, by its folder, or by a pretrained name; a folder of that
+    name wins if it holds a run.
 
     Raises:
-        InputError: what `Run.load` refuses.
+        InputError: see `Run.load`.
     """
     if isinstance(run, Run):
         return run
-    named = str(run) in pretrained_names() and not (Path(run) / "config.json").is_file()
-    return load_pretrained(str(run)) if named else Run.load(run)
+    if str(run) in pretrained_names() and not (Path(run) / "config.json").is_file():
+        return load_pretrained(str(run))
+    return Run.load(run)
 
 
-def read_config(folder: Path) -> dict:
-    """The parts of a run's `config.json`, in the shape of today; see `current_shape`.
+def read_config(folder: Path) -> RunConfig:
+    """Read a run's `config.json`.
 
     Raises:
-        InputError: there is none, or it is not JSON with the parts of a run.
+        InputError: there is none, or it does not hold all settings of a run.
     """
     path = folder / "config.json"
-    shipped = f"or the name of a pretrained run ({', '.join(pretrained_names())})"
-    require(
-        folder.is_dir(),
-        f"{folder}: no such run; expected a folder written by `{command_line('train', '--out', folder)}`, {shipped}",
-        "missing-file",
-        file=folder,
-    )
-    require(
-        path.is_file(),
-        f"{folder}: not a run (no config.json in it); expected a folder written by `vadlib train`",
-        "not-a-run",
-        file=folder,
-    )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(
-            f"{path}: not JSON ({error}); restore it, or train the run again",
-            "wrong-format",
-            file=path,
-        ) from error
-    parts = ("dataset", "data", "model", "mixer", "training")
-    missing = [
-        part
-        for part in parts
-        if not isinstance(config, dict) or not isinstance(config.get(part), dict)
-    ]
+    origin = f"a folder written by `{command_line('train', '--out', folder)}`"
+    pretrained = f"the name of a pretrained run ({', '.join(pretrained_names())})"
+    message = f"{folder}: no such run; expected {origin}, or {pretrained}"
+    require(folder.is_dir(), message, "missing-file", file=folder)
+    message = f"{folder}: not a run (no config.json in it); expected {origin}"
+    require(path.is_file(), message, "not-a-run", file=folder)
+    values = read_config_file(path)
+    missing = [field.name for field in fields(RunConfig) if field.name not in values]
     require(
         not missing,
-        f"{path}: the parts {', '.join(missing)} are missing; restore it, or train the run again",
+        f"{path}: {', '.join(missing)} missing, so it is incomplete or of an earlier version; "
+        "train the run again",
         "not-a-run",
         file=path,
         field=", ".join(missing),
     )
-    return current_shape(config)
+    return RunConfig().changed(values, path)
 
 
 def continue_training(folder: Path) -> str:
     """Return the advice to continue the training of a run's folder, for a message."""
-    return f"continue it with `{command_line('train', '--resume', '--out', folder)}` (and the --root of the training, if it had one)"
-
-
-def current_shape(config: Mapping) -> dict:
-    """Return the parts of a config.json, those that earlier versions wrote in another shape
-    converted.
-
-    Earlier, each of the mixer's kinds was a list: its name, the range of its strength, and what
-    else it takes. The detector and the patches were in the part "dataset".
-    """
-    config = dict(config)
-    mixer, dataset = config.get("mixer", {}), config.get("dataset", {})
-    if not isinstance(mixer, dict) or not isinstance(dataset, dict):
-        return config
-    moved = {name: dataset[name] for name in ("detector", "patches") if name in dataset}
-    if moved:
-        config["dataset"] = {name: value for name, value in dataset.items() if name not in moved}
-    kinds = mixer.get("kinds")
-    if isinstance(kinds, list) and all(map(_is_earlier_kind, kinds)):
-        mixer = _named_kinds(kinds) | {
-            name: value for name, value in mixer.items() if name != "kinds"
-        }
-    if moved or mixer:
-        config["mixer"] = moved | mixer
-    return config
-
-
-def _is_earlier_kind(entry) -> bool:
-    if not isinstance(entry, list) or len(entry) < 3 or not isinstance(entry[0], str):
-        return False
-    return all(isinstance(value, (int, float)) for value in entry[1:3])
-
-
-def _named_kinds(entries: list[list]) -> dict:
-    """Convert the mixer's kinds of an earlier version; see `current_shape`."""
-    further_names = {"noise": "grain", "object": "patches"}
-    kinds = []
-    for name, low, high, *further in entries:
-        settings = {"strength": [low, high]}
-        if name in further_names and len(further) == 1:
-            settings[further_names[name]] = further[0]
-        elif further:
-            settings[name] = further
-        kinds.append((name, settings))
-    part = mixer_part(0.0, [], kinds)
-    return {name: value for name, value in part.items() if name not in ("p", "weights")}
+    command = command_line("train", "--resume", "--out", folder)
+    return f"continue it with `{command}` (and the --root of the training, if it had one)"
 
 
 def save_weights(model: torch.nn.Module, path: Path) -> None:
     """Write the weights as safetensors, atomically."""
+    weights = {
+        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+    }
     with atomic(path) as temporary:
-        save_file(
-            {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()},
-            temporary,
-        )
+        save_file(weights, temporary)
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:
@@ -204,34 +136,32 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     Raises:
         InputError: the file is missing or damaged, or was saved by a model of another shape.
     """
-    require(
-        path.is_file(),
-        f"{path}: no such file; the training is not complete, so {continue_training(path.parent)}",
-        "not-a-run",
-        file=path,
-    )
+    message = f"{path}: no such file; the training is not complete"
+    advice = continue_training(path.parent)
+    require(path.is_file(), f"{message}, so {advice}", "not-a-run", file=path)
     try:
         weights = load_file(path)
     except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: a damaged file ({error}); copy it again, or train the run again",
-            "damaged-file",
-            file=path,
-        ) from error
-    if mismatch := first_mismatch(model, weights):
-        raise InputError(
-            f"{path}: weights of another model ({mismatch}); use the config.json that was saved with them",
-            "other-run",
-            file=path,
-        )
+        message = f"{path}: a damaged file ({error}); copy it again, or train the run again"
+        raise InputError(message, "damaged-file", file=path) from error
+    mismatch = first_mismatch(model, weights)
+    require(
+        mismatch is None,
+        f"{path}: weights of another model ({mismatch}); use the config.json that was saved with "
+        "them",
+        "other-run",
+        file=path,
+    )
     model.load_state_dict(weights)
 
 
 def first_mismatch(model: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> str | None:
-    """The first tensor that the model and some weights do not share, in words; None where all fit."""
+    """Describe the first tensor in which the model and some weights differ; None where all fit."""
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            return f"{name} is {found.get(name, 'missing')}, expected {expected.get(name, 'no such tensor')}"
+    shapes = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in sorted(expected.keys() | shapes.keys()):
+        shape = shapes.get(name, "missing")
+        expected_shape = expected.get(name, "no such tensor")
+        if shape != expected_shape:
+            return f"{name} is {shape}, expected {expected_shape}"
     return None

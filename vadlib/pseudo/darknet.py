@@ -8,9 +8,10 @@ import codecs
 import hashlib
 import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from vadlib.data.video import lfs_pointer
 from vadlib.errors import InputError, require
 
-# Darknet's own where it folds batch norm into the convolution: sqrt(variance + 0.00001)
+# Darknet's own when it folds batch norm into the convolution: sqrt(variance + 0.00001)
 DARKNET_EPS = 1e-5
 ULTRALYTICS_EPS = 1e-4  # the old ultralytics/yolov3 trained and ran its .pt files with this
 ACTIVATIONS = {
@@ -27,24 +28,16 @@ ACTIVATIONS = {
     "leaky": nn.LeakyReLU(0.1),
     "relu": nn.ReLU(),
     "relu6": nn.ReLU6(),
+    "mish": nn.Mish(),
+    "swish": nn.SiLU(),
+    "logistic": nn.Sigmoid(),
 }
-ACTIVATIONS |= {"mish": nn.Mish(), "swish": nn.SiLU(), "logistic": nn.Sigmoid()}
-KINDS = ("convolutional", "shortcut", "route", "maxpool", "upsample", "dropout", "yolo")
-# Darknet's other names of these sections. [empty] and [silence] pass their input on, as [dropout]
-# does outside training.
-ALIASES = {"conv": "convolutional", "max": "maxpool", "empty": "dropout", "silence": "dropout"}
-# Options that change what a layer computes, with the one value that is supported: overlooked,
-# others would ruin results silently.
-ONLY = {
-    "dilation": "1",
-    "antialiasing": "0",
-    "maxpool_depth": "0",
-    "reverse": "0",
-    "scale": "1",
-    "weights_type": "none",
-    "new_coords": "0",
-}
-ONLY |= {"binary": "0", "xnor": "0", "flipped": "0"}
+# Options that change what a layer computes, with the only supported value: ignored, others would
+# silently give wrong boxes.
+SUPPORTED = {"dilation": "1", "scale": "1", "weights_type": "none"}
+SUPPORTED |= dict.fromkeys(("antialiasing", "maxpool_depth", "reverse", "new_coords"), "0")
+SUPPORTED |= dict.fromkeys(("binary", "xnor", "flipped"), "0")
+SIDE = 64  # pixels of the picture that each new layer is tried on
 # The trap of yolov3-tiny: its official weights were trained with mask = 1,2,3 in the second [yolo],
 # but the published .cfg says 0,1,2, with which boxes come out at about half their size. See
 # pjreddie/darknet#851, AlexeyAB/darknet#1341 and ultralytics/yolov3#421. A network that someone
@@ -54,271 +47,185 @@ ONLY |= {"binary": "0", "xnor": "0", "flipped": "0"}
 TINY_HEAD = "f095efec35056cab818044ae22d084622a54f04ea54c5b532891d83cd9dab4ac"
 TINY_PUBLISHED = [[10, 14], [23, 27], [37, 58]]  # the anchors of mask = 0,1,2
 TINY_TRAINED = [[23, 27], [37, 58], [81, 82]]  # those of mask = 1,2,3
-Shape = tuple[int, float]  # channels, and the input's pixels from one cell to the next
 
 
-@dataclass(frozen=True)
-class _Section:
-    kind: str
-    where: str  # for messages
-    file: Path
+class Section(NamedTuple):
+    """A section of a .cfg, such as [convolutional]."""
+
+    name: str
+    position: str  # file, line and header, for messages
     options: dict[str, str]
 
-    def check(self, condition: bool, what: str, field: str = "") -> None:
-        require(
-            condition,
-            f"{self.where}: {what}",
-            "wrong-format",
-            file=self.file,
-            field=field or self.kind,
-        )
 
-    def check_only(self, key: str, found: str, supported: str) -> None:
-        message = f"{key}={found} is not supported, only {supported}; choose another network"
-        self.check(_same(found, supported), message, key)
-
-    def numbers(self, key: str, default: str = "", kind: type = int) -> list:
-        text = self.options.get(key, default)
-        try:
-            return [kind(part) for part in text.split(",") if part.strip()]
-        except ValueError as error:
-            raise InputError(
-                f"{self.where}: {key}={text}; expected numbers ({kind.__name__}), separated by commas",
-                "wrong-format",
-                file=self.file,
-                field=key,
-            ) from error
-
-    def number(self, key: str, default: str = "", kind: type = int, least: int = 1) -> int | float:
-        found = self.numbers(key, default, kind)
-        self.check(
-            len(found) == 1 and found[0] >= least,
-            f"{key}={self.options.get(key, '')}; expected one number, at least {least}",
-            key,
-        )
-        return found[0]
-
-    def sources(self, key: str, here: int) -> list[int]:
-        # negative numbers count back from this layer
-        layers = [n + here if n < 0 else n for n in self.numbers(key)]
-        self.check(
-            bool(layers) and all(0 <= n < here for n in layers),
-            f"{key}={self.options.get(key, '')}; expected earlier layers",
-            key,
-        )
-        return layers
-
-    def activation(self, default: str) -> nn.Module:
-        name = self.options.get("activation", default)
-        self.check(
-            name in ACTIVATIONS,
-            f"activation={name} is unknown; known: {', '.join(ACTIVATIONS)}",
-            "activation",
-        )
-        return ACTIVATIONS[name]
-
-
-def _read_cfg(path: Path) -> list[_Section]:
-    require(
-        path.is_file(),
-        f"{path}: no such file; put the network's .cfg there, or name another",
-        "missing-file",
-        file=path,
-    )
-    _require_data(path, "the .cfg")
-    sections = []
-    for number, line in enumerate(re.split(r"\r\n?|\n", _cfg_text(path)), start=1):
-        line = line.split("#")[0].split(";")[0].strip()
-        key, equals, value = line.partition("=")
+def _read_cfg(path: Path) -> list[Section]:
+    _require_data(path, "the network's .cfg")
+    content = path.read_bytes()
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # PowerShell's `>`
+    # Comments may be in any encoding.
+    text = content.decode("utf-16" if is_utf16 else "utf-8-sig", errors="ignore")
+    sections: list[Section] = []
+    for number, line in enumerate(re.split(r"\r\n?|\n", text), start=1):
+        line = re.split("[#;]", line)[0].strip()
+        option = re.fullmatch(r"([^=]+)=(.*)", line)
         if line.startswith("[") and line.endswith("]"):
             name = line[1:-1].strip()
-            where = f"{path}, line {number}, {line}"
-            sections.append(_Section(ALIASES.get(name, name), where, path, {}))
+            sections.append(Section(name, f"{path}, line {number}, {line}", {}))
+        elif option and sections:
+            # Darknet, too, takes the first of two equal keys.
+            sections[-1].options.setdefault(option[1].strip(), option[2].strip())
         elif line:
-            good = bool(sections and equals and key.strip())
-            require(
-                good,
-                f"{path}, line {number}: {line[:40]!r}; expected [section], or key=value below one; is this a Darknet .cfg?",
-                "wrong-format",
-                file=path,
-            )
-            # Darknet, too, goes by the first
-            sections[-1].options.setdefault(key.strip(), value.strip())
-    first = f"[{sections[0].kind}]" if sections else "nothing"
-    require(
-        first in ("[net]", "[network]"),
-        f"{path}: starts with {first}; expected [net]; is this a whole Darknet .cfg?",
-        "wrong-format",
-        file=path,
-    )
+            message = f"{path}, line {number}: {line[:40]!r}; expected [section] or key=value"
+            raise InputError(message, "wrong-format", file=path)
+    is_whole = bool(sections) and sections[0].name in ("net", "network")
+    message = f"{path}: does not start with [net]; expected a whole Darknet .cfg"
+    require(is_whole, message, "wrong-format", file=path)
     return sections
 
 
-def _cfg_text(path: Path) -> str:
-    """Return the text of a .cfg in UTF-8, UTF-16 (as PowerShell's `>` writes it) or Latin-1."""
-    content = path.read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16", errors="replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:  # comments in another encoding, or a web page's non-breaking spaces
-        return content.decode("latin-1")
-
-
-def _require_data(path: Path, what: str) -> None:
-    """Refuse a Git LFS pointer and a web page that were saved in place of `what`."""
+def _require_data(path: Path, noun: str) -> None:
+    """Refuse a file that is missing, a Git LFS pointer, and a saved web page."""
+    message = f"{path}: no such file; put {noun} there, or name another file"
+    require(path.is_file(), message, "missing-file", file=path)
     if pointer := lfs_pointer(path):
         raise InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
-    with path.open("rb") as file:
-        start = file.read(64).lstrip().lower()
-    require(
-        not start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml")),
-        f"{path}: a web page, not {what}; download the file itself",
-        "wrong-kind-of-file",
-        file=path,
-    )
+    start = path.read_bytes()[:64].lstrip().lower()
+    is_page = start.startswith((b"<!doctype", b"<html", b"<head", b"<?xml"))
+    message = f"{path}: a web page, not {noun}; download the file itself"
+    require(not is_page, message, "wrong-kind-of-file", file=path)
 
 
-class _Route(nn.Module):
-    def __init__(self, sources: list[int], groups: int, part: int):
+class Join(nn.Module):
+    """A [route]: one of several groups of the channels of earlier layers."""
+
+    def __init__(self, groups: int, part: int):
         super().__init__()
-        self.sources, self.groups, self.part = sources, groups, part
+        self.groups = groups
+        self.part = part
 
-    def forward(self, inputs: list[Tensor]) -> Tensor:
-        return torch.cat([x.chunk(self.groups, 1)[self.part] for x in inputs], 1)
+    def forward(self, *inputs: Tensor) -> Tensor:
+        parts = [_divided(x, self.groups, -1)[:, self.part] for x in inputs]
+        return torch.cat(parts, 1)
 
 
-class _Shortcut(nn.Module):
-    def __init__(self, sources: list[int], activation: nn.Module):
+class Add(nn.Module):
+    """A [shortcut]: the sum of earlier layers."""
+
+    def __init__(self, activation: nn.Module):
         super().__init__()
-        self.sources, self.activation = sources, activation
+        self.activation = activation
 
-    def forward(self, inputs: list[Tensor]) -> Tensor:
-        return self.activation(sum(inputs))
+    def forward(self, *inputs: Tensor) -> Tensor:
+        result: Tensor = self.activation(torch.stack(inputs).sum(0))
+        return result
 
 
-class _Yolo(nn.Module):
-    def __init__(self, anchors: Tensor, scale: float, keep_mask: bool):
+class Decode(nn.Module):
+    """A [yolo]: features and the images -> boxes, see `Darknet.forward`."""
+
+    anchors: Tensor
+
+    def __init__(self, anchors: Tensor, classes: int, scale: float, keep_mask: bool):
         super().__init__()
-        self.scale, self.keep_mask = scale, keep_mask
-        # the files' state dicts have none
+        self.classes = classes
+        self.scale = scale
+        self.keep_mask = keep_mask
+        # The files' state dicts have none.
         self.register_buffer("anchors", anchors, persistent=False)
 
-    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+    def forward(self, x: Tensor, images: Tensor) -> Tensor:
         rows, columns = x.shape[-2:]
-        raw = x.float().unflatten(1, (len(self.anchors), -1)).permute(0, 1, 3, 4, 2)
-        cells = torch.meshgrid(
-            torch.arange(columns, device=x.device),
-            torch.arange(rows, device=x.device),
-            indexing="xy",
-        )
-        centre = (
-            raw[..., :2].sigmoid() * self.scale - 0.5 * (self.scale - 1) + torch.stack(cells, -1)
-        )
+        height, width = images.shape[-2:]
+        raw = _divided(x.float(), len(self.anchors), 5 + self.classes).permute(0, 1, 3, 4, 2)
+        ys, xs = (torch.arange(count, device=x.device) for count in (rows, columns))
+        cells = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1)
+        offset = raw[..., :2].sigmoid() * self.scale - 0.5 * (self.scale - 1)
+        centre = (offset + cells) * raw.new_tensor([width / columns, height / rows])
         size = raw[..., 2:4].exp() * self.anchors[:, None, None]
-        return torch.cat(
-            (
-                centre * raw.new_tensor([width / columns, height / rows]),
-                size,
-                raw[..., 4:].sigmoid(),
-            ),
-            -1,
-        ).flatten(1, 3)
+        return torch.cat((centre, size, raw[..., 4:].sigmoid()), -1).flatten(1, 3)
 
 
-def _build(section: _Section, incoming: Shape, shapes: list[Shape]) -> tuple[nn.Module, Shape]:
-    """The layer of a section, and its shape; `shapes` are those of the layers before it."""
-    channels, stride = incoming
-    if section.kind == "convolutional":
-        filters, size, step = (
-            section.number("filters"),
-            section.number("size", "1"),
-            section.number("stride", "1"),
-        )
-        groups, normalized = (
-            section.number("groups", "1"),
-            section.number("batch_normalize", "0", least=0),
-        )
-        padding = (
-            size // 2
-            if section.number("pad", "0", least=0)
-            else section.number("padding", "0", least=0)
-        )
-        divided = channels % groups == 0 and filters % groups == 0
-        section.check(
-            divided,
-            f"groups={groups} must divide the {channels} channels that come in and filters={filters}",
-            "groups",
-        )
-        block = nn.Sequential()
-        block.add_module(
-            "Conv2d",
-            nn.Conv2d(channels, filters, size, step, padding, groups=groups, bias=not normalized),
-        )
-        if normalized:
-            block.add_module("BatchNorm2d", nn.BatchNorm2d(filters, DARKNET_EPS))
-        block.add_module("activation", section.activation("logistic"))
-        return block, (filters, stride * step)
-    if section.kind == "maxpool":
-        step = section.number("stride", "1")
-        size = section.number("size", str(step))
-        padding = section.number("padding", str(size - 1), least=0)
-        left = padding // 2  # the odd one goes to the right and the bottom
-        pad = nn.ConstantPad2d((left, padding - left, left, padding - left), -torch.inf)
-        return nn.Sequential(pad, nn.MaxPool2d(size, step)), (channels, stride * step)
-    if section.kind == "upsample":
-        factor = section.number("stride", "2")
-        return nn.Upsample(scale_factor=factor), (channels, stride / factor)
-    if section.kind == "route":
-        sources = section.sources("layers", len(shapes))
-        groups, part = section.number("groups", "1"), section.number("group_id", "0", least=0)
-        counts, strides = zip(*(shapes[n] for n in sources), strict=True)
-        fits = (
-            len(set(strides)) == 1
-            and part < groups
-            and all(count % groups == 0 for count in counts)
-        )
-        section.check(
-            fits,
-            f"cannot join part {part} of {groups} of layers with channels {counts} and strides {strides}",
-        )
-        return _Route(sources, groups, part), (sum(counts) // groups, strides[0])
-    if section.kind == "shortcut":
-        sources = [len(shapes) - 1, *section.sources("from", len(shapes))]
-        added = [shapes[n] for n in sources]
-        section.check(
-            len(set(added)) == 1, f"adds layers of (channels, stride) {added}; expected equal ones"
-        )
-        return _Shortcut(sources, section.activation("linear")), incoming
-    if section.kind == "yolo":
-        classes, count, anchors = (
-            section.number("classes"),
-            section.number("num", "1"),
-            section.numbers("anchors", kind=float),
-        )
-        mask = section.numbers("mask", ",".join(map(str, range(count))))
-        # Darknet ignores anchors beyond `num`, which stay where someone lowered it.
-        paired = len(anchors) % 2 == 0 and len(anchors) >= 2 * count
-        fits = paired and all(0 <= m < count for m in mask)
-        numbers = f"{len(anchors)} numbers in anchors and mask={mask} for num={count}"
-        section.check(fits, f"{numbers}; expected {2 * count}, and masks below num", "anchors")
-        needed = len(mask) * (5 + classes)
-        section.check(
-            channels == needed,
-            f"{channels} channels come in; {len(mask)} anchors and {classes} classes need {needed}",
-        )
-        keep_mask = bool(section.number("keep_mask", "0", least=0))  # ours, see TINY_HEAD
-        scale = section.number("scale_x_y", "1", float)
-        return _Yolo(torch.tensor(anchors).view(-1, 2)[mask], scale, keep_mask), incoming
-    return nn.Identity(), incoming  # dropout
+def _divided(x: Tensor, groups: int, size: int) -> Tensor:
+    """(B, groups * size, H, W) -> (B, groups, size, H, W)."""
+    return x.view(len(x), groups, size, *x.shape[2:])
 
 
-def _same(value: str, other: str) -> bool:
-    """Compare two values of a .cfg as numbers where they are ones: 1.0 is 1."""
-    try:
-        return float(value) == float(other)
-    except ValueError:
-        return value == other
+def _make_layer(section: Section, position: int, channels: int) -> tuple[nn.Module, list[int]]:
+    """Return the layer of a section, and the positions of its inputs (-1: the images).
+
+    Raises:
+        KeyError, ValueError, IndexError, RuntimeError: of Python and torch, for wrong options.
+    """
+    options = section.options
+    stride = options.get("stride", "1")
+    for key, supported in (SUPPORTED | {"stride_x": stride, "stride_y": stride}).items():
+        value = options.get(key, supported)
+        if value != supported and float(value) != float(supported):
+            raise ValueError(f"{key}={value} is not supported, only {supported}")
+    before = position - 1
+    match section.name:
+        case "convolutional" | "conv":
+            return _convolution(options, channels), [before]
+        case "maxpool" | "max":
+            return _pooling(options), [before]
+        case "upsample":
+            return nn.Upsample(scale_factor=int(options.get("stride", 2))), [before]
+        case "route":
+            layer = Join(int(options.get("groups", 1)), int(options.get("group_id", 0)))
+            return layer, _sources(options["layers"], position)
+        case "shortcut":
+            activation = ACTIVATIONS[options.get("activation", "linear")]
+            return Add(activation), [before, *_sources(options["from"], position)]
+        case "yolo":
+            return _decode(options), [before, -1]
+        case "dropout" | "empty" | "silence":
+            return nn.Identity(), [before]
+    raise KeyError(section.name)
+
+
+def _convolution(options: Mapping[str, str], channels: int) -> nn.Module:
+    filters = int(options["filters"])
+    size = int(options.get("size", 1))
+    stride = int(options.get("stride", 1))
+    groups = int(options.get("groups", 1))
+    padding = size // 2 if int(options.get("pad", 0)) else int(options.get("padding", 0))
+    has_norm = bool(int(options.get("batch_normalize", 0)))
+    conv = nn.Conv2d(channels, filters, size, stride, padding, groups=groups, bias=not has_norm)
+    block = nn.Sequential()
+    block.add_module("Conv2d", conv)
+    if has_norm:
+        block.add_module("BatchNorm2d", nn.BatchNorm2d(filters, DARKNET_EPS))
+    block.add_module("activation", ACTIVATIONS[options.get("activation", "logistic")])
+    return block
+
+
+def _pooling(options: Mapping[str, str]) -> nn.Module:
+    stride = int(options.get("stride", 1))
+    size = int(options.get("size", stride))
+    padding = int(options.get("padding", size - 1))
+    before = padding // 2
+    after = padding - before  # an odd pixel goes to the right and the bottom
+    pad = nn.ConstantPad2d((before, after, before, after), -torch.inf)
+    return nn.Sequential(pad, nn.MaxPool2d(size, stride))
+
+
+def _decode(options: Mapping[str, str]) -> nn.Module:
+    # Darknet ignores anchors beyond `num`, which stay if someone lowers it.
+    count = int(options.get("num", 1))
+    anchors = torch.tensor(_numbers(options["anchors"])).view(-1, 2)[:count]
+    mask = [int(number) for number in _numbers(options.get("mask", ""))] or list(range(count))
+    keep_mask = bool(int(options.get("keep_mask", 0)))  # our own option, see TINY_HEAD
+    scale = float(options.get("scale_x_y", 1))
+    return Decode(anchors[mask], int(options["classes"]), scale, keep_mask)
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",") if part.strip()]
+
+
+def _sources(text: str, position: int) -> list[int]:
+    """Read the positions of earlier layers; negative ones count back from this position."""
+    numbers = [int(number) for number in _numbers(text)]
+    return [number if number >= 0 else number + position for number in numbers]
 
 
 class Darknet(nn.Module):
@@ -331,42 +238,45 @@ class Darknet(nn.Module):
         mask_corrected: whether `load_darknet` replaced the published mask of yolov3-tiny.
 
     Raises:
-        InputError: the .cfg is missing or malformed, or asks for what is not supported.
+        InputError: the .cfg is missing or malformed, or asks for something unsupported.
     """
 
+    @torch.no_grad()
     def __init__(self, cfg: Path):
         super().__init__()
         self.cfg = cfg
         self.mask_corrected = False
-        net, *sections = _read_cfg(cfg)
-        self.channels = net.number("channels", "3")
-        incoming, shapes = (self.channels, 1.0), []
         self.module_list = nn.ModuleList()
-        for section in sections:
-            section.check(section.kind in KINDS, f"an unknown section; known: {', '.join(KINDS)}")
-            for key, value in ONLY.items():
-                found = section.options.get(key, value)
-                section.check_only(key, found, value)
-            stride = section.options.get("stride", "1")
-            for key in ("stride_x", "stride_y"):
-                found = section.options.get(key, stride)
-                section.check_only(key, found, stride)
-            module, incoming = _build(section, incoming, shapes)
-            self.module_list.append(module)
-            shapes.append(incoming)
-        require(
-            any(s.kind == "yolo" for s in sections),
-            f"{cfg}: no [yolo] section; expected the .cfg of a YOLO detector",
-            "wrong-kind-of-file",
-            file=cfg,
-        )
-        self.stride = int(max(stride for _, stride in shapes))
-        self._read_later = {
-            source for module in self.module_list for source in getattr(module, "sources", ())
-        }
+        self.sources: list[list[int]] = []  # of each layer
+        self.read_later: set[int] = set()  # layers that others than the next one read
+        net, *sections = _read_cfg(cfg)
+        channels = net.options.get("channels", "3")
+        message = f"{net.position}: channels={channels}; expected a number"
+        require(channels.isdecimal(), message, "wrong-format", file=cfg, field="channels")
+        self.channels = int(channels)
+
+        # Each layer is tried on a black picture; its output tells the next one its channels.
+        outputs = {-1: torch.zeros(1, self.channels, SIDE, SIDE)}
+        for position, section in enumerate(sections):
+            try:
+                incoming = outputs[position - 1]
+                layer, sources = _make_layer(section, position, incoming.shape[1])
+                outputs[position] = layer.eval()(*[outputs[source] for source in sources])
+            except (KeyError, ValueError, IndexError, RuntimeError) as error:
+                reason = f"unknown or missing: {error}" if isinstance(error, KeyError) else error
+                message = f"{section.position}: this layer cannot be made ({reason})"
+                raise InputError(message, "wrong-format", file=cfg, field=section.name) from error
+            self.module_list.append(layer)
+            self.sources.append(sources)
+            self.read_later.update(source for source in sources if source != position - 1)
+        has_boxes = any(isinstance(layer, Decode) for layer in self.module_list)
+        message = f"{cfg}: no [yolo] section; expected the .cfg of a YOLO detector"
+        require(has_boxes, message, "wrong-kind-of-file", file=cfg)
+        sides = [output.shape[-1] for output in outputs.values() if output.ndim == 4]
+        self.stride = round(SIDE / min(sides))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Every box of every cell, unfiltered.
+        """Return every box of every cell, unfiltered.
 
         Args:
             images: float (B, 3, H, W), RGB in [0, 1]; H and W are multiples of `stride`.
@@ -376,31 +286,26 @@ class Darknet(nn.Module):
             objectness and the classes' probabilities in [0, 1].
 
         Raises:
-            InputError: H or W is no multiple of `stride`.
+            InputError: H or W is not a multiple of `stride`.
         """
         height, width = images.shape[-2:]
         fits = height % self.stride == 0 and width % self.stride == 0
-        require(
-            fits,
-            f"images of {height} x {width} pixels; expected multiples of {self.stride}: pad or resize them",
-            "wrong-shape",
-            field="images",
-        )
-        x, kept, boxes = images, {}, []
-        for n, module in enumerate(self.module_list):
-            if isinstance(module, _Yolo):
-                boxes.append(module(x, height, width))
-            else:
-                x = module(
-                    [kept[source] for source in module.sources] if hasattr(module, "sources") else x
-                )
-            if n in self._read_later:
-                kept[n] = x
+        message = f"images of {height} x {width} pixels; expected multiples of {self.stride}"
+        require(fits, message, "wrong-shape", field="images")
+        outputs = {-1: images}
+        boxes = []
+        for position, layer in enumerate(self.module_list):
+            x = layer(*[outputs[source] for source in self.sources[position]])
+            if isinstance(layer, Decode):
+                boxes.append(x)
+            if position - 1 not in self.read_later:
+                del outputs[position - 1]
+            outputs[position] = x
         return torch.cat(boxes, 1)
 
 
 def load_darknet(weights: Path, cfg: Path | None = None) -> Darknet:
-    """A Darknet with its weights, in eval mode.
+    """Load a Darknet with its weights, in eval mode.
 
     The official weights of yolov3-tiny with the published .cfg, whose second mask is not the one
     that they were trained with, get the right mask and a warning. `keep_mask=1` in that [yolo]
@@ -419,104 +324,63 @@ def load_darknet(weights: Path, cfg: Path | None = None) -> Darknet:
     Warns:
         UserWarning: the mask of yolov3-tiny was replaced.
     """
-    require(
-        weights.is_file(),
-        f"{weights}: no such file; download the weights there",
-        "missing-file",
-        file=weights,
-    )
-    require(
-        weights.suffix in (".weights", ".pt"),
-        f"{weights}: expected a file .weights or .pt",
-        "wrong-kind-of-file",
-        file=weights,
-    )
-    require(
-        weights.stat().st_size > 0,
-        f"{weights}: an empty file; download it again",
-        "empty-file",
-        file=weights,
-    )
-    _require_data(weights, "weights")
+    _require_data(weights, "the weights")
+    message = f"{weights}: expected a file .weights or .pt"
+    require(weights.suffix in (".weights", ".pt"), message, "wrong-kind-of-file", file=weights)
     if cfg is None:
-        same, short = (
-            weights.with_name(f"{stem}.cfg")
-            for stem in (weights.stem, weights.stem.removesuffix("-ultralytics"))
-        )
-        cfg = same if same.is_file() else short
+        cfg = weights.with_suffix(".cfg")
+        if not cfg.is_file():
+            cfg = weights.with_name(weights.stem.removesuffix("-ultralytics") + ".cfg")
     model = Darknet(cfg).eval()
-    (_load_state if weights.suffix == ".pt" else _load_floats)(model, weights, cfg)
-    _require_sound(model, weights)
+    if weights.suffix == ".pt":
+        _load_state(model, weights)
+    else:
+        _load_floats(model, weights)
+    for name, tensor in model.state_dict().items():
+        _require_sound(name, tensor, weights)
     _correct_tiny_mask(model, weights)
     return model
 
 
-def _require_sound(model: Darknet, weights: Path) -> None:
-    """Refuse numbers that no training leaves, as in a download that ends in zeros."""
-    for name, tensor in model.state_dict().items():
-        fault = ""
-        if not tensor.isfinite().all():
-            fault = "numbers that are not finite"
-        elif name.endswith("running_var") and (tensor < 0).any():
-            fault = "negative variances"
-        elif name.endswith("Conv2d.weight") and not tensor.any():
-            fault = "nothing but zeros"
-        advice = "the file is damaged, or of another network; download it again"
-        message = f"{weights}: {fault} in {name}; {advice}"
-        require(not fault, message, "damaged-file", file=weights)
-
-
-def _correct_tiny_mask(model: Darknet, weights: Path) -> None:
-    """Give the official yolov3-tiny the mask that it was trained with."""
-    for block, yolo in pairwise(model.module_list):
-        published = isinstance(yolo, _Yolo) and yolo.anchors.tolist() == TINY_PUBLISHED
-        if not published or yolo.keep_mask or _head_hash(block) != TINY_HEAD:
-            continue
-        yolo.anchors.copy_(torch.tensor(TINY_TRAINED))
-        model.mask_corrected = True
-        warnings.warn(
-            f"{model.cfg}: the mask trap of yolov3-tiny: took mask = 1,2,3 in place of 0,1,2 in "
-            f"the second [yolo]. {weights} holds the official weights, which were trained with "
-            "1,2,3 (pjreddie/darknet#851); with 0,1,2 boxes come out at about half their size. To "
-            "end this warning, write mask = 1,2,3 there. To run 0,1,2, add keep_mask=1 below it",
-            stacklevel=3,
-        )
-
-
-def _head_hash(block: nn.Module) -> str:
-    """Return the SHA-256 of a plain convolution's bias and kernel in half precision, else ""."""
-    conv = getattr(block, "Conv2d", None)
-    if conv is None or conv.bias is None:
-        return ""
-    numbers = torch.cat((conv.bias, conv.weight.flatten())).detach().numpy().astype("<f2")
-    return hashlib.sha256(numbers.tobytes()).hexdigest()
+def _load_state(model: Darknet, path: Path) -> None:
+    try:
+        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
+    # torch raises half a dozen types for files that are damaged, not tensors, or of another network
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        expected = f"expected a .pt of the old ultralytics/yolov3 that fits {model.cfg}"
+        message = f"{path}: {expected} ({reason}); download it again"
+        raise InputError(message, "wrong-kind-of-file", file=path) from error
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = ULTRALYTICS_EPS
 
 
 @torch.no_grad()
-def _load_floats(model: Darknet, path: Path, cfg: Path) -> None:
-    data, tensors = path.read_bytes(), []
+def _load_floats(model: Darknet, path: Path) -> None:
+    data = path.read_bytes()
+    start = _header_size(data)
+    tensors = list(_tensors_in_order(model))
+    sizes = [tensor.numel() for tensor in tensors]
+    length = max(len(data) - start, 0)
+    expected = f"expected {sum(sizes):,} numbers ({4 * sum(sizes):,} bytes) for {model.cfg}"
+    message = f"{path}: {expected}, found {length // 4:,} ({length:,} bytes)"
+    advice = "use this network's .cfg, or download the weights again"
+    require(length == 4 * sum(sizes), f"{message}; {advice}", "conflict", file=path)
+    values = torch.from_numpy(np.frombuffer(data, "<f4", offset=start).astype(np.float32))
+    for tensor, part in zip(tensors, torch.split(values, sizes), strict=True):
+        tensor.copy_(part.view_as(tensor))
+
+
+def _tensors_in_order(model: Darknet) -> Iterator[Tensor]:
+    """Yield the tensors in the order in which .weights hold them."""
     for block in model.module_list:
         if conv := getattr(block, "Conv2d", None):
-            norm = getattr(block, "BatchNorm2d", None)
-            tensors += (
-                [norm.bias, norm.weight, norm.running_mean, norm.running_var]
-                if norm
-                else [conv.bias]
-            )
-            tensors.append(conv.weight)
-    expected = sum(t.numel() for t in tensors)
-    start = _header_size(data)
-    found = max(len(data) - start, 0)
-    sizes = f"expected {expected:,} numbers ({4 * expected:,} bytes) for {cfg}, found {found // 4:,} ({found:,} bytes)"
-    require(
-        found == 4 * expected,
-        f"{path}: {sizes}; take this network's .cfg{', or download again' * (found < 4 * expected)}",
-        "conflict",
-        file=path,
-    )
-    values = torch.from_numpy(np.frombuffer(data, "<f4", offset=start).astype(np.float32))
-    for tensor, part in zip(tensors, values.split([t.numel() for t in tensors]), strict=True):
-        tensor.copy_(part.view_as(tensor))
+            if norm := getattr(block, "BatchNorm2d", None):
+                yield from (norm.bias, norm.weight, norm.running_mean, norm.running_var)
+            else:
+                yield conv.bias
+            yield conv.weight
 
 
 def _header_size(data: bytes) -> int:
@@ -531,29 +395,52 @@ def _header_size(data: bytes) -> int:
     major, minor = int.from_bytes(data[:4], "little"), int.from_bytes(data[4:8], "little")
     if int.from_bytes(data[16:20], "little") >= 2**23:
         return 16
-    narrow = (major, minor) == (0, 1) or max(major, minor) >= 1000  # as in Darknet, less 0.0
-    return 16 if narrow else 20
+    is_narrow = (major, minor) == (0, 1) or max(major, minor) >= 1000  # as in Darknet, less 0.0
+    return 16 if is_narrow else 20
 
 
-def _load_state(model: Darknet, path: Path, cfg: Path) -> None:
-    try:
-        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
-    # torch raises half a dozen kinds for files that are damaged, not tensors, or of another network
-    except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise InputError(
-            f"{path}: expected a .pt of the old ultralytics/yolov3 that fits {cfg}, found {reason}; download it again",
-            "wrong-kind-of-file",
-            file=path,
-        ) from error
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eps = ULTRALYTICS_EPS
+def _require_sound(name: str, tensor: Tensor, weights: Path) -> None:
+    """Refuse numbers that no training leaves, as in a download that ends in zeros."""
+    is_sound = bool(tensor.isfinite().all())
+    if name.endswith("running_var"):
+        is_sound = bool((tensor >= 0).all())
+    if name.endswith("Conv2d.weight"):
+        is_sound = is_sound and bool(tensor.any())
+    message = f"{weights}: not finite, negative or nothing but zeros in {name}"
+    advice = "the file is damaged, or of another network; download it again"
+    require(is_sound, f"{message}; {advice}", "damaged-file", file=weights)
+
+
+def _correct_tiny_mask(model: Darknet, weights: Path) -> None:
+    """Give the official yolov3-tiny the mask that it was trained with."""
+    for block, yolo in pairwise(model.module_list):
+        if not isinstance(yolo, Decode) or yolo.keep_mask:
+            continue
+        if yolo.anchors.tolist() == TINY_PUBLISHED and _head_hash(block) == TINY_HEAD:
+            yolo.anchors.copy_(torch.tensor(TINY_TRAINED))
+            model.mask_corrected = True
+            warnings.warn(
+                f"{model.cfg}: the mask trap of yolov3-tiny: took mask = 1,2,3 in place of 0,1,2 "
+                f"in the second [yolo]. {weights} holds the official weights, which were trained "
+                "with 1,2,3 (pjreddie/darknet#851); with 0,1,2 boxes come out at about half their "
+                "size. To end this warning, write mask = 1,2,3 there. To run 0,1,2, add "
+                "keep_mask=1 below it",
+                stacklevel=3,
+            )
+
+
+def _head_hash(block: nn.Module) -> str:
+    """Return the SHA-256 of a plain convolution's bias and kernel in half precision, else ""."""
+    conv = getattr(block, "Conv2d", None)
+    if conv is None or conv.bias is None:
+        return ""
+    numbers = torch.cat((conv.bias, conv.weight.flatten())).detach().numpy().astype("<f2")
+    return hashlib.sha256(numbers.tobytes()).hexdigest()
 
 
 @torch.no_grad()
 def find_objects(model: Darknet, images: Tensor, confidence: float, iou: float) -> list[Tensor]:
-    """Objects of all classes, each class thinned by non-maximum suppression.
+    """Find objects of all classes, each class thinned by non-maximum suppression.
 
     Args:
         model: in eval mode.
@@ -568,18 +455,12 @@ def find_objects(model: Darknet, images: Tensor, confidence: float, iou: float) 
     # here, since importing torchvision takes seconds
     from torchvision.ops import batched_nms, box_convert
 
-    found = []
+    objects = []
     for boxes in model(images):
         scores = boxes[:, 4:5] * boxes[:, 5:]
-        which, kind = (scores >= confidence).nonzero(as_tuple=True)
-        corners, scores = box_convert(boxes[which, :4], "cxcywh", "xyxy"), scores[which, kind]
-        best = batched_nms(corners, scores, kind, iou)
-        found.append(torch.cat((corners, scores[:, None], kind[:, None]), 1)[best])
-    return found
-
-
-def find_people(model: Darknet, images: Tensor, confidence: float, iou: float) -> list[Tensor]:
-    """`find_objects` for class 0, COCO's person: for each image float32 (N, 5): x0, y0, x1, y1,
-    score.
-    """
-    return [found[found[:, 5] == 0, :5] for found in find_objects(model, images, confidence, iou)]
+        rows, classes = (scores >= confidence).nonzero(as_tuple=True)
+        corners = box_convert(boxes[rows, :4], "cxcywh", "xyxy")
+        scores = scores[rows, classes]
+        best = batched_nms(corners, scores, classes, iou)
+        objects.append(torch.cat((corners, scores[:, None], classes[:, None]), 1)[best])
+    return objects

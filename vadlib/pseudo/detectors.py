@@ -20,16 +20,26 @@ from vadlib.data.store import keep_arrays, store_frames
 from vadlib.data.video import Video
 from vadlib.device import pick_device
 from vadlib.errors import require
-from vadlib.pseudo.darknet import find_people, load_darknet
+from vadlib.pseudo.darknet import find_objects, load_darknet
 from vadlib.pseudo.weights import find_weights
 
-# of the paper: boxes below are dropped; of boxes that overlap by more, the surer one is kept
+# Of the paper: boxes below are dropped; of boxes that overlap by more, the surer one stays.
 CONFIDENCE, IOU = 0.3, 0.5
-# Frames are resized until their shorter side has so many pixels: people of Ped2, 12 x 30 pixels,
-# are too small for a network that was trained on larger ones. Which share of them is found at which
-# size, and in which time, is in benchmarks/README.md.
+# Frames are resized until their shorter side has this many pixels: people of Ped2, 12 x 30 pixels,
+# are too small for a network that was trained on larger ones. benchmarks/README.md has the share of
+# people found and the time at each size.
 NETWORK_SIDE = 480
 STRIDE = 32  # of the networks: sides must be multiples
+PERSON = 0  # the class in COCO
+
+
+class Bar(Protocol):
+    """A progress bar, as tqdm makes it: `n` frames are done."""
+
+    n: float
+    disable: bool | None
+
+    def update(self, n: float) -> object: ...
 
 
 class Detector(Protocol):
@@ -41,42 +51,35 @@ class Detector(Protocol):
 
     per_scene: bool
 
-    def identity(self) -> list:
-        """JSON-able description; detectors with the same identity find the same boxes."""
+    def identity(self) -> list[object]:
+        """Return a description for JSON; detectors with the same identity find the same boxes."""
 
-    def detect(self, videos: Sequence[Video], bar: tqdm) -> list[list[np.ndarray]]:
-        """For each video T arrays (N, 4) float32: x0, y0, x1, y1 in native pixels. Updates the bar
-        by 1 a frame.
+    def detect(self, videos: Sequence[Video], bar: Bar) -> list[list[np.ndarray]]:
+        """Return for each video T arrays (N, 4) float32: x0, y0, x1, y1 in native pixels. Update
+        the bar by 1 a frame.
         """
 
 
 class MotionDetector:
-    """Background subtraction for fixed cameras: what differs from the scene's median frame. Needs
-    nothing, works offline.
+    """Background subtraction for fixed cameras: pixels that differ from the scene's median frame.
+    Needs nothing, works offline.
     """
 
     per_scene = True
 
-    def identity(self) -> list:
+    def identity(self) -> list[object]:
         return ["motion", 1, WORKING_SIDE]
 
-    def detect(self, videos: Sequence[Video], bar: tqdm) -> list[list[np.ndarray]]:
+    def detect(self, videos: Sequence[Video], bar: Bar) -> list[list[np.ndarray]]:
         stored = store_frames(videos, progress=not bar.disable, shorter_side=WORKING_SIDE)
-        empty, found = scene_background(stored), []
+        background = scene_background(stored)
+        boxes = []
         for video, frames in zip(videos, stored, strict=True):
-            to_native = np.array(
-                [video.frames.shape[2] / frames.shape[2], video.frames.shape[1] / frames.shape[1]]
-                * 2,
-                np.float32,
-            )
-            found.append(
-                [
-                    foreground_components(grey(frame[None])[0], empty)[0] * to_native
-                    for frame in frames
-                ]
-            )
+            to_native = _scale(frames.shape[1:3], video.frames.shape[1:3])
+            components = [foreground_components(grey(f[None])[0], background)[0] for f in frames]
+            boxes.append([component * to_native for component in components])
             bar.update(len(frames))
-        return found
+        return boxes
 
 
 class PersonDetector(ABC):
@@ -85,52 +88,37 @@ class PersonDetector(ABC):
     """
 
     per_scene = False
+    shorter_side = NETWORK_SIDE
 
-    def __init__(self, weights: str, device: str = "auto", shorter_side: int = NETWORK_SIDE):
-        self.weights, self.device, self.shorter_side = (
-            find_weights(weights),
-            pick_device(device),
-            shorter_side,
-        )
-        # on CPUs larger batches leave the cache, and were measured to be slower
+    def __init__(self, weights: str, device: str = "auto"):
+        self.weights = find_weights(weights)
+        self.device = pick_device(device)
+        # On CPUs larger batches leave the cache, and were measured to be slower.
         self.batch = 1 if self.device.type == "cpu" else 16
 
-    def identity(self) -> list:
-        return [
-            type(self).__name__,
-            1,
-            pooch.file_hash(str(self.weights)),
-            self.shorter_side,
-            CONFIDENCE,
-            IOU,
-        ]
+    def identity(self) -> list[object]:
+        digest = pooch.file_hash(str(self.weights))
+        return [type(self).__name__, 1, digest, self.shorter_side, CONFIDENCE, IOU]
 
-    def detect(self, videos: Sequence[Video], bar: tqdm) -> list[list[np.ndarray]]:
-        found = []
-        for video in videos:
-            _, height, width, _ = video.frames.shape
-            size = [
-                max(1, round(side * self.shorter_side / min(height, width) / STRIDE)) * STRIDE
-                for side in (height, width)
-            ]
-            to_native = np.array([width / size[1], height / size[0]] * 2, np.float32)
-            people: list[np.ndarray] = []
-            for start in range(0, len(video), self.batch):
-                frames = [
-                    video.frames[t] for t in range(start, min(start + self.batch, len(video)))
-                ]
-                people += [
-                    boxes * to_native
-                    for boxes in self.find(np.stack([_resized(frame, size) for frame in frames]))
-                ]
-                bar.update(len(frames))
-            found.append(people)
-        return found
+    def detect(self, videos: Sequence[Video], bar: Bar) -> list[list[np.ndarray]]:
+        return [self._detect_in_one(video, bar) for video in videos]
+
+    def _detect_in_one(self, video: Video, bar: Bar) -> list[np.ndarray]:
+        sides = video.frames.shape[1:3]
+        multiples = [side * self.shorter_side / min(sides) / STRIDE for side in sides]
+        size = [max(1, round(multiple)) * STRIDE for multiple in multiples]
+        boxes: list[np.ndarray] = []
+        for start in range(0, len(video), self.batch):
+            positions = range(start, min(start + self.batch, len(video)))
+            frames = np.stack([_resized(video.frames[t], size) for t in positions])
+            boxes += [people * _scale(size, sides) for people in self.find(frames)]
+            bar.update(len(frames))
+        return boxes
 
     @abstractmethod
     def find(self, images: np.ndarray) -> list[np.ndarray]:
-        """uint8 RGB (B, H, W, 3), sides multiples of 32 -> for each image float32 (N, 4): the
-        people's boxes in its pixels.
+        """Return for each of the images, uint8 RGB (B, H, W, 3) with sides that are multiples of
+        32, the boxes of people in its pixels, float32 (N, 4).
         """
 
 
@@ -141,42 +129,33 @@ class DarknetDetector(PersonDetector):
 
     default = "MobileNetV2-YOLOv3-Nano-coco.weights"
 
-    def __init__(
-        self, weights: str = default, device: str = "auto", shorter_side: int = NETWORK_SIDE
-    ):
-        super().__init__(weights, device, shorter_side)
-        known_cfg = (
-            find_weights(self.default.replace(".weights", ".cfg"))
-            if weights == self.default
-            else None
-        )
-        model = load_darknet(self.weights, known_cfg)
-        require(
-            model.channels == 3,
-            f"{model.cfg}: channels={model.channels}; expected 3; choose a network of colour pictures",
-            "conflict",
-            file=model.cfg,
-            field="channels",
-        )
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+    def __init__(self, weights: str = default, device: str = "auto"):
+        super().__init__(weights, device)
+        cfg = None
+        if weights == self.default:
+            cfg = find_weights(weights.replace(".weights", ".cfg"))
+        model = load_darknet(self.weights, cfg)
+        message = f"{model.cfg}: channels={model.channels}; expected 3, a network of colour images"
+        require(model.channels == 3, message, "conflict", file=model.cfg, field="channels")
+        self.model = model.to(memory_format=torch.channels_last).to(self.device)
 
-    def identity(self) -> list:
-        cfg = pooch.file_hash(str(self.model.cfg))  # anchors and the like stand there
-        # Boxes in the cache that were found before the mask was corrected are others.
+    def identity(self) -> list[object]:
+        cfg = pooch.file_hash(str(self.model.cfg))  # it holds anchors and the like
+        # Boxes in the cache that were found before the mask was corrected are different ones.
         corrected = ["mask 1,2,3"] if self.model.mask_corrected else []
         return [*super().identity(), cfg, *corrected]
 
     @torch.inference_mode()
     def find(self, images: np.ndarray) -> list[np.ndarray]:
         batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
-        return [
-            people[:, :4].cpu().numpy()
-            for people in find_people(self.model, batch, CONFIDENCE, IOU)
-        ]
+        people = []
+        for objects in find_objects(self.model, batch, CONFIDENCE, IOU):
+            people.append(objects[objects[:, 5] == PERSON, :4].cpu().numpy())
+        return people
 
 
 def load_detector(name: str, device: str = "auto") -> Detector:
-    """A detector by name: "motion", "yolov3", "darknet", or the last two with weights:
+    """Return a detector by name: "motion", "yolov3", "darknet", or the last two with weights:
     "yolov3:yolov3u.pt", "darknet:PATH".
 
     Args:
@@ -187,16 +166,13 @@ def load_detector(name: str, device: str = "auto") -> Detector:
     Raises:
         InputError: an unknown name, or weights that are missing or damaged.
     """
-    kind, _, weights = name.partition(":")
-    known = "expected motion, boxes (the dataset's own), yolov3, darknet, yolov3:WEIGHTS or darknet:WEIGHTS"
-    require(
-        kind in ("motion", "yolov3", "darknet") and not (kind == "motion" and weights),
-        f"detector {name!r} is unknown; {known}",
-        "unknown-name",
-        field="detector",
-    )
-    if kind == "motion":
+    if name == "motion":
         return MotionDetector()
+    kind = name.split(":")[0]
+    weights = name[len(kind) + 1 :]
+    names = "motion, boxes (the dataset's own), yolov3, darknet, yolov3:WEIGHTS or darknet:WEIGHTS"
+    message = f"detector {name!r} is unknown; expected {names}"
+    require(kind in ("yolov3", "darknet"), message, "unknown-name", field="detector")
     if kind == "darknet":
         return DarknetDetector(weights or DarknetDetector.default, device)
     from vadlib.pseudo.yolov3 import YOLOv3Detector  # ultralytics loads only when it is asked for
@@ -210,7 +186,7 @@ def find_boxes(
     progress: bool = True,
     device: str = "auto",
 ) -> dict[str, list[np.ndarray]]:
-    """Object boxes of every frame, by video name; found once and then read from the cache.
+    """Find the object boxes of every frame, once; afterwards they are read from the cache.
 
     Args:
         videos: all videos of the set; those of one scene share a background.
@@ -220,62 +196,67 @@ def find_boxes(
         device: see `load_detector`.
 
     Returns:
-        video name -> T arrays (N, 4) float32: x0, y0, x1, y1 in native pixels, ends exclusive.
+        video name -> T arrays (N, 4) float32: x0, y0, x1, y1 in native pixels, ends exclusive. Give
+        it to `ClipDataset`, else `PasteObjects` has nobody to paste onto.
 
     Raises:
-        InputError: an unknown detector, missing weights, or "boxes" where the dataset brings none.
+        InputError: an unknown detector, missing weights, or "boxes" for a dataset without boxes.
     """
     names = [video.name for video in videos]
-    require(
-        len(set(names)) == len(names),
-        f"two videos are called {max(names, key=names.count)!r}; expected different names",
-        "duplicate-name",
-        field="videos",
-    )
+    message = f"two videos are called {max(names, key=names.count)!r}; expected different names"
+    require(len(set(names)) == len(names), message, "duplicate-name", field="videos")
     if detector == "boxes":
-        for video in videos:
-            require(
-                video.boxes is not None,
-                f"video {video.name}: the dataset has no boxes; use the detector 'motion'",
-                "conflict",
-                field="detector",
-            )
-        return {video.name: list(video.boxes) for video in videos}
+        return {video.name: _own_boxes(video) for video in videos}
     finder = load_detector(detector, device) if isinstance(detector, str) else detector
-    scenes = {video.scene: [v for v in videos if v.scene == video.scene] for video in videos}
-    found = {}
-    with tqdm(
-        total=sum(map(len, videos)),
-        desc="finding people once",
-        unit="frame",
-        disable=not progress,
-        leave=False,
-    ) as bar:
-        for group in scenes.values() if finder.per_scene else [[video] for video in videos]:
-            found |= _kept(group, finder, bar)
-    return {video.name: found[video.name] for video in videos}
+    groups: dict[str, list[Video]] = {}
+    for video in videos:
+        groups.setdefault(video.scene if finder.per_scene else video.name, []).append(video)
+    boxes: dict[str, list[np.ndarray]] = {}
+    frames = sum(map(len, videos))
+    with tqdm(total=frames, unit="frame", disable=not progress, leave=False) as bar:
+        bar.set_description("finding people once")
+        for group in groups.values():
+            boxes |= _detect_once(group, finder, bar)
+    return {name: boxes[name] for name in names}
 
 
-def _kept(videos: Sequence[Video], detector: Detector, bar: tqdm) -> dict[str, list[np.ndarray]]:
-    identity, done = [detector.identity(), [[v.name, v.frames.identity()] for v in videos]], bar.n
+def _own_boxes(video: Video) -> list[np.ndarray]:
+    message = f"video {video.name}: the dataset has no boxes; use the detector 'motion'"
+    require(video.boxes is not None, message, "conflict", field="detector")
+    return list(video.boxes or [])
+
+
+def _detect_once(
+    videos: Sequence[Video], detector: Detector, bar: Bar
+) -> dict[str, list[np.ndarray]]:
+    """Detect, or read what was detected before from the cache."""
+    frames = [[video.name, video.frames.identity()] for video in videos]
+    identity = json.dumps([detector.identity(), frames])
+    done = bar.n
 
     def detect() -> dict[str, np.ndarray]:
         arrays = {}
-        for i, found in enumerate(detector.detect(videos, bar)):
-            boxes = np.concatenate(found).astype(np.float32)
-            arrays |= {f"box_{i}": boxes, f"count_{i}": np.array([len(frame) for frame in found])}
+        for i, boxes in enumerate(detector.detect(videos, bar)):
+            arrays[f"box_{i}"] = np.concatenate(boxes).astype(np.float32)
+            arrays[f"count_{i}"] = np.array([len(of_frame) for of_frame in boxes])
         return arrays
 
-    stored = keep_arrays(
-        "boxes", hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32], detect
-    )
-    bar.update(done + sum(map(len, videos)) - bar.n)  # what came from the cache
-    return {
-        v.name: np.split(stored[f"box_{i}"], np.cumsum(stored[f"count_{i}"])[:-1])
-        for i, v in enumerate(videos)
-    }
+    arrays = keep_arrays("boxes", hashlib.sha256(identity.encode()).hexdigest()[:32], detect)
+    bar.update(done + sum(map(len, videos)) - bar.n)  # of boxes that came from the cache
+    boxes = {}
+    for i, video in enumerate(videos):
+        ends = np.cumsum(arrays[f"count_{i}"])
+        boxes[video.name] = np.split(arrays[f"box_{i}"], ends[:-1])
+    return boxes
+
+
+def _scale(size: Sequence[int], native: Sequence[int]) -> np.ndarray:
+    """Return the factors of x0, y0, x1, y1 from a (height, width) to the native one."""
+    factors = [native[1] / size[1], native[0] / size[0]]
+    return np.array(factors * 2, np.float32)
 
 
 def _resized(frame: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Resize a frame to (height, width), and make a grey one RGB."""
     frame = cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_LINEAR).reshape(*size, -1)
-    return frame if frame.shape[2] == 3 else np.repeat(frame, 3, axis=2)
+    return np.broadcast_to(frame, (*size, 3))

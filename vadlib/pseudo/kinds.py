@@ -1,25 +1,30 @@
 """The kinds of pseudo-anomaly: each turns a normal clip into one that looks or moves wrongly, and
-says where.
+says which pixels changed.
 
 Every kind draws its parameters in `_draw`, from an explicit generator, and applies them in
 `_apply`: the same generator state gives the same pseudo-anomaly, so a widget can replay it and a
-test can pin it down.
+test can fix it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from vadlib.config import PseudoConfig
 from vadlib.data.clips import Clip, to_tensor
 from vadlib.errors import require
 from vadlib.pseudo.noise import noise_level
 from vadlib.pseudo.paste import follow_box, paste_patch
 from vadlib.pseudo.patches import Patches, load_patches
+
+Params = dict[str, Any]  # name -> value; each kind has its own
+Strength = float | tuple[float, float]
 
 
 class PseudoClip(NamedTuple):
@@ -35,82 +40,86 @@ class PseudoClip(NamedTuple):
     tensor: Tensor
     mask: Tensor
     kind: str
-    params: dict
+    params: Params
 
 
 class PseudoAnomaly(ABC):
-    """Base of the kinds: `kind(clip, generator)` returns a `PseudoClip`, or None where it cannot be
+    """Base of the kinds: `kind(clip, generator)` returns a `PseudoClip`, or None if it cannot be
     made of this clip.
 
     Args:
-        strength: in [0, 1], or a range (low, high) from which each clip draws; 0 returns the clip
-            bit for bit, and the mean change over many clips does not fall as the strength rises.
+        strength: in [0, 1], or a range (low, high) from which each clip draws; None is the kind's
+            `default_strength`. 0 returns the clip bit for bit, and the mean change over many clips
+            does not fall as the strength rises.
+
+    Raises:
+        InputError: a strength outside [0, 1].
     """
 
     name: ClassVar[str]
+    default_strength: ClassVar[Strength] = (0.25, 1.0)
 
-    def __init__(self, strength: float | tuple[float, float]):
+    def __init__(self, strength: Strength | None = None):
+        strength = self.default_strength if strength is None else strength
         span = tuple(strength) if isinstance(strength, (tuple, list)) else (strength, strength)
-        numbers = len(span) == 2 and all(isinstance(value, (int, float)) for value in span)
-        fits = numbers and 0 <= span[0] <= span[1] <= 1
-        require(
-            fits,
-            f"{type(self).__name__}: strength = {strength!r}; expected a number in [0, 1], or (low, high) in it",
-            "out-of-range",
-            field=f"{type(self).__name__}.strength",
-        )
+        is_numbers = len(span) == 2 and all(isinstance(value, (int, float)) for value in span)
+        fits = is_numbers and 0 <= span[0] <= span[1] <= 1
+        kind = type(self).__name__
+        expected = "expected a number in [0, 1], or (low, high) in it"
+        message = f"{kind}: strength = {strength!r}; {expected}"
+        require(fits, message, "out-of-range", field=f"{kind}.strength")
         self.strength = (float(span[0]), float(span[1]))
 
-    def settings(self) -> dict:
-        """Return what makes this kind what it is, as JSON: the range of its strength, and more
-        where it takes more.
+    @classmethod
+    def from_config(cls, config: PseudoConfig, strength: Strength | None = None) -> Self:
+        """Make the kind with the settings of a config; a kind that takes some overrides this."""
+        return cls(strength)
 
-        A kind that takes more overrides this: `super().settings() | {"grain": self.grain}`. A run's
-        config.json holds these settings in its part "mixer", whose own keys (p, kinds, weights,
-        strengths, detector) they must not use.
+    def settings(self) -> dict[str, object]:
+        """Return what makes this kind what it is, as JSON: the range of its strength, and more if
+        it takes more.
+
+        A kind that takes more overrides this: `super().settings() | {"grain": self.grain}`. A run
+        is resumed only with the same settings.
         """
         return {"strength": list(self.strength)}
 
     def __call__(self, clip: Clip, generator: Generator) -> PseudoClip | None:
         low, high = self.strength
-        strength = low + (high - low) * _uniform(generator)
+        strength = low + (high - low) * float(torch.rand((), generator=generator))
         params = self._draw(clip, strength, generator)
         if params is None:
             return None
-        changed = self._apply(clip, params, generator)
-        return PseudoClip(changed, (changed != clip.tensor).any(0), self.name, params)
+        tensor = self._apply(clip, params, generator)
+        return PseudoClip(tensor, (tensor != clip.tensor).any(0), self.name, params)
 
     @abstractmethod
-    def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict | None:
-        """The physical parameters, or None where this kind cannot be made of the clip."""
+    def _draw(self, clip: Clip, strength: float, generator: Generator) -> Params | None:
+        """Draw the physical parameters; None if this kind cannot be made of the clip."""
 
     @abstractmethod
-    def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
-        """The changed clip, of the shape and range of `clip.tensor`."""
+    def _apply(self, clip: Clip, params: Params, generator: Generator) -> Tensor:
+        """Return the changed clip, of the shape and range of `clip.tensor`."""
 
 
 class SkipFrames(PseudoAnomaly):
-    """Too fast: every `stride`-th frame of the video is shown, looking ahead of the clip.
+    """Too fast: shows every `stride`-th frame of the video, looking ahead of the clip.
 
     Strength 0 to 1 maps onto strides 1 to 5 (the paper's stride 2 is 0.25). Near the end of a video
-    the stride is the largest that the frames left allow; None where not even 2 fits.
+    the stride is the largest that the remaining frames allow; None if not even 2 fits.
     """
 
     name = "skip"
 
-    def __init__(self, strength: float | tuple[float, float] = (0.25, 1.0)):
-        super().__init__(strength)
-
-    def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict | None:
+    def _draw(self, clip: Clip, strength: float, generator: Generator) -> Params | None:
         wanted = 1 + round(4 * strength)
-        length = clip.tensor.shape[1]
-        possible = 1 + len(clip.lookahead) // max(1, length - 1)
+        possible = 1 + len(clip.lookahead) // max(1, clip.tensor.shape[1] - 1)
         stride = min(wanted, possible)
         return None if stride == 1 < wanted else {"stride": stride}
 
-    def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
-        length, stride = clip.tensor.shape[1], params["stride"]
-        positions = torch.arange(length) * stride
+    def _apply(self, clip: Clip, params: Params, generator: Generator) -> Tensor:
+        length = clip.tensor.shape[1]
+        positions = torch.arange(length) * params["stride"]
         inside = positions[positions < length]
         ahead = positions[positions >= length] - length
         return torch.cat([clip.tensor[:, inside], to_tensor(clip.lookahead[ahead])], dim=1)
@@ -128,28 +137,21 @@ class ShuffleMotion(PseudoAnomaly):
 
     name = "shuffle"
 
-    def __init__(self, strength: float | tuple[float, float] = (0.25, 1.0)):
-        super().__init__(strength)
-
-    def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict:
+    def _draw(self, clip: Clip, strength: float, generator: Generator) -> Params:
         length = clip.tensor.shape[1]
-        require(
-            length >= 4,
-            f"ShuffleMotion needs clips of at least 4 frames (got {length})",
-            "too-few",
-            field="ClipConfig.length",
-        )
-        moved = round(strength * length)
+        message = f"ShuffleMotion needs clips of at least 4 frames (got {length})"
+        require(length >= 4, message, "too-few", field="ClipConfig.length")
+        count = round(strength * length)
         order = torch.arange(length)
-        if moved == length:
+        if count == length:
             order = _without_neighbours(length, generator)
-        elif moved >= 2:
-            chosen = torch.randperm(length, generator=generator)[:moved]
-            # one cycle through the chosen frames: each of them moves
-            order[chosen] = order[chosen.roll(1)]
+        elif count >= 2:
+            positions = torch.randperm(length, generator=generator)[:count]
+            # One cycle through these frames: each of them moves.
+            order[positions] = order[positions.roll(1)]
         return {"order": order.tolist()}
 
-    def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
+    def _apply(self, clip: Clip, params: Params, generator: Generator) -> Tensor:
         return clip.tensor[:, params["order"]]
 
 
@@ -169,40 +171,38 @@ class AddNoise(PseudoAnomaly):
     name = "noise"
     paper_sigma: ClassVar[float] = 0.81
 
-    def __init__(self, strength: float | tuple[float, float] = (0.25, 1.0), grain: int = 1):
+    def __init__(self, strength: Strength | None = None, grain: int = 1):
         super().__init__(strength)
-        require(
-            isinstance(grain, int) and grain >= 1,
-            f"AddNoise: grain = {grain!r}; expected a whole number of pixels, at least 1",
-            "out-of-range",
-            field="AddNoise.grain",
-        )
+        fits = isinstance(grain, int) and grain >= 1
+        message = f"AddNoise: grain = {grain!r}; expected a whole number of pixels, at least 1"
+        require(fits, message, "out-of-range", field="AddNoise.grain")
         self.grain = grain
 
-    def settings(self) -> dict:
+    @classmethod
+    def from_config(cls, config: PseudoConfig, strength: Strength | None = None) -> Self:
+        return cls(strength, config.grain)
+
+    def settings(self) -> dict[str, object]:
         return super().settings() | {"grain": self.grain}
 
-    def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict:
-        return {
-            "sigma": self.paper_sigma * strength * float(clip.tensor.std()),
-            "grain": self.grain,
-        }
+    def _draw(self, clip: Clip, strength: float, generator: Generator) -> Params:
+        sigma = self.paper_sigma * strength * float(clip.tensor.std())
+        return {"sigma": sigma, "grain": self.grain}
 
-    def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
+    def _apply(self, clip: Clip, params: Params, generator: Generator) -> Tensor:
         if params["sigma"] == 0:
             return clip.tensor
-        return _reflect(
-            clip.tensor + params["sigma"] * _gaussian(clip.tensor.shape, params["grain"], generator)
-        )
+        noise = _gaussian(clip.tensor.shape, params["grain"], generator)
+        return _reflect(clip.tensor + params["sigma"] * noise)
 
 
 class PasteObjects(PseudoAnomaly):
-    """A foreign thing: a picture is blended into the box of a person and moves with it.
+    """A foreign thing: blends a picture into the box of a person and moves it along.
 
     Strength maps onto the patch's opacity (0 to 1 at its centre) and size (half to all of the box);
     a patch smaller than its box lies anywhere in it. The clip's own noise is added to the picture,
     which would otherwise be too clean for the camera. The boxes come from the dataset or from
-    `find_boxes`; None where the clip holds no box, so that it stays normal.
+    `find_boxes`; None if the clip holds no box, so that it stays normal.
 
     Args:
         patches: where the pictures come from: "builtin", "sprites", "cifar100", or a folder of
@@ -211,56 +211,57 @@ class PasteObjects(PseudoAnomaly):
     """
 
     name = "object"
+    default_strength = (0.5, 1.0)
 
-    def __init__(
-        self, patches: str | Patches = "builtin", strength: float | tuple[float, float] = (0.5, 1.0)
-    ):
+    def __init__(self, patches: str | Patches = "builtin", strength: Strength | None = None):
         super().__init__(strength)
         self.patches = load_patches(patches) if isinstance(patches, str) else patches
 
-    def settings(self) -> dict:
+    @classmethod
+    def from_config(cls, config: PseudoConfig, strength: Strength | None = None) -> Self:
+        return cls(config.patches, strength)
+
+    def settings(self) -> dict[str, object]:
         return super().settings() | {"patches": self.patches.source}
 
-    def _draw(self, clip: Clip, strength: float, generator: Generator) -> dict | None:
-        track = follow_box(clip.boxes, clip.tensor.shape[2:], generator)
+    def _draw(self, clip: Clip, strength: float, generator: Generator) -> Params | None:
+        height, width = clip.tensor.shape[2:]
+        track = follow_box(clip.boxes, (height, width), generator)
         if track is None:
             return None
         size = 0.5 + 0.5 * strength
         room = (1 - size) * (track[:, 2:] - track[:, :2])[0]
-        track = track + np.tile(room * (torch.rand(2, generator=generator).numpy() - 0.5), 2)
-        patch, noise = self.patches.draw(generator), noise_level(clip.tensor)
-        return {"opacity": strength, "size": size, "track": track, "patch": patch, "noise": noise}
+        offset = room * (torch.rand(2, generator=generator).numpy() - 0.5)
+        return {
+            "opacity": strength,
+            "size": size,
+            "track": track + np.tile(offset, 2),
+            "patch": self.patches.draw(generator),
+            "noise": noise_level(clip.tensor),
+        }
 
-    def _apply(self, clip: Clip, params: dict, generator: Generator) -> Tensor:
+    def _apply(self, clip: Clip, params: Params, generator: Generator) -> Tensor:
         if params["opacity"] == 0:
             return clip.tensor
-        changed, weight = paste_patch(
-            clip.tensor, params["patch"], params["track"], params["opacity"], params["size"]
-        )
-        # Blending left (1 - weight) of the camera's noise; this much more makes its variance what
-        # it was.
+        placement = (params["patch"], params["track"], params["opacity"], params["size"])
+        pasted, weight = paste_patch(clip.tensor, *placement)
+        # Blending left (1 - weight) of the camera's noise; this much more restores its variance.
         missing = params["noise"] * (1 - (1 - weight) ** 2).sqrt()
-        noisy = _reflect(changed + missing * torch.randn(changed.shape, generator=generator))
+        noisy = _reflect(pasted + missing * torch.randn(pasted.shape, generator=generator))
         return torch.where(weight > 0, noisy, clip.tensor)
 
 
 def _gaussian(shape: torch.Size, grain: int, generator: Generator) -> Tensor:
-    """Gaussian noise of deviation 1 (C, T, H, W), new in every frame and channel; nearly
+    """Draw Gaussian noise of deviation 1 (C, T, H, W), new in every frame and channel; nearly
     independent in space from 2 `grain` pixels on.
     """
-    channels, frames, height, width = shape
-    coarse = (channels, frames, -(-height // grain) + 1, -(-width // grain) + 1)
-    noise = torch.randn(coarse if grain > 1 else shape, generator=generator)
-    if grain > 1:
-        noise = torch.nn.functional.interpolate(noise, scale_factor=grain, mode="bicubic")[
-            ..., :height, :width
-        ]
-        noise = noise / noise.std()  # interpolation makes it smaller
-    return noise
-
-
-def _uniform(generator: Generator) -> float:
-    return float(torch.rand((), generator=generator))
+    if grain == 1:
+        return torch.randn(shape, generator=generator)
+    height, width = shape[2:]
+    coarse = (*shape[:2], -(-height // grain) + 1, -(-width // grain) + 1)
+    noise = torch.randn(coarse, generator=generator)
+    noise = F.interpolate(noise, scale_factor=grain, mode="bicubic")[..., :height, :width]
+    return noise / noise.std()  # interpolation makes it smaller
 
 
 def _reflect(values: Tensor) -> Tensor:

@@ -19,32 +19,33 @@ def follow_box(
 ) -> np.ndarray | None:
     """Draw one box of the middle frame and follow it through the clip by overlap (IoU).
 
-    Where the box is lost, it goes on at its last speed. The width and height are the track's
-    medians and the centres are smoothed: detections jitter, and a patch that jitters or flickers
-    would give itself away.
+    If the box is lost, it goes on at its last speed. The width and height are the track's medians
+    and the centres are smoothed: detections jitter, and a patch that jitters or flickers would give
+    itself away.
 
     Args:
-        boxes: T arrays (N, 4): x0, y0, x1, y1; None where no detector ran.
+        boxes: T arrays (N, 4) float32: x0, y0, x1, y1; None if no detector ran.
         frame: (height, width) of the clip; only boxes whose centre is inside are drawn.
         generator: draws the box.
 
     Returns:
-        float32 (T, 4), or None where no box qualifies.
+        float32 (T, 4), or None if no box qualifies.
     """
     if boxes is None:
         return None
     middle = len(boxes) // 2
-    centres = (boxes[middle][:, :2] + boxes[middle][:, 2:]) / 2
-    inside = np.flatnonzero(((centres >= 0) & (centres < frame[::-1])).all(1))
-    if not len(inside):
+    centres = _centres(boxes[middle])
+    is_inside = ((centres >= 0) & (centres < frame[::-1])).all(1)
+    candidates = boxes[middle][is_inside]
+    if not len(candidates):
         return None
-    first = boxes[middle][inside[int(torch.randint(len(inside), (1,), generator=generator))]]
+    first = candidates[int(torch.randint(len(candidates), (1,), generator=generator))]
     later = _walk(first, boxes[middle + 1 :])
     earlier = _walk(first, boxes[:middle][::-1])
     track = np.array([*earlier[::-1], first, *later], np.float32)
-    centre, size = (track[:, :2] + track[:, 2:]) / 2, np.median(track[:, 2:] - track[:, :2], axis=0)
-    centre = np.stack([_smooth(centre[:, 0]), _smooth(centre[:, 1])], axis=1)
-    return np.concatenate([centre - size / 2, centre + size / 2], axis=1).astype(np.float32)
+    half = np.median(track[:, 2:] - track[:, :2], axis=0) / 2
+    centres = np.stack([_smooth(coordinate) for coordinate in _centres(track).T], axis=1)
+    return np.concatenate([centres - half, centres + half], axis=1).astype(np.float32)
 
 
 def paste_patch(
@@ -66,81 +67,94 @@ def paste_patch(
         The changed clip, float32 (C, T, H, W), in [-1, 1], and the picture's weight in each pixel,
         float32 (T, H, W) in [0, 1].
     """
-    channels, _, height, width = clip.shape
-    has_alpha = patch.shape[2] == 4
-    # of 2 pixels both would be border: nothing would change
-    sides = np.maximum((track[0, 2:] - track[0, :2]) * size, 3)
-    if has_alpha:
-        proportions = np.array([patch.shape[1], patch.shape[0]])
-        sides = proportions * (sides.prod() / proportions.prod()) ** 0.5
-    wide, tall = (max(1, round(float(side))) for side in sides)
-    patch = _resized(patch, wide, tall)
-    alpha = patch[..., 3] / 255 if has_alpha else _ellipse(wide, tall)
-    soft = (opacity * alpha).astype(np.float32)
-    picture = patch[..., :3]
-    if channels == 1:
-        picture = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)[..., None]
-    layer = to_tensor(picture[None]).numpy()[:, 0].transpose(1, 2, 0).astype(np.float32)
-    centres = (track[:, :2] + track[:, 2:]) / 2
-    changed, weights = clip.clone(), torch.zeros(clip.shape[1:])
-    for t, (cx, cy) in enumerate(centres):
+    patch, alpha = _resized(patch, (track[0, 2:] - track[0, :2]) * size)
+    alpha = (opacity * alpha).astype(np.float32)
+    if len(clip) == 1:
+        patch = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)[..., None]
+    picture = to_tensor(patch[None])[:, 0].permute(1, 2, 0).float().numpy()
+    changed = clip.clone()
+    weights = torch.zeros(clip.shape[1:])
+    tall, wide = alpha.shape
+    for t, (x, y) in enumerate(_centres(track)):
         # Shifting by fractions of a pixel keeps the motion as smooth as the person's; whole pixels
         # would make it jump.
-        shift = np.float32([[1, 0, cx - wide / 2], [0, 1, cy - tall / 2]])
-        weight = weights[t] = torch.from_numpy(cv2.warpAffine(soft, shift, (width, height)))
-        moved = cv2.warpAffine(
-            layer, shift, (width, height), borderMode=cv2.BORDER_REPLICATE
-        ).reshape(height, width, channels)
-        changed[:, t] = torch.lerp(clip[:, t], torch.from_numpy(moved).permute(2, 0, 1), weight)
+        shift = np.array([[1, 0, x - wide / 2], [0, 1, y - tall / 2]], np.float32)
+        weights[t] = torch.from_numpy(_shifted(alpha, shift, clip.shape[2:], cv2.BORDER_CONSTANT))
+        moved = _shifted(picture, shift, clip.shape[2:], cv2.BORDER_REPLICATE)
+        layer = torch.from_numpy(moved.reshape(*clip.shape[2:], len(clip))).permute(2, 0, 1)
+        changed[:, t] = torch.lerp(clip[:, t], layer, weights[t])
     return changed.clamp_(-1, 1), weights
 
 
-def _resized(patch: np.ndarray, wide: int, tall: int) -> np.ndarray:
-    shrinking = wide < patch.shape[1] or tall < patch.shape[0]
-    return cv2.resize(
-        patch, (wide, tall), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    )
+def _resized(patch: np.ndarray, sides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a picture into a box of these sides (width, height): its pixels RGB (h, w, 3), and how
+    opaque each of them is, (h, w) in [0, 1].
+    """
+    height, width = patch.shape[:2]
+    has_alpha = patch.shape[2] == 4
+    sides = np.maximum(sides, 3)  # of 2 pixels both would be border: nothing would change
+    if has_alpha:
+        proportions = np.array([width, height])
+        sides = proportions * (sides.prod() / proportions.prod()) ** 0.5
+    wide, tall = (max(1, round(float(side))) for side in sides)
+    is_smaller = wide < width or tall < height
+    interpolation = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
+    patch = cv2.resize(patch, (wide, tall), interpolation=interpolation)
+    if has_alpha:
+        return np.ascontiguousarray(patch[..., :3]), patch[..., 3] / 255
+    return patch, _ellipse(wide, tall)
+
+
+def _shifted(
+    picture: np.ndarray, shift: np.ndarray, size: Sequence[int], border: int
+) -> np.ndarray:
+    moved: np.ndarray = cv2.warpAffine(picture, shift, (size[1], size[0]), borderMode=border)
+    return moved
 
 
 def _ellipse(wide: int, tall: int) -> np.ndarray:
-    """Weights (tall, wide), 1 over the inner half of an ellipse, then falling to 0."""
+    """Return weights (tall, wide), 1 over the inner half of an ellipse, then falling to 0."""
     y, x = np.mgrid[-1 : 1 : tall * 1j, -1 : 1 : wide * 1j]
-    return np.clip(2 * (1 - np.hypot(x, y)), 0, 1)
+    weights: np.ndarray = np.clip(2 * (1 - np.hypot(x, y)), 0, 1)
+    return weights
+
+
+def _centres(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
 def _walk(box: np.ndarray, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
-    track, speed = [], np.zeros(4, np.float32)
+    """Follow a box through frames with boxes (N, 4) each; return one box for each frame."""
+    track: list[np.ndarray] = []
+    speed = np.zeros(2, np.float32)
     for candidates in frames:
-        overlap = iou(box, candidates)
-        if len(candidates) and overlap.max() >= MIN_IOU:
-            following = candidates[overlap.argmax()]
-            # A merged blob is no measure of one person: its centre jumps, so trust it only where
-            # the size is alike.
-            if np.ptp([np.prod(b[2:] - b[:2]) for b in (box, following)]) < np.prod(
-                box[2:] - box[:2]
-            ):
-                centre_step = ((following - box)[:2] + (following - box)[2:]) / 2
-                speed = (
-                    np.tile(0.5 * speed[:2] + 0.5 * centre_step, 2)
-                    if track
-                    else np.tile(centre_step, 2)
-                )
-                box = following
-                track.append(box)
-                continue
-        box = box + speed
+        following = _most_overlapping(box, candidates)
+        if following is None:
+            box = box + np.tile(speed, 2)
+        else:
+            step = _centres((following - box)[None])[0]
+            speed = 0.5 * speed + 0.5 * step if track else step
+            box = following
         track.append(box)
     return track
 
 
-def iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of one box (4,) with each of (N, 4) -> (N,) in [0, 1]."""
-    corner_0, corner_1 = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    shared = np.clip(corner_1 - corner_0, 0, None).prod(1)
-    areas = (others[:, 2:] - others[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-    return shared / np.maximum(areas - shared, 1e-9)
+def _most_overlapping(box: np.ndarray, candidates: np.ndarray) -> np.ndarray | None:
+    """Return the box that overlaps most with this one; None if it overlaps too little, or has
+    twice its area: the centre of a merged blob says nothing about one person.
+    """
+    from torchvision.ops import box_iou  # here, since importing torchvision takes seconds
+
+    if not len(candidates):
+        return None
+    overlaps = box_iou(torch.from_numpy(box[None]), torch.from_numpy(candidates))[0]
+    best: np.ndarray = candidates[int(overlaps.argmax())]
+    area, best_area = ((b[2:] - b[:2]).prod() for b in (box, best))
+    is_alike = abs(best_area - area) < area
+    return best if is_alike and overlaps.max() >= MIN_IOU else None
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
     padded = np.pad(values, 2, mode="reflect", reflect_type="odd")
-    return np.convolve(padded, np.ones(5) / 5, mode="valid")
+    smooth: np.ndarray = np.convolve(padded, np.ones(5) / 5, mode="valid")
+    return smooth

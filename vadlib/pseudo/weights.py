@@ -1,6 +1,4 @@
-"""Weights of detectors: a file of one's own, or a known one, which is looked for and, where it is
-nowhere, downloaded.
-"""
+"""Weights of detectors: your own file, or a known one, which is downloaded if it is not there."""
 
 from __future__ import annotations
 
@@ -13,9 +11,12 @@ from vadlib.errors import require
 from vadlib.files import expand_home
 
 _ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"
-_NANO = "https://raw.githubusercontent.com/dog-qiuqiu/MobileNet-Yolo/master/MobileNetV2-YOLOv3-Nano/COCO/"
-# Name -> where it is, and its SHA-256 where one is known to us. The others are read without
-# unpickling, see `vadlib.pseudo.yolov3`.
+_NANO = (
+    "https://raw.githubusercontent.com/dog-qiuqiu/MobileNet-Yolo/master/"
+    "MobileNetV2-YOLOv3-Nano/COCO/"
+)
+# Name -> its folder, and its SHA-256 if we know it. The others are read without unpickling, see
+# `vadlib.pseudo.yolov3`.
 KNOWN: dict[str, tuple[str, str | None]] = {
     "yolov3-tinyu.pt": (_ULTRALYTICS, None),
     "yolov3u.pt": (_ULTRALYTICS, None),
@@ -32,27 +33,20 @@ KNOWN: dict[str, tuple[str, str | None]] = {
 
 
 def find_weights(name: str) -> Path:
-    """The file of that name: a path, or a known file in `weights/` of the cache folder or of
-    `VADLIB_DATA` (else ./data); else downloaded.
+    """Return the file of a name: a path, or a known file in `weights/` of the cache folder or of
+    `VADLIB_DATA` (else ./data); if it is in none of them, it is downloaded.
 
     Raises:
         InputError: no such file, and none that can be downloaded.
     """
-    if expand_home(name).is_file():
-        return expand_home(name)
-    folders = [cache_dir() / "weights", default_root() / "weights"]
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    known = ", ".join(known for known in KNOWN if not known.endswith(".cfg"))
-    require(
-        name in KNOWN,
-        f"weights {name!r}: no such file here or in {' or '.join(map(str, folders))}; expected a path, or one of: {known}",
-        "missing-file",
-        file=name,
-        field="weights",
-    )
+    folder = cache_dir() / "weights"
+    for path in (expand_home(name), folder / name, default_root() / "weights" / name):
+        if path.is_file():
+            return path
+    places = f"here or in {folder} or {default_root() / 'weights'}"
+    names = ", ".join(name for name in KNOWN if not name.endswith(".cfg"))
+    message = f"weights {name!r}: no such file {places}; expected a path, or one of: {names}"
+    require(name in KNOWN, message, "missing-file", file=name, field="weights")
     address, digest = KNOWN[name]
-    return fetch_file(
-        address + name, digest, folders[0], "take the detector 'motion', which needs no weights"
-    )
+    advice = "take the detector 'motion', which needs no weights"
+    return fetch_file(address + name, digest, folder, advice)

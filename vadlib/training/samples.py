@@ -1,5 +1,5 @@
-"""Training samples: normal clips and the pseudo-anomalies made of them, in an order that depends on
-the seed alone.
+"""Training samples: normal clips and pseudo-anomalies made from them; the seed alone decides their
+order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vadlib.data.clips import ClipDataset
-from vadlib.pseudo.mixer import Mixed, Outcome, PseudoAnomalyMixer
+from vadlib.pseudo.mixer import Outcome, PseudoAnomalyMixer
 
 
 class Batch(NamedTuple):
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 class Samples(torch.utils.data.Dataset):
-    """Maps (epoch, position) to one training sample.
+    """Map (epoch, position) to one training sample.
 
     Its randomness (the window's shift, whether it becomes a pseudo-anomaly, and which) is derived
     from (seed, epoch, position), so it does not depend on workers, on batches, or on what was drawn
@@ -40,34 +40,40 @@ class Samples(torch.utils.data.Dataset):
     """
 
     def __init__(
-        self, clips: ClipDataset, chosen: np.ndarray, mixer: PseudoAnomalyMixer | None, seed: int
+        self,
+        clips: ClipDataset,
+        positions: np.ndarray,
+        mixer: PseudoAnomalyMixer | None,
+        seed: int,
     ):
-        self.clips, self.chosen, self.mixer, self.seed = clips, chosen, mixer, seed
+        self.clips = clips
+        self.positions = positions  # in `clips`, of those to train on
+        self.mixer = mixer
+        self.seed = seed
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, Outcome]:
         epoch, position = key
         generator = derived_generator(self.seed, epoch, position)
-        clip = self.clips.clip(int(self.chosen[position]), generator)
-        mixed = self.mixer(clip, generator) if self.mixer else Mixed(None, Outcome())
-        inputs = mixed.pseudo.tensor if mixed.pseudo else clip.tensor
-        return clip.tensor, inputs, mixed.outcome
+        clip = self.clips.clip(int(self.positions[position]), generator)
+        if self.mixer is None:
+            return clip.tensor, clip.tensor, Outcome()
+        pseudo, outcome = self.mixer(clip, generator)
+        inputs = clip.tensor if pseudo is None else pseudo.tensor
+        return clip.tensor, inputs, outcome
 
     def batches(
         self, epoch: int, size: int, skip: int = 0, process: int = 0, of: int = 1
     ) -> list[list[tuple[int, int]]]:
-        """The epoch's batches of keys, shuffled, the first `skip` left out; a last batch that is
-        not full is dropped.
+        """Return the epoch's batches of keys, shuffled, without the first `skip` and without a
+        last batch that is not full.
 
         Of several processes, `process` gets its share of each batch: every `of`-th sample.
         """
-        order = torch.randperm(
-            len(self.chosen), generator=derived_generator(self.seed, epoch, -1)
-        ).tolist()
-        starts = range(skip * size, len(order) - size + 1, size)
-        return [
-            [(epoch, position) for position in order[start + process : start + size : of]]
-            for start in starts
-        ]
+        generator = derived_generator(self.seed, epoch, -1)
+        order = torch.randperm(len(self.positions), generator=generator).tolist()
+        keys = [(epoch, position) for position in order]
+        starts = range(skip * size, len(keys) - size + 1, size)
+        return [keys[start + process : start + size : of] for start in starts]
 
 
 def load_batches(
@@ -81,8 +87,8 @@ def load_batches(
 
 
 def derived_generator(*key: int) -> torch.Generator:
-    """A generator whose state depends on the key alone, such as (seed, epoch, index); each at least
-    -1.
+    """Return a generator whose state depends on the key alone, such as (seed, epoch, index); each
+    number is at least -1.
     """
     # + 2: SeedSequence takes a shorter key for one that ends in zeros.
     state = np.random.SeedSequence([value + 2 for value in key]).generate_state(1, np.uint64)[0]
@@ -93,4 +99,4 @@ def _collate(samples: list[tuple[Tensor, Tensor, Outcome]]) -> Batch:
     normal = torch.stack([sample[0] for sample in samples])
     inputs = torch.stack([sample[1] for sample in samples])
     outcomes = [sample[2] for sample in samples]
-    return Batch(normal, inputs, torch.tensor([o.made for o in outcomes]), outcomes)
+    return Batch(normal, inputs, torch.tensor([o.success for o in outcomes]), outcomes)

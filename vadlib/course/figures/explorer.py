@@ -196,7 +196,7 @@ def plot_explorer(
         "out-of-range",
         field="View.frame",
     )
-    start, place = clip_around(view.frame, len(video), run.data)
+    start, place = clip_around(view.frame, len(video), run.config.clips)
     clip = explain(run, video, start)
     local = result.score_map(video.name)[view.frame]
     aspect = video.frames.shape[1] / video.frames.shape[2]

@@ -206,7 +206,7 @@ def plot_training_batch(
     for k, outcome in enumerate(outcomes):
         if outcome.kind is not None:
             corner = (k % columns * (width + GAP), k // columns * (height + GAP))
-            _frame_sample(ax, corner, (height, width), outcome.kind, outcome.made)
+            _frame_sample(ax, corner, (height, width), outcome.kind, outcome.success)
     text = _describe_batch(mixer, outcomes)
     title = f"{text}; expected {mixer.p * size:.1f}"
     ax.set_title(title, fontsize="small", loc="left")

@@ -71,7 +71,7 @@ def explain_clip(run: Run, video: Video, start: int) -> Explanation:
     Raises:
         InputError: no whole clip begins there.
     """
-    config = run.data
+    config = run.config.clips
     span = (config.length - 1) * config.frame_step + 1
     require(
         0 <= start <= len(video) - span,
@@ -86,7 +86,7 @@ def explain_clip(run: Run, video: Video, start: int) -> Explanation:
 
 
 def _explain_path(run: Run, frames: np.ndarray, path: str) -> Explanation:
-    config, model = run.data, run.model
+    config, model = run.config.clips, run.model
     window = config.crop or frames.shape[1:3]
     corners = scoring_windows(blur(grey(frames)), config)
     pictures: list[np.ndarray] = []

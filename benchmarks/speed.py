@@ -9,6 +9,8 @@ while ours is timed: what our engine asks of the memory allocator would make it 
 
 from __future__ import annotations
 
+import argparse
+import json
 import multiprocessing
 import platform
 import tempfile
@@ -25,7 +27,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from vadlib.config import ClipConfig, ModelConfig, TrainConfig
+from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
 from vadlib.device import pick_device, pick_precision, steady_memory
@@ -119,7 +121,7 @@ class Ours:
     def __init__(
         self, preset: str, clips: ClipDataset, batch_size: int, device: torch.device, out: Path
     ):
-        mixer = make_mixer(("skip", "shuffle", "noise"), 0.02)
+        mixer = make_mixer(PseudoConfig(("skip", "shuffle", "noise"), 0.02))
         self.clips, self.samples = clips, Samples(clips, hold_out(clips)[0], mixer, 0)
         config = replace(TrainConfig.preset(preset), batch_size=batch_size, device=device.type)
         self.trainer = Trainer(
@@ -249,3 +251,15 @@ def _report(rates: dict[str, list[float]], device: torch.device) -> dict:
         "rates": {name: round(median(values), 3) for name, values in rates.items()},
         "machine": machine,
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    as_json = parser.parse_args().json
+    report = run_bench(not as_json)
+    print(json.dumps(report, indent=2) if as_json else describe_bench(report))
+
+
+if __name__ == "__main__":
+    main()
