@@ -154,12 +154,6 @@ def test_a_clip_in_which_nothing_moves_has_no_numbers_at_all(array_video):
     np.testing.assert_array_equal(explanation.usage, np.zeros(6))
 
 
-def test_a_memory_of_one_slot_reads_it_everywhere(video):
-    explanation = explain_clip(make_run(slots=1), video, 18)
-    assert explanation.usage == pytest.approx([1])
-    assert np.nanmax(np.abs(explanation.entropy)) < 1e-6
-
-
 def test_colour_is_explained_as_well(array_video, walker):
     frames, _ = walker(20, channels=3)
     explanation = explain_clip(make_run(channels=3), array_video(frames), 2)
