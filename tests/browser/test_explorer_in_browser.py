@@ -31,6 +31,7 @@ CELL = f"""import sys
 sys.path.insert(0, {str(TESTS)!r})
 import vadlib as vad
 from scenes import moving_videos
+from vadlib import course
 
 course.Explorer(vad.Run.load("run"), vad.Result.load("run"), {VIDEOS})"""
 
@@ -59,7 +60,8 @@ def result(tmp_path):
     run = vad.fit(model, clips, None, config, tmp_path / "run", progress=False)
     # a score that, four pages up, gets some frames of both kinds wrong
     known = Calibration.load(run.folder / "calibration.npz")
-    replace(known, how=replace(known.how, temporal=1)).save(run.folder / "calibration.npz")
+    config = replace(known.score_config, temporal=1)
+    replace(known, score_config=config).save(run.folder / "calibration.npz")
     result = vad.evaluate(run, eval(VIDEOS), "cpu", progress=False)
     result.save(run.folder)
     return result

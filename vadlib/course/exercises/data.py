@@ -34,19 +34,11 @@ def false_alarm_rate(scores: np.ndarray, truth: np.ndarray, threshold: float) ->
     rate = float(above[normal].mean())
     key = Key(rate, "of the frames with truth 0, which share has a score above the threshold?")
     key.mistake(1 - rate, "those are the normal frames that raise no alarm")
-    key.mistake(float(above.mean()), "that is the share of all frames; take the normal ones only")
-    key.mistake(
-        float((above & normal).mean()),
-        "divide by the number of normal frames, not by that of all frames",
-    )
+    key.mistake(above.mean(), "that is the share of all frames; take the normal ones only")
+    key.mistake((above & normal).mean(), "divide by the number of normal frames, not of all")
     if above.any():
-        key.mistake(
-            float(normal[above].mean()),
-            "that is the share of the alarms that are false; divide by the normal frames",
-        )
-    key.mistake(
-        float(above[~normal].mean()), "that is the share of the abnormal frames that are found"
-    )
+        key.mistake(normal[above].mean(), "that is the share of the alarms that are false")
+    key.mistake(above[~normal].mean(), "that is the share of the abnormal frames that are found")
     return key
 
 
@@ -61,14 +53,10 @@ def small_anomalies(videos: Sequence[Video]) -> Key:
     share = float(small[abnormal].mean())
     key = Key(share, "over all test videos: masks[t].mean() < 0.005, of frames with label 1")
     key.mistake(1 - share, "those are the larger ones")
-    key.mistake(float(small.mean()), "a normal frame has an empty mask: count abnormal frames only")
-    key.mistake(
-        float((small & abnormal).mean()), "divide by the number of abnormal frames, not of all"
-    )
-    key.mistake(float((areas[abnormal] < 0.05).mean()), "half a percent is 0.005")
-    key.mistake(
-        int(small[abnormal].sum()), "that is how many; divide by the number of abnormal frames"
-    )
+    key.mistake(small.mean(), "a normal frame has an empty mask: count abnormal frames only")
+    key.mistake((small & abnormal).mean(), "divide by the number of abnormal frames, not of all")
+    key.mistake((areas[abnormal] < 0.05).mean(), "half a percent is 0.005")
+    key.mistake(small[abnormal].sum(), "that is how many; divide by the number of abnormal frames")
     return key
 
 
@@ -88,8 +76,7 @@ def labels_one_off(videos: Sequence[Video]) -> Key:
     key.mistake(by_one / frames, "a number of frames is asked for, not a share")
     key.mistake(
         by_subtraction,
-        "labels are unsigned numbers, and 0 - 1 is 255 there: "
-        "compare with != instead of subtracting",
+        "labels are unsigned, and 0 - 1 is 255 there: compare with !=",
     )
     key.mistake(by_two, "np.roll(labels, 2) shifts by two frames")
     return key
@@ -135,10 +122,9 @@ def change_by_skipping(clip: torch.Tensor, skipped: torch.Tensor, shuffled: torc
     key.mistake(ratio - 1, "how many times as much, not by how much more")
     key.mistake(by_skip - by_shuffle, "divide one mean by the other; do not subtract")
     squared = skip.square().mean() / shuffle.square().mean()
-    key.mistake(float(squared), "absolute changes, not squared ones")
+    key.mistake(squared, "absolute changes, not squared ones")
     key.mistake(
-        float(skip.mean() / shuffle.mean()),
-        "take the absolute change before the mean, or what grows and what falls cancel out",
+        skip.mean() / shuffle.mean(), "take the absolute change before the mean: changes cancel out"
     )
     return key
 
@@ -153,14 +139,8 @@ def noise_in_grey_levels(clip: torch.Tensor) -> Key:
         127.5 * sigma, "0.81 * strength * the clip's deviation; and how many grey levels are 1?"
     )
     key.mistake(sigma, "that is in units of the clip, in which the range is 2 wide: from -1 to 1")
-    key.mistake(
-        255 * sigma,
-        "that is twice too much: 255 levels are a range of 2, not of 1; and the strength is 0.5",
-    )
-    key.mistake(
-        127.5 * 0.81 * 0.5,
-        "sigma is relative to the clip: multiply by its standard deviation",
-    )
+    key.mistake(255 * sigma, "that is twice too much: 255 levels are a range of 2, not of 1")
+    key.mistake(127.5 * 0.81 * 0.5, "sigma is relative to the clip: multiply by its deviation")
     return key
 
 
@@ -193,14 +173,9 @@ def mixed_batch() -> Key:
     p = 0.01
     key = Key(2 * p * (1 - p), "exactly one of two, and there are two ways")
     key.mistake(p * (1 - p), "the first or the second may be the one that is turned: two ways")
-    key.mistake(
-        1 - (1 - p) ** 2, "that is at least one; if both are turned, no normal clip is left"
-    )
+    key.mistake(1 - (1 - p) ** 2, "that is at least one; if both are turned, none is normal")
     key.mistake(p**2, "that is the probability that both are turned")
-    key.mistake(
-        2 * p,
-        "that is the mean number of turned clips; leave out the batches in which both are",
-    )
+    key.mistake(2 * p, "that is the mean number of turned clips; leave out the batches with both")
     key.mistake((1 - p) ** 2, "that is the probability that none is turned")
     return key
 

@@ -33,12 +33,8 @@ def false_alarms_at(found: np.ndarray, false: np.ndarray) -> Key:
     first = int(np.argmax(found >= 0.8))
     key = Key(float(false[first]), "find the first place where found is at least 0.8")
     key.mistake(first, "that is the place in the array; look up false there")
-    key.mistake(
-        float(found[first]), "that is the true-positive rate there; the other axis is asked for"
-    )
-    key.mistake(
-        float(found[np.argmax(false >= 0.8)]), "that is where the false-positive rate reaches 0.8"
-    )
+    key.mistake(found[first], "that is the true-positive rate there; the other axis is asked for")
+    key.mistake(found[np.argmax(false >= 0.8)], "that is where the false-positive rate reaches 0.8")
     return key
 
 
@@ -77,14 +73,8 @@ def changing_aucs() -> Key:
     )
     key.mistake({"micro", "per_video"}, "min-max takes such a number away again")
     key.mistake({"micro", "macro"}, "within a video the order of the frames stays, so its AUC does")
-    key.mistake(
-        {"micro", "per_video", "macro"},
-        "both macro and per_video look at one video at a time, at first",
-    )
-    key.mistake(
-        set(),
-        "frames of different videos are compared by scores that were shifted differently",
-    )
+    key.mistake({"micro", "per_video", "macro"}, "macro and per_video look at one video at a time")
+    key.mistake(set(), "frames of two videos are compared by scores that were shifted differently")
     return key
 
 
@@ -132,10 +122,7 @@ def rows_without_contrast(rows: Mapping[str, Mapping[str, float]]) -> Key:
     key.mistake(lower, "those lose by the contrast, so they have it; look for two equal columns")
     key.mistake(equal | {BEST}, "the baseline is not trained, and D_n has no part in it")
     key.mistake({"p = 0"}, "not only there: compare the columns of every row")
-    key.mistake(
-        equal | {"one decoder"},
-        "with one decoder but two memories there are two reads to compare; its columns differ",
-    )
+    key.mistake(equal | {"one decoder"}, "with two memories there are two reads to compare")
     return key
 
 
@@ -167,9 +154,7 @@ def alarms(table: Path) -> Key:
     steps = np.diff(abnormal, prepend=0, append=0)
     count = int((steps == 1).sum())
     key = Key(count, "an alarm begins where the column steps from 0 to 1")
-    key.mistake(
-        int(abnormal.sum()), "those are the frames; an alarm that lasts 50 frames counts once"
-    )
+    key.mistake(abnormal.sum(), "those are frames; an alarm of 50 frames counts once")
     key.mistake(2 * count, "each alarm has a beginning and an end; count one of them")
     return key
 
@@ -185,13 +170,9 @@ def patient_threshold(calm: np.ndarray) -> Key:
         "ten frames in a row are above a threshold exactly if the smallest of them is",
     )
     key.mistake(_highest_minimum(calm, 10), "leave the film's last 16 frames out")
+    key.mistake(np.sort(inner)[-10], "those ten are anywhere in the film, not in a row")
     key.mistake(
-        float(np.sort(inner)[-10]),
-        "those ten frames lie anywhere in the film; ten in a row are asked for",
-    )
-    key.mistake(
-        _highest_minimum(inner, 1),
-        "no frame at all lies above that one; up to nine in a row are allowed",
+        _highest_minimum(inner, 1), "no frame at all is above that one; nine in a row are allowed"
     )
     key.mistake(_highest_minimum(inner, 9), "nine frames in a row may be above")
     key.mistake(_highest_minimum(inner, 11), "ten in a row are too many already")

@@ -9,19 +9,28 @@ import numpy as np
 from torch import Tensor
 
 Answer = float | str | set[str]
+Value = Answer | np.floating | np.integer | Tensor  # one number, if not an answer
 
 
 class Key:
     """The right answer of an exercise, its known mistakes, and a hint for every other answer."""
 
-    def __init__(self, right: Answer, hint: str):
-        self.right = right
+    def __init__(self, right: Value, hint: str):
+        self.right = _plain(right)
         self.hint = hint
         self.mistakes: list[tuple[Answer, str]] = []
 
-    def mistake(self, answer: Answer, hint: str) -> None:
+    def mistake(self, answer: Value, hint: str) -> None:
         """Add a wrong answer and its hint; of several that fit an answer, the first counts."""
-        self.mistakes.append((answer, hint))
+        self.mistakes.append((_plain(answer), hint))
+
+
+def _plain(value: Value) -> Answer:
+    """Convert a number of NumPy or PyTorch to one of Python."""
+    if isinstance(value, (np.generic, Tensor)):
+        number: float = value.item()
+        return number
+    return value
 
 
 def judge(answer: object, key: Key) -> str:

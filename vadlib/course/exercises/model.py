@@ -52,14 +52,9 @@ def parts_that_maximize_trains() -> Key:
     )
     key.mistake(pseudo, "is there a stop gradient (sg) in the row of maximize?")
     key.mistake({"E", "M_p", "D_p"}, "use the names that are given, such as encoder")
-    key.mistake(
-        {"encoder", "pseudo_decoder"}, "D_p decodes what M_p returns, so the memory learns, too"
-    )
+    key.mistake({"encoder", "pseudo_decoder"}, "D_p decodes what M_p returns, so M_p learns")
     key.mistake(normal, "those learn from normal clips, and there are none in this batch")
-    key.mistake(
-        normal | pseudo,
-        "M_n and D_n learn from normal clips only, if nothing is to be restored",
-    )
+    key.mistake(normal | pseudo, "M_n and D_n learn from normal clips only, without inpainting")
     return key
 
 
@@ -83,15 +78,14 @@ def idle_slots(usage: Usage) -> Key:
     key = Key(idle, "count the shares below 0.001 in usage['normal']['M_n']")
     key.mistake(len(shares) - idle, "those are the slots that are read")
     key.mistake(idle / len(shares), "how many slots, not which share of them")
-    key.mistake(int((usage["normal"]["M_p"] < 0.001).sum()), "that is M_p")
+    key.mistake((usage["normal"]["M_p"] < 0.001).sum(), "that is M_p")
     for group, memories in usage.items():
         if group != "normal":
             key.mistake(
-                int((memories["M_n"] < 0.001).sum()),
-                "those are the reads of another group of windows",
+                (memories["M_n"] < 0.001).sum(), "those are the reads of another group of windows"
             )
-    key.mistake(int((shares < 0.01).sum()), "a thousandth is 0.001")
-    key.mistake(int((shares <= 0).sum()), "less than 0.001, not only those that are never read")
+    key.mistake((shares < 0.01).sum(), "a thousandth is 0.001")
+    key.mistake((shares <= 0).sum(), "less than 0.001, not only those that are never read")
     return key
 
 
@@ -115,7 +109,8 @@ def _slots_for_most_reads(shares: np.ndarray) -> int:
 def without_the_busiest(run: Run, windows: Sequence[torch.Tensor], usage: Usage) -> Key:
     """Divide D_p's mean error on pseudo windows without M_p's most read slot by that with it."""
     slot = int(usage["pseudo"]["M_p"].argmax())
-    before, without = _errors_without(run, windows, "pseudo", slot)
+    errors = removal_errors(run, windows, {"it": [slot]}, "pseudo")
+    before, without = errors["nothing"], errors["it"]
     ratio = float(without.mean() / before.mean())
     key = Key(
         ratio,
@@ -123,30 +118,25 @@ def without_the_busiest(run: Run, windows: Sequence[torch.Tensor], usage: Usage)
     )
     key.mistake(1 / ratio, "new error / old error, not the other way round")
     key.mistake(ratio - 1, "that is by how much it rises; the ratio is asked for")
-    key.mistake(float(without.mean()), "that is the new error; divide it by the old one")
-    key.mistake(float((without / before).mean()), "take the mean errors first, then their ratio")
-    before, without = _errors_without(run, windows, "normal", slot)
+    key.mistake(without.mean(), "that is the new error; divide it by the old one")
+    key.mistake((without / before).mean(), "take the mean errors first, then their ratio")
     key.mistake(
-        float(without.mean() / before.mean()),
+        _ratio_without(run, windows, "normal", slot),
         'that is the error of D_n; removal_errors takes the path "pseudo"',
     )
-    before, without = _errors_without(run, windows[::2], "pseudo", slot)
     key.mistake(
-        float(without.mean() / before.mean()),
+        _ratio_without(run, windows[::2], "pseudo", slot),
         "of all pseudo windows, not of every second one",
     )
-    slot = int(usage["pseudo"]["M_n"].argmax())
-    before, without = _errors_without(run, windows, "pseudo", slot)
+    busiest_of_normal = int(usage["pseudo"]["M_n"].argmax())
     key.mistake(
-        float(without.mean() / before.mean()),
+        _ratio_without(run, windows, "pseudo", busiest_of_normal),
         "the slot of M_p that is read most, not that of M_n",
     )
     return key
 
 
-def _errors_without(
-    run: Run, windows: Sequence[torch.Tensor], path: str, slot: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the errors with all slots, and those without one."""
+def _ratio_without(run: Run, windows: Sequence[torch.Tensor], path: str, slot: int) -> float:
+    """Return the mean error without a slot, divided by that with all slots."""
     errors = removal_errors(run, windows, {"it": [slot]}, path)
-    return errors["nothing"], errors["it"]
+    return float(errors["it"].mean() / errors["nothing"].mean())
