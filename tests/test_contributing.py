@@ -161,6 +161,28 @@ def test_a_further_kind_can_be_chosen_and_changes_nothing_else(tmp_path, monkeyp
     assert second == first
 
 
+def test_a_score(tmp_path):
+    (command,) = follow("A score", tmp_path)
+    said = run(f"{command} -v", tmp_path)
+    assert "test_it_can_be_weighted PASSED" in said
+    assert len(re.findall(r"\[.*gradient.*\] PASSED", said)) >= 3
+    # the default and everything that goes through the table of components stay as they are
+    run("python -m pytest --quiet --exitfirst -p no:cacheprovider tests/evaluation", tmp_path)
+    for name, frames in zip(("monday", "tuesday"), scene(2, 40), strict=True):
+        write_video(tmp_path / "mine" / "training" / f"{name}.avi", frames[0])
+    write_video(tmp_path / "mine" / "testing" / "friday.avi", frames[0])
+    small = {
+        "clips": {"clip_step": 8, "crop": [24, 24]},
+        "model": {"width": 8, "slots": 8},
+        "training": {"epochs": 1, "batch_size": 4},
+        "score": {"weights": {"gradient": 0.5}},
+    }
+    (tmp_path / "small.json").write_text(json.dumps(small), encoding="utf-8")
+    run("vadlib run --data folder --root mine --config small.json --out out", tmp_path)
+    with np.load(tmp_path / "out" / "scores.npz") as stored:
+        assert any(name.startswith("maps/gradient/") for name in stored.files)
+
+
 def test_a_dataset(tmp_path):
     commands = follow("A dataset", tmp_path)
     for name, (frames, labels) in zip(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 from typing import Any, ParamSpec
 
@@ -21,16 +22,14 @@ def load_ipywidgets() -> ModuleType:
         InputError: it is not installed.
     """
     try:
-        import ipywidgets
+        return import_module("ipywidgets")
     except ModuleNotFoundError as error:
         raise InputError(
-            f"sliders need ipywidgets ({error}): install it with `pip install ipywidgets`, "
-            "or continue, because the next cells need none",
+            f"sliders need ipywidgets ({error}); install it with `pip install ipywidgets`, or "
+            "continue, because the next cells do not need it",
             "not-available",
             field="ipywidgets",
         ) from error
-    module: ModuleType = ipywidgets
-    return module
 
 
 def in_turn(handler: Callable[P, None]) -> Callable[P, None]:
