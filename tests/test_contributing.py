@@ -35,20 +35,6 @@ PROJECT = (
     "README.md",
     "CONTRIBUTING.md",
 )
-# What a registered kind could change: whatever goes through the table of kinds, by name or by
-# default. The whole runs of the other tests/test_cli*.py would take minutes; a run of this file's
-# own stands for them.
-AFFECTED_BY_A_KIND = (
-    "tests/pseudo",
-    "tests/test_recipe.py",
-    "tests/test_config_of_a_run.py",
-    "tests/test_ablation.py",
-    "tests/test_architecture.py",
-    "tests/test_cli_bad_input.py",
-    "tests/course/test_lab.py",
-    "tests/course/test_pseudo_plots.py",
-    "tests/test_notebooks.py",
-)
 
 
 def follow(title, folder):
@@ -107,6 +93,19 @@ def run(command, folder):
     return done.stdout
 
 
+def run_fast_suite(folder, monkeypatch):
+    """Run all tests of the copy that are not slow. Those on real data take minutes and see no more
+    of an example, so they are skipped.
+    """
+    for variable in ("VADLIB_DATA", "VADLIB_REQUIRE_DATA"):
+        monkeypatch.delenv(variable, raising=False)
+    options = ["--quiet", "--exitfirst", "-p", "no:cacheprovider", "-m", "not slow", "tests"]
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, "-m", "pytest", *options]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
 def test_a_kind(tmp_path):
     (command,) = follow("A kind of pseudo-anomaly", tmp_path)
     said = run(f"{command} -v", tmp_path)
@@ -115,16 +114,8 @@ def test_a_kind(tmp_path):
 
 
 def test_a_further_kind_can_be_chosen_and_changes_nothing_else(tmp_path, monkeypatch):
-    """All tests that it could affect pass; those on real data take minutes and see no more, so they
-    are skipped here.
-    """
     follow("A kind of pseudo-anomaly", tmp_path)
-    for variable in ("VADLIB_DATA", "VADLIB_REQUIRE_DATA"):
-        monkeypatch.delenv(variable, raising=False)
-    run(
-        f"python -m pytest --quiet --exitfirst -p no:cacheprovider {' '.join(AFFECTED_BY_A_KIND)}",
-        tmp_path,
-    )
+    run_fast_suite(tmp_path, monkeypatch)
     question = "from vadlib.config import PseudoConfig; from vadlib.ablation import ROWS; print(PseudoConfig().kinds, list(ROWS))"
     default = subprocess.run(
         [sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True
@@ -159,6 +150,21 @@ def test_a_further_kind_can_be_chosen_and_changes_nothing_else(tmp_path, monkeyp
     )
     assert first["pseudo"]["kinds"] == ["skip", "reverse"]
     assert second == first
+
+
+def test_a_network(tmp_path):
+    tests, training = follow("A network", tmp_path)
+    said = run(f"{tests} -v", tmp_path)
+    assert len(re.findall(r"\[.*shallow.*\] PASSED", said)) >= 3
+    run(training, tmp_path)
+    config = json.loads((tmp_path / "runs" / "shallow" / "config.json").read_text())
+    assert config["model"]["network"] == "shallow"
+    assert "micro_auc_raw" in json.loads((tmp_path / "runs/shallow/metrics.json").read_text())
+
+
+def test_the_suite_passes_with_a_further_network(tmp_path, monkeypatch):
+    follow("A network", tmp_path)
+    run_fast_suite(tmp_path, monkeypatch)
 
 
 def test_a_score(tmp_path):

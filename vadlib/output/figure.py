@@ -11,7 +11,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -45,6 +44,8 @@ def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
 
 def show_html(text: str) -> None:
     """Show HTML in a notebook."""
+    from IPython.display import HTML, display  # of the extra vadlib[notebooks]
+
     display(HTML(text))  # type: ignore[no-untyped-call]
 
 

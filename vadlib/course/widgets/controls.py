@@ -25,7 +25,7 @@ def load_ipywidgets() -> ModuleType:
         return import_module("ipywidgets")
     except ModuleNotFoundError as error:
         raise InputError(
-            f"sliders need ipywidgets ({error}); install it with `pip install ipywidgets`, or "
+            f"sliders need ipywidgets ({error}); pip install 'vadlib[notebooks]', or "
             "continue, because the next cells do not need it",
             "not-available",
             field="ipywidgets",
