@@ -1,5 +1,5 @@
-"""Time the metrics on published scores beside scikit-learn alone, in one run: the ratios are the cost
-of checking the input.
+"""Time the metrics on published scores beside scikit-learn alone, in one run: the ratios are the
+cost of checking the input.
 
     python benchmarks/metrics.py ../shared/published/stgnf_shanghaitech.npz
 
