@@ -5,13 +5,17 @@ import numpy as np
 from vadlib.config import ScoreConfig
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.result import Result, VideoResult
+from vadlib.evaluation.scores import needed_errors
 
 
 def maps_of(plain, temporal=None, pseudo=None):
-    """Error maps of the built-in components; parts that are left out equal the plain error."""
+    """The error maps of all components; those that are left out equal the plain error."""
     parts = {"plain": plain, "temporal": temporal, "pseudo": pseudo}
-    whole = {name: plain if values is None else values for name, values in parts.items()}
-    return {name: np.asarray(values, np.float16) for name, values in whole.items()}
+    maps = {}
+    for name in parts | needed_errors():
+        values = parts.get(name)
+        maps[name] = np.asarray(plain if values is None else values, np.float16)
+    return maps
 
 
 def result_of(scores, labels=None, raw=None, times=None, threshold=0.0):

@@ -69,3 +69,10 @@ def test_the_report_names_every_ratio_of_the_contract(monkeypatch):
         rates["compact_score"] / rates["published_score"], rel=0.02
     )
     assert ratios["read_ratio"] == pytest.approx(rates["read"] / rates["published_read"], rel=0.02)
+
+
+def test_the_command_needs_a_checkout(vadlib_command, tmp_path, monkeypatch):
+    monkeypatch.setattr("vadlib.cli.CHECKOUT", tmp_path)
+    status, out, error = vadlib_command("bench")
+    assert (status, out, len(error.splitlines())) == (1, "", 1)
+    assert "benchmarks/speed.py" in error

@@ -171,15 +171,6 @@ def test_an_empty_folder_as_root(refused, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_missing_folder_as_root(refused, tmp_path):
-    refused(
-        "missing-file",
-        *train_arguments(tmp_path / "nowhere", tmp_path),
-        file=tmp_path / "nowhere",
-        field="--root",
-    )
-
-
 @pytest.mark.parametrize(
     ("content", "code", "t"),
     [
@@ -198,24 +189,6 @@ def test_a_damaged_frame(refused, tree, tmp_path, whole_frames, content, code, t
     refused(code, *train_arguments(tree.root, tmp_path, "--config", whole_frames), file=path)
 
 
-def test_a_frame_of_another_size(refused, tree, tmp_path, whole_frames):
-    path = tree.frame(2, 5, "training")
-    path.unlink()
-    Image.new("L", (24, 17)).save(path)
-    line = refused(
-        "mixed-sizes", *train_arguments(tree.root, tmp_path, "--config", whole_frames), file=path
-    )
-    assert "24x17" in line
-    assert "24x16" in line
-
-
-def test_labels_of_another_length(refused, tree, run):
-    tree.frame(9, 119).unlink()
-    line = refused("label-length", "evaluate", run, "--root", tree.root, file=tree.clip(9))
-    assert "119" in line
-    assert "120" in line
-
-
 def test_a_video_shorter_than_a_clip(refused, tree, tmp_path, whole_frames):
     for t in range(12, 40):
         tree.frame(3, t, "training").unlink()
@@ -224,36 +197,12 @@ def test_a_video_shorter_than_a_clip(refused, tree, tmp_path, whole_frames):
     assert re.findall(r"\d+", line) == ["03", "12", "16"]
 
 
-def test_frames_smaller_than_the_window(refused, tree, tmp_path):
-    line = refused("out-of-range", *train_arguments(tree.root, tmp_path), field="ClipConfig.crop")
-    assert re.findall(r"\d+x\d+", line) == ["16x24", "48x48"]
-
-
-def test_nothing_moves(refused, tree, tmp_path):
-    path = config_file(tmp_path, {"clips": {"crop": [8, 8]}})
-    refused(
-        "nothing-to-do",
-        *train_arguments(tree.root, tmp_path, "--config", path),
-        field="ClipConfig.crop",
-    )
-
-
 def test_a_cache_that_cannot_be_written(failing, tree, tmp_path, whole_frames, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("VADLIB_CACHE", str(tmp_path / "file"))
     line = failing(*train_arguments(tree.root, tmp_path, "--config", whole_frames))
     assert str(tmp_path / "file") in line
     assert "VADLIB_CACHE" in line
-
-
-def test_an_unknown_dataset(refused, tmp_path):
-    for arguments in (
-        ["train", "--data", "ped3", "--out", tmp_path / "run"],
-        ["data", "check", "ped3"],
-    ):
-        line = refused("unknown-name", *arguments, field="dataset")
-        assert "'ped3'" in line
-        assert "ped2" in line
 
 
 # --- values at fault
@@ -285,16 +234,6 @@ def test_wrong_values(refused, tree, tmp_path, whole_frames, option, value, code
     assert not (tmp_path / "run").exists()  # else the next try would find "a run" there
 
 
-def test_a_batch_larger_than_the_clips(refused, tree, tmp_path):
-    path = config_file(tmp_path, {"clips": {"crop": None}, "training": {"batch_size": 4096}})
-    refused(
-        "too-few",
-        *train_arguments(tree.root, tmp_path, "--config", path),
-        field="TrainConfig.batch_size",
-    )
-    assert not (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize(
     ("content", "code", "field"),
     [
@@ -320,30 +259,6 @@ def test_wrong_config_files(refused, tree, tmp_path, content, code, field):
         path.write_text(json.dumps({"clips": {"crop": None}} | content))
     line = refused(code, *train_arguments(tree.root, tmp_path, "--config", path), field=field)
     assert str(path) in line
-
-
-@pytest.mark.parametrize(
-    ("part", "values", "field"),
-    [
-        ("clips", {"length": 0}, "ClipConfig.length"),
-        ("model", {"width": 12}, "ModelConfig.width"),
-    ],
-)
-def test_values_out_of_range_in_a_config_file(refused, tree, tmp_path, part, values, field):
-    path = config_file(tmp_path, {"clips": {"crop": None}} | {part: values})
-    refused("out-of-range", *train_arguments(tree.root, tmp_path, "--config", path), field=field)
-
-
-@pytest.mark.parametrize("name", ["nowhere.json", "."])
-def test_a_config_file_that_is_none(failing, tree, tmp_path, name):
-    assert str(tmp_path / name) in failing(
-        *train_arguments(tree.root, tmp_path, "--config", tmp_path / name)
-    )
-
-
-def test_options_win_over_the_config_file(failing, tree, tmp_path):
-    path = config_file(tmp_path, {"pseudo": {"p": 3}})
-    assert "p = 7.0" in failing(*train_arguments(tree.root, tmp_path, "--config", path, "--p", "7"))
 
 
 # --- a run at fault
@@ -372,33 +287,12 @@ def calibrate_by_noise(run):
     calibrate({"ped2": [maps]}, ScoreConfig()).save(run / "calibration.npz")
 
 
-def test_a_run_that_is_none(failing, tree, tmp_path):
-    assert str(tmp_path / "nowhere") in failing(
-        "evaluate", tmp_path / "nowhere", "--root", tree.root
-    )
-    line = failing("evaluate", tree.root, "--root", tree.root)
-    assert str(tree.root) in line
-    assert "config.json" in line
-
-
 def test_a_checkpoint_of_another_shape(failing, tree, run):
     change(run, model={"slots": 8})
     line = failing("evaluate", run, "--root", tree.root)
     assert str(run / "model.safetensors") in line
     assert "(4, 32)" in line
     assert "(8, 32)" in line
-
-
-@pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\xff" * 100])
-def test_damaged_weights(failing, tree, run, content):
-    (run / "model.safetensors").write_bytes(content)
-    assert str(run / "model.safetensors") in failing("evaluate", run, "--root", tree.root)
-
-
-def test_an_unfinished_run(failing, tree, run):
-    line = failing("evaluate", run, "--root", tree.root)
-    assert str(run / "calibration.npz") in line
-    assert "--resume" in line
 
 
 @pytest.mark.parametrize("keep", [0, 10, 300])
@@ -419,30 +313,6 @@ def test_a_run_for_colour_on_grey_videos(failing, tree, run):
     assert re.findall(r"\d+", failing("evaluate", run, "--root", tree.root))[:3] == ["09", "1", "3"]
 
 
-def test_a_test_video_shorter_than_a_clip(refused, tree, run):
-    calibrate_by_noise(run)
-    change(run, clips={"length": 200})
-    line = refused("too-short", "evaluate", run, "--root", tree.root, field="ClipConfig.length")
-    assert re.findall(r"\d+", line) == ["09", "120", "200"]
-
-
-def test_a_wrong_run_config(failing, tree, run):
-    change(run, clips={"lenght": 8})
-    line = failing("evaluate", run, "--root", tree.root)
-    assert str(run / "config.json") in line
-    assert "'lenght'" in line
-
-
-def test_an_out_folder_that_holds_a_run(failing, tree, run, whole_frames):
-    before = {path.name: path.read_bytes() for path in run.iterdir()}
-    arguments = train_arguments(tree.root, run.parent, "--config", whole_frames)
-    arguments[arguments.index("--out") + 1] = run
-    line = failing(*arguments)
-    assert str(run) in line
-    assert "--resume" in line
-    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
-
-
 def test_an_out_folder_that_holds_a_run_is_noticed_before_any_work(failing, tree, run):
     """Nothing of the dataset need be right for it: decoding it first could take an hour."""
     shutil.rmtree(tree.root / "ped2")
@@ -452,20 +322,6 @@ def test_an_out_folder_that_holds_a_run_is_noticed_before_any_work(failing, tree
     line = failing(*arguments)
     assert str(run) in line
     assert "--resume" in line
-
-
-def test_resuming_with_other_settings(failing, tree, run, whole_frames):
-    arguments = train_arguments(tree.root, run.parent, "--config", whole_frames, "--resume")
-    arguments[arguments.index("--out") + 1] = run
-    line = failing(*arguments)
-    assert str(run / "config.json") in line
-
-
-def test_an_out_folder_that_is_a_file(failing, tree, tmp_path, whole_frames):
-    (tmp_path / "run").touch()
-    assert str(tmp_path / "run") in failing(
-        *train_arguments(tree.root, tmp_path, "--config", whole_frames)
-    )
 
 
 # --- the check
@@ -481,16 +337,6 @@ def test_check_reports_problems_as_json(vad, tiny_ped2):
     [entry] = [e for e in report["problems"] if e["code"] == "git-lfs-pointer"]
     assert entry["where"].startswith(f"{damaged}: ")
     assert report["splits"]["test"]["frames"] == 2010
-
-
-def test_check_of_an_empty_folder(vad, tmp_path):
-    status, out, err = vad("data", "check", "ped2", "--root", tmp_path, "--json")
-    assert (status, err) == (1, [])
-    [entry] = json.loads(out)["problems"]
-    assert entry["code"] == "missing-file"
-    status, out, err = vad("data", "check", "ped2", "--root", tmp_path)
-    assert (status, err) == (1, [])
-    assert out.count(f"{tmp_path}: ") == 1
 
 
 # --- options

@@ -4,7 +4,6 @@ well.
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -58,7 +57,7 @@ def test_the_real_avenue_in_colour_and_by_both_ground_truths(real_data, tiny, tm
         "vol",
     )
     config = json.loads((out / "config.json").read_text())
-    assert (config["model"]["channels"], config["data"]["shorter_side"]) == (3, 240)
+    assert (config["model"]["channels"], config["clips"]["shorter_side"]) == (3, 240)
     other = vadlib("evaluate", out, "--root", real_data, "--ground-truth", "community", "--json")
     assert other.returncode == 0, other.stderr
     other = json.loads(other.stdout)
@@ -111,42 +110,6 @@ def test_ones_own_videos(tiny, tmp_path, labels):
     with np.load(out / "scores.npz") as stored:
         assert np.isfinite(stored["score/cam1/friday"]).all()
         assert len(stored["score/cam2/sunday"]) == len(stored["time/cam2/sunday"]) == 60
-
-
-@pytest.mark.slow
-def test_ones_own_videos_in_the_two_commands_of_the_readme(tmp_path):
-    own_videos(tmp_path / "my_videos", None)
-    shutil.rmtree(tmp_path / "my_videos" / "testing")
-    (tmp_path / "my_videos" / "training").rename(tmp_path / "heap")
-    shutil.rmtree(tmp_path / "my_videos")
-    (tmp_path / "heap").rename(tmp_path / "my_videos")
-    check = vadlib("data", "check", "folder", "--root", tmp_path / "my_videos")
-    assert check.returncode == 0, check.stdout
-    (tmp_path / "my_videos" / "old.mpg").write_bytes(b"x")
-    train = vadlib(
-        "train",
-        "--data",
-        "folder",
-        "--root",
-        tmp_path / "my_videos",
-        "--out",
-        tmp_path / "runs" / "mine",
-    )
-    assert train.returncode == 0, train.stderr
-    assert (tmp_path / "runs" / "mine" / "calibration.npz").is_file()
-    assert f"vadlib score {tmp_path / 'runs' / 'mine'}" in train.stdout, (
-        "the next command; there are no test videos"
-    )
-    assert "old.mpg" in train.stderr
-
-
-def test_missing_test_videos_are_noticed_before_the_training(tmp_path):
-    own_videos(tmp_path / "mine", None)
-    shutil.rmtree(tmp_path / "mine" / "testing")
-    done = vadlib("run", "--data", "folder", "--root", tmp_path / "mine", "--out", tmp_path / "run")
-    assert done.returncode == 1
-    assert str(tmp_path / "mine" / "testing") in done.stderr
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
@@ -206,15 +169,6 @@ def test_data_download_of_what_cannot_be_downloaded(tmp_path):
         assert name in done.stderr
         assert len(done.stderr.splitlines()) == 1
         assert "Traceback" not in done.stderr
-
-
-def test_data_download_over_another_part_of_the_same_archive_is_not_called_done(tmp_path):
-    (tmp_path / "UCSD_Anomaly_Dataset.v1p2" / "UCSDped1" / "Train" / "Train001").mkdir(parents=True)
-    done = vadlib("data", "download", "ped2", "--root", tmp_path)
-    assert done.returncode == 1
-    assert str(tmp_path / "UCSD_Anomaly_Dataset.v1p2") in done.stdout
-    assert str(tmp_path) in done.stderr
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_name_that_the_console_cannot_write_does_not_end_the_command(tmp_path):

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
 
-from vadlib.config import ClipConfig, ModelConfig, TrainConfig, from_dict
-from vadlib.errors import require_known
+from vadlib.config import PRESETS, ClipConfig, RunConfig, TrainConfig, from_dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,45 +106,53 @@ def test_a_config_survives_json(config):
     assert from_dict(Sample, json.loads(json.dumps(dataclasses.asdict(config))), "here") == config
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        ClipConfig(),
-        ClipConfig.preset("fast"),
-        ClipConfig(size=(8, 9)),
-        TrainConfig(),
-        ModelConfig(channels=3),
-    ],
-)
-def test_the_runs_configs_survive_json(config):
-    assert (
-        from_dict(type(config), json.loads(json.dumps(dataclasses.asdict(config))), "here")
-        == config
-    )
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_whole_preset_survives_json(name):
+    config = RunConfig.preset(name)
+    values = json.loads(json.dumps(dataclasses.asdict(config)))
+    assert RunConfig().changed(values) == config
+    for part in dataclasses.fields(config):
+        value = getattr(config, part.name)
+        if dataclasses.is_dataclass(value):
+            assert type(value).preset(name) == value
+
+
+def test_presets_are_those_of_the_paper():
+    paper = RunConfig.preset("paper")
+    assert (paper.training.objective, paper.training.epochs) == ("maximize", 30)
+    assert paper.training.sparsity_weight == paper.training.separation_weight == 2e-4
+    assert (paper.pseudo.p, RunConfig.preset("compact").pseudo.p) == (0.01, 0.02)
+    with refused("unknown-name", field="preset"):
+        RunConfig.preset("huge")
+
+
+def test_a_score_averages_over_the_length_of_a_clip_unless_told_otherwise():
+    assert RunConfig().changed({"clips": {"length": 8}}).score.frames == 8
+    changed = RunConfig().changed({"clips": {"length": 8}, "score": {"frames": 1}})
+    assert changed.score.frames == 1
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "code"),
+    ("cls", "field", "value", "code"),
     [
-        ("epochs", 0, "out-of-range"),
-        ("seed", -1, "out-of-range"),
-        ("learning_rate", 0.0, "out-of-range"),
-        ("learning_rate", float("nan"), "out-of-range"),
-        ("sparsity_weight", float("nan"), "out-of-range"),
-        ("objective", "minimize", "unknown-name"),
+        (TrainConfig, "epochs", 0, "out-of-range"),
+        (TrainConfig, "batch_size", 0, "out-of-range"),
+        (TrainConfig, "seed", -1, "out-of-range"),
+        (TrainConfig, "seed", 2**63, "out-of-range"),
+        (TrainConfig, "learning_rate", 0.0, "out-of-range"),
+        (TrainConfig, "learning_rate", float("inf"), "out-of-range"),
+        (TrainConfig, "margin", float("nan"), "out-of-range"),
+        (TrainConfig, "separation_weight", -1.0, "out-of-range"),
+        (TrainConfig, "sparsity_weight", float("nan"), "out-of-range"),
+        (TrainConfig, "workers", -1, "out-of-range"),
+        (TrainConfig, "workers", 100_000, "out-of-range"),
+        (TrainConfig, "objective", "minimize", "unknown-name"),
+        (TrainConfig, "precision", "fp16", "unknown-name"),
+        (ClipConfig, "length", 1, "out-of-range"),
+        (ClipConfig, "crop", (0, 8), "out-of-range"),
     ],
 )
-def test_values_outside_their_range_are_refused(field, value, code):
-    with refused(code, field=f"TrainConfig.{field}") as caught:
-        from_dict(TrainConfig, {field: value}, "here")
+def test_values_outside_their_range_are_refused(cls, field, value, code):
+    with refused(code, field=f"{cls.__name__}.{field}") as caught:
+        from_dict(cls, {field: value}, "here")
     assert repr(value) in str(caught.error)
-
-
-def test_a_name_must_be_known():
-    require_known("fast", ["fast", "paper"], "preset")
-    with refused("unknown-name", field="preset") as caught:
-        require_known("slow", ["fast", "paper"], "preset")
-    for name in ("slow", "fast", "paper"):
-        assert name in str(caught.error)
-    with refused("unknown-name", field="View.video"):
-        require_known("9", {"1": None}, "video", field="View.video")

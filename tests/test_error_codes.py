@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import vadlib
-from vadlib.errors import CODES, InputError, require
+from vadlib.errors import CODES
 
 PACKAGE = Path(vadlib.__file__).parent
 CALLS = {"InputError", "require"}
@@ -91,23 +91,3 @@ def test_every_listed_code_is_in_use():
 )
 def test_the_walk_sees_wrong_calls(call, is_refused):
     assert bool(unknown_codes(call)) == is_refused
-
-
-def test_an_unlisted_code_cannot_be_raised():
-    with pytest.raises(KeyError):
-        InputError("x", "no-such-code")
-    with pytest.raises(KeyError):
-        require(False, "x", "no-such-code")
-
-
-def test_an_error_carries_its_code_file_and_field():
-    with pytest.raises(InputError, match=r"^what is wrong$") as caught:
-        require(False, "what is wrong", "missing-file", file="here/there", field="--root")
-    assert (caught.value.code, caught.value.file, caught.value.field) == (
-        "missing-file",
-        Path("here/there"),
-        "--root",
-    )
-    plain = InputError("x", "conflict")
-    assert (plain.file, plain.field) == (None, "")
-    require(True, "x", "missing-file")

@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +17,12 @@ from scenes import moving_videos
 from servers import NAME, PAYLOAD
 from trees import own_videos, scene, write_images
 
-from vadlib import ablation, cli
-from vadlib.ablation import read_ablation
+from vadlib import cli
 from vadlib.data.avenue import TEST_LENGTHS
 from vadlib.data.download import ARCHIVES, Archive
 from vadlib.data.encode import write_video
 from vadlib.evaluation.result import Result
-from vadlib.files import command_line, write_json
+from vadlib.files import write_json
 from vadlib.model.run import Run
 from vadlib.training.trainer import Trainer
 
@@ -136,20 +134,6 @@ def test_the_step_after_a_training(command, follow, template, tmp_path, kind, na
     assert (tmp_path / "scored" / "scores.csv").is_file() == (step == "score")
 
 
-def test_the_step_after_a_training_in_the_folder_of_the_environment(
-    command, follow, template, tmp_path, monkeypatch
-):
-    """Relative paths, no --root, and a run that was finished before."""
-    layout(template, tmp_path / "data", "labels")
-    monkeypatch.chdir(tmp_path)
-    options = ["--data", "folder", "--out", "run", "--config", small_file(tmp_path)]
-    assert command("train", *options, "--root", "data")[0] == 0
-    monkeypatch.setenv("VADLIB_DATA", "data")
-    status, said, _ = command("train", *options, "--resume")
-    assert status == 0
-    assert follow(said) == ["evaluate", "run"]
-
-
 def test_the_step_after_a_training_with_a_ground_truth_of_its_own(command, follow, tmp_path):
     for number, (frames, _) in enumerate(scene(2, 60), start=1):
         write_images(tmp_path / "avenue" / "training" / "frames" / f"{number:02d}", frames)
@@ -197,18 +181,6 @@ def run(trained, tmp_path):
     """(root, a copy of the run in a folder with a space in its name)."""
     root, folder = trained
     return root, Path(shutil.copytree(folder, tmp_path / "my runs" / "a"))
-
-
-def test_an_evaluation_of_a_pretrained_run_can_be_kept_as_it_says(
-    command, run, tmp_path, monkeypatch
-):
-    root, folder = run
-    monkeypatch.setattr("vadlib.model.run.PRETRAINED", folder.parent)
-    status, said, err = command("evaluate", "a", "--root", root)
-    assert status == 0, err
-    [option] = re.findall(r"--\w+", said.splitlines()[-1])
-    assert command("evaluate", "a", "--root", root, option, tmp_path / "kept")[0] == 0
-    assert (tmp_path / "kept" / "scores.npz").is_file()
 
 
 def test_a_scene_can_be_named_as_the_score_of_an_unknown_one_says(command, run, tmp_path):
@@ -262,52 +234,6 @@ def test_the_list_of_datasets_says_how_to_get_one_where_it_looked(
     [hint] = [hint for hint in hints(said) if "download ped2" in hint]
     command(*shlex.split(hint)[1:])
     assert (tmp_path / name / "tiny.v1" / "README.txt").is_file()
-
-
-def test_the_list_of_datasets_says_how_to_look_at_ones_own(
-    command, template, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    _, said, _ = command("data", "list")
-    [hint] = [hint for hint in hints(said) if "check folder" in hint]
-    words = [
-        str(template) if word == "DIR" else word
-        for word in shlex.split(hint.removesuffix(" looks at them"))[1:]
-    ]
-    assert command(*words)[0] == 0
-    assert [hint for hint in hints(said) if "--root" in hint and "folder" not in hint] == [], (
-        "none was named"
-    )
-
-
-def test_the_table_of_an_ablation_lies_where_it_says(command, template, tmp_path, monkeypatch):
-    tiny = partial(ablation.ablate, rows=[ablation.BASE], size=SMALL)
-    monkeypatch.setattr(ablation, "ablate", tiny)
-    status, said, err = command(
-        "ablate", "--data", "folder", "--root", template, "--out", tmp_path / "table"
-    )
-    assert status == 0, err
-    path = said.splitlines()[-1].removeprefix("the table is ")
-    assert [row["row"] for row in read_ablation(path)][-1] == ablation.BASE
-
-
-def test_a_whole_run_leaves_its_files_where_it_says(command, template, tmp_path):
-    out = tmp_path / "run"
-    status, said, err = command(
-        "run",
-        "--data",
-        "folder",
-        "--root",
-        template,
-        "--out",
-        out,
-        "--config",
-        small_file(tmp_path),
-    )
-    assert status == 0, err
-    named = Path(said.splitlines()[-1].removeprefix("curves and scores are in "))
-    assert (named / "curves").is_dir()
-    assert Result.load(named).metrics["baselines"]
 
 
 def test_a_stopped_training_goes_on_with_the_option_that_is_named(
@@ -386,62 +312,4 @@ def test_a_training_is_resumed_with_the_settings_that_it_began_with(command, run
     assert Run.load(folder).config.training.epochs == 1
 
 
-def test_a_result_that_is_missing_is_made_as_the_error_says(command, follow, run, tmp_path):
-    root, folder = run
-    for place, values in ((folder, {}), (tmp_path / "elsewhere", {"RUN": folder})):
-        with pytest.raises(ValueError, match="no such file") as caught:
-            Result.load(place)
-        follow(str(caught.value), "--root", root, **values)
-        assert Result.load(place).scores
-
-
-def test_a_folder_without_a_run_becomes_one_as_the_error_says(command, follow, template, tmp_path):
-    status, _, said = command("evaluate", tmp_path / "no run", "--root", template)
-    assert status == 1
-    follow(said, "--data", "folder", "--root", template, "--config", small_file(tmp_path))
-    assert command("evaluate", tmp_path / "no run", "--root", template)[0] == 0
-
-
-def test_a_damaged_file_of_the_cache_is_made_again_once_it_is_removed(command, run, cache):
-    root, folder = run
-    evaluate = ["evaluate", folder, "--root", root]
-    assert command(*evaluate)[0] == 0
-    for path in (cache / "frames").glob("*.npy"):
-        path.write_bytes(b"damaged")
-        status, _, said = command(*evaluate)
-        assert (status, str(path) in said, "remove it" in said) == (1, True, True)
-        path.unlink()
-    assert command(*evaluate)[0] == 0
-
-
 # --- no hint is left out
-
-
-@pytest.mark.parametrize(
-    ("words", "shown"),
-    [
-        (("train", "--out", "a"), "vadlib train --out a"),
-        (("train", "--out", Path("a b")), "vadlib train --out 'a b'"),
-        (("score", "it's"), "vadlib score 'it'\"'\"'s'"),
-        (("score", "$(x)"), "vadlib score '$(x)'"),
-    ],
-)
-def test_a_command_is_quoted_for_the_shell(words, shown):
-    assert command_line(*words) == shown
-    assert shlex.split(shown) == ["vadlib", *map(str, words)]
-
-
-def test_every_message_that_names_a_command_quotes_its_paths():
-    """A command with a path in it comes from `command_line`; in a plain text it would break at the
-    first space.
-    """
-    package = Path(cli.__file__).parent
-    wrong = []
-    for path in package.rglob("*.py"):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            if (
-                re.search(r"vadlib (train|run|evaluate|score|ablate|data \w+)[^`]*\{", line)
-                and "command_line" not in line
-            ):
-                wrong.append(f"{path.name}:{number}: {line.strip()}")
-    assert wrong == []

@@ -2,6 +2,7 @@
 picture is made here.
 """
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,12 +24,8 @@ def write_video(
         stream = container.add_stream(codec, rate=Fraction(fps), options=options)
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
         stream.bit_rate = 4_000_000
-        for frame in frames:
-            container.mux(
-                stream.encode(
-                    av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-                )
-            )
+        for frame in np.ascontiguousarray(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
     return path
 
@@ -48,14 +45,11 @@ def scene(
     count: int, length: int, labelled: bool = False, seed: int = 0, size: tuple[int, int] = (48, 64)
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """(RGB frames, labels) of `count` little videos in which something moves."""
-    videos = moving_videos(count, size, length, labelled, seed)
-    return [
-        (
-            np.repeat(v.frames[:], 3, axis=-1),
-            np.zeros(length, np.uint8) if v.labels is None else v.labels,
-        )
-        for v in videos
-    ]
+    videos = []
+    for video in moving_videos(count, size, length, labelled, seed):
+        labels = np.zeros(length, np.uint8) if video.labels is None else video.labels
+        videos.append((np.repeat(video.frames[:], 3, axis=-1), labels))
+    return videos
 
 
 def spot(labels: np.ndarray, size: tuple[int, int] = (48, 64)) -> np.ndarray:
@@ -80,35 +74,31 @@ def official_ucsd(
         labels: of all test clips, for the intervals.
     """
     folder = root / "UCSD_Anomaly_Dataset.v1p2" / f"UCSD{name}"
-    clips = [
-        (folder / "Train" / f"Train{i:03d}", files, "{:03d}.tif")
-        for i, files in enumerate(train, start=1)
-    ]
+    tests = folder / "Test"
+    for i, files in enumerate(train, start=1):
+        _official_clip(folder / "Train" / f"Train{i:03d}", files, "{:03d}.tif")
     for number, (frames, masks) in test.items():
-        clips.append((folder / "Test" / f"Test{number:03d}", frames, "{:03d}.tif"))
+        _official_clip(tests / f"Test{number:03d}", frames, "{:03d}.tif")
         if masks is not None:
             # In real copies the masks of Ped2's clips 6, 9 and 12 are called so.
-            clips.append(
-                (
-                    folder / "Test" / f"Test{number:03d}_gt",
-                    masks,
-                    "frame{:03d}.bmp" if number in (6, 9, 12) else "{:03d}.bmp",
-                )
-            )
-    for clip, files, pattern in clips:
-        clip.mkdir(parents=True)
-        for t, file in enumerate(files, start=1):
-            with Image.open(file) as image:
-                image.convert("L").save(clip / pattern.format(t))
-        for junk in JUNK:
-            (clip / junk).write_bytes(b"\0\5\x16\7junk")
-    (folder / "Test" / f"UCSD{name}.m").write_text(matlab_script(labels))
+            pattern = "frame{:03d}.bmp" if number in (6, 9, 12) else "{:03d}.bmp"
+            _official_clip(tests / f"Test{number:03d}_gt", masks, pattern)
+    (tests / f"UCSD{name}.m").write_text(matlab_script(labels))
     stale = [clip.copy() for clip in labels]
     stale[5 % len(stale)][-40:] = 0  # a backup of the editor's, with another end for clip 6
-    (folder / "Test" / f"UCSD{name}.m~").write_text(matlab_script(stale))
-    (folder / "Test" / f"._UCSD{name}.m").write_bytes(b"\0\5\x16\7")
+    (tests / f"UCSD{name}.m~").write_text(matlab_script(stale))
+    (tests / f"._UCSD{name}.m").write_bytes(b"\0\5\x16\7")
     (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     return folder
+
+
+def _official_clip(folder: Path, files: list[Path], pattern: str) -> None:
+    folder.mkdir(parents=True)
+    for t, file in enumerate(files, start=1):
+        with Image.open(file) as image:
+            image.convert("L").save(folder / pattern.format(t))
+    for junk in JUNK:
+        (folder / junk).write_bytes(b"\0\5\x16\7junk")
 
 
 def matlab_script(labels: list[np.ndarray]) -> str:
@@ -173,15 +163,12 @@ def official_shanghaitech(
         )
     truth = {}
     for i, (name, length) in enumerate(lengths.items()):
-        [(frames, labels)] = scene(1, length, labelled=True, seed=10 + i)
+        [(frames, truth[name])] = scene(1, length, labelled=True, seed=10 + i)
         write_images(base / "testing" / "frames" / name, frames, "{:03d}.jpg")
-        for kind, array in (
-            ("test_frame_mask", labels),
-            ("test_pixel_mask", spot(labels).astype(np.uint8)),
-        ):
+        masks = spot(truth[name]).astype(np.uint8)
+        for kind, array in (("test_frame_mask", truth[name]), ("test_pixel_mask", masks)):
             (base / "testing" / kind).mkdir(parents=True, exist_ok=True)
             np.save(base / "testing" / kind / f"{name}.npy", array)
-        truth[name] = labels
     return truth
 
 
@@ -200,19 +187,16 @@ def own_videos(root: Path, labels: str | None = "csv") -> dict[str, np.ndarray]:
         write_video(root / "testing" / f"{name}.mp4", frames, codec="libx264")
     rows = [(name, a - 1, b) for name, clip in truth.items() for a, b in one_based(clip)]
     if labels == "csv":
-        (root / "labels.csv").write_text(
-            "video,start,end\n" + "".join(f"{n},{a},{b}\n" for n, a, b in rows)
-        )
+        lines = "".join(f"{name},{start},{end}\n" for name, start, end in rows)
+        (root / "labels.csv").write_text(f"video,start,end\n{lines}")
     elif labels == "json":
-        entries = ", ".join(f'{{"video": "{n}.mp4", "start": {a}, "end": {b}}}' for n, a, b in rows)
-        (root / "labels.json").write_text(f"[{entries}]")
-    elif labels == "npy":
-        for name, clip in truth.items():
+        entries = [{"video": f"{name}.mp4", "start": a, "end": b} for name, a, b in rows]
+        (root / "labels.json").write_text(json.dumps(entries))
+    for name, clip in truth.items():
+        if labels == "npy":
             (root / "labels" / name).parent.mkdir(parents=True, exist_ok=True)
             np.save(root / "labels" / f"{name}.npy", clip)
-    elif labels == "masks":
-        for name, clip in truth.items():
-            write_images(
-                root / "masks" / name, spot(clip, (48, 64) if name.startswith("cam1") else (56, 72))
-            )
+        elif labels == "masks":
+            size = (48, 64) if name.startswith("cam1") else (56, 72)
+            write_images(root / "masks" / name, spot(clip, size))
     return truth

@@ -42,17 +42,13 @@ _HOME = {name: module for module, names in _EXPORTS.items() for name in names}
 __all__ = [*_HOME, *_MODULES]
 
 
-def __getattr__(name: str):
-    if name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
-    elif name in _MODULES:
-        value = import_module(_MODULES[name])
-    else:
-        raise AttributeError(
-            f"module 'vadlib' has no attribute {name!r}; it has: {', '.join(__all__)}"
-        )
-    globals()[name] = value
-    return value
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        names = ", ".join(__all__)
+        raise AttributeError(f"module 'vadlib' has no attribute {name!r}; it has: {names}")
+    if name in _MODULES:
+        return import_module(_MODULES[name])
+    return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

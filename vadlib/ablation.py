@@ -94,6 +94,7 @@ def ablate(
     out = expand_home(out)
     path = out / "ablation.csv"
     earlier = _earlier_rows(path, len(videos))
+    common = {"data": data, "videos": len(videos)}
     table: list[Row] = []
     base: Result | None = None
     for name in selected:
@@ -106,20 +107,11 @@ def ablate(
         minutes = round((time.monotonic() - started) / 60, 2)
         if is_finished:
             minutes = round(earlier[name]["minutes"], 2)
-        seed = run.config.training.seed
-        origin = {"minutes": minutes, "data": data, "seed": seed, "videos": len(videos)}
-        if base is None:
-            base = result
-            baselines = _best_baselines(data, root, videos, result.labels)
-            numbers = _areas(baselines, result.labels) | _differences(baselines, base)
-            table.append({"row": BEST, **numbers, "data": data, "videos": len(videos)})
-            differences: dict[str, float] = {}
-        else:
-            differences = _differences(_scores(result), base)
-        areas = _areas(_scores(result), result.labels)
-        plain = result.rescore("calibrated", plain=1, temporal=0, contrast=0, weights={})
-        areas["plain_calibrated"] = micro_auc(result.labels, plain)
-        table.append({"row": name, **areas, **differences, **origin})
+        base = base or result
+        if not table:
+            table.append(_baseline_row(data, root, videos, result) | common)
+        row = {"row": name, **_row(result, base), "minutes": minutes, **common}
+        table.append(row | {"seed": run.config.training.seed})
         if processes().is_main_process:
             present = {row["row"] for row in table}
             absent = [row for row in earlier.values() if row["row"] not in present]
@@ -223,21 +215,28 @@ def _settings(name: str, size: Settings, device: str | None) -> dict[str, dict[s
     return parts
 
 
+def _row(result: Result, base: Result) -> Row:
+    """Return the AUCs of a row and the intervals of their differences to the base's."""
+    scores = _scores(result)
+    plain = result.rescore("calibrated", plain=1, temporal=0, contrast=0, weights={})
+    row = _areas(scores, result.labels) | {"plain_calibrated": micro_auc(result.labels, plain)}
+    return row if result is base else row | _differences(scores, base)
+
+
+def _baseline_row(data: str, root: Path | None, videos: Sequence[Video], base: Result) -> Row:
+    """Return the row of the best baseline of each measure; none is calibrated."""
+    scores = baseline_scores(load_videos(data, "train", root), videos)
+    measured = measure_baselines(scores, base.labels)
+    best: dict[str, Curves] = {}
+    for measure in ("micro_auc_raw", "micro_auc_per_video"):
+        best[measure] = scores[str(best_baseline(measured, measure))]
+    best["micro_auc_per_video"] = per_video(best["micro_auc_per_video"])
+    return {"row": BEST, **_areas(best, base.labels), **_differences(best, base)}
+
+
 def _scores(result: Result) -> dict[str, Curves]:
     """Return the scores of each of `MEASURES`."""
     return dict(zip(MEASURES, (result.raw, result.scores, per_video(result.raw)), strict=True))
-
-
-def _best_baselines(
-    data: str, root: Path | None, videos: Sequence[Video], labels: Curves
-) -> dict[str, Curves]:
-    """Return the scores of the best baseline of each measure; none is calibrated."""
-    scores = baseline_scores(load_videos(data, "train", root), videos)
-    measured = measure_baselines(scores, labels)
-    best = {}
-    for measure in ("micro_auc_raw", "micro_auc_per_video"):
-        best[measure] = scores[str(best_baseline(measured, measure))]
-    return best | {"micro_auc_per_video": per_video(best["micro_auc_per_video"])}
 
 
 def _areas(scores: Mapping[str, Curves], labels: Curves) -> Row:

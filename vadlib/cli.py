@@ -29,7 +29,7 @@ def _option(text: str, *names: str) -> Any:
     return typer.Option(*names, help=text)
 
 
-def _path_option(text: str) -> Any:
+def _path(text: str) -> Any:
     return typer.Option(help=text, callback=_expanded)
 
 
@@ -51,34 +51,16 @@ INTERRUPTED = 130  # exit status that typer makes of Ctrl-C
 NO_LABELS = "these videos have no labels: scores only"
 CHECKOUT = Path(__file__).parents[1]
 NAMES = "synthetic, ped1, ped2, avenue, shanghaitech, or folder (your own videos)"
-ROOT = (
-    "folder that holds the dataset's own folder; for folder, your videos; default VADLIB_DATA, "
-    "else ./data"
-)
-PRESETS = (
-    "network, clips, training and score: fast (ours), short (the same for minutes), compact or "
-    "paper (as published); default: short for synthetic and fast for all others"
-)
-DETECTORS = (
-    "finds people to paste onto: motion, boxes (the dataset's own), yolov3[:WEIGHTS] or "
-    "darknet[:WEIGHTS]"
-)
+ROOT = "folder with the dataset's folder, or with your videos; default VADLIB_DATA, else ./data"
+PRESETS = "fast, short, compact or paper; default: short for synthetic, fast for all others"
+DETECTORS = "motion, boxes (the dataset's own), yolov3[:WEIGHTS] or darknet[:WEIGHTS]"
 PATCHES = "pictures to paste: builtin, sprites, cifar100, or a folder of class folders of images"
-RESUME = (
-    "continue an interrupted training; options that are not given again are as they were, except "
-    "--root"
-)
-CONFIG = (
-    "JSON with parts of a run's config.json, or that file itself, which repeats the run; options "
-    "win"
-)
-PROTOCOL = (
-    "all: every frame; center: beside it, as published, the middle frames of clips at every frame "
-    "(8 times the work)"
-)
+RESUME = "continue an interrupted training with its own settings; only --root is given again"
+CONFIG = "JSON with parts of a run's config.json, or that file, which repeats the run; options win"
+PROTOCOL = "all: every frame; center: also the published protocol, at 8 times the work"
 
 Data = Annotated[str, _option(NAMES)]
-Root = Annotated[Path | None, _path_option(ROOT)]
+Root = Annotated[Path | None, _path(ROOT)]
 Truth = Annotated[str | None, _option("of avenue: vol (its authors' masks) or community")]
 RunName = Annotated[Path, _path_argument("a run's folder, or a pretrained one: ped2, synthetic")]
 Device = Annotated[str | None, _option("auto, cpu, cuda or mps")]
@@ -89,7 +71,7 @@ Json = Annotated[bool, _option("print JSON", "--json")]
 @app.command("run", help="Train, evaluate and plot in one command.")
 def train(
     context: typer.Context,
-    out: Annotated[Path, _path_option("the run's folder")],
+    out: Annotated[Path, _path("the run's folder")],
     data: Annotated[str | None, _option(f"{NAMES}; default: as --config, or synthetic")] = None,
     root: Root = None,
     preset: Annotated[str | None, _option(PRESETS)] = None,
@@ -103,7 +85,7 @@ def train(
     device: Device = None,
     ground_truth: Truth = None,
     resume: Annotated[bool, _option(RESUME, "--resume")] = False,
-    config: Annotated[Path | None, _path_option(CONFIG)] = None,
+    config: Annotated[Path | None, _path(CONFIG)] = None,
 ) -> None:
     """Train; the commands `train` and `run` take the same options."""
     from vadlib.data.catalog import find_copy
@@ -111,18 +93,14 @@ def train(
     from vadlib.jobs import evaluate_run, make_config, train_run
     from vadlib.training.fit import require_free
 
-    names = None
-    if kinds is not None:
-        names = [name.strip() for name in kinds.split(",") if name.strip()]
-    options = {
+    names = None if kinds is None else [name for name in kinds.replace(" ", "").split(",") if name]
+    options: dict[str, dict[str, Any]] = {
         "pseudo": {"kinds": names, "p": p, "detector": detector, "patches": patches},
         "training": {"objective": objective, "epochs": epochs, "seed": seed, "device": device},
     }
-    # What is wrong must be said before an hour of training.
+    # Refuse what is wrong before an hour of training.
     require_free(out, resume)
-    if resume and config is None and (out / "config.json").is_file():
-        config = out / "config.json"
-    settings = make_config(data, preset, options, config)
+    settings = make_config(data, preset, options, config or _own_config(out, resume))
     name = settings.dataset or ""
     copy = find_copy(name, root, ground_truth)
     _warn_of_unread_files(copy, name)
@@ -131,10 +109,15 @@ def train(
     run = train_run(settings, out, root, resume)
     if context.command.name == "run":
         target = settings.training.device
-        result = evaluate_run(run, name, root, target, True, ground_truth)
-        _show_result(result, out)
+        _show_result(evaluate_run(run, name, root, target, True, ground_truth), out)
     elif processes().is_main_process:
         print(f"the run is in {out}; {_next_step(copy, out, root, ground_truth, device)}")
+
+
+def _own_config(out: Path, resume: bool) -> Path | None:
+    """Return the config of the run to resume, if there is one."""
+    path = out / "config.json"
+    return path if resume and path.is_file() else None
 
 
 def _warn_of_unread_files(copy: DatasetCopy, name: str) -> None:
@@ -199,12 +182,8 @@ def evaluate(
     device: Device = None,
     ground_truth: Truth = None,
     protocol: Annotated[str, _option(PROTOCOL)] = "all",
-    baselines: Annotated[
-        bool, _option("also measure eight baselines that learn nothing", "--baselines")
-    ] = False,
-    out: Annotated[
-        Path | None, _path_option("folder for scores, metrics and curves; default: the run's own")
-    ] = None,
+    baselines: Annotated[bool, _option("also measure the baselines", "--baselines")] = False,
+    out: Annotated[Path | None, _path("folder for the results; default: the run's own")] = None,
     as_json: Json = False,
 ) -> None:
     """Score the test videos with a run. Results of a pretrained run are only printed, unless there
@@ -224,15 +203,9 @@ def evaluate(
 @app.command()
 def score(
     run: RunName,
-    video: Annotated[
-        Path,
-        _path_argument("a video file, or a folder of frame images (read at 25 frames a second)"),
-    ],
-    out: Annotated[Path, _path_option("folder for scores.csv, curve.png and annotated.mp4")],
-    scene: Annotated[
-        str | None,
-        _option("which of the run's scenes it shows; default: the only one with such frames"),
-    ] = None,
+    video: Annotated[Path, _path_argument("a video file, or a folder of images (25 a second)")],
+    out: Annotated[Path, _path("folder for scores.csv, curve.png and annotated.mp4")],
+    scene: Annotated[str | None, _option("the run's scene; default: the one of that size")] = None,
     device: Device = None,
 ) -> None:
     """Score one video of your own while it is read: a table, a curve, and a video to watch."""
@@ -253,9 +226,7 @@ def score(
 
 @app.command()
 def ablate(
-    out: Annotated[Path, _path_option("folder for ablation.csv and a run for each row")] = Path(
-        "runs/ablation"
-    ),
+    out: Annotated[Path, _path("folder for the table and its runs")] = Path("runs/ablation"),
     data: Data = "synthetic",
     root: Root = None,
     device: Device = None,
@@ -301,9 +272,7 @@ def list_datasets(root: Root = None, as_json: Json = False) -> None:
 def download(
     name: Annotated[str, typer.Argument(help="ped1, ped2, avenue or shanghaitech")],
     root: Root = None,
-    mirror: Annotated[
-        str | None, _option("address of a folder with the same archives, if their host is down")
-    ] = None,
+    mirror: Annotated[str | None, _option("address of a folder with the same archives")] = None,
 ) -> None:
     """Download a dataset, verify its SHA-256, and unpack it; or say how to get it by hand."""
     from vadlib.data.catalog import SPLITS, default_root, find_copy

@@ -104,10 +104,11 @@ def train_run(
         InputError: see `load_videos`, `ClipDataset` and `fit`.
     """
     out = expand_home(out)
-    require(config.dataset is not None, "no dataset", "nothing-to-do", field="dataset")
     state = processes(pick_device(config.training.device))
     require_free(out, resume)
-    videos = load_videos(config.dataset or "", "train", root)
+    if config.dataset is None:
+        raise InputError("the config names no dataset", "nothing-to-do", field="dataset")
+    videos = load_videos(config.dataset, "train", root)
     channels = config.clips.channels or videos[0].frames.shape[3]
     torch.manual_seed(config.training.seed)
     model = DualPathAutoencoder(replace(config.model, channels=channels))
@@ -119,16 +120,8 @@ def train_run(
             detector = config.pseudo.detector
             boxes = find_boxes(videos, detector, progress, config.training.device)
         clips = ClipDataset(videos, config.clips, boxes, progress)
-    return fit(
-        model,
-        clips,
-        mixer,
-        config.training,
-        out,
-        resume,
-        config.dataset,
-        score=config.score,
-    )
+    name = config.dataset
+    return fit(model, clips, mixer, config.training, out, resume, name, score=config.score)
 
 
 def evaluate_run(
@@ -199,7 +192,7 @@ def _measure_protocols(
     """Add the other protocols and ground truths to the metrics of protocol "all"."""
     metrics = results["all"].metrics
     metrics["protocols"] = {}
-    truths = {videos[0].ground_truth: {v.name: v.labels for v in videos}}
+    truths = {videos[0].ground_truth: dict(results["all"].labels)}
     unusable = {}
     for truth in copy.ground_truths():
         if truth.name in truths:
@@ -214,9 +207,8 @@ def _measure_protocols(
             if (protocol, name) == ("all", videos[0].ground_truth):
                 continue
             parts = {}
-            for video in videos:
-                frames = scored_frames(len(video), run.config.clips, protocol)
-                parts[video.name] = labels[video.name][frames]
+            for video, of_video in labels.items():
+                parts[video] = of_video[scored_frames(len(of_video), run.config.clips, protocol)]
             metrics["protocols"][f"{protocol}, {name}"] = measure(result, parts)
     if unusable:
         metrics["not_measured"] = unusable
@@ -264,17 +256,13 @@ def _stored_result(folder: Path) -> Result | None:
 
 def _is_result_of(result: Result, run: Run, videos: Sequence[Video]) -> bool:
     labels = {video.name: video.labels for video in videos if video.labels is not None}
-    # The metrics are written last.
-    is_complete = bool(result.metrics) == (len(labels) == len(videos))
     lengths = {video.name: len(video) for video in videos}
-    stored_lengths = {name: len(scores) for name, scores in result.scores.items()}
-    calibration = Calibration.load(run.folder / "calibration.npz")
-    return (
-        is_complete
-        and lengths == stored_lengths
-        and _equal(result.labels, labels)
-        and _equal(result.calibration.arrays(), calibration.arrays())
-    )
+    if lengths != {name: len(scores) for name, scores in result.scores.items()}:
+        return False
+    if bool(result.metrics) != (len(labels) == len(videos)):
+        return False  # The metrics are written last, so a kill left the result incomplete.
+    arrays = Calibration.load(run.folder / "calibration.npz").arrays()
+    return _equal(result.labels, labels) and _equal(result.calibration.arrays(), arrays)
 
 
 def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
@@ -308,8 +296,10 @@ def plot_run(result: Result, out: str | Path) -> None:
 def _save_plot(axes: Axes, path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    axes.figure.savefig(path, dpi=120)
-    plt.close(axes.figure)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
 
 
 def score_video(
@@ -346,7 +336,7 @@ def score_video(
     run = open_run(run)
     calibration = Calibration.load(run.folder / "calibration.npz")
     threshold = calibration.threshold
-    video = open_video(path)
+    video = open_video(Path(path))
     seconds = video.seconds
     scene = find_scene(calibration, run.config.clips, video, scene)
     scored = stream_scores(run, calibration, video, scene, device)
@@ -364,13 +354,14 @@ def score_video(
     out = expand_home(out)
     names = ("scores.csv", "curve.png", "annotated.mp4")
     with _new_folder(out), ExitStack() as files, steady_memory():
-        rows, curve, film = (files.enter_context(atomic(out / name)) for name in names)
-        with rows.open("w", encoding="utf-8") as table:
+        paths = {name: files.enter_context(atomic(out / name)) for name in names}
+        with paths["scores.csv"].open("w", encoding="utf-8") as table:
             frames = annotated(table)
+            film = paths["annotated.mp4"]
             encode_video(film, frames, video.fps, seconds, out / "annotated.mp4", ANNOTATED)
         videos = {video.name: VideoResult(np.array(scores), seconds, scene)}
         result = Result(videos, calibration)
-        _save_plot(plot_scores(result, video.name), curve)
+        _save_plot(plot_scores(result, video.name), paths["curve.png"])
     return result
 
 

@@ -58,7 +58,9 @@ def result(tmp_path):
     run = vad.fit(model, clips, None, config, tmp_path / "run", progress=False)
     # a score that, four pages up, gets some frames of both kinds wrong
     known = Calibration.load(run.folder / "calibration.npz")
-    replace(known, how=replace(known.how, temporal=1)).save(run.folder / "calibration.npz")
+    replace(known, score_config=replace(known.score_config, temporal=1)).save(
+        run.folder / "calibration.npz"
+    )
     result = vad.evaluate(run, eval(VIDEOS), "cpu", progress=False)
     result.save(run.folder)
     return result

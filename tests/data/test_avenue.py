@@ -1,6 +1,4 @@
-"""Avenue in its layouts: frames, both ground truths, masks, and what is said when one of them is
-not there.
-"""
+"""Avenue in its layouts: frames, both ground truths, masks, and what is said without them."""
 
 import os
 import re
@@ -14,15 +12,17 @@ from trees import official_avenue, save_cells, scene, write_images
 
 from vadlib.data.avenue import TEST_LENGTHS, VolMasks
 from vadlib.data.catalog import find_copy, load_videos
+from vadlib.data.check import check_dataset
 
 LENGTHS = {8: 36, 21: 76}  # the two shortest test clips
+KINDS = ("vol", "community")
+MASKS = "avenue/ground_truth_demo/testing_label_mask"
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     root = tmp_path_factory.mktemp("avenue")
-    truth = official_avenue(root, LENGTHS)
-    return root, truth
+    return root, official_avenue(root, LENGTHS)
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def tree(template, tmp_path):
     return tmp_path / "data", template[1]
 
 
-def save_community(folder, labels=None):
+def save_community(folder):
     """frame_labels_avenue.npy as it circulates: (1, 15324)."""
-    labels = labels if labels is not None else np.arange(sum(TEST_LENGTHS)) % 3 == 0
+    labels = np.arange(sum(TEST_LENGTHS)) % 3 == 0
     np.save(folder / "frame_labels_avenue.npy", labels.astype(np.int8)[None])
     return np.split(labels, np.cumsum(TEST_LENGTHS)[:-1])
 
@@ -45,34 +45,25 @@ def save_community(folder, labels=None):
 def test_real_clips_have_their_counts(real_data):
     train, test = (load_videos("avenue", split, real_data) for split in ("train", "test"))
     assert [(v.name, len(v)) for v in train] == [("12", 145), ("16", 244)]
-    assert [(v.name, len(v), int(v.labels.sum())) for v in test] == [
-        ("20", 273, 154),
-        ("21", 76, 53),
-    ]
+    counts = [(v.name, len(v), int(v.labels.sum())) for v in test]
+    assert counts == [("20", 273, 154), ("21", 76, 53)]
     assert {v.frames.shape[1:] for v in train + test} == {(360, 640, 3)}
     assert {(v.fps, v.scene) for v in train + test} == {(25.0, "avenue")}
     for video in test:
-        assert video.ground_truth == "vol"
-        assert video.masks.shape == (len(video), 360, 640)
-        assert [bool(video.masks[t].any()) for t in range(len(video))] == (
-            video.labels == 1
-        ).tolist()
+        assert (video.ground_truth, video.masks.shape) == ("vol", (len(video), 360, 640))
+        assert np.array_equal([mask.any() for mask in video.masks[:]], video.labels)
 
 
 def test_the_two_real_ground_truths_have_the_published_counts_and_differ_on_441_frames(real_data):
     labels = find_copy("avenue", real_data).all_labels()
     assert tuple(map(len, labels["vol"].values())) == TEST_LENGTHS
-    assert sum(TEST_LENGTHS) == 15324
-    vol, community = (np.concatenate(list(labels[kind].values())) for kind in ("vol", "community"))
-    assert (int(vol.sum()), int(community.sum()), int((vol != community).sum())) == (
-        3712,
-        3867,
-        441,
-    )
+    vol, community = (np.concatenate(list(labels[kind].values())) for kind in KINDS)
+    counts = (len(vol), vol.sum(), community.sum(), (vol != community).sum())
+    assert counts == (15324, 3712, 3867, 441)
 
 
-def test_real_masks_are_those_of_the_mat_file_and_kept_as_labels(real_data):
-    path = real_data / "avenue" / "ground_truth_demo" / "testing_label_mask" / "21_label.mat"
+def test_real_masks_are_those_of_the_mat_file(real_data):
+    path = real_data / MASKS / "21_label.mat"
     masks, cells = VolMasks(path), scipy.io.loadmat(path)["volLabel"].ravel()
     for t in (0, 20, 50, 75):
         assert np.array_equal(masks[t], cells[t] > 0)
@@ -87,21 +78,19 @@ def test_real_masks_lie_on_what_moves(real_data):
         inside, everywhere, flipped = [], [], []
         for t in np.flatnonzero(video.labels)[1::9]:
             change = np.abs(video.frames[t].astype(int) - video.frames[t - 1]).mean(2)
-            mask = video.masks[t]
-            inside.append(change[mask].mean())
-            flipped.append(change[mask[:, ::-1]].mean())
+            inside.append(change[video.masks[t]].mean())
+            flipped.append(change[video.masks[t][:, ::-1]].mean())
             everywhere.append(change.mean())
-        assert np.mean(inside) > 2 * np.mean(everywhere)
-        assert np.mean(inside) > 1.5 * np.mean(flipped)
+        assert np.mean(inside) > max(2 * np.mean(everywhere), 1.5 * np.mean(flipped))
 
 
 def test_real_community_labels_are_cut_for_the_clips_that_are_there(real_data):
     whole = np.load(real_data / "avenue" / "frame_labels_avenue.npy").ravel()
     test = load_videos("avenue", "test", real_data, ground_truth="community")
-    assert [v.ground_truth for v in test] == ["community"] * 2
     assert np.array_equal(test[0].labels, whole[-349:-76])
     assert np.array_equal(test[1].labels, whole[-76:])
-    assert [v.masks for v in test] == [None, None]  # masks are the other truth's
+    # masks are the other truth's
+    assert [(v.ground_truth, v.masks) for v in test] == [("community", None)] * 2
 
 
 # --- layouts
@@ -111,110 +100,92 @@ def test_official_tree(tree):
     root, truth = tree
     train, test = load_videos("avenue", "train", root), load_videos("avenue", "test", root)
     assert [(v.name, len(v), v.labels) for v in train] == [("01", 40, None), ("02", 40, None)]
-    assert [v.name for v in test] == ["08", "21"]
     for video, (number, labels) in zip(test, truth.items(), strict=True):
         assert video.name == f"{number:02d}"
         assert np.array_equal(video.labels, labels)
         assert video.frames.shape == (LENGTHS[number], 60, 80, 3)
-        assert video.masks[:].any((1, 2)).tolist() == (labels == 1).tolist()
-    copy = find_copy("avenue", root)
-    assert (copy.layout, [truth.name for truth in copy.ground_truths()]) == ("official", ["vol"])
+        assert np.array_equal(video.masks[:].any((1, 2)), labels)
+    assert find_copy("avenue", root).layout == "official"
 
 
 @pytest.mark.parametrize(
-    "place", ["Avenue Dataset", "Avenue_Dataset", "avenue/avenue_dataset", "avenue"]
+    ("frames", "masks"),
+    [
+        ("Avenue_Dataset/Avenue Dataset", "avenue/ground_truth_demo/ground_truth_demo"),
+        ("avenue/Avenue_Dataset/Avenue Dataset", "avenue/ground_truth_demo/ground_truth_demo"),
+        ("downloads/Avenue Dataset", "avenue/ground_truth_demo"),
+        ("Avenue_Dataset (1)/Avenue Dataset", "avenue/ground_truth_demo"),
+        ("Avenue Dataset", "ground_truth_demo"),
+        ("avenue/avenue_dataset", "avenue/ground_truth_demo"),
+        ("avenue", "avenue/ground_truth_demo"),
+    ],
 )
-def test_the_official_folder_is_found_wherever_archives_put_it(tree, place):
-    root, _ = tree
-    (root / "avenue" / "Avenue Dataset").rename(root / "moved")
-    truths = root / "avenue" / "ground_truth_demo"
-    if place == "avenue":
-        (root / "moved" / "testing_videos").rename(root / "avenue" / "testing_videos")
-        (root / "moved" / "training_videos").rename(root / "avenue" / "training_videos")
-    else:
-        if "/" not in place:
-            truths.rename(root / "ground_truth_demo")
-        (root / "moved").rename(root / place)
-    assert [v.ground_truth for v in load_videos("avenue", "test", root)] == ["vol", "vol"]
+def test_an_archive_may_be_unpacked_anywhere(template, tmp_path, frames, masks):
+    shutil.copytree(template[0] / "avenue" / "Avenue Dataset", tmp_path / frames)
+    shutil.copytree(template[0] / "avenue" / "ground_truth_demo", tmp_path / masks)
+    test = load_videos("avenue", "test", tmp_path)
+    assert {v.ground_truth for v in test} == {"vol"}
+    assert np.array_equal(test[1].labels, template[1][21])
 
 
 @pytest.mark.parametrize("source", ["npy", "mat"])
 def test_community_frames_with_labels_of_the_whole_set(tmp_path, source):
     folder = tmp_path / "avenue"
     for number, length in LENGTHS.items():
-        write_images(
-            folder / "testing" / "frames" / f"{number:02d}",
-            scene(1, length, seed=number)[0][0],
-            "{:04d}.jpg",
-        )
+        clip = folder / "testing" / "frames" / f"{number:02d}"
+        write_images(clip, scene(1, length, seed=number)[0][0], "{:04d}.jpg")
     write_images(folder / "training" / "frames" / "01", scene(1, 30)[0][0], "{:04d}.jpg")
     if source == "npy":
-        known = save_community(folder)
+        labels = save_community(folder)
     else:
-        known = [np.arange(length) < 20 for length in TEST_LENGTHS]
+        labels = [np.arange(length) < 20 for length in TEST_LENGTHS]
         save_cells(folder / "avenue.mat", "gt", [np.array([[1], [20]], np.uint16)] * 21)
     for truth in (None, "community"):
         test = load_videos("avenue", "test", tmp_path, truth)
-        assert [(v.name, v.ground_truth) for v in test] == [
-            ("08", "community"),
-            ("21", "community"),
-        ]
-        assert [np.array_equal(v.labels, known[int(v.name) - 1]) for v in test] == [True, True]
+        assert [(v.name, v.ground_truth) for v in test] == [(n, "community") for n in ("08", "21")]
+        assert all(np.array_equal(v.labels, labels[int(v.name) - 1]) for v in test)
     with refused("missing-labels", file=folder, field="ground_truth"):
         load_videos("avenue", "test", tmp_path, "vol")
 
 
-def test_both_truths_of_one_copy(tree):
+def test_two_ground_truths_of_one_copy(tree):
     root, truth = tree
-    known = save_community(root / "avenue")
-    # vol is the default
-    assert np.array_equal(load_videos("avenue", "test", root)[0].labels, truth[8])
-    assert np.array_equal(load_videos("avenue", "test", root, "vol")[0].labels, truth[8])
-    assert np.array_equal(load_videos("avenue", "test", root, "community")[0].labels, known[7])
-    labels = find_copy("avenue", root).all_labels()
-    for number, clip in truth.items():
-        assert np.array_equal(labels["vol"][f"{number:02d}"], clip)
-        assert np.array_equal(labels["community"][f"{number:02d}"], known[number - 1])
+    community = save_community(root / "avenue")
+    for kind, labels in ((None, truth[8]), ("vol", truth[8]), ("community", community[7])):
+        assert np.array_equal(load_videos("avenue", "test", root, kind)[0].labels, labels)
+    copy = find_copy("avenue", root)
+    every, videos = copy.all_labels(), copy.open("test")
+    assert [truth.name for truth in copy.ground_truths()] == list(every) == list(KINDS)
+    for kind in KINDS:
+        for name, labels in copy.labels(kind, videos).items():
+            assert np.array_equal(every[kind][name], labels)
 
 
 # --- what is missing or wrong
 
 
-def test_a_missing_mask_file_is_named_with_the_way_out(tree):
+def test_a_missing_mask_file_is_named(tree):
     root, _ = tree
-    path = root / "avenue" / "ground_truth_demo" / "testing_label_mask" / "21_label.mat"
-    path.unlink()
-    with refused("missing-labels", file=path):
+    (root / MASKS / "21_label.mat").unlink()
+    with refused("missing-labels", file=root / MASKS / "21_label.mat"):
         load_videos("avenue", "test", root)
 
 
-def test_labels_of_another_length_stop_with_clip_and_both_numbers(tree):
+@pytest.mark.parametrize(
+    ("shape", "code", "numbers"),
+    [
+        ((35, 60, 80), "label-length", ["36", "35"]),
+        ((36, 80, 60), "mixed-sizes", ["80", "60", "60", "80"]),
+    ],
+)
+def test_masks_of_another_length_or_size_are_refused(tree, shape, code, numbers):
     root, _ = tree
-    masks = [np.zeros((60, 80), np.uint8)] * 35
-    save_cells(
-        root / "avenue" / "ground_truth_demo" / "testing_label_mask" / "8_label.mat",
-        "volLabel",
-        masks,
-    )
-    with refused(
-        "label-length", file=root / "avenue" / "Avenue Dataset" / "testing_videos" / "08.avi"
-    ) as caught:
+    save_cells(root / MASKS / "8_label.mat", "volLabel", list(np.zeros(shape, np.uint8)))
+    with refused(code) as caught:
         load_videos("avenue", "test", root)
-    assert "36" in str(caught.error)
-    assert "35" in str(caught.error)
-
-
-def test_masks_of_another_size_are_refused(tree):
-    root, _ = tree
-    masks = [np.zeros((80, 60), np.uint8)] * 36
-    save_cells(
-        root / "avenue" / "ground_truth_demo" / "testing_label_mask" / "8_label.mat",
-        "volLabel",
-        masks,
-    )
-    with refused("mixed-sizes", field="masks") as caught:
-        load_videos("avenue", "test", root)
-    assert re.findall(r"\d+x\d+", str(caught.error)) == ["80x60", "60x80"]
+    if code == "label-length":
+        assert caught.error.file == root / "avenue" / "Avenue Dataset" / "testing_videos" / "08.avi"
+    assert re.findall(r"\d+", str(caught.error).split(": ", 1)[1]) == numbers
 
 
 @pytest.mark.parametrize(
@@ -232,7 +203,7 @@ def test_mat_files_without_masks_are_refused(tmp_path, cells, code):
         VolMasks(tmp_path / "1_label.mat")
 
 
-def test_a_changed_mask_file_is_read_anew(tmp_path):
+def test_a_changed_mask_file_is_read_again(tmp_path):
     path = tmp_path / "1_label.mat"
     for count in (3, 5):
         save_cells(path, "volLabel", [np.ones((4, 5), np.uint8)] * count)
@@ -241,12 +212,39 @@ def test_a_changed_mask_file_is_read_anew(tmp_path):
         assert masks[count - 1].all()
 
 
-def test_without_any_labels_the_training_videos_can_still_be_read(tree):
+@pytest.mark.parametrize("junk", [None, "._1_label.mat"])
+def test_an_empty_folder_of_masks_is_no_ground_truth(tree, junk):
     root, _ = tree
-    shutil.rmtree(root / "avenue" / "ground_truth_demo")
+    for path in (root / MASKS).iterdir():
+        path.unlink()
+    if junk:
+        (root / MASKS / junk).write_bytes(b"\0\5\x16\7")
     assert len(load_videos("avenue", "train", root)) == 2
     with refused("missing-labels", file=root / "avenue" / "Avenue Dataset"):
         load_videos("avenue", "test", root)
+    save_community(root / "avenue")
+    assert [truth.name for truth in find_copy("avenue", root).ground_truths()] == ["community"]
+    notes = {entry["code"]: entry["where"] for entry in check_dataset("avenue", root)["notes"]}
+    assert notes["two-ground-truths"].endswith("frame_labels_avenue.npy: only 'community' is here")
+
+
+@pytest.mark.parametrize("damage", ["cut", "of another clip"])
+def test_a_wrong_mask_file_of_a_clip_that_is_not_here_is_a_problem_not_the_end(tree, damage):
+    root, _ = tree
+    (root / "avenue" / "Avenue Dataset" / "testing_videos" / "08.avi").unlink()
+    save_community(root / "avenue")
+    path = root / MASKS / "8_label.mat"
+    if damage == "cut":
+        path.unlink()
+        path.write_bytes((root / MASKS / "21_label.mat").read_bytes()[:200])
+    else:
+        save_cells(path, "volLabel", [np.ones((60, 80), np.uint8)] * 76)
+    report = check_dataset("avenue", root, progress=False)
+    assert report["splits"]["test"]["frames"] == 76
+    problems = [entry for entry in report["problems"] if entry["code"] != "partial-copy"]
+    [entry] = problems
+    assert entry["where"].startswith(f"{path}: ")
+    assert entry["code"] == ("damaged-file" if damage == "cut" else "label-length")
 
 
 @pytest.mark.parametrize(

@@ -1,36 +1,66 @@
-"""`vadlib data check` sees what is there and what is wrong."""
+"""`vadlib data check` sees what is there and what is wrong, on real copies and on tiny ones."""
 
-import hashlib
 import json
+import pickle
 import re
 import shutil
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
 from refusals import refused
-from trees import official_avenue, scene, write_video
+from trees import (
+    matlab_script,
+    official_avenue,
+    official_shanghaitech,
+    official_ucsd,
+    save_cells,
+    scene,
+    spot,
+    write_images,
+    write_video,
+)
 
 from vadlib.data.catalog import load_videos
-from vadlib.data.check import FIXES, NOTES, OWN, check_dataset, describe_report
-from vadlib.data.decode import VideoFrames
-from vadlib.errors import CODES
+from vadlib.data.check import ADVICE, check_dataset, describe_report
+from vadlib.data.labels import from_m
 
-# What the tiny copy lacks: 13 of the 16 training clips.
-PARTIAL = ("partial-copy", "train: 3 clips of 16, 120 frames of 2550")
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12\n"
+
+
+def check(name, root, **options):
+    return check_dataset(name, root, progress=False, **options)
+
+
+def lines(report, kind="problems"):
+    """code -> its lines."""
+    by_code = {}
+    for entry in report[kind]:
+        assert entry["fix"] in ("", ADVICE.get(entry["code"]))
+        by_code.setdefault(entry["code"], []).append(entry["where"])
+    return by_code
 
 
 def problems(tree):
-    """The code and the line of each problem of a tiny Ped2, apart from what every tiny copy lacks."""
-    report = check_dataset("ped2", tree.root, progress=False)
-    entries = [(entry["code"], entry["where"]) for entry in report["problems"]]
-    return [entry for entry in entries if entry != PARTIAL]
+    """The problems of a tiny Ped2, apart from the 13 training clips that every tiny copy lacks."""
+    by_code = lines(check("ped2", tree.root))
+    partial = by_code["partial-copy"]
+    partial.remove("train: 3 clips of 16, 120 frames of 2550")
+    return (
+        by_code if partial else {code: by_code[code] for code in by_code.keys() - {"partial-copy"}}
+    )
+
+
+def holds(split, **expected):
+    assert split | expected == split
+
+
+# --- whole copies
 
 
 @pytest.mark.slow
-def test_the_real_copy_is_sound(real_data):
-    report = check_dataset("ped2", real_data, progress=False)
+def test_the_real_ped2_is_sound(real_data):
+    report = check("ped2", real_data)
     assert report["problems"] == []
     both = {"size": ["360x240"], "channels": [1], "fps": [10.0]}
     train = both | {"clips": 16, "frames": 2550, "labels": None, "abnormal": None, "masks": 0}
@@ -39,59 +69,112 @@ def test_the_real_copy_is_sound(real_data):
     assert (report["layout"], report["folder"]) == ("community", str(real_data / "ped2"))
 
 
+def test_the_real_ped1(real_data):
+    [video] = load_videos("ped1", "test", real_data)
+    assert (video.name, video.frames.shape, video.fps) == ("03", (200, 158, 238, 1), 10.0)
+    assert np.flatnonzero(video.labels).tolist() == list(range(90, 200))  # gt_frame = [91:200]
+    assert [bool(video.masks[t].any()) for t in range(200)] == (video.labels == 1).tolist()
+    report = check("ped1", real_data)
+    notes = lines(report, "notes")
+    expected = {"junk-files", "stale-labels", "ground-truth-beside-clips", "frame-numbering"}
+    assert expected <= set(notes)
+    assert "UCSDped1.m~" in notes["stale-labels"][0]
+    assert set(lines(report)) == {"missing-file", "partial-copy"}
+    holds(report["splits"]["test"], clips=1, frames=200, abnormal=110, masks=1)
+    script = real_data / "UCSD_Anomaly_Dataset.v1p2" / "UCSDped1" / "Test" / "UCSDped1.m"
+    labels = from_m(script, (200,) * 36)
+    assert sum(int(clip.sum()) for clip in labels) == 4045
+    # [5:90, 140:200]
+    assert np.flatnonzero(labels[4] == 0).tolist() == [0, 1, 2, 3, *range(90, 139)]
+
+
+def test_the_real_avenue(real_data):
+    report = check("avenue", real_data)
+    [line] = lines(report, "notes")["two-ground-truths"]
+    assert "differ on 441 of 15324 test frames; 3712 (vol) and 3867 (community)" in line
+    assert set(lines(report)) == {"partial-copy"}
+    holds(report["splits"]["train"], clips=2, frames=389, size=["640x360"], fps=[25.0])
+    holds(report["splits"]["test"], clips=2, frames=349, abnormal=207, labels="vol", masks=2)
+    assert report["known"]["abnormal"] == {"vol": 3712, "community": 3867}
+
+
 def test_the_tiny_copy_is_partial_and_otherwise_sound(tiny_ped2):
-    report = check_dataset("ped2", tiny_ped2.root, progress=False)
-    assert [(entry["code"], entry["where"].split(":")[0]) for entry in report["problems"]] == [
-        ("partial-copy", "train")
-    ]
-    assert (
-        report["splits"]["train"] | {"clips": 3, "frames": 120, "size": ["24x16"]}
-        == report["splits"]["train"]
-    )
-    assert (
-        report["splits"]["test"] | {"clips": 12, "frames": 2010, "abnormal": 1648, "masks": 12}
-        == report["splits"]["test"]
-    )
+    report = check("ped2", tiny_ped2.root)
+    assert list(lines(report)) == ["partial-copy"]
+    holds(report["splits"]["train"], clips=3, frames=120, size=["24x16"])
+    holds(report["splits"]["test"], clips=12, frames=2010, abnormal=1648, masks=12)
     assert json.loads(json.dumps(report)) == report
     text = describe_report(report)
     for entry in report["problems"]:
-        assert {entry["code"], entry["where"], entry["fix"]} <= {
-            part for part in entry.values() if part in text
-        }
+        assert f"problem: [{entry['code']}] {entry['where']} -> {entry['fix']}" in text
 
 
-def test_every_damaged_frame_is_named_once(tiny_ped2):
-    damaged = [tiny_ped2.frame(1, 30, "training"), tiny_ped2.frame(4, 7), tiny_ped2.frame(4, 99)]
+def test_ped2_as_its_archive_holds_it(tiny_ped2, tmp_path):
+    """Masks called frame001.bmp, junk and a stale .m~ among the data, names from 1 on: the labels
+    are right all the same, and notes say so.
+    """
+    root, clips = tmp_path / "official", tiny_ped2.folder / "testing"
+    test = {}
+    for n in range(1, 13):
+        masks = sorted((clips / "masks" / f"{n:02d}").iterdir())
+        test[n] = (sorted(tiny_ped2.clip(n).iterdir()), masks)
+    train = [sorted(tiny_ped2.clip(n, "training").iterdir()) for n in (1, 2, 3)]
+    official_ucsd("ped2", root, train, test, tiny_ped2.labels)
+    videos = load_videos("ped2", "test", root)
+    assert [v.name for v in videos] == [f"{n:02d}" for n in range(1, 13)]
+    for video, truth in zip(videos, tiny_ped2.labels, strict=True):
+        assert np.array_equal(video.labels, truth)
+        for t in range(0, len(video), 17):
+            assert video.frames[t][0, 0, 0] == t
+            assert video.masks[t].any() == truth[t]
+    report = check("ped2", root)
+    notes = lines(report, "notes")
+    assert set(notes) == {
+        "mask-names",
+        "junk-files",
+        "stale-labels",
+        "ground-truth-beside-clips",
+        "frame-numbering",
+    }
+    assert "Test006_gt and 2 more" in notes["mask-names"][0]
+    assert notes["stale-labels"][0].endswith("UCSDped2.m~")
+    assert [line[-1] for line in notes["frame-numbering"]] == ["1", "1"]
+    assert set(lines(report)) == {"partial-copy"}  # 3 of 16 training clips
+    assert report["layout"] == "official"
+    folder = root / "UCSD_Anomaly_Dataset.v1p2" / "UCSDped2" / "Test"
+    (folder / "UCSDped2.m").unlink()  # the backup is not read in its place
+    with refused("missing-labels", file=folder.parent):
+        load_videos("ped2", "test", root)
+
+
+# --- damaged, missing and contradicting files
+
+
+def test_every_damaged_file_is_named_once_and_hides_no_other(tiny_ped2):
+    damaged = [tiny_ped2.frame(1, 30, "training"), tiny_ped2.frame(4, 0), tiny_ped2.frame(5, 7)]
     for path in damaged:
         tiny_ped2.replace(path, b"")
-    found = problems(tiny_ped2)
-    assert len(found) == 3
-    for path, (code, line) in zip(damaged, found, strict=True):
-        assert code == "empty-file"
-        assert line.startswith(f"{path}: ")
+    mask = tiny_ped2.folder / "testing" / "masks" / "03" / "011.png"
+    tiny_ped2.replace(mask, b"x")
+    by_code = problems(tiny_ped2)
+    assert {line.split(": ")[0] for line in by_code["empty-file"]} == set(map(str, damaged))
+    [line] = by_code["wrong-kind-of-file"]
+    assert line.startswith(f"{mask}: ")
+    assert by_code["partial-copy"] == ["test: 11 clips of 12, 1830 frames of 2010"]
 
 
-def test_a_damaged_mask_is_named(tiny_ped2):
-    path = tiny_ped2.folder / "testing" / "masks" / "03" / "011.png"
-    tiny_ped2.replace(path, b"x")
-    assert [(code, line.split(": ")[0]) for code, line in problems(tiny_ped2)] == [
-        ("wrong-kind-of-file", str(path))
-    ]
-
-
-@pytest.mark.parametrize(("t", "level", "says"), [(0, 255, "abnormal"), (100, 0, "normal")])
-def test_a_mask_that_contradicts_its_label_is_named(tiny_ped2, t, level, says):
+@pytest.mark.parametrize(("t", "level"), [(0, 255), (100, 0)])
+def test_a_mask_that_contradicts_its_label_is_named(tiny_ped2, t, level):
     path = tiny_ped2.folder / "testing" / "masks" / "02" / f"{t:03d}.png"
     path.unlink()
     Image.new("L", (24, 16), level).save(path)
-    [(code, line)] = problems(tiny_ped2)
-    assert code == "label-mask-conflict"
-    assert line.startswith(f"video 02, frame {t}: its mask says {says},")
+    [line] = problems(tiny_ped2)["label-mask-conflict"]
+    assert line.startswith(f"video 02, frame {t}: ")
 
 
 def test_missing_clips_are_counted(tiny_ped2):
     shutil.rmtree(tiny_ped2.clip(5))
-    assert problems(tiny_ped2) == [("partial-copy", "test: 11 clips of 12, 1860 frames of 2010")]
+    assert problems(tiny_ped2) == {"partial-copy": ["test: 11 clips of 12, 1860 frames of 2010"]}
 
 
 def test_labels_that_differ_from_the_published_ones_are_noticed(tiny_ped2):
@@ -102,142 +185,182 @@ def test_labels_that_differ_from_the_published_ones_are_noticed(tiny_ped2):
     path = tiny_ped2.folder / "frame_labels_ped2.npy"
     path.unlink()
     np.save(path, labels)
-    [(code, line)] = problems(tiny_ped2)
-    assert code == "published-labels"
+    [line] = problems(tiny_ped2)["published-labels"]
     assert re.findall(r"\d+", line) == ["1649", "1648"]
 
 
-def test_a_split_that_cannot_be_loaded_does_not_hide_the_other(tiny_ped2):
+def test_a_missing_split_does_not_hide_the_other_and_one_fault_is_reported_once(
+    tiny_ped2, tmp_path
+):
     folder = tiny_ped2.clip(1, "training").parent
     shutil.rmtree(folder)
-    report = check_dataset("ped2", tiny_ped2.root, progress=False)
+    report = check("ped2", tiny_ped2.root)
     assert list(report["splits"]) == ["test"]
-    [entry] = report["problems"]
-    assert entry["code"] == "missing-file"
-    assert entry["where"].startswith(f"{folder}: ")
-
-
-def test_one_fault_of_both_splits_is_reported_once(tmp_path):
-    report = check_dataset("ped2", tmp_path, progress=False)
+    assert lines(report)["missing-file"][0].startswith(f"{folder}: ")
+    (tmp_path / "empty").mkdir()
+    report = check("ped2", tmp_path / "empty")
     assert report["splits"] == {}
     [entry] = report["problems"]
     assert entry["code"] == "missing-file"
-    assert entry["where"].startswith(f"{tmp_path}: ")
     assert entry["where"] in describe_report(report)
 
 
-def declare(path, count):
-    """Write another number of frames into both places of an AVI's header, as a recorder or a
-    cutting program may leave it.
-    """
+@pytest.mark.parametrize("name", ["frame", "labels", "mask", "video"])
+def test_git_lfs_pointers_are_named(tmp_path, name):
+    official_avenue(tmp_path, {21: 76})
+    official_shanghaitech(tmp_path, {"01_0014": 40})
+    avenue, campus = tmp_path / "avenue", tmp_path / "shanghaitech" / "testing"
+    path = {
+        "frame": campus / "frames" / "01_0014" / "007.jpg",
+        "labels": campus / "test_frame_mask" / "01_0014.npy",
+        "mask": avenue / "ground_truth_demo" / "testing_label_mask" / "21_label.mat",
+        "video": avenue / "Avenue Dataset" / "training_videos" / "01.avi",
+    }[name]
+    path.write_bytes(POINTER)
+    report = check("avenue" if name in ("mask", "video") else "shanghaitech", tmp_path)
+    [line] = lines(report)["git-lfs-pointer"]
+    assert line.startswith(f"{path}: ")
+
+
+class Hostile:
+    """Opens a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+@pytest.mark.parametrize("kind", ["test_frame_mask", "test_pixel_mask"])
+def test_pickles_are_named_and_never_opened(tiny_ped2, tmp_path, kind, protocol):
+    official_shanghaitech(tmp_path, {"01_0014": 20})
+    path, trace = tmp_path / "shanghaitech" / "testing" / kind / "01_0014.npy", tmp_path / "trace"
+    path.write_bytes(pickle.dumps(Hostile(trace), protocol))
+    tiny_ped2.replace(tiny_ped2.folder / "ped2.mat", path.read_bytes())
+    trace.unlink(missing_ok=True)
+    by_code = lines(check("shanghaitech", tmp_path))
+    with refused("wrong-kind-of-file", file=tiny_ped2.folder / "ped2.mat"):
+        load_videos("ped2", "test", tiny_ped2.root)
+    assert not trace.exists()
+    named = {code for code in by_code if str(path) in by_code[code][0]}
+    assert len(named) == 1
+    assert protocol == 0 or named == {"pickle"}  # protocol 0 is plain text
+
+
+def test_another_length_names_clip_and_both_numbers_and_hides_no_other_clip(tmp_path):
+    truth = official_avenue(tmp_path, {8: 36, 21: 76})
+    masks = spot(truth[8][:30], (60, 80)).astype(np.uint8)
+    folder = tmp_path / "avenue" / "ground_truth_demo" / "testing_label_mask"
+    save_cells(folder / "8_label.mat", "volLabel", list(masks))
+    report = check("avenue", tmp_path)
+    [line] = lines(report)["label-length"]
+    assert re.findall(r"\d+", line.split("08.avi: ")[1]) == ["36", "30"]
+    holds(report["splits"]["test"], clips=1, frames=76)
+
+
+def test_training_videos_are_counted_by_decoding(tmp_path):
+    official_shanghaitech(tmp_path, {"01_0014": 20}, train=("01_001", "05_002"))
+    report = check("shanghaitech", tmp_path)
+    holds(report["splits"]["train"], clips=2, frames=160, fps=[24.0])
+    assert "train: 2 clips of 330, 160 frames of 274515" in lines(report)["partial-copy"]
+
+
+@pytest.mark.parametrize("name", ["shanghaitech", "ped1"])
+def test_labels_without_frames_are_refused(tmp_path, name):
+    if name == "ped1":
+        folder = tmp_path / "UCSD_Anomaly_Dataset.v1p2" / "UCSDped1" / "Test"
+        folder.mkdir(parents=True)
+        (folder / "UCSDped1.m").write_text(matlab_script([np.ones(200, np.uint8)] * 36))
+    else:
+        (tmp_path / "shanghaitech").mkdir()
+        np.save(tmp_path / "shanghaitech" / "frame_labels_shanghai.npy", np.zeros(40791))
+    # The folder of ped1's labels is that of its clips.
+    code = "too-few" if name == "ped1" else "labels-without-frames"
+    assert code in lines(check(name, tmp_path))
+    with refused(code):
+        load_videos(name, "test", tmp_path)
+
+
+# --- your own videos
+
+
+def test_notes_about_your_own_videos(tmp_path):
+    write_video(tmp_path / "training" / "a.mp4", np.zeros((20, 48, 64, 3), np.uint8))
+    write_images(tmp_path / "training" / "b", np.zeros((9, 40, 64, 3), np.uint8))
+    write_video(tmp_path / "testing" / "c.mp4", np.zeros((20, 48, 64, 3), np.uint8))
+    (tmp_path / "labels.csv").write_text("video,start,end\n")
+    report = check("folder", tmp_path)
+    notes = lines(report, "notes")
+    assert notes["mixed-sizes"] == ["train: frames of 64x40, 64x48"]
+    assert notes["assumed-rate"][0].startswith("train: 1 folders of images")
+    assert notes["nothing-abnormal"] == ["test: no frame is labelled abnormal"]
+    assert lines(report) == {"too-short": ["video b: 9 frames, shorter than a clip of 16"]}
+
+
+@pytest.mark.parametrize(("count", "noted"), [(37, True), (1, True), (0, False), (40, False)])
+def test_a_header_that_counts_other_frames_than_there_are_is_noted(tmp_path, count, noted):
+    path = tmp_path / "mine" / "monday.avi"
+    write_video(path, scene(1, 40)[0][0])
     content = bytearray(path.read_bytes())
     main = content.index(b"avih") + 8 + 16  # dwTotalFrames is the fifth number of this chunk
     stream = content.index(b"strh") + 8 + 32  # dwLength is 32 bytes into this one
-    assert (
-        int.from_bytes(content[main : main + 4], "little")
-        == int.from_bytes(content[stream : stream + 4], "little")
-        == 40
-    )
-    for at in (main, stream):
-        content[at : at + 4] = count.to_bytes(4, "little")
+    for place in (main, stream):
+        assert int.from_bytes(content[place : place + 4], "little") == 40
+        content[place : place + 4] = count.to_bytes(4, "little")
     path.write_bytes(content)
-
-
-@pytest.fixture
-def three_films(tmp_path):
-    """A folder of own videos, AVI files of 40 frames each, as PyAV writes them."""
-    frames = [film for film, _ in scene(3, 40)]
-    for film, name in zip(
-        frames, ("training/monday.avi", "training/tuesday.avi", "testing/friday.avi"), strict=True
-    ):
-        write_video(tmp_path / "mine" / name, film)
-    return tmp_path / "mine"
-
-
-@pytest.mark.parametrize("count", [37, 1])
-def test_a_header_that_counts_fewer_frames_than_there_are_is_noted(three_films, count):
-    odd = three_films / "training" / "tuesday.avi"
-    declare(odd, count)
     for _ in range(2):  # the second time from the cache
-        report = check_dataset("folder", three_films, progress=False)
-        [note] = [entry for entry in report["notes"] if entry["code"] == "frame-count"]
-        assert note["where"].startswith(f"{odd}: ")
-        assert [
-            int(number) for number in re.findall(r"\b\d+\b", note["where"].removeprefix(str(odd)))
-        ] == [count, 40]
-        assert note["fix"] == NOTES["frame-count"]
-        assert report["splits"]["train"]["frames"] == 80
+        report = check("folder", tmp_path / "mine")
+        notes = lines(report, "notes").get("frame-count", [])
+        assert len(notes) == noted
+        for line in notes:
+            assert line.startswith(f"{path}: ")
+            assert re.findall(r"\b\d+\b", line.removeprefix(str(path))) == [str(count), "40"]
+        assert report["splits"]["train"]["frames"] == 40
 
 
-def test_sound_headers_and_headers_that_count_nothing_are_not_noted(three_films):
-    declare(three_films / "testing" / "friday.avi", 0)
-    report = check_dataset("folder", three_films, progress=False)
-    assert [entry for entry in report["notes"] if entry["code"] == "frame-count"] == []
-    declared = [
-        video.frames.declared
-        for split in ("train", "test")
-        for video in load_videos("folder", split, three_films)
-    ]
-    assert declared == [40, 40, 0]
+# --- arguments, and MATLAB scripts
 
 
-def test_a_scan_that_an_earlier_version_left_in_the_cache_is_not_taken(three_films, cache):
-    """It has no number of the header, and lies under the key of its version."""
-    path = three_films / "training" / "monday.avi"
-    declare(path, 39)
-    stat = path.stat()
-    old = {
-        "pts": [0, 1],
-        "keys": [0],
-        "height": 48,
-        "width": 64,
-        "turns": 0,
-        "time_base": [1, 25],
-        "rate": [25, 1],
-    }
-    identity = json.dumps([1, av.__version__, str(path.resolve()), stat.st_size, stat.st_mtime_ns])
-    stored = cache / "videos" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json"
-    stored.parent.mkdir(parents=True)
-    stored.write_text(
-        f"{hashlib.sha256(json.dumps(old).encode()).hexdigest()}\n{json.dumps(old)}",
-        encoding="utf-8",
-    )
-    frames = VideoFrames(path)
-    assert (len(frames), frames.declared) == (40, 39)
-
-
-def test_an_unknown_dataset_is_refused(tmp_path):
+def test_unknown_names_are_refused(tmp_path):
     with refused("unknown-name", field="dataset"):
-        check_dataset("ped3", tmp_path, progress=False)
+        check("ped3", tmp_path)
+    official_avenue(tmp_path, {21: 76})
+    with refused("unknown-name", field="ground_truth"):
+        check("avenue", tmp_path, ground_truth="pixel")
+    with refused("missing-labels", field="ground_truth"):
+        check("avenue", tmp_path, ground_truth="community")
+    labels = np.zeros(15324, np.int8)
+    labels[-76:-70] = 1
+    np.save(tmp_path / "avenue" / "frame_labels_avenue.npy", labels[None])
+    report = check("avenue", tmp_path, ground_truth="community")
+    holds(report["splits"]["test"], labels="community", abnormal=6)
 
 
 @pytest.mark.parametrize(
-    ("truth", "code"), [("pixel", "unknown-name"), ("community", "missing-labels")]
+    ("line", "code", "place"),
+    [
+        ("x = 3;", "wrong-format", "line 2"),
+        ("TestVideoFile{end+1}.gt_frame = [61:];", "wrong-format", "line 2"),
+        ("TestVideoFile{end+1}.gt_frame = [0:5];", "label-values", "clip 1"),
+        ("TestVideoFile{end+1}.gt_frame = [5:201];", "label-values", "clip 1"),
+        ("TestVideoFile{end+1}.gt_frame = [9:5];", "label-values", "clip 1"),
+        ("", "label-length", "0 clips"),
+    ],
 )
-def test_a_ground_truth_that_is_not_there_is_refused(tmp_path, truth, code):
-    official_avenue(tmp_path, {21: 76})
-    with refused(code, field="ground_truth"):
-        check_dataset("avenue", tmp_path, progress=False, ground_truth=truth)
+def test_other_matlab_scripts_are_refused_by_line(tmp_path, line, code, place):
+    (tmp_path / "x.m").write_text(f"TestVideoFile = {{}};\n{line}\n")
+    with refused(code, file=tmp_path / "x.m") as caught:
+        from_m(tmp_path / "x.m", (200, 200))
+    assert place in str(caught.error)
 
 
-def test_avenue_is_checked_by_the_ground_truth_that_is_asked_for(tmp_path):
-    root = tmp_path / "data"
-    official_avenue(root, {21: 76})
-    labels = np.zeros(15324, np.int8)
-    labels[-76:-70] = 1
-    np.save(root / "avenue" / "frame_labels_avenue.npy", labels[None])
-    report = check_dataset("avenue", root, progress=False, ground_truth="community")
-    assert (report["splits"]["test"]["labels"], report["splits"]["test"]["abnormal"]) == (
-        "community",
-        6,
+def test_matlab_scripts_with_comments_blanks_and_windows_line_ends(tmp_path):
+    (tmp_path / "x.m").write_bytes(
+        b"% ground truth\r\nTestVideoFile = {};\r\n\r\n"
+        b"TestVideoFile{end+1}.gt_frame = [ 1 : 3,  5 ];  % two\r\n"
+        b"TestVideoFile{end+1}.gt_frame = [2:3 7:8]\r\nTestVideoFile{end+1}.gt_frame = [];\r\n"
     )
-
-
-def test_every_problem_of_the_check_itself_and_every_error_has_one_meaning():
-    assert set(OWN) - set(CODES) == {
-        "partial-copy",
-        "unread-files",
-        "label-mask-conflict",
-        "published-labels",
-    }
-    assert set(FIXES) <= set(CODES) | set(OWN)
+    labels = [np.flatnonzero(clip).tolist() for clip in from_m(tmp_path / "x.m", (9, 9, 9))]
+    assert labels == [[0, 1, 2, 4], [1, 2, 6, 7], []]

@@ -25,7 +25,7 @@ LFS_POINTER = (
 
 
 intervals = st.lists(
-    st.tuples(st.integers(1, 120), st.integers(1, 120)).map(sorted), min_size=1, max_size=4
+    st.tuples(st.integers(1, 180), st.integers(1, 180)).map(sorted), min_size=1, max_size=4
 )
 
 
@@ -33,28 +33,12 @@ intervals = st.lists(
     st.lists(intervals, min_size=12, max_size=12), st.sampled_from([np.uint8, np.int16, np.float64])
 )
 def test_intervals_are_one_based_and_inclusive(tmp_path_factory, clips, dtype):
-    path = tmp_path_factory.mktemp("mat") / "ped2.mat"
+    """Also as uint8, in which 140 + 180 is 64, and 1 - 2 is 255."""
+    path = tmp_path_factory.mktemp("mat") / "labels.mat"
     save_cells(path, "gt", [np.array(clip, dtype).T for clip in clips])
-    for found, clip, length in zip(
-        labels.from_mat(path, TEST_LENGTHS), clips, TEST_LENGTHS, strict=True
-    ):
-        assert found.tolist() == [
-            int(any(start <= t + 1 <= end for start, end in clip)) for t in range(length)
-        ]
-
-
-def test_defect_04_uint8_interval_ends_do_not_wrap(tmp_path):
-    """140 + 180 is 64 in uint8, 1 - 2 is 255."""
-    clips = [
-        np.array([[1, 140], [2, 180 if n in (0, 1, 3, 5, 6, 7, 10, 11) else 120]], np.uint8)
-        for n in range(12)
-    ]
-    for n in (2, 4, 8, 9):
-        clips[n] = np.array([[1], [2]], np.uint8)
-    save_cells(tmp_path / "ped2.mat", "gt", clips)
-    read = labels.from_mat(tmp_path / "ped2.mat", TEST_LENGTHS)
-    assert np.flatnonzero(read[0]).tolist() == [0, 1, *range(139, 180)]
-    assert np.flatnonzero(read[8]).tolist() == [0, 1]
+    for values, clip in zip(labels.from_mat(path, [180] * 12), clips, strict=True):
+        frames = [any(start <= t + 1 <= end for start, end in clip) for t in range(180)]
+        assert values.tolist() == frames
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 5), (5, 4), (100, 181), (181, 200)])
@@ -69,28 +53,6 @@ def test_an_interval_outside_its_clip_is_refused_with_its_ends(tiny_ped2, start,
         str(start),
         str(end),
     ]
-
-
-@pytest.mark.parametrize("count", [11, 13])
-def test_intervals_for_another_number_of_clips_are_refused(tiny_ped2, count):
-    save_cells(tiny_ped2.folder / "ped2.mat", "gt", [np.array([[1], [2]], np.uint8)] * count)
-    with refused("label-length", file=tiny_ped2.folder / "ped2.mat", field="gt") as caught:
-        load_videos("ped2", "test", tiny_ped2.root)
-    assert re.findall(r"\d+", str(caught.error).split(": ", 1)[1]) == [str(count), "12"]
-
-
-def test_a_mat_file_of_another_shape_is_refused(tiny_ped2):
-    path = tiny_ped2.folder / "ped2.mat"
-    for content, code in (
-        ({"other": 1}, "unknown-key"),
-        ({"gt": np.arange(12)}, "wrong-type"),
-        ({"gt": np.array(["a"] * 12, object)}, "wrong-shape"),
-        ({"gt": {"a": 1}}, "wrong-type"),
-    ):
-        path.unlink()
-        scipy.io.savemat(path, content)
-        with refused(code, file=path, field="gt"):
-            labels.from_mat(path, TEST_LENGTHS)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -127,12 +89,34 @@ def test_label_arrays_of_any_shape_in_circulation(tmp_path, shape, dtype):
     assert {clip.dtype for clip in read} == {np.dtype(np.uint8)}
 
 
+@pytest.mark.parametrize("count", [11, 13])
+def test_intervals_for_another_number_of_clips_are_refused(tmp_path, count):
+    save_cells(tmp_path / "ped2.mat", "gt", [np.array([[1], [2]], np.uint8)] * count)
+    with refused("label-length", file=tmp_path / "ped2.mat", field="gt") as caught:
+        labels.from_mat(tmp_path / "ped2.mat", TEST_LENGTHS)
+    assert re.findall(r"\d+", str(caught.error).split(": ", 1)[1]) == [str(count), "12"]
+
+
 @pytest.mark.parametrize("count", [0, 2009, 2011, 1962])
-def test_a_label_array_of_another_length_is_refused_with_both_numbers(tmp_path, count):
+def test_a_label_array_of_another_length_is_refused(tmp_path, count):
     np.save(tmp_path / "labels.npy", np.zeros(count))
     with refused("label-length", file=tmp_path / "labels.npy") as caught:
         labels.from_whole_npy(tmp_path / "labels.npy", TEST_LENGTHS)
     assert re.findall(r"\d+", str(caught.error).split(": ", 1)[1])[:2] == [str(count), "2010"]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ({"other": 1}, "unknown-key"),
+        ({"gt": np.arange(12)}, "wrong-type"),
+        ({"gt": np.array(["a"] * 12, object)}, "wrong-shape"),
+    ],
+)
+def test_a_mat_file_of_another_shape_is_refused(tmp_path, content, code):
+    scipy.io.savemat(tmp_path / "ped2.mat", content)
+    with refused(code, file=tmp_path / "ped2.mat", field="gt"):
+        labels.from_mat(tmp_path / "ped2.mat", TEST_LENGTHS)
 
 
 @pytest.mark.parametrize("value", [2, -1, 255, 0.5, np.nan])

@@ -15,7 +15,6 @@ from refusals import refused
 from trees import matlab_script
 
 from vadlib.data.catalog import load_videos
-from vadlib.data.shanghaitech import TEST_LENGTHS
 from vadlib.data.ucsd import TEST_LENGTHS as UCSD_LENGTHS
 
 JUNK = [
@@ -123,20 +122,6 @@ def test_any_ped2(tmp_path_factory, pictures, frames, masks, clip_name, junk, la
     assert (video.name, levels(video)) == ("09", list(range(120)))
     assert np.array_equal(video.labels, labels[8])
     assert np.array_equal(video.masks[:].any((1, 2)), labels[8])
-    shutil.rmtree(root)
-
-
-@given(naming, junk)
-def test_any_shanghaitech(tmp_path_factory, pictures, frames, junk):
-    root = tmp_path_factory.mktemp("tree")
-    base = root / "shanghaitech" / "testing"
-    lay(base / "frames" / "12_0175", pictures, TEST_LENGTHS["12_0175"], frames)
-    (base / "test_frame_mask").mkdir()
-    np.save(base / "test_frame_mask" / "12_0175.npy", np.arange(265) % 5 == 0)
-    litter(root, junk)
-    [video] = load_videos("shanghaitech", "test", root)
-    assert levels(video) == [t % 256 for t in range(265)]
-    assert np.array_equal(video.labels, np.arange(265) % 5 == 0)
     shutil.rmtree(root)
 
 

@@ -7,7 +7,6 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 from refusals import refused
 
 from vadlib.data import labels
@@ -16,22 +15,11 @@ from vadlib.data.ucsd import TEST_LENGTHS as UCSD_LENGTHS
 
 TEST_LENGTHS = UCSD_LENGTHS["ped2"]
 TRAIN_LENGTHS = (120, 150, 150, 180, 180, 150, 150, 120, 180, 180, 180, 180, 180, 150, 150, 150)
-LFS_POINTER = (
-    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
-)
 
 
 def levels(video):
     """The grey level of each frame's first pixel; in the tiny Ped2 that is the frame's position."""
     return [int(video.frames[t][0, 0, 0]) for t in range(len(video))]
-
-
-def rename_frames(folder, name):
-    """Rename 000.png, 001.png, ... to name(0), name(1), ..."""
-    for t, path in enumerate(sorted(folder.iterdir())):
-        path.rename(folder / f"_{t}")
-    for path in list(folder.iterdir()):
-        path.rename(folder / name(int(path.name[1:])))
 
 
 # --- the real copy
@@ -50,10 +38,8 @@ def test_real_copy_has_the_published_counts(real_data):
 
 def test_real_intervals_labels_and_masks_agree_on_every_frame(real_data):
     folder = real_data / "ped2"
-    mat, npy = (
-        labels.from_mat(folder / "ped2.mat", TEST_LENGTHS),
-        labels.from_whole_npy(folder / "frame_labels_ped2.npy", TEST_LENGTHS),
-    )
+    mat = labels.from_mat(folder / "ped2.mat", TEST_LENGTHS)
+    npy = labels.from_whole_npy(folder / "frame_labels_ped2.npy", TEST_LENGTHS)
     test = load_videos("ped2", "test", real_data)
     for video, a, b in zip(test, mat, npy, strict=True):
         assert video.ground_truth == "mat"
@@ -67,10 +53,8 @@ def test_real_frames_are_what_opencv_reads(real_data):
     """
     video = load_videos("ped2", "test", real_data)[3]
     for t in (0, 7, 99, 179):
-        other = cv2.imread(
-            str(real_data / "ped2" / "testing" / "frames" / "04" / f"{t:03d}.jpg"),
-            cv2.IMREAD_GRAYSCALE,
-        )
+        path = real_data / "ped2" / "testing" / "frames" / "04" / f"{t:03d}.jpg"
+        other = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         assert np.abs(video.frames[t][..., 0].astype(int) - other).max() <= 3
 
 
@@ -78,10 +62,8 @@ def test_real_frames_are_what_opencv_reads(real_data):
 
 
 def test_frames_and_labels_of_the_tiny_copy(tiny_ped2):
-    train, test = (
-        load_videos("ped2", "train", tiny_ped2.root),
-        load_videos("ped2", "test", tiny_ped2.root),
-    )
+    root = tiny_ped2.root
+    train, test = load_videos("ped2", "train", root), load_videos("ped2", "test", root)
     assert [(v.name, len(v)) for v in train] == [("01", 40), ("02", 40), ("03", 40)]
     assert [len(v) for v in test] == list(TEST_LENGTHS)
     for video, truth in zip(test, tiny_ped2.labels, strict=True):
@@ -90,32 +72,6 @@ def test_frames_and_labels_of_the_tiny_copy(tiny_ped2):
         assert levels(video) == list(range(len(video)))
         assert all(video.masks[t].any() == truth[t] for t in range(0, len(video), 7))
     assert {v.scene for v in train + test} == {"ped2"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        lambda t: f"{t:03d}.png",
-        lambda t: f"{t + 1:03d}.png",
-        lambda t: f"{t}.png",
-        lambda t: f"{t + 1}.png",
-        lambda t: f"frame{t + 1:03d}.png",
-        lambda t: f"{t + 1:03d}.PNG",
-    ],
-    ids=["0-based", "1-based", "0-based unpadded", "1-based unpadded", "frame001", "upper case"],
-)
-def test_defect_02_frame_numbers_are_not_indices(tiny_ped2, name):
-    rename_frames(tiny_ped2.clip(1), name)
-    video = load_videos("ped2", "test", tiny_ped2.root)[0]
-    assert levels(video) == list(range(180))
-    assert np.array_equal(video.labels, tiny_ped2.labels[0])
-
-
-def test_masks_with_other_names_than_the_frames_keep_their_order(tiny_ped2):
-    """The official masks of clips 6, 9 and 12 are called frame001.bmp and so on."""
-    rename_frames(tiny_ped2.folder / "testing" / "masks" / "06", lambda t: f"frame{t + 1}.png")
-    video = load_videos("ped2", "test", tiny_ped2.root)[5]
-    assert np.array_equal([video.masks[t].any() for t in range(len(video))], tiny_ped2.labels[5])
 
 
 @pytest.mark.parametrize("kept", [[4], [12], [2, 9, 11], [1, 12]])
@@ -132,20 +88,9 @@ def test_a_partial_copy_gets_its_own_labels(tiny_ped2, kept, source):
         assert np.array_equal(video.labels, tiny_ped2.labels[number - 1])
 
 
-@pytest.mark.parametrize("name", ["{}", "{:03d}", "Test{:03d}", "clip_{}"])
-def test_clips_are_matched_by_the_number_in_their_name(tiny_ped2, name):
-    for number in range(1, 13):
-        tiny_ped2.clip(number).rename(tiny_ped2.clip(number).with_name("_" + name.format(number)))
-    for clip in list((tiny_ped2.folder / "testing" / "frames").iterdir()):
-        clip.rename(clip.with_name(clip.name[1:]))
-    videos = load_videos("ped2", "test", tiny_ped2.root)
-    # one name for one clip, whatever the copy calls it
-    assert [v.name for v in videos] == [f"{n:02d}" for n in range(1, 13)]
-    for video, truth in zip(videos, tiny_ped2.labels, strict=True):
-        assert np.array_equal(video.labels, truth)
-
-
-@pytest.mark.parametrize("name", ["13", "00", "extra", "Test099"])
+@pytest.mark.parametrize(
+    "name", ["13", "00", "extra", "Test099", "04 (1)", "04 - Copy 2", "Test004_old_1", "copy"]
+)
 def test_a_clip_without_labels_is_refused_by_name(tiny_ped2, name):
     tiny_ped2.clip(3).rename(tiny_ped2.clip(3).with_name(name))
     with refused("unexpected-clip", file=tiny_ped2.clip(3).with_name(name)):
@@ -159,39 +104,6 @@ def test_two_clips_of_one_number_are_refused(tiny_ped2):
     both = {tiny_ped2.clip(4), tiny_ped2.clip(4).with_name("4")}
     assert caught.error.file in both
     assert all(str(clip) in str(caught.error) for clip in both)
-
-
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_defect_03_ground_truth_folders_beside_clips_are_no_clips(tiny_ped2, split):
-    folder = "training" if split == "train" else "testing"
-    for number in (1, 2):
-        clip = tiny_ped2.clip(number, folder)
-        shutil.copytree(clip, clip.with_name(f"{clip.name}_gt"), copy_function=os.link)
-    expected = [f"{n:02d}" for n in range(1, 13)]
-    assert [v.name for v in load_videos("ped2", split, tiny_ped2.root)] == (
-        expected if split == "test" else expected[:3]
-    )
-
-
-def test_junk_among_the_data_is_ignored(tiny_ped2):
-    for folder in (
-        tiny_ped2.folder / "testing" / "frames",
-        tiny_ped2.clip(1),
-        tiny_ped2.folder / "testing" / "masks" / "01",
-    ):
-        for name in (".DS_Store", "._000.png", "000.png~", "Thumbs.db", "notes.txt"):
-            (folder / name).write_bytes(b"junk")
-    (tiny_ped2.folder / "testing" / "frames" / ".ipynb_checkpoints").mkdir()
-    (tiny_ped2.folder / "testing" / "frames" / "01~").mkdir()
-    (tiny_ped2.folder / "ped2.mat~").write_bytes(b"stale")
-    videos = load_videos("ped2", "test", tiny_ped2.root)
-    assert [len(v) for v in videos] == list(TEST_LENGTHS)
-    assert levels(videos[0]) == list(range(180))
-
-
-def test_names_have_no_meaning_beyond_order_for_train(tiny_ped2):
-    rename_frames(tiny_ped2.clip(2, "training"), lambda t: f"{t + 1}.png")
-    assert levels(load_videos("ped2", "train", tiny_ped2.root)[1]) == list(range(40))
 
 
 # --- labels and frames
@@ -235,68 +147,20 @@ def test_masks_are_optional_but_labels_are_not(tiny_ped2):
     assert len(load_videos("ped2", "train", tiny_ped2.root)) == 3
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_a_frame_missing_in_the_middle_is_refused(tiny_ped2, split):
-    """A clip with a gap would show a jump that nobody made."""
-    folder = "training" if split == "train" else "testing"
-    tiny_ped2.frame(2, 17, folder).unlink()
-    with refused("missing-frame", file=tiny_ped2.clip(2, folder)):
-        load_videos("ped2", split, tiny_ped2.root)
-
-
-# --- damaged pictures
-
-
-def damages(tmp_path):
-    whole = tmp_path / "whole"
-    noise = np.random.default_rng(0).integers(0, 256, (16, 24), dtype=np.uint8)
-    made = {"empty": b"", "LFS pointer": LFS_POINTER}
-    for format in ("JPEG", "PNG"):
-        Image.fromarray(noise).save(whole, format)
-        made[f"truncated {format}"] = whole.read_bytes()[: whole.stat().st_size // 2]
-    Image.fromarray(noise.astype(np.uint16) * 257).save(whole, "PNG")
-    made["16-bit PNG"] = whole.read_bytes()
-    return made
-
-
-@pytest.mark.parametrize("t", [0, 9])
-@pytest.mark.parametrize(
-    ("damage", "code"),
-    [
-        ("empty", "empty-file"),
-        ("LFS pointer", "git-lfs-pointer"),
-        ("truncated JPEG", "damaged-file"),
-        ("truncated PNG", "damaged-file"),
-        ("16-bit PNG", "wrong-kind-of-file"),
-    ],
-)
-def test_a_damaged_frame_is_refused_by_name_when_it_is_read(tiny_ped2, tmp_path, damage, code, t):
-    path = tiny_ped2.frame(3, t, "training")
-    path.unlink()
-    path = path.with_suffix(".jpg")
-    path.write_bytes(damages(tmp_path)[damage])
-    with refused(code, file=path):
-        load_videos("ped2", "train", tiny_ped2.root)[2].frames[t]
-
-
 # --- folders
 
 
-def test_a_missing_root_is_named(tmp_path):
-    with refused("missing-file", file=tmp_path / "nowhere", field="--root"):
-        load_videos("ped2", "train", tmp_path / "nowhere")
-
-
-def test_a_root_that_is_a_file_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("place", "code"),
+    [("nowhere", "missing-file"), ("file", "wrong-kind-of-file"), ("", "missing-file")],
+)
+@pytest.mark.parametrize("name", ["ped2", "folder"])
+def test_a_root_without_the_dataset_is_named(tmp_path, name, place, code):
     (tmp_path / "file").touch()
-    with refused("wrong-kind-of-file", file=tmp_path / "file", field="--root"):
-        load_videos("ped2", "train", tmp_path / "file")
-
-
-def test_an_empty_root_says_what_was_looked_for(tmp_path):
-    with refused("missing-file", file=tmp_path, field="--root") as caught:
-        load_videos("ped2", "train", tmp_path)
-    assert "ped2/training/frames" in str(caught.error)
+    if name == "folder" and not place:
+        code = "too-few"
+    with refused(code, file=tmp_path / place):
+        load_videos(name, "train", tmp_path / place)
 
 
 def test_the_datasets_own_folder_as_root_is_understood(tiny_ped2):
@@ -304,31 +168,23 @@ def test_the_datasets_own_folder_as_root_is_understood(tiny_ped2):
         load_videos("ped2", "train", tiny_ped2.folder)
 
 
-def test_an_empty_clip_is_named(tiny_ped2):
-    shutil.rmtree(tiny_ped2.clip(2, "training"))
-    tiny_ped2.clip(2, "training").mkdir()
-    with refused("too-few", file=tiny_ped2.clip(2, "training")):
+def test_empty_and_missing_folders_are_named(tiny_ped2):
+    clip, clips = tiny_ped2.clip(2, "training"), tiny_ped2.folder / "testing" / "frames"
+    shutil.rmtree(clip)
+    clip.mkdir()
+    with refused("too-few", file=clip):
         load_videos("ped2", "train", tiny_ped2.root)
-
-
-def test_labels_without_frames_are_no_dataset(tiny_ped2):
-    folder = tiny_ped2.folder / "testing" / "frames"
-    shutil.rmtree(folder)
-    with refused("missing-file", file=folder):
+    shutil.rmtree(clips)
+    with refused("missing-file", file=clips):
         load_videos("ped2", "test", tiny_ped2.root)
-    folder.mkdir()
-    with refused("too-few", file=folder):
+    clips.mkdir()
+    with refused("too-few", file=clips):
         load_videos("ped2", "test", tiny_ped2.root)
 
 
 @pytest.mark.parametrize(
     ("name", "split", "field"),
-    [
-        ("ped3", "train", "dataset"),
-        ("ped2", "validation", "split"),
-        ("", "test", "dataset"),
-        (["ped2"], "test", "dataset"),
-    ],
+    [("ped3", "train", "dataset"), ("ped2", "validation", "split"), (["ped2"], "test", "dataset")],
 )
 def test_unknown_names_are_refused(tiny_ped2, name, split, field):
     with refused("unknown-name", field=field):

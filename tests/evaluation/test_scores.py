@@ -93,7 +93,8 @@ def test_a_mixture_against_a_slow_transcription(random_maps):
     """Three weights, a worst window and the whole frame, single frames: loops instead of filters."""
     config = ScoreConfig(plain=2, temporal=1, contrast=1, window=16, mean=0.4, frames=1)
     scores = raw_score(random_maps, config)
-    plain, temporal, pseudo = (errors.astype(float) for errors in random_maps.values())
+    names = ("plain", "temporal", "pseudo")
+    plain, temporal, pseudo = (random_maps[name].astype(float) for name in names)
     # beyond the border there is no error
     padded = {"plain": np.pad(plain, ((0, 0), (1, 0), (1, 0)))}
     padded["temporal"] = np.pad(temporal, ((0, 0), (1, 0), (1, 0)))
@@ -175,6 +176,6 @@ def test_wrong_values_are_refused(wrong, field):
 
 def test_components_that_are_unknown_or_were_not_measured_are_refused(random_maps):
     with refused("unknown-name", field="ScoreConfig.weights"):
-        raw_score(random_maps, ScoreConfig(weights={"gradient": 1.0}))
+        raw_score(random_maps, ScoreConfig(weights={"absent": 1.0}))
     with refused("other-run", field="ScoreConfig.weights"):
         raw_score({"plain": random_maps["plain"]}, ScoreConfig(contrast=1))

@@ -26,14 +26,18 @@ TEST_LENGTHS = (
 # fmt: on
 
 
+_FOLDERS = ("Avenue Dataset", "Avenue_Dataset", "Avenue_Dataset/Avenue Dataset")
+
+
 class Avenue(FrameFolderDataset):
     """A copy of Avenue; RGB (C = 3), 25 frames a second.
 
     Official layout::
 
-        ROOT/avenue/Avenue Dataset/training_videos/01.avi ...              16 videos, 15,328 frames
-                                  /testing_videos/01.avi ...               21 videos, 15,324 frames
-                   /ground_truth_demo/testing_label_mask/1_label.mat ...   `volLabel`: a cell of T masks
+        ROOT/avenue/Avenue Dataset/training_videos/01.avi ...   16 videos, 15,328 frames
+                                  /testing_videos/01.avi ...    21 videos, 15,324 frames
+                   /ground_truth_demo/testing_label_mask/1_label.mat ...
+                                                                `volLabel`: a cell of T masks
 
     Community layout: `ROOT/avenue/{training,testing}/frames/01/0000.jpg`, with `avenue.mat` (`gt`:
     21 cells of 2 x k interval ends, 1-based, inclusive) or `frame_labels_avenue.npy` (1, 15324).
@@ -45,12 +49,8 @@ class Avenue(FrameFolderDataset):
 
     title = "Avenue"
     places = (
-        "avenue/Avenue Dataset",
-        "avenue/Avenue_Dataset",
-        "avenue/Avenue_Dataset/Avenue Dataset",
-        "Avenue Dataset",
-        "Avenue_Dataset",
-        "Avenue_Dataset/Avenue Dataset",
+        *(f"avenue/{name}" for name in _FOLDERS),
+        *_FOLDERS,
         "avenue",
     )
     layouts = (Layout("official", train=("training_videos",), test=("testing_videos",)), COMMUNITY)
@@ -108,7 +108,7 @@ class VolLabels(GroundTruth):
     def read(self, video: Video, clip: Path) -> np.ndarray:
         files = _mat_files(self.path)
         missing = self.path / f"{int(video.name)}_label.mat"
-        message = f"{missing}: missing, but {clip.name} is there; get it, or take --ground-truth community if you have those labels"
+        message = f"{missing}: missing, but {clip.name} is there; get it, or the community labels"
         require(video.name in files, message, "missing-labels", file=missing)
         return VolMasks(files[video.name]).labels
 
@@ -140,7 +140,8 @@ class VolMasks(LazyStack):
 
 
 def _describe(masks: np.ndarray) -> dict[str, np.ndarray]:
-    return {"labels": masks.any((1, 2)).astype(np.uint8), "shape": np.array(masks.shape)}
+    labels = np.asarray(masks.any((1, 2)), np.uint8)
+    return {"labels": labels, "shape": np.array(masks.shape)}
 
 
 @lru_cache(maxsize=1)  # videos are read one after the other; a clip's masks take up to 41 MB
@@ -151,13 +152,10 @@ def _packed_vol(path: Path, changed: int) -> np.ndarray:
 def _read_vol(path: Path) -> np.ndarray:
     cells = read_mat(path, "volLabel").ravel()
     message = f"{path}: 'volLabel' holds no masks; get it again"
-    require(len(cells) > 0, message, "label-length", file=path, field="volLabel")
+    require(cells.size > 0, message, "label-length", file=path, field="volLabel")
     masks = [np.asarray(cell) for cell in cells]
     shapes = sorted({mask.shape for mask in masks})
-    message = (
-        f"{path}: 'volLabel' holds masks of shapes {', '.join(map(str, shapes[:3]))}; "
-        "expected one size (height, width): get it again"
-    )
+    message = f"{path}: 'volLabel' holds shapes {shapes[:3]}; expected one size (height, width)"
     require(len(shapes) == 1, message, "mixed-sizes", file=path, field="volLabel")
     are_masks = masks[0].ndim == 2 and {mask.dtype.kind for mask in masks} <= set("bui")
     require(are_masks, message, "wrong-shape", file=path, field="volLabel")

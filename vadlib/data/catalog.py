@@ -163,11 +163,11 @@ def default_root(to_make: bool = False) -> Path:
     Raises:
         InputError: `VADLIB_DATA` names no folder.
     """
-    if to_make:
-        return folder_variable("VADLIB_DATA") or Path("data")
-    return require_folder_variable(
-        "VADLIB_DATA", "the datasets' own folders, such as ped2/"
-    ) or Path("data")
+    folder = folder_variable("VADLIB_DATA")
+    if not to_make:
+        holds = "the datasets' own folders, such as ped2/"
+        folder = require_folder_variable("VADLIB_DATA", holds)
+    return folder or Path("data")
 
 
 def find_copy(
@@ -223,7 +223,7 @@ def load_videos(
     return copy.open(split, ground_truth)
 
 
-def list_datasets(root: str | Path | None = None) -> list[dict]:
+def list_datasets(root: str | Path | None = None) -> list[dict[str, object]]:
     """What is known of each dataset, and the copy below `root` (see `load_videos`), if there is
     one.
 
@@ -235,34 +235,28 @@ def list_datasets(root: str | Path | None = None) -> list[dict]:
     entries = []
     for name, card in DATASETS.items():
         download = command_line("data", "download", name)
+        counts = card.counts
         entry: dict[str, object] = {
             "name": name,
             "title": card.title,
-            "frames": None,
-            "size": None,
+            "frames": counts.train_frames + counts.test_frames if counts else None,
+            "size": counts.size if counts else None,
             "terms": card.terms,
             "citation": card.citation,
-            "there": False,
-            "layout": None,
-            "folder": None,
             "get": card.get.replace(download, command_line("data", "download", name, *options)),
         }
-        if card.counts:
-            entry["frames"] = card.counts.train_frames + card.counts.test_frames
-            entry["size"] = card.counts.size
         try:
             copy = card.copy(folder)
         except InputError as error:
-            entry["reason"] = str(error)
+            entry |= {"there": False, "layout": None, "folder": None, "reason": str(error)}
         else:
-            entry["there"] = name != "folder"
-            entry["layout"] = copy.layout
-            entry["folder"] = str(copy.folder) if copy.folder else None
+            path = str(copy.folder) if copy.folder else None
+            entry |= {"there": name != "folder", "layout": copy.layout, "folder": path}
         entries.append(entry)
     return entries
 
 
-def describe_datasets(entries: list[dict]) -> str:
+def describe_datasets(entries: list[dict[str, object]]) -> str:
     """The entries of `list_datasets` as text for people."""
     lines = []
     for entry in entries:
@@ -270,10 +264,7 @@ def describe_datasets(entries: list[dict]) -> str:
         place = "there" if entry["there"] else f"not there: {entry['get']}"
         if entry["there"] and entry["folder"]:
             place = f"in {entry['folder']} ({entry['layout']} layout)"
-        lines += [
-            f"{entry['name']:13} {entry['title']}{size}",
-            f"{'':13} {place}",
-            f"{'':13} terms: {entry['terms']}",
-            f"{'':13} cite: {entry['citation']}",
-        ]
+        lines.append(f"{entry['name']:13} {entry['title']}{size}")
+        for text in (place, f"terms: {entry['terms']}", f"cite: {entry['citation']}"):
+            lines.append(f"{'':13} {text}")
     return "\n".join(lines)

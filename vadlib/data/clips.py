@@ -23,7 +23,7 @@ LOOKAHEAD = 4
 
 
 class Clip(NamedTuple):
-    """A clip and what is known about it.
+    """A clip, and its place in its video.
 
     Attributes:
         tensor: float32 (C, T, H, W) in [-1, 1].
@@ -45,8 +45,8 @@ class Clip(NamedTuple):
 
 
 def clip_starts(n_frames: int, length: int, frame_step: int = 1, clip_step: int = 1) -> list[int]:
-    """First frames of the training clips of a video: 0, clip_step, 2 clip_step, ... while a whole
-    clip fits.
+    """Return the first frames of the training clips of a video: 0, clip_step, 2 clip_step, ...
+    while a whole clip fits.
 
     Empty when no clip fits: (length - 1) * frame_step + 1 frames are needed.
     """
@@ -54,8 +54,7 @@ def clip_starts(n_frames: int, length: int, frame_step: int = 1, clip_step: int 
 
 
 def scoring_starts(n_frames: int, length: int, frame_step: int = 1) -> list[int]:
-    """First frames of half-overlapping clips that together hold every frame of a video, the last
-    one too.
+    """Return the first frames of half-overlapping clips that together hold every frame of a video.
 
     With `frame_step` s the frames are s interleaved videos, each covered on its own; s * length
     frames are needed, else the list is empty.
@@ -66,9 +65,8 @@ def scoring_starts(n_frames: int, length: int, frame_step: int = 1) -> list[int]
     for phase in range(frame_step):
         frames_in_phase = -(-(n_frames - phase) // frame_step)
         last = frames_in_phase - length
-        starts |= {
-            phase + frame_step * start for start in [*range(0, last, max(1, length // 2)), last]
-        }
+        for start in [*range(0, last, max(1, length // 2)), last]:
+            starts.add(phase + frame_step * start)
     return sorted(starts)
 
 
@@ -76,31 +74,28 @@ _VALUES = (torch.arange(256) / 127.5 - 1).numpy()
 
 
 def to_tensor(frames: np.ndarray | Tensor) -> Tensor:
-    """uint8 (T, H, W, C) -> float32 (C, T, H, W) in [-1, 1]; 0 becomes -1 and 255 becomes 1."""
+    """Return float32 (C, T, H, W) in [-1, 1] of uint8 (T, H, W, C): 0 becomes -1, 255 becomes 1."""
     pixels = np.ascontiguousarray(frames)
-    # A table makes one pass over the pixels where arithmetic makes three, and reading is all that a
-    # stored clip costs.
-    values = (
-        cv2.LUT(pixels.reshape(len(pixels), -1), _VALUES)
-        if pixels.size
-        else np.zeros(0, np.float32)
-    )
+    values: np.ndarray = np.zeros(0, np.float32)
+    if pixels.size:
+        # A table makes one pass over the pixels where arithmetic makes three, and reading is all
+        # that a stored clip costs.
+        values = cv2.LUT(pixels.reshape(len(pixels), -1), _VALUES)
     return torch.from_numpy(values.reshape(pixels.shape)).permute(3, 0, 1, 2)
 
 
 def to_frames(tensor: Tensor) -> np.ndarray:
-    """The inverse of `to_tensor`: float (C, T, H, W) -> uint8 (T, H, W, C); values outside [-1, 1]
-    are clamped.
-    """
-    pixels = tensor.detach().float().cpu().add(1.0).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-    return pixels.permute(1, 2, 3, 0).numpy()
+    """Invert `to_tensor`: float (C, T, H, W) -> uint8 (T, H, W, C); other values are clamped."""
+    pixels = tensor.detach().float().cpu().add(1.0).mul(127.5).round().clamp(0, 255)
+    return np.asarray(pixels.to(torch.uint8).permute(1, 2, 3, 0))
 
 
-class ClipDataset(torch.utils.data.Dataset):
+class ClipDataset(torch.utils.data.Dataset[Clip]):
     """The training clips of some videos, read from the frame store: `clips[i]` is a `Clip`.
 
     With `config.crop` there is one clip for each start and each window that holds motion
-    (`motion_windows`), so that training spends its time on what moves; without, one for each start.
+    (`motion_windows`), so that training spends its time on moving things; without, one for each
+    start.
 
     Example: a video of 180 frames, length 16 and clip_step 1 gives 165 clips of whole frames.
 
@@ -124,24 +119,23 @@ class ClipDataset(torch.utils.data.Dataset):
         progress: bool = True,
     ):
         require(len(videos) > 0, "no videos: expected at least one", "too-few", field="videos")
-        self.videos, self.config, self.progress = list(videos), config, progress
+        self.videos, self.config = list(videos), config
         self.frames = stored_frames(self.videos, config, progress)
-        boxes = (
-            boxes if boxes is not None else {v.name: v.boxes for v in videos if v.boxes is not None}
-        )
-        self.boxes = [
-            _scale_boxes(boxes.get(v.name), v, f)
-            for v, f in zip(self.videos, self.frames, strict=True)
-        ]
-        self.index = self._list_clips()  # rows: video, start, top, left
+        self.boxes = []  # of each video, in pixels of the stored frames
+        for video, frames in zip(self.videos, self.frames, strict=True):
+            own = video.boxes if boxes is None else boxes.get(video.name)
+            self.boxes.append(None if own is None else _scale_boxes(own, video, frames))
+        self.index = self._list_clips(progress)  # rows: video, start, top, left
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, object]:
         # A process that is spawned to read clips maps the same files; NumPy would send it a copy of
         # all frames.
-        return self.__dict__ | {"frames": [Path(frames.filename) for frames in self.frames]}
+        files = [str(f.filename) for f in self.frames if isinstance(f, np.memmap)]
+        return self.__dict__ | {"frames": files}
 
-    def __setstate__(self, state: dict) -> None:
-        self.__dict__ |= state | {"frames": [open_frames(path) for path in state["frames"]]}
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self.frames = [open_frames(Path(str(file))) for file in self.frames]
 
     def __len__(self) -> int:
         return len(self.index)
@@ -150,88 +144,72 @@ class ClipDataset(torch.utils.data.Dataset):
         return self.clip(i)
 
     def clip(self, i: int, generator: torch.Generator | None = None) -> Clip:
-        """Clip i; with a generator its window is moved by up to a quarter of its size, a different
+        """Return clip i; a generator moves its window by up to a quarter of its size, a different
         way each time.
         """
-        video, start, top, left = (int(value) for value in self.index[i])
-        height, width = self.frames[video].shape[1:3]
-        tall, wide = self.config.crop or (height, width)
-        if generator is not None and self.config.crop:
-            shift = [
-                int(torch.randint(-(side // 4), side // 4 + 1, (1,), generator=generator))
-                for side in (tall, wide)
-            ]
-            top, left = (
-                min(max(top + shift[0], 0), height - tall),
-                min(max(left + shift[1], 0), width - wide),
-            )
-        return cut_clip(
-            self.frames[video],
-            self.videos[video].name,
-            start,
-            self.config,
-            (top, left),
-            self.boxes[video],
-        )
+        video, start = self.index[i, :2].tolist()
+        corner = self.index[i, 2:].tolist()
+        crop, size = self.config.crop, self.frames[video].shape[1:3]
+        if generator is not None and crop:
+            for axis, side in enumerate(crop):
+                reach = side // 4
+                shift = int(torch.randint(-reach, reach + 1, (1,), generator=generator))
+                corner[axis] = min(max(corner[axis] + shift, 0), size[axis] - side)
+        name, boxes = self.videos[video].name, self.boxes[video]
+        return cut_clip(self.frames[video], name, start, self.config, tuple(corner), boxes)
 
-    def _list_clips(self) -> np.ndarray:
-        config, rows = self.config, []
-        videos = zip(self.videos, self.frames, strict=True)
-        for v, (video, frames) in enumerate(
-            tqdm(
-                videos,
-                "looking for motion",
-                len(self.videos),
-                disable=not (self.progress and config.crop),
-            )
-        ):
+    def _list_clips(self, progress: bool) -> np.ndarray:
+        config = self.config
+        rows = []
+        looks = progress and config.crop is not None
+        for v, frames in enumerate(tqdm(self.frames, "looking for motion", disable=not looks)):
             starts = clip_starts(len(frames), config.length, config.frame_step, config.clip_step)
             if not starts:
-                raise too_short(video, len(frames), (config.length - 1) * config.frame_step + 1)
-            if config.crop is None:
-                rows += [(v, start, 0, 0) for start in starts]
-                continue
+                needed = (config.length - 1) * config.frame_step + 1
+                raise too_short(self.videos[v], len(frames), needed)
             blurred = RollingBlur(frames)
             for start in starts:
-                windows = motion_windows(moving_pixels(blurred[_span(start, config)]), config.crop)
-                rows += [(v, start, top, left) for top, left in windows]
-        if not rows:
-            raise InputError(
-                f"nothing moves in {len(self.videos)} videos, so no window could be cut; set crop to null to train on whole frames",
-                "nothing-to-do",
-                field="ClipConfig.crop",
-            )
+                if config.crop is None:
+                    rows.append((v, start, 0, 0))
+                    continue
+                moving = moving_pixels(blurred[_span(start, config)])
+                rows += [(v, start, *corner) for corner in motion_windows(moving, config.crop)]
+        require(
+            len(rows) > 0,
+            f"nothing moves in {len(self.videos)} videos, so no window could be cut; set crop to "
+            "null to train on whole frames",
+            "nothing-to-do",
+            field="ClipConfig.crop",
+        )
         return np.array(rows, np.int64)
 
 
 def stored_frames(
     videos: Sequence[Video], config: ClipConfig, progress: bool = True
 ) -> list[np.ndarray]:
-    """Memory-mapped frames of the videos at the config's size, uint8 (T, H, W, C).
+    """Return memory-mapped frames of the videos at the config's size, uint8 (T, H, W, C).
 
     Raises:
-        InputError: colour and grey videos are mixed, or frames are smaller than the crop.
+        InputError: two videos have one name, colour and grey ones are mixed, or frames are smaller
+            than the crop.
     """
     names = [video.name for video in videos]
-    message = f"two videos are called {max(names, key=names.count, default='')!r}; expected a name of its own for each"
+    message = f"two videos are called {max(names, key=names.count, default='')!r}; rename one"
     require(len(set(names)) == len(names), message, "duplicate-name", field="videos")
-    shapes = [
-        stored_shape(video, config.size, config.shorter_side, config.channels) for video in videos
-    ]
-    require(
-        len({shape[3] for shape in shapes}) == 1,
-        f"grey and colour videos together ({', '.join(names[:3])}, ...); expected one kind: set channels in the data config",
-        "conflict",
-        field="ClipConfig.channels",
-    )
-    for video, (_, height, width, _) in zip(videos, shapes, strict=True):
-        if config.crop and (config.crop[0] > height or config.crop[1] > width):
-            raise InputError(
-                f"video {video.name}: frames of {height}x{width}, smaller than the crop of {config.crop[0]}x{config.crop[1]}; "
-                "choose a smaller crop in the data config, or null for whole frames",
-                "out-of-range",
-                field="ClipConfig.crop",
-            )
+    channels = set()
+    for video in videos:
+        shape = stored_shape(video, config.size, config.shorter_side, config.channels)
+        channels.add(shape[3])
+        tall, wide = config.crop or (0, 0)
+        require(
+            tall <= shape[1] and wide <= shape[2],
+            f"video {video.name}: frames of {shape[1]}x{shape[2]}, smaller than the crop of "
+            f"{tall}x{wide}; choose a smaller crop, or null for whole frames",
+            "out-of-range",
+            field="ClipConfig.crop",
+        )
+    message = f"grey and colour videos together ({', '.join(names[:3])}, ...); set channels"
+    require(len(channels) == 1, message, "conflict", field="ClipConfig.channels")
     return store_frames(videos, config.size, progress, config.shorter_side, config.channels)
 
 
@@ -243,31 +221,37 @@ def cut_clip(
     corner: tuple[int, int] = (0, 0),
     boxes: Sequence[np.ndarray] | None = None,
 ) -> Clip:
-    """Cut one clip from a video's stored frames; `corner` is (top, left) of the window, if the
-    config has a crop.
+    """Cut one clip from a video's stored frames.
+
+    Args:
+        frames: uint8 (T, H, W, C).
+        name: of the video.
+        start: the first frame.
+        config: how to cut it.
+        corner: (top, left) of the window, if the config has a crop.
+        boxes: the video's boxes, T arrays (N, 4) in pixels of the stored frames.
     """
-    (top, left), (tall, wide) = corner, config.crop or frames.shape[1:3]
-    window = frames[:, top : top + tall, left : left + wide]
+    y, x = corner
+    tall, wide = config.crop or frames.shape[1:3]
+    window = frames[:, y : y + tall, x : x + wide]
     span = _span(start, config)
-    following = window[span.stop + config.frame_step - 1 :: config.frame_step][
-        : LOOKAHEAD * config.length
-    ]
+    after = window[span.stop + config.frame_step - 1 :: config.frame_step]
+    lookahead = torch.from_numpy(after[: LOOKAHEAD * config.length])
     inside = None
     if boxes is not None:
-        inside = [found - np.array([left, top, left, top], np.float32) for found in boxes[span]]
-        inside = [
-            b[(b[:, 0] < wide) & (b[:, 2] > 0) & (b[:, 1] < tall) & (b[:, 3] > 0)] for b in inside
-        ]
-    return Clip(
-        to_tensor(window[span]), name, start, torch.from_numpy(following), inside, (top, left)
-    )
+        inside = []
+        for shifted in [near - np.array([x, y, x, y], np.float32) for near in boxes[span]]:
+            x0, y0 = shifted[:, 0], shifted[:, 1]
+            x1, y1 = shifted[:, 2], shifted[:, 3]
+            inside.append(shifted[(x0 < wide) & (x1 > 0) & (y0 < tall) & (y1 > 0)])
+    return Clip(to_tensor(window[span]), name, start, lookahead, inside, corner)
 
 
-def too_short(video: Video, found: int, needed: int) -> InputError:
-    """The error for a video that holds no clip."""
+def too_short(video: Video, count: int, needed: int) -> InputError:
+    """Return the error for a video that holds no clip."""
     return InputError(
-        f"video {video.name}: {found} frames, shorter than a clip of {needed}; "
-        "leave it out, or make clips shorter (length or frame_step in the data config)",
+        f"video {video.name}: {count} frames, shorter than a clip of {needed}; leave it out, or "
+        "make clips shorter (length or frame_step in the data config)",
         "too-short",
         field="ClipConfig.length",
     )
@@ -277,13 +261,9 @@ def _span(start: int, config: ClipConfig) -> slice:
     return slice(start, start + (config.length - 1) * config.frame_step + 1, config.frame_step)
 
 
-def _scale_boxes(
-    boxes: Sequence[np.ndarray] | None, video: Video, frames: np.ndarray
-) -> list[np.ndarray] | None:
-    if boxes is None:
-        return None
-    scale = np.array(
-        [frames.shape[2] / video.frames.shape[2], frames.shape[1] / video.frames.shape[1]] * 2,
-        np.float32,
-    )
+def _scale_boxes(boxes: Sequence[np.ndarray], video: Video, frames: np.ndarray) -> list[np.ndarray]:
+    """Scale boxes from pixels of a video to those of its stored frames."""
+    x = frames.shape[2] / video.frames.shape[2]
+    y = frames.shape[1] / video.frames.shape[1]
+    scale = np.array([x, y, x, y], np.float32)
     return [np.asarray(b, np.float32).reshape(-1, 4) * scale for b in boxes]

@@ -20,9 +20,9 @@ from vadlib.data.layout import (
     find_folder,
     is_harmless,
     list_clips,
+    list_tree,
     numbered,
     open_clip,
-    split_folder,
     walk,
 )
 from vadlib.data.video import IMAGE_SUFFIXES, Frames, Video, natural_key
@@ -76,12 +76,9 @@ class DatasetCopy(ABC):
         truths = {truth.name: truth for truth in self.ground_truths()}
         if name is None:
             return next(iter(truths.values()), None)
-        if name not in truths:
-            message = (
-                f"{self.folder}: no ground truth {name!r} in this copy; "
-                f"it has: {', '.join(truths) or 'none'}"
-            )
-            raise InputError(message, "missing-labels", file=self.folder, field="ground_truth")
+        message = f"{self.folder}: no ground truth {name!r}; it has: {', '.join(truths) or 'none'}"
+        is_here = name in truths
+        require(is_here, message, "missing-labels", file=self.folder, field="ground_truth")
         return truths[name]
 
     def open_each(
@@ -125,10 +122,8 @@ class DatasetCopy(ABC):
         """
         clips = self.clips("test")
         truth = self._prepared_truth(clips, ground_truth)
-        labels = {}
-        for video in videos:
-            labels[video.name] = _read(truth, video, clips[video.name])
-        return labels
+        assert truth is not None
+        return {video.name: _read(truth, video, clips[video.name]) for video in videos}
 
     def all_labels(self) -> dict[str, dict[str, np.ndarray]]:
         """Read all ground truths of the test clips that each of them knows, without opening a
@@ -161,11 +156,7 @@ class DatasetCopy(ABC):
         Raises:
             InputError: a folder that cannot be read.
         """
-        if self.folder is None:
-            return []
-        paths = []
-        for listing in walk(self.folder):
-            paths += [listing.path / name for name in listing.files]
+        paths = list_tree(self.folder) if self.folder is not None else []
         paths = [path for path in paths if not is_harmless(path) and not is_broken_link(path)]
         return sorted(self.unread(paths), key=lambda path: natural_key(str(path)))
 
@@ -233,8 +224,8 @@ class FrameFolderDataset(DatasetCopy):
         expected_labels: the label files, for messages.
         fps: frames a second of folders of frames.
         channels: 1 reads grey, 3 reads RGB.
-        test_lengths: test clip -> its frames, of a complete copy, in order; files with the labels of
-            the whole set are cut by them.
+        test_lengths: test clip -> its frames, of a complete copy, in order; files with the labels
+            of the whole set are cut by them.
         numbered: clips are called by the number in their name ("01").
 
     Raises:
@@ -261,7 +252,7 @@ class FrameFolderDataset(DatasetCopy):
                 self.split_choices = {"train": layout.train, "test": layout.test}
 
     def clips(self, split: str) -> dict[str, Path]:
-        clips = list_clips(split_folder(self.folder, self.split_choices[split]))
+        clips = list_clips(self.folder, self.split_choices[split])
         if self.numbered:
             return numbered(clips, len(self.test_lengths) if split == "test" else None)
         return {clip_name(path): path for path in clips}
@@ -275,8 +266,7 @@ class FrameFolderDataset(DatasetCopy):
 
     def ground_truth(self, name: str | None = None) -> GroundTruth | None:
         truth = super().ground_truth(name)
-        message = (
-            f"{self.folder}: no labels for the test clips; expected {self.expected_labels} in it"
-        )
+        expected = self.expected_labels
+        message = f"{self.folder}: no labels for the test clips; expected {expected} in it"
         require(truth is not None, message, "missing-labels", file=self.folder)
         return truth

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from vadlib.data.layout import (
     clip_name,
     is_harmless,
     is_truth,
+    list_tree,
     name_key,
     open_clip,
     read_masks,
@@ -28,7 +29,7 @@ from vadlib.data.layout import (
     walk,
 )
 from vadlib.data.store import file_key, keep_arrays
-from vadlib.data.video import IMAGE_SUFFIXES, MaskImages, Video, is_junk, list_files, list_images
+from vadlib.data.video import IMAGE_SUFFIXES, MaskImages, Video, list_files, list_images
 from vadlib.errors import InputError, require
 from vadlib.files import expand_home, is_broken_link, refuse_broken_link
 
@@ -40,13 +41,15 @@ LABEL_FILES = {"csv": "labels.csv", "json": "labels.json", "npy": "labels", "mas
 class OwnVideos(DatasetCopy):
     """Your own videos, below `root`::
 
-        ROOT/training/cam1/monday.mp4           normal videos only; or folders of images; or train/
-            /testing/cam1/tuesday.mp4           what to score; optional; or test/
-            /labels.csv                         optional: video,start,end (frames from 0, end exclusive), such as cam1/tuesday,120,180
-            /labels.json                        or: [{"video": "cam1/tuesday", "start": 120, "end": 180}]
-            /labels/cam1/tuesday.npy            or: an array of 0 and 1, one for each frame
-            /masks/cam1/tuesday/000.png ...     and, or instead: one image per frame, any value above 0 is abnormal
+        ROOT/training/cam1/monday.mp4         normal videos, or folders of images; or train/
+            /testing/cam1/tuesday.mp4         what to score; optional; or test/
+            /labels.csv                       optional: lines video,start,end such as
+                                              cam1/tuesday,120,180 (frames from 0, end exclusive)
+            /labels.json                      or: [{"video": "cam1/tuesday", "start": 120, ...}]
+            /labels/cam1/tuesday.npy          or: an array of 0 and 1, one for each frame
+            /masks/cam1/tuesday/000.png ...   and, or instead: an image per frame, 0 normal
 
+    With the tree above there are one training video and one test video of 60 abnormal frames.
     Without `training/` and `testing/` all videos are for training. The name of a video is its path
     without the ending, such as "cam1/tuesday". Videos in one folder and of one size count as one
     scene. Colour is read as RGB unless all of them are grey.
@@ -81,26 +84,16 @@ class OwnVideos(DatasetCopy):
             raise InputError(message, "missing-file", file=missing)
         if "test" not in self.bases and self.label_paths:
             path = next(iter(self.label_paths.values()))
-            message = (
-                f"{path}: labels are for test videos, but there is no {self.folder / 'testing'}; "
-                "put the labelled videos there"
-            )
+            message = f"{path}: labels without test videos; put these into {self.folder}/testing"
             raise InputError(message, "labels-without-frames", file=path)
         base = self.bases[split]
         clips: dict[str, Path] = {}
         for path in _walk(base):
-            name = _name(path, base)
-            message = (
-                f"{base}: two videos are called {name!r}, apart from their endings or the Unicode "
-                "form of their names; rename one of them"
-            )
-            require(name not in clips, message, "duplicate-name", file=base)
-            clips[name] = path
+            other = clips.setdefault(_name(path, base), path)
+            message = f"{base}: {other} and {path} have the same name; rename one of them"
+            require(other == path, message, "duplicate-name", file=base)
         suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
-        message = (
-            f"{base}: no videos in it; expected video files ({suffixes}) or folders of images; "
-            "convert others"
-        )
+        message = f"{base}: no videos in it; expected folders of images, or files {suffixes}"
         require(bool(clips), message, "too-few", file=base)
         return clips
 
@@ -108,10 +101,7 @@ class OwnVideos(DatasetCopy):
         video = _open(path, name, self.channels)
         # A painted film may be looked at, but no model must learn from it.
         if isinstance(video.frames, VideoFrames) and read_comment(path) == ANNOTATED:
-            message = (
-                f"{path}: a film that `vadlib score` has painted; expected what the camera saw: "
-                "move this one away"
-            )
+            message = f"{path}: painted by `vadlib score`, not what the camera saw; move it away"
             raise InputError(message, "unexpected-clip", file=path)
         return video
 
@@ -125,15 +115,16 @@ class OwnVideos(DatasetCopy):
         return 1
 
     def ground_truths(self) -> list[GroundTruth]:
-        paths = {name: path for name, path in self.label_paths.items() if name != "masks"}
-        if len(paths) > 1:
-            first, *_, last = paths.values()
-            message = f"{first}: labels twice, there and in {last}; keep one of them"
-            raise InputError(message, "conflict", file=first)
-        for name, path in paths.items():
-            return [ClipLabels(name, path) if name == "npy" else TableLabels(name, path)]
-        masks = self.label_paths.get("masks")
-        return [MaskLabels("masks", masks)] if masks is not None else []
+        paths = dict(self.label_paths)
+        masks = paths.pop("masks", None)
+        names = list(paths)
+        if not names:
+            return [MaskLabels("masks", masks)] if masks is not None else []
+        path = paths[names[0]]
+        message = f"{path}: labels twice, there and in {paths[names[-1]]}; keep one of them"
+        require(len(names) == 1, message, "conflict", file=path)
+        reader = ClipLabels if names == ["npy"] else TableLabels
+        return [reader(names[0], path)]
 
     def masks(self, video: Video, path: Path, ground_truth: str) -> MaskImages | None:
         folder = self.label_paths.get("masks")
@@ -141,38 +132,30 @@ class OwnVideos(DatasetCopy):
 
     def unread(self, paths: Sequence[Path]) -> list[Path]:
         """Pick the files that are no frames, videos or labels of these videos."""
-        read = self._read_files()
-        folders = {parent: parent.resolve() for parent in {path.parent for path in paths}}
-        return [path for path in paths if (folders[path.parent], path.name) not in read]
+        resolve = cache(Path.resolve)  # links may lead into the same folder
+        read = {(resolve(path.parent), path.name) for path in self._read_files()}
+        return [path for path in paths if (resolve(path.parent), path.name) not in read]
 
-    def _read_files(self) -> set[tuple[Path, str]]:
-        """Folder, with links resolved, and name of each file that is read."""
-        files: set[tuple[Path, str]] = set()
+    def _read_files(self) -> Iterator[Path]:
         for base in self.bases.values():
-            for listing in walk(base) if base.is_dir() else ():
+            for path in list_tree(base) if base.is_dir() else ():
+                folders = {name.lower() for name in path.relative_to(base).parts[:-1]}
                 # ground truth such as "a_gt" beside the videos has a note of its own
-                _leave_out(listing.folders, {"masks", "labels"})
-                names = _with_ending(listing.files, VIDEO_SUFFIXES | IMAGE_SUFFIXES)
-                files |= {(listing.path.resolve(), name) for name in names}
-        for kind, path in self.label_paths.items():
+                is_truth_file = not folders.isdisjoint({"masks", "labels"})
+                if path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES and not is_truth_file:
+                    yield path
+        base = self.bases.get("test", self.folder)
+        tests = {name_key(_name(clip, base)) for clip in _walk(base)}
+        for kind, folder in self.label_paths.items():
             if kind in {"csv", "json"}:
-                files.add((path.parent.resolve(), path.name))
-            elif path.is_dir():
-                files |= self._read_below(kind, path)
-        return files
-
-    def _read_below(self, kind: str, folder: Path) -> set[tuple[Path, str]]:
-        """The files of `labels/` or `masks/` that belong to test videos."""
-        base = self.bases.get("test")
-        tests = {name_key(_name(clip, base)) for clip in _walk(base)} if base else set()
-        files: set[tuple[Path, str]] = set()
-        for listing in walk(folder):
-            inside = listing.path.relative_to(folder)
-            for name in _with_ending(listing.files, {".npy"} if kind == "npy" else IMAGE_SUFFIXES):
-                video = inside / Path(name).stem if kind == "npy" else inside
-                if name_key(video.as_posix()) in tests:
-                    files.add((listing.path.resolve(), name))
-        return files
+                yield folder
+                continue
+            suffixes = {".npy"} if kind == "npy" else IMAGE_SUFFIXES
+            for path in list_tree(folder) if folder.is_dir() else ():
+                inside = path.relative_to(folder)
+                video = inside.with_suffix("") if kind == "npy" else inside.parent
+                if path.suffix.lower() in suffixes and name_key(video.as_posix()) in tests:
+                    yield path
 
 
 class TableLabels(GroundTruth):
@@ -184,10 +167,8 @@ class TableLabels(GroundTruth):
         for row in label_tables.read_intervals(self.path):
             name = _find_video(row.video, spellings)
             if name is None:
-                message = (
-                    f"{self.path}: {row.place} labels a video {row.video!r}; "
-                    f"there are: {', '.join(list(clips)[:5])}"
-                )
+                names = ", ".join(clips)[:80]
+                message = f"{self.path}: {row.place} labels {row.video!r}; there are: {names}"
                 raise InputError(message, "unknown-name", file=self.path, field="video")
             self.rows[name].append(row)
 
@@ -216,15 +197,12 @@ def open_video(path: Path) -> Video:
     """
     path = expand_home(path)
     refuse_broken_link(path)
-    message = (
-        f"{path}: no such file or folder; expected one video file, or one folder of frame images"
-    )
+    expected = "expected one video file, or one folder of frame images"
+    message = f"{path}: no such file or folder; {expected}"
     require(path.exists(), message, "missing-file", file=path)
     if path.is_dir() and not list_images(path):
-        videos = list_videos(path)
-        expected = "a folder of frame images, or a video file"
-        if videos:
-            expected = f"one of its video files, such as {videos[0]}"
+        films = [f"one of its video files, such as {film}" for film in list_videos(path)]
+        expected = [*films, "a folder of frame images, or a video file"][0]
         message = f"{path}: no images in this folder; expected {expected}"
         raise InputError(message, "too-few", file=path)
     name = unicodedata.normalize("NFC", path.resolve().name if path.is_dir() else path.stem)
@@ -248,20 +226,15 @@ def _split_folder(root: Path, split: str) -> Path | None:
 
 
 def _base(folder: Path) -> Path:
-    """Return `frames/` or `videos/` where a split's folder holds nothing else, else the folder."""
+    """Return `frames/` or `videos/` where all clips of a split are in it, else its folder."""
     if not folder.is_dir():  # a link without a target, which listing it will name
         return folder
-    inside = []
-    for path in folder.iterdir():
-        is_film = path.suffix.lower() in VIDEO_SUFFIXES
-        is_clip = is_film or path.is_dir() or is_broken_link(path)
-        if is_clip and not is_junk(path) and not is_truth(path):
-            inside.append(path)
-    # Results of vadlib beside it must not give the videos other names.
-    if len(inside) > 1:
-        inside = [path for path in inside if not path.is_dir() or any(_walk(path))]
-    if len(inside) == 1 and inside[0].is_dir() and inside[0].name.lower() in {"frames", "videos"}:
-        return inside[0]
+    clips = list(_walk(folder))
+    for name in ("frames", "videos"):
+        inside = below(folder, name)
+        has_all = inside is not None and all(clip.is_relative_to(inside) for clip in clips)
+        if inside is not None and inside.is_dir() and has_all:
+            return inside
     return folder
 
 
@@ -271,12 +244,8 @@ def _label_paths(root: Path) -> dict[str, Path]:
     Raises:
         InputError: one form of them is in both.
     """
-    places = [root]
-    tests = _split_folder(root, "test")
-    if tests is not None:
-        places.append(tests)
     paths: dict[str, Path] = {}
-    for place in places:
+    for place in (root, _split_folder(root, "test") or root / "testing"):
         for kind, name in LABEL_FILES.items():
             path = below(place, name)
             if path is None:
@@ -311,14 +280,6 @@ def _name(clip: Path, base: Path) -> str:
     inside = clip.relative_to(base)
     name = base.name if clip == base else inside.with_name(clip_name(clip)).as_posix()
     return unicodedata.normalize("NFC", name)
-
-
-def _leave_out(folders: list[str], names: set[str]) -> None:
-    folders[:] = [name for name in folders if name.lower() not in names]
-
-
-def _with_ending(names: Iterable[str], suffixes: set[str]) -> list[str]:
-    return [name for name in names if Path(name).suffix.lower() in suffixes]
 
 
 def _is_grey(clip: Path) -> bool:
@@ -357,12 +318,8 @@ def _find_video(spelling: str, spellings: Mapping[str, set[str]]) -> str | None:
     """
     spelling = unicodedata.normalize("NFC", spelling)
     for text in (spelling, spelling.replace("\\", "/").removeprefix("./")):
-        exact = spellings.get(text, set())
-        alike: set[str] = set()
-        for other, names in spellings.items():
-            if name_key(other) == name_key(text):
-                alike |= names
-        for names in (exact, alike):
+        alike = [names for other, names in spellings.items() if name_key(other) == name_key(text)]
+        for names in (spellings.get(text, set()), set().union(*alike)):
             if len(names) == 1:
                 return next(iter(names))
     return None

@@ -15,11 +15,7 @@ from vadlib.data.video import Video
 from vadlib.errors import InputError, require
 from vadlib.files import refuse_broken_link
 
-WHOLE_SET_READERS = {
-    ".m": labels.from_m,
-    ".mat": labels.from_mat,
-    ".npy": labels.from_whole_npy,
-}
+WHOLE_SET_READERS = {".m": labels.from_m, ".mat": labels.from_mat, ".npy": labels.from_whole_npy}
 
 
 class GroundTruth(ABC):
@@ -82,10 +78,7 @@ class WholeSetLabels(GroundTruth):
         self.labels = self.read_all()
 
     def read(self, video: Video, clip: Path) -> np.ndarray:
-        message = (
-            f"{clip}: the dataset has no test clip {video.name}, so {self.path} has no labels of it; "
-            "rename or move it"
-        )
+        message = f"{clip}: no test clip of this dataset is called so; rename or move it"
         require(video.name in self.labels, message, "unexpected-clip", file=clip)
         return self.labels[video.name]
 
@@ -120,8 +113,5 @@ def require_one_form(path: Path) -> None:
 
 def require_same_length(path: Path, frames: int, values: np.ndarray) -> None:
     """Raise `InputError` when a clip has labels for another number of frames."""
-    message = (
-        f"{path}: {frames} frames, but its labels cover {len(values)}; "
-        "expected the same number: copy or extract the clip again"
-    )
+    message = f"{path}: {frames} frames, but its labels cover {len(values)}; copy the clip again"
     require(len(values) == frames, message, "label-length", file=path)

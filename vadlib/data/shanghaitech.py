@@ -56,15 +56,18 @@ def _test_lengths() -> dict[str, int]:
 TEST_LENGTHS = _test_lengths()
 
 
+_TRAIN = ("training/videos", "training/frames", "training")
+
+
 class ShanghaiTech(FrameFolderDataset):
     """A copy of ShanghaiTech; RGB (C = 3), 24 frames a second. Each camera is a scene of its own.
 
     Official layout; the training set is video, the test set is frames::
 
-        ROOT/shanghaitech/training/videos/01_001.avi ...         330 videos, 274,515 frames
-                         /testing/frames/01_0014/000.jpg ...     107 clips, 40,791 frames, 17,326 of them abnormal
-                         /testing/test_frame_mask/01_0014.npy    labels (T,)
-                         /testing/test_pixel_mask/01_0014.npy    masks (T, H, W)
+        ROOT/shanghaitech/training/videos/01_001.avi ...       330 videos, 274,515 frames
+                         /testing/frames/01_0014/000.jpg ...   107 clips, 40,791 frames
+                         /testing/test_frame_mask/01_0014.npy  labels (T,), 17,326 abnormal in all
+                         /testing/test_pixel_mask/01_0014.npy  masks (T, H, W)
 
     Community layout: `ROOT/shanghai/{training,testing}/frames/01_001/000.jpg` with
     `frame_labels_shanghai.npy` (40791,). The first two digits of a name are the camera.
@@ -72,13 +75,7 @@ class ShanghaiTech(FrameFolderDataset):
 
     title = "ShanghaiTech"
     places = ("shanghaitech", "shanghai")
-    layouts = (
-        Layout(
-            "official",
-            train=("training/videos", "training/frames", "training"),
-            test=("testing/frames", "testing"),
-        ),
-    )
+    layouts = (Layout("official", train=_TRAIN, test=("testing/frames", "testing")),)
     expected = (
         "shanghaitech/training/videos/01_001.avi and shanghaitech/testing/frames/01_0014/*.jpg, "
         "or shanghaitech/training/frames,"
@@ -123,8 +120,7 @@ class NpyMasks(LazyStack):
         self.masks = read_npy(path, mmap=True)
         if self.masks.ndim != 3 or self.masks.dtype.kind not in "buif":
             message = (
-                f"{path}: an array of {self.masks.dtype} of shape {self.masks.shape}; "
-                "expected masks (frames, height, width)"
+                f"{path}: an array {self.masks.shape}; expected numbers (frames, height, width)"
             )
             raise InputError(message, "wrong-shape", file=path)
         self.shape = self.masks.shape

@@ -24,16 +24,16 @@ class Ucsd(FrameFolderDataset):
 
         ROOT/UCSD_Anomaly_Dataset.v1p2/UCSDped2/Train/Train001/001.tif ...
                                                /Test/Test001/001.tif ...
-                                               /Test/Test001_gt/001.bmp ...   masks; of Ped1 for ten clips only
-                                               /Test/UCSDped2.m               intervals, 1-based, inclusive
+                                               /Test/Test001_gt/001.bmp ...   masks, optional
+                                               /Test/UCSDped2.m    1-based, inclusive intervals
 
     Community layout, 0- or 1-based, numbers padded or not::
 
-        ROOT/ped2/training/frames/01/000.jpg ...      16 clips, 2,550 frames
-                 /testing/frames/01/000.jpg ...       12 clips, 2,010 frames, 1,648 of them abnormal
-                 /testing/masks/01/000.png ...        masks, optional
-                 /ped2.mat                            `gt`: 12 cells of 2 x k interval ends, 1-based, inclusive
-                 /frame_labels_ped2.npy               or, instead: (1, 2010) or (2010,)
+        ROOT/ped2/training/frames/01/000.jpg ...    16 clips, 2,550 frames
+                 /testing/frames/01/000.jpg ...     12 clips, 2,010 frames, 1,648 of them abnormal
+                 /testing/masks/01/000.png ...      masks, optional
+                 /ped2.mat                          `gt`: 12 cells of 2 x k interval ends
+                 /frame_labels_ped2.npy             or, instead: (1, 2010) or (2010,)
 
     A copy may hold only some clips: labels are matched by the number in a clip's name, and clips
     are called by it ("01").

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from natsort import natsort_keygen, ns
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vadlib.data.pictures import picture_count, what_is_missing
 from vadlib.errors import InputError
 from vadlib.files import is_broken_link, refuse_broken_link
 
+_NATURAL = natsort_keygen(alg=ns.IGNORECASE)
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 # Of operating systems and desktops, at the top of a disk or beside the files; in lower case.
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"}
@@ -292,16 +294,11 @@ def _not_an_image(path: Path) -> InputError:
     return InputError(message, "wrong-kind-of-file", file=path)
 
 
-def natural_key(name: str) -> tuple:
+def natural_key(name: str) -> tuple[object, str]:
     """Sort key that orders embedded numbers by value: "2" < "10", "frame001" < "frame2"; equal ones
     ("1", "01") by their spelling.
     """
-    parts = [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part.lower())
-        for part in re.split(r"(\d+)", name)
-        if part
-    ]
-    return parts, name
+    return _NATURAL(name), name
 
 
 def is_junk(path: Path) -> bool:

@@ -113,18 +113,16 @@ class Calibration:
     def _require_key(moments: Mapping[Key, Moments], key: Key) -> None:
         if key in moments:
             return
-        component, window, frames = key
-        field = "ScoreConfig.frames"
-        if not any(known[1] == window for known in moments):
-            field = "ScoreConfig.window"
-        if not any(known[0] == component for known in moments):
-            field = "ScoreConfig.weights"
-        settings = dict.fromkeys(f"{known[1]} over {known[2]}" for known in moments)
+        field = "weights"
+        if any(component == key[0] for component, _, _ in moments):
+            has_window = any(window == key[1] for _, window, _ in moments)
+            field = "frames" if has_window else "window"
+        settings = dict.fromkeys(f"{window} over {frames}" for _, window, frames in moments)
         raise InputError(
-            f"the run has no calibration of {component!r} for a window of {window} over {frames} "
+            f"the run has no calibration of {key[0]!r} for a window of {key[1]} over {key[2]} "
             f"frames; choose one of {', '.join(settings)}, or raw scores",
             "out-of-range",
-            field=field,
+            field=f"ScoreConfig.{field}",
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -153,12 +151,11 @@ class Calibration:
             score_config = from_dict(ScoreConfig, json.loads(str(stored["score_config"])), path)
             threshold = float(stored["threshold"])
             for name, mean in stored.items():
-                kind, _, rest = name.partition("/")
-                if kind == "mean":
-                    component, window, frames, scene = rest.split("/", 3)
-                    key = (component, None if window == "all" else int(window), int(frames))
-                    moments = Moments(mean, stored[f"deviation/{rest}"])
-                    scenes.setdefault(scene, {})[key] = moments
+                if name.startswith("mean/"):
+                    moments = Moments(mean, stored[name.replace("mean/", "deviation/", 1)])
+                    parts = name.split("/", 4)
+                    window = None if parts[2] == "all" else int(parts[2])
+                    scenes.setdefault(parts[4], {})[parts[1], window, int(parts[3])] = moments
             require(len(scenes) > 0, "no scenes", "damaged-file")
         except (ValueError, KeyError, AttributeError) as error:
             raise InputError(
@@ -242,11 +239,16 @@ def _video_sums(maps: ErrorMaps, frames: int) -> dict[Key, np.ndarray]:
 
 def _scene_moments(sums: Sequence[Mapping[Key, np.ndarray]]) -> dict[Key, Moments]:
     """Combine the sums of a scene's videos."""
-    return {key: _pooled([video[key] for video in sums]) for key in sums[0]}
+    moments = {}
+    for key in sums[0]:
+        moments[key] = _pooled([video[key] for video in sums])
+    return moments
 
 
 def _pooled(sums: Sequence[np.ndarray]) -> Moments:
-    count, total, squares = np.sum(sums, axis=0)
+    count = sum(video[0] for video in sums)
+    total = sum(video[1] for video in sums)
+    squares = sum(video[2] for video in sums)
     everywhere = max(count.sum(), 1)
     mean = (total + PRIOR * total.sum() / everywhere) / (count + PRIOR)
     square = (squares + PRIOR * squares.sum() / everywhere) / (count + PRIOR)
@@ -259,4 +261,5 @@ def _nearness(local: np.ndarray) -> np.ndarray:
     lowest = local.min((1, 2), keepdims=True)
     highest = local.max((1, 2), keepdims=True)
     scaled = np.ones_like(local)
-    return np.divide(local - lowest, highest - lowest, out=scaled, where=highest > lowest)
+    np.divide(local - lowest, highest - lowest, out=scaled, where=highest > lowest)
+    return scaled

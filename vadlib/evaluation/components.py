@@ -63,7 +63,8 @@ class Component:
 
     def raw(self, values: np.ndarray) -> np.ndarray:
         """Turn the largest values of frames, float64 (T,), into raw scores of about one scale."""
-        return np.log(values + LOG_FLOOR)
+        logarithm: np.ndarray = np.log(values + LOG_FLOOR)
+        return logarithm
 
     def standardise(
         self, values: np.ndarray, mean: np.ndarray, deviation: np.ndarray
@@ -71,7 +72,8 @@ class Component:
         """Express values (T, H', W') in deviations (H', W') from the mean (H', W') of normal
         frames. A place where nothing moves has error 0, so it lies below the mean.
         """
-        return (values - mean) / deviation
+        standardised: np.ndarray = (values - mean) / deviation
+        return standardised
 
 
 class LocalError(Component):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from vadlib.config import CELL, ClipConfig
 from vadlib.data.clips import scoring_starts, to_tensor
-from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
+from vadlib.data.motion import ClipFrames, RollingBlur, motion_windows, moving_pixels
 from vadlib.device import autocast, pick_precision
 from vadlib.errors import require_known
 from vadlib.evaluation.components import ErrorMaps, PixelError
@@ -24,24 +24,13 @@ CPU_BATCH = 16  # windows per pass; more do not make a CPU faster, but take memo
 GPU_BATCH = 64
 
 
-class Frames(Protocol):
-    """Frames uint8 (T, H, W, C): an array, or something that gives the same for slices and lists of
-    numbers.
-    """
-
-    shape: tuple[int, ...]
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, numbers: slice | list[int]) -> np.ndarray: ...
-
-
 def error_maps(
     model: DualPathAutoencoder,
     frames: np.ndarray,
     config: ClipConfig,
     device: torch.device,
     precision: str = "auto",
-    bar: tqdm | None = None,
+    bar: tqdm[Any] | None = None,
     protocol: str = "all",
 ) -> ErrorMaps:
     """Reconstruct a whole video and return the error maps of every frame that all components need.
@@ -63,7 +52,8 @@ def error_maps(
         bar: advanced by one per frame.
         protocol: "all" or "center".
     """
-    length, height, width = frames.shape[:3]
+    length = len(frames)
+    height, width = frames.shape[1:3]
     errors = needed_errors()
     cells = (-(-height // CELL), -(-width // CELL))
     maps = np.zeros((len(errors), length, *cells), np.float16)
@@ -89,7 +79,7 @@ def scored_frames(length: int, config: ClipConfig, protocol: str = "all") -> sli
 
 def cell_errors(
     model: DualPathAutoencoder,
-    frames: Frames,
+    frames: ClipFrames,
     config: ClipConfig,
     device: torch.device,
     errors: Mapping[str, PixelError],
@@ -142,7 +132,7 @@ def window_errors(
     errors: Mapping[str, PixelError],
     precision: str = "auto",
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Reconstruct windows of one clip, and yield (corner (2,), errors float32 (N, T, h, w)) of each.
+    """Reconstruct windows of one clip, and yield each (corner (2,), errors float32 (N, T, h, w)).
 
     Args:
         model, device, precision: see `error_maps`.
@@ -202,12 +192,14 @@ def _window_weight(config: ClipConfig, window: tuple[int, int], protocol: str) -
         return np.broadcast_to(time[:, None, None], (config.length, *window))
     rows = _hann(window[0])
     columns = _hann(window[1])
-    return time[:, None, None] * rows[:, None] * columns
+    weights: np.ndarray = time[:, None, None] * rows[:, None] * columns
+    return weights
 
 
 def _hann(length: int) -> np.ndarray:
-    hann: np.ndarray = torch.hann_window(length + 2, periodic=False)[1:-1].clamp_min(0.05).numpy()
-    return hann
+    weights: np.ndarray = torch.hann_window(length + 2, periodic=False)[1:-1].numpy()
+    weights[weights < 0.05] = 0.05
+    return weights
 
 
 def _cell_means(errors: np.ndarray) -> np.ndarray:

@@ -118,11 +118,10 @@ class Result:
                 calibration does not know.
         """
         require_known(scale, SCALES, "scale")
+        settings = [setting.name for setting in fields(ScoreConfig)]
         for name in changes:
-            if name not in {known.name for known in fields(ScoreConfig)}:
-                settings = ", ".join(known.name for known in fields(ScoreConfig))
-                message = f"score setting {name!r} is unknown; expected one of: {settings}"
-                raise InputError(message, "unknown-key", field=name)
+            message = f"score setting {name!r} is unknown; expected one of: {', '.join(settings)}"
+            require(name in settings, message, "unknown-key", field=name)
         score_config = replace(self.calibration.score_config, **changes)
         scores = {}
         for name, video in self.videos.items():
@@ -212,15 +211,16 @@ class Result:
         calibration = {}
         videos: dict[str, dict[str, Any]] = {}
         for key, values in stored.items():
-            part, _, name = key.partition("/")
+            part, name = key.split("/", 1) if "/" in key else (key, "")
             if part == "calibration":
                 calibration[name] = values
             elif part == "maps":
-                error, _, name = name.partition("/")
+                error, name = name.split("/", 1)
                 videos.setdefault(name, {}).setdefault("maps", {})[error] = values
+            elif part == "scene":
+                videos.setdefault(name, {})["scene"] = str(values)
             elif part in VideoResult.__dataclass_fields__:
-                is_text = part == "scene"
-                videos.setdefault(name, {})[part] = str(values) if is_text else values
+                videos.setdefault(name, {})[part] = values
         try:
             results = {name: VideoResult(**parts) for name, parts in videos.items()}
             protocol = str(stored["protocol"])
@@ -233,21 +233,18 @@ class Result:
 
 def _checked(name: str, video: VideoResult) -> VideoResult:
     """Convert the arrays of a video to their types, and refuse what cannot be right."""
-    scores = checked_numbers(video.scores, f"scores of video {name!r}", "scores")
-    times = checked_numbers(video.times, f"times of video {name!r}", "times")
-    require_increasing(times, f"times of video {name!r}", "times")
-    raw = video.raw
-    labels = video.labels
-    if raw is not None:
-        raw = checked_numbers(raw, f"raw of video {name!r}", "raw")
-    if labels is not None:
-        labels = checked_zeros_and_ones(labels, f"labels of video {name!r}", "labels")
-    parts = {"times": times, "raw": raw, "labels": labels}
-    for error, values in (video.maps or {}).items():
-        parts[f"maps of {error}"] = values
-    for part, values in parts.items():
+    arrays = {}
+    for part in ("scores", "times", "raw", "labels"):
+        values = getattr(video, part)
         if values is not None:
-            require_length(values, len(scores), name, part)
+            check = checked_zeros_and_ones if part == "labels" else checked_numbers
+            arrays[part] = check(values, f"{part} of video {name!r}", part)
+            require_length(values, len(arrays["scores"]), name, part)
+    require_increasing(arrays["times"], f"times of video {name!r}", "times")
+    for error, values in (video.maps or {}).items():
+        require_length(values, len(arrays["scores"]), name, f"maps of {error}")
+    scores, times = arrays["scores"], arrays["times"]
+    raw, labels = arrays.get("raw"), arrays.get("labels")
     return replace(video, scores=scores, times=times, raw=raw, labels=labels)
 
 

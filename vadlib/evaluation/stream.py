@@ -87,18 +87,17 @@ def find_scene(
     """
     if scene is not None:
         # A terminal may write an accent in another Unicode form than the folder of the videos.
-        forms = {unicodedata.normalize("NFC", known): known for known in calibration.scenes}
         if scene not in calibration.scenes:
+            forms = {unicodedata.normalize("NFC", name): name for name in calibration.scenes}
             scene = forms.get(unicodedata.normalize("NFC", scene), scene)
         require_known(scene, calibration.scenes, "scene")
         return scene
     height, width = stored_shape(video, config.size, config.shorter_side)[1:3]
     cells = (-(-height // CELL), -(-width // CELL))
     same_size = []
-    for known, scene_moments in calibration.scenes.items():
-        sizes = [m.mean.shape for (_, window, _), m in scene_moments.items() if window is not None]
-        if sizes[0] == cells:
-            same_size.append(known)
+    for name, moments in calibration.scenes.items():
+        if any(part.mean.shape == cells for part in moments.values()):
+            same_size.append(name)
     return same_size[0] if len(same_size) == 1 else ""
 
 

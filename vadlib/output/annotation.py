@@ -1,26 +1,30 @@
-"""A scored video to be watched: where it is abnormal, how much, and when that is an alarm."""
+"""Annotate a scored video: where it is abnormal, how much, and when that is an alarm."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
-from IPython.display import HTML, display
 from matplotlib.colors import to_rgb
 
 from vadlib.data.video import Video
-from vadlib.output.figure import BLUE, ORANGE, video_tag
+from vadlib.output.figure import BLUE, ORANGE, show_html, video_tag
 
 SMALLEST_SIDE = 240  # pixels: smaller pictures are enlarged, so that texts can be read
-TEXT, WIDEST_TIME, ALARM = cv2.FONT_HERSHEY_SIMPLEX, "00:00:00", "ALARM"
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+WIDEST_TIME = "00:00:00"
+ALARM = "ALARM"
+WHITE = (255, 255, 255)
 
 
 def annotate(
     frame: np.ndarray, score_map: np.ndarray, score: float, threshold: float, seconds: float
 ) -> np.ndarray:
-    """One frame as it is shown: a heat map over what is above the threshold, outlined; below it the
-    time and a bar of the score.
+    """Draw a heat map over the places above the threshold, outlined, and below the frame the time
+    and a bar of the score.
 
-    The bar ends at the threshold plus twice its size; a white mark stands at the threshold. Above
+    The bar ends at the threshold plus twice its size, and a white mark shows the threshold. Above
     it the bar is orange and hatched, the picture has a white frame, and the word ALARM appears.
 
     Args:
@@ -31,34 +35,24 @@ def annotate(
         seconds: since the first frame.
 
     Returns:
-        uint8 (H'', W'', 3) of even sides, the picture on top: all frames of one size give one size.
+        uint8 (H'', W'', 3) of even sides, the picture on top. Frames of one size give pictures of
+        one size.
     """
-    enlarged = max(1, SMALLEST_SIDE / min(frame.shape[:2]))
-    height, width = (round(side * enlarged / 2) * 2 for side in frame.shape[:2])
-    picture = cv2.resize(
-        np.broadcast_to(frame, (*frame.shape[:2], 3)).copy(),
-        (width, height),
-        interpolation=cv2.INTER_AREA,
-    )
-    least, most = min(0.0, threshold - 1), threshold + 2 * max(threshold, 1)
-    hot = cv2.resize(
-        (score_map > threshold).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
-    )
-    if hot.any():
-        shares = np.clip((score_map - threshold) / (most - threshold), 0, 1)
-        heat = cv2.resize((255 * shares).astype(np.uint8), (width, height))
-        colours = cv2.applyColorMap(heat, cv2.COLORMAP_VIRIDIS)[..., ::-1]
-        picture = np.where(
-            hot[..., None] > 0, cv2.addWeighted(picture, 0.5, colours, 0.5, 0), picture
-        )
-        outlines = cv2.findContours(hot, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
-        for colour, thickness in ((0, 3), (255, 1)):  # white on black: seen on every ground
-            cv2.drawContours(picture, outlines, -1, (colour,) * 3, thickness)
-    alarm = score > threshold
-    if alarm:
-        cv2.rectangle(picture, (0, 0), (width - 1, height - 1), (255, 255, 255), 5)
-    share, mark = ((value - least) / (most - least) for value in (score, threshold))
-    return np.concatenate([picture, _bar(width, height, share, mark, alarm, seconds)])
+    enlargement = max(1, SMALLEST_SIDE / min(frame.shape[:2]))
+    height = round(frame.shape[0] * enlargement / 2) * 2
+    width = round(frame.shape[1] * enlargement / 2) * 2
+    colour = np.broadcast_to(frame, (*frame.shape[:2], 3)).copy()
+    picture = cv2.resize(colour, (width, height), interpolation=cv2.INTER_AREA)
+    # the ends of the bar
+    low = min(0.0, threshold - 1)
+    high = threshold + 2 * max(threshold, 1)
+    picture = _heated(picture, score_map, threshold, high)
+    if score > threshold:
+        cv2.rectangle(picture, (0, 0), (width - 1, height - 1), WHITE, 5)
+    share = (score - low) / (high - low)
+    mark = (threshold - low) / (high - low)
+    bar = _bar(width, height, share, mark, score > threshold, seconds)
+    return np.concatenate([picture, bar])
 
 
 def show_annotated(video: Video, score_map: np.ndarray, threshold: float, text: str) -> None:
@@ -68,51 +62,74 @@ def show_annotated(video: Video, score_map: np.ndarray, threshold: float, text: 
         video: to show.
         score_map: (T, H', W') of at least 0; the largest value of a frame is its score.
         threshold: above it a frame is an alarm.
-        text: what the video shows, for those who cannot see it: at least five words.
+        text: what the video shows, in at least five words, for people who cannot see it.
     """
-    shares = score_map / threshold
-    scored = zip(video.frames, shares, video.seconds, strict=True)
-    frames = (
-        annotate(frame, share, float(share.max()), 1.0, seconds) for frame, share, seconds in scored
-    )
-    display(HTML(video_tag(frames, video.fps, text)))
+
+    def frames() -> Iterator[np.ndarray]:
+        for t, shares in enumerate(score_map / threshold):
+            seconds = float(video.seconds[t])
+            yield annotate(video.frames[t], shares, float(shares.max()), 1.0, seconds)
+
+    show_html(video_tag(frames(), video.fps, text))
+
+
+def _heated(
+    picture: np.ndarray, score_map: np.ndarray, threshold: float, high: float
+) -> np.ndarray:
+    """Blend the map over the picture where it is above the threshold, and outline these places."""
+    size = (picture.shape[1], picture.shape[0])
+    cells = (score_map > threshold).astype(np.uint8)
+    above = cv2.resize(cells, size, interpolation=cv2.INTER_NEAREST)
+    if not above.any():
+        return picture
+    shares = np.clip((score_map - threshold) / (high - threshold), 0, 1)
+    heat = cv2.resize((255 * shares).astype(np.uint8), size)
+    colours = cv2.applyColorMap(heat, cv2.COLORMAP_VIRIDIS)[..., ::-1]
+    blended = cv2.addWeighted(picture, 0.5, colours, 0.5, 0)
+    picture = np.where(above[..., None] > 0, blended, picture)
+    outlines = cv2.findContours(above, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+    # white on black is visible on every ground
+    cv2.drawContours(picture, outlines, -1, (0, 0, 0), 3)
+    cv2.drawContours(picture, outlines, -1, WHITE, 1)
+    return picture
 
 
 def _bar(
     width: int, height: int, share: float, mark: float, alarm: bool, seconds: float
 ) -> np.ndarray:
-    """uint8 (h, width, 3): time, the score's share of the bar, a mark at the threshold's, and the
-    word.
+    """Draw uint8 (h, width, 3): the time, the score's share of the bar, a mark at the threshold's,
+    and the word ALARM.
     """
     # a narrow picture has room for small texts only
     tall = max(24, min(height // 24, width // 20) * 2)
-    strip, size = np.full((tall, width, 3), 20, np.uint8), tall / 50
+    size = tall / 50
+    strip = np.full((tall, width, 3), 20, np.uint8)
+    baseline = tall // 2 + round(11 * size)
     clock = _clock(seconds)
-    # A time-lapse may last longer than `WIDEST_TIME`.
-    widths = {
-        text: cv2.getTextSize(text, TEXT, size, 1)[0][0] for text in (clock, WIDEST_TIME, ALARM)
-    }
-    left = max(widths[clock], widths[WIDEST_TIME]) + tall // 2
-    right = widths[ALARM] + tall // 2
-    base, white = tall // 2 + round(11 * size), (255, 255, 255)
-    cv2.putText(strip, clock, (tall // 4, base), TEXT, size, white, 1, cv2.LINE_AA)
-    long, top, bottom = width - left - right, tall // 4, tall - tall // 4
-    strip[top:bottom, left : left + long] = 60
-    end = left + round(long * float(np.clip(share, 0, 1)))
-    strip[top:bottom, left:end] = [round(255 * part) for part in to_rgb(ORANGE if alarm else BLUE)]
+    cv2.putText(strip, clock, (tall // 4, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
+    # the bar begins after the widest time, which a time-lapse may exceed, and ends before the word
+    start = max(_text_width(clock, size), _text_width(WIDEST_TIME, size)) + tall // 2
+    stop = width - _text_width(ALARM, size) - tall // 2
+    rows = slice(tall // 4, tall - tall // 4)
+    strip[rows, start:stop] = 60
+    end = start + round((stop - start) * float(np.clip(share, 0, 1)))
+    colour = ORANGE if alarm else BLUE
+    strip[rows, start:end] = [round(255 * part) for part in to_rgb(colour)]
     if alarm:
-        y, x = np.mgrid[top:bottom, left:end]
-        strip[top:bottom, left:end][(x + y) % 8 < 2] = white
-        cv2.putText(
-            strip, ALARM, (width - right + tall // 4, base), TEXT, size, white, 1, cv2.LINE_AA
-        )
-    at = left + round(long * mark)
-    strip[2 : tall - 2, at - 1 : at + 1] = white
+        y, x = np.mgrid[rows, start:end]
+        strip[rows, start:end][(x + y) % 8 < 2] = WHITE
+        cv2.putText(strip, ALARM, (stop + tall // 4, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
+    centre = start + round((stop - start) * mark)
+    strip[2 : tall - 2, centre - 1 : centre + 1] = WHITE
     return strip
 
 
+def _text_width(text: str, size: float) -> int:
+    return int(cv2.getTextSize(text, FONT, size, 1)[0][0])
+
+
 def _clock(seconds: float) -> str:
-    """Hours, minutes and seconds; from 100 hours on days, hours and minutes."""
+    """Format hours, minutes and seconds; from 100 hours on days, hours and minutes."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     if hours < 100:

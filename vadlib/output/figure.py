@@ -1,4 +1,4 @@
-"""How figures look, and how they are shown with a text for those who cannot see them."""
+"""Colours of figures, and their display in notebooks with a text for people who cannot see them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import io
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,43 +23,50 @@ from matplotlib.figure import Figure
 from vadlib.data.encode import write_video
 from vadlib.errors import InputError, require
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 # Okabe and Ito's palette: told apart with every common colour vision; line styles and markers
 # repeat the difference.
-BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+BLUE = "#0072B2"
+ORANGE = "#D55E00"
+GREEN = "#009E73"
+PINK = "#CC79A7"
+GREY = "#666666"
 
 
 def load_ipywidgets() -> ModuleType:
-    """The library of the sliders, which loads only where some are shown.
+    """Import ipywidgets, which loads only where sliders are shown.
 
     Raises:
         InputError: it is not installed.
     """
     try:
-        import ipywidgets
+        return import_module("ipywidgets")
     except ModuleNotFoundError as error:
         raise InputError(
-            f"sliders need ipywidgets ({error}): install it with `pip install ipywidgets`, or continue, because the next cells need none",
+            f"sliders need ipywidgets ({error}); install it with `pip install ipywidgets`, or "
+            "continue, because the next cells do not need it",
             "not-available",
             field="ipywidgets",
         ) from error
-    return ipywidgets
 
 
 _turn = threading.RLock()
 
 
-def in_turn(handler: Callable) -> Callable:
-    """A handler of a widget that waits while another one runs.
+def in_turn(handler: Callable[P, T]) -> Callable[P, T]:
+    """Make a widget's handler wait while another one runs.
 
-    JupyterLab has the messages of each widget handled in a thread of its own ("subshells"), so that
-    a slider's handler starts while that of another one still draws; and matplotlib draws wrong
-    pictures in several threads at once.
+    JupyterLab handles the messages of each widget in a thread of its own ("subshells"), so that a
+    slider's handler starts while another one still draws, and matplotlib draws wrong pictures in
+    several threads at once.
     """
 
     @functools.wraps(handler)
-    def waiting(*arguments):
+    def waiting(*args: P.args, **kwargs: P.kwargs) -> T:
         with _turn:
-            return handler(*arguments)
+            return handler(*args, **kwargs)
 
     return waiting
 
@@ -66,53 +75,51 @@ def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
     """Show a figure in a notebook as an image with alt text, which is also its caption, and close
     it.
 
-    The image is emitted as HTML: nbconvert and myst-nb drop the alt text of matplotlib's own
-    outputs. Who hears the alt text need not hear the caption, too.
+    The image is emitted as HTML, because nbconvert and myst-nb drop the alt text of matplotlib's
+    own outputs. The caption is hidden from screen readers, which read the alt text.
 
     Args:
-        figure: what to show: a figure, or the Axes that a plot returned.
-        alt: what the figure shows, in a sentence: at least five words.
+        figure: a figure, or the Axes that a plot returned.
+        alt: what the figure shows, in a sentence of at least five words.
     """
-    caption = (
-        f'<figcaption aria-hidden="true" style="font-size: smaller">{html.escape(alt)}</figcaption>'
-    )
-    display(HTML(f'<figure style="margin: 0">{image_tag(figure, alt)}{caption}</figure>'))
+    style = 'aria-hidden="true" style="font-size: smaller"'
+    caption = f"<figcaption {style}>{html.escape(alt)}</figcaption>"
+    show_html(f'<figure style="margin: 0">{image_tag(figure, alt)}{caption}</figure>')
+
+
+def show_html(text: str) -> None:
+    """Show HTML in a notebook."""
+    display(HTML(text))  # type: ignore[no-untyped-call]
 
 
 def image_tag(figure: Figure | Axes | np.ndarray, alt: str) -> str:
-    """The figure as an HTML image with alt text; the figure is closed. Arguments as of `show`."""
-    require(
-        len(alt.split()) >= 5,
-        f"alt text {alt!r}; expected at least five words that say what the figure shows",
-        "too-few",
-        field="alt",
-    )
-    if not isinstance(figure, Figure):
-        figure = np.ravel(figure)[0].figure
+    """Return the figure as an HTML image with alt text, and close it. Arguments as of `show`."""
+    _require_words(alt, "alt")
+    canvas = figure if isinstance(figure, Figure) else np.ravel(np.array(figure))[0].figure
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-    plt.close(figure)
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{encoded}" style="max-width: 100%">'
+    canvas.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    plt.close(canvas)
+    source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return f'<img alt="{html.escape(alt)}" src="{source}" style="max-width: 100%">'
 
 
 def video_tag(frames: Iterable[np.ndarray], fps: float, text: str) -> str:
-    """Frames as an HTML video that plays over and over and can be stopped.
+    """Return frames as an HTML video that repeats and can be stopped.
 
     Args:
         frames: uint8 (H, W, C) each.
-        fps: frames a second.
-        text: what it shows, for those who cannot see it: at least five words.
+        fps: frames per second.
+        text: what the video shows, in at least five words.
     """
-    require(
-        len(text.split()) >= 5,
-        f"text {text!r}; expected at least five words that say what the video shows",
-        "too-few",
-        field="text",
-    )
+    _require_words(text, "text")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         write_video(path, frames, fps)
-        encoded = base64.b64encode(path.read_bytes()).decode()
-    source = f"data:video/mp4;base64,{encoded}"
-    return f'<video aria-label="{html.escape(text)}" src="{source}" controls loop autoplay muted playsinline style="max-width: 100%"></video>'
+        source = f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    options = 'controls loop autoplay muted playsinline style="max-width: 100%"'
+    return f'<video aria-label="{html.escape(text)}" src="{source}" {options}></video>'
+
+
+def _require_words(text: str, field: str) -> None:
+    message = f"{field} {text!r}; expected at least five words that say what there is to see"
+    require(len(text.split()) >= 5, message, "too-few", field=field)

@@ -63,7 +63,7 @@ def describe_metrics(metrics: Mapping[str, Any]) -> str:
 
 
 def describe_baselines(measured: Mapping[str, Mapping[str, float | None]]) -> list[str]:
-    """Return the lines of a table with the metrics of each baseline, and the best of each metric."""
+    """Return the lines of a table: the metrics of each baseline, and the best of each."""
     rows = [["without learning", *METRICS]]
     for name, values in [*measured.items(), ("the best", _best_values(measured))]:
         rows.append([name, *(_number(values.get(metric)) for metric in METRICS)])

@@ -69,21 +69,8 @@ def fit(
             too few clips for a batch; a batch too large for the memory; training diverged; or a
             file cannot be written. A training that wrote a checkpoint can be continued.
     """
-    channels = clips.frames[0].shape[3]
-    expected = model.config.channels
-    message = f"clips of {channels} channels, but the model takes {expected}; set its channels"
-    require(channels == expected, message, "wrong-shape", field="ModelConfig.channels")
-    settings = RunConfig(
-        dataset=dataset,
-        clips=clips.config,
-        pseudo=mixer.config if mixer else PseudoConfig((), 0.0, weights=(), strengths=()),
-        model=model.config,
-        training=config,
-        score=score or ScoreConfig(frames=clips.config.length),
-        clip_count=len(clips),
-        fingerprint=fingerprint(clips, mixer),
-    )
-    run = Run(expand_home(out), settings, model)
+    score = score or ScoreConfig(frames=clips.config.length)
+    run = Run(expand_home(out), _settings(model, clips, mixer, config, dataset, score), model)
     require_free(run.folder, resume)
     if (run.folder / "config.json").exists():
         _require_same(run)
@@ -103,6 +90,31 @@ def fit(
     return run
 
 
+def _settings(
+    model: DualPathAutoencoder,
+    clips: ClipDataset,
+    mixer: PseudoAnomalyMixer | None,
+    config: TrainConfig,
+    dataset: str | None,
+    score: ScoreConfig,
+) -> RunConfig:
+    """Collect the settings of all parts of a run."""
+    channels = clips.frames[0].shape[3]
+    expected = model.config.channels
+    message = f"clips of {channels} channels, but the model takes {expected}; set its channels"
+    require(channels == expected, message, "wrong-shape", field="ModelConfig.channels")
+    return RunConfig(
+        dataset=dataset,
+        clips=clips.config,
+        pseudo=mixer.config if mixer else PseudoConfig((), 0.0, weights=(), strengths=()),
+        model=model.config,
+        training=config,
+        score=score,
+        clip_count=len(clips),
+        fingerprint=fingerprint(clips, mixer),
+    )
+
+
 def prepare(
     run: Run, clips: ClipDataset, mixer: PseudoAnomalyMixer | None
 ) -> tuple[Trainer, list[tuple[str, np.ndarray]]]:
@@ -111,21 +123,13 @@ def prepare(
     positions, held_out = hold_out(clips)
     device = pick_device(config.device)
     samples = Samples(clips, positions, mixer, config.seed)
-    require(
-        len(positions) >= config.batch_size,
-        f"{len(positions)} training clips, fewer than a batch of {config.batch_size}; lower "
-        "batch_size or clip_step",
-        "too-few",
-        field="TrainConfig.batch_size",
-    )
+    size = config.batch_size
+    field = "TrainConfig.batch_size"
+    message = f"{len(positions)} training clips, fewer than a batch of {size}; lower "
+    require(len(positions) >= size, message + "batch_size or clip_step", "too-few", field=field)
     count = processes().num_processes
-    require(
-        config.batch_size >= count,
-        f"batch_size = {config.batch_size} for {count} processes; expected at least one clip for "
-        "each",
-        "conflict",
-        field="TrainConfig.batch_size",
-    )
+    message = f"batch_size = {size} for {count} processes; expected at least one clip for each"
+    require(size >= count, message, "conflict", field=field)
     run.model.to(device).train()
     return Trainer(run.model, samples, config, device, run.folder), held_out
 
@@ -148,18 +152,10 @@ def _save_model(run: Run) -> None:
     """Write the weights; all processes continue with those, since batch norm counts in each."""
     run.model.eval()
     path = run.folder / "model.safetensors"
-    broken = []
     for name, value in run.model.state_dict().items():
-        if not torch.isfinite(value).all():
-            broken.append(name)
-    require(
-        not broken,
-        f"{run.folder}: training ended with non-finite weights ({', '.join(broken[:3])}); lower "
-        "learning_rate",
-        "diverged",
-        file=run.folder,
-        field="TrainConfig.learning_rate",
-    )
+        is_finite = bool(torch.isfinite(value).all())
+        message = f"{path}: training ended with non-finite weights ({name}); lower learning_rate"
+        require(is_finite, message, "diverged", file=run.folder, field="TrainConfig.learning_rate")
     if processes().is_main_process:
         save_weights(run.model, path)
     processes().wait_for_everyone()
@@ -209,9 +205,9 @@ def require_free(out: Path, resume: bool) -> None:
     message = f"{out}: a file; expected a folder for the run"
     is_file = out.exists() and not out.is_dir()
     require(not is_file, message, "wrong-kind-of-file", file=out, field="out")
-    taken = (out / "config.json").exists() and not resume
-    message = f"{out}: already holds a run; continue it (--resume, or resume=True), or choose "
-    require(not taken, message + "another folder", "already-exists", file=out, field="out")
+    is_free = resume or not (out / "config.json").exists()
+    message = f"{out}: already holds a run; continue it (--resume), or choose another folder"
+    require(is_free, message, "already-exists", file=out, field="out")
 
 
 def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray]]]:
@@ -256,14 +252,12 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
 
 
 def _require_long_enough(clips: ClipDataset, v: int, trained: int, span: int) -> None:
-    name = clips.videos[v].name
-    require(
-        trained >= span,
-        f"video {name}: {len(clips.frames[v])} frames, but the only video of a scene needs at "
-        f"least {4 * span}, because a part of it is held out for calibration; add a video of this "
-        "scene, or make clips shorter",
-        "too-few",
+    message = (
+        f"video {clips.videos[v].name}: {len(clips.frames[v])} frames, but the only video of a "
+        f"scene needs at least {4 * span}, because a part of it is held out for calibration; add a "
+        "video of this scene, or make clips shorter"
     )
+    require(trained >= span, message, "too-few")
 
 
 def fingerprint(clips: ClipDataset, mixer: PseudoAnomalyMixer | None) -> str:
@@ -286,14 +280,10 @@ def _require_same(run: Run) -> None:
     path = run.folder / "config.json"
     stored = _flat(read_config(run.folder))
     for name, value in _flat(run.config).items():
-        require(
-            name in FREE_SETTINGS or value == stored[name],
-            f"{path}: {name} was {stored[name]!r}, now {value!r}; resume with the same settings, "
-            "or choose another folder",
-            "other-run",
-            file=path,
-            field=name,
-        )
+        is_same = name in FREE_SETTINGS or value == stored[name]
+        message = f"{path}: {name} was {stored[name]!r}, now {value!r}; resume with the same "
+        message += "settings, or choose another folder"
+        require(is_same, message, "other-run", file=path, field=name)
 
 
 def _flat(config: RunConfig) -> dict[str, object]:

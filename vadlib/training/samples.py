@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     outcomes: list[Outcome]
 
 
-class Samples(torch.utils.data.Dataset):
+class Samples(torch.utils.data.Dataset[tuple[Tensor, Tensor, Outcome]]):
     """Map (epoch, position) to one training sample.
 
     Its randomness (the window's shift, whether it becomes a pseudo-anomaly, and which) is derived
