@@ -1,5 +1,7 @@
 """Shapes, sizes, the published layers, precision of gradients, and the shape's config."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,15 +9,16 @@ from refusals import refused
 from torch import nn
 
 from vadlib.config import ModelConfig
-from vadlib.model.network import DualPathAutoencoder
+from vadlib.model.network import NETWORKS, DualPathAutoencoder
 
 SMALL = ModelConfig(width=8, slots=12)
 
 
-@pytest.fixture(scope="module")
-def model():
+@pytest.fixture(scope="module", params=NETWORKS)
+def model(request):
+    """A model of every network, whatever is in the table."""
     torch.manual_seed(0)
-    return DualPathAutoencoder(SMALL).eval()
+    return DualPathAutoencoder(replace(SMALL, network=request.param)).eval()
 
 
 @pytest.mark.parametrize(
@@ -26,13 +29,9 @@ def test_any_size_comes_back(model, shape):
     with torch.no_grad():
         output = model(torch.zeros(shape))
     assert output.reconstruction.shape == shape
-    assert output.weights.shape == (
-        shape[0],
-        -(-shape[2] // 4),
-        -(-shape[3] // 8),
-        -(-shape[4] // 8),
-        SMALL.slots,
-    )
+    positions = [-(-size // stride) for size, stride in zip(shape[2:], model.strides, strict=True)]
+    assert output.weights.shape == (shape[0], *positions, SMALL.slots)
+    assert output.last.shape == (shape[0], SMALL.width)
 
 
 def test_colour_model_takes_and_gives_three_channels():
@@ -203,7 +202,7 @@ def test_ablations_leave_out_what_they_say():
     assert parts(decoders=1) == everything - {"pseudo_decoder"}
 
 
-@pytest.mark.parametrize("network", ["fast", "published"])
+@pytest.mark.parametrize("network", NETWORKS)
 def test_skip_joins_the_encoders_features(network):
     torch.manual_seed(0)
     sizes = {}
@@ -219,11 +218,11 @@ def test_skip_joins_the_encoders_features(network):
             for f in (features, other)
         ]
         assert torch.equal(*outputs) != skip
-    joined = 16 if network == "fast" else 32
+        joined = features[0].shape[1]
     assert sizes[True] - sizes[False] == 27 * joined * joined
 
 
-@pytest.mark.parametrize("network", ["fast", "published"])
+@pytest.mark.parametrize("network", NETWORKS)
 def test_layers_are_laid_out_channels_last(network):
     model = DualPathAutoencoder(ModelConfig(network=network, width=8, slots=4))
     for name, parameter in model.named_parameters():

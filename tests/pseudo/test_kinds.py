@@ -15,10 +15,10 @@ from vadlib.config import ClipConfig
 from vadlib.data.clips import Clip, ClipDataset, to_frames, to_tensor
 from vadlib.pseudo import kinds
 from vadlib.pseudo.kinds import AddNoise, PasteObjects, ShuffleMotion, SkipFrames
+from vadlib.pseudo.mixer import KINDS
 from vadlib.pseudo.noise import noise_level
 
-KINDS = [SkipFrames, ShuffleMotion, AddNoise, PasteObjects]
-every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.name)
+every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
 def made(kind, strength):

@@ -17,7 +17,10 @@ from vadlib.model.fast import FAST
 from vadlib.model.memory import Memory, pass_on
 from vadlib.model.published import PUBLISHED
 
-NETWORKS = {"fast": FAST, "published": PUBLISHED}
+NETWORKS = {
+    "fast": FAST,
+    "published": PUBLISHED,
+}
 
 
 class PathOutput(NamedTuple):

@@ -16,7 +16,6 @@ from typing import ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -45,7 +44,7 @@ def load_ipywidgets() -> ModuleType:
         return import_module("ipywidgets")
     except ModuleNotFoundError as error:
         raise InputError(
-            f"sliders need ipywidgets ({error}); install it with `pip install ipywidgets`, or "
+            f"sliders need ipywidgets ({error}); pip install 'vadlib[notebooks]', or "
             "continue, because the next cells do not need it",
             "not-available",
             field="ipywidgets",
@@ -89,6 +88,8 @@ def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:
 
 def show_html(text: str) -> None:
     """Show HTML in a notebook."""
+    from IPython.display import HTML, display  # of the extra vadlib[notebooks]
+
     display(HTML(text))  # type: ignore[no-untyped-call]
 
 
