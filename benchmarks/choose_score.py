@@ -43,7 +43,7 @@ def main() -> None:
     normal, disturbed = held_out_maps(run, options.root)
     length = run.config.clips.length
     default = ScoreConfig(frames=length)
-    known = calibrate(normal, default)
+    default_calibration = calibrate(normal, default)
     videos = [maps for scene in normal.values() for maps in scene]
     print(f"spread of the worst error over that of the ratio: {spread(videos, default):.1f}")
     print(f"scale of the ratio: {Contrast.scale}")
@@ -54,13 +54,15 @@ def main() -> None:
                 score_config = ScoreConfig(window=window, frames=frames, **weights)
                 is_known = window in WINDOWS and frames in (1, length)
                 name = f"window {window}, {frames} frames, {name}"
-                report(name, disturbed, score_config, known if is_known else None)
+                report(name, disturbed, score_config, default_calibration if is_known else None)
     for weight in (0.5, 2, 4):
         score_config = ScoreConfig(frames=length, contrast=weight)
-        report(f"default, the contrast times {weight}", disturbed, score_config, known)
+        report(
+            f"default, the contrast times {weight}", disturbed, score_config, default_calibration
+        )
     for sigma in (2, 4, 8, 16, 32):
         score_config = ScoreConfig(frames=length, smoothing=sigma)
-        report(f"default, smoothed, sigma {sigma}", disturbed, score_config, known)
+        report(f"default, smoothed, sigma {sigma}", disturbed, score_config, default_calibration)
     for prior in (50, 300, 3000, 30000):
         calibration.PRIOR = prior
         name = f"default, each location starts with {prior} frames"
@@ -84,11 +86,14 @@ def spread(videos: list[ErrorMaps], score_config: ScoreConfig) -> float:
 
 
 def report(
-    name: str, disturbed: list[Disturbed], score_config: ScoreConfig, known: Calibration | None
+    name: str,
+    disturbed: list[Disturbed],
+    score_config: ScoreConfig,
+    default_calibration: Calibration | None,
 ) -> None:
     cells = []
     for part in (disturbed, [video for video in disturbed if video.sort == "glide"]):
-        areas = held_out_aucs(part, score_config, known)
+        areas = held_out_aucs(part, score_config, default_calibration)
         cells.append(" / ".join(f"{area:.3f}" for area in areas))
     print(f"{name:56} {cells[0]:24} glide {cells[1]}", flush=True)
 

@@ -46,46 +46,39 @@ class Disturbed(NamedTuple):
 def held_out_maps(
     run: Run, root: Path | None
 ) -> tuple[dict[str, list[ErrorMaps]], list[Disturbed]]:
-    """Error maps of a run's held-out videos as they are, by scene, and of their disturbed copies;
-    those are the same for all runs.
+    """Return the error maps of a run's held-out videos as they are, by scene, and of their
+    disturbed copies, which are the same for all runs.
     """
-    rng, torch_rng, device = (
-        np.random.default_rng(7),
-        torch.Generator().manual_seed(7),
-        torch.device("cpu"),
-    )
+    rng = np.random.default_rng(7)
+    torch_rng = torch.Generator().manual_seed(7)
+    device = torch.device("cpu")
     videos = load_videos(run.config.dataset or "", "train", root)
-    clips, boxes = ClipDataset(videos, ClipConfig.preset("fast")), find_boxes(videos)
-    normal, disturbed = {}, []
+    all_boxes = find_boxes(videos)
+    clips = ClipDataset(videos, ClipConfig.preset("fast"))
+    normal: dict[str, list[ErrorMaps]] = {}
+    disturbed: list[Disturbed] = []
     for scene, frames in hold_out(clips)[1]:
         number = next(i for i, whole in enumerate(clips.frames) if np.shares_memory(whole, frames))
         # of a scene's only video just the end is held out
-        there = boxes[videos[number].name][-len(frames) :]
+        boxes = all_boxes[videos[number].name][-len(frames) :]
         normal.setdefault(scene, []).append(error_maps(run.model, frames, run.config.clips, device))
-        for sort, copies in COPIES.items():
-            for _ in range(100 * copies):
-                made = (
-                    glide(frames, there, rng)
-                    if sort == "glide"
-                    else disturb(frames, there, rng, torch_rng)
-                )
-                if made is not None:
-                    disturbed.append(
-                        Disturbed(
-                            sort,
-                            scene,
-                            error_maps(run.model, made[0], run.config.clips, device),
-                            made[1],
-                        )
-                    )
-                    copies -= 1
-                if not copies:
+        for sort, count in COPIES.items():
+            copies = []
+            for _ in range(100 * count):
+                copy = None
+                if sort == "glide":
+                    copy = glide(frames, boxes, rng)
+                if sort == "trained":
+                    copy = disturb(frames, boxes, rng, torch_rng)
+                if copy is not None:
+                    copies.append(copy)
+                if len(copies) == count:
                     break
-            require(
-                not copies,
-                f"video {videos[number].name}: {copies} copies of the sort {sort} could not be made",
-                "too-few",
-            )
+            message = f"video {videos[number].name}: only {len(copies)} copies of {count} of {sort}"
+            require(len(copies) == count, message, "too-few")
+            for changed, labels in copies:
+                maps = error_maps(run.model, changed, run.config.clips, device)
+                disturbed.append(Disturbed(sort, scene, maps, labels))
     return normal, disturbed
 
 

@@ -1,5 +1,5 @@
-"""Time the metrics on published scores beside scikit-learn alone, in one run, as ratios: the price
-of checking what is passed in.
+"""Time the metrics on published scores beside scikit-learn alone, in one run: the ratios are the
+cost of checking the input.
 
     python benchmarks/metrics.py ../shared/published/stgnf_shanghaitech.npz
 
@@ -55,11 +55,10 @@ def main() -> None:
     print(f"{len(videos)} videos, {len(truth)} frames; medians of {ROUNDS} rounds")
     for name, (ours, theirs) in pairs.items():
         own, other = median_seconds(ours), median_seconds(theirs)
-        print(
-            f"{name}: {1000 * own:.1f} ms, scikit-learn alone {1000 * other:.1f} ms, ratio {own / other:.2f}; value {ours():.4f}"
-        )
+        times = f"{1000 * own:.1f} ms, scikit-learn alone {1000 * other:.1f} ms"
+        print(f"{name}: {times}, ratio {own / other:.2f}; value {ours():.4f}")
     interval = median_seconds(lambda: vad.metrics.bootstrap(labels, scores))
-    print(f"interval of 2000 drawings: {1000 * interval:.1f} ms")
+    print(f"interval of 2000 resamples: {1000 * interval:.1f} ms")
 
 
 if __name__ == "__main__":

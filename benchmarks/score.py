@@ -1,9 +1,11 @@
-"""One's own video: how fast `score_video` is, and whether its memory stays flat.
+"""Measure how fast `score_video` is, and whether its memory stays flat.
 
-    python benchmarks/score.py RUN --root DATA       needs a run that was trained on Ped2, ped2/ there, Linux, and up to 10 minutes
+    python benchmarks/score.py RUN --root DATA
 
-A film of ten minutes at 10 frames a second is made of Ped2's test clips, one after the other, again
-and again, and then scored as `vadlib score` does it: read, scored, annotated, encoded.
+needs a run that was trained on Ped2, ped2/ in DATA, Linux, and up to 10 minutes.
+
+A film of ten minutes at 10 frames per second repeats Ped2's test clips. It is scored as
+`vadlib score` does it: read, scored, annotated, encoded.
 rss_anon_by_tenth_mb: the largest anonymous memory (RssAnon) of the process in each tenth of that
 time, about a minute of film. The rates of the parts are those of the film's first minute.
 """
@@ -51,23 +53,27 @@ def whole(run: Run, film: Path, out: Path) -> dict:
         while not stop.wait(0.1):
             samples.append(anonymous())
 
-    before, started, computed = anonymous(), time.perf_counter(), time.process_time()
+    before = anonymous()
+    started = time.perf_counter()
+    computed = time.process_time()
     threading.Thread(target=watch, daemon=True).start()
     result = score_video(run, film, out)
     stop.set()
     seconds = time.perf_counter() - started
     [scores] = result.scores.values()
     rate = len(scores) / seconds
-    found = {
+    # The time of all threads: on a busy machine it says more than the clock.
+    cpu_seconds = time.process_time() - computed
+    peaks = [round(part.max() / 1e6, 1) for part in np.array_split(samples, 10)]
+    return {
         "frames": len(scores),
         "seconds": round(seconds, 1),
         "frames_per_s": round(rate, 1),
         "times_real_time": round(rate / FPS, 2),
+        "cpu_ms_per_frame": round(cpu_seconds / len(scores) * 1000, 1),
+        "rss_anon_before_mb": round(before / 1e6, 1),
+        "rss_anon_by_tenth_mb": peaks,
     }
-    # The time of all threads: on a busy machine it says more than the clock.
-    found["cpu_ms_per_frame"] = round((time.process_time() - computed) / len(scores) * 1000, 1)
-    peaks = [round(part.max() / 1e6, 1) for part in np.array_split(samples, 10)]
-    return found | {"rss_anon_before_mb": round(before / 1e6, 1), "rss_anon_by_tenth_mb": peaks}
 
 
 def parts(run: Run, film: Path) -> dict:

@@ -17,6 +17,8 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from multiprocessing.pool import Pool
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -41,7 +43,9 @@ from vadlib.training.trainer import Trainer
 T = TypeVar("T")
 # everything is timed once in each, after one to warm up; ratios are medians over the rounds
 ROUNDS = 3
-LENGTH, SIDE, FRAMES = 16, 128, 64
+LENGTH = 16
+SIDE = 128
+FRAMES = 64
 DATA = ClipConfig(length=LENGTH, size=(SIDE, SIDE), channels=1)
 
 
@@ -92,15 +96,11 @@ class Published:
         clip = self.read(start)[None].to(self.device)
         return float((self.forward(clip) - clip)[:, :, LENGTH // 2].square().mean())
 
-    def time(self, what: str, starts: list[int]) -> float:
-        """Clips or frames a second of "read", "train" or "score"."""
-        jobs = {
-            "read": self.read,
-            "score": self.score,
-            "train": lambda start: self.train_step([start, start + 1]),
-        }
-        made = 2 if what == "train" else 1
-        return _rate(jobs[what], starts, made, self.device)
+    def time(self, job: str, starts: list[int]) -> float:
+        """Return the clips or frames a second of "read", "train" or "score"."""
+        if job == "train":
+            return _rate(lambda start: self.train_step([start, start + 1]), starts, 2, self.device)
+        return _rate(self.read if job == "read" else self.score, starts, 1, self.device)
 
 
 _published: Published | None = None  # of the process that runs it
@@ -111,8 +111,8 @@ def _start_published(folder: Path, device: torch.device) -> None:
     _published = Published(folder, device)
 
 
-def _time_published(what: str, starts: list[int]) -> float:
-    return _published.time(what, starts)
+def _time_published(job: str, starts: list[int]) -> float:
+    return _published.time(job, starts)
 
 
 class Ours:
@@ -156,41 +156,17 @@ def run_bench(progress: bool = True, rounds: int = ROUNDS) -> dict:
     device = pick_device("auto")
     torch.manual_seed(0)
     video = load_videos("synthetic", "train")[0]
-    starts = np.random.default_rng(0).integers(0, FRAMES - LENGTH, 1000).tolist()
     with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
         for t in range(FRAMES):
-            cv2.imwrite(
-                str(Path(scratch) / f"{t:03d}.jpg"),
-                cv2.cvtColor(video.frames[t], cv2.COLOR_RGB2GRAY),
-            )
+            picture = cv2.cvtColor(video.frames[t], cv2.COLOR_RGB2GRAY)
+            cv2.imwrite(str(folder / f"{t:03d}.jpg"), picture)
         # without boxes: the published recipe reads none either
         clips = ClipDataset([video], DATA, {}, progress=False)
-        ours = {
-            (p, b): Ours(p, clips, b, device, Path(scratch))
-            for p in ("compact", "fast")
-            for b in (TrainConfig.batch_size, 2)
-        }
-        frames = clips.frames[0][:FRAMES]
-        pool = multiprocessing.get_context("spawn").Pool(
-            1, _start_published, (Path(scratch), device)
-        )
-        with pool, steady_memory():  # as `fit` and `evaluate` do
-            jobs: dict[str, Callable[[], float]] = {
-                f"published_{what}": lambda what=what, count=count: pool.apply(
-                    _time_published, (what, starts[:count])
-                )
-                for what, count in (("read", 50), ("train", 2), ("score", 3))
-            }
-            jobs["read"] = lambda: _rate(clips.clip, starts, 1, device)
-            for (preset, batch), run in ours.items():
-                jobs[f"{preset}_train_batch{batch}"] = lambda run=run, batch=batch: _rate(
-                    run.train, [16 // batch], 16, device
-                )
-            for preset in ("compact", "fast"):
-                run = ours[preset, TrainConfig.batch_size]
-                jobs[f"{preset}_score"] = lambda run=run: _rate(
-                    run.score, [frames], len(frames), device
-                )
+        context = multiprocessing.get_context("spawn")
+        # as `fit` and `evaluate` do
+        with context.Pool(1, _start_published, (folder, device)) as pool, steady_memory():
+            jobs = _jobs(clips, device, folder, pool)
             rates: dict[str, list[float]] = {name: [] for name in jobs}
             with tqdm(total=(rounds + 1) * len(jobs), desc="timing", disable=not progress) as bar:
                 for _ in range(rounds + 1):
@@ -199,6 +175,30 @@ def run_bench(progress: bool = True, rounds: int = ROUNDS) -> dict:
                         bar.update()
     # the first round warms up
     return _report({name: values[1:] for name, values in rates.items()}, device)
+
+
+def _jobs(
+    clips: ClipDataset, device: torch.device, folder: Path, pool: Pool
+) -> dict[str, Callable[[], float]]:
+    """Return what is timed: name -> a function that returns clips or frames a second."""
+    starts = np.random.default_rng(0).integers(0, FRAMES - LENGTH, 1000).tolist()
+    frames = clips.frames[0][:FRAMES]
+    jobs: dict[str, Callable[[], float]] = {}
+    for name, count in (("read", 50), ("train", 2), ("score", 3)):
+        arguments = (name, starts[:count])
+        jobs[f"published_{name}"] = partial(pool.apply, _time_published, arguments)
+    jobs["read"] = partial(_rate, clips.clip, starts, 1, device)
+    scoring = {}
+    for preset in ("compact", "fast"):
+        for batch in (TrainConfig.batch_size, 2):
+            ours = Ours(preset, clips, batch, device, folder)
+            train = partial(_rate, ours.train, [16 // batch], 16, device)
+            jobs[f"{preset}_train_batch{batch}"] = train
+            if batch == TrainConfig.batch_size:
+                scoring[preset] = ours
+    for preset, ours in scoring.items():
+        jobs[f"{preset}_score"] = partial(_rate, ours.score, [frames], len(frames), device)
+    return jobs
 
 
 def describe_bench(report: dict) -> str:
@@ -216,14 +216,16 @@ def describe_bench(report: dict) -> str:
     return "\n".join([machine, "", *rates, "", *ratios])
 
 
-def _rate(job: Callable[[T], object], items: Sequence[T], made: int, device: torch.device) -> float:
-    """How many a second a job makes that makes so many of each item."""
+def _rate(
+    job: Callable[[T], object], items: Sequence[T], outputs: int, device: torch.device
+) -> float:
+    """Return the job's throughput in outputs per second; each item yields so many `outputs`."""
     started = time.perf_counter()
     for item in items:
         job(item)
     if device.type != "cpu":
         torch.accelerator.synchronize()
-    return made * len(items) / (time.perf_counter() - started)
+    return outputs * len(items) / (time.perf_counter() - started)
 
 
 def _report(rates: dict[str, list[float]], device: torch.device) -> dict:

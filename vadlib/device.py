@@ -125,7 +125,7 @@ def steady_memory() -> Iterator[None]:
     """Keep freed memory inside the process for reuse (Linux with glibc only).
 
     Otherwise tensors of more than 32 MB are mapped again for each operation, and the kernel clears
-    all their pages: a step takes 1.17 times as long on whole frames (preset "paper"), 1.06 times
+    all their pages: a step takes 1.2 times as long on whole frames (preset "paper"), 1.06 times
     as long with the preset "fast".
     """
     if not sys.platform.startswith("linux") or not hasattr(libc := ctypes.CDLL(None), "mallopt"):

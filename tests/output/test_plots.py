@@ -105,7 +105,7 @@ def test_intervals_of_labels():
 
 def test_show_emits_an_image_with_its_text(monkeypatch):
     shown = []
-    monkeypatch.setattr(figure, "display", shown.append)
+    monkeypatch.setattr("IPython.display.display", shown.append)
     drawing = plt.figure(figsize=(1, 1))
     figure.show(drawing, 'A line that rises <fast> & "far".')
     [output] = shown

@@ -144,12 +144,12 @@ def load_patches(source: str) -> Patches:
     "cifar100" takes class folders, `cifar100/train/CLASS/*.png` below `VADLIB_DATA` (else ./data),
     if there are any, else torchvision's copy.
     """
-    folders = default_root() / "cifar100" / "train"
     if source == "builtin":
         return BuiltinPatches()
     if source == "sprites":
         return SpritePatches()
     if source == "cifar100":
+        folders = default_root() / "cifar100" / "train"
         return FolderPatches(folders) if folders.is_dir() else CIFAR100Patches()
     return FolderPatches(source)
 
