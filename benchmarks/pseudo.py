@@ -30,7 +30,7 @@ import torch
 from tqdm.auto import tqdm
 
 from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
-from vadlib.course.coverage import coverage
+from vadlib.course.pseudo_measures import coverage
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
 from vadlib.data.video import Video

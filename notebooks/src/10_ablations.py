@@ -139,7 +139,7 @@ for name, area in areas.items():
 data, quick = course.tutorial_data(), course.profile() == "quick"
 step, every = {"synthetic": (48, 2), "ped2": (64, 3)}[data]
 clips = {"clip_step": step, "shorter_side": 160}
-size = {"data": clips, "model": {"width": 8}, "training": {"epochs": 1}}
+size = {"clips": clips, "model": {"width": 8}, "training": {"epochs": 1}}
 options = {"size": size, "every": every} if quick else {}  # else those of the table
 
 # %% [markdown]

@@ -17,7 +17,8 @@ from sklearn.metrics import confusion_matrix
 
 import vadlib as vad
 from vadlib import course
-from vadlib.course.widgets import explorer
+from vadlib.course.figures import explorer
+from vadlib.course.widgets.explorer import PAD
 from vadlib.evaluation.calibration import Calibration
 from vadlib.output.figure import image_tag
 
@@ -30,6 +31,7 @@ CELL = f"""import sys
 sys.path.insert(0, {str(TESTS)!r})
 import vadlib as vad
 from scenes import moving_videos
+from vadlib import course
 
 course.Explorer(vad.Run.load("run"), vad.Result.load("run"), {VIDEOS})"""
 
@@ -58,9 +60,8 @@ def result(tmp_path):
     run = vad.fit(model, clips, None, config, tmp_path / "run", progress=False)
     # a score that, four pages up, gets some frames of both kinds wrong
     known = Calibration.load(run.folder / "calibration.npz")
-    replace(known, score_config=replace(known.score_config, temporal=1)).save(
-        run.folder / "calibration.npz"
-    )
+    config = replace(known.score_config, temporal=1)
+    replace(known, score_config=config).save(run.folder / "calibration.npz")
     result = vad.evaluate(run, eval(VIDEOS), "cpu", progress=False)
     result.save(run.folder)
     return result
@@ -153,9 +154,9 @@ def test_the_explorer_follows_keyboard_and_mouse(
         return found["x"] + found["width"] / 2, found["y"] + found["height"] / 2
 
     # The slider's ends lie below those of the curve.
-    drawn, width = picture.bounding_box(), explorer.WIDTH + 2 * explorer.PAD
+    drawn, width = picture.bounding_box(), explorer.WIDTH + 2 * PAD
     left, right = (
-        drawn["x"] + drawn["width"] * (explorer.PAD + share * explorer.WIDTH) / width
+        drawn["x"] + drawn["width"] * (PAD + share * explorer.WIDTH) / width
         for share in (explorer.LEFT, explorer.RIGHT)
     )
     assert centre(frame)[0] == pytest.approx(left + (right - left) * (last - 1) / last, abs=2)

@@ -52,7 +52,7 @@ def test_whole_frames_are_what_the_model_returns_along_each_path(video, memories
             output = run.model(clip[None], path)
         rebuilt = output.reconstruction[0]
         np.testing.assert_allclose(
-            part.rebuilt,
+            part.reconstruction,
             (rebuilt.permute(1, 2, 3, 0) + 1).clamp(0, 2) * 127.5,
             rtol=1e-4,
             atol=1e-3,
@@ -69,7 +69,7 @@ def test_whole_frames_are_what_the_model_returns_along_each_path(video, memories
         )
         np.testing.assert_allclose(part.entropy, expected, rtol=1e-4, atol=1e-5)
     assert explanation.pseudo.pseudo is None
-    assert np.array_equal(explanation.rebuilt, explanation.pseudo.rebuilt) == (
+    assert np.array_equal(explanation.reconstruction, explanation.pseudo.reconstruction) == (
         (memories, decoders) in {(1, 1), (0, 1)}
     )
 
@@ -107,7 +107,7 @@ def test_windows_are_averaged_pixel_by_pixel_and_cell_by_cell(video, crop):
                 if made
                 else np.nan
             )
-            found = [explanation.rebuilt[3, y, x, 0], explanation.error[3, y, x]]
+            found = [explanation.reconstruction[3, y, x, 0], explanation.error[3, y, x]]
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
     for row in range(6):
         for column in range(8):
@@ -132,7 +132,7 @@ def test_places_that_were_not_rebuilt_hold_no_numbers(video):
     assert explanation.seen.any()
     assert not explanation.seen.all()
     for _, part in paths(explanation):
-        for values in (part.rebuilt[..., 0], part.error):
+        for values in (part.reconstruction[..., 0], part.error):
             np.testing.assert_array_equal(
                 np.isnan(values), np.broadcast_to(~part.seen, values.shape)
             )
@@ -154,16 +154,10 @@ def test_a_clip_in_which_nothing_moves_has_no_numbers_at_all(array_video):
     np.testing.assert_array_equal(explanation.usage, np.zeros(6))
 
 
-def test_a_memory_of_one_slot_reads_it_everywhere(video):
-    explanation = explain_clip(make_run(slots=1), video, 18)
-    assert explanation.usage == pytest.approx([1])
-    assert np.nanmax(np.abs(explanation.entropy)) < 1e-6
-
-
 def test_colour_is_explained_as_well(array_video, walker):
     frames, _ = walker(20, channels=3)
     explanation = explain_clip(make_run(channels=3), array_video(frames), 2)
-    assert explanation.rebuilt.shape == (8, 48, 64, 3)
+    assert explanation.reconstruction.shape == (8, 48, 64, 3)
     assert explanation.error.shape == (8, 48, 64)
 
 

@@ -112,7 +112,7 @@ def test_atlas_decodes_slots_with_the_decoder_of_their_own_path(clips, path):
 @pytest.mark.parametrize("skip", [False, True])
 def test_atlas_of_every_network_has_the_clips_size(network, skip):
     odd = [torch.zeros(1, 7, 20, 28)] * 3
-    [page] = slot_atlas(make_run(network=network, skip=skip), odd, [2], nearest=9)
+    [page] = slot_atlas(make_run(network=network, skip=skip), odd, [2])
     assert page.decoded.shape == (7, 20, 28, 1)
     assert sorted(page.nearest) == [0, 1, 2]
 
@@ -153,16 +153,6 @@ def test_removal_errors_are_those_of_a_model_without_the_slots(clips, path):
     assert np.abs(errors["two"] - errors["nothing"]).max() > 1e-6
 
 
-def test_removing_slots_that_nobody_reads_changes_nothing(clips):
-    run = make_run(shrink=0.5)
-    with torch.no_grad():
-        run.model.normal_memory.slots[[2, 9]] *= -1  # no feature points that way
-    unused = np.flatnonzero(slot_usage(run, clips)["M_n"] == 0)
-    assert {2, 9} <= set(unused.tolist())
-    errors = removal_errors(run, clips, {"unused": unused})
-    np.testing.assert_allclose(errors["unused"], errors["nothing"], rtol=1e-5)
-
-
 def test_with_one_slot_left_every_clip_becomes_its_page_of_the_atlas(clips):
     run, slot = make_run(), 4
     errors = removal_errors(run, clips, {"but one": [i for i in range(12) if i != slot]})
@@ -177,8 +167,3 @@ def test_with_one_slot_left_every_clip_becomes_its_page_of_the_atlas(clips):
 def test_slots_that_cannot_be_removed(clips, slots):
     with refused("out-of-range", field="slots"):
         removal_errors(make_run(), clips, {"some": slots})
-
-
-def test_an_atlas_of_a_slot_that_is_not_there(clips):
-    with refused("out-of-range", field="slots"):
-        slot_atlas(make_run(), clips, [3, 99])

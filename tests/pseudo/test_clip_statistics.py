@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from vadlib.config import ClipConfig
-from vadlib.course.clip_statistics import clip_statistics
+from vadlib.course.pseudo_measures import clip_statistics
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
 from vadlib.pseudo.kinds import ShuffleMotion, SkipFrames

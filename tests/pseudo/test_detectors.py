@@ -9,7 +9,7 @@ from scenes import ArrayFrames
 from torchvision.ops import box_iou
 from tqdm.auto import tqdm
 
-from vadlib.course.coverage import coverage
+from vadlib.course.pseudo_measures import coverage
 from vadlib.data.catalog import load_videos
 from vadlib.data.video import Video
 from vadlib.pseudo.darknet import find_objects

@@ -1,5 +1,5 @@
-"""Looking at datasets before any model does: which are here, how much moves in them, and where two
-annotators differ.
+"""Facts about datasets before any model sees them: which are available, how much moves in them, and
+where two ground truths differ.
 """
 
 from __future__ import annotations
@@ -13,30 +13,53 @@ from vadlib.config import WORKING_SIDE
 from vadlib.data.catalog import DATASETS, default_root, find_copy, load_videos
 from vadlib.data.motion import grey
 from vadlib.data.store import resize_frame, stored_shape
-from vadlib.data.video import Video
+from vadlib.data.video import Frames, Video
 from vadlib.errors import InputError
 from vadlib.files import expand_home
 
-WIDENED = 5  # frames on either side of an event
+WIDENING = 5  # frames on either side of an event
+
+
+def require_labels(video: Video) -> np.ndarray:
+    """Return the labels of a video, uint8 (T,).
+
+    Raises:
+        InputError: it has none.
+    """
+    if video.labels is None:
+        raise InputError(f"video {video.name}: no labels", "missing-labels", field="video")
+    return video.labels
+
+
+def require_masks(video: Video) -> Frames:
+    """Return the masks of a video, bool (T, H, W).
+
+    Raises:
+        InputError: it has none.
+    """
+    if video.masks is None:
+        raise InputError(f"video {video.name}: no masks", "missing-labels", field="masks")
+    return video.masks
 
 
 def load_test_videos(
     root: str | Path | None = None,
 ) -> tuple[dict[str, list[Video]], dict[str, str]]:
-    """The test videos of every dataset that is here: labelled ones, some frames normal and some
-    abnormal.
+    """Load the labelled test videos of every dataset that is available.
 
     Args:
-        root: see `load_videos`. One's own videos ("folder") are left out.
+        root: see `load_videos`. Your own videos ("folder") are left out.
 
     Returns:
-        Dataset -> its videos, and dataset -> why it is not among them, one line.
+        Dataset -> its videos, with normal and abnormal frames; and dataset -> one line that says
+        why it is not among them.
 
     Raises:
         InputError: `VADLIB_DATA` names no folder.
     """
-    root = expand_home(root) if root is not None else default_root()
-    found, absent = {}, {}
+    root = _expand_root(root)
+    available: dict[str, list[Video]] = {}
+    absent: dict[str, str] = {}
     for name in DATASETS:
         if name == "folder":
             continue
@@ -45,25 +68,29 @@ def load_test_videos(
         except InputError as error:  # reported, not hidden: the caller decides whether to fix it
             absent[name] = str(error)
             continue
-        kinds = {int(kind) for v in videos if v.labels is not None for kind in np.unique(v.labels)}
-        if kinds == {0, 1}:
-            found[name] = [v for v in videos if v.labels is not None]
+        labelled = [video for video in videos if video.labels is not None]
+        shares = [require_labels(video).mean() for video in labelled]
+        if labelled and min(shares) < 1 and max(shares) > 0:
+            available[name] = labelled
         else:
             absent[name] = (
-                f"{len(videos)} test videos, but not both normal and abnormal frames in them; get more of its clips"
+                f"{len(videos)} test videos without both normal and abnormal frames; get more clips"
             )
-    return found, absent
+    return available, absent
 
 
 def frame_changes(video: Video) -> np.ndarray:
-    """How much each frame differs from the one before: mean absolute difference over all pixels, in
-    grey levels, float64 (T,).
+    """Return how much each frame differs from the one before.
 
-    Of frames whose shorter side has at most 240 pixels; the first frame takes the second's value.
-    Reads the whole video and keeps nothing.
+    The whole video is read, at a shorter side of at most 240 pixels.
+
+    Returns:
+        float64 (T,), the mean absolute difference over all pixels in grey levels. The first frame
+        takes the second's value.
     """
     size = stored_shape(video, None, WORKING_SIDE)[1:3]
-    changes, before = np.zeros(len(video)), None
+    changes = np.zeros(len(video))
+    before = None
     for t in range(len(video)):
         frame = grey(resize_frame(video.frames[t], size)[None])[0].astype(np.int16)
         if before is not None:
@@ -77,34 +104,34 @@ def frame_changes(video: Video) -> np.ndarray:
 def two_ground_truths(
     instead: Sequence[Video], root: str | Path | None = None
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Two ground truths of the same videos: what it is called -> video -> labels, uint8 (T,).
+    """Return two ground truths of the same videos: its name -> video -> labels, uint8 (T,).
 
-    Avenue's "vol" and "community", of the test clips whose masks are there. Where there is no copy
-    with both: the labels of `instead`, and the same with each event "widened" by 5 frames on either
-    side.
+    They are Avenue's "vol" and "community", of the test clips that have masks. Where no dataset has
+    two, they are the labels of `instead`, and the same labels "widened".
 
     Args:
         instead: labelled videos.
         root: see `load_videos`.
     """
-    folder = expand_home(root) if root is not None else default_root()
+    folder = _expand_root(root)
     for name, card in DATASETS.items():
-        if not card.ground_truths:
-            continue
-        try:
-            copy = find_copy(name, folder)
-        except InputError:  # it is not here
-            continue
-        if len(copy.ground_truths()) > 1:
-            return copy.all_labels()
-    return {
-        instead[0].ground_truth or "given": {v.name: v.labels for v in instead},
-        "widened": {v.name: widen_events(v.labels) for v in instead},
-    }
+        if card.ground_truths:
+            try:
+                copy = find_copy(name, folder)
+            except InputError:  # it is not available
+                continue
+            if len(copy.ground_truths()) > 1:
+                return copy.all_labels()
+    labels = {video.name: require_labels(video) for video in instead}
+    widened = {name: widen_events(truth) for name, truth in labels.items()}
+    return {instead[0].ground_truth or "given": labels, "widened": widened}
 
 
 def widen_events(labels: np.ndarray) -> np.ndarray:
-    """Labels (T,) as a more generous annotator might have drawn them: each event goes on for 5
-    frames more on either side; uint8 (T,).
-    """
-    return (np.convolve(labels, np.ones(2 * WIDENED + 1), "same") > 0).astype(np.uint8)
+    """Extend each event in labels (T,) by 5 frames on either side; uint8 (T,)."""
+    widened = np.convolve(labels, np.ones(2 * WIDENING + 1), "same") > 0
+    return widened.astype(np.uint8)
+
+
+def _expand_root(root: str | Path | None) -> Path:
+    return default_root() if root is None else expand_home(root)

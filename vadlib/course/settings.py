@@ -1,6 +1,4 @@
-"""How long the notebooks may take, what they work on, where their runs lie, and how one of them is
-killed.
-"""
+"""Settings of the notebooks: time budget, data, run folders, and a helper that kills a process."""
 
 from __future__ import annotations
 
@@ -17,56 +15,64 @@ from vadlib.files import folder_variable, require_folder_variable
 
 
 def profile() -> str:
-    """ "quick" (a few minutes on two CPU cores) or "full" (all data): what `VADLIB_PROFILE` says,
-    else full with a GPU.
+    """Return "quick" (a few minutes on two CPU cores) or "full" (all data).
+
+    `VADLIB_PROFILE` decides; without it the profile is full if there is a GPU.
 
     Raises:
         InputError: `VADLIB_PROFILE` is neither.
     """
-    chosen = os.environ.get("VADLIB_PROFILE", "").strip()
-    if not chosen:
+    name = os.environ.get("VADLIB_PROFILE", "").strip()
+    if not name:
         import torch
 
         return "full" if torch.accelerator.is_available() else "quick"
     require(
-        chosen in ("quick", "full"),
-        f"VADLIB_PROFILE = {chosen!r}; expected quick or full",
+        name in ("quick", "full"),
+        f"VADLIB_PROFILE = {name!r}; expected quick or full",
         "unknown-name",
         field="VADLIB_PROFILE",
     )
-    return chosen
+    return name
 
 
 def tutorial_data() -> str:
-    """ "ped2" where `VADLIB_DATA` names a folder that holds `ped2/`, else "synthetic", which needs
-    nothing.
-    """
+    """Return "ped2" where `VADLIB_DATA` holds `ped2/`, else "synthetic", which needs no files."""
     folder = _data_folder()
-    return "ped2" if folder and (folder / "ped2").is_dir() else "synthetic"
+    if folder is not None and (folder / "ped2").is_dir():
+        return "ped2"
+    return "synthetic"
 
 
 def tutorial_detectors() -> list[str]:
-    """Detectors that need no download: "motion"; "boxes" on the synthetic scene; "darknet" where
-    its weights lie below `VADLIB_DATA`.
+    """Return the detectors that need no download.
+
+    They are "motion", "boxes" on the synthetic scene, and "darknet" if `VADLIB_DATA` holds its
+    weights.
     """
+    detectors = ["motion"]
+    if tutorial_data() == "synthetic":
+        detectors.append("boxes")
     folder = _data_folder()
-    files = [
-        Path(folder or "", "weights", f"MobileNetV2-YOLOv3-Nano-coco.{ending}")
-        for ending in ("weights", "cfg")
-    ]
-    there = folder is not None and all(path.is_file() for path in files)
-    return ["motion", *["boxes"] * (tutorial_data() == "synthetic"), *["darknet"] * there]
+    if folder is not None:
+        stem = folder / "weights" / "MobileNetV2-YOLOv3-Nano-coco"
+        if stem.with_suffix(".weights").is_file() and stem.with_suffix(".cfg").is_file():
+            detectors.append("darknet")
+    return detectors
 
 
 def tutorial_patches() -> list[str]:
-    """Patch sources that need no download here: "builtin", "sprites"; "cifar100" where it lies
-    below `VADLIB_DATA`.
+    """Return the patch sources that need no download.
+
+    They are "builtin", "sprites", and "cifar100" if `VADLIB_DATA` holds it.
     """
+    sources = ["builtin", "sprites"]
     folder = _data_folder()
-    there = folder is not None and any(
-        (folder / name).is_dir() for name in ("cifar100/train", "cifar-100-python")
-    )
-    return ["builtin", "sprites", *["cifar100"] * there]
+    if folder is not None:
+        unpacked = (folder / "cifar100" / "train", folder / "cifar-100-python")
+        if any(path.is_dir() for path in unpacked):
+            sources.append("cifar100")
+    return sources
 
 
 def _data_folder() -> Path | None:
@@ -74,40 +80,42 @@ def _data_folder() -> Path | None:
 
 
 def run_folder(name: str, fresh: bool = False) -> Path:
-    """The folder of a notebook's run, one a profile, so that a quick run is never taken for a full
-    one.
+    """Return the folder of a notebook's run, which is another one for each profile.
 
-    It lies in `VADLIB_RUNS`, else in `build/runs` of the repository around the working folder, else
+    It is in `VADLIB_RUNS`, else in `build/runs` of the repository around the working folder, else
     in `./runs`.
 
     Args:
         name: of the run.
-        fresh: remove what an earlier run of that name has left.
+        fresh: remove what an earlier run of that name left.
     """
-    here = Path.cwd()
-    repository = next(
-        (p for p in (here, *here.parents) if (p / "notebooks" / "src").is_dir()), None
-    )
-    runs = folder_variable("VADLIB_RUNS") or (
-        repository / "build" / "runs" if repository else here / "runs"
-    )
-    folder = runs / f"{name}-{profile()}"
+    folder = _runs_folder() / f"{name}-{profile()}"
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     return folder
 
 
-def kill_after(arguments: Sequence[str | Path], path: str | Path, seconds: float) -> int:
-    """Start `python` with these arguments and without its output, kill it some seconds after it
-    wrote the file `path`.
+def _runs_folder() -> Path:
+    runs = folder_variable("VADLIB_RUNS")
+    if runs is not None:
+        return runs
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "notebooks" / "src").is_dir():
+            return folder / "build" / "runs"
+    return here / "runs"
 
-    A killed process gets no chance to clean up (SIGKILL; on Windows TerminateProcess), as when the
-    power fails.
+
+def kill_after(arguments: Sequence[str | Path], path: str | Path, seconds: float) -> int:
+    """Start `python` without its output, and kill it some seconds after it wrote a file.
+
+    A killed process cannot clean up (SIGKILL; on Windows TerminateProcess), as when the power
+    fails.
 
     Args:
         arguments: such as "-m", "vadlib", "train" and its options.
-        path: a file that it writes.
-        seconds: from the file to the end.
+        path: the file to wait for.
+        seconds: from the file to the kill.
 
     Returns:
         The exit status: -9 on Linux and macOS.
@@ -115,14 +123,15 @@ def kill_after(arguments: Sequence[str | Path], path: str | Path, seconds: float
     Raises:
         InputError: the process ended before it wrote the file.
     """
-    with subprocess.Popen(
-        [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    command = [sys.executable, *arguments]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=quiet, stderr=quiet) as process:
         try:
             while not Path(path).exists():
-                going = process.poll() is None or Path(path).exists()
+                # the file may appear between the two questions
+                is_running = process.poll() is None or Path(path).exists()
                 require(
-                    going,
+                    is_running,
                     f"{path}: not written; the process ended with status {process.returncode}",
                     "missing-file",
                     file=path,

@@ -1,37 +1,40 @@
-"""Ways to get a better or a worse number from the same scores, each small enough to be run and
-seen. None of them is used by `evaluate`.
+"""Ways to get a better or a worse number from the same scores. `evaluate` uses none of them.
 
-`Curves` are dictionaries: video name -> (T,), as in `vadlib.evaluation.metrics`.
+`Curves` are dictionaries: video name -> (T,).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from vadlib.errors import InputError, require, require_known
-from vadlib.evaluation.metrics import Curves, micro_auc
+from vadlib.evaluation.metrics import micro_auc
+
+Curves = Mapping[str, np.ndarray]
+Name = TypeVar("Name", bound=object)
 
 
 def shift_labels(labels: Curves, by: int) -> dict[str, np.ndarray]:
-    """Labels that come `by` frames late, or, negative, early; each video's first or last label goes
-    on at its end.
+    """Shift labels so that they come `by` frames late, or early if `by` is negative.
 
-    Frame t gets the label of t - by, as where files are counted from 1 and scores from 0.
+    Frame t gets the label of t - by, as where files are counted from 1 and scores from 0. Each
+    video's first or last label continues at its end.
     """
-    return {
-        name: truth[np.clip(np.arange(len(truth)) - by, 0, len(truth) - 1)]
-        for name, truth in labels.items()
-    }
+    shifted = {}
+    for name, truth in labels.items():
+        frames = np.clip(np.arange(len(truth)) - by, 0, len(truth) - 1)
+        shifted[name] = truth[frames]
+    return shifted
 
 
 def cut_into_pieces(curves: Curves, length: int) -> dict[str, np.ndarray]:
-    """The same frames as more and shorter videos of `length` frames, the last ones shorter:
-    "NAME/NUMBER" -> part of the curve.
+    """Cut curves into pieces of `length` frames, as if the camera began a new file more often.
 
-    As if the camera began a new file more often: a score that a frame has of its own does not
-    notice.
+    Returns:
+        "NAME/NUMBER" -> part of the curve; each video's last piece may be shorter.
     """
     require(
         length >= 1,
@@ -39,49 +42,49 @@ def cut_into_pieces(curves: Curves, length: int) -> dict[str, np.ndarray]:
         "out-of-range",
         field="length",
     )
-    return {
-        f"{name}/{i}": curve[start : start + length]
-        for name, curve in curves.items()
-        for i, start in enumerate(range(0, len(curve), length))
-    }
+    pieces = {}
+    for name, curve in curves.items():
+        for number, start in enumerate(range(0, len(curve), length)):
+            pieces[f"{name}/{number}"] = curve[start : start + length]
+    return pieces
 
 
 def oracle_gap(
-    candidates: Mapping[Hashable, Curves], labels: Curves, default: Hashable
-) -> tuple[Hashable, float]:
-    """Which candidate has the largest micro AUC on these labels, and by how much it exceeds the
-    default's: never less than 0.
+    candidates: Mapping[Name, Curves], labels: Curves, default: Name
+) -> tuple[Name, float]:
+    """Find the candidate with the largest micro AUC on these labels.
 
     Args:
-        candidates: what they are called -> scores; the first of equals is taken.
+        candidates: a name -> scores; the first of equals is taken.
         labels: of the videos.
         default: the candidate that was chosen without these labels.
 
+    Returns:
+        Its name, and by how much its AUC exceeds the default's (at least 0).
+
     Raises:
-        InputError: the default is no candidate, or all frames are of one kind.
+        InputError: the default is not a candidate, or all frames are of one kind.
     """
     areas = _areas(candidates, labels, default)
-    best = max(areas, key=areas.get)
+    best = _best(areas)
     return best, areas[best] - areas[default]
 
 
 def split_gains(
-    candidates: Mapping[Hashable, Curves],
+    candidates: Mapping[Name, Curves],
     labels: Curves,
-    default: Hashable,
+    default: Name,
     splits: int = 50,
     seed: int = 0,
 ) -> np.ndarray:
-    """What choosing on labelled test videos claims to gain, and what the same choice gains on
-    videos that it did not see.
+    """Compare what choosing a candidate on labelled test videos claims to gain with what the same
+    choice gains on other videos.
 
-    The videos are split into halves at random, again and again. Over the default's micro AUC, the
-    candidate that is best on one half gains its *claim* there and its *true* gain on the other
-    half; both are means over the two halves, each of which serves once for the choice. No claim is
-    below 0, and none below the true gain: a half's own winner is at least as good there as the
-    other half's. The halves are each other's rest, so that what is lucky in one is unlucky in the
-    other, and the true gain is a cautious one. Both are gains of half as many videos: what choosing
-    on all of them claims is `oracle_gap`.
+    Each split divides the videos into halves at random. The candidate that is best on one half has
+    a *claimed* gain over the default's micro AUC on that half, and a *true* gain on the other half.
+    Both are means over the two halves, each of which serves once for the choice. A claim is at
+    least 0, and at least the true gain. What is lucky in one half is unlucky in the other, so the
+    true gain is a cautious one.
 
     Args:
         candidates, labels, default: see `oracle_gap`.
@@ -92,39 +95,47 @@ def split_gains(
         float64 (N, 2) with N <= splits: claimed and true gain.
 
     Raises:
-        InputError: the default is no candidate, or no split has both kinds of frame in each half.
+        InputError: the default is not a candidate, or no split has both kinds of frame in each
+            half.
     """
-    generator, gains = np.random.default_rng(seed), []
+    generator = np.random.default_rng(seed)
+    gains = []
     for _ in range(splits):
         names = generator.permutation(list(labels))
-        halves = [{name: labels[name] for name in half} for half in np.array_split(names, 2)]
-        if any(
-            len(half) == 0 or len(np.unique(np.concatenate(list(half.values())))) < 2
-            for half in halves
-        ):
-            continue
-        areas = [_areas(candidates, half, default) for half in halves]
-        winners = [max(area, key=area.get) for area in areas]
-        gains.append(
-            [
-                np.mean([a[w] - a[default] for a, w in zip(areas, order, strict=True)])
-                for order in (winners, winners[::-1])
-            ]
-        )
+        first, second = np.array_split(names, 2)
+        one = {name: labels[name] for name in first}
+        other = {name: labels[name] for name in second}
+        if _has_both_kinds(one) and _has_both_kinds(other):
+            here = _areas(candidates, one, default)
+            there = _areas(candidates, other, default)
+            claimed = _gain(here, _best(here), default) + _gain(there, _best(there), default)
+            true = _gain(here, _best(there), default) + _gain(there, _best(here), default)
+            gains.append((claimed / 2, true / 2))
     if not gains:
         raise InputError(
-            f"no split of {len(labels)} videos into halves has normal and abnormal frames in both; expected more videos",
+            f"no split of {len(labels)} videos into halves has normal and abnormal frames in both; "
+            "expected more videos",
             "too-few",
             field="labels",
         )
     return np.array(gains)
 
 
-def _areas(
-    candidates: Mapping[Hashable, Curves], labels: Curves, default: Hashable
-) -> dict[Hashable, float]:
+def _areas(candidates: Mapping[Name, Curves], labels: Curves, default: Name) -> dict[Name, float]:
     require_known(default, candidates, "default")
-    return {
-        key: micro_auc(labels, {name: scores[name] for name in labels})
-        for key, scores in candidates.items()
-    }
+    areas = {}
+    for candidate, scores in candidates.items():
+        areas[candidate] = micro_auc(labels, {name: scores[name] for name in labels})
+    return areas
+
+
+def _best(areas: Mapping[Name, float]) -> Name:
+    return max(areas, key=lambda candidate: areas[candidate])
+
+
+def _gain(areas: Mapping[Name, float], candidate: Name, default: Name) -> float:
+    return areas[candidate] - areas[default]
+
+
+def _has_both_kinds(labels: Curves) -> bool:
+    return len(labels) > 0 and len(np.unique(np.concatenate(list(labels.values())))) == 2

@@ -56,8 +56,8 @@ ADVICE = {
     # problems
     "too-short": "leave the video out, or make clips shorter (length in the data config)",
     "partial-copy": "get the missing clips; without them, results are not comparable",
-    "unread-files": "convert videos to .mp4, pictures to .png and labels to labels.csv, labels.json "
-    "or labels/VIDEO.npy; move other files away",
+    "unread-files": "convert videos to .mp4, pictures to .png and labels to labels.csv, "
+    "labels.json or labels/VIDEO.npy; move other files away",
     "label-mask-conflict": "get labels and masks again, from one source",
     "published-labels": "get the labels again",
 }

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import base64
-import functools
 import html
 import io
 import tempfile
-import threading
-from collections.abc import Callable, Iterable
-from importlib import import_module
+from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
-from typing import ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,10 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vadlib.data.encode import write_video
-from vadlib.errors import InputError, require
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from vadlib.errors import require
 
 # Okabe and Ito's palette: told apart with every common colour vision; line styles and markers
 # repeat the difference.
@@ -32,42 +24,6 @@ ORANGE = "#D55E00"
 GREEN = "#009E73"
 PINK = "#CC79A7"
 GREY = "#666666"
-
-
-def load_ipywidgets() -> ModuleType:
-    """Import ipywidgets, which loads only where sliders are shown.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        return import_module("ipywidgets")
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"sliders need ipywidgets ({error}); pip install 'vadlib[notebooks]', or "
-            "continue, because the next cells do not need it",
-            "not-available",
-            field="ipywidgets",
-        ) from error
-
-
-_turn = threading.RLock()
-
-
-def in_turn(handler: Callable[P, T]) -> Callable[P, T]:
-    """Make a widget's handler wait while another one runs.
-
-    JupyterLab handles the messages of each widget in a thread of its own ("subshells"), so that a
-    slider's handler starts while another one still draws, and matplotlib draws wrong pictures in
-    several threads at once.
-    """
-
-    @functools.wraps(handler)
-    def waiting(*args: P.args, **kwargs: P.kwargs) -> T:
-        with _turn:
-            return handler(*args, **kwargs)
-
-    return waiting
 
 
 def show(figure: Figure | Axes | np.ndarray, alt: str) -> None:

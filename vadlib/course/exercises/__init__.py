@@ -1,4 +1,4 @@
-"""The notebooks' exercises: `check_answer`, and the keys, which work the right answers out anew."""
+"""The exercises of the notebooks: `check_answer`, and keys that compute the right answers."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ EXERCISES: dict[str, Callable[..., Key]] = {
     "00-2": data.false_alarm_rate,
     "01-1": data.small_anomalies,
     "01-2": data.labels_one_off,
-    "02-1": data.first_that_cannot_skip,
+    "02-1": data.first_start_without_skip,
     "02-2": data.orders_without_neighbours,
-    "02-3": data.skipping_beside_shuffling,
+    "02-3": data.change_by_skipping,
     "03-1": data.noise_in_grey_levels,
     "03-2": data.share_without_object,
     "04-1": data.mixed_batch,
-    "04-2": data.seldom_made,
+    "04-2": data.least_possible_kind,
     "05-1": model.slots_for_an_empty_read,
     "05-2": model.paper_with_500_slots,
-    "06-1": model.what_maximize_trains,
+    "06-1": model.parts_that_maximize_trains,
     "06-2": model.resumed_after,
-    "07-1": evaluation.turned_round,
+    "07-1": evaluation.negated_scores,
     "07-2": evaluation.false_alarms_at,
     "07-3": evaluation.without_the_future,
     "08-1": model.idle_slots,
     "08-2": model.busy_slots,
     "08-3": model.without_the_busiest,
-    "09-1": evaluation.shift_that_mends,
-    "09-2": evaluation.which_auc_changes,
+    "09-1": evaluation.correcting_shift,
+    "09-2": evaluation.changing_aucs,
     "10-1": evaluation.spread_of_a_difference,
     "10-2": evaluation.rows_without_contrast,
     "10-3": evaluation.videos_for_half_the_interval,
@@ -42,20 +42,19 @@ EXERCISES: dict[str, Callable[..., Key]] = {
 
 
 def check_answer(exercise: str, answer: object, **given: object) -> None:
-    """Print what an answer is: not done yet, right, or not right yet, with a hint that fits the
-    mistake.
+    """Print whether an answer is not done yet, right, or not right yet, with a hint.
 
     Args:
         exercise: its id, such as "07-2".
-        answer: a number (a fraction is compared to four digits after the point), a name or a set of
-            names; None: not done yet.
-        given: what the notebook has computed and the exercise is about; see the functions in
-            `EXERCISES`.
+        answer: a number (fractions are compared to four digits after the point), a name or a set of
+            names; None means not done yet.
+        given: what the notebook computed; the arguments of the function in `EXERCISES`.
 
     Raises:
         InputError: there is no such exercise.
     """
     require_known(exercise, EXERCISES, "exercise")
-    print(
-        f"{exercise}: {'not done yet' if answer is None else judge(answer, EXERCISES[exercise](**given))}"
-    )
+    if answer is None:
+        print(f"{exercise}: not done yet")
+    else:
+        print(f"{exercise}: {judge(answer, EXERCISES[exercise](**given))}")

@@ -1,76 +1,103 @@
-"""What an exercise's right answer is, what each known wrong answer shows, and how an answer is
-judged.
-"""
+"""The key of an exercise, and how an answer is compared with it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable
+
+import numpy as np
+from torch import Tensor
+
+Answer = float | str | set[str]
+Value = Answer | np.floating | np.integer | Tensor  # one number, if not an answer
 
 
-class Key(NamedTuple):
-    """What `check_answer` compares with.
+class Key:
+    """The right answer of an exercise, its known mistakes, and a hint for every other answer."""
 
-    right: a number, a name, or a set of names.
-    wrong: a hint -> the wrong answer that calls for it; the first that fits is shown.
-    hint: for every other answer.
-    """
+    def __init__(self, right: Value, hint: str):
+        self.right = _plain(right)
+        self.hint = hint
+        self.mistakes: list[tuple[Answer, str]] = []
 
-    right: object
-    wrong: Mapping[str, object]
-    hint: str
+    def mistake(self, answer: Value, hint: str) -> None:
+        """Add a wrong answer and its hint; of several that fit an answer, the first counts."""
+        self.mistakes.append((_plain(answer), hint))
+
+
+def _plain(value: Value) -> Answer:
+    """Convert a number of NumPy or PyTorch to one of Python."""
+    if isinstance(value, (np.generic, Tensor)):
+        number: float = value.item()
+        return number
+    return value
 
 
 def judge(answer: object, key: Key) -> str:
-    """ "right", or "not yet: " and a hint."""
-    expected, understand = "a number", _number
-    if isinstance(key.right, set):
-        expected, understand = "a set of names", _names
-    elif isinstance(key.right, str):
-        expected, understand = "a name", lambda given: given if isinstance(given, str) else None
-    understood = understand(answer)
-    if understood is None:
-        return f"not yet: expected {expected}, found {answer!r:.60}"
-    if _equal(understood, key.right):
+    """Return "right", or "not yet: " and a hint."""
+    value = _parse(answer, key.right)
+    if value is None:
+        return f"not yet: expected {_expected(key.right)}, found {answer!r:.60}"
+    if _equal(value, key.right):
         return "right"
-    if (
-        isinstance(key.right, float)
-        and 0 < key.right < 1 < understood
-        and _equal(understood / 100, key.right)
-    ):
+    if _is_percentage(value, key.right):
         return "not yet: a share lies between 0 and 1; divide by 100"
-    rounded = (
-        isinstance(key.right, float)
-        and understood != 0
-        and any(_equal(understood, round(key.right, digits)) for digits in (2, 3))
-    )
-    otherwise = "it is rounded; give four digits after the point" if rounded else key.hint
-    return "not yet: " + next(
-        (hint for hint, value in key.wrong.items() if _equal(understood, value)), otherwise
-    )
+    for wrong, hint in key.mistakes:
+        if _equal(value, wrong):
+            return f"not yet: {hint}"
+    if _is_rounded(value, key.right):
+        return "not yet: it is rounded; give four digits after the point"
+    return f"not yet: {key.hint}"
 
 
-def _number(answer: object) -> float | None:
-    """A number of any library as a float; None where it is none."""
+def _expected(right: Answer) -> str:
+    if isinstance(right, set):
+        return "a set of names"
+    return "a name" if isinstance(right, str) else "a number"
+
+
+def _parse(answer: object, right: Answer) -> Answer | None:
+    """Convert an answer to the type of the right one; return None where that is not possible."""
+    if isinstance(right, set):
+        return _parse_names(answer)
+    if isinstance(right, str):
+        return answer if isinstance(answer, str) else None
     if isinstance(answer, str):
         return None
     try:
-        return float(answer.item() if hasattr(answer, "item") else answer)
+        if isinstance(answer, (np.ndarray, Tensor)):
+            answer = answer.item()
+        return float(answer)  # type: ignore[arg-type]  # float() says what it cannot convert
     except (TypeError, ValueError, RuntimeError):
         return None
 
 
-def _names(answer: object) -> set[str] | None:
-    """One name, or a collection of names, as a set; None where it is neither."""
+def _parse_names(answer: object) -> set[str] | None:
+    """Accept one name, or a collection of names."""
     if isinstance(answer, str):
-        return {answer} if "," not in answer else None
-    items = list(answer) if isinstance(answer, Iterable) else [None]
-    return {str(item) for item in items} if all(isinstance(item, str) for item in items) else None
+        return None if "," in answer else {answer}
+    if not isinstance(answer, Iterable):
+        return None
+    items = list(answer)
+    if all(isinstance(item, str) for item in items):
+        return {str(item) for item in items}
+    return None
 
 
-def _equal(answer: object, value: object) -> bool:
-    if isinstance(value, float):
+def _equal(answer: Answer, value: Answer) -> bool:
+    if isinstance(value, float) and isinstance(answer, (int, float)):
         # four digits after the point, or more
         return math.isclose(answer, value, rel_tol=1e-4, abs_tol=5.1e-5)
     return answer == value
+
+
+def _is_percentage(value: Answer, right: Answer) -> bool:
+    if not isinstance(right, float) or not isinstance(value, float):
+        return False
+    return 0 < right < 1 < value and _equal(value / 100, right)
+
+
+def _is_rounded(value: Answer, right: Answer) -> bool:
+    if not isinstance(right, float) or value == 0:
+        return False
+    return _equal(value, round(right, 2)) or _equal(value, round(right, 3))

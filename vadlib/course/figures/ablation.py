@@ -1,28 +1,30 @@
-"""The ablation's table as a picture. Numbers in, Axes out."""
+"""The table of an ablation as a figure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from vadlib.ablation import MEASURES as ABLATION_MEASURES
+from vadlib.course.figures.style import list_downwards, one_panel
 from vadlib.errors import require
 from vadlib.evaluation.baselines import BEST as BASELINE_ROW
 from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE
 
 __all__ = ["ABLATION_MEASURES", "BASELINE_ROW", "plot_ablation"]
 
+Row = dict[str, Any]
+
 
 def plot_ablation(
-    table: Sequence[dict], measure: str = "micro_auc_raw", ax: Axes | None = None
+    table: Sequence[Row], measure: str = "micro_auc_raw", ax: Axes | None = None
 ) -> Axes:
-    """Each row's AUC with the 95% interval of its difference to the default, laid around the
-    default's AUC.
+    """Draw each row's AUC with the 95% interval of its difference from the default.
 
-    A bar that crosses the dashed line, the default's AUC, may be chance: other videos could turn
-    the order round. The grey band spans the rows that differ from the default by their seed only.
+    The intervals are drawn around the default's AUC. A bar that crosses this dashed line may be
+    chance. The grey band covers the rows that differ from the default by their seed only.
 
     Args:
         table: what `read_ablation` or `ablate` returned.
@@ -30,46 +32,37 @@ def plot_ablation(
         ax: where to draw.
     """
     rows = [row for row in table if row.get(measure) is not None]
-    known = sorted(
-        key
-        for key in {key for row in table for key in row}
-        if key.startswith("micro") and not key.endswith(("_low", "_high"))
-    )
-    there = any(row["row"] == "default" for row in rows)
+    areas = {row["row"]: row[measure] for row in rows}
     require(
-        there,
-        f"the table has no {measure} of a row called 'default'; expected such a row, and one of: {', '.join(known)}",
+        "default" in areas,
+        f"the table has no {measure} of a row called 'default'; expected one of: "
+        f"{', '.join(ABLATION_MEASURES)}",
         "unknown-name",
         field="measure",
     )
-    ax = ax or plt.subplots(figsize=(8, 0.3 * len(rows) + 0.9), layout="constrained")[1]
-    base = next(row[measure] for row in rows if row["row"] == "default")
-    seeds = [
-        row[measure] for row in rows if row["row"] == "default" or row["row"].startswith("seed")
-    ]
+    ax = ax or one_panel(8, 0.3 * len(rows) + 0.9)
+    base = areas["default"]
+    seeds = [area for name, area in areas.items() if name == "default" or name.startswith("seed")]
     ax.axvspan(min(seeds), max(seeds), color=GREY, alpha=0.25, linewidth=0, label="seeds")
     ax.axvline(base, color=GREY, linestyle="--", linewidth=1)
     for y, row in enumerate(rows):
         low, high = row.get(f"{measure}_low"), row.get(f"{measure}_high")
-        changed = low is not None and (low > 0 or high < 0)
-        colour, marker = (
-            (GREEN, "s")
-            if row["row"] == BASELINE_ROW
-            else (ORANGE, "D")
-            if changed
-            else (BLUE, "o")
-        )
+        colour, marker = _look(row["row"], low, high)
         if low is not None:
-            ax.plot(
-                [base + low, base + high], [y, y], color=colour, linewidth=2, solid_capstyle="butt"
-            )
+            ends = [base + low, base + high]
+            ax.plot(ends, [y, y], color=colour, linewidth=2, solid_capstyle="butt")
         ax.plot(row[measure], y, marker, color=colour)
-    ax.set(
-        yticks=range(len(rows)),
-        yticklabels=[row["row"] for row in rows],
-        ylim=(len(rows) - 0.5, -0.5),
-        xlabel=f"AUC ({measure})",
-    )
+    list_downwards(ax, list(areas))
+    ax.set_xlabel(f"AUC ({measure})")
     ax.grid(axis="x", linewidth=0.4)
     ax.legend(loc="upper left", fontsize="small", frameon=False)
     return ax
+
+
+def _look(name: str, low: float | None, high: float | None) -> tuple[str, str]:
+    """Return colour and marker: the baseline, a row that differs from the default, or another."""
+    if name == BASELINE_ROW:
+        return GREEN, "s"
+    if low is not None and high is not None and (low > 0 or high < 0):
+        return ORANGE, "D"
+    return BLUE, "o"

@@ -1,157 +1,159 @@
-"""Plots of datasets: what is normal and abnormal in them, when, where, and how much it moves.
-Videos in, Axes out.
-"""
+"""Figures of datasets: what is normal and abnormal in them, when, where, and how much it moves."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
+from vadlib.course.dataset_tables import require_labels
+from vadlib.course.figures.style import (
+    ABNORMAL,
+    NORMAL,
+    Look,
+    draw_pixels,
+    list_downwards,
+    one_panel,
+    panels,
+    spans,
+)
 from vadlib.data.video import Video
 from vadlib.errors import require
+from vadlib.evaluation.metrics import intervals
 from vadlib.output.figure import BLUE, GREY, ORANGE
-from vadlib.output.plots import intervals
 
-NORMAL = "#DDDDDD"  # of timelines
-ABNORMAL = {"facecolor": ORANGE, "hatch": "////", "edgecolor": "white", "linewidth": 0}
+Labels = Mapping[str, np.ndarray]  # video -> (T,)
 
 
 def event_frames(video: Video) -> list[int]:
-    """Return one frame of each event: the one in which most abnormal pixels are visible, or,
-    without masks, its middle one.
+    """Return one frame of each event: that with most abnormal pixels, or without masks its middle.
 
     Raises:
         InputError: a video without labels.
     """
-    require(
-        video.labels is not None,
-        f"video {video.name}: no labels, so no events are known",
-        "missing-labels",
-        field="video",
-    )
     frames = []
-    for start, end in intervals(video.labels):
+    for start, end in intervals(require_labels(video)):
         if video.masks is None:
             frames.append((start + end - 1) // 2)
         else:
-            visible = [int(video.masks[t].sum()) for t in range(start, end)]
-            frames.append(start + int(np.argmax(visible)))
+            pixels = [int(video.masks[t].sum()) for t in range(start, end)]
+            frames.append(start + int(np.argmax(pixels)))
     return frames
 
 
 def draw_frame(ax: Axes, video: Video, t: int, overlay: bool = True) -> None:
-    """One frame of a video, its abnormal pixels outlined where it has masks and `overlay` is on."""
-    frame = video.frames[t]
-    ax.imshow(frame.squeeze(), cmap="gray", vmin=0, vmax=255)
-    ax.set(xticks=[], yticks=[])
-    state = "" if video.labels is None else ", abnormal" if video.labels[t] else ", normal"
-    ax.set_title(f"video {video.name}, frame {t}{state}", fontsize="small")
-    if overlay and video.masks is not None and (mask := video.masks[t]).any():
-        # white under orange: seen on dark and on bright ground, in grey too
-        ax.contour(mask, [0.5], colors="white", linewidths=2.6)
-        ax.contour(mask, [0.5], colors=ORANGE, linewidths=1.3)
+    """Draw a frame of a video; with `overlay`, outline its abnormal pixels if it has masks."""
+    draw_pixels(ax, video.frames[t])
+    title = f"video {video.name}, frame {t}"
+    if video.labels is not None:
+        title += ", abnormal" if video.labels[t] else ", normal"
+    ax.set_title(title, fontsize="small")
+    if overlay and video.masks is not None:
+        mask = video.masks[t]
+        if mask.any():
+            # white under orange: visible on dark and on bright ground, in grey too
+            ax.contour(mask, [0.5], colors="white", linewidths=2.6)
+            ax.contour(mask, [0.5], colors=ORANGE, linewidths=1.3)
 
 
 def plot_examples(datasets: Mapping[str, Sequence[Video]]) -> np.ndarray:
-    """A normal and an abnormal frame of each dataset, one row each. Returns the Axes, (datasets,
-    2).
+    """Draw a normal and an abnormal frame of each dataset, a row per dataset.
 
-    Both are of one video where one has both: the one with the largest share of the rarer kind.
+    Both are from one video if one has both: that with the largest share of the rarer kind.
+
+    Returns:
+        The Axes, (datasets, 2).
     """
-    chosen = {name: _pair(videos) for name, videos in datasets.items()}
-    heights = [v.frames.shape[1] / v.frames.shape[2] for (v, _), _ in chosen.values()]
-    _, axes = plt.subplots(
-        len(chosen),
-        2,
-        figsize=(9, 4.5 * sum(heights) + 0.45 * len(chosen)),
-        layout="constrained",
-        squeeze=False,
-        height_ratios=heights,
-    )
-    for row, (name, pair) in zip(axes, chosen.items(), strict=True):
+    pairs = {}
+    for name, videos in datasets.items():
+        pairs[name] = [_example(videos, kind) for kind in (0, 1)]
+    aspects = [normal.frames.shape[1] / normal.frames.shape[2] for (normal, _), _ in pairs.values()]
+    height = 4.5 * sum(aspects) + 0.45 * len(pairs)
+    axes = panels(len(pairs), 2, 9, height, height_ratios=aspects)
+    for row, (name, pair) in zip(axes, pairs.items(), strict=True):
         for ax, (video, t) in zip(row, pair, strict=True):
             draw_frame(ax, video, t)
             ax.set_title(f"{name}: {ax.get_title()}", fontsize="small")
     return axes
 
 
+def _example(videos: Sequence[Video], kind: int) -> tuple[Video, int]:
+    """Return a video, and the middle one of its frames of one kind (0 normal, 1 abnormal)."""
+
+    def share_of_rarer_kind(video: Video) -> float:
+        share = float(require_labels(video).mean())
+        return min(share, 1 - share)
+
+    def frames_of_kind(video: Video) -> int:
+        return int((require_labels(video) == kind).sum())
+
+    video = max(videos, key=share_of_rarer_kind)
+    if frames_of_kind(video) == 0:
+        video = max(videos, key=frames_of_kind)
+    frames = np.flatnonzero(require_labels(video) == kind)
+    require(
+        len(frames) > 0,
+        f"no {'abnormal' if kind else 'normal'} frame in any of these videos",
+        "nothing-to-do",
+        field="videos",
+    )
+    return video, int(frames[len(frames) // 2])
+
+
 def plot_timelines(videos: Sequence[Video], title: str = "", ax: Axes | None = None) -> Axes:
-    """When each video is abnormal: a bar a video, its abnormal spans filled and hatched, their
-    share at the end.
+    """Draw a bar per video, with its abnormal spans filled and hatched and their share at the end.
 
     Raises:
         InputError: no video has labels.
     """
-    labels = {v.name: v.labels for v in videos if v.labels is not None}
+    labels = {video.name: video.labels for video in videos if video.labels is not None}
     require(
         len(labels) > 0,
         "these videos have no labels, so there are no timelines",
         "missing-labels",
         field="videos",
     )
-    # ShanghaiTech has 107 clips
-    row_height, size = (0.28, "small") if len(labels) <= 40 else (0.13, 5.5)
-    ax = ax or plt.subplots(figsize=(8, row_height * len(labels) + 1), layout="constrained")[1]
-    longest = max(map(len, labels.values()))
-    for row, values in enumerate(labels.values()):
-        ax.broken_barh([(0, len(values))], (row - 0.35, 0.7), facecolor=NORMAL)
-        ax.broken_barh(spans(values), (row - 0.35, 0.7), **ABNORMAL)
-        ax.text(longest * 1.01, row, f"{np.mean(values):.0%}", va="center", fontsize=size)
-    ax.set(
-        yticks=range(len(labels)),
-        yticklabels=list(labels),
-        xlabel="frame",
-        ylabel="video",
-        ylim=(len(labels) - 0.5, -0.5),
-        xlim=(0, longest),
-    )
+    row_height, size = 0.28, 8.33
+    if len(labels) > 40:  # ShanghaiTech has 107 clips
+        row_height, size = 0.13, 5.5
+    ax = ax or one_panel(8, row_height * len(labels) + 1)
+    longest = max(len(truth) for truth in labels.values())
+    for row, truth in enumerate(labels.values()):
+        ax.broken_barh([(0, len(truth))], (row - 0.35, 0.7), **NORMAL)
+        ax.broken_barh(spans(truth), (row - 0.35, 0.7), **ABNORMAL)
+        ax.text(longest * 1.01, row, f"{np.mean(truth):.0%}", va="center", fontsize=size)
+    list_downwards(ax, list(labels))
+    ax.set(xlabel="frame", ylabel="video", xlim=(0, longest))
     ax.tick_params("x", labelsize="small")
     ax.tick_params("y", labelsize=size)
-    what = "abnormal frames are hatched; their share on the right"
-    ax.set_title(f"{title}: {what}" if title else what, loc="left", fontsize="small")
+    legend = "abnormal frames are hatched; their share on the right"
+    ax.set_title(f"{title}: {legend}" if title else legend, loc="left", fontsize="small")
     return ax
 
 
 def plot_ground_truths(
-    first: Mapping[str, np.ndarray],
-    second: Mapping[str, np.ndarray],
-    names: tuple[str, str],
-    ax: Axes | None = None,
+    first: Labels, second: Labels, names: tuple[str, str], ax: Axes | None = None
 ) -> Axes:
-    """Two ground truths of the same videos, one above the other, and in between where they differ.
+    """Draw two ground truths of the same videos, and between them where they differ.
 
     Args:
         first, second: video -> labels (T,).
-        names: what the two are called.
+        names: of the two.
+        ax: where to draw.
     """
-    ax = ax or plt.subplots(figsize=(9, 0.5 * len(first) + 1), layout="constrained")[1]
+    ax = ax or one_panel(9, 0.5 * len(first) + 1)
+    look_first: Look = {"facecolor": BLUE, "edgecolor": "white", "linewidth": 0}
+    # a line in black: a single frame remains visible
+    look_differ: Look = {"facecolor": "black", "edgecolor": "black", "linewidth": 0.6}
     for row, name in enumerate(first):
-        for labels, top, colour, hatch in (
-            (first[name], 0.38, BLUE, ""),
-            (second[name], -0.1, ORANGE, "////"),
-        ):
-            ax.broken_barh(
-                spans(labels),
-                (row - top, 0.28),
-                facecolor=colour,
-                hatch=hatch,
-                edgecolor="white",
-                linewidth=0,
-            )
         differ = np.asarray(first[name]) != np.asarray(second[name])
-        # a line: one frame shows too
-        ax.broken_barh(
-            spans(differ), (row - 0.1, 0.2), facecolor="black", edgecolor="black", linewidth=0.6
-        )
+        ax.broken_barh(spans(first[name]), (row - 0.38, 0.28), **look_first)
+        ax.broken_barh(spans(second[name]), (row + 0.1, 0.28), **ABNORMAL)
+        ax.broken_barh(spans(differ), (row - 0.1, 0.2), **look_differ)
         ax.plot([0, len(first[name])], [row + 0.45] * 2, color=GREY, linewidth=0.5)
-    handles = [
-        plt.Rectangle((0, 0), 1, 1, facecolor=c, hatch=h, edgecolor="white")
-        for c, h in ((BLUE, ""), (ORANGE, "////"))
-    ]
-    handles.append(plt.Rectangle((0, 0), 1, 1, facecolor="black"))
+    handles = [Rectangle((0, 0), 1, 1, **look) for look in (look_first, ABNORMAL, look_differ)]
     ax.legend(
         handles,
         [*names, "they differ"],
@@ -161,79 +163,35 @@ def plot_ground_truths(
         frameon=False,
         fontsize="small",
     )
-    ax.set(
-        yticks=range(len(first)),
-        yticklabels=list(first),
-        xlabel="frame",
-        ylabel="video",
-        ylim=(len(first) - 0.4, -0.6),
-    )
+    list_downwards(ax, list(first))
+    ax.set(xlabel="frame", ylabel="video", ylim=(len(first) - 0.4, -0.6))
     return ax
 
 
-def plot_frame_changes(
-    changes: Mapping[str, Mapping[str, np.ndarray]], labels: Mapping[str, Mapping[str, np.ndarray]]
-) -> np.ndarray:
-    """How much normal and abnormal frames of each dataset change from the frame before, as
-    distributions. Returns the Axes.
+def plot_frame_changes(changes: Mapping[str, Labels], labels: Mapping[str, Labels]) -> np.ndarray:
+    """Draw how much normal and abnormal frames of each dataset change from the frame before.
 
-    The few largest values, one in 200, are counted in the last bin.
+    The last bin of each distribution also counts the largest values, one in 200.
 
     Args:
         changes: dataset -> video -> values (T,), such as `frame_changes` gives.
-        labels: the same, 0 normal, 1 abnormal.
+        labels: dataset -> video -> labels (T,), 0 normal, 1 abnormal.
+
+    Returns:
+        The Axes, (datasets,).
     """
-    _, axes = plt.subplots(
-        1,
-        len(changes),
-        figsize=(max(4.0, 3.2 * len(changes)), 2.8),
-        layout="constrained",
-        squeeze=False,
-    )
-    looks = {
-        "normal": {"histtype": "stepfilled", "color": BLUE, "alpha": 0.35},
-        "abnormal": {"histtype": "step", "color": ORANGE, "linestyle": "--", "linewidth": 1.8},
-    }
-    for ax, (name, videos) in zip(axes[0], changes.items(), strict=True):
-        values, truth = (
-            np.concatenate(list(videos.values())),
-            np.concatenate([labels[name][video] for video in videos]),
-        )
+    axes: np.ndarray = panels(1, len(changes), max(4.0, 3.2 * len(changes)), 2.8)[0]
+    normal: Look = {"histtype": "stepfilled", "color": BLUE, "alpha": 0.35, "label": "normal"}
+    abnormal: Look = {"histtype": "step", "color": ORANGE, "label": "abnormal"}
+    abnormal |= {"linestyle": "--", "linewidth": 1.8}
+    for ax, (name, videos) in zip(axes, changes.items(), strict=True):
+        values = np.concatenate(list(videos.values()))
+        truth = np.concatenate([labels[name][video] for video in videos])
         edges = np.linspace(0, np.quantile(values, 0.995), 31)
-        for kind, (label, look) in enumerate(looks.items()):
-            ax.hist(
-                np.minimum(values[truth == kind], edges[-1]),
-                edges,
-                density=True,
-                label=label,
-                **look,
-            )
+        values = np.minimum(values, edges[-1])
+        ax.hist(values[truth == 0], edges, density=True, **normal)
+        ax.hist(values[truth == 1], edges, density=True, **abnormal)
         ax.set(title=name, xlabel="mean change (grey levels)", yticks=[])
         ax.legend(fontsize="small")
-    axes[0, 0].set_ylabel("share of frames")
-    return axes[0]
-
-
-def spans(labels: np.ndarray | None) -> list[tuple[int, int]]:
-    """(start, length) of each abnormal span, as `broken_barh` takes them; none without labels."""
-    return [] if labels is None else [(start, end - start) for start, end in intervals(labels)]
-
-
-def _pair(videos: Sequence[Video]) -> tuple[tuple[Video, int], tuple[Video, int]]:
-    both = max(videos, key=lambda v: min(v.labels.mean(), 1 - v.labels.mean()))
-    found = []
-    for kind in (0, 1):
-        video = (
-            both
-            if (both.labels == kind).any()
-            else max(videos, key=lambda v, kind=kind: (v.labels == kind).sum())
-        )
-        frames = np.flatnonzero(video.labels == kind)
-        require(
-            len(frames) > 0,
-            f"no {'abnormal' if kind else 'normal'} frame in any of these videos",
-            "nothing-to-do",
-            field="videos",
-        )
-        found.append((video, int(frames[len(frames) // 2])))
-    return tuple(found)
+    axes[0].set_ylabel("share of frames")
+    return axes

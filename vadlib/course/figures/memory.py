@@ -1,89 +1,81 @@
-"""Plots of explanations: what both paths make of a clip, and which slots of the memories are read
-where. Axes out.
+"""Figures of explanations: what both paths make of a clip, and which memory slots are read where.
 
-Places that were not rebuilt are hatched: there is nothing to show, which is something else than a
-low value.
+Places that were not reconstructed are hatched: they have no value, which differs from a low value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor
 
 from vadlib.config import CELL
+from vadlib.course.figures.style import BARS, draw_box, legend_above, panels
 from vadlib.course.inspection.explanation import Explanation
 from vadlib.course.inspection.slots import SlotPicture
 from vadlib.data.clips import to_frames
 from vadlib.errors import require
-from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE
-
-# Of bars, in order; they differ by more than colour.
-LOOKS = [
-    {"facecolor": BLUE},
-    {"facecolor": "white", "edgecolor": BLUE},
-    {"facecolor": "white", "edgecolor": GREEN, "hatch": "////"},
-    {"facecolor": ORANGE, "edgecolor": "white", "hatch": "..."},
-]
+from vadlib.output.figure import BLUE, GREY, ORANGE
 
 
 def plot_reconstruction(
-    explanation: Explanation,
-    frame: int | None = None,
-    title: str = "",
-    both: bool = False,
-    mask: np.ndarray | None = None,
+    explanation: Explanation, title: str = "frame", mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """One frame of a clip (None: the middle one), what D_n made of it, and the error map. Returns
-    the Axes.
+    """Draw the middle frame of a clip, both reconstructions, their difference and their errors.
 
-    With `both` in two rows: the frame, D_n and D_p; and below how far these two are apart, and
-    their errors on one scale. The True pixels of `mask` (H, W) are outlined in the frame and in the
-    maps of errors.
+    Args:
+        explanation: of the clip.
+        title: of the frame.
+        mask: bool (H, W); its True pixels are outlined in the frame and in the maps of errors.
+
+    Returns:
+        The Axes, (2, 3).
     """
     normal, pseudo = explanation, explanation.pseudo
-    frame = len(normal.frames) // 2 if frame is None else frame
-    axes = _grid(1 + both, 3, normal.seen.shape)
-    draw_picture(axes[0, 0], normal.frames[frame], title or "frame")
-    draw_picture(axes[0, 1], normal.rebuilt[frame], "rebuilt by D_n (hatched: nothing moves)")
-    if not both:
-        draw_heat(axes[0, 2], normal.error[frame], "squared error", heat_limit(normal.error[frame]))
-        _outline(axes[0, [0, 2]], mask)
-        return axes[0]
-    draw_picture(axes[0, 2], pseudo.rebuilt[frame], "rebuilt by D_p")
-    apart = np.abs(pseudo.rebuilt[frame] - normal.rebuilt[frame]).mean(-1)
-    draw_heat(axes[1, 0], apart, "|D_p - D_n| (grey levels)")
-    highest = heat_limit(normal.error[frame], pseudo.error[frame])
-    draw_heat(axes[1, 1], normal.error[frame], "squared error of D_n", highest)
-    draw_heat(axes[1, 2], pseudo.error[frame], "squared error of D_p", highest)
-    _outline([axes[0, 0], *axes[1]], mask)
+    assert pseudo is not None, "the explanation is of the pseudo path alone"
+    middle = len(normal.frames) // 2
+    axes = _map_panels(2, 3, normal.seen)
+    draw_picture(axes[0, 0], normal.frames[middle], title)
+    draw_picture(axes[0, 1], normal.reconstruction[middle], "D_n (hatched: nothing moves)")
+    draw_picture(axes[0, 2], pseudo.reconstruction[middle], "D_p")
+    difference = np.abs(pseudo.reconstruction[middle] - normal.reconstruction[middle]).mean(-1)
+    highest = heat_limit(normal.error[middle], pseudo.error[middle])
+    draw_heat(axes[1, 0], difference, "|D_p - D_n| (grey levels)")
+    draw_heat(axes[1, 1], normal.error[middle], "squared error of D_n", highest)
+    draw_heat(axes[1, 2], pseudo.error[middle], "squared error of D_p", highest)
+    if mask is not None and mask.any():
+        for ax in (axes[0, 0], *axes[1]):
+            ax.contour(mask, [0.5], colors=ORANGE, linewidths=0.8)
     return axes
 
 
 def plot_reconstruction_over_time(explanation: Explanation, row: int | None = None) -> np.ndarray:
-    """x-t slices: one row of pixels over time (downwards) of the clip, of D_n and D_p, and of their
-    errors on one scale. Returns the Axes.
+    """Draw one row of pixels over time, downwards: the clip, D_n, D_p, and their errors.
 
     Args:
         explanation: of a clip.
         row: of pixels, from the top; None takes the one with the largest error of D_n.
+
+    Returns:
+        The Axes, (5,).
     """
     normal, pseudo = explanation, explanation.pseudo
-    row = int(np.nansum(normal.error, (0, 2)).argmax()) if row is None else row
-    columns = np.flatnonzero(normal.seen[row])
-    _, axes = plt.subplots(5, 1, figsize=(9, 5.2), layout="constrained", sharex=True)
+    assert pseudo is not None, "the explanation is of the pseudo path alone"
+    if row is None:
+        row = int(np.nansum(normal.error, (0, 2)).argmax())
+    axes: np.ndarray = panels(5, 1, 9, 5.2, sharex=True)[:, 0]
     draw_picture(axes[0], normal.frames[:, row], "frames")
-    draw_picture(axes[1], normal.rebuilt[:, row], "D_n")
-    draw_picture(axes[2], pseudo.rebuilt[:, row], "D_p")
+    draw_picture(axes[1], normal.reconstruction[:, row], "D_n")
+    draw_picture(axes[2], pseudo.reconstruction[:, row], "D_p")
     highest = heat_limit(normal.error[:, row], pseudo.error[:, row])
     draw_heat(axes[3], normal.error[:, row], "squared error of D_n", highest)
     draw_heat(axes[4], pseudo.error[:, row], "squared error of D_p", highest)
     for ax in axes:
         ax.set(aspect="auto", yticks=[0, len(normal.frames) - 1])
         ax.set_ylabel("frame", fontsize="small")
+    columns = np.flatnonzero(normal.seen[row])
     if len(columns):
         axes[0].set_xlim(columns[0] - 0.5, columns[-1] + 0.5)
     axes[-1].set_xticks(np.arange(0, normal.seen.shape[1], 40))
@@ -92,18 +84,22 @@ def plot_reconstruction_over_time(explanation: Explanation, row: int | None = No
 
 
 def plot_attention(normal: Explanation, abnormal: Explanation) -> np.ndarray:
-    """Where M_n finds no fitting slot (entropy of its addressing), and which slots are read.
-    Returns the Axes.
+    """Draw the entropy of M_n's addressing in two clips, and how much each reads the slots.
+
+    The entropy is high where no slot fits.
 
     Args:
         normal: a clip without anomalies.
         abnormal: one with an anomaly, for comparison.
+
+    Returns:
+        The Axes, (3,).
     """
-    axes = _grid(1, 3, normal.seen.shape)[0]
+    axes: np.ndarray = _map_panels(1, 3, normal.seen)[0]
     highest = heat_limit(normal.entropy, abnormal.entropy, share=1)
-    for ax, clip, title in ((axes[0], normal, "normal clip"), (axes[1], abnormal, "abnormal clip")):
-        draw_heat(ax, clip.entropy, f"{title}: entropy of M_n (nats)", highest)
-    axes[0].set_xlabel("hatched: not rebuilt", fontsize="small")
+    draw_heat(axes[0], normal.entropy, "normal clip: entropy of M_n (nats)", highest)
+    draw_heat(axes[1], abnormal.entropy, "abnormal clip: entropy of M_n (nats)", highest)
+    axes[0].set_xlabel("hatched: nothing moves", fontsize="small")
     ranks = np.argsort(normal.usage)[::-1]
     axes[2].plot(normal.usage[ranks], color=BLUE, label="normal clip")
     axes[2].plot(abnormal.usage[ranks], ".", color=ORANGE, markersize=3, label="abnormal clip")
@@ -114,20 +110,16 @@ def plot_attention(normal: Explanation, abnormal: Explanation) -> np.ndarray:
     return axes
 
 
-def plot_slot_maps(
-    explanation: Explanation,
-    slots: Sequence[int] | None = None,
-    frame: int | None = None,
-    count: int = 5,
-) -> np.ndarray:
-    """A frame, and where in it some slots are read: their mean weight over the clip, each on its
-    own scale. Returns the Axes.
+def plot_slot_maps(explanation: Explanation) -> np.ndarray:
+    """Draw the middle frame, and where the five most read slots are read.
+
+    A map is the mean weight over the clip, on a scale of its own.
 
     Args:
-        explanation: its memory is M_n; that of `explanation.pseudo` M_p.
-        slots: their numbers; None takes the `count` most read.
-        frame: number of the frame to show; None takes the middle one.
-        count: see `slots`.
+        explanation: its memory is M_n; that of `explanation.pseudo` is M_p.
+
+    Returns:
+        The Axes, (2, 3).
     """
     require(
         len(explanation.attention) > 0,
@@ -135,180 +127,157 @@ def plot_slot_maps(
         "conflict",
         field="ModelConfig.memories",
     )
-    slots = np.argsort(explanation.usage)[::-1][:count] if slots is None else slots
-    frame = len(explanation.frames) // 2 if frame is None else frame
-    columns = min(3, 1 + len(slots))
-    axes = _grid(-(-(1 + len(slots)) // columns), columns, explanation.seen.shape)
-    draw_picture(
-        axes.flat[0], explanation.frames[frame], f"frame {frame} of the clip (hatched: not rebuilt)"
-    )
-    for ax, slot in zip(axes.flat[1:], slots, strict=False):
-        draw_heat(
-            ax,
-            explanation.attention[slot],
-            f"slot {slot}: {explanation.usage[slot]:.1%} of the reads",
-        )
-    for ax in axes.flat[1 + len(slots) :]:
+    axes = _map_panels(2, 3, explanation.seen)
+    middle = len(explanation.frames) // 2
+    title = f"frame {middle} of the clip (hatched: nothing moves)"
+    draw_picture(axes[0, 0], explanation.frames[middle], title)
+    usage = explanation.usage
+    for ax in axes.flat[1 + len(usage) :]:
         ax.axis("off")
+    for ax, slot in zip(axes.flat[1:], np.argsort(usage)[::-1], strict=False):
+        title = f"slot {slot}: {usage[slot]:.1%} of the reads"
+        draw_heat(ax, explanation.attention[slot], title)
     return axes
 
 
-def plot_slot_usage(usages: Mapping[str, Mapping[str, np.ndarray]], count: int = 10) -> np.ndarray:
-    """How much some kinds of clips read the slots that the first kind reads most. Returns the Axes,
-    one a memory.
+def plot_slot_usage(usages: Mapping[str, Mapping[str, np.ndarray]]) -> np.ndarray:
+    """Draw how much kinds of clips read the ten slots that the first kind reads most.
 
-    The legend gives the share of all reads, also of slots not shown, that would have to move to
-    other slots to be as the first kind's.
+    The legend gives the share of all reads, of all slots, that would have to move to other slots to
+    equal the first kind's.
 
     Args:
         usages: kind of clip, up to four -> what `slot_usage` returned for it.
-        count: slots shown.
+
+    Returns:
+        The Axes, (memories,).
     """
-    first = next(iter(usages.values()))
-    _, axes = plt.subplots(
-        len(first), 1, figsize=(9, 2.6 * len(first)), layout="constrained", squeeze=False
-    )
-    for ax, memory in zip(axes[:, 0], first, strict=True):
-        top = np.argsort(first[memory])[::-1][:count]
-        moved = {
-            kind: np.abs(usage[memory] - first[memory]).sum() / 2 for kind, usage in usages.items()
-        }
-        bars = {
-            f"{kind} ({moved[kind]:.0%} moved)" if usage is not first else kind: usage[memory][top]
-            for kind, usage in usages.items()
-        }
-        _bars(ax, bars, top)
+    first_kind, first = next(iter(usages.items()))
+    axes: np.ndarray = panels(len(first), 1, 9, 2.6 * len(first))[:, 0]
+    for ax, (memory, shares) in zip(axes, first.items(), strict=True):
+        top = np.argsort(shares)[::-1][:10]
+        bars = {first_kind: shares[top]}
+        for kind, usage in usages.items():
+            if kind != first_kind:
+                moved = np.abs(usage[memory] - shares).sum() / 2
+                bars[f"{kind} ({moved:.0%} moved)"] = usage[memory][top]
+        _draw_bars(ax, bars, [str(slot) for slot in top])
         ax.set(xlabel=f"slot of {memory}", ylabel="share of the reads")
-    return axes[:, 0]
+    return axes
 
 
 def plot_slot_atlas(pages: Sequence[SlotPicture], clips: Sequence[Tensor]) -> np.ndarray:
-    """What each slot decodes to (a bottleneck that holds nothing else), beside the middle frames of
-    the clips whose middle reads it most.
+    """Draw what each slot decodes to, beside the clips whose middle reads it most.
 
-    The square marks the middle. Returns the Axes, a row a slot.
+    The decoded bottleneck holds this slot at every place. A square marks the middle of a clip's
+    middle frame.
 
     Args:
         pages: what `slot_atlas` returned.
         clips: those that it was given.
+
+    Returns:
+        The Axes, a row per slot.
     """
     nearest = max(len(page.nearest) for page in pages)
-    _, axes = plt.subplots(
-        len(pages),
-        1 + nearest,
-        figsize=(1.35 * (1 + nearest), 1.5 * len(pages)),
-        layout="constrained",
-        squeeze=False,
-    )
+    axes = panels(len(pages), 1 + nearest, 1.35 * (1 + nearest), 1.5 * len(pages))
     for row, page in zip(axes, pages, strict=True):
         draw_picture(row[0], page.decoded[len(page.decoded) // 2], f"slot {page.slot}")
         for ax, number, weight in zip(row[1:], page.nearest, page.weights, strict=False):
             frames = to_frames(clips[number])
             draw_picture(ax, frames[len(frames) // 2], f"weight {weight:.2f}")
             height, width = frames.shape[1:3]
-            corner = [-(-size // CELL) // 2 * CELL - 0.5 for size in (width, height)]
-            ax.add_patch(
-                plt.Rectangle(corner, CELL, CELL, fill=False, edgecolor=ORANGE, linewidth=1.5)
-            )
+            corner = (_middle_cell(width), _middle_cell(height))
+            draw_box(ax, corner, CELL, CELL, edgecolor=ORANGE, linewidth=1.5)
     return axes
+
+
+def _middle_cell(size: int) -> float:
+    """Return where the memory's middle position begins, in pixels."""
+    positions = -(-size // CELL)
+    return positions // 2 * CELL - 0.5
 
 
 def plot_slot_removal(
     errors: Mapping[str, Mapping[str, np.ndarray]], apart: Sequence[str] = ()
 ) -> np.ndarray:
-    """By how much the mean error of some kinds of clips changes when slots are removed. Returns the
-    Axes, two with `apart`.
+    """Draw by how much the mean error of kinds of clips changes when slots are removed.
 
     Args:
         errors: kind of clip, up to four -> what `removal_errors` returned for it.
         apart: names in it that get a panel and a scale of their own, for much larger changes.
+
+    Returns:
+        The Axes, two with `apart`, else one.
     """
-    panels = [
-        [name for name in next(iter(errors.values())) if name != "nothing" and name not in apart]
-    ] + [list(apart)] * bool(apart)
-    widths = [len(names) + 0.5 for names in panels]
-    _, axes = plt.subplots(
-        1, len(panels), figsize=(9, 3), layout="constrained", squeeze=False, width_ratios=widths
-    )
-    for ax, names in zip(axes[0], panels, strict=True):
-        changes = {
-            kind: [100 * (found[name].mean() / found["nothing"].mean() - 1) for name in names]
-            for kind, found in errors.items()
-        }
-        _bars(ax, changes, names)
+    first = next(iter(errors.values()))
+    groups = [[name for name in first if name != "nothing" and name not in apart]]
+    if apart:
+        groups.append(list(apart))
+    widths = [len(names) + 0.5 for names in groups]
+    axes: np.ndarray = panels(1, len(groups), 9, 3, width_ratios=widths)[0]
+    for ax, names in zip(axes, groups, strict=True):
+        changes = {}
+        for kind, of_kind in errors.items():
+            before = of_kind["nothing"].mean()
+            changes[kind] = [100 * (of_kind[name].mean() / before - 1) for name in names]
+        _draw_bars(ax, changes, names)
         ax.axhline(0, color=GREY, linewidth=0.8)
         ax.set_xlabel("slots removed")
-    axes[0, 0].set_ylabel("change of the error (%)")
-    for ax in axes[0, 1:]:
+    axes[0].set_ylabel("change of the error (%)")
+    for ax in axes[1:]:
         ax.get_legend().remove()
-    return axes[0]
+    return axes
 
 
-def _bars(ax: Axes, groups: Mapping[str, Sequence[float]], names: Sequence) -> None:
-    """A bar for each name in each group."""
-    for k, ((group, heights), look) in enumerate(
-        zip(groups.items(), LOOKS[: len(groups)], strict=True)
-    ):
-        ax.bar(
-            np.arange(len(names)) + (k - (len(groups) - 1) / 2) * 0.2,
-            heights,
-            0.2,
-            label=group,
-            **look,
-        )
-    ax.set_xticks(np.arange(len(names)), names, fontsize="small")
-    # above, not over the bars
-    ax.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=len(groups), fontsize="small", frameon=False
-    )
+def _draw_bars(
+    ax: Axes, groups: Mapping[str, Sequence[float] | np.ndarray], names: Sequence[str]
+) -> None:
+    """Draw a bar for each name in each group, and the legend above."""
+    places = np.arange(len(names))
+    first = -(len(groups) - 1) / 2
+    for k, ((group, heights), look) in enumerate(zip(groups.items(), BARS, strict=False)):
+        ax.bar(places + (first + k) * 0.2, heights, 0.2, label=group, **look)
+    ax.set_xticks(places, names, fontsize="small")
+    legend_above(ax, len(groups))
 
 
-def _grid(rows: int, columns: int, shape: tuple[int, int]) -> np.ndarray:
-    height = 8.0 / columns * shape[0] / shape[1] + 0.3
-    return plt.subplots(
-        rows, columns, figsize=(9, rows * height), layout="constrained", squeeze=False
-    )[1]
-
-
-def _outline(axes: Sequence[Axes], mask: np.ndarray | None) -> None:
-    """The True pixels of a mask, outlined; an empty one has no outline, of which contour would
-    warn.
-    """
-    for ax in axes if mask is not None and np.any(mask) else ():
-        ax.contour(mask, [0.5], colors=ORANGE, linewidths=0.8)
+def _map_panels(rows: int, columns: int, seen: np.ndarray) -> np.ndarray:
+    """Make panels that have the proportions of a picture (H, W)."""
+    height = 8.0 / columns * seen.shape[0] / seen.shape[1] + 0.3
+    return panels(rows, columns, 9, rows * height)
 
 
 def heat_limit(*maps: np.ndarray, share: float = 0.995) -> float | None:
-    """Where the colours of some maps end, so that a few bright pixels do not leave the rest dark;
-    None where all is NaN.
+    """Return where the colours of maps end, so that a few bright pixels do not darken the rest.
+
+    It is None where all values are NaN.
     """
     values = np.concatenate([values[~np.isnan(values)] for values in maps])
     return float(np.quantile(values, share)) if values.size else None
 
 
 def draw_picture(ax: Axes, picture: np.ndarray, title: str) -> None:
-    """A picture (H, W, C) in [0, 255]; hatched where it is NaN."""
+    """Draw a picture (H, W, C) in [0, 255], hatched where it is NaN."""
     unseen = np.isnan(picture[..., :1])
     colours = np.broadcast_to(np.where(unseen, 0, picture), (*picture.shape[:2], 3))
-    ax.imshow(
-        np.dstack([colours, np.where(unseen, 0, 255)]).astype(np.uint8), interpolation="nearest"
-    )
-    _frame(ax, title)
+    rgba = np.dstack([colours, np.where(unseen, 0, 255)]).astype(np.uint8)
+    ax.imshow(rgba, interpolation="nearest")
+    _set_ground(ax, title)
 
 
 def draw_heat(ax: Axes, values: np.ndarray, title: str, highest: float | None = None) -> None:
-    """Values (H, W) as colours from 0 to `highest` (None: their own maximum); hatched where they
-    are NaN.
-    """
+    """Draw values (H, W) as colours from 0 to `highest` (None: their maximum), hatched at NaN."""
     # viridis: even in grey, and for every eye
     image = ax.imshow(values, cmap="viridis", vmin=0, vmax=highest, interpolation="nearest")
-    _frame(ax, title)
-    # takes no room from its panel, so that all panels stay equally large
-    beside = ax.inset_axes([1.02, 0, 0.04, 1])
-    ax.figure.colorbar(image, cax=beside).ax.tick_params(labelsize="x-small")
+    _set_ground(ax, title)
+    # takes no room from its panel, so that all panels keep one size
+    beside = ax.inset_axes((1.02, 0, 0.04, 1))
+    bar = ax.figure.colorbar(image, cax=beside)
+    bar.ax.tick_params(labelsize="x-small")
 
 
-def _frame(ax: Axes, title: str) -> None:
+def _set_ground(ax: Axes, title: str) -> None:
     ax.patch.set(facecolor="0.9", hatch="////", edgecolor="0.6")
     ax.set(xticks=[], yticks=[])
     ax.set_title(title, fontsize="small")

@@ -1,6 +1,4 @@
-"""Plots of the model: shapes through the network, one memory read, and what the two paths make of a
-clip. Axes out.
-"""
+"""Figures of the model: its parts, one memory read, and what the two paths make of a clip."""
 
 from __future__ import annotations
 
@@ -8,13 +6,16 @@ import copy
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
+from vadlib.course.figures.style import ARROW, Look, beside, evenly, one_panel, panels
 from vadlib.data.clips import to_frames
 from vadlib.model.losses import squared_error
 from vadlib.model.memory import address
@@ -28,284 +29,242 @@ PARTS = {
     "M_p": "pseudo_memory",
     "D_p": "pseudo_decoder",
 }
-GAP = 2  # pixels between pictures
+Shape = tuple[int, ...]
 
 
-def part_shapes(
-    model: DualPathAutoencoder, clip_shape: Sequence[int]
-) -> dict[str, list[tuple[int, ...]]]:
-    """The different shapes (C, T, H, W) that each part makes, in order: "E", "M_n", "D_n", "M_p",
-    "D_p", where the model has them.
+def part_shapes(model: DualPathAutoencoder, clip_shape: Sequence[int]) -> dict[str, list[Shape]]:
+    """Return the different shapes (C, T, H, W) of each part's outputs, in order.
 
-    Forward hooks record them on a copy of the model on the meta device: tensors have shapes and no
-    values, nothing is computed.
+    The parts are "E", "M_n", "D_n", "M_p" and "D_p", where the model has them. Forward hooks
+    record the shapes on a copy of the model on the meta device, so nothing is computed.
 
     Args:
         model: of any configuration.
         clip_shape: (C, T, H, W).
     """
     model = copy.deepcopy(model).to("meta")
-    parts = {
-        name: part
-        for name, attribute in PARTS.items()
-        if (part := getattr(model, attribute)) is not None
-    }
-    # each a dict for an ordered set: the paths may share a part
-    shapes: dict[str, dict] = {name: {} for name in parts}
-
-    def record(name: str, made: Tensor | tuple) -> None:
-        shapes[name][tuple((made[0] if isinstance(made, tuple) else made).shape[1:])] = None
-
-    for name, part in parts.items():
-        for layer in part.modules():
-            if isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d)) or (
-                layer is part and name != "E"
-            ):
-                layer.register_forward_hook(
-                    lambda _layer, _inputs, made, name=name: record(name, made)
-                )
+    shapes: dict[str, list[Shape]] = {}
+    for name, attribute in PARTS.items():
+        part = getattr(model, attribute)
+        if part is not None:
+            shapes[name] = []
+            _record_shapes(part, shapes[name], is_layer=name != "E")
     clips = torch.empty(1, *clip_shape, device="meta")
     features = model.encode(clips)
     for path in ("normal", "pseudo"):
         model.reconstruct(features, path, clips.shape)
-    return {name: list(made) for name, made in shapes.items()}
+    return shapes
+
+
+def _record_shapes(part: nn.Module, shapes: list[Shape], is_layer: bool) -> None:
+    """Append new shapes of the outputs of a part's convolutions, and of the part (`is_layer`)."""
+
+    def record(_layer: nn.Module, _inputs: Any, output: Any) -> None:
+        tensor = output[0] if isinstance(output, tuple) else output
+        shape = tuple(tensor.shape[1:])
+        if shape not in shapes:  # the paths may share a part
+            shapes.append(shape)
+
+    for layer in part.modules():
+        is_convolution = isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d))
+        if is_convolution or (layer is part and is_layer):
+            layer.register_forward_hook(record)
 
 
 def plot_method(normal: Tensor, broken: Tensor) -> Axes:
-    """The whole method in one drawing: a normal clip x, the broken clip x' made of it, the two
-    paths, and their two errors.
+    """Draw the whole method: a normal clip x, the broken clip x', the two paths and their errors.
 
     Args:
-        normal, broken: clips (C, T, H, W); their middle frames are shown.
+        normal, broken: clips (C, T, H, W); their middle frames are drawn.
     """
-    ax = plt.subplots(figsize=(9, 4.2), layout="constrained")[1]
+    ax = one_panel(9, 4.2)
     ax.set(xlim=(0, 18), ylim=(0, 8.4), aspect="equal")
     ax.axis("off")
-    for clip, low, name in (
-        (normal, 5.0, "x: a normal clip"),
-        (broken, 0.6, "x': the clip, broken on purpose"),
-    ):
-        picture = to_frames(clip)[clip.shape[1] // 2].squeeze()
-        ax.imshow(
-            picture, cmap="gray", vmin=0, vmax=255, extent=(0.2, 3.0, low, low + 2.8), zorder=2
-        )
-        ax.text(1.6, low - 0.12, name, ha="center", va="top", fontsize=8)
-    boxes = {
-        "E": (5.2, 4.2, "encoder", GREY),
-        "M_n": (8.0, 6.2, "memory", BLUE),
-        "D_n": (10.8, 6.2, "decoder", BLUE),
-        "M_p": (8.0, 2.2, "memory", ORANGE),
-        "D_p": (10.8, 2.2, "decoder", ORANGE),
-    }
-    for name, (x, y, kind, colour) in boxes.items():
-        look = (
-            {"facecolor": "white", "hatch": "////"} if colour == ORANGE else {"facecolor": "white"}
-        )
-        ax.add_patch(
-            plt.Rectangle((x - 0.9, y - 0.8), 1.8, 1.6, edgecolor=colour, linewidth=1.6, **look)
-        )
-        ax.text(
-            x,
-            y,
-            f"${name}$\n{kind}",
-            ha="center",
-            va="center",
-            fontsize=9,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-        )
-    arrow = {"arrowstyle": "->", "shrinkA": 0, "shrinkB": 0}
-    ends = [
-        ((3.1, 5.6), (4.3, 4.6)),
-        ((3.1, 2.6), (4.3, 3.8)),
-        ((6.1, 4.6), (7.1, 5.8)),
-        ((6.1, 3.8), (7.1, 2.6)),
-    ]
-    ends += [
-        ((8.9, 6.2), (9.9, 6.2)),
-        ((8.9, 2.2), (9.9, 2.2)),
-        ((11.7, 6.2), (12.7, 6.2)),
-        ((11.7, 2.2), (12.7, 2.2)),
-    ]
-    for start, end in ends:
-        ax.annotate("", end, start, arrowprops=arrow)
-    for y, path, target, colour in (
-        (6.2, "normal path", "x", BLUE),
-        (2.2, "pseudo-anomaly path", "x'", ORANGE),
-    ):
-        letter = "n" if colour == BLUE else "p"
-        task = f"error: how far $D_{letter}$'s\nreconstruction is from {target}"
-        ax.text(
-            12.9,
-            y,
-            task,
-            va="center",
-            fontsize=9,
-            bbox={"facecolor": "white", "edgecolor": colour, "boxstyle": "round"},
-        )
-        ax.text(9.4, y + 1.0, path, ha="center", fontsize=9, color=colour)
+    _draw_input(ax, normal, 5.0, "x: a normal clip")
+    _draw_input(ax, broken, 0.6, "x': the clip, broken on purpose")
+    _draw_part(ax, (5.2, 4.2), "$E$\nencoder", GREY)
+    _draw_arrow(ax, (3.1, 5.6), (4.3, 4.6))
+    _draw_arrow(ax, (3.1, 2.6), (4.3, 3.8))
+    _draw_arrow(ax, (6.1, 4.6), (7.1, 5.8))
+    _draw_arrow(ax, (6.1, 3.8), (7.1, 2.6))
+    _draw_path(ax, 6.2, "n", "normal path", "x", BLUE)
+    _draw_path(ax, 2.2, "p", "pseudo-anomaly path", "x'", ORANGE)
     return ax
 
 
-def plot_network(
-    model: DualPathAutoencoder, clip_shape: Sequence[int], ax: Axes | None = None
-) -> Axes:
-    """A clip (C, T, H, W) on its way through the network: the normal path above, the pseudo path
-    (hatched) below.
+def _draw_input(ax: Axes, clip: Tensor, bottom: float, name: str) -> None:
+    picture = to_frames(clip)[clip.shape[1] // 2].squeeze()
+    extent = (0.2, 3.0, bottom, bottom + 2.8)
+    ax.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=extent, zorder=2)
+    ax.text(1.6, bottom - 0.12, name, ha="center", va="top", fontsize=8)
 
-    A box is as high as the pictures it holds, and the wider the more channels it has. Under it
-    stand the channels and T x H x W; above each part its parameters. Dashed: the skip, if there is
-    one.
+
+def _draw_part(ax: Axes, centre: tuple[float, float], label: str, colour: str) -> None:
+    x, y = centre
+    look: Look = {"facecolor": "white", "edgecolor": colour, "linewidth": 1.6}
+    if colour == ORANGE:
+        look["hatch"] = "////"
+    ax.add_patch(Rectangle((x - 0.9, y - 0.8), 1.8, 1.6, **look))
+    ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    ax.text(x, y, label, ha="center", va="center", fontsize=9, bbox=ground)
+
+
+def _draw_path(ax: Axes, y: float, letter: str, name: str, target: str, colour: str) -> None:
+    _draw_part(ax, (8.0, y), f"$M_{letter}$\nmemory", colour)
+    _draw_part(ax, (10.8, y), f"$D_{letter}$\ndecoder", colour)
+    _draw_arrow(ax, (8.9, y), (9.9, y))
+    _draw_arrow(ax, (11.7, y), (12.7, y))
+    ax.text(9.4, y + 1.0, name, ha="center", fontsize=9, color=colour)
+    task = f"error: how far $D_{letter}$'s\nreconstruction is from {target}"
+    frame = {"facecolor": "white", "edgecolor": colour, "boxstyle": "round"}
+    ax.text(12.9, y, task, va="center", fontsize=9, bbox=frame)
+
+
+def _draw_arrow(
+    ax: Axes, start: tuple[float, float], end: tuple[float, float], **look: Any
+) -> None:
+    ax.annotate("", end, start, arrowprops=ARROW | look, zorder=2)
+
+
+def plot_network(model: DualPathAutoencoder, clip_shape: Sequence[int]) -> Axes:
+    """Draw a clip (C, T, H, W) on its way through the network.
+
+    The normal path is above, the pseudo path (hatched) below. A box is as high as the pictures it
+    holds, and wider for more channels. The text below it gives channels and T x H x W, the text
+    above a part its number of parameters. A skip is dashed.
     """
     shapes = {"clip": [tuple(clip_shape)], **part_shapes(model, clip_shape)}
-    ax = ax or plt.subplots(figsize=(9, 5.4), layout="constrained")[1]
-    # column of each part's first box
-    first = {"c": 0, "E": 1, "M": 1 + len(shapes["E"]), "D": 2 + len(shapes["E"])}
-    middle = {
-        name: {"n": 1.0, "p": -1.0}.get(name[-1] if "_" in name else "", 0.0) for name in shapes
-    }
-    arrow, over = (
-        {"arrowstyle": "->", "shrinkA": 0, "shrinkB": 0},
-        {"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-    )
-    # left and right edge of each box
-    edges: dict[str, list[tuple[float, float]]] = {name: [] for name in shapes}
+    encoder_end = 1 + len(shapes["E"])
+    columns = {"c": 0, "E": 1, "M": encoder_end, "D": encoder_end + 1}
+    ax = one_panel(9, 5.4)
     for name, levels in shapes.items():
-        look = (
-            {"facecolor": "white", "edgecolor": ORANGE, "hatch": "////"}
-            if name[-2:] == "_p"
-            else {"facecolor": BLUE}
-        )
-        look = look if "_" in name else {"facecolor": GREY}
-        for x, (channels, frames, height, width) in enumerate(levels, first[name[0]]):
-            tall, wide = height / clip_shape[2], 0.1 + 0.07 * math.log2(channels)
-            edges[name].append((x - wide / 2, x + wide / 2))
-            ax.add_patch(plt.Rectangle((x - wide / 2, middle[name] - tall / 2), wide, tall, **look))
-            ax.text(
-                x,
-                middle[name] - tall / 2 - 0.03,
-                f"{channels}\n{frames} x {height} x {width}",
-                ha="center",
-                va="top",
-                fontsize=6.5,
-                bbox=over,
-            )
-        count = (
-            sum(p.numel() for p in getattr(model, PARTS[name]).parameters()) if name in PARTS else 0
-        )
-        place = (
-            np.mean(edges[name]),
-            middle[name] + max(level[2] for level in levels) / clip_shape[2] / 2 + 0.04,
-        )
-        ax.text(*place, f"{name}\n{count:,}" if count else name, ha="center", fontsize=8, bbox=over)
+        _draw_levels(ax, name, levels, columns[name[0]], clip_shape[2])
+        parameters = 0
+        if name in PARTS:
+            parameters = sum(p.numel() for p in getattr(model, PARTS[name]).parameters())
+        label = f"{name}\n{parameters:,}" if parameters else name
+        x = columns[name[0]] + (len(levels) - 1) / 2
+        top = _middle(name) + max(level[2] for level in levels) / clip_shape[2] / 2
+        ax.text(x, top + 0.04, label, ha="center", fontsize=8, bbox=GROUND)
     for path in "np":
-        chain = [
-            "E",
-            *(
-                next((n for n in (f"{part}_{path}", f"{part}_n") if n in shapes), None)
-                for part in "MD"
-            ),
-        ]
-        chain = [name for name in chain if name]
-        for one, two in pairwise(chain):
-            ax.annotate(
-                "",
-                (edges[two][0][0], middle[two]),
-                (edges[one][-1][1], middle[one]),
-                arrowprops=arrow,
-                zorder=2,
-            )
+        parts = ["E", f"M_{path}", f"D_{path}"]
+        if path == "p":  # what the paths share belongs to the normal one
+            parts = [part if part in shapes else part[:2] + "n" for part in parts]
+        parts = [part for part in parts if part in shapes]
+        for one, two in pairwise(parts):
+            start = (_edges(one, shapes[one], columns, -1)[1], _middle(one))
+            end = (_edges(two, shapes[two], columns, 0)[0], _middle(two))
+            _draw_arrow(ax, start, end)
         if model.config.skip:
-            joined = next(
-                k for k, level in enumerate(shapes[chain[-1]]) if level[1:] == shapes["E"][-2][1:]
-            )
-            ends = (edges[chain[-1]][joined][0], middle[chain[-1]]), (edges["E"][-2][1], 0)
-            ax.annotate("", *ends, arrowprops=arrow | {"linestyle": "--", "color": GREEN}, zorder=2)
-    ax.set(xlim=(-0.6, first["D"] + len(shapes["D_n"]) - 0.4), ylim=(-1.85, 1.8))
+            decoder, encoded = parts[-1], shapes["E"][-2]
+            sizes = [level[1:] for level in shapes[decoder]]
+            joined = sizes.index(encoded[1:])
+            start = (_edges("E", shapes["E"], columns, -2)[1], _middle("E"))
+            end = (_edges(decoder, shapes[decoder], columns, joined)[0], _middle(decoder))
+            _draw_arrow(ax, start, end, linestyle="--", color=GREEN)
+    ax.set(xlim=(-0.6, columns["D"] + len(shapes["D_n"]) - 0.4), ylim=(-1.85, 1.8))
     ax.axis("off")
     return ax
+
+
+GROUND: Look = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+
+
+def _draw_levels(ax: Axes, name: str, levels: Sequence[Shape], column: int, full: int) -> None:
+    """Draw a part's boxes from a column on; `full` is the height of the clip's pictures."""
+    look: Look = {"facecolor": GREY}
+    if name.endswith("_n"):
+        look = {"facecolor": BLUE}
+    elif name.endswith("_p"):
+        look = {"facecolor": "white", "edgecolor": ORANGE, "hatch": "////"}
+    for x, (channels, frames, height, width) in enumerate(levels, column):
+        tall, wide = height / full, _box_width(channels)
+        bottom = _middle(name) - tall / 2
+        ax.add_patch(Rectangle((x - wide / 2, bottom), wide, tall, **look))
+        label = f"{channels}\n{frames} x {height} x {width}"
+        ax.text(x, bottom - 0.03, label, ha="center", va="top", fontsize=6.5, bbox=GROUND)
+
+
+def _middle(name: str) -> float:
+    """Return the height at which a part is drawn."""
+    return {"_n": 1.0, "_p": -1.0}.get(name[-2:], 0.0)
+
+
+def _box_width(channels: int) -> float:
+    return 0.1 + 0.07 * math.log2(channels)
+
+
+def _edges(
+    name: str, levels: Sequence[Shape], columns: dict[str, int], level: int
+) -> tuple[float, float]:
+    """Return the left and right edge of one of a part's boxes."""
+    x = columns[name[0]] + level % len(levels)
+    half = _box_width(levels[level][0]) / 2
+    return x - half, x + half
 
 
 def plot_addressing(slots: Tensor, query: Tensor, sharpness: float, shrink: float) -> np.ndarray:
-    """One read of a memory of slots (N, 2) with a query (2,): all as arrows, and the weights before
-    and after the cut. Returns the Axes.
+    """Draw one read of a memory of slots (N, 2) with a query (2,).
+
+    Returns:
+        The Axes, (2,): all vectors as arrows, and the weights before and after the cut.
     """
-    softmax, weights = (address(query, slots, sharpness, cut).numpy() for cut in (0.0, shrink))
-    _, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    arrows = [(f"slot {i}", slot, BLUE, "-") for i, slot in enumerate(slots)] + [
-        ("query", query, ORANGE, "--")
-    ]
-    for label, vector, colour, style in [*arrows, ("read", weights @ slots.numpy(), GREEN, ":")]:
-        axes[0].annotate(
-            "",
-            vector.tolist(),
-            (0, 0),
-            arrowprops={"arrowstyle": "->", "color": colour, "linestyle": style, "linewidth": 1.6},
-        )
-        below = label == "read" or vector[1] < 0  # the read often has the query's direction
-        axes[0].annotate(
-            label,
-            vector.tolist(),
-            xytext=(4, -12 if below else 4),
-            textcoords="offset points",
-            color=colour,
-            fontsize=9,
-        )
+    softmax = address(query, slots, sharpness, 0.0)
+    weights = address(query, slots, sharpness, shrink)
+    axes: np.ndarray = panels(1, 2, 9, 3.4)[0]
+    for i, slot in enumerate(slots):
+        _draw_vector(axes[0], f"slot {i}", slot, bool(slot[1] < 0), color=BLUE)
+    _draw_vector(axes[0], "query", query, bool(query[1] < 0), color=ORANGE, linestyle="--")
+    # the read often has the query's direction, so its label is below
+    _draw_vector(axes[0], "read", weights @ slots, True, color=GREEN, linestyle=":")
     reach = 1.5 * float(torch.cat([slots, query[None]]).abs().max())
-    axes[0].set(
-        xlim=(-reach, reach),
-        ylim=(-reach, reach),
-        aspect="equal",
-        title="slots, query and what is read",
-    )
+    limits = (-reach, reach)
+    axes[0].set(xlim=limits, ylim=limits, aspect="equal")
+    axes[0].set_title("slots, query and what is read")
     places = np.arange(len(slots))
-    axes[1].bar(
-        places - 0.2, softmax, 0.4, facecolor="white", edgecolor=BLUE, hatch="///", label="softmax"
-    )
+    white: Look = {"facecolor": "white", "edgecolor": BLUE, "hatch": "///"}
+    axes[1].bar(places - 0.2, softmax, 0.4, label="softmax", **white)
     axes[1].bar(places + 0.2, weights, 0.4, color=GREEN, label="cut and rescaled")
-    axes[1].axhline(
-        shrink * float(softmax.max()), color=GREY, linestyle="--", linewidth=1, label="cut below"
-    )
-    axes[1].set(xticks=places, xticklabels=[f"slot {i}" for i in places], title="weights")
+    cut = shrink * float(softmax.max())
+    axes[1].axhline(cut, color=GREY, linestyle="--", linewidth=1, label="cut below")
+    axes[1].set_xticks(places, [f"slot {i}" for i in places])
+    axes[1].set_title("weights")
     axes[1].legend(fontsize="small")
     return axes
 
 
-def plot_path_reconstructions(
-    model: DualPathAutoencoder, clip: Tensor, columns: int = 8, highest: float = 0.3
-) -> np.ndarray:
-    """A clip (C, T, H, W), what D_n and D_p make of it, and their squared errors, as strips over
-    time. Returns the Axes, (5,).
+def _draw_vector(ax: Axes, label: str, vector: Tensor, below: bool, **look: Any) -> None:
+    end = (float(vector[0]), float(vector[1]))
+    ax.annotate("", end, (0, 0), arrowprops={"arrowstyle": "->", "linewidth": 1.6, **look})
+    offset = (4, -12 if below else 4)
+    text: Look = {"textcoords": "offset points", "color": look["color"], "fontsize": 9}
+    ax.annotate(label, end, offset, **text)
 
-    The colours of the errors end at `highest`, in every figure alike.
+
+def plot_path_reconstructions(model: DualPathAutoencoder, clip: Tensor) -> np.ndarray:
+    """Draw a clip (C, T, H, W), its reconstructions by D_n and D_p, and their errors over time.
+
+    The colours of the squared errors end at 0.3 in every figure.
+
+    Returns:
+        The Axes, (5,).
     """
-    chosen = np.linspace(0, clip.shape[1] - 1, columns).round().astype(int)
-    strips = {"clip": _beside(to_frames(clip)[chosen])}
+    frames = evenly(clip.shape[1], 8)
+    strips = {"clip": beside(to_frames(clip)[frames], 255)}
     for name, path in (("D_n", "normal"), ("D_p", "pseudo")):
         with torch.no_grad():
-            rebuilt = model(clip[None], path).reconstruction[0]
-        strips[name] = _beside(to_frames(rebuilt)[chosen])
-        strips[f"error of {name}"] = _beside(
-            squared_error(rebuilt, clip).mean(0)[chosen, ..., None].numpy(), np.nan
-        )
+            reconstruction = model(clip[None], path).reconstruction[0]
+        error = squared_error(reconstruction, clip).mean(0)[frames, ..., None].numpy()
+        strips[name] = beside(to_frames(reconstruction)[frames], 255)
+        strips[f"error of {name}"] = beside(error, np.nan)
     height, width = strips["clip"].shape[:2]
-    figure, axes = plt.subplots(
-        len(strips), 1, figsize=(9, 5 * (8 * height / width + 0.1)), layout="constrained"
-    )
+    axes: np.ndarray = panels(len(strips), 1, 9, 5 * (8 * height / width + 0.1))[:, 0]
     for ax, (name, strip) in zip(axes, strips.items(), strict=True):
-        scale = (
-            {"cmap": "viridis", "vmin": 0, "vmax": highest}
-            if "error" in name
-            else {"cmap": "gray", "vmin": 0, "vmax": 255}
-        )
-        image = ax.imshow(strip.squeeze(), interpolation="nearest", **scale)
+        colours: Look = {"cmap": "gray", "vmin": 0, "vmax": 255}
+        if "error" in name:
+            colours = {"cmap": "viridis", "vmin": 0, "vmax": 0.3}
+        image = ax.imshow(strip.squeeze(), interpolation="nearest", **colours)
         ax.set(xticks=[], yticks=[])
         ax.set_ylabel(name, fontsize="small")
-    figure.colorbar(image, ax=axes, shrink=0.5, extend="max", label="squared error")
+    plt.colorbar(image, ax=list(axes), shrink=0.5, extend="max", label="squared error")
     return axes
-
-
-def _beside(pictures: np.ndarray, gap: float = 255) -> np.ndarray:
-    """(N, H, W, C) -> (H, N * (W + GAP), C), with gaps between them."""
-    return np.concatenate(
-        list(np.pad(pictures, ((0, 0), (0, 0), (0, GAP), (0, 0)), constant_values=gap)), axis=1
-    )

@@ -1,6 +1,4 @@
-"""Plots of pseudo-anomalies: before and after, over time, at several strengths, and in a training
-batch. Axes out.
-"""
+"""Figures of pseudo-anomalies: before and after, over time, at several strengths, in a batch."""
 
 from __future__ import annotations
 
@@ -13,48 +11,63 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vadlib.course.figures.style import (
+    GAP,
+    GAP_GREY,
+    KIND_COLOURS,
+    Look,
+    beside,
+    draw_box,
+    draw_pixels,
+    evenly,
+    panels,
+)
 from vadlib.data.clips import Clip, ClipDataset, to_frames
 from vadlib.data.video import Video
-from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE, PINK
+from vadlib.output.figure import GREY, ORANGE
 from vadlib.pseudo.kinds import PseudoAnomaly, PseudoClip
-from vadlib.pseudo.mixer import PseudoAnomalyMixer
+from vadlib.pseudo.mixer import Outcome, PseudoAnomalyMixer
 from vadlib.pseudo.patches import Patches
 from vadlib.training.samples import Samples
 
-GAP, GAP_GREY = 2, 170  # pixels between pictures; masks may be white, and differences black
-COLOURS = {"skip": BLUE, "shuffle": ORANGE, "noise": GREEN, "object": PINK}
+BATCH = 48  # samples of `plot_training_batch`, in rows of 12
 
 
 def plot_pseudo(clip: Clip, pseudo: PseudoClip, columns: int = 6) -> np.ndarray:
-    """A clip, the pseudo-anomaly made of it, their difference and the mask of what changed, as
-    strips over time. Returns the Axes, (4,).
+    """Draw a clip, the pseudo-anomaly made of it, their difference and the mask, over time.
 
-    In the difference, white is the change that 99 of 100 changed pixels do not exceed, in grey
-    levels; its label names it.
+    White in the difference is the change, in grey levels, that 99% of the changed pixels do not
+    exceed. The label names it.
+
+    Returns:
+        The Axes, (4,).
     """
     normal, changed = to_frames(clip.tensor), to_frames(pseudo.tensor)
     difference = np.abs(changed.astype(np.int16) - normal).max(-1, keepdims=True).astype(np.uint8)
-    masks = pseudo.mask.numpy()[..., None] * np.uint8(255)
-    white = (
-        int(np.percentile(difference[difference > 0], 99, method="higher"))
-        if difference.any()
-        else 255
-    )
-    strips = {"normal": normal, pseudo.kind: changed, "difference": difference, "changed": masks}
-    axes = _strips(strips, columns, gaps={"difference": round(white * GAP_GREY / 255)})
-    axes[2].get_images()[0].set_clim(0, white)
-    axes[2].set_ylabel(f"difference\n(white: {white})", fontsize="small")
-    return axes
+    white = 255
+    if difference.any():
+        white = int(np.percentile(difference[difference > 0], 99, method="higher"))
+    # stretched to 0 to 255 only when drawn, so that the gaps keep their grey
+    stretched = np.minimum(difference * (255 / white), 255)
+    strips = {
+        "normal": normal,
+        pseudo.kind: changed,
+        f"difference\n(white: {white})": stretched,
+        "changed": _mask_frames(pseudo),
+    }
+    return _draw_strips(strips, columns)
 
 
 def plot_kinds(clip: Clip, pseudos: Sequence[PseudoClip], columns: int = 8) -> np.ndarray:
-    """A clip and the pseudo-anomalies made of it, a strip over time each. Returns the Axes, one
-    more than pseudo-anomalies.
+    """Draw a clip and the pseudo-anomalies made of it over time.
+
+    Returns:
+        The Axes, one more than pseudo-anomalies.
     """
     strips = {"normal": to_frames(clip.tensor)}
     for pseudo in pseudos:
         strips[pseudo.kind] = to_frames(pseudo.tensor)
-    return _strips(strips, columns)
+    return _draw_strips(strips, columns)
 
 
 def plot_strengths(
@@ -62,228 +75,214 @@ def plot_strengths(
     kind: Callable[..., PseudoAnomaly],
     strengths: Sequence[float] = (0.0, 0.5, 1.0),
     seed: int = 0,
-    columns: int = 6,
 ) -> np.ndarray:
-    """A contact sheet: one kind at several strengths, drawn with the same seed, a strip each.
-    Returns the Axes.
+    """Draw one kind at several strengths, all with the same seed.
 
     Args:
         clip: to change.
         kind: a class such as `SkipFrames`, called with `strength=`.
         strengths: in [0, 1].
-        seed: of what is drawn.
-        columns: frames shown.
+        seed: of the random parameters.
+
+    Returns:
+        The Axes, (strengths,).
     """
     strips = {}
     for strength in strengths:
         pseudo = kind(strength=strength)(clip, torch.Generator().manual_seed(seed))
-        strips[f"{strength:g}" if pseudo else f"{strength:g}: not possible"] = to_frames(
-            pseudo.tensor if pseudo else clip.tensor
-        )
-    axes = _strips(strips, columns)
+        if pseudo is None:
+            strips[f"{strength:g}: not possible"] = to_frames(clip.tensor)
+        else:
+            strips[f"{strength:g}"] = to_frames(pseudo.tensor)
+    axes = _draw_strips(strips, 6)
     axes[0].figure.supylabel("strength", fontsize="small")
     return axes
 
 
 def plot_xt_slices(clips: Mapping[str, torch.Tensor], row: int | None = None) -> np.ndarray:
-    """x-t slices: one row of pixels of each clip, as it changes over time, downwards. Returns the
-    Axes.
+    """Draw x-t slices: one row of pixels of each clip, as it changes over time, downwards.
 
-    What walks leaves a slanted line; the faster, the flatter. What stands still leaves an upright
-    one.
+    A walking person leaves a slanted line, flatter if faster. What does not move leaves an upright
+    line.
 
     Args:
-        clips: what they are called -> float32 (C, T, H, W) in [-1, 1].
+        clips: a name -> float32 (C, T, H, W) in [-1, 1].
         row: of pixels, from the top; None takes the one that changes most in the first clip.
+
+    Returns:
+        The Axes, (clips,).
     """
-    first = next(iter(clips.values()))
-    row = int(first.std(dim=1).mean(dim=(0, 2)).argmax()) if row is None else row
-    _, axes = plt.subplots(
-        1, len(clips), figsize=(2.4 * len(clips), 2.6), layout="constrained", squeeze=False
-    )
-    for ax, (name, clip) in zip(axes[0], clips.items(), strict=True):
-        ax.imshow(
-            to_frames(clip)[:, row].squeeze(-1) if len(clip) == 1 else to_frames(clip)[:, row],
-            cmap="gray",
-            vmin=0,
-            vmax=255,
-            aspect="auto",
-        )
+    if row is None:
+        first = next(iter(clips.values()))
+        row = int(first.std(dim=1).mean(dim=(0, 2)).argmax())
+    axes: np.ndarray = panels(1, len(clips), 2.4 * len(clips), 2.6)[0]
+    for ax, (name, clip) in zip(axes, clips.items(), strict=True):
+        pixels = to_frames(clip)[:, row]
+        if pixels.shape[-1] == 1:
+            pixels = pixels[..., 0]
+        ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, aspect="auto")
         ax.set_title(name, fontsize="small")
         ax.set_xlabel(f"x, in row {row}", fontsize="small")
         ax.tick_params(labelsize="small")
-    axes[0, 0].set_ylabel("frame", fontsize="small")
-    return axes[0]
+    axes[0].set_ylabel("frame", fontsize="small")
+    return axes
 
 
 def plot_boxes(video: Video, frame: int, boxes: Mapping[str, Sequence[np.ndarray]]) -> np.ndarray:
-    """What several detectors found in one frame. Returns the Axes.
+    """Draw the boxes of several detectors onto one frame.
 
     Args:
-        video: its frames are shown.
+        video: of the frame.
         frame: its number.
         boxes: detector -> the video's T arrays of boxes (N, 4).
+
+    Returns:
+        The Axes, (detectors,).
     """
-    aspect = video.frames.shape[1] / video.frames.shape[2]
-    _, axes = plt.subplots(
-        1,
-        len(boxes),
-        figsize=(9, 9 / len(boxes) * aspect + 0.4),
-        layout="constrained",
-        squeeze=False,
-    )
-    for ax, (name, found) in zip(axes[0], boxes.items(), strict=True):
-        ax.imshow(video.frames[frame].squeeze(), cmap="gray", vmin=0, vmax=255)
-        for x0, y0, x1, y1 in found[frame]:
-            # seen on dark and on bright ground
-            for colour, width in (("white", 2.4), (ORANGE, 1.2)):
-                ax.add_patch(
-                    plt.Rectangle(
-                        (x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=colour, linewidth=width
-                    )
-                )
-        ax.set(
-            xticks=[], yticks=[], xlim=(0, video.frames.shape[2]), ylim=(video.frames.shape[1], 0)
-        )
-        ax.set_title(f"{name}: {len(found[frame])} boxes", fontsize="small")
-    return axes[0]
+    height, width = video.frames.shape[1:3]
+    axes: np.ndarray = panels(1, len(boxes), 9, 9 / len(boxes) * height / width + 0.4)[0]
+    for ax, (name, of_video) in zip(axes, boxes.items(), strict=True):
+        draw_pixels(ax, video.frames[frame])
+        for x0, y0, x1, y1 in of_video[frame]:
+            # visible on dark and on bright ground
+            draw_box(ax, (x0, y0), x1 - x0, y1 - y0, edgecolor="white", linewidth=2.4)
+            draw_box(ax, (x0, y0), x1 - x0, y1 - y0, edgecolor=ORANGE, linewidth=1.2)
+        ax.set(xlim=(0, width), ylim=(height, 0))
+        ax.set_title(f"{name}: {len(of_video[frame])} boxes", fontsize="small")
+    return axes
 
 
-def plot_patches(sources: Mapping[str, Patches], count: int = 12, seed: int = 0) -> np.ndarray:
-    """Some pictures of each patch source, as squares. Returns the Axes."""
+def plot_patches(sources: Mapping[str, Patches]) -> np.ndarray:
+    """Draw twelve pictures of each patch source as squares. Return the Axes, (sources,)."""
     strips = {}
     for name, source in sources.items():
-        drawn = [source.draw(torch.Generator().manual_seed(seed + k)) for k in range(count)]
-        strips[name] = np.stack([_square(picture) for picture in drawn])
-    return _strips(strips, count, titles=False)
+        patches = [source.draw(torch.Generator().manual_seed(seed)) for seed in range(12)]
+        strips[name] = np.stack([_square(patch) for patch in patches])
+    return _draw_strips(strips, 12, titles=False)
 
 
 def _square(picture: np.ndarray, side: int = 64) -> np.ndarray:
-    """A picture, uint8 RGB or RGBA, as (side, side, 3): stretched, or, cut out, in its own
-    proportions on grey.
+    """Fit a picture, uint8 RGB or RGBA, into (side, side, 3).
+
+    RGB is stretched. RGBA, which is cut out, keeps its proportions and gets grey around it.
     """
     if picture.shape[2] == 3:
         return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
     height, width = picture.shape[:2]
     canvas = np.full((side, side, 3), GAP_GREY, np.float32)
-    top, left = max(0, (side - height) // 2), max(0, (side - width) // 2)
-    under = canvas[top : top + height, left : left + width]
-    shown = picture[: under.shape[0], : under.shape[1]].astype(np.float32)
-    under += (shown[..., :3] - under) * shown[..., 3:] / 255
+    y, x = max(0, (side - height) // 2), max(0, (side - width) // 2)
+    ground = canvas[y : y + height, x : x + width]
+    patch = picture[: ground.shape[0], : ground.shape[1]].astype(np.float32)
+    ground += (patch[..., :3] - ground) * patch[..., 3:] / 255
     return canvas.round().astype(np.uint8)
 
 
 def plot_training_batch(
-    clips: ClipDataset, mixer: PseudoAnomalyMixer, seed: int = 0, count: int = 48
+    clips: ClipDataset, mixer: PseudoAnomalyMixer, seed: int = 0
 ) -> tuple[Figure, str]:
-    """The first `count` samples of an epoch over all clips, and which of them the mixer turned.
-    Returns the figure and its alt text.
+    """Draw the first 48 samples of an epoch over all clips, and which of them the mixer turned.
 
-    What was turned has a frame in the colour of its kind, and its name; what could not be made has
-    a dotted frame, and stays normal.
+    A turned sample has a frame in the colour of its kind. A sample that could not be turned has a
+    dotted frame and remains normal.
+
+    Returns:
+        The figure and its alt text.
     """
-    samples, size = Samples(clips, np.arange(len(clips)), mixer, seed), min(count, len(clips))
-    drawn = [samples[key] for key in samples.batches(0, size)[0]]
-    pictures = np.stack([to_frames(inputs)[inputs.shape[1] // 2] for _, inputs, _ in drawn])
+    samples = Samples(clips, np.arange(len(clips)), mixer, seed)
+    size = min(BATCH, len(clips))
+    batch = [samples[key] for key in samples.batches(0, size)[0]]
+    pictures = np.stack([to_frames(inputs)[inputs.shape[1] // 2] for _, inputs, _ in batch])
+    outcomes = [outcome for _, _, outcome in batch]
+    # as a grid, whose last row is filled up with white
     columns = min(12, size)
-    rows, (height, width) = -(-size // columns), pictures.shape[1:3]
-    figure, ax = plt.subplots(
-        figsize=(9, 9 * rows * (height + GAP) / (columns * (width + GAP)) + 0.4),
-        layout="constrained",
-    )
-    filler = np.full((rows * columns - size, *pictures.shape[1:]), 255, np.uint8)
-    grid = np.concatenate([pictures, filler]).reshape(rows, columns, *pictures.shape[1:])
-    _mosaic(ax, np.concatenate([_beside(row) for row in grid]))
-    for k, (_, _, (name, success)) in enumerate(drawn):
-        if name is not None:
-            at = (k % columns * (width + GAP), k // columns * (height + GAP))
-            colour = COLOURS.get(name, GREY)
-            look = {"linewidth": 2.5} if success else {"linewidth": 1.5, "linestyle": ":"}
-            ax.add_patch(plt.Rectangle(at, width, height, fill=False, edgecolor=colour, **look))
-            label = (
-                {"color": "white", "backgroundcolor": colour}
-                if success
-                else {"color": "black", "backgroundcolor": "white"}
-            )
-            ax.text(
-                at[0] + width / 2,
-                at[1] + height,
-                name if success else f"no {name}",
-                fontsize=6,
-                ha="center",
-                va="bottom",
-                **label,
-            )
-    counts, turned = (
-        mixer.count(outcome for _, _, outcome in drawn),
-        sum(outcome.success for _, _, outcome in drawn),
-    )
-    kinds = ", ".join(
-        f"{n} {name.removeprefix('made_')}"
-        for name, n in counts.items()
-        if name.startswith("made_")
-    )
-    missed = sum(n for name, n in counts.items() if name.startswith("not_made_"))
-    text = (
-        f"p = {mixer.p:g}: {turned} of {size} samples turned ({kinds}); {missed} could not be made"
-    )
-    ax.set_title(f"{text}; expected {mixer.p * size:.1f}", fontsize="small", loc="left")
+    rows = -(-size // columns)
+    height, width = pictures.shape[1:3]
+    grid = np.full((rows * columns, *pictures.shape[1:]), 255, np.uint8)
+    grid[:size] = pictures
+    strips = [beside(row, GAP_GREY, GAP) for row in np.split(grid, rows)]
+    size_in_inches = (9, 9 * rows * (height + GAP) / (columns * (width + GAP)) + 0.4)
+    figure, ax = plt.subplots(figsize=size_in_inches, layout="constrained")
+    _draw_mosaic(ax, np.concatenate(strips))
+    for k, outcome in enumerate(outcomes):
+        if outcome.kind is not None:
+            corner = (k % columns * (width + GAP), k // columns * (height + GAP))
+            _frame_sample(ax, corner, (height, width), outcome.kind, outcome.success)
+    text = _describe_batch(mixer, outcomes)
+    title = f"{text}; expected {mixer.p * size:.1f}"
+    ax.set_title(title, fontsize="small", loc="left")
     return figure, text
 
 
-def side_by_side(clip: Clip, pseudo: PseudoClip, height: int = 224) -> list[np.ndarray]:
-    """Frames of a video, uint8 (H, W, 3): the clip, the pseudo-anomaly, and the mask of what
-    changed.
+def _frame_sample(
+    ax: Axes, corner: tuple[int, int], size: tuple[int, int], kind: str, was_turned: bool
+) -> None:
+    """Frame one sample of a batch, and write its kind below."""
+    (x, y), (height, width) = corner, size
+    colour = KIND_COLOURS.get(kind, GREY)
+    label: Look = {"fontsize": 6, "ha": "center", "va": "bottom"}
+    if was_turned:
+        draw_box(ax, corner, width, height, edgecolor=colour, linewidth=2.5)
+        label |= {"color": "white", "backgroundcolor": colour}
+        ax.text(x + width / 2, y + height, kind, **label)
+    else:
+        draw_box(ax, corner, width, height, edgecolor=colour, linewidth=1.5, linestyle=":")
+        label |= {"color": "black", "backgroundcolor": "white"}
+        ax.text(x + width / 2, y + height, f"no {kind}", **label)
+
+
+def _describe_batch(mixer: PseudoAnomalyMixer, outcomes: Sequence[Outcome]) -> str:
+    counts = mixer.count(outcomes)
+    turned, kinds = 0, []
+    for kind in mixer.kinds:
+        turned += counts[f"made_{kind.name}"]
+        kinds.append(f"{counts[f'made_{kind.name}']} {kind.name}")
+    missed = sum(counts[f"not_made_{kind.name}"] for kind in mixer.kinds)
+    return (
+        f"p = {mixer.p:g}: {turned} of {len(outcomes)} samples turned ({', '.join(kinds)}); "
+        f"{missed} could not be made"
+    )
+
+
+def side_by_side(clip: Clip, pseudo: PseudoClip) -> list[np.ndarray]:
+    """Return frames of a video, uint8 (H, W, 3): the clip, the pseudo-anomaly, and the mask.
+
+    They are enlarged by a whole number to about 224 rows.
     """
-    parts = [
-        to_frames(clip.tensor),
-        to_frames(pseudo.tensor),
-        pseudo.mask.numpy()[..., None] * np.uint8(255),
-    ]
-    scale, film = max(1, round(height / parts[0].shape[1])), []
-    for pictures in zip(*parts, strict=True):
-        rgb = np.stack([np.broadcast_to(picture, (*picture.shape[:2], 3)) for picture in pictures])
-        film.append(_beside(rgb).repeat(scale, axis=0).repeat(scale, axis=1))
+    masks = _mask_frames(pseudo)
+    scale = max(1, round(224 / masks.shape[1]))
+    film = []
+    for pictures in zip(to_frames(clip.tensor), to_frames(pseudo.tensor), masks, strict=True):
+        rgb = [np.broadcast_to(picture, (*picture.shape[:2], 3)) for picture in pictures]
+        row = beside(np.stack(rgb), GAP_GREY, GAP)
+        film.append(row.repeat(scale, axis=0).repeat(scale, axis=1))
     return film
 
 
-def _strips(
-    strips: Mapping[str, np.ndarray],
-    columns: int,
-    titles: bool = True,
-    gaps: Mapping[str, int] | None = None,
-) -> np.ndarray:
-    """A row of pictures for each of some uint8 (T, H, W, C), of evenly chosen T; some with another
-    grey in their gaps.
-    """
-    length, height, width = next(iter(strips.values())).shape[:3]
-    chosen = np.linspace(0, length - 1, min(columns, length)).round().astype(int)
-    tall = 9 * height / (width * len(chosen))
-    _, axes = plt.subplots(
-        len(strips),
-        1,
-        figsize=(9, (tall + 0.08) * len(strips) + 0.3),
-        layout="constrained",
-        squeeze=False,
-    )
-    for ax, (name, frames) in zip(axes[:, 0], strips.items(), strict=True):
-        _mosaic(ax, _beside(frames[chosen], (gaps or {}).get(name, GAP_GREY)))
+def _mask_frames(pseudo: PseudoClip) -> np.ndarray:
+    """Return the mask as frames, uint8 (T, H, W, 1), white where the clip changed."""
+    return pseudo.mask.numpy()[..., None] * np.uint8(255)
+
+
+def _draw_strips(strips: Mapping[str, np.ndarray], columns: int, titles: bool = True) -> np.ndarray:
+    """Draw a row of evenly spaced pictures for each (T, H, W, C); return the Axes, (strips,)."""
+    first = next(iter(strips.values()))
+    length = len(first)
+    height, width = first.shape[1:3]
+    frames = evenly(length, columns)
+    row_height = 9 * height / (width * len(frames)) + 0.08
+    axes: np.ndarray = panels(len(strips), 1, 9, row_height * len(strips) + 0.3)[:, 0]
+    for ax, (name, pictures) in zip(axes, strips.items(), strict=True):
+        _draw_mosaic(ax, beside(pictures[frames], GAP_GREY, GAP))
         ax.set_ylabel(name, fontsize="small")
     if titles:
-        axes[0, 0].xaxis.tick_top()
-        places = np.arange(len(chosen)) * (width + GAP) + width / 2
-        axes[0, 0].set_xticks(places, [f"t = {t}" for t in chosen], fontsize="small")
-        axes[0, 0].tick_params(length=0)
-    return axes[:, 0]
+        places = np.arange(len(frames)) * (width + GAP) + width / 2
+        axes[0].xaxis.tick_top()
+        axes[0].set_xticks(places, [f"t = {t}" for t in frames], fontsize="small")
+        axes[0].tick_params(length=0)
+    return axes
 
 
-def _beside(pictures: np.ndarray, grey: int = GAP_GREY) -> np.ndarray:
-    """uint8 (N, H, W, C) -> (H + GAP, N * (W + GAP), C), with grey between them."""
-    padded = np.pad(pictures, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=grey)
-    return np.concatenate(list(padded), axis=1)
-
-
-def _mosaic(ax: Axes, picture: np.ndarray) -> None:
+def _draw_mosaic(ax: Axes, picture: np.ndarray) -> None:
     ax.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_color(GREY)

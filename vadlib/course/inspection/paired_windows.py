@@ -1,19 +1,24 @@
-"""Abnormal windows of test videos, and normal ones that it is fair to compare them with."""
+"""Abnormal windows of test videos, and normal windows for a fair comparison."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
+from vadlib.course.dataset_tables import require_masks
+from vadlib.course.figures.style import evenly
 from vadlib.data.clips import Clip, ClipDataset
 from vadlib.errors import require
+
+Place = tuple[str, int, int]  # scene, top and left of a window
 
 
 def paired_windows(
     clips: ClipDataset, most: int = 120, share: float = 0.1
 ) -> dict[str, list[Clip]]:
-    """Abnormal windows, each with normal partners at the same place of the same scene, so that the
-    ground is no difference.
+    """Pair abnormal windows with normal ones at the same place of the same scene.
+
+    So the background is not what differs.
 
     Args:
         clips: of test videos with masks.
@@ -21,67 +26,67 @@ def paired_windows(
         share: of the pixels of its middle frame, above which a window is abnormal.
 
     Returns:
-        Four lists of one length; normal windows have no abnormal pixel in any frame: "abnormal";
-        "normal", at the same places at another time; "normal again", at the same places at yet
-        another time, so that what differs between these two is chance; "elsewhere", normal windows
-        of any place.
+        Four lists of one length. "abnormal" is as above. The others have no abnormal pixel in any
+        frame: "normal" windows are at the same places at another time, "normal again" at the same
+        places at a third time (what differs between these two is chance), and "elsewhere" windows
+        are at any place.
 
     Raises:
         InputError: a video without masks, or no abnormal window with two partners.
     """
-    middle, clean = _abnormal_shares(clips)
-    places = [(clips.videos[v].scene, top, left) for v, _, top, left in clips.index.tolist()]
-    partners: dict[tuple, list[int]] = {}
-    for i in np.flatnonzero(clean):
+    shares, is_normal = _abnormal_shares(clips)
+    normal = np.flatnonzero(is_normal).tolist()
+    places: list[Place] = []
+    for video, _, y, x in clips.index.tolist():
+        places.append((clips.videos[video].scene, y, x))
+    partners: dict[Place, list[int]] = {}
+    for i in normal:
         partners.setdefault(places[i], []).append(i)
-    abnormal = [i for i in np.flatnonzero(middle > share) if len(partners.get(places[i], [])) > 1]
+    abnormal = []
+    for i in np.flatnonzero(shares > share).tolist():
+        if len(partners.get(places[i], [])) > 1:
+            abnormal.append(i)
     require(
         len(abnormal) > 0,
-        f"no abnormal window with two normal ones at its place, among {len(clips)}; lower clip_step or share",
+        f"no abnormal window with two normal ones at its place, among {len(clips)}; "
+        "lower clip_step or share",
         "nothing-to-do",
         field="share",
     )
-    abnormal = [abnormal[k] for k in _evenly(len(abnormal), min(most, len(abnormal)))]
-    found = [partners[places[i]] for i in abnormal]
-    chosen = {
-        "abnormal": abnormal,
-        "normal": [same[n % len(same)] for n, same in enumerate(found)],
-        "normal again": [same[(n + len(same) // 2) % len(same)] for n, same in enumerate(found)],
-        "elsewhere": np.flatnonzero(clean)[_evenly(int(clean.sum()), len(abnormal))],
-    }
-    return {name: [clips[int(i)] for i in numbers] for name, numbers in chosen.items()}
-
-
-def _evenly(length: int, count: int) -> np.ndarray:
-    return np.linspace(0, length - 1, count).round().astype(int)
+    groups: dict[str, list[Clip]] = {"abnormal": [], "normal": [], "normal again": []}
+    for n, k in enumerate(evenly(len(abnormal), most)):
+        i = abnormal[k]
+        same_place = partners[places[i]]
+        groups["abnormal"].append(clips[i])
+        groups["normal"].append(clips[same_place[n % len(same_place)]])
+        again = n + len(same_place) // 2
+        groups["normal again"].append(clips[same_place[again % len(same_place)]])
+    count = len(groups["abnormal"])
+    anywhere = np.linspace(0, len(normal) - 1, count).round().astype(int)
+    groups["elsewhere"] = [clips[normal[k]] for k in anywhere]
+    return groups
 
 
 def _abnormal_shares(clips: ClipDataset) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) share of abnormal pixels in each window's middle frame, and bool (N,), whether none of
-    its frames has any.
+    """Return the share of abnormal pixels in each window's middle frame, and bool (N,), whether no
+    frame of it has any.
     """
-    config, before = clips.config, None
-    middle, clean = np.zeros(len(clips)), np.ones(len(clips), bool)
-    for i, (v, start, top, left) in enumerate(clips.index.tolist()):
-        video, (height, width) = clips.videos[v], clips.frames[v].shape[1:3]
-        require(
-            video.masks is not None,
-            f"video {video.name}: no masks, which tell where it is abnormal; use videos with masks",
-            "missing-labels",
-            field="masks",
-        )
-        if before != (v, start):  # all windows of one clip follow each other
-            before, numbers = (v, start), start + config.frame_step * np.arange(config.length)
-            masks = [
-                cv2.resize(
-                    np.asarray(video.masks[t], np.uint8),
-                    (width, height),
-                    interpolation=cv2.INTER_NEAREST,
-                )
-                for t in numbers.tolist()
-            ]
+    config = clips.config
+    shares = np.zeros(len(clips))
+    is_normal = np.ones(len(clips), bool)
+    clip_of_masks = None
+    for i, (v, start, y, x) in enumerate(clips.index.tolist()):
+        height, width = clips.frames[v].shape[1:3]
+        if clip_of_masks != (v, start):  # the windows of one clip follow each other
+            clip_of_masks = (v, start)
+            masks = []
+            all_masks = require_masks(clips.videos[v])
+            for t in range(start, start + config.frame_step * config.length, config.frame_step):
+                mask = np.asarray(all_masks[t], np.uint8)
+                masks.append(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST))
             ever = np.any(masks, axis=0)
         tall, wide = config.crop or (height, width)
-        area = np.s_[top : top + tall, left : left + wide]
-        middle[i], clean[i] = masks[config.length // 2][area].mean(), not ever[area].any()
-    return middle, clean
+        window = np.s_[y : y + tall, x : x + wide]
+        shares[i] = masks[config.length // 2][window].mean()
+        is_normal[i] = not ever[window].any()
+    return shares, is_normal

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vadlib.data.clips import to_frames
-from vadlib.errors import require
+from vadlib.errors import InputError, require
 from vadlib.model.losses import squared_error
 from vadlib.model.memory import Memory, entropy
 from vadlib.model.network import DualPathAutoencoder
@@ -41,7 +41,7 @@ class SlotPicture(NamedTuple):
 
 @torch.inference_mode()
 def slot_usage(run: Run, clips: Sequence[Tensor]) -> dict[str, np.ndarray]:
-    """How much some clips read each slot, over all their places.
+    """Return how much clips read each slot, over all their places.
 
     Args:
         run: its model computes, in float32.
@@ -53,10 +53,10 @@ def slot_usage(run: Run, clips: Sequence[Tensor]) -> dict[str, np.ndarray]:
     Raises:
         InputError: no clips, or a model without a memory.
     """
-    memories = {"M_n": _memory(run.model, "normal")} | (
-        {"M_p": run.model.pseudo_memory} if run.model.pseudo_memory else {}
-    )
-    shares = {name: [] for name in memories}
+    memories = {"M_n": _memory(run.model, "normal")}
+    if run.model.pseudo_memory is not None:
+        memories["M_p"] = run.model.pseudo_memory
+    shares: dict[str, list[Tensor]] = {name: [] for name in memories}
     for _, features in _encoded(run.model, clips):
         for name, memory in memories.items():
             shares[name].append(memory(features[-1]).weights.mean((1, 2, 3)).cpu())
@@ -65,53 +65,55 @@ def slot_usage(run: Run, clips: Sequence[Tensor]) -> dict[str, np.ndarray]:
 
 @torch.inference_mode()
 def window_measures(run: Run, clips: Sequence[Tensor]) -> dict[str, np.ndarray]:
-    """Two measures of each clip, (len(clips),): "entropy", the mean of M_n's addressing in nats,
-    and "error", D_n's mean squared error.
+    """Measure clips: "entropy" is the mean of M_n's addressing in nats, "error" D_n's mean squared
+    error, (len(clips),) each.
 
     Raises:
         InputError: no clips, or a model without a memory.
     """
     _memory(run.model, "normal")
-    found = {"entropy": [], "error": []}
+    spreads, errors = [], []
     for batch, features in _encoded(run.model, clips):
         output = run.model.reconstruct(features, "normal", batch.shape)
-        found["entropy"].append(entropy(output.weights).mean((1, 2, 3)).cpu())
-        found["error"].append(squared_error(output.reconstruction, batch).mean((1, 2, 3, 4)).cpu())
-    return {name: torch.cat(parts).numpy() for name, parts in found.items()}
+        spreads.append(entropy(output.weights).mean((1, 2, 3)).cpu())
+        errors.append(squared_error(output.reconstruction, batch).mean((1, 2, 3, 4)).cpu())
+    return {"entropy": torch.cat(spreads).numpy(), "error": torch.cat(errors).numpy()}
 
 
 @torch.inference_mode()
 def slot_atlas(
-    run: Run, clips: Sequence[Tensor], slots: Sequence[int], path: str = "normal", nearest: int = 4
+    run: Run, clips: Sequence[Tensor], slots: Sequence[int], path: str = "normal"
 ) -> list[SlotPicture]:
-    """What some slots stand for: each decoded alone, and the clips whose middle reads it most. A
-    few hundred clips are enough.
+    """Decode some slots, and find the four clips whose middle reads each most.
 
-    A decoder with a skip gets zeros in place of the encoder's features.
+    A few hundred clips are enough. A decoder with a skip gets zeros in place of the encoder's
+    features.
 
     Args:
         run: its model computes, in float32.
         clips: (C, T, H, W) in [-1, 1] each, of one size, which the decoded slots have too.
         slots: their numbers.
         path: "normal" (M_n and D_n) or "pseudo" (M_p and D_p, or what the paths share).
-        nearest: how many clips to find.
 
     Raises:
-        InputError: no clips, a slot that is not there, or a model without a memory.
+        InputError: no clips, a slot that does not exist, or a model without a memory.
     """
-    memory, (_, decoder) = _memory(run.model, path), run.model.parts(path)
+    memory = _memory(run.model, path)
     _require_slots(memory, slots)
     middles = []
     for _, features in _encoded(run.model, clips):
-        middle = [size // 2 for size in features[-1].shape[2:]]
-        middles.append(memory(features[-1]).weights[:, *middle].cpu())
-    bottleneck, encoded = (torch.zeros_like(level[:1]) for level in (features[-1], features[0]))
-    pages, weights = [], torch.cat(middles)
-    for slot in map(int, slots):
+        middle = tuple(size // 2 for size in features[-1].shape[2:])
+        weights = memory(features[-1]).weights
+        middles.append(weights[(slice(None), *middle)].cpu())
+    weights = torch.cat(middles)
+    encoded, bottleneck = torch.zeros_like(features[0][:1]), torch.zeros_like(features[-1][:1])
+    pages = []
+    for slot in slots:
         filled = bottleneck + memory.slots[slot].reshape(-1, 1, 1, 1)
-        best = weights[:, slot].topk(min(nearest, len(weights)))
-        decoded = to_frames(_decode(decoder, filled, encoded, (1, *clips[0].shape))[0])
-        pages.append(SlotPicture(slot, decoded, best.indices.numpy(), best.values.numpy()))
+        clip = _decode(run.model, path, filled, encoded, clips[0].shape)[0]
+        best = weights[:, slot].topk(min(4, len(weights)))
+        page = SlotPicture(int(slot), to_frames(clip), best.indices.numpy(), best.values.numpy())
+        pages.append(page)
     return pages
 
 
@@ -119,56 +121,58 @@ def slot_atlas(
 def removal_errors(
     run: Run, clips: Sequence[Tensor], removed: Mapping[str, Sequence[int]], path: str = "normal"
 ) -> dict[str, np.ndarray]:
-    """What a path makes of clips when some slots cannot be read. The run's own memory stays as it
-    is.
+    """Measure a path's errors on clips when some slots cannot be read.
+
+    The run's own memory does not change.
 
     Args:
         run: its model computes, in float32.
         clips: (C, T, H, W) in [-1, 1] each, of one size.
-        removed: a name -> the slots to remove; at least one must be left.
+        removed: a name -> the slots to remove; at least one must remain.
         path: see `slot_atlas`.
 
     Returns:
         "nothing" and each name -> the mean squared error of each clip, (len(clips),).
 
     Raises:
-        InputError: no clips, a slot that is not there, none left, or a model without a memory.
+        InputError: no clips, a slot that does not exist, no remaining slot, or a model without a
+            memory.
     """
-    memory, (_, decoder) = _memory(run.model, path), run.model.parts(path)
-    memories = {"nothing": memory} | {
-        name: without_slots(memory, slots) for name, slots in removed.items()
-    }
-    errors = {name: [] for name in memories}
+    memories = {"nothing": _memory(run.model, path)}
+    for name, slots in removed.items():
+        memories[name] = without_slots(memories["nothing"], slots)
+    errors: dict[str, list[Tensor]] = {name: [] for name in memories}
     for batch, features in _encoded(run.model, clips):
-        for name, reduced in memories.items():
-            rebuilt = _decode(decoder, reduced(features[-1]).features, features[0], batch.shape)
-            errors[name].append(squared_error(rebuilt, batch).mean((1, 2, 3, 4)).cpu())
+        for name, memory in memories.items():
+            read = memory(features[-1]).features
+            decoded = _decode(run.model, path, read, features[0], batch.shape[1:])
+            errors[name].append(squared_error(decoded, batch).mean((1, 2, 3, 4)).cpu())
     return {name: torch.cat(parts).numpy() for name, parts in errors.items()}
 
 
 def without_slots(memory: Memory, slots: Sequence[int]) -> Memory:
-    """A copy of the memory in which some slots are not there to be read."""
+    """Return a copy of the memory without some slots."""
     _require_slots(memory, slots)
-    left = np.setdiff1d(np.arange(len(memory.slots)), np.asarray(slots, int))
+    remaining = np.setdiff1d(np.arange(len(memory.slots)), np.asarray(slots, int))
     require(
-        len(left) > 0,
+        len(remaining) > 0,
         f"all {len(memory.slots)} slots would be removed; leave at least one",
         "out-of-range",
         field="slots",
     )
     reduced = copy.deepcopy(memory)
-    reduced.slots = nn.Parameter(memory.slots.detach()[left])
+    reduced.slots = nn.Parameter(memory.slots.detach()[remaining])
     return reduced
 
 
 def _memory(model: DualPathAutoencoder, path: str) -> Memory:
     memory, _ = model.parts(path)
-    require(
-        memory is not None,
-        "this model has no memory (ModelConfig.memories = 0), so no slots; use a run with a memory",
-        "conflict",
-        field="ModelConfig.memories",
-    )
+    if memory is None:
+        raise InputError(
+            "this model has no memory (ModelConfig.memories = 0); use a run with a memory",
+            "conflict",
+            field="ModelConfig.memories",
+        )
     return memory
 
 
@@ -185,7 +189,7 @@ def _require_slots(memory: Memory, slots: Sequence[int]) -> None:
 def _encoded(
     model: DualPathAutoencoder, clips: Sequence[Tensor]
 ) -> Iterator[tuple[Tensor, list[Tensor]]]:
-    """Batches of the clips, and their features."""
+    """Yield batches of the clips, and their features."""
     require(len(clips) > 0, "no clips; expected at least one", "too-few", field="clips")
     device = next(model.parameters()).device
     for first in range(0, len(clips), BATCH):
@@ -193,5 +197,10 @@ def _encoded(
         yield batch, model.encode(batch)
 
 
-def _decode(decoder: nn.Module, read: Tensor, encoded: Tensor, shape: Sequence[int]) -> Tensor:
-    return decoder(read, encoded)[0][:, :, : shape[2], : shape[3], : shape[4]]
+def _decode(
+    model: DualPathAutoencoder, path: str, read: Tensor, encoded: Tensor, shape: Sequence[int]
+) -> Tensor:
+    """Decode what a memory returned, cut to clips of `shape` (C, T, H, W)."""
+    _, decoder = model.parts(path)
+    clips: Tensor = decoder(read, encoded)[0]
+    return clips[:, :, : shape[1], : shape[2], : shape[3]]
