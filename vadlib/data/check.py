@@ -54,7 +54,7 @@ ADVICE = {
     NO_KEY: "nothing to do: the file is whole from its first key frame on; labels count from it",
     "deep-pixels": "if too few levels are left, stretch all videos in the same way to 8 bits",
     # problems
-    "too-short": "leave the video out, or make clips shorter (length in the data config)",
+    "too-short": "leave the video out, or make clips shorter (clips.length in the config)",
     "partial-copy": "get the missing clips; without them, results are not comparable",
     "unread-files": "convert videos to .mp4, pictures to .png and labels to labels.csv, "
     "labels.json or labels/VIDEO.npy; move other files away",
