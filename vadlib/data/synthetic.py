@@ -582,7 +582,7 @@ def load_synthetic(split: str, root: Path | None = None, seed: int = 0) -> list[
         video = Video(
             name=f"{number + 1:02d}",
             frames=StreetStack(clip, clip.frame, HEIGHT, WIDTH, 3),
-            fps=FPS,
+            clock=FPS,
             scene="street",
             labels=np.array([kind != "" for kind in kinds], np.uint8),
             masks=StreetStack(clip, clip.mask, HEIGHT, WIDTH),
