@@ -231,22 +231,21 @@ class _Check:
 
     def _look_at_file(self, frames: VideoFrames) -> None:
         """Note frames of a video file that are not shown, wrong times and rounded pixels."""
-        path, skipped = frames.path, frames.scan.skipped
+        path, scan = frames.path, frames.scan
+        skipped = scan.skipped
         if DROPPED in skipped:
             self.note(DROPPED, f"{path}: {skipped[DROPPED]} frames were dropped when recorded")
         if NO_KEY in skipped:
             self.note(NO_KEY, f"{path}: {skipped[NO_KEY]} frames precede its first key frame")
-        if frames.scan.declared and frames.scan.declared != len(frames) + sum(skipped.values()):
-            line = f"{path}: its header counts {frames.scan.declared} frames, {len(frames)} were decoded"
+        if scan.declared and scan.declared != len(frames) + sum(skipped.values()):
+            line = f"{path}: its header counts {scan.declared} frames, {len(frames)} were decoded"
             self.note("frame-count", line)
-        if frames.scan.wrong_times:
-            line = (
-                f"{path}: {frames.scan.wrong_times} of {len(frames)} frames have no or a wrong time"
-            )
+        if scan.wrong_times:
+            line = f"{path}: {scan.wrong_times} of {len(frames)} frames have no or a wrong time"
             self.note("wrong-times", line)
-        if frames.scan.bits > 8:
-            levels = f"{frames.scan.levels} levels of 256"
-            line = f"{path}: {frames.scan.bits} bits a sample, rounded to {levels}"
+        if scan.bits > 8:
+            levels = f"{scan.levels} levels of 256"
+            line = f"{path}: {scan.bits} bits a sample, rounded to {levels}"
             self.note("deep-pixels", line)
 
     # --- files
