@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from vadlib.data.decode import VideoFrames
+
 LFS_POINTER = (
     b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
 )
@@ -233,3 +235,10 @@ def matroska(stamps, pictures, tick=10**6, rate=None) -> bytes:
         *clusters,
     ]
     return head + element("18538067", b"".join(parts))
+
+
+def decoded(path, channels=3):
+    """The frames of a video file, all of which have been decoded once."""
+    frames = VideoFrames(path, channels)
+    assert len(frames) == len(frames.scan.pts)
+    return frames

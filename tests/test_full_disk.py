@@ -329,7 +329,7 @@ def test_curves_are_drawn_when_there_is_room_again(result, tmp_path):
 def test_a_scored_film_keeps_earlier_files(undisturbed, tmp_path, full, name):
     film, out = tmp_path / "film.mp4", tmp_path / "out"
     write_video(film, moving_videos(1, length=20)[0].frames.frames, 25)
-    VideoFrames(film)  # its scan is in the cache
+    _ = VideoFrames(film).scan  # it is in the cache
     with refused("disk-full"), room(4000):
         score_video(undisturbed, film, out, "cpu", progress=False)
     assert not out.exists()
@@ -380,7 +380,7 @@ def test_a_command_ends_with_one_line_and_can_be_given_again(vadlib_command, tmp
     root, out = tmp_path / "mine", tmp_path / "run"
     own_videos(root)
     small = {
-        "data": {"clip_step": 16, "crop": [24, 24]},
+        "clips": {"clip_step": 16, "crop": [24, 24]},
         "model": {"width": 8, "slots": 8},
         "training": {"epochs": 1, "batch_size": 4},
     }

@@ -22,7 +22,7 @@ from vadlib.data.clips import ClipDataset
 from vadlib.data.copies import DatasetCopy
 from vadlib.data.encode import ANNOTATED, encode_video
 from vadlib.data.folder import open_video
-from vadlib.data.video import Video
+from vadlib.data.video import Video, header_shape
 from vadlib.device import pick_device, processes, steady_memory
 from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation.baselines import baseline_scores, measure_baselines
@@ -109,7 +109,7 @@ def train_run(
     if config.dataset is None:
         raise InputError("the config names no dataset", "nothing-to-do", field="dataset")
     videos = load_videos(config.dataset, "train", root)
-    channels = config.clips.channels or videos[0].frames.shape[3]
+    channels = config.clips.channels or header_shape(videos[0].frames)[3]
     torch.manual_seed(config.training.seed)
     model = DualPathAutoencoder(replace(config.model, channels=channels))
     progress = state.is_main_process

@@ -30,12 +30,6 @@ def test_a_video_comes_back_by_another_library(tmp_path, channels, size):
     assert (len(VideoFrames(tmp_path / "a.mp4")), VideoFrames(tmp_path / "a.mp4").fps) == (30, 12.5)
 
 
-def test_frames_may_come_one_by_one(tmp_path):
-    write_video(tmp_path / "a.mp4", (np.full((16, 16, 1), 10 * t, np.uint8) for t in range(20)), 10)
-    levels = VideoFrames(tmp_path / "a.mp4", 1)[:].mean((1, 2, 3))
-    assert np.abs(levels - 10 * np.arange(20)).max() < 4
-
-
 def test_the_same_frames_give_the_same_file(tmp_path):
     """x264's default does not, on processors with AVX-512: a film written again would be another
     training set.
@@ -133,16 +127,3 @@ def test_what_cannot_be_written_leaves_no_file(tmp_path, name, frames, fps, code
     with refused(code, file=tmp_path / name, field=field):
         write_video(tmp_path / name, frames, fps)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_error_half_way_keeps_the_old_file(tmp_path):
-    (tmp_path / "a.mp4").write_bytes(b"old")
-
-    def frames():
-        yield np.zeros((8, 8, 3), np.uint8)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_video(tmp_path / "a.mp4", frames(), 10)
-    assert (tmp_path / "a.mp4").read_bytes() == b"old"
-    assert len(list(tmp_path.iterdir())) == 1

@@ -1,6 +1,5 @@
 """The frame store: decoded once, the right pixels, and nothing half-written under a final name."""
 
-import errno
 import os
 import shutil
 import signal
@@ -17,7 +16,6 @@ from PIL import Image
 from refusals import refused
 
 from vadlib.data.store import (
-    cache_dir,
     file_key,
     keep_arrays,
     resize_frame,
@@ -26,7 +24,6 @@ from vadlib.data.store import (
 )
 from vadlib.data.video import ImageFrames, LazyStack, Video
 from vadlib.errors import InputError
-from vadlib.files import read_arrays
 
 
 class CountedFrames(LazyStack):
@@ -86,15 +83,6 @@ def test_frames_are_decoded_once(cache):
     assert again.reads == 0
 
 
-def test_only_missing_videos_are_decoded_and_order_is_kept(cache):
-    a, b = CountedFrames((3, 4, 5, 1), name="a"), CountedFrames((2, 4, 5, 1), name="b")
-    store(b)
-    arrays = store_frames([Video("a", a, 10.0), Video("b", b, 10.0)], progress=False)
-    assert (a.reads, b.reads) == (3, 2)
-    assert np.array_equal(arrays[0], a.pixels)
-    assert np.array_equal(arrays[1], b.pixels)
-
-
 def test_the_sources_may_change_hands_but_not_content(cache, tmp_path):
     """A changed file, another order, another size or other channels give another array; the same
     files the stored one.
@@ -115,12 +103,6 @@ def test_the_sources_may_change_hands_but_not_content(cache, tmp_path):
     assert len(stored_files(cache)) == 5
 
 
-def test_writing_into_a_stored_frame_does_not_change_the_store(cache):
-    frames = CountedFrames()
-    store(frames)[:] = 0
-    assert np.array_equal(store(frames), frames.pixels)
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(10, 15), (7, 11), (20, 15), (13, 30)])
 def test_smaller_sizes_are_averaged_as_opencv_does(cache, size, channels):
@@ -130,13 +112,6 @@ def test_smaller_sizes_are_averaged_as_opencv_does(cache, size, channels):
         for f in frames.pixels
     ]
     assert np.array_equal(store(frames, size), expected)
-
-
-def test_half_the_size_is_the_mean_of_four_pixels(cache):
-    """Without OpenCV: the literal mean, rounded."""
-    frames = CountedFrames((2, 20, 30, 1))
-    expected = frames.pixels.astype(float).reshape(2, 10, 2, 15, 2, 1).mean((2, 4))
-    assert np.abs(store(frames, (10, 15)) - expected).max() <= 0.5
 
 
 def test_larger_sizes_are_interpolated(cache):
@@ -168,14 +143,6 @@ def test_a_shorter_side_keeps_the_shape(shape, side, expected):
     assert stored_shape(video, (7, 9), side) == (1, 7, 9, 1)  # `size` wins
 
 
-def test_frames_of_a_shorter_side_are_averaged_as_opencv_does(cache):
-    frames = CountedFrames((2, 20, 30, 3))
-    [array] = store_frames([Video("v", frames, 10.0)], progress=False, shorter_side=10)
-    assert np.array_equal(
-        array, [cv2.resize(f, (15, 10), interpolation=cv2.INTER_AREA) for f in frames.pixels]
-    )
-
-
 @pytest.mark.parametrize(("native", "wanted"), [(3, 1), (1, 3), (3, 3), (1, 1)])
 def test_colour_becomes_grey_and_grey_is_repeated(cache, native, wanted):
     frames = CountedFrames((2, 8, 9, native))
@@ -202,17 +169,6 @@ def test_an_error_half_way_leaves_nothing(cache, error):
     assert np.array_equal(store(frames), frames.pixels)
 
 
-def test_frames_of_mixed_size_are_refused_by_file_and_nothing_is_stored(cache, tmp_path):
-    paths = [tmp_path / f"{t:03d}.png" for t in range(5)]
-    for t, path in enumerate(paths):
-        Image.new("L", (24, 16) if t != 3 else (24, 18), t).save(path)
-    with refused("mixed-sizes", file=paths[3]) as caught:
-        store(ImageFrames(paths, 1), (8, 8))
-    assert "24x18" in str(caught.error)
-    assert "24x16" in str(caught.error)
-    assert stored_files(cache) == []
-
-
 def test_a_full_disk_is_found_before_decoding(cache, monkeypatch):
     frames, usage = CountedFrames(), namedtuple("usage", "total used free")
     monkeypatch.setattr(
@@ -221,26 +177,6 @@ def test_a_full_disk_is_found_before_decoding(cache, monkeypatch):
     with refused("disk-full", file=cache / "frames", field="VADLIB_CACHE"):
         store(frames)
     assert frames.reads == 0
-
-
-def test_a_cache_that_is_no_folder_is_one_clear_error(tmp_path, monkeypatch):
-    """As root runs these tests, a folder without permission would not stop them; a file in its
-    place does.
-    """
-    (tmp_path / "file").touch()
-    for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        monkeypatch.setenv("VADLIB_CACHE", str(place))
-        with refused("not-writable", file=place / "frames", field="VADLIB_CACHE"):
-            store(CountedFrames())
-
-
-def test_a_cache_folder_that_refuses_files_is_one_clear_error(cache, monkeypatch):
-    def refuse(**options):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
-    with refused("not-writable", file=cache / "frames"):
-        store(CountedFrames())
 
 
 @pytest.mark.parametrize("keep", [0, 60, 500])
@@ -252,14 +188,6 @@ def test_a_damaged_array_in_the_store_is_never_read_in_silence(cache, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with refused("damaged-file", file=path):
         store(frames)
-
-
-def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("VADLIB_CACHE", str(tmp_path / "here"))
-    assert cache_dir() == tmp_path / "here"
-    monkeypatch.delenv("VADLIB_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "users"))
-    assert cache_dir().name == "vadlib"
 
 
 # A process that decodes 40 frames, slowly, and prints the sum of what it got.
@@ -357,37 +285,3 @@ def test_arrays_are_made_once_until_a_file_changes(cache, tmp_path):
     kept.write_bytes(b"damaged")
     with refused("damaged-file", file=kept):
         keep_arrays("labels", file_key("x", path), make)
-
-
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        (errno.ENOSPC, "disk-full"),
-        (errno.EDQUOT, "disk-full"),
-        (errno.EACCES, "not-writable"),
-        (errno.EROFS, "not-writable"),
-    ],
-)
-def test_a_full_disk_while_writing_is_told_from_a_folder_that_refuses(
-    cache, monkeypatch, number, code
-):
-    def refuse(*args):
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "replace", refuse)
-    with refused(code) as caught:
-        keep_arrays("labels", "key", lambda: {"labels": np.zeros(3)})
-    assert caught.error.file == cache / "labels" / "key.npz"
-    assert list((cache / "labels").iterdir()) == []
-
-
-def test_arrays_that_may_not_be_read_are_not_called_damaged(tmp_path, monkeypatch):
-    def refuse(*args, **kwargs):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    np.savez(tmp_path / "a.npz", values=np.zeros(3))
-    monkeypatch.setattr(np, "load", refuse)
-    with refused("not-readable", file=tmp_path / "a.npz"):
-        read_arrays(tmp_path / "a.npz", "make it again")
-    with refused("missing-file", file=tmp_path / "b.npz"):
-        read_arrays(tmp_path / "b.npz", "make it again")

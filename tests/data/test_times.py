@@ -6,20 +6,17 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from films import SCENE, encode, jpeg, matroska
+from films import SCENE, decoded, jpeg, matroska
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vadlib.data.check import check_dataset, describe_report
-from vadlib.data.decode import VideoFrames
 from vadlib.data.times import frame_times
-from vadlib.evaluation.metrics import alarm_metrics
 
 MILLISECOND = Fraction(1, 1000)
 PICTURES = [jpeg(pixels) for pixels in SCENE]
 COUNT = len(PICTURES)
 EVEN = [40 * t for t in range(COUNT)]
-YEARS = 3 * 366 * 24 * 3600 * 1000
 
 
 def replaced(stamps, changes):
@@ -81,47 +78,20 @@ BAD_STAMPS = {
 @pytest.mark.parametrize("name", BAD_STAMPS)
 def test_wrong_stamps_of_a_file_leave_the_others_alone(tmp_path, name):
     truth, stamps, wrong = BAD_STAMPS[name]
-    frames = VideoFrames(file_of(tmp_path, stamps))
+    frames = decoded(file_of(tmp_path, stamps))
     assert len(frames) == COUNT
     np.testing.assert_allclose(frames.times, np.array(truth) / 1000, atol=1e-9)
     assert frames.fps == pytest.approx((COUNT - 1) / (truth[-1] / 1000))
-    assert frames.wrong_times == wrong
+    assert frames.scan.wrong_times == wrong
     # The frames themselves are those of a sound file.
     sound = tmp_path / "sound"
     sound.mkdir()
-    expected = VideoFrames(file_of(sound, EVEN))
+    expected = decoded(file_of(sound, EVEN))
     for t in (0, 19, 20, 21, COUNT - 1, 10):
         assert np.array_equal(frames[t], expected[t])
 
 
 # --- stamps that libav makes of other files
-
-MISSING = {
-    "one": (replaced(EVEN, {20: None}), 1),
-    "the first": (replaced(EVEN, {0: None}), 1),
-    "the last": (replaced(EVEN, {39: None}), 1),
-    "the first and the last two": (replaced(EVEN, {0: None, 1: None, 38: None, 39: None}), 4),
-    "every second": ([stamp if stamp % 80 == 0 else None for stamp in EVEN], 20),
-    "all but two": ([stamp if t in (5, 35) else None for t, stamp in enumerate(EVEN)], 38),
-    "all but one": ([stamp if t == 5 else None for t, stamp in enumerate(EVEN)], 39),
-    "all": ([None] * COUNT, 0),
-    "all equal": ([80] * COUNT, 39),
-    "negative ones": ([stamp - 500 for stamp in EVEN], 0),
-    "one missing, one huge": (replaced(EVEN, {10: None, 20: 2**60}), 2),
-    "a gap of years beside a missing one": (
-        [*EVEN[:10], None, *[YEARS + stamp for stamp in EVEN[11:]]],
-        2,
-    ),
-}
-
-
-@pytest.mark.parametrize("name", MISSING)
-def test_missing_stamps_are_put_between_their_neighbours(name):
-    stamps, wrong = MISSING[name]
-    seconds, fps, found = frame_times(stamps, MILLISECOND, Fraction(25))
-    np.testing.assert_allclose(seconds, np.arange(COUNT) / 25, atol=1e-9)
-    assert fps == pytest.approx(25)
-    assert found == wrong
 
 
 def test_a_missing_stamp_in_a_varying_rate_lies_in_the_middle_of_its_own_gap():
@@ -220,7 +190,7 @@ RATES = [
 def test_each_rate_is_read_and_shown_as_it_is(tmp_path, fps):
     stamps = [round(10**6 * t / fps) for t in range(COUNT)]
     path = file_of(tmp_path, stamps, tick=1000)  # microseconds
-    frames = VideoFrames(path)
+    frames = decoded(path)
     assert frames.fps == pytest.approx(fps, rel=1e-4)
     np.testing.assert_allclose(frames.times, np.arange(COUNT) / fps, atol=2e-6)
     report = check_dataset("folder", tmp_path, progress=False)
@@ -235,48 +205,10 @@ def test_each_rate_is_read_and_shown_as_it_is(tmp_path, fps):
 @pytest.mark.parametrize("fps", [1200, 2000, 2400, 10_000])
 def test_a_rate_too_high_for_the_ticks_of_its_file_is_that_of_the_container(tmp_path, fps):
     """Matroska counts milliseconds, so that several frames have one stamp."""
-    frames = VideoFrames(file_of(tmp_path, [1000 * t // fps for t in range(COUNT)], rate=fps))
+    frames = decoded(file_of(tmp_path, [1000 * t // fps for t in range(COUNT)], rate=fps))
     np.testing.assert_allclose(frames.times, np.arange(COUNT) / fps, atol=1e-9)
     assert frames.fps == pytest.approx(fps, rel=1e-4)
-    assert frames.wrong_times == 0
-
-
-@pytest.mark.parametrize("fps", [1200, 2000, 2400, 10_000])
-def test_a_rate_too_high_for_its_ticks_that_the_container_does_not_tell(fps):
-    seconds, found, _ = frame_times(
-        [1000 * t // fps for t in range(1000)], MILLISECOND, Fraction(25)
-    )
-    np.testing.assert_allclose(seconds, np.arange(1000) / fps, atol=0.0021)
-    assert found == pytest.approx(fps, rel=0.02)
-
-
-@pytest.mark.parametrize(
-    ("step", "muxer"), [(3600, "mp4"), (86_400, "mp4"), (600, "mkv"), (3600, "mov")]
-)
-def test_a_time_lapse_of_another_library(tmp_path, step, muxer):
-    path = tmp_path / f"lapse.{muxer}"
-    encode(path, "libx264", times=[1000 * step * t for t in range(COUNT)], b_frames=0)
-    frames = VideoFrames(path)
-    assert frames.times.tolist() == [step * t for t in range(COUNT)]
-    assert frames.fps == pytest.approx(1 / step)
-
-
-def test_delays_and_false_alarms_count_the_time_of_a_varying_rate(tmp_path):
-    """Ten frames a picture an hour, then 25 a second; the event begins in the slow part and is seen
-    three hours later.
-    """
-    stamps = [3_600_000 * t for t in range(10)] + [
-        9 * 3_600_000 + 40 * t for t in range(1, COUNT - 9)
-    ]
-    frames = VideoFrames(file_of(tmp_path, replaced(stamps, {20: 0})))
-    labels, scores = np.zeros(COUNT, int), np.zeros(COUNT)
-    labels[4:10] = 1
-    scores[7] = 1
-    scores[0] = 1
-    found = alarm_metrics({"a": labels}, {"a": scores}, {"a": frames.times}, 0.5)
-    assert found.detection_delay == 3 * 3600
-    normal_hours = 4 + (COUNT - 10) * 0.04 / 3600
-    assert found.false_alarms_per_hour == pytest.approx(1 / normal_hours, rel=1e-6)
+    assert frames.scan.wrong_times == 0
 
 
 def test_wrong_stamps_are_a_note_of_the_check(tmp_path):

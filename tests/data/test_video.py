@@ -18,7 +18,6 @@ from refusals import refused
 from vadlib.data.video import (
     ImageFrames,
     MaskImages,
-    Video,
     is_junk,
     list_images,
     natural_key,
@@ -60,12 +59,6 @@ def test_a_grey_picture_is_grey_and_colour_is_weighted_as_bt_601(tmp_path):
     assert np.array_equal(read_image(path, 3), np.repeat(PIXELS[..., :1], 3, axis=2))
 
 
-def test_three_equal_channels_read_as_grey_are_that_channel(tmp_path):
-    """Community copies of Ped2 store grey so."""
-    Image.fromarray(np.repeat(PIXELS[..., :1], 3, axis=2)).save(tmp_path / "a.png")
-    assert np.array_equal(read_image(tmp_path / "a.png", 1)[..., 0], PIXELS[..., 0])
-
-
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "TIFF"])
 def test_a_picture_cut_anywhere_is_refused_by_name(tmp_path, format):
     path, whole = tmp_path / "007.img", encoded(format)
@@ -83,17 +76,6 @@ def test_a_picture_cut_anywhere_is_refused_by_name(tmp_path, format):
             assert error.code in {"empty-file", "damaged-file", "wrong-kind-of-file"}
             count += 1
     assert count >= len(tried) - 24  # a PNG ends with 20 bytes that hold no pixels
-
-
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "TIFF"])
-def test_a_picture_with_a_wrong_byte_raises_nothing_but_input_error(tmp_path, format):
-    path, whole = tmp_path / "a.img", encoded(format)
-    for position in [*range(100), *range(100, len(whole), 7)]:
-        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
-        try:
-            read_image(path, 3)
-        except InputError as error:
-            assert error.file == path
 
 
 @pytest.mark.parametrize(
@@ -123,37 +105,7 @@ def test_16_bit_pictures_are_refused_by_name(tmp_path, suffix, channels):
             read_image(tmp_path / f"deep.{suffix}", wanted)
 
 
-def test_a_picture_that_went_away_is_named(tmp_path):
-    with refused("missing-file", file=tmp_path / "gone.png"):
-        read_image(tmp_path / "gone.png", 1)
-
-
-def test_a_picture_that_may_not_be_read_is_named(tmp_path, monkeypatch):
-    """As root runs these tests, a file without permission would not stop them."""
-
-    def refuse(*args, **kwargs):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Image, "open", refuse)
-    with refused("not-readable", file=tmp_path / "a.png"):
-        read_image(tmp_path / "a.png", 1)
-
-
 # --- names
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["000.jpg", "001.jpg", "002.jpg", "010.jpg"],  # 0-based
-        ["001.jpg", "002.jpg", "010.jpg", "100.jpg"],  # 1-based
-        ["1.jpg", "2.jpg", "10.jpg", "100.jpg"],  # unpadded
-        ["frame001.bmp", "frame2.bmp", "frame010.bmp", "frame11.bmp"],
-        ["01_0014", "01_0015", "01_0100", "02_0001", "10_0001"],
-    ],
-)
-def test_names_are_ordered_by_their_numbers(names):
-    assert sorted(reversed(names), key=natural_key) == names
 
 
 @given(
@@ -177,11 +129,6 @@ def test_the_order_does_not_depend_on_how_the_folder_was_listed(names, random):
 )
 def test_junk_is_junk(tmp_path, name):
     assert is_junk(tmp_path / name)
-
-
-@pytest.mark.parametrize("name", ["001.jpg", "Test001", "a_b.png", "x~1.jpg"])
-def test_data_is_not_junk(tmp_path, name):
-    assert not is_junk(tmp_path / name)
 
 
 def test_only_pictures_are_listed(tmp_path):
@@ -236,12 +183,6 @@ def test_frames_are_read_at_their_positions(paths, channels):
     assert np.array_equal(np.asarray(frames), expected)
 
 
-@pytest.mark.parametrize("index", [7, -8, 100])
-def test_a_frame_beyond_the_video_is_an_index_error(paths, index):
-    with pytest.raises(IndexError):
-        ImageFrames(paths, 1)[index]
-
-
 def test_a_frame_of_another_size_is_named_with_both_sizes(paths):
     Image.new("L", (20, 16)).save(paths[4])
     frames = ImageFrames(paths, 1)
@@ -249,12 +190,6 @@ def test_a_frame_of_another_size_is_named_with_both_sizes(paths):
     with refused("mixed-sizes", file=paths[4]) as caught:
         frames[4]
     assert re.findall(r"\d+x\d+", str(caught.error)) == ["20x16", "24x16"]
-
-
-def test_the_first_picture_is_checked_at_once(paths):
-    paths[0].write_bytes(LFS_POINTER)
-    with refused("git-lfs-pointer", file=paths[0]):
-        ImageFrames(paths, 1)
 
 
 def test_identity_tells_sources_apart(paths):
@@ -303,12 +238,3 @@ def test_masks_of_another_size_than_the_frames_are_refused(array_video):
     with refused("mixed-sizes", field="masks") as caught:
         array_video(np.zeros((7, 4, 4, 1)), "05", masks=np.zeros((7, 4, 5), bool))
     assert re.findall(r"\d+x\d+", str(caught.error)) == ["4x5", "4x4"]
-
-
-def test_a_video_describes_itself(array_video):
-    video = array_video(
-        np.zeros((7, 4, 5, 1)), "05", labels=np.array([0, 1, 1, 0, 0, 0, 0], np.uint8)
-    )
-    assert repr(video) == "Video('05', 7x4x5x1, 10 fps, 2 abnormal)"
-    assert "unlabelled" in repr(Video("x", video.frames, 10.0))
-    assert len(video) == 7

@@ -54,10 +54,10 @@ ADVICE = {
     NO_KEY: "nothing to do: the file is whole from its first key frame on; labels count from it",
     "deep-pixels": "if too few levels are left, stretch all videos in the same way to 8 bits",
     # problems
-    "too-short": "leave the video out, or make clips shorter (length in the data config)",
+    "too-short": "leave the video out, or make clips shorter (clips.length in the config)",
     "partial-copy": "get the missing clips; without them, results are not comparable",
-    "unread-files": "convert videos to .mp4, pictures to .png and labels to labels.csv, labels.json "
-    "or labels/VIDEO.npy; move other files away",
+    "unread-files": "convert videos to .mp4, pictures to .png and labels to labels.csv, "
+    "labels.json or labels/VIDEO.npy; move other files away",
     "label-mask-conflict": "get labels and masks again, from one source",
     "published-labels": "get the labels again",
 }
@@ -124,9 +124,8 @@ def check_dataset(
         except InputError as error:
             check.error(error)
             continue
-        for video in tqdm(videos, f"reading {split}", unit="clip", disable=not progress):
-            check.read(video)
-        check.summarise(split, videos)
+        bar = tqdm(videos, f"reading {split}", unit="clip", disable=not progress)
+        check.summarise(split, [video for video in bar if check.read(video)])
     if copy.folder:
         check.report["folder"] = str(copy.folder)
         check.look_around(copy, copy.folder)
@@ -165,19 +164,27 @@ class _Check:
 
     # --- videos
 
-    def read(self, video: Video) -> None:
-        """Read all frames and masks of a video, and compare masks with labels."""
+    def read(self, video: Video) -> bool:
+        """Read all frames and masks of a video, and compare masks with labels.
+
+        Returns:
+            False for a video file that cannot be decoded.
+        """
+        try:
+            len(video)  # decodes all of a video file
+        except InputError as error:
+            self.error(error)
+            return False
         if len(video) < ClipConfig.length:
             line = f"{len(video)} frames, shorter than a clip of {ClipConfig.length}"
             self.problem("too-short", f"video {video.name}: {line}")
         conflicts = []
         for t in range(len(video)):
             try:
-                video.frames[t]
+                if not isinstance(video.frames, VideoFrames):
+                    video.frames[t]
             except InputError as error:
                 self.error(error)
-                if isinstance(video.frames, VideoFrames):
-                    return  # the rest of a damaged video file says the same
             try:
                 if _contradicts(video, t):
                     conflicts.append(t)
@@ -187,6 +194,7 @@ class _Check:
             more = f" (and {len(conflicts) - 1} more frames)" if len(conflicts) > 1 else ""
             line = f"video {video.name}, frame {conflicts[0]}: its mask contradicts its label{more}"
             self.problem("label-mask-conflict", line)
+        return True
 
     def summarise(self, split: str, videos: list[Video]) -> None:
         """Describe the videos of a split, and note what is unusual about them."""
@@ -223,19 +231,21 @@ class _Check:
 
     def _look_at_file(self, frames: VideoFrames) -> None:
         """Note frames of a video file that are not shown, wrong times and rounded pixels."""
-        path, skipped = frames.path, frames.skipped
+        path, scan = frames.path, frames.scan
+        skipped = scan.skipped
         if DROPPED in skipped:
             self.note(DROPPED, f"{path}: {skipped[DROPPED]} frames were dropped when recorded")
         if NO_KEY in skipped:
             self.note(NO_KEY, f"{path}: {skipped[NO_KEY]} frames precede its first key frame")
-        if frames.declared and frames.declared != len(frames) + sum(skipped.values()):
-            line = f"{path}: its header counts {frames.declared} frames, {len(frames)} were decoded"
+        if scan.declared and scan.declared != len(frames) + sum(skipped.values()):
+            line = f"{path}: its header counts {scan.declared} frames, {len(frames)} were decoded"
             self.note("frame-count", line)
-        if frames.wrong_times:
-            line = f"{path}: {frames.wrong_times} of {len(frames)} frames have no or a wrong time"
+        if scan.wrong_times:
+            line = f"{path}: {scan.wrong_times} of {len(frames)} frames have no or a wrong time"
             self.note("wrong-times", line)
-        if frames.bits > 8:
-            line = f"{path}: {frames.bits} bits a sample, rounded to {frames.levels} levels of 256"
+        if scan.bits > 8:
+            levels = f"{scan.levels} levels of 256"
+            line = f"{path}: {scan.bits} bits a sample, rounded to {levels}"
             self.note("deep-pixels", line)
 
     # --- files

@@ -14,8 +14,8 @@ from tqdm.auto import tqdm
 
 from vadlib.config import ClipConfig
 from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
-from vadlib.data.store import open_frames, store_frames, stored_shape
-from vadlib.data.video import Video
+from vadlib.data.store import open_frames, store_frames, target_shape
+from vadlib.data.video import Video, header_shape
 from vadlib.errors import InputError, require
 
 # clip lengths of later frames that a clip can reach: enough to skip with a stride of up to 5
@@ -198,7 +198,8 @@ def stored_frames(
     require(len(set(names)) == len(names), message, "duplicate-name", field="videos")
     channels = set()
     for video in videos:
-        shape = stored_shape(video, config.size, config.shorter_side, config.channels)
+        native = header_shape(video.frames)
+        shape = target_shape(native, config.size, config.shorter_side, config.channels)
         channels.add(shape[3])
         tall, wide = config.crop or (0, 0)
         require(
@@ -251,7 +252,7 @@ def too_short(video: Video, count: int, needed: int) -> InputError:
     """Return the error for a video that holds no clip."""
     return InputError(
         f"video {video.name}: {count} frames, shorter than a clip of {needed}; leave it out, or "
-        "make clips shorter (length or frame_step in the data config)",
+        "make clips shorter (clips.length or clips.frame_step in the config)",
         "too-short",
         field="ClipConfig.length",
     )

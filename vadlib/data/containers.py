@@ -1,118 +1,78 @@
-"""Where a video file should end by its container's own sizes: a file that was cut off ends before
-that.
-
-libav reads as far as it comes and says nothing. The functions return the place in bytes, or None
-where something that is no part of the container is in between.
-"""
+"""What the container of a video file tells that libav does not: its kind, end and empty chunks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import BinaryIO
 
-_RIFF, _EBML = b"RIFF", b"\x1a\x45\xdf\xa3"  # AVI; Matroska and WebM; anything else is read as MP4
+_RIFF, _EBML = b"RIFF", b"\x1a\x45\xdf\xa3"  # AVI; Matroska and WebM
+_MP4 = {b"ftyp", b"moov", b"mdat", b"free", b"wide"}  # kinds of the first box
+_SEGMENT = b"\x18\x53\x80\x67"
+_ZEROS = bytes(16)  # no segment ends with so many
 
 
 def is_container(head: bytes) -> bool:
-    """True if a file that begins so is an AVI, Matroska, WebM, MP4 or QuickTime file, perhaps a
-    damaged one.
+    """Return True if a file that begins so is an AVI, Matroska, WebM, MP4 or QuickTime file."""
+    return head.startswith((_RIFF, _EBML)) or head[4:8] in _MP4
+
+
+def lacks_end(path: Path) -> bool:
+    """Return True for a Matroska file or a fragmented MP4 that ends too early.
+
+    Libav reads them as far as they go. The other containers count their frames.
     """
-    return head.startswith((_RIFF, _EBML)) or head[4:8] in (
-        b"ftyp",
-        b"moov",
-        b"mdat",
-        b"free",
-        b"wide",
-    )
+    with path.open("rb") as file:
+        head = file.read(4096)
+        if head.startswith(_EBML):
+            return _lacks_segment_end(file, head)
+        return head[4:8] in _MP4 and _ends_with_fragment_header(file, path.stat().st_size)
 
 
-def what_is_missing(path: Path) -> str:
-    """What a video file lacks by its container's own sizes, in words; "" if nothing."""
-    size = path.stat().st_size
-    with path.open("rb", buffering=0) as file:  # small reads, far apart
-        head = file.read(4)
-        end = {_RIFF: _avi_end, _EBML: _matroska_end}.get(head[:4], _mp4_end)(file, size)
-    return (
-        "a part of it was never written"
-        if end is None
-        else f"{end - size} bytes are missing"
-        if end > size
-        else ""
-    )
+def _lacks_segment_end(file: BinaryIO, head: bytes) -> bool:
+    """True if a Matroska file is shorter than its segment, or the segment's end was not written."""
+    place = head.find(_SEGMENT) + len(_SEGMENT)
+    if not len(_SEGMENT) <= place < len(head):
+        return False
+    # The first byte of a length tells how many bytes it has; ones only mean that it is unknown.
+    width = 9 - head[place].bit_length()
+    unknown = (1 << 7 * width) - 1
+    length = int.from_bytes(head[place : place + width], "big") & unknown
+    if length == unknown:
+        return False
+    file.seek(place + width + length - len(_ZEROS))
+    last = file.read(len(_ZEROS))
+    return len(last) < len(_ZEROS) or last == _ZEROS
+
+
+def _ends_with_fragment_header(file: BinaryIO, size: int) -> bool:
+    """True if the last box of an MP4 is the header of a fragment, whose frames would follow."""
+    kind, position = b"", 0
+    while position + 8 <= size:
+        file.seek(position)
+        length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
+        if length < 8:
+            return False  # the last box may be open, and cameras append what is no box
+        position += length
+    return kind == b"moof"
 
 
 def empty_chunks(path: Path, number: int) -> int:
-    """Count the chunks without content of an AVI's stream: frames that the recorder dropped, or
-    that did not change. 0 for other files.
+    """Count the empty chunks of stream `number` of an AVI: frames that its recorder dropped.
 
-    libav passes over them in silence, though the file's header counts them.
+    The header counts them, and libav passes over them.
     """
     size = path.stat().st_size
-    chunks = (b"%02ddc" % number, b"%02ddb" % number)
-    count, position = 0, 0
+    kinds = (b"%02ddc" % number, b"%02ddb" % number)
+    count = position = 0
     with path.open("rb") as file:
-        if file.read(4) != _RIFF:
-            return 0
         while position + 8 <= size:
-            head = _at(file, position, 12)
-            kind, length = head[:4], int.from_bytes(head[4:8], "little")
-            if kind == bytes(4):
+            file.seek(position)
+            head = file.read(8)
+            length = int.from_bytes(head[4:], "little")
+            if not any(head):
                 break  # never written
-            count += length == 0 and kind in chunks
-            is_list = kind == _RIFF or (kind == b"LIST" and head[8:] in (b"movi", b"rec "))
-            position += 12 if is_list else 8 + length + length % 2  # what is in a list comes next
+            count += length == 0 and head[:4] in kinds
+            # The chunks in a list come right behind its head.
+            is_list = head[:4] in (_RIFF, b"LIST")
+            position += 12 if is_list else 8 + length + length % 2
     return count
-
-
-def _at(file: BinaryIO, position: int, count: int) -> bytes:
-    file.seek(position)
-    return file.read(count)
-
-
-def _avi_end(file: BinaryIO, size: int) -> int:
-    """A RIFF chunk holds everything; long files have more than one. In a file that was never
-    finished it has no size.
-    """
-    end = 0
-    while (head := _at(file, end, 8))[:4] == _RIFF and head[4:] not in (bytes(4), b"\xff" * 4):
-        end += 8 + int.from_bytes(head[4:], "little")
-    return end - 8  # some programs count the first 8 bytes in
-
-
-def _mp4_end(file: BinaryIO, size: int) -> int | None:
-    """Boxes, one behind the other: length, kind, content."""
-    end, kind, fragmented = 0, b"", False
-    while end < size:
-        head = _at(file, end, 16)
-        length, kind = int.from_bytes(head[:4], "big"), head[4:8]
-        length = int.from_bytes(head[8:], "big") if length == 1 else length
-        fragmented |= kind == b"moof"
-        # the last box may be open (length 0), and cameras append what is no box
-        if length < 8 or not kind.isalnum():
-            # but another fragment may have been here
-            return None if fragmented and kind != b"mdat" else size
-        end += length
-    return None if kind == b"moof" else end  # the frames of a fragment are in the box behind it
-
-
-def _matroska_end(file: BinaryIO, size: int) -> int | None:
-    """Elements, one behind the other: ID, length, content. The content of segments and clusters is
-    such elements again.
-    """
-    segment, cluster = b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
-    position, end = 0, size
-    while position < end <= size:
-        head = _at(file, position, 12)
-        # ID and length tell in their first byte of how many bytes they are
-        at = 9 - head[0].bit_length()
-        start = at + 9 - int.from_bytes(head[at : at + 1], "big").bit_length()
-        if at > 4 or start > at + 8:
-            return None
-        length, unknown = (
-            int.from_bytes(head[at:start], "big") % (1 << 7 * (start - at)),
-            (1 << 7 * (start - at)) - 1,
-        )
-        if head[:4] == segment and length != unknown:
-            end = position + start + length
-        position += start if head[:4] in (segment, cluster) else start + length
-    return max(position, end)

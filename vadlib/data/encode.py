@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vadlib.errors import require
+from vadlib.errors import InputError, require
 from vadlib.files import atomic, expand_home
 
 # The comment in a film that `vadlib score` has painted: no model must learn from it.
@@ -41,12 +41,8 @@ def write_video(
             or a file that cannot be written.
     """
     path = expand_home(path)
-    require(
-        path.suffix.lower() == ".mp4",
-        f"{path}: expected a name that ends in .mp4",
-        "wrong-kind-of-file",
-        file=path,
-    )
+    message = f"{path}: expected a name that ends in .mp4"
+    require(path.suffix.lower() == ".mp4", message, "wrong-kind-of-file", file=path)
     with atomic(path) as temporary:
         encode_video(temporary, frames, fps, times, path)
 
@@ -68,40 +64,45 @@ def encode_video(
     if times is None:
         # More ticks than needed: players expect some thousands a second.
         finer = max(1, min(10_000 // rate.numerator, LARGEST // rate.denominator))
-        tick, clock, stamps = 1 / rate, rate.numerator * finer, count()
+        clock, tick = rate.numerator * finer, 1 / rate
+        stamps: Iterator[int] = count()
     else:
-        clock, stamps = _stamps(times, fps)
+        clock = _ticks_a_second(times, fps)
         tick = Fraction(1, clock)
-    options = {"video_track_timescale": str(clock)}
-    with av.open(str(file), "w", options=options) as container:
-        stream = shape = None
+        stamps = _stamps(times, clock)
+    images = _even_images(frames, path)
+    first = next(images, None)
+    if first is None:
+        message = f"{path}: no frames to write; expected at least one"
+        raise InputError(message, "too-few", file=path, field="frames")
+    with av.open(str(file), "w", options={"video_track_timescale": str(clock)}) as container:
         if comment:
             container.metadata["comment"] = comment
-        for pixels, stamp in zip(frames, stamps, strict=False):
-            height, width = (side // 2 * 2 for side in pixels.shape[:2])
-            shape = shape or pixels.shape
-            message = f"{path}: a frame of {pixels.shape} after one of {shape}; expected one size: resize the frames"
-            require(pixels.shape == shape, message, "mixed-sizes", file=path, field="frames")
-            if stream is None:
-                stream = container.add_stream("libx264", rate=rate)
-                stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-                # which gives other bytes each time where x264 uses AVX-512
-                stream.options = {"x264-params": "mbtree=0"}
-                stream.codec_context.time_base = tick
-            rgb = np.ascontiguousarray(
-                np.broadcast_to(pixels, (*pixels.shape[:2], 3))[:height, :width]
-            )
-            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-            frame.pts, frame.time_base = stamp, tick
+        stream = container.add_stream("libx264", rate=rate)
+        stream.height, stream.width = first.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        # mbtree gives other bytes each time where x264 uses AVX-512.
+        stream.options = {"x264-params": "mbtree=0"}
+        stream.codec_context.time_base = tick
+        image: np.ndarray | None = first
+        while image is not None:
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = next(stamps), tick
             container.mux(stream.encode(frame))
-        require(
-            stream is not None,
-            f"{path}: no frames to write; expected at least one",
-            "too-few",
-            file=path,
-            field="frames",
-        )
+            image = next(images, None)
         container.mux(stream.encode())
+
+
+def _even_images(frames: Iterable[np.ndarray], path: Path) -> Iterator[np.ndarray]:
+    """RGB of each frame, cut to an even height and width; all must have one shape."""
+    shape = None
+    for pixels in frames:
+        shape = shape or pixels.shape
+        message = f"{path}: a frame of {pixels.shape} after one of {shape}; resize the frames"
+        require(pixels.shape == shape, message, "mixed-sizes", file=path, field="frames")
+        height, width = pixels.shape[:2]
+        rgb = np.broadcast_to(pixels, (height, width, 3))
+        yield np.ascontiguousarray(rgb[: height // 2 * 2, : width // 2 * 2])
 
 
 def _fraction(fps: float) -> Fraction:
@@ -113,13 +114,15 @@ def _fraction(fps: float) -> Fraction:
     return 1 / Fraction(1 / fps).limit_denominator(max(1, min(1001, int(LARGEST * fps))))
 
 
-def _stamps(times: np.ndarray, fps: float) -> tuple[int, list[int]]:
-    """Ticks a second, as many as the longest step allows, and the time of each frame in ticks,
-    strictly increasing.
-    """
+def _ticks_a_second(times: np.ndarray, fps: float) -> int:
+    """As many as the longest step allows."""
     longest = max(1 / fps, float(np.diff(times).max(initial=0)))
-    clock = max(1, min(90_000, int(LARGEST / longest)))
-    stamps = [round(float(seconds) * clock) for seconds in times]
-    for t in range(1, len(stamps)):
-        stamps[t] = max(stamps[t], stamps[t - 1] + 1)
-    return clock, stamps
+    return max(1, min(90_000, int(LARGEST / longest)))
+
+
+def _stamps(times: np.ndarray, clock: int) -> Iterator[int]:
+    """The time of each frame in ticks, strictly increasing."""
+    stamp = -1
+    for seconds in times:
+        stamp = max(round(float(seconds) * clock), stamp + 1)
+        yield stamp

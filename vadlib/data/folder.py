@@ -29,7 +29,14 @@ from vadlib.data.layout import (
     walk,
 )
 from vadlib.data.store import file_key, keep_arrays
-from vadlib.data.video import IMAGE_SUFFIXES, MaskImages, Video, list_files, list_images
+from vadlib.data.video import (
+    IMAGE_SUFFIXES,
+    MaskImages,
+    Video,
+    header_shape,
+    list_files,
+    list_images,
+)
 from vadlib.errors import InputError, require
 from vadlib.files import expand_home, is_broken_link, refuse_broken_link
 
@@ -212,7 +219,7 @@ def open_video(path: Path) -> Video:
 def _open(path: Path, name: str, channels: int) -> Video:
     video = open_clip(path, name, channels, FPS, "")
     parent = name.rpartition("/")[0] or "folder"
-    height, width = video.frames.shape[1:3]
+    height, width = header_shape(video.frames)[1:3]
     return replace(video, scene=f"{parent} {width}x{height}")
 
 

@@ -250,7 +250,7 @@ def open_clip(path: Path, name: str, channels: int, fps: float, scene: str) -> V
     """
     if not path.is_dir():
         film = VideoFrames(path, channels)
-        return Video(name, film, film.fps, scene, times=film.times)
+        return Video(name, film, film, scene)
     return Video(name, _open_images(path, channels), fps, scene)
 
 

@@ -22,7 +22,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -500,7 +500,8 @@ class StreetClip:
         entropy = np.random.SeedSequence((*self.entropy, t + 1))
         row, column = entropy.generate_state(2) % 128
         picture += noise_field()[row:, column:][:HEIGHT, :WIDTH]
-        return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        pixels: np.ndarray = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        return pixels
 
     def mask(self, t: int) -> np.ndarray:
         """Return bool (H, W): where the anomaly covers more than half of a pixel and is visible.
@@ -546,13 +547,20 @@ class StreetStack(LazyStack):
         return [*source, *self.clip.entropy, list(self.shape)]
 
 
-class StreetBoxes(StreetStack):
-    """T arrays (N, 4); a slice is a list, since N varies."""
+class StreetBoxes(Sequence[np.ndarray]):
+    """The boxes of each frame, T arrays (N, 4)."""
 
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return [self.render(t) for t in range(len(self))[index]]
-        return super().__getitem__(index)
+    def __init__(self, clip: StreetClip):
+        self.clip = clip
+
+    def __len__(self) -> int:
+        return self.clip.length
+
+    def __getitem__(self, index: Any) -> Any:  # a slice gives a list, since N varies
+        times = range(len(self))[index]
+        if isinstance(times, int):
+            return self.clip.boxes(times)
+        return [self.clip.boxes(t) for t in times]
 
 
 def load_synthetic(split: str, root: Path | None = None, seed: int = 0) -> list[Video]:
@@ -574,11 +582,11 @@ def load_synthetic(split: str, root: Path | None = None, seed: int = 0) -> list[
         video = Video(
             name=f"{number + 1:02d}",
             frames=StreetStack(clip, clip.frame, HEIGHT, WIDTH, 3),
-            fps=FPS,
+            clock=FPS,
             scene="street",
             labels=np.array([kind != "" for kind in kinds], np.uint8),
             masks=StreetStack(clip, clip.mask, HEIGHT, WIDTH),
-            boxes=StreetBoxes(clip, clip.boxes),
+            boxes=StreetBoxes(clip),
             kinds=kinds,
             ground_truth="scripted",
         )

@@ -37,6 +37,11 @@ class Times(NamedTuple):
     wrong: int
 
 
+class _Stamp(NamedTuple):
+    frame: int
+    ticks: int
+
+
 def frame_times(stamps: Sequence[int | None], tick: Fraction, rate: Fraction) -> Times:
     """Find the time of each frame from the stamps of a file.
 
@@ -51,30 +56,27 @@ def frame_times(stamps: Sequence[int | None], tick: Fraction, rate: Fraction) ->
             are right.
     """
     count = len(stamps)
-    even = np.arange(count) * (rate.denominator / rate.numerator)
-    positions = [i for i, stamp in enumerate(stamps) if stamp is not None]
-    known = [stamps[i] for i in positions]
-    usual = _usual_step(positions, known, max(1.0, float(1 / (rate * tick))))
-    backward = sum(later < earlier for earlier, later in pairwise(known))
-    if backward > SHUFFLED * len(known):
-        known.sort()
-    set_back = 0
-    if len(set(known)) < len(known) and _within_a_tick(positions, known, 1 / (rate * tick)):
-        # ticks too coarse to tell the frames apart
-        return Times(even, float(rate), count - len(known))
-    if any(later <= earlier for earlier, later in pairwise(known)):
-        positions, known, set_back = _increasing(positions, known, usual)
-    if len(known) < 2:
-        return Times(even, float(rate), count - len(known) if known else 0)
-    steps = np.array([later - earlier for earlier, later in pairwise(known)], np.float64)
+    even = np.arange(count) / float(rate)
+    right = [_Stamp(i, stamp) for i, stamp in enumerate(stamps) if stamp is not None]
+    missing = count - len(right) if right else 0
+    usual = _usual_step(right, max(1.0, float(1 / (rate * tick))))
+    right = _in_order(right)
+    if _are_too_coarse(right, 1 / (rate * tick)):
+        return Times(even, float(rate), missing)
+    right, set_back = _increasing(right, usual)
+    if len(right) < 2:
+        return Times(even, float(rate), count - len(right) if right else 0)
+    frames = [stamp.frame for stamp in right]
+    steps = np.array([later.ticks - stamp.ticks for stamp, later in pairwise(right)], np.float64)
     set_forward = steps > float(LONGEST / tick)
-    steps = np.where(set_forward, usual * np.diff(positions), steps)
-    first, last = positions[0], positions[-1]
-    ticks = np.interp(np.arange(count), positions, np.append(0, steps.cumsum()))
+    steps = np.where(set_forward, usual * np.diff(frames), steps)
+    ticks = np.interp(np.arange(count), frames, np.append(0, steps.cumsum()))
+    # Before the first right stamp and behind the last one, the usual step holds.
+    first, last = frames[0], frames[-1]
     ticks[:first] = usual * np.arange(-first, 0)
     ticks[last:] += usual * np.arange(count - last)
     seconds = (ticks - ticks[0]) * tick.numerator / tick.denominator
-    wrong = count - len(known) + set_back + int(set_forward.sum())
+    wrong = count - len(right) + set_back + int(set_forward.sum())
     # Containers round times to ticks of their own: at a constant rate, times are off by one at
     # most.
     if np.abs(seconds - even).max() <= 1.001 * float(tick):
@@ -82,83 +84,74 @@ def frame_times(stamps: Sequence[int | None], tick: Fraction, rate: Fraction) ->
     return Times(seconds, (count - 1) / float(seconds[-1]), wrong)
 
 
-def _within_a_tick(positions: Sequence[int], stamps: Sequence[int], step: Fraction) -> bool:
-    """Return True if stamps are those of a constant step, in ticks, rounded to whole ticks."""
-    origin = stamps[0] - positions[0] * step if stamps else 0
-    return all(
-        abs(stamp - origin - position * step) <= 1
-        for position, stamp in zip(positions, stamps, strict=True)
-    )
-
-
-def _usual_step(positions: Sequence[int], stamps: Sequence[int], otherwise: float) -> float:
-    """The median of the steps between neighbouring frames that do not go back, in ticks; without
-    any, `otherwise`.
-    """
-    gaps = np.diff(positions)
-    steps = [later - earlier for earlier, later in pairwise(stamps)]
-    forward = [step for step, gap in zip(steps, gaps, strict=True) if gap == 1 and step >= 0]
+def _usual_step(stamps: Sequence[_Stamp], otherwise: float) -> float:
+    """The median step between neighbouring frames, in ticks; without any, `otherwise`."""
+    forward = []
+    for stamp, later in pairwise(stamps):
+        if later.frame == stamp.frame + 1 and later.ticks >= stamp.ticks:
+            forward.append(later.ticks - stamp.ticks)
     if not any(forward):
         return otherwise
     # Where most frames share their tick with the next one, the mean is what they take.
     return float(np.median(forward) or np.mean(forward))
 
 
-def _increasing(
-    positions: Sequence[int], stamps: Sequence[int], usual: float
-) -> tuple[list[int], list[int], int]:
-    """Positions and stamps without strays, strictly increasing, and how often the clock was set
-    back.
+def _in_order(stamps: list[_Stamp]) -> list[_Stamp]:
+    """Stamps in the order of decoding are sorted; others stay."""
+    backward = sum(later.ticks < stamp.ticks for stamp, later in pairwise(stamps))
+    if backward <= SHUFFLED * len(stamps):
+        return stamps
+    ordered = sorted(stamp.ticks for stamp in stamps)
+    return [_Stamp(stamp.frame, ticks) for stamp, ticks in zip(stamps, ordered, strict=True)]
+
+
+def _are_too_coarse(stamps: Sequence[_Stamp], step: Fraction) -> bool:
+    """True if frames share their ticks, and all stamps are those of a constant step, rounded."""
+    if len({stamp.ticks for stamp in stamps}) == len(stamps):
+        return False
+    origin = stamps[0].ticks - stamps[0].frame * step
+    return all(abs(stamp.ticks - origin - stamp.frame * step) <= 1 for stamp in stamps)
+
+
+def _increasing(stamps: Sequence[_Stamp], usual: float) -> tuple[list[_Stamp], int]:
+    """The stamps without strays, strictly increasing, and how often the clock was set back.
 
     Stamps after such a place go on with the usual step.
     """
-    kept_positions: list[int] = []
-    kept: list[int] = []
+    right: list[_Stamp] = []
     start = offset = set_back = 0
     for end in range(1, len(stamps) + 1):
-        if end < len(stamps) and stamps[end] > stamps[end - 1]:
+        if end < len(stamps) and stamps[end].ticks > stamps[end - 1].ticks:
             continue
-        run = [stamp + offset for stamp in stamps[start:end]]
-        run_positions = positions[start:end]
-        last, first = _fewest_strays(kept_positions, kept, run_positions, run, usual)
+        run = [_Stamp(stamp.frame, stamp.ticks + offset) for stamp in stamps[start:end]]
+        last, first = _fewest_strays(right, run, usual)
         if last + first > STRAYS:
-            expected = kept[-1] + max(1, round(usual * (run_positions[0] - kept_positions[-1])))
-            offset += expected - run[0]
-            run = [stamp + expected - run[0] for stamp in run]
+            frames = run[0].frame - right[-1].frame
+            shift = right[-1].ticks + max(1, round(usual * frames)) - run[0].ticks
+            run = [_Stamp(stamp.frame, stamp.ticks + shift) for stamp in run]
+            offset += shift
             last = first = 0
             set_back += 1
-        del kept[len(kept) - last :]
-        del kept_positions[len(kept_positions) - last :]
-        kept += run[first:]
-        kept_positions += run_positions[first:]
+        right = right[: len(right) - last] + run[first:]
         start = end
-    return kept_positions, kept, set_back
+    return right, set_back
 
 
-def _fewest_strays(
-    kept_positions: Sequence[int],
-    kept: Sequence[int],
-    run_positions: Sequence[int],
-    run: Sequence[int],
-    usual: float,
-) -> tuple[int, int]:
-    """How many stamps to drop at the end of `kept` and at the beginning of `run`, so that all
-    increase.
-
-    As few as possible; of two such choices the one whose steps are nearer to the usual one.
+def _fewest_strays(right: list[_Stamp], run: list[_Stamp], usual: float) -> tuple[int, int]:
+    """How many stamps to drop at the end of `right` and at the beginning of `run`, so that all
+    increase: as few as possible, and then so that the step is near to the usual one.
     """
-
-    def cost(choice: tuple[int, int]) -> tuple[int, float]:
-        last, first = choice
-        if last == len(kept) or first == len(run):
-            return last + first, 0.0
-        step = run[first] - kept[-1 - last]
-        frames = run_positions[first] - kept_positions[-1 - last]
-        return last + first, abs(step / frames - usual)
-
-    choices = [
-        (last, bisect_right(run, kept[-1 - last])) for last in range(min(STRAYS + 1, len(kept)))
-    ]
-    if len(kept) <= STRAYS:
-        choices.append((len(kept), 0))
-    return min(choices, key=cost)
+    ticks = [stamp.ticks for stamp in run]
+    best, least = (0, 0), (len(right) + len(run) + 1, 0.0)
+    for last in range(min(STRAYS + 1, len(right))):
+        before = right[-1 - last]
+        first = bisect_right(ticks, before.ticks)
+        cost = (last + first, 0.0)
+        if first < len(run):
+            step = (run[first].ticks - before.ticks) / (run[first].frame - before.frame)
+            cost = (last + first, abs(step - usual))
+        if cost < least:
+            best, least = (last, first), cost
+    if len(right) <= STRAYS and (len(right), 0.0) < least:
+        return len(right), 0
+    return best

@@ -1,25 +1,22 @@
-"""A video: frames that are read only when asked for, with labels, masks and boxes where they are
-known.
-"""
+"""A video: frames that are read only when asked for, with labels, masks and boxes where known."""
 
 from __future__ import annotations
 
 import os
 import re
-import struct
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from natsort import natsort_keygen, ns
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vadlib.data.pictures import picture_count, what_is_missing
-from vadlib.errors import InputError
+from vadlib.errors import InputError, require
 from vadlib.files import is_broken_link, refuse_broken_link
 
 _NATURAL = natsort_keygen(alg=ns.IGNORECASE)
@@ -37,38 +34,36 @@ _RESULTS = (
 _RESULTS_ALONE = {"annotated.mp4", "ablation.csv"}
 
 
-# Of damaged files. Pillow raises SyntaxError for broken chunks of a PNG, TypeError and IndexError
-# for tags that are not there.
-_PILLOW_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    RuntimeError,
-    ArithmeticError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-
-
 class Frames(Protocol):
     """What a `Video` needs of its frames: a length, a shape, random access, and an identity for the
     frame store.
     """
 
-    shape: tuple[int, int, int, int]  # (T, H, W, C)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(T, H, W, C)."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index) -> np.ndarray:
+    def __iter__(self) -> Iterator[np.ndarray]: ...
+
+    def __getitem__(self, index: Any) -> np.ndarray:
         """uint8 (H, W, C) for a number, (T', H, W, C) for a slice."""
 
-    def identity(self) -> list:
+    def identity(self) -> list[Any]:
         """JSON-able description of the source; two sources with the same identity hold the same
         pixels.
         """
+
+
+class Clock(Protocol):
+    """What knows when each frame was taken: a video file."""
+
+    @property
+    def fps(self) -> float: ...
+
+    @property
+    def times(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,8 @@ class Video:
     Attributes:
         name: unique within its dataset and split, such as "04".
         frames: uint8 (T, H, W, C), RGB, or grey with C = 1; `video.frames[i]` reads one frame.
-        fps: frames a second.
+        clock: frames a second; for a video file its `VideoFrames`, which know the time of each
+            frame. Read `fps` and `seconds`.
         scene: videos with the same scene show the same place from the same camera; calibration is
             kept per scene.
         labels: uint8 (T,), 0 normal, 1 abnormal; None where the dataset has no labels.
@@ -88,51 +84,56 @@ class Video:
             ends exclusive; or None.
         kinds: the kind of anomaly of each frame ("" = normal), T strings; None where the dataset
             does not say.
-        times: seconds of each frame since the first, float64 (T,), for a video whose rate varies;
-            None means frame / fps.
         ground_truth: the origin of `labels` ("mat", "vol", "scripted", ...), so that results can
             say which was used.
     """
 
     name: str
     frames: Frames
-    fps: float
+    clock: float | Clock
     scene: str = "one"
     labels: np.ndarray | None = None
     masks: Frames | None = None
     boxes: Sequence[np.ndarray] | None = None
     kinds: Sequence[str] | None = None
     ground_truth: str = field(default="", compare=False)
-    times: np.ndarray | None = None
 
-    def __post_init__(self):
-        for what in ("labels", "masks", "boxes", "kinds", "times"):
-            value = getattr(self, what)
+    def __post_init__(self) -> None:
+        for name in ("labels", "masks", "boxes", "kinds"):
+            value = getattr(self, name)
             if value is not None and len(value) != len(self.frames):
-                raise InputError(
-                    f"video {self.name}: {len(self.frames)} frames but {len(value)} {what}; expected one for each frame: "
-                    f"the copy is incomplete, or the {what} belong to another video",
-                    "label-length",
-                    field=what,
+                message = (
+                    f"video {self.name}: {len(self.frames)} frames but {len(value)} {name}; "
+                    f"expected one for each frame: copy it again, or get its {name} again"
                 )
-        if self.masks is not None and tuple(self.masks.shape[1:3]) != tuple(self.frames.shape[1:3]):
-            mask, frame = (
-                "x".join(map(str, stack.shape[1:3])) for stack in (self.masks, self.frames)
+                raise InputError(message, "label-length", field=name)
+        if self.masks is not None:
+            mask, frame = self.masks.shape[1:3], self.frames.shape[1:3]
+            message = (
+                f"video {self.name}: masks of {mask[0]}x{mask[1]} for frames of "
+                f"{frame[0]}x{frame[1]}; expected one size: get the masks again"
             )
-            message = f"video {self.name}: masks of {mask} for frames of {frame}; expected one size: get the masks again"
-            raise InputError(message, "mixed-sizes", field="masks")
+            require(tuple(mask) == tuple(frame), message, "mixed-sizes", field="masks")
 
     def __len__(self) -> int:
         return len(self.frames)
 
     @property
+    def fps(self) -> float:
+        """Frames a second; the mean where the rate varies."""
+        return self.clock if isinstance(self.clock, int | float) else self.clock.fps
+
+    @property
     def seconds(self) -> np.ndarray:
         """When each frame was taken, float64 (T,), since the first one."""
-        return np.arange(len(self)) / self.fps if self.times is None else self.times
+        if isinstance(self.clock, int | float):
+            return np.arange(len(self)) / self.clock
+        return self.clock.times
 
     def __repr__(self) -> str:
         abnormal = "unlabelled" if self.labels is None else f"{int(self.labels.sum())} abnormal"
-        return f"Video({self.name!r}, {'x'.join(map(str, self.frames.shape))}, {self.fps:g} fps, {abnormal})"
+        shape = "x".join(map(str, self.frames.shape))
+        return f"Video({self.name!r}, {shape}, {self.fps:g} fps, {abnormal})"
 
 
 class LazyStack(ABC):
@@ -143,10 +144,19 @@ class LazyStack(ABC):
     shape: tuple[int, ...]
     dtype: type = np.uint8
 
+    @property
+    def header_shape(self) -> tuple[int, ...]:
+        """The shape as far as it is known without decoding a whole video file."""
+        return self.shape
+
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, index):
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for i in range(len(self)):
+            yield self._read(i)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
         if isinstance(index, slice):
             rows = [self._read(i) for i in range(*index.indices(len(self)))]
             return np.stack(rows) if rows else np.zeros((0, *self.shape[1:]), self.dtype)
@@ -154,12 +164,17 @@ class LazyStack(ABC):
             raise IndexError(f"frame {index} of {len(self)}")
         return self._read(int(index) % len(self))
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
     @abstractmethod
     def _read(self, i: int) -> np.ndarray:
         """Item i, 0 <= i < len(self)."""
+
+
+def header_shape(frames: Frames) -> tuple[int, ...]:
+    """Return (T, H, W, C) without decoding a whole video file; T is then what its header says."""
+    return frames.header_shape if isinstance(frames, LazyStack) else frames.shape
 
 
 class ImageFrames(LazyStack):
@@ -182,22 +197,20 @@ class ImageFrames(LazyStack):
 
     def _read(self, i: int) -> np.ndarray:
         frame = read_image(self.paths[i], self.channels)
-        if frame.shape != self.shape[1:]:
-            expected, found = self.shape[1:3], frame.shape[:2]
-            raise InputError(
-                f"{self.paths[i]}: {found[1]}x{found[0]} pixels, but {self.paths[0].name} has {expected[1]}x{expected[0]}; "
-                "all frames of a video must have one size: extract them again, or move the odd file away",
-                "mixed-sizes",
-                file=self.paths[i],
-            )
+        (height, width), (tall, wide) = frame.shape[:2], self.shape[1:3]
+        message = (
+            f"{self.paths[i]}: {width}x{height} pixels, but {self.paths[0].name} has {wide}x{tall}."
+            " Expected one size in a video: extract the frames again, or move the odd file away"
+        )
+        require((height, width) == (tall, wide), message, "mixed-sizes", file=self.paths[i])
         return frame
 
-    def identity(self) -> list:
-        stats = [(path, path.stat()) for path in self.paths]
-        return [
-            ["images", self.channels],
-            *([str(p.resolve()), s.st_size, s.st_mtime_ns] for p, s in stats),
-        ]
+    def identity(self) -> list[Any]:
+        identity: list[Any] = [["images", self.channels]]
+        for path in self.paths:
+            stat = path.stat()
+            identity.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
+        return identity
 
 
 class MaskImages(ImageFrames):
@@ -213,11 +226,7 @@ class MaskImages(ImageFrames):
 
     def _read(self, i: int) -> np.ndarray:
         lowest = 127 if self.paths[i].suffix.lower() in {".jpg", ".jpeg"} else 0
-        mask = read_image(self.paths[i], 1)[..., 0] > lowest
-        if mask.shape != self.shape[1:]:
-            message = f"{self.paths[i]}: a mask of {mask.shape}, but the first one is {self.shape[1:]}; get the masks again"
-            raise InputError(message, "mixed-sizes", file=self.paths[i])
-        return mask
+        return super()._read(i)[..., 0] > lowest
 
 
 def read_image(path: Path, channels: int) -> np.ndarray:
@@ -230,67 +239,69 @@ def read_image(path: Path, channels: int) -> np.ndarray:
     try:
         # Warnings are of damaged metadata; damaged pixels are errors.
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            if missing := what_is_missing(image, path):
-                raise OSError(missing)
-            # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout
-            # of the file's data shows it.
-            if image.mode.startswith(("I", "F")) or any(
-                re.search(r"^(?!BGR).*;16", str(tile[3])) for tile in image.tile
-            ):
-                message = f"{path}: {image.mode} pixels of 16 bits or more; expected 8 bits a sample: convert the frames to 8 bits"
-                raise InputError(message, "wrong-kind-of-file", file=path)
-            if (count := picture_count(image)) > 1:
-                message = f"{path}: {count} pictures in one file; expected one frame a file: split it, or make a video of it"
-                raise InputError(message, "wrong-kind-of-file", file=path)
-            image = ImageOps.exif_transpose(image)  # a phone notes down how it was held
-            pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+            _require_one_picture(image, path)
+            upright = ImageOps.exif_transpose(image)  # a phone notes down how it was held
+            pixels = np.asarray(upright.convert("L" if channels == 1 else "RGB"))
     except UnidentifiedImageError as error:
-        raise _not_an_image(path) from error
+        with path.open("rb") as file:
+            raise wrong_kind(path, file.read(64), "picture", IMAGE_SUFFIXES) from error
     except FileNotFoundError as error:
         refuse_broken_link(path)
-        raise InputError(
-            f"{path}: no such file; it was there when the dataset was listed",
-            "missing-file",
-            file=path,
-        ) from error
+        message = f"{path}: no such file; it was there when the dataset was listed"
+        raise InputError(message, "missing-file", file=path) from error
     except PermissionError as error:
-        message = (
-            f"{path}: cannot be read ({error.strerror}); expected an image: look at its permissions"
-        )
+        message = f"{path}: cannot be read ({error.strerror}); look at its permissions"
         raise InputError(message, "not-readable", file=path) from error
     except InputError:
         raise
-    except _PILLOW_ERRORS as error:
-        message = (
-            f"{path}: a damaged image ({error}); expected a whole one: copy or download it again"
-        )
+    except Exception as error:  # Pillow raises errors of many kinds for damaged files
+        message = f"{path}: a damaged image ({error}); copy or download it again"
         raise InputError(message, "damaged-file", file=path) from error
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
+def _require_one_picture(image: Image.Image, path: Path) -> None:
+    """Raise an error unless an opened file holds one whole picture of 8 bits a sample."""
+    if missing := what_is_missing(image, path):
+        raise OSError(missing)
+    # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout of the
+    # file's data shows it.
+    layouts = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
+    is_deep = image.mode.startswith(("I", "F")) or re.search(r"(?<!BGR);16", layouts)
+    message = f"{path}: {image.mode} pixels of 16 bits or more; convert the frames to 8 bits"
+    require(not is_deep, message, "wrong-kind-of-file", file=path)
+    count = picture_count(image)
+    message = f"{path}: {count} pictures in one file; expected one: split it, or make a video of it"
+    require(count == 1, message, "wrong-kind-of-file", file=path)
+
+
 def lfs_pointer(path: Path) -> str:
-    """What is wrong with a file that is a pointer of Git's large file storage; "" for any other
-    file.
+    """Return what is wrong with a pointer of Git's large file storage; "" for any other file."""
+    with path.open("rb") as file:
+        if not file.read(64).startswith(b"version https://git-lfs"):
+            return ""
+    return (
+        "a Git LFS pointer, not the data itself; run `git lfs pull` in the copy it came from, or "
+        "download the dataset itself"
+    )
+
+
+def wrong_kind(path: Path, head: bytes, kind: str, suffixes: Collection[str]) -> InputError:
+    """Name a file that is no image or video for what it is.
+
+    Args:
+        path: the file.
+        head: its first bytes.
+        kind: the kind that was expected, for the message.
+        suffixes: endings of that kind.
     """
-    with path.open("rb") as file:
-        pointer = file.read(64).startswith(b"version https://git-lfs")
-    message = "a Git LFS pointer, not the data itself; run `git lfs pull` in the copy it came from, or download the dataset itself"
-    return message if pointer else ""
-
-
-def _not_an_image(path: Path) -> InputError:
-    """Name a file that is no image for what it is: empty, a pointer of Git LFS, or of another type."""
-    with path.open("rb") as file:
-        head = file.read(64)
     if not head:
-        return InputError(
-            f"{path}: an empty file; expected an image: copy or download it again",
-            "empty-file",
-            file=path,
-        )
+        message = f"{path}: an empty file; expected a {kind}: copy or download it again"
+        return InputError(message, "empty-file", file=path)
     if pointer := lfs_pointer(path):
         return InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
-    message = f"{path}: not an image (it starts with {head[:8]!r}); expected one of {', '.join(sorted(IMAGE_SUFFIXES))}"
+    endings = ", ".join(sorted(suffixes))
+    message = f"{path}: no {kind} (it starts with {head[:8]!r}); expected one of {endings}"
     return InputError(message, "wrong-kind-of-file", file=path)
 
 
@@ -302,8 +313,8 @@ def natural_key(name: str) -> tuple[object, str]:
 
 
 def is_junk(path: Path) -> bool:
-    """True for what operating systems, archivers and editors leave among data: `.DS_Store`, `._x`,
-    `Thumbs.db`, `@eaDir`, `x~`, `~$x`.
+    """Return True for what operating systems, archivers and editors leave among data, such as
+    `.DS_Store`, `._x`, `Thumbs.db`, `@eaDir`, `x~` and `~$x`.
     """
     name = path.name
     return name.startswith((".", "@", "~$")) or name.endswith("~") or name.lower() in _JUNK
@@ -336,12 +347,11 @@ def list_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
         is_wanted = path.suffix.lower() in suffixes and name not in results and not is_junk(path)
         if is_wanted and (path.is_file() or is_broken_link(path)):
             files.append(path)
-    return sorted(files, key=lambda p: natural_key(p.name))
+    return sorted(files, key=lambda path: natural_key(path.name))
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder in natural order, without junk and results of vadlib; empty if
-    there is none.
+    """List the image files of a folder in natural order, without junk and results of vadlib.
 
     Raises:
         InputError: one of them is a link whose target is missing.

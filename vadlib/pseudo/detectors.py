@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from vadlib.config import WORKING_SIDE
 from vadlib.data.motion import foreground_components, grey, scene_background
 from vadlib.data.store import keep_arrays, store_frames
-from vadlib.data.video import Video
+from vadlib.data.video import Video, header_shape
 from vadlib.device import pick_device
 from vadlib.errors import require
 from vadlib.pseudo.darknet import find_objects, load_darknet
@@ -212,7 +212,7 @@ def find_boxes(
     for video in videos:
         groups.setdefault(video.scene if finder.per_scene else video.name, []).append(video)
     boxes: dict[str, list[np.ndarray]] = {}
-    frames = sum(map(len, videos))
+    frames = sum(header_shape(video.frames)[0] for video in videos)
     with tqdm(total=frames, unit="frame", disable=not progress, leave=False) as bar:
         bar.set_description("finding people once")
         for group in groups.values():
