@@ -58,9 +58,10 @@ from vadlib.device import pick_device, pick_precision
 
 status = Path("/proc/self/status").read_text() if Path("/proc/self/status").is_file() else ""
 peak = [int(line.split()[1]) / 1e6 for line in status.splitlines() if line.startswith("VmHWM")]
+precision = pick_precision("auto", pick_device("auto")) or torch.float32
 print(json.dumps({
     "where": f"{course.profile()}, {course.tutorial_data()}",
-    "precision": str(pick_precision("auto", pick_device("auto")) or torch.float32).removeprefix("torch."),
+    "precision": str(precision).removeprefix("torch."),
     "memory": peak[0] if peak else None,
     "results": {RESULTS},
     "claims": {CLAIMS},
@@ -76,7 +77,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 # nbconvert's page without what it would fetch from other hosts: require.js, MathJax, Mermaid, and
 # the widgets' renderer. Long lines of code are wrapped, not cut off.
 OFFLINE_PAGE = (
-    "{% extends 'index.html.j2' %}{% block html_head_css %}<style>.highlight pre {white-space: pre-wrap !important}</style>{% endblock %}"
+    "{% extends 'index.html.j2' %}{% block html_head_css %}"
+    "<style>.highlight pre {white-space: pre-wrap !important}</style>{% endblock %}"
     + "".join(
         f"{{% block {name} %}}{{% endblock %}}"
         for name in (
@@ -220,7 +222,7 @@ def expected() -> dict[str, dict]:
 
 
 def report(notebook: NotebookNode) -> dict:
-    """Return what an executed copy printed, the seconds of its own cells, and the machine's slowness.
+    """Return what an executed copy printed, its seconds, and the machine's slowness.
 
     "slowness" is the larger of the two timings of the reference workload; see `reference.slowness`.
     """
@@ -382,7 +384,8 @@ def book(executed: Path = EXECUTED, target: Path = BOOK) -> None:
     print(f"the book is {target / 'html' / 'index.html'}")
     if os.environ.get("VADLIB_DATA"):
         print(
-            "it shows frames of the datasets in VADLIB_DATA; to publish it, build it without that variable"
+            "it shows frames of the datasets in VADLIB_DATA; unset that variable to build a book "
+            "that you may publish"
         )
 
 
@@ -401,13 +404,15 @@ def to_page(notebook: NotebookNode) -> NotebookNode:
             if "exercise" in tags:
                 cell.metadata["tags"] = [*tags, "hide-cell"]
         elif "solution" in tags:
-            title, _, text = cell.source.partition(".** ")
-            if not title.startswith("**Answer ") or not text:
+            parts = cell.source.split(".** ", 1)
+            if not cell.source.startswith("**Answer ") or len(parts) < 2:
                 sys.exit(
                     "a text with the tag `solution` must begin with **Answer NN-N.**:\n"
                     f"{cell.source}"
                 )
-            cell.source = f"<details><summary>{title.strip('*')}</summary>\n\n{text}\n\n</details>"
+            cell.source = (
+                f"<details><summary>{parts[0].strip('*')}</summary>\n\n{parts[1]}\n\n</details>"
+            )
     return notebook
 
 
