@@ -94,7 +94,10 @@ def test_the_examples_keep_the_layout(project):
     folder, _ = project
     run("python -m ruff format --check --quiet vadlib tests", folder)
     run("python -m ruff check --quiet vadlib tests", folder)
-    run("python tools/style.py check", folder)
+    files = [file for file in FILE.findall(TEXT) if not (ROOT / file).exists()]
+    files = [file for file in files if file.startswith("vadlib/")]
+    assert len(files) == 4
+    run(f"python tools/style.py check {' '.join(files)}", folder)
 
 
 @pytest.mark.parametrize("title", ["A kind of pseudo-anomaly", "A score", "A network"])

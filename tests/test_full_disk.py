@@ -380,7 +380,7 @@ def test_a_command_ends_with_one_line_and_can_be_given_again(vadlib_command, tmp
     root, out = tmp_path / "mine", tmp_path / "run"
     own_videos(root)
     small = {
-        "data": {"clip_step": 16, "crop": [24, 24]},
+        "clips": {"clip_step": 16, "crop": [24, 24]},
         "model": {"width": 8, "slots": 8},
         "training": {"epochs": 1, "batch_size": 4},
     }

@@ -5,14 +5,11 @@ import importlib.util
 import json
 import re
 import sys
-import warnings
 from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from vadlib.data.catalog import load_videos
 
@@ -97,12 +94,6 @@ def test_the_page_shows_the_committed_reports():
     assert gpu.replace_rows(text, gpu.markdown_table(gpu.read_reports())) == text
 
 
-def test_without_a_report_nothing_is_said_to_be_measured():
-    [row] = cells(gpu.markdown_table([]))
-    assert row.pop("GPU") == "none yet"
-    assert set(row.values()) == {"not measured"}
-
-
 def test_a_row_holds_the_numbers_of_its_report(report):
     [row] = cells(gpu.markdown_table([report]))
     assert row["GPU"] == "Some GPU"
@@ -132,17 +123,6 @@ def test_a_part_that_failed_or_was_skipped_shows_no_number(report):
     assert row["peak memory"] == "not measured"
 
 
-def test_the_text_around_the_rows_stays():
-    text = f"before\n{gpu.BEGIN}\nold\n{gpu.END}\nafter\n"
-    assert gpu.replace_rows(text, "new") == f"before\n{gpu.BEGIN}\n\nnew\n\n{gpu.END}\nafter\n"
-
-
-@pytest.mark.parametrize("text", ["", gpu.BEGIN, gpu.END, f"{gpu.BEGIN}\n{gpu.BEGIN}\n{gpu.END}"])
-def test_a_text_without_the_two_markers_is_refused(text):
-    with pytest.raises(SystemExit):
-        gpu.replace_rows(text, "new")
-
-
 @pytest.mark.parametrize("change", [{"version": 0}, {"shortened": True}])
 def test_a_report_that_is_none_of_a_gpu_is_refused(report, tmp_path, change):
     path = tmp_path / "some.json"
@@ -151,20 +131,6 @@ def test_a_report_that_is_none_of_a_gpu_is_refused(report, tmp_path, change):
     path.write_text(json.dumps(report | change))
     with pytest.raises(SystemExit, match=r"some\.json"):
         gpu.read_reports(tmp_path)
-
-
-def test_missing_packages_have_pips_names(monkeypatch):
-    assert gpu.missing_packages() == []
-    find = importlib.util.find_spec
-    missing = {"av", "sklearn"}
-    monkeypatch.setattr(
-        importlib.util,
-        "find_spec",
-        lambda name: None if name in missing else find(name),
-    )
-    assert sorted(gpu.missing_packages()) == ["av", "scikit-learn"]
-    with pytest.raises(SystemExit, match="scikit-learn av"):
-        gpu.measure(Namespace())
 
 
 def test_all_parts_together_take_eight_minutes_at_most():
@@ -214,77 +180,6 @@ def test_what_fails_is_in_the_report_and_ends_the_command_with_1(tmp_path, monke
     assert (parts["resume"]["error"], parts["resume"]["result"]) == ("differs", {"b": 2})
     assert parts["precision"]["reason"] == "because"
     assert "RuntimeError: broken" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("rate", "clips", "plan"),
-    [
-        (1000, 1000, (1, 6)),  # 100 epochs would fit: as many as the preset has
-        (100, 2000, (1, 5)),
-        (100, 3000, (1, 3)),
-        (100, 5000, (2, 4)),  # two epochs of all clips, four of every second
-        (100, 10_000, (4, 4)),
-        (1, 100_000, (8, 3)),  # too slow in any case
-    ],
-)
-def test_several_epochs_fit_into_the_time(rate, clips, plan):
-    assert gpu_parts.plan_training(rate, clips, 100) == plan
-
-
-def test_outcomes_of_tests_are_counted():
-    record = """<testsuites><testsuite>
-    <testcase classname="a" name="one"/><testcase classname="a" name="two"/>
-    <testcase classname="a" name="three"><skipped message="no GPU"/></testcase>
-    <testcase classname="b" name="four"><failure message="x"/></testcase>
-    <testcase classname="b" name="five"><error message="x"/></testcase>
-    </testsuite></testsuites>"""
-    counts = gpu_parts.count_outcomes(record)
-    assert (counts["passed"], counts["failed"], counts["skipped"]) == (2, 2, 1)
-    assert counts["failures"] == ["b::four", "b::five"]
-    assert counts["reasons"] == {"no GPU": 1}
-    assert "fault" in counts
-    assert "fault" in gpu_parts.count_outcomes("<testsuites/>")
-    passed = record.replace("failure", "x").replace("error", "x")
-    assert "fault" not in gpu_parts.count_outcomes(passed)
-
-
-def test_gradients_are_compared_by_layer():
-    exact = {"a": torch.tensor([3.0, 4.0]), "b": torch.tensor([1.0, 0.0])}
-    found = {"a": torch.tensor([3.0, 4.5]), "b": torch.tensor([1.0, 0.5])}
-    exact |= {"none": torch.zeros(2), "rounding": torch.tensor([1e-7, 0.0])}
-    found |= {"none": torch.ones(2), "rounding": torch.tensor([1e-6, 0.0])}
-    compared = gpu_parts.compare_gradients(exact, found)
-    assert compared["layers"] == pytest.approx({"a": 0.1, "b": 0.5})
-    assert compared["largest_in"] == "b"
-    assert compared["largest"] == pytest.approx(0.5)
-    assert compared["median"] == pytest.approx(0.3)
-    assert compared["negligible"] == ["none", "rounding"]
-
-
-@pytest.mark.parametrize(
-    ("weight", "history", "calibration", "equal"),
-    [(1.0, "a", 1, True), (1.5, "a", 1, False), (1.0, "b", 1, False), (1.0, "a", 2, False)],
-)
-def test_runs_are_equal_in_all_three_files(tmp_path, weight, history, calibration, equal):
-    values = {"one": (1.0, "a", 1), "two": (weight, history, calibration)}
-    for name, (first, text, number) in values.items():
-        (tmp_path / name).mkdir()
-        save_file({"w": torch.tensor([first, 2.0])}, tmp_path / name / "model.safetensors")
-        (tmp_path / name / "history.csv").write_text(text)
-        np.savez(tmp_path / name / "calibration.npz", x=number)
-    compared = gpu_parts.compare_runs(tmp_path / "one", tmp_path / "two")
-    assert compared["equal"] is equal
-    assert compared["largest_difference"] == weight - 1
-    assert compared["different_tensors"] == (weight != 1)
-
-
-def test_operations_without_a_deterministic_form_are_named():
-    said = "{} does not have a deterministic implementation, but you set ..."
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for text in (said.format("b_cuda"), said.format("a_cuda"), said.format("b_cuda"), "other"):
-            warnings.warn(text, stacklevel=1)
-    assert gpu_parts.nondeterministic_operations(caught) == ["a_cuda", "b_cuda"]
 
 
 def test_the_subset_of_ped2_is_grey_and_keeps_labels_and_masks(tiny_ped2, tmp_path, monkeypatch):

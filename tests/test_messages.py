@@ -79,8 +79,8 @@ MESSAGES: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         lambda folder: ClipDataset([VIDEO], CLIPS, progress=False),
-        "video 01: 7 frames, shorter than a clip of 8; leave it out, or make clips shorter (length "
-        "or frame_step in the data config)",
+        "video 01: 7 frames, shorter than a clip of 8; leave it out, or make clips shorter (clips.length "
+        "or clips.frame_step in the config)",
     ),
     (
         lambda folder: ModelConfig.preset("huge"),

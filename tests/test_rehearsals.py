@@ -1,27 +1,15 @@
-"""Notebooks 00 and 04 where a classroom may differ from this machine; `make rehearse` does so with
-all of them.
-"""
+"""Notebooks 00 and 04 in a classroom unlike this machine. `make rehearse` tries all notebooks."""
 
-import importlib.util
 import os
-import sys
 
 import pytest
-from test_notebooks import ROOT
-
-sys.path.insert(0, str(ROOT / "tools"))
-spec = importlib.util.spec_from_file_location("rehearse", ROOT / "tools" / "rehearse.py")
-rehearse = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(rehearse)
+import rehearse
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not rehearse.READ_ONLY.is_dir(),
-    reason="no folder here to which not even the administrator can write",
-)
+@pytest.mark.skipif(not rehearse.READ_ONLY.is_dir(), reason="no read-only folder on this machine")
 @pytest.mark.parametrize(
-    ("name", "condition", "said"),
+    ("name", "condition", "outcome"),
     [
         ("00_quickstart", "offline", "ended"),
         ("00_quickstart", "no widgets", "ended"),
@@ -31,11 +19,11 @@ spec.loader.exec_module(rehearse)
         ("04_pseudo_anomaly_lab", "read-only", "ended"),
     ],
 )
-def test_a_notebook_ends_or_says_what_is_missing(name, condition, said, tmp_path, monkeypatch):
+def test_a_notebook_ends_or_says_what_is_missing(name, condition, outcome, tmp_path, monkeypatch):
     monkeypatch.setenv("VADLIB_PROFILE", "quick")
     if "VADLIB_RUNS" not in os.environ and name.startswith("00") and condition != "read-only":
-        pytest.skip("VADLIB_RUNS is not set: its training would be done again; `make test` has it")
-    assert said in rehearse.rehearse(name, condition, tmp_path)
+        pytest.skip("VADLIB_RUNS is not set, so it would train again; `make test` sets it")
+    assert outcome in rehearse.rehearse(name, condition, tmp_path)
 
 
 def test_a_traceback_is_not_a_helpful_sentence(tmp_path, monkeypatch):
@@ -47,21 +35,15 @@ def test_a_traceback_is_not_a_helpful_sentence(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "error"),
     [
-        (
-            "import urllib.request; urllib.request.urlopen('http://192.0.2.1/', timeout=5)",
-            "no network in this rehearsal",
-        ),
-        (
-            "import multiprocessing; assert multiprocessing.get_start_method() == 'fork'",
-            "AssertionError",
-        ),
+        ("import urllib.request as u; u.urlopen('http://192.0.2.1/', timeout=5)", "no network"),
+        ("import multiprocessing as m; assert m.get_start_method() == 'fork'", "AssertionError"),
         ("import os; assert os.path.expanduser('~').isascii()", "AssertionError"),
     ],
 )
-def test_the_conditions_are_real(code, said, tmp_path, monkeypatch):
+def test_the_conditions_are_real(code, error, tmp_path, monkeypatch):
     (tmp_path / "it.py").write_text(f"# %%\n{code}\n")
     monkeypatch.setattr(rehearse, "SOURCES", tmp_path)
-    with pytest.raises(SystemExit, match=said):
+    with pytest.raises(SystemExit, match=error):
         rehearse.rehearse("it", "offline", tmp_path)

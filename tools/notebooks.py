@@ -1,13 +1,13 @@
-"""Make, check and run the notebooks.
+"""Generate, check and run the notebooks.
 
-python tools/notebooks.py build    notebooks/NN_name.ipynb, without outputs, from notebooks/src/NN_name.py
-python tools/notebooks.py check    fail if one of them is not what `build` makes
-python tools/notebooks.py student  the notebooks without the exercises' answers, in build/student
-python tools/notebooks.py copy     fresh copies in build/test/notebooks, for nbmake to execute
-python tools/notebooks.py record   what the executed copies gave and how long they took, into notebooks/expected.json
-python tools/notebooks.py table    README's table of minutes and memory, from notebooks/expected.json
+python tools/notebooks.py build    generate notebooks/NN_name.ipynb from notebooks/src/NN_name.py
+python tools/notebooks.py check    fail if one of them differs from what `build` generates
+python tools/notebooks.py student  write an edition without answers to build/student
+python tools/notebooks.py copy     write fresh copies to build/test/notebooks, for nbmake
+python tools/notebooks.py record   store results and times of the executed copies in expected.json
+python tools/notebooks.py table    write README's table of times and memory from expected.json
 python tools/notebooks.py run      execute all; leave notebooks and HTML in build/notebooks
-python tools/notebooks.py book     a site of what is in build/notebooks, in build/book; what is missing there is executed first
+python tools/notebooks.py book     build a website in build/book; execute missing notebooks first
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ from vadlib.device import pick_device, pick_precision
 
 status = Path("/proc/self/status").read_text() if Path("/proc/self/status").is_file() else ""
 peak = [int(line.split()[1]) / 1e6 for line in status.splitlines() if line.startswith("VmHWM")]
+precision = pick_precision("auto", pick_device("auto")) or torch.float32
 print(json.dumps({
     "where": f"{course.profile()}, {course.tutorial_data()}",
-    "precision": str(pick_precision("auto", pick_device("auto")) or torch.float32).removeprefix("torch."),
+    "precision": str(precision).removeprefix("torch."),
     "memory": peak[0] if peak else None,
     "results": {RESULTS},
     "claims": {CLAIMS},
@@ -76,7 +77,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 # nbconvert's page without what it would fetch from other hosts: require.js, MathJax, Mermaid, and
 # the widgets' renderer. Long lines of code are wrapped, not cut off.
 OFFLINE_PAGE = (
-    "{% extends 'index.html.j2' %}{% block html_head_css %}<style>.highlight pre {white-space: pre-wrap !important}</style>{% endblock %}"
+    "{% extends 'index.html.j2' %}{% block html_head_css %}"
+    "<style>.highlight pre {white-space: pre-wrap !important}</style>{% endblock %}"
     + "".join(
         f"{{% block {name} %}}{{% endblock %}}"
         for name in (
@@ -99,11 +101,10 @@ def notebook_of(source: Path) -> Path:
 
 
 def generate(source: Path, student: bool = False) -> str:
-    """The text of the notebook made of a source. The same source gives the same text: cell ids
-    count the cells.
+    """Generate the text of a notebook. The same source gives the same text: cell ids count cells.
 
-    In the students' edition a cell with the tag "solution" is left out, and of one with the tag
-    "exercise" the check stays.
+    The student edition leaves out cells with the tag "solution", and keeps the last statement, the
+    check, of a cell with the tag "exercise".
     """
     notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
     if student:
@@ -116,12 +117,11 @@ def generate(source: Path, student: bool = False) -> str:
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:02d}"
         cell["metadata"] = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
-    made = nbformat.v4.new_notebook(
-        cells=notebook.cells, metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}}
-    )
-    made.nbformat_minor = 5
-    nbformat.validate(made)
-    return nbformat.writes(made) + "\n"
+    metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    generated = nbformat.v4.new_notebook(cells=notebook.cells, metadata=metadata)
+    generated.nbformat_minor = 5
+    nbformat.validate(generated)
+    return nbformat.writes(generated) + "\n"
 
 
 def split_exercise(cell: str) -> tuple[str, str]:
@@ -131,21 +131,23 @@ def split_exercise(cell: str) -> tuple[str, str]:
     solution, check = "\n".join(lines[:first]), "\n".join(lines[first:])
     if not check.startswith("course.check_answer(") or "answer = " not in solution:
         sys.exit(
-            f"an exercise's cell must set `answer` and end with a line course.check_answer(...); found:\n{cell}"
+            "a cell with the tag `exercise` must set `answer` and end with a line "
+            f"course.check_answer(...):\n{cell}"
         )
     return solution, check
 
 
 def differences() -> list[str]:
-    """What is wrong with the notebooks in the repository, one line each."""
+    """List the notebooks that differ from their sources, one line each."""
     wrong = []
     for source in sources():
         notebook = notebook_of(source)
         if not notebook.exists():
-            wrong.append(f"{notebook.relative_to(ROOT)}: missing; make it with `make notebooks`")
+            wrong.append(f"{notebook.relative_to(ROOT)}: missing; run `make notebooks`")
         elif notebook.read_text(encoding="utf-8") != generate(source):
             wrong.append(
-                f"{notebook.relative_to(ROOT)}: differs from {source.relative_to(ROOT)}; edit the source, then `make notebooks`"
+                f"{notebook.relative_to(ROOT)}: differs from {source.relative_to(ROOT)}; "
+                "edit the source, then run `make notebooks`"
             )
     expected = {notebook_of(source) for source in sources()}
     wrong += [
@@ -169,12 +171,10 @@ def check() -> None:
 
 
 def student() -> None:
-    """The notebooks without the exercises' answers, in a new folder: one that is there may hold
-    what somebody has solved.
-    """
+    """Write an edition without answers to a new folder: an existing one may hold solutions."""
     if STUDENT.exists() and any(STUDENT.iterdir()):
         sys.exit(
-            f"{STUDENT}: there already, perhaps with somebody's answers in it; move it away or remove it first"
+            f"{STUDENT}: exists, perhaps with a student's answers; move it away or delete it first"
         )
     STUDENT.mkdir(parents=True, exist_ok=True)
     copy_pages(STUDENT)
@@ -186,7 +186,7 @@ def student() -> None:
 
 
 def copy() -> None:
-    """Fresh copies, so that no test takes an earlier execution for this one."""
+    """Write fresh copies, so that no test reads an earlier execution."""
     shutil.rmtree(COPIES, ignore_errors=True)
     COPIES.mkdir(parents=True)
     for source in sources():
@@ -194,9 +194,7 @@ def copy() -> None:
 
 
 def copy_of(source: Path) -> NotebookNode:
-    """A notebook with cells that time the reference workload, and one that prints its results,
-    claims and memory.
-    """
+    """Add cells that time the reference workload, and one that prints results and memory."""
     notebook = nbformat.read(notebook_of(source), as_version=4)
     entry = expected()[source.stem]
     results = [f"{name!r}: float({code})" for name, code in entry["results"].items()]
@@ -212,32 +210,30 @@ def copy_of(source: Path) -> NotebookNode:
 
 
 def expected() -> dict[str, dict]:
-    """What each notebook should give, and what it may take: see the text in
-    `notebooks/expected.json`.
-    """
-    found = json.loads(EXPECTED_RESULTS.read_text(encoding="utf-8"))["notebooks"]
-    missing = [source.stem for source in sources() if source.stem not in found]
+    """Read the budgets and expected results; `notebooks/expected.json` explains them."""
+    entries = json.loads(EXPECTED_RESULTS.read_text(encoding="utf-8"))["notebooks"]
+    missing = [source.stem for source in sources() if source.stem not in entries]
     if missing:
         sys.exit(
-            f"{', '.join(missing)}: no entry in {EXPECTED_RESULTS.relative_to(ROOT)}; give it minutes, memory and results"
+            f"{', '.join(missing)}: no entry in {EXPECTED_RESULTS.relative_to(ROOT)}; "
+            "add minutes, memory and results"
         )
-    return found
+    return entries
 
 
 def report(notebook: NotebookNode) -> dict:
-    """What an executed copy printed, how long its own cells took, in seconds, and how slow the
-    machine was meanwhile.
+    """Return what an executed copy printed, its seconds, and the machine's slowness.
 
     "slowness" is the larger of the two timings of the reference workload; see `reference.slowness`.
     """
     cells = {cell.id: cell for cell in notebook.cells}
-    before, printed, after = (json.loads(_printed(cells[cell_id])) for cell_id in ADDED)
+    outputs = [json.loads(_printed(cells[cell_id])) for cell_id in ADDED]
     own = [cell for cell in notebook.cells if cell.id not in ADDED and "execution" in cell.metadata]
     first = own[0].metadata["execution"]["iopub.status.busy"]
     last = own[-1].metadata["execution"]["iopub.status.idle"]
     seconds = (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
-    slowness = max(reference.slowness(before), reference.slowness(after))
-    return printed | {"seconds": seconds, "slowness": slowness}
+    slowness = max(reference.slowness(outputs[0]), reference.slowness(outputs[2]))
+    return outputs[1] | {"seconds": seconds, "slowness": slowness}
 
 
 def _printed(cell: NotebookNode) -> str:
@@ -245,54 +241,49 @@ def _printed(cell: NotebookNode) -> str:
 
 
 def record() -> None:
-    """Write what the executed copies gave into `expected.json`, for their profile and dataset;
-    tolerances stay.
-    """
+    """Store the results of the executed copies in `expected.json`; tolerances stay."""
     whole = json.loads(EXPECTED_RESULTS.read_text(encoding="utf-8"))
     missing = [source.stem for source in sources() if not is_executed(source, COPIES)]
     if missing:
         sys.exit(
-            f"{', '.join(missing)}: no executed copy in {COPIES.relative_to(ROOT)}; `make test` makes them"
+            f"{', '.join(missing)}: no executed copy in {COPIES.relative_to(ROOT)}; run `make test`"
         )
     for source in sources():
-        found = report(nbformat.read(COPIES / f"{source.stem}.ipynb", as_version=4))
+        measured = report(nbformat.read(COPIES / f"{source.stem}.ipynb", as_version=4))
         entry = whole["notebooks"][source.stem]
-        values = {name: round(value, 4) for name, value in found["results"].items()}
-        entry.setdefault("values", {})[found["where"]] = values
-        entry.setdefault("seconds", {})[found["where"]] = {
-            "measured": round(found["seconds"]),
-            "reference": round(found["seconds"] / found["slowness"]),
+        values = {name: round(value, 4) for name, value in measured["results"].items()}
+        entry.setdefault("values", {})[measured["where"]] = values
+        entry.setdefault("seconds", {})[measured["where"]] = {
+            "measured": round(measured["seconds"]),
+            "reference": round(measured["seconds"] / measured["slowness"]),
         }
-        whole["machine"] = {"cpu": reference.cpu_name(), "precision": found["precision"]}
+        whole["machine"] = {"cpu": reference.cpu_name(), "precision": measured["precision"]}
         print(
-            f"{source.stem:32}{found['seconds']:6.0f} s {found['memory'] or 0:6.2f} GB",
-            found["results"],
+            f"{source.stem:32}{measured['seconds']:6.0f} s {measured['memory'] or 0:6.2f} GB",
+            measured["results"],
         )
     EXPECTED_RESULTS.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
 def table() -> None:
-    """Rewrite the table of notebooks in README; the text of each row stays."""
+    """Write the table of notebooks in README again; the text of each row stays."""
     README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def with_table(readme: str) -> str:
-    """README with the rows of its table and the line below it made of `expected.json`."""
+    """Return README with the rows of its table, and the line below it, from `expected.json`."""
     whole = json.loads(EXPECTED_RESULTS.read_text(encoding="utf-8"))
     for name, entry in whole["notebooks"].items():
-        seconds = [entry["seconds"][where]["measured"] for where in RECORDED]
-        cells = f"{entry['minutes']:g} min | {seconds[0]} s | {seconds[1]} s | {entry['memory_gb']:g} GB |"
-        readme = re.sub(
-            rf"^(\| `{name}` \| [^|]*\|).*$", rf"\1 {cells}", readme, flags=re.MULTILINE
-        )
-    totals = [
-        sum(entry["seconds"][where]["measured"] for entry in whole["notebooks"].values()) / 60
-        for where in RECORDED
-    ]
-    scaled = [
-        sum(entry["seconds"][where]["reference"] for entry in whole["notebooks"].values()) / 60
-        for where in RECORDED
-    ]
+        seconds = [entry["seconds"][setting]["measured"] for setting in RECORDED]
+        budget, memory = f"{entry['minutes']:g} min", f"{entry['memory_gb']:g} GB"
+        cells = f"{budget} | {seconds[0]} s | {seconds[1]} s | {memory} |"
+        row = rf"^(\| `{name}` \| [^|]*\|).*$"
+        readme = re.sub(row, rf"\1 {cells}", readme, flags=re.MULTILINE)
+    totals, scaled = [], []
+    for setting in RECORDED:
+        times = [entry["seconds"][setting] for entry in whole["notebooks"].values()]
+        totals.append(sum(time["measured"] for time in times) / 60)
+        scaled.append(sum(time["reference"] for time in times) / 60)
     machine = whole["machine"]
     line = (
         f"Measured on {machine['cpu']}, {machine['precision']}: {totals[0]:.1f} minutes in all on "
@@ -323,12 +314,12 @@ def execute(source: Path) -> None:
     notebook = nbformat.read(notebook_of(source), as_version=4)
     target, started = EXECUTED / f"{source.stem}.ipynb", time.monotonic()
     print(f"{source.stem} ...", end=" ", flush=True)
-    where = {"metadata": {"path": str(NOTEBOOKS)}}
+    resources = {"metadata": {"path": str(NOTEBOOKS)}}
     # The kernel's warnings are about the connection to it; what the notebook itself warns of stays
     # in its outputs.
     quiet = ["--IPKernelApp.log_level=ERROR"]
     client = NotebookClient(
-        notebook, timeout=None, kernel_name="python3", resources=where, extra_arguments=quiet
+        notebook, timeout=None, kernel_name="python3", resources=resources, extra_arguments=quiet
     )
     try:
         client.execute()
@@ -343,27 +334,26 @@ def execute(source: Path) -> None:
 
 
 def is_executed(source: Path, folder: Path) -> bool:
-    """True where a folder holds the present notebook with all its cells executed, with or without
-    the cells of a copy.
+    """Return whether a folder holds the current notebook with all cells executed; a copy's extra
+    cells do not matter.
     """
     path = folder / f"{source.stem}.ipynb"
     if not path.is_file():
         return False
-    found, present = (nbformat.read(p, as_version=4).cells for p in (path, notebook_of(source)))
-    code = [cell for cell in found if cell.cell_type == "code"]
-    done = all(
-        cell.execution_count and not any(output.output_type == "error" for output in cell.outputs)
-        for cell in code
-    )
-    return done and [cell.source for cell in found if cell.id not in ADDED] == [
-        cell.source for cell in present
-    ]
+    cells = nbformat.read(path, as_version=4).cells
+    current = nbformat.read(notebook_of(source), as_version=4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    if not all(cell.execution_count for cell in code):
+        return False
+    outputs = [output for cell in code for output in cell.outputs]
+    if any(output.output_type == "error" for output in outputs):
+        return False
+    own = [cell.source for cell in cells if cell.id not in ADDED]
+    return own == [cell.source for cell in current]
 
 
 def book(executed: Path = EXECUTED, target: Path = BOOK) -> None:
-    """A site of the executed notebooks; those that are missing, or not the present ones, are
-    executed first.
-    """
+    """Build a website of the executed notebooks and of docs/; execute missing notebooks first."""
     pages = target / "source"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(ROOT / "book", pages)
@@ -394,13 +384,14 @@ def book(executed: Path = EXECUTED, target: Path = BOOK) -> None:
     print(f"the book is {target / 'html' / 'index.html'}")
     if os.environ.get("VADLIB_DATA"):
         print(
-            "it shows frames of the datasets in VADLIB_DATA; to publish it, build it without that variable"
+            "it shows frames of the datasets in VADLIB_DATA; unset that variable to build a book "
+            "that you may publish"
         )
 
 
 def to_page(notebook: NotebookNode) -> NotebookNode:
-    """A notebook as a page of the book: without a copy's cells and what needs a kernel, the
-    exercises' answers folded up.
+    """Turn a notebook into a page of the book: without a copy's extra cells and widgets, and with
+    folded answers.
     """
     notebook.cells = [cell for cell in notebook.cells if cell.id not in ADDED]
     notebook.metadata.pop("widgets", None)
@@ -410,21 +401,23 @@ def to_page(notebook: NotebookNode) -> NotebookNode:
             cell.outputs = [
                 output for output in cell.outputs if WIDGET not in output.get("data", {})
             ]
-            cell.metadata["tags"] = [*tags, *["hide-cell"] * ("exercise" in tags)]
+            if "exercise" in tags:
+                cell.metadata["tags"] = [*tags, "hide-cell"]
         elif "solution" in tags:
-            title, mark, text = cell.source.partition(".** ")
-            if not title.startswith("**Answer ") or not mark:
+            parts = cell.source.split(".** ", 1)
+            if not cell.source.startswith("**Answer ") or len(parts) < 2:
                 sys.exit(
-                    f"a text with the tag `solution` must begin with **Answer NN-N.**; found:\n{cell.source}"
+                    "a text with the tag `solution` must begin with **Answer NN-N.**:\n"
+                    f"{cell.source}"
                 )
-            cell.source = f"<details><summary>{title.strip('*')}</summary>\n\n{text}\n\n</details>"
+            cell.source = (
+                f"<details><summary>{parts[0].strip('*')}</summary>\n\n{parts[1]}\n\n</details>"
+            )
     return notebook
 
 
 def to_html(notebook: NotebookNode, title: str) -> str:
-    """One page that fetches nothing. Widgets, progress bars too, are left out: without a kernel
-    they do nothing.
-    """
+    """Export one page that fetches nothing, without widgets and progress bars."""
     notebook = nbformat.from_dict(notebook)  # a copy
     notebook.metadata.pop("widgets", None)
     notebook.metadata["title"] = title

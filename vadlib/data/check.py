@@ -54,7 +54,7 @@ ADVICE = {
     NO_KEY: "nothing to do: the file is whole from its first key frame on; labels count from it",
     "deep-pixels": "if too few levels are left, stretch all videos in the same way to 8 bits",
     # problems
-    "too-short": "leave the video out, or make clips shorter (length in the data config)",
+    "too-short": "leave the video out, or make clips shorter (clips.length in the config)",
     "partial-copy": "get the missing clips; without them, results are not comparable",
     "unread-files": "convert videos to .mp4, pictures to .png and labels to labels.csv, "
     "labels.json or labels/VIDEO.npy; move other files away",
@@ -231,22 +231,21 @@ class _Check:
 
     def _look_at_file(self, frames: VideoFrames) -> None:
         """Note frames of a video file that are not shown, wrong times and rounded pixels."""
-        path, skipped = frames.path, frames.scan.skipped
+        path, scan = frames.path, frames.scan
+        skipped = scan.skipped
         if DROPPED in skipped:
             self.note(DROPPED, f"{path}: {skipped[DROPPED]} frames were dropped when recorded")
         if NO_KEY in skipped:
             self.note(NO_KEY, f"{path}: {skipped[NO_KEY]} frames precede its first key frame")
-        if frames.scan.declared and frames.scan.declared != len(frames) + sum(skipped.values()):
-            line = f"{path}: its header counts {frames.scan.declared} frames, {len(frames)} were decoded"
+        if scan.declared and scan.declared != len(frames) + sum(skipped.values()):
+            line = f"{path}: its header counts {scan.declared} frames, {len(frames)} were decoded"
             self.note("frame-count", line)
-        if frames.scan.wrong_times:
-            line = (
-                f"{path}: {frames.scan.wrong_times} of {len(frames)} frames have no or a wrong time"
-            )
+        if scan.wrong_times:
+            line = f"{path}: {scan.wrong_times} of {len(frames)} frames have no or a wrong time"
             self.note("wrong-times", line)
-        if frames.scan.bits > 8:
-            levels = f"{frames.scan.levels} levels of 256"
-            line = f"{path}: {frames.scan.bits} bits a sample, rounded to {levels}"
+        if scan.bits > 8:
+            levels = f"{scan.levels} levels of 256"
+            line = f"{path}: {scan.bits} bits a sample, rounded to {levels}"
             self.note("deep-pixels", line)
 
     # --- files

@@ -252,7 +252,7 @@ def too_short(video: Video, count: int, needed: int) -> InputError:
     """Return the error for a video that holds no clip."""
     return InputError(
         f"video {video.name}: {count} frames, shorter than a clip of {needed}; leave it out, or "
-        "make clips shorter (length or frame_step in the data config)",
+        "make clips shorter (clips.length or clips.frame_step in the config)",
         "too-short",
         field="ClipConfig.length",
     )
