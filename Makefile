@@ -55,6 +55,8 @@ COPIES := build/test/notebooks
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/style.py check vadlib
+	$(BIN)/mypy
 	$(BIN)/python tools/notebooks.py copy
 	rm -rf build/test/runs
 	$(TWO) --nbmake --overwrite --nbmake-timeout=1200 \

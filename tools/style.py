@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+MOST_COLUMNS = 100
 MOST_LINES = 40  # of code in a function
 MOST_NAMES = 2  # in an assignment
 # Participles and question words say nothing about what a variable holds.
@@ -41,8 +42,6 @@ POOR_NAMES = frozenset(
         "who",
     ]
 )
-# Longer functions, each with the reason.
-LONG_FUNCTIONS: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -96,39 +95,61 @@ def measure(paths: list[Path]) -> Measures:
     return Measures(lines, code, statements, nodes, comprehensions)
 
 
-def assigned_names(target: ast.expr) -> list[str]:
-    """Return the variables that one target of an assignment binds."""
-    return [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]
-
-
 def violations(path: Path) -> Iterator[str]:
     """List what breaks a rule in a file, as "line: rule"."""
     text = path.read_text(encoding="utf-8")
-    numbers = code_lines(text)
     for number, line in enumerate(text.splitlines(), 1):
-        if len(line) > 100:
+        if len(line) > MOST_COLUMNS:
             yield f"{number}: {len(line)} columns"
+    numbers = code_lines(text)
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, FUNCTIONS):
-            size = len(numbers & set(range(node.lineno, node.end_lineno + 1)))
-            if size > MOST_LINES and node.name not in LONG_FUNCTIONS:
-                yield f"{node.lineno}: {node.name} has {size} lines of code"
-        if isinstance(node, COMPREHENSIONS):
-            inner = [child for child in ast.walk(node) if isinstance(child, COMPREHENSIONS)]
-            if len(inner) > 1:
-                yield f"{node.lineno}: nested comprehension"
-        if isinstance(node, ast.Assign):
-            target = node.targets[0]
-            if isinstance(target, ast.Tuple) and len(target.elts) > MOST_NAMES:
-                yield f"{node.lineno}: {len(target.elts)} names in one assignment"
-        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.For, ast.comprehension)):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for name in assigned_names(targets[0]):
-                if name in POOR_NAMES:
-                    yield f"{targets[0].lineno}: the variable {name} is not named by a noun"
-        product = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)
-        if product and isinstance(node.left, ast.List) and not isinstance(node.right, ast.Constant):
-            yield f"{node.lineno}: a list times a value"
+            yield from function_violations(node, numbers)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.For)):
+            yield from assignment_violations(node)
+        elif isinstance(node, COMPREHENSIONS):
+            yield from comprehension_violations(node)
+        elif isinstance(node, ast.BinOp):
+            yield from product_violations(node)
+
+
+def function_violations(node: ast.FunctionDef, numbers: set[int]) -> Iterator[str]:
+    """Check the length of a function; `numbers` are those of the lines of code."""
+    size = len(numbers & set(range(node.lineno, node.end_lineno + 1)))
+    if size > MOST_LINES:
+        yield f"{node.lineno}: {node.name} has {size} lines of code"
+
+
+def assignment_violations(node: ast.Assign | ast.AnnAssign | ast.For) -> Iterator[str]:
+    """Check how many names an assignment or a loop binds, and what they are called."""
+    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+    is_assignment = isinstance(node, ast.Assign) and isinstance(target, ast.Tuple)
+    if is_assignment and len(target.elts) > MOST_NAMES:
+        yield f"{node.lineno}: {len(target.elts)} names in one assignment"
+    yield from name_violations(target)
+
+
+def comprehension_violations(node: ast.expr) -> Iterator[str]:
+    """Check that a comprehension holds no other one."""
+    inner = [child for child in ast.walk(node) if isinstance(child, COMPREHENSIONS)]
+    if len(inner) > 1:
+        yield f"{node.lineno}: nested comprehension"
+    for generator in node.generators:
+        yield from name_violations(generator.target)
+
+
+def product_violations(node: ast.BinOp) -> Iterator[str]:
+    """Check that no list is multiplied by a condition."""
+    is_product = isinstance(node.op, ast.Mult) and isinstance(node.left, ast.List)
+    if is_product and not isinstance(node.right, ast.Constant):
+        yield f"{node.lineno}: a list times a value"
+
+
+def name_violations(target: ast.expr) -> Iterator[str]:
+    """Check the variables that an assignment binds."""
+    for node in ast.walk(target):
+        if isinstance(node, ast.Name) and node.id in POOR_NAMES:
+            yield f"{node.lineno}: the variable {node.id} is not named by a noun"
 
 
 def rooms() -> dict[str, list[Path]]:
