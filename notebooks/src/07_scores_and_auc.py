@@ -77,22 +77,22 @@ print(f"video {name}: {len(error)} frames, maps of {error.shape[1:]} squares")
 alone = {"contrast": 0}
 settings = {
     "whole frame": alone | {"window": None, "frames": 1},
-    "worst window": alone | {"frames": 1},
-    "worst window, 16 frames": alone,
+    "highest-error window": alone | {"frames": 1},
+    "highest-error window, 16 frames": alone,
 }
-figure, axes = plt.subplots(3, 1, figsize=(9, 5.4), sharex=True, layout="constrained")
-for ax, title in zip(axes, settings, strict=True):
-    curves = result.rescore(**settings[title])
-    vad.plots.plot_scores(result, name, ax, curves).set_title(title, loc="left")
 
 # %% [markdown]
 # The three curves:
 
 # %%
+figure, axes = plt.subplots(3, 1, figsize=(9, 5.4), sharex=True, layout="constrained")
+for ax, title in zip(axes, settings, strict=True):
+    curves = result.rescore(**settings[title])
+    vad.plots.plot_scores(result, name, ax, curves).set_title(title, loc="left")
 course.show(
     figure,
-    f"Three scores of video {name}: whole frame, worst window, "
-    "worst window averaged over 16 frames.",
+    f"Three scores of video {name}: whole frame, highest-error window, "
+    "highest-error window averaged over 16 frames.",
 )
 
 # %% [markdown]

@@ -293,14 +293,14 @@ print("videos with abnormal windows:", len(videos))
 usage = {}
 for name in ("normal", "normal again", "pseudo", "abnormal"):
     usage[name] = course.slot_usage(run, groups[name])
-axes = course.plot_slot_usage(usage)
-legends = [ax.get_legend().get_texts() for ax in axes]
-texts = [text.get_text() for text in np.concatenate(legends)]
 
 # %% [markdown]
 # The shares, and in the legend how much of them moved:
 
 # %%
+axes = course.plot_slot_usage(usage)
+legends = [ax.get_legend().get_texts() for ax in axes]
+texts = [text.get_text() for text in np.concatenate(legends)]
 course.show(axes, "Shares of the reads, M_n then M_p: " + ", ".join(texts))
 
 # %% [markdown]
