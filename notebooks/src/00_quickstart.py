@@ -288,9 +288,10 @@ for v in test:
 #
 # ## 8 Why this frame?
 #
-# We look at the frame of our video with the highest score. The left picture is the
-# frame, the middle one its reconstruction by `D_n`, and the right one the squared
-# error. Where nothing moves, nothing was reconstructed. These places are hatched.
+# We look at the frame of our video with the highest score. The upper row shows the
+# frame and its reconstructions by `D_n` and `D_p`. The lower row shows how much the two
+# differ, and the squared error of each. Look at `D_n`. Where nothing moves, nothing was
+# reconstructed. These places are hatched.
 #
 # **Predict:** where is the error largest: on the abnormal object, on people, or at
 # edges?
@@ -300,8 +301,8 @@ peak = int(np.where(video.labels, scores[video.name], 0).argmax())
 start = min(max(peak - 8, 0), len(video) - 16)
 explanation = course.explain_clip(run, video, start)
 course.show(
-    course.plot_reconstruction(explanation, peak - start, f"frame {peak}"),
-    f"Frame {peak}, its reconstruction by D_n, and a map of the squared error.",
+    course.plot_reconstruction(explanation, f"frame {start + 8}"),
+    f"Frame {start + 8}, its reconstructions by both paths, their difference, and errors.",
 )
 
 # %% [markdown]

@@ -80,7 +80,7 @@ normal = course.explain_clip(run, video, 0)
 
 # %%
 course.show(
-    course.plot_reconstruction(normal, title="normal frame", both=True),
+    course.plot_reconstruction(normal, "normal frame"),
     "A normal frame as D_n and D_p reconstruct it; difference and errors.",
 )
 
@@ -98,7 +98,7 @@ course.show(
 # %%
 mask = abnormal.fit(video.masks[start + 8])
 course.show(
-    course.plot_reconstruction(abnormal, title="abnormal frame", both=True, mask=mask),
+    course.plot_reconstruction(abnormal, "abnormal frame", mask),
     "A frame with an outlined anomaly as D_n and D_p reconstruct it; "
     "their difference and errors.",
 )
