@@ -302,7 +302,7 @@ start = min(max(peak - 8, 0), len(video) - 16)
 explanation = course.explain_clip(run, video, start)
 course.show(
     course.plot_reconstruction(explanation, f"frame {start + 8}"),
-    f"Frame {start + 8}, its reconstructions by both paths, their difference, and errors.",
+    f"Frame {start + 8}, its reconstructions by both paths, difference and errors.",
 )
 
 # %% [markdown]
