@@ -62,9 +62,6 @@ class Host:
         self.server.server_close()
 
 
-# --- answers
-
-
 def without_ranges(request, host):
     request.begin(200, len(PAYLOAD))
     request.wfile.write(PAYLOAD)
