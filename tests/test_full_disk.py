@@ -11,8 +11,9 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -40,6 +41,7 @@ from vadlib.training.fit import fit
 
 RUN = ["config.json", "state.pt", "history.csv", "model.safetensors", "calibration.npz"]
 SCORED = ["scores.csv", "curve.png", "annotated.mp4"]
+NO_ROOM = OSError(errno.ENOSPC, "No space left on device")
 TORCH = "[enforce fail at inline_container.cc:672] . unexpected pos 4070976 vs 4070868"
 
 
@@ -55,28 +57,18 @@ def room(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.fixture
-def full(monkeypatch):
-    """(name, error=ENOSPC, after=0): a context in which each file of that name fails when it gets
-    its name, after so many that do not.
-    """
+@contextmanager
+def full(name, error=NO_ROOM, after=0):
+    """Each file of that name fails when it gets its name, after so many that do not."""
+    replace, numbers = os.replace, count()
 
-    @contextmanager
-    def call(name, error=None, after=0):
-        replace, count = os.replace, 0
+    def refuse(source, target):
+        if Path(target).name == name and next(numbers) >= after:
+            raise error
+        replace(source, target)
 
-        def refuse(source, target):
-            nonlocal count
-            count += Path(target).name == name
-            if Path(target).name == name and count > after:
-                raise error or OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            replace(source, target)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", refuse)
-            yield
-
-    return call
+    with patch("os.replace", refuse):
+        yield
 
 
 def remnants(folder):
@@ -91,7 +83,7 @@ def noise(*shape):
 # --- one place translates all
 
 ERRORS = [
-    (OSError(errno.ENOSPC, "No space left on device"), "disk-full"),
+    (NO_ROOM, "disk-full"),
     (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk-full"),
     (RuntimeError(TORCH), "disk-full"),
     (RuntimeError("[...] . PytorchStreamWriter failed writing file data/3"), "disk-full"),
@@ -127,11 +119,10 @@ def test_other_errors_are_not_called_a_full_disk(tmp_path, error):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_room_for_another_name_is_a_full_disk(tmp_path, monkeypatch):
+def test_no_room_for_another_name_is_a_full_disk(tmp_path):
     """Disks also run out of inodes."""
-    refuse = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
-    with refused("disk-full", file=tmp_path), atomic(tmp_path / "a.npz"):
+    no_name = patch("tempfile.mkstemp", side_effect=NO_ROOM)
+    with no_name, refused("disk-full", file=tmp_path), atomic(tmp_path / "a.npz"):
         pass
 
 
@@ -166,16 +157,16 @@ def test_the_cache_is_filled_when_there_is_room_again(cache, tmp_path, size):
     assert np.array_equal(stored, video.frames.frames)
 
 
+# The disk fills while the frames are written.
 TMPFS = """
 import shutil, sys
-from collections import namedtuple
+from types import SimpleNamespace
 sys.path.insert(0, sys.argv[1])
 from scenes import moving_videos
 from vadlib.data.store import store_frames
 from vadlib.errors import InputError
 
-# The disk fills while the frames are written.
-shutil.disk_usage = lambda folder: namedtuple("usage", "total used free")(10**12, 0, 10**12)
+shutil.disk_usage = lambda folder: SimpleNamespace(total=10**12, used=0, free=10**12)
 try:
     store_frames(moving_videos(1, size=(480, 640)), progress=False)
 except InputError as error:
@@ -200,8 +191,8 @@ def test_a_disk_that_fills_while_frames_are_stored_does_not_kill_the_process(tmp
 
 
 def train(out, **options):
-    clips = ClipConfig(length=8, crop=(16, 16), clip_step=8)
-    clips = ClipDataset(moving_videos(3), clips, progress=False)
+    cuts = ClipConfig(length=8, crop=(16, 16), clip_step=8)
+    clips = ClipDataset(moving_videos(3), cuts, progress=False)
     torch.manual_seed(0)
     config = TrainConfig(epochs=2, batch_size=4, workers=0, precision="fp32", device="cpu")
     model = DualPathAutoencoder(ModelConfig(width=8, slots=8))
@@ -224,16 +215,14 @@ def assert_same_run(first, second):
 
 
 FAILURES = [
-    *((name, None, 0) for name in RUN),
+    *((name, NO_ROOM, 0) for name in RUN),
     ("state.pt", RuntimeError(TORCH), 1),  # the second checkpoint; the first one is there
     ("model.safetensors", SafetensorError("I/O error: No space left on device (os error 28)"), 0),
 ]
 
 
 @pytest.mark.parametrize(("name", "error", "after"), FAILURES, ids=str)
-def test_a_training_continues_when_there_is_room_again(
-    undisturbed, tmp_path, full, name, error, after
-):
+def test_a_training_continues_when_there_is_room_again(undisturbed, tmp_path, name, error, after):
     out = tmp_path / "run"
     with refused("disk-full", file=out / name), full(name, error, after):
         train(out)
@@ -283,7 +272,7 @@ def old_files(folder, *names):
 
 
 @pytest.mark.parametrize("name", ["scores.npz", "metrics.json"])
-def test_metrics_never_lie_beside_the_scores_of_another_time(result, tmp_path, full, name):
+def test_metrics_never_lie_beside_the_scores_of_another_time(result, tmp_path, name):
     old_files(tmp_path, "scores.npz", "metrics.json")
     with full(name), refused("disk-full", file=tmp_path / name):
         result.save(tmp_path)
@@ -306,7 +295,7 @@ def test_results_under_a_real_limit_keep_the_earlier_ones(result, tmp_path):
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_a_scored_film_keeps_earlier_files(undisturbed, tmp_path, full, name):
+def test_a_scored_film_keeps_earlier_files(undisturbed, tmp_path, name):
     film, out = tmp_path / "film.mp4", tmp_path / "out"
     write_video(film, moving_videos(1, length=20)[0].frames.frames, 25)
     _ = VideoFrames(film).scan  # it is in the cache
@@ -337,14 +326,14 @@ def test_a_download_continues_where_it_had_no_more_room(host, cache, tmp_path, m
 
 
 @pytest.mark.parametrize("size", [0, 150_000])
-@pytest.mark.parametrize(("name", "make"), [("a.tar.gz", make_tar), ("a.zip", make_zip)])
-def test_an_archive_is_unpacked_when_there_is_room_again(tmp_path, name, make, size):
-    root = tmp_path / "root"
-    (tmp_path / name).write_bytes(make(*FILES.items()))
+@pytest.mark.parametrize("make", [make_tar, make_zip])
+def test_an_archive_is_unpacked_when_there_is_room_again(tmp_path, make, size):
+    root, archive = tmp_path / "root", tmp_path / ("a.zip" if make is make_zip else "a.tar.gz")
+    archive.write_bytes(make(*FILES.items()))
     with refused("disk-full", file=root), room(size):
-        unpack(tmp_path / name, root, "tiny.v1")
+        unpack(archive, root, "tiny.v1")
     assert tree(root) == {}
-    unpack(tmp_path / name, root, "tiny.v1")
+    unpack(archive, root, "tiny.v1")
     assert files(root) == FILES
 
 

@@ -51,10 +51,16 @@ def fails(root, code, file=None, field=None, **options):
     return str(caught.error)
 
 
+def arrives(tmp_path):
+    fetch(tmp_path / "root")
+    assert files(tmp_path / "root") == FILES
+    assert tree(tmp_path / "cache" / "downloads") == {NAME: PAYLOAD}
+
+
 def downloads(cache):
     """The whole files in the cache."""
-    there = files(cache / "downloads").items()
-    return {name: content for name, content in there if not name.endswith(".part")}
+    entries = files(cache / "downloads").items()
+    return {name: content for name, content in entries if not name.endswith(".part")}
 
 
 def test_a_dataset_is_downloaded_verified_and_unpacked(host, cache, tmp_path, capsys):
@@ -81,28 +87,18 @@ def test_a_failing_server_is_one_error_and_leaves_nothing(host, cache, tmp_path,
     assert downloads(cache) == {}
     assert sum(path == f"/{NAME}" for path, _ in host.asked) >= 3  # it was tried again, and again
     host.answers = [well]
-    fetch(tmp_path / "root")
-    assert files(tmp_path / "root") == FILES
-    assert tree(cache / "downloads") == {NAME: PAYLOAD}
+    arrives(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("failure", "then"),
-    [
-        *product(
-            ["drops", "resets", "stalls"],
-            [well, servers.without_ranges, servers.other_range, servers.chunked],
-        ),
-        *product(["one bit flipped", "500", "web page"], [well]),
-    ],
-)
+ANSWERS = [well, servers.without_ranges, servers.other_range, servers.chunked]
+REPAIRS = [*product(["drops", "resets", "stalls"], ANSWERS), ("one bit flipped", well)]
+
+
+@pytest.mark.parametrize(("failure", "then"), [*REPAIRS, ("500", well), ("web page", well)])
 def test_one_failure_is_repaired_by_the_next_try(host, cache, tmp_path, failure, then):
     host.answers = [FAILURES[failure][0], then]
-    fetch(tmp_path / "root")
-    continued = failure in ("drops", "resets", "stalls")
-    assert len(host.asked) == (3 if continued and then is servers.other_range else 2)
-    assert files(tmp_path / "root") == FILES
-    assert tree(cache / "downloads") == {NAME: PAYLOAD}
+    arrives(tmp_path)
+    assert len(host.asked) == (3 if then is servers.other_range else 2)
 
 
 @pytest.mark.parametrize("name", [NAME, f".{NAME}.part"], ids=["whole", "part"])
@@ -110,9 +106,7 @@ def test_one_failure_is_repaired_by_the_next_try(host, cache, tmp_path, failure,
 def test_only_a_sound_file_in_the_cache_counts(host, cache, tmp_path, name, content):
     (cache / "downloads").mkdir(parents=True)
     (cache / "downloads" / name).write_bytes(content)
-    fetch(tmp_path / "root")
-    assert files(tmp_path / "root") == FILES
-    assert tree(cache / "downloads") == {NAME: PAYLOAD}
+    arrives(tmp_path)
     assert (host.asked == []) == (content == PAYLOAD and name == NAME)
 
 
