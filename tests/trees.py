@@ -86,12 +86,8 @@ def official_ucsd(
     test: dict[int, tuple[list[Path], list[Path] | None]],
     labels: list[np.ndarray],
 ):
-    """The official tree of Ped1 or Ped2 from images of any kind, with the junk of real copies.
-
-    Args:
-        train: the frames of each training clip.
-        test: clip number -> its frames, and its masks or None.
-        labels: of all test clips, for the intervals.
+    """The official tree of Ped1 or Ped2, with the junk of real copies: `train` has the frames of
+    each clip, `test` those and the masks or None by clip number, `labels` are of all test clips.
     """
     folder = root / "UCSD_Anomaly_Dataset.v1p2" / f"UCSD{name}"
     tests = folder / "Test"

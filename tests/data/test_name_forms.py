@@ -42,9 +42,8 @@ def label(root, name, kind):
         path.parent.mkdir(parents=True)
         np.save(path, truth)
     else:
-        write_images(
-            root / "masks" / name, np.zeros((20, 8, 8), bool) | (truth == 1)[:, None, None]
-        )
+        masks = np.broadcast_to(truth[:, None, None] == 1, (20, 8, 8))
+        write_images(root / "masks" / name, masks)
 
 
 @pytest.mark.parametrize("name", NAMES.split("|"))

@@ -84,12 +84,10 @@ def test_no_list_of_endings_decides(template, ending):
 
 @pytest.mark.parametrize("name", words(LABELS) + words(OTHERS))
 def test_what_may_be_data_is_named(tree, name):
-    for truth in ("labels/tuesday.npy", "labels/friday.npy"):
+    for video in ("tuesday", "friday"):  # the labels or masks beside which it lies
         if name.startswith("labels/"):
-            add(tree, truth)
-            np.save(tree / truth, np.zeros(20, np.uint8))
-    if name.startswith("masks/"):
-        for video in ("tuesday", "friday"):
+            np.save(add(tree, f"labels/{video}.npy"), np.zeros(20, np.uint8))
+        if name.startswith("masks/"):
             write_images(tree / "masks" / video, np.zeros((20, 8, 8), bool))
     path = add(tree, name)
     assert unread(tree) == [str(path)]
