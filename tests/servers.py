@@ -62,14 +62,6 @@ class Host:
         self.server.server_close()
 
 
-# --- answers
-
-
-def without_ranges(request, host):
-    request.begin(200, len(PAYLOAD))
-    request.wfile.write(PAYLOAD)
-
-
 def well(request, host):
     start = int(re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", "bytes=0-"))[1])
     if start == 0:
@@ -103,6 +95,9 @@ def sends(content, **headers):
         request.wfile.write(content)
 
     return answer
+
+
+without_ranges = sends(PAYLOAD)
 
 
 def status(code, **headers):

@@ -9,15 +9,7 @@ import torch
 from refusals import refused
 
 from vadlib import device as devices
-from vadlib.device import (
-    autocast,
-    pick_device,
-    pick_precision,
-    processes,
-    share_out,
-    steady_memory,
-    sum_over_processes,
-)
+from vadlib.device import autocast, pick_device, pick_precision, processes
 
 
 @pytest.mark.gpu
@@ -65,46 +57,39 @@ def test_precision_is_bf16_only_where_the_cpu_has_it(monkeypatch, native):
 
 
 def test_autocast_of_none_leaves_float32():
-    layer, x, cpu = torch.nn.Linear(4, 4), torch.ones(1, 4), torch.device("cpu")
-    with autocast(cpu, None):
-        assert layer(x).dtype is torch.float32
-    with autocast(cpu, torch.bfloat16):
-        assert layer(x).dtype is torch.bfloat16
+    layer, x = torch.nn.Linear(4, 4), torch.ones(1, 4)
+    for precision in (None, torch.bfloat16):
+        with autocast(torch.device("cpu"), precision):
+            assert layer(x).dtype is (precision or torch.float32)
 
 
 def test_alone_there_is_one_main_process_that_does_everything():
     state = processes()
     assert (state.num_processes, state.process_index, state.is_main_process) == (1, 0, True)
     part = torch.ones(2, requires_grad=True)
-    assert sum_over_processes(part) is part
-    assert share_out(lambda x: x * x, [3, 1, 2]) == [9, 1, 4]
+    assert devices.sum_over_processes(part) is part
+    assert devices.share_out(lambda x: x * x, [3, 1, 2]) == [9, 1, 4]
 
 
-def test_processes_that_cannot_work_together_are_refused(monkeypatch):
-    """Started by a launcher for a device that it has no way to share, each would train on its own
-    without a word.
-    """
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    alone = SimpleNamespace(num_processes=1, device="mps")
-    monkeypatch.setattr(devices, "PartialState", lambda **_: alone)
-    with refused("not-available", field="WORLD_SIZE") as caught:
-        processes(torch.device("mps"))
-    assert re.findall(r"\d+", str(caught.error)) == ["2", "1"]
-
-
-def test_more_processes_than_gpus_are_refused(monkeypatch):
-    for name, value in {"RANK": "0", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with refused("not-available", field="LOCAL_WORLD_SIZE") as caught:
-        processes(torch.device("cuda"))
-    assert re.findall(r"\d+", str(caught.error)) == ["4", "2"]
-
-
-@pytest.mark.skipif(
-    platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told to keep freed memory"
+@pytest.mark.parametrize(
+    ("device", "size", "count", "field"),
+    [("mps", 2, 1, "WORLD_SIZE"), ("cuda", 4, 2, "LOCAL_WORLD_SIZE")],
 )
+def test_processes_that_cannot_work_together_are_refused(monkeypatch, device, size, count, field):
+    """Each would train on its own without a word: they share no device, or there are fewer GPUs."""
+    variables = ["WORLD_SIZE", "LOCAL_WORLD_SIZE"] if device == "cuda" else ["WORLD_SIZE"]
+    for name in variables:
+        monkeypatch.setenv(name, str(size))
+    monkeypatch.setenv("RANK", "0")
+    alone = SimpleNamespace(num_processes=1, device=device)
+    monkeypatch.setattr(devices, "PartialState", lambda **_: alone)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with refused("not-available", field=field) as caught:
+        processes(torch.device(device))
+    assert re.findall(r"\d+", str(caught.error)) == [str(size), str(count)]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told")
 def test_steady_memory_saves_page_faults_while_it_lasts():
     import resource
 
@@ -115,6 +100,6 @@ def test_steady_memory_saves_page_faults_while_it_lasts():
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
     without = faults()
-    with steady_memory():
+    with devices.steady_memory():
         faults()
         assert faults() < without / 10

@@ -1,9 +1,6 @@
 """A disk that is full at any write: one line that names the file, nothing half-written, and work
-continues once there is room.
-
-A limit of the size of files stands for the disk where any of the files of a step may be the one
-without room. Where one file is to fail and another one not, the error is injected when the file
-gets its name.
+continues once there is room. A limit of the size of files stands for the disk; where one file is to
+fail and another one not, the error is injected when the file gets its name.
 """
 
 import errno
@@ -14,7 +11,9 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -37,12 +36,12 @@ from vadlib.evaluation.evaluate import evaluate
 from vadlib.files import atomic, write_json
 from vadlib.jobs import plot_run, score_video
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.model.run import open_run
 from vadlib.pseudo.mixer import make_mixer
 from vadlib.training.fit import fit
 
 RUN = ["config.json", "state.pt", "history.csv", "model.safetensors", "calibration.npz"]
 SCORED = ["scores.csv", "curve.png", "annotated.mp4"]
+NO_ROOM = OSError(errno.ENOSPC, "No space left on device")
 TORCH = "[enforce fail at inline_container.cc:672] . unexpected pos 4070976 vs 4070868"
 
 
@@ -58,28 +57,18 @@ def room(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.fixture
-def full(monkeypatch):
-    """(name, error=ENOSPC, after=0): a context in which each file of that name fails when it gets
-    its name, after so many that do not.
-    """
+@contextmanager
+def full(name, error=NO_ROOM, after=0):
+    """Each file of that name fails when it gets its name, after so many that do not."""
+    replace, numbers = os.replace, count()
 
-    @contextmanager
-    def call(name, error=None, after=0):
-        replace, count = os.replace, 0
+    def refuse(source, target):
+        if Path(target).name == name and next(numbers) >= after:
+            raise error
+        replace(source, target)
 
-        def refuse(source, target):
-            nonlocal count
-            count += Path(target).name == name
-            if Path(target).name == name and count > after:
-                raise error or OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            replace(source, target)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", refuse)
-            yield
-
-    return call
+    with patch("os.replace", refuse):
+        yield
 
 
 def remnants(folder):
@@ -94,7 +83,7 @@ def noise(*shape):
 # --- one place translates all
 
 ERRORS = [
-    (OSError(errno.ENOSPC, "No space left on device"), "disk-full"),
+    (NO_ROOM, "disk-full"),
     (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk-full"),
     (RuntimeError(TORCH), "disk-full"),
     (RuntimeError("[...] . PytorchStreamWriter failed writing file data/3"), "disk-full"),
@@ -119,11 +108,10 @@ def test_each_error_of_writing_is_one_line_and_the_old_file_stays(tmp_path, erro
     assert remnants(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    "error",
-    [RuntimeError("shape mismatch"), KeyboardInterrupt(), InputError("(os error 28)", "too-few")],
-    ids=repr,
-)
+OTHERS = [RuntimeError("shapes"), KeyboardInterrupt(), InputError("(os error 28)", "too-few")]
+
+
+@pytest.mark.parametrize("error", OTHERS, ids=repr)
 def test_other_errors_are_not_called_a_full_disk(tmp_path, error):
     with pytest.raises(type(error)) as caught, atomic(tmp_path / "a.npz"):
         raise error
@@ -131,39 +119,32 @@ def test_other_errors_are_not_called_a_full_disk(tmp_path, error):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_room_for_another_name_is_a_full_disk(tmp_path, monkeypatch):
+def test_no_room_for_another_name_is_a_full_disk(tmp_path):
     """Disks also run out of inodes."""
-
-    def refuse(**_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("tempfile.mkstemp", refuse)
-    with refused("disk-full", file=tmp_path), atomic(tmp_path / "a.npz"):
+    no_name = patch("tempfile.mkstemp", side_effect=NO_ROOM)
+    with no_name, refused("disk-full", file=tmp_path), atomic(tmp_path / "a.npz"):
         pass
 
 
 # --- the cache and films under a real limit
 
 
-WRITERS = {
-    "a.json": lambda path: write_json(path, list(range(10_000))),
-    "a.mp4": lambda path: write_video(path, noise(40, 64, 64, 3), 25),
-}
-
-
 @pytest.mark.parametrize("size", [0, 10_000])
-@pytest.mark.parametrize("name", WRITERS)
-def test_a_file_that_grows_too_large_leaves_the_old_one(tmp_path, name, size):
-    path = tmp_path / name
+@pytest.mark.parametrize(
+    ("write", "content"), [(write_json, [*range(10_000)]), (write_video, noise(40, 64, 64, 3))]
+)
+def test_a_file_that_grows_too_large_leaves_the_old_one(tmp_path, write, content, size):
+    path = tmp_path / "a.mp4"
+    rate = [25] if write is write_video else []
     path.write_bytes(b"old")
     with refused("disk-full", file=path), room(size):
-        WRITERS[name](path)
-    assert files(tmp_path) == {name: b"old"}
-    WRITERS[name](path)
+        write(path, content, *rate)
+    assert files(tmp_path) == {path.name: b"old"}
+    write(path, content, *rate)
     assert path.stat().st_size > size
 
 
-@pytest.mark.parametrize("size", [0, 3000, 20_000])
+@pytest.mark.parametrize("size", [0, 20_000])
 def test_the_cache_is_filled_when_there_is_room_again(cache, tmp_path, size):
     [video] = moving_videos(1)
     with refused("disk-full") as caught, room(size):
@@ -176,16 +157,16 @@ def test_the_cache_is_filled_when_there_is_room_again(cache, tmp_path, size):
     assert np.array_equal(stored, video.frames.frames)
 
 
+# The disk fills while the frames are written.
 TMPFS = """
 import shutil, sys
-from collections import namedtuple
+from types import SimpleNamespace
 sys.path.insert(0, sys.argv[1])
 from scenes import moving_videos
 from vadlib.data.store import store_frames
 from vadlib.errors import InputError
 
-# The disk fills while the frames are written.
-shutil.disk_usage = lambda folder: namedtuple("usage", "total used free")(10**12, 0, 10**12)
+shutil.disk_usage = lambda folder: SimpleNamespace(total=10**12, used=0, free=10**12)
 try:
     store_frames(moving_videos(1, size=(480, 640)), progress=False)
 except InputError as error:
@@ -209,13 +190,9 @@ def test_a_disk_that_fills_while_frames_are_stored_does_not_kill_the_process(tmp
 # --- training
 
 
-@pytest.fixture(scope="module")
-def clips():
-    config = ClipConfig(length=8, crop=(16, 16), clip_step=8)
-    return ClipDataset(moving_videos(3), config, progress=False)
-
-
-def train(clips, out, **options):
+def train(out, **options):
+    cuts = ClipConfig(length=8, crop=(16, 16), clip_step=8)
+    clips = ClipDataset(moving_videos(3), cuts, progress=False)
     torch.manual_seed(0)
     config = TrainConfig(epochs=2, batch_size=4, workers=0, precision="fp32", device="cpu")
     model = DualPathAutoencoder(ModelConfig(width=8, slots=8))
@@ -224,9 +201,9 @@ def train(clips, out, **options):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(clips, tmp_path_factory):
+def undisturbed(tmp_path_factory):
     """A run that always had room."""
-    return train(clips, tmp_path_factory.mktemp("runs") / "a")
+    return train(tmp_path_factory.mktemp("runs") / "a")
 
 
 def assert_same_run(first, second):
@@ -238,49 +215,45 @@ def assert_same_run(first, second):
 
 
 FAILURES = [
-    *((name, None, 0) for name in RUN),
+    *((name, NO_ROOM, 0) for name in RUN),
     ("state.pt", RuntimeError(TORCH), 1),  # the second checkpoint; the first one is there
     ("model.safetensors", SafetensorError("I/O error: No space left on device (os error 28)"), 0),
 ]
 
 
 @pytest.mark.parametrize(("name", "error", "after"), FAILURES, ids=str)
-def test_a_training_continues_when_there_is_room_again(
-    clips, undisturbed, tmp_path, full, name, error, after
-):
+def test_a_training_continues_when_there_is_room_again(undisturbed, tmp_path, name, error, after):
     out = tmp_path / "run"
     with refused("disk-full", file=out / name), full(name, error, after):
-        train(clips, out)
+        train(out)
     assert remnants(tmp_path) == []
-    train(clips, out, resume=True)
+    train(out, resume=True)
     assert_same_run(out, undisturbed)
 
 
 @pytest.mark.parametrize("size", [500, 100_000])
-def test_a_training_under_a_real_limit_leaves_nothing_in_the_way(
-    clips, undisturbed, tmp_path, size
-):
+def test_a_training_under_a_real_limit_leaves_nothing(undisturbed, tmp_path, size):
     out = tmp_path / "run"
     with refused("disk-full") as caught, room(size):
-        train(clips, out)
+        train(out)
     assert caught.error.file in (out / "config.json", out / "state.pt")
     assert files(tmp_path) == {}
-    train(clips, out)
+    train(out)
     assert_same_run(out, undisturbed)
 
 
-def test_a_checkpoint_is_not_lost_to_one_that_has_no_room(clips, undisturbed, tmp_path):
+def test_a_checkpoint_is_not_lost_to_one_that_has_no_room(undisturbed, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(undisturbed, out)
     for name in ("model.safetensors", "calibration.npz"):
         (out / name).unlink()
     before = (out / "state.pt").read_bytes()
     with refused("disk-full", file=out / "model.safetensors"), room(5000):
-        train(clips, out, resume=True)
+        train(out, resume=True)
     assert (out / "state.pt").read_bytes() == before
     with refused("already-exists", file=out):
-        train(clips, out)
-    train(clips, out, resume=True)
+        train(out)
+    train(out, resume=True)
     assert_same_run(out, undisturbed)
 
 
@@ -299,7 +272,7 @@ def old_files(folder, *names):
 
 
 @pytest.mark.parametrize("name", ["scores.npz", "metrics.json"])
-def test_metrics_never_lie_beside_the_scores_of_another_time(result, tmp_path, full, name):
+def test_metrics_never_lie_beside_the_scores_of_another_time(result, tmp_path, name):
     old_files(tmp_path, "scores.npz", "metrics.json")
     with full(name), refused("disk-full", file=tmp_path / name):
         result.save(tmp_path)
@@ -310,23 +283,19 @@ def test_metrics_never_lie_beside_the_scores_of_another_time(result, tmp_path, f
     assert b"old" not in files(tmp_path).values()
 
 
-def test_an_evaluation_under_a_real_limit_keeps_the_earlier_result(result, tmp_path):
+def test_results_under_a_real_limit_keep_the_earlier_ones(result, tmp_path):
     old_files(tmp_path, "scores.npz", "metrics.json")
     with refused("disk-full"), room(2000):
         result.save(tmp_path)
-    assert files(tmp_path) == {"scores.npz": b"old", "metrics.json": b"old"}
-
-
-def test_curves_are_drawn_when_there_is_room_again(result, tmp_path):
     with refused("disk-full", file=tmp_path / "curves" / "01.png"), room(5000):
         plot_run(result, tmp_path)
-    assert files(tmp_path) == {}
+    assert files(tmp_path) == {"scores.npz": b"old", "metrics.json": b"old"}
     plot_run(result, tmp_path)
-    assert set(files(tmp_path)) == {"curves/01.png", "curves/02.png", "roc.png"}
+    assert set(files(tmp_path)) > {"curves/01.png", "curves/02.png", "roc.png"}
 
 
 @pytest.mark.parametrize("name", SCORED)
-def test_a_scored_film_keeps_earlier_files(undisturbed, tmp_path, full, name):
+def test_a_scored_film_keeps_earlier_files(undisturbed, tmp_path, name):
     film, out = tmp_path / "film.mp4", tmp_path / "out"
     write_video(film, moving_videos(1, length=20)[0].frames.frames, 25)
     _ = VideoFrames(film).scan  # it is in the cache
@@ -357,14 +326,14 @@ def test_a_download_continues_where_it_had_no_more_room(host, cache, tmp_path, m
 
 
 @pytest.mark.parametrize("size", [0, 150_000])
-@pytest.mark.parametrize(("name", "make"), [("a.tar.gz", make_tar), ("a.zip", make_zip)])
-def test_an_archive_is_unpacked_when_there_is_room_again(tmp_path, name, make, size):
-    root = tmp_path / "root"
-    (tmp_path / name).write_bytes(make(*FILES.items()))
+@pytest.mark.parametrize("make", [make_tar, make_zip])
+def test_an_archive_is_unpacked_when_there_is_room_again(tmp_path, make, size):
+    root, archive = tmp_path / "root", tmp_path / ("a.zip" if make is make_zip else "a.tar.gz")
+    archive.write_bytes(make(*FILES.items()))
     with refused("disk-full", file=root), room(size):
-        unpack(tmp_path / name, root, "tiny.v1")
+        unpack(archive, root, "tiny.v1")
     assert tree(root) == {}
-    unpack(tmp_path / name, root, "tiny.v1")
+    unpack(archive, root, "tiny.v1")
     assert files(root) == FILES
 
 
@@ -373,17 +342,14 @@ def test_an_archive_is_unpacked_when_there_is_room_again(tmp_path, name, make, s
 
 def test_a_command_ends_with_one_line_and_can_be_given_again(vadlib_command, tmp_path):
     def command(*words):
-        status, _, err = vadlib_command(*words)
-        lines = re.split(r"[\r\n]+", err)
-        return status, [line for line in lines if line.strip() and "%|" not in line]
+        result = vadlib_command(*words)
+        lines = re.split(r"[\r\n]+", result[2])
+        return result[0], [line for line in lines if line.strip() and "%|" not in line]
 
     root, out = tmp_path / "mine", tmp_path / "run"
     own_videos(root)
-    small = {
-        "clips": {"clip_step": 16, "crop": [24, 24]},
-        "model": {"width": 8, "slots": 8},
-        "training": {"epochs": 1, "batch_size": 4},
-    }
+    small = {"clips": {"clip_step": 16, "crop": [24, 24]}, "model": {"width": 8, "slots": 8}}
+    small["training"] = {"epochs": 1, "batch_size": 4}
     write_json(tmp_path / "small.json", small)
     options = ["--config", tmp_path / "small.json", "--root", root, "--device", "cpu"]
     train = ["train", "--data", "folder", *options, "--out"]
@@ -397,5 +363,4 @@ def test_a_command_ends_with_one_line_and_can_be_given_again(vadlib_command, tmp
     with room(1000):
         status, err = command(*evaluation)
     assert (status, len(err)) == (1, 1), err
-    assert isinstance(open_run(out).model, DualPathAutoencoder)
     assert command(*evaluation)[0] == 0

@@ -6,19 +6,16 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
 from refusals import refused
-from trees import scene, write_images, write_video
+from trees import scene, short_run, write_images, write_video
 
 from vadlib.ablation import BASE
-from vadlib.config import ClipConfig, ModelConfig, TrainConfig
+from vadlib.config import ClipConfig
 from vadlib.data.catalog import find_copy, load_videos
 from vadlib.data.check import check_dataset
 from vadlib.data.clips import ClipDataset
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.jobs import plot_run, score_video
-from vadlib.model.network import DualPathAutoencoder
-from vadlib.training.fit import fit
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +32,23 @@ def outputs(films, tmp_path_factory):
     """What the commands write: kind -> folder."""
     folder = tmp_path_factory.mktemp("outputs")
     videos = load_videos("folder", "train", films)
-    torch.manual_seed(0)
-    clips = ClipDataset(videos, ClipConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
-    config = TrainConfig(epochs=1, batch_size=2, precision="fp32", device="cpu", workers=0)
-    model = DualPathAutoencoder(ModelConfig(channels=3, width=8, slots=16))
-    run = fit(model, clips, None, config, folder / "train", progress=False)
+    run = short_run(videos, folder / "train")
     shutil.copytree(folder / "train", folder / "run")
     for kind in ("run", "evaluate"):
         result = evaluate(run, videos, "cpu", progress=False)
         result.save(folder / kind)
         plot_run(result, folder / kind)
     score_video(run, films / "monday.mp4", folder / "score", "cpu", progress=False)
-    shutil.copytree(
-        folder / "train", folder / "begun", ignore=shutil.ignore_patterns("*.npz", "*.safetensors")
-    )
+    unfinished = shutil.ignore_patterns("*.npz", "*.safetensors")
+    shutil.copytree(folder / "train", folder / "begun", ignore=unfinished)
     return folder
+
+
+@pytest.fixture
+def root(films, tmp_path):
+    """A copy of the films, which a test may add to."""
+    shutil.copytree(films, tmp_path, dirs_exist_ok=True)
+    return tmp_path
 
 
 def require_known(root, split="train", names=("monday", "tuesday")):
@@ -65,12 +64,11 @@ def require_known(root, split="train", names=("monday", "tuesday")):
 
 @pytest.mark.parametrize("kind", ["score", "train", "begun", "run", "evaluate"])
 @pytest.mark.parametrize("place", [".", "a b/c", "monday"])
-def test_the_output_of_each_command_is_left_out(films, outputs, tmp_path, kind, place):
+def test_the_output_of_each_command_is_left_out(root, outputs, kind, place):
     """In a folder of its own, deep below, or among the videos themselves (`--out .`)."""
-    shutil.copytree(films, tmp_path, dirs_exist_ok=True)
-    shutil.copytree(outputs / kind, tmp_path / place, dirs_exist_ok=True)
-    written = {tmp_path / place / path.name for path in (outputs / kind).iterdir()}
-    assert require_known(tmp_path) == {p.relative_to(tmp_path).as_posix() for p in written}
+    shutil.copytree(outputs / kind, root / place, dirs_exist_ok=True)
+    written = {root / place / path.name for path in (outputs / kind).iterdir()}
+    assert require_known(root) == {p.relative_to(root).as_posix() for p in written}
 
 
 @pytest.mark.parametrize("kind", ["score", "run"])
@@ -95,52 +93,44 @@ def test_among_training_and_test_videos_and_frames(films, outputs, tmp_path, kin
         ("run", "scores.npz config.json"),
     ],
 )
-def test_an_incomplete_result_is_known(films, outputs, tmp_path, kind, lost):
-    shutil.copytree(films, tmp_path, dirs_exist_ok=True)
-    shutil.copytree(outputs / kind, tmp_path / "out", ignore=shutil.ignore_patterns(*lost.split()))
-    require_known(tmp_path)
+def test_an_incomplete_result_is_known(root, outputs, kind, lost):
+    shutil.copytree(outputs / kind, root / "out", ignore=shutil.ignore_patterns(*lost.split()))
+    require_known(root)
 
 
 @pytest.mark.parametrize("name", ["monday_annotated.mp4", "cam1/friday.MP4", "annotated (1).mp4"])
-def test_a_painted_film_under_another_name_is_named(films, outputs, tmp_path, name):
+def test_a_painted_film_under_another_name_is_named(root, outputs, name):
     """Nothing but its header tells that it is none of the camera's."""
-    shutil.copytree(films, tmp_path, dirs_exist_ok=True)
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    shutil.copy(outputs / "score" / "annotated.mp4", tmp_path / name)
-    with refused("unexpected-clip", file=tmp_path / name):
-        load_videos("folder", "train", tmp_path)
-    report = check_dataset("folder", tmp_path, progress=False)
-    assert [entry["where"].split(": ")[0] for entry in report["problems"]] == [str(tmp_path / name)]
+    (root / name).parent.mkdir(exist_ok=True)
+    shutil.copy(outputs / "score" / "annotated.mp4", root / name)
+    with refused("unexpected-clip", file=root / name):
+        load_videos("folder", "train", root)
+    report = check_dataset("folder", root, progress=False)
+    assert [entry["where"].split(": ")[0] for entry in report["problems"]] == [str(root / name)]
     assert report["splits"]["train"]["clips"] == 2
 
 
-def test_an_ablation_is_left_out(films, tmp_path):
+def test_an_ablation_is_left_out(root):
     """Its rows are runs; the training itself is not needed for that."""
-    shutil.copytree(films, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "ablation" / BASE).mkdir(parents=True)
-    (tmp_path / "ablation" / "ablation.csv").write_text("row\n")
-    for name in ("config.json", "scores.npz"):
-        (tmp_path / "ablation" / BASE / name).write_bytes(b"x")
-    assert len(require_known(tmp_path)) == 3
+    (root / "ablation" / BASE).mkdir(parents=True)
+    for name in ("ablation.csv", f"{BASE}/config.json", f"{BASE}/scores.npz"):
+        (root / "ablation" / name).write_bytes(b"x")
+    assert len(require_known(root)) == 3
 
 
-def test_a_cache_below_the_data_is_none_of_it(films, tmp_path, monkeypatch):
-    shutil.copytree(films, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setenv("VADLIB_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "cache" / "downloads").mkdir(parents=True)
-    (tmp_path / "cache" / "downloads" / "film.dav").write_bytes(b"x")
-    videos = load_videos("folder", "train", tmp_path)
+def test_a_cache_below_the_data_is_none_of_it(root, monkeypatch):
+    monkeypatch.setenv("VADLIB_CACHE", str(root / "cache"))
+    (root / "cache" / "downloads").mkdir(parents=True)
+    (root / "cache" / "downloads" / "film.dav").write_bytes(b"x")
+    videos = load_videos("folder", "train", root)
     ClipDataset(videos, ClipConfig(length=8, crop=(16, 16)), progress=False)
-    assert any((tmp_path / "cache" / "frames").iterdir())
-    assert check_dataset("folder", tmp_path, progress=False)["problems"] == []
+    assert any((root / "cache" / "frames").iterdir())
+    assert check_dataset("folder", root, progress=False)["problems"] == []
 
 
 def test_a_clip_of_a_known_dataset_is_not_made_of_results(outputs, tmp_path):
-    write_images(
-        tmp_path / "shanghai" / "training" / "frames" / "01_001", np.zeros((20, 48, 64), np.uint8)
-    )
+    frames = tmp_path / "shanghai" / "training" / "frames"
+    write_images(frames / "01_001", np.zeros((20, 48, 64), np.uint8))
     for kind in ("evaluate", "score"):
-        shutil.copytree(
-            outputs / kind, tmp_path / "shanghai" / "training" / "frames", dirs_exist_ok=True
-        )
+        shutil.copytree(outputs / kind, frames, dirs_exist_ok=True)
     assert [video.name for video in load_videos("shanghaitech", "train", tmp_path)] == ["01_001"]

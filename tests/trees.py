@@ -9,10 +9,29 @@ from pathlib import Path
 import av
 import numpy as np
 import scipy.io
+import torch
 from PIL import Image
 from scenes import moving_videos
 
+from vadlib.config import ClipConfig, ModelConfig, TrainConfig
+from vadlib.data.clips import ClipDataset
+from vadlib.data.video import Video
+from vadlib.model.network import DualPathAutoencoder
+from vadlib.model.run import Run
+from vadlib.training.fit import fit
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12\n"
 JUNK = (".DS_Store", "._001.tif", "Thumbs.db", "001.tif~")
+
+
+class Hostile:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
 
 
 def write_video(
@@ -22,7 +41,8 @@ def write_video(
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(fps), options=options)
-        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
         stream.bit_rate = 4_000_000
         for frame in np.ascontiguousarray(frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
@@ -66,12 +86,8 @@ def official_ucsd(
     test: dict[int, tuple[list[Path], list[Path] | None]],
     labels: list[np.ndarray],
 ):
-    """The official tree of Ped1 or Ped2 from images of any kind, with the junk of real copies.
-
-    Args:
-        train: the frames of each training clip.
-        test: clip number -> its frames, and its masks or None.
-        labels: of all test clips, for the intervals.
+    """The official tree of Ped1 or Ped2, with the junk of real copies: `train` has the frames of
+    each clip, `test` those and the masks or None by clip number, `labels` are of all test clips.
     """
     folder = root / "UCSD_Anomaly_Dataset.v1p2" / f"UCSD{name}"
     tests = folder / "Test"
@@ -103,22 +119,17 @@ def _official_clip(folder: Path, files: list[Path], pattern: str) -> None:
 
 def matlab_script(labels: list[np.ndarray]) -> str:
     """Intervals as UCSD writes them."""
-    ranges = [", ".join(f"{a}:{b}" for a, b in one_based(clip)) for clip in labels]
-    return "TestVideoFile = {};\n" + "".join(
-        f"TestVideoFile{{end+1}}.gt_frame = [{r}];\n" for r in ranges
-    )
+    script = "TestVideoFile = {};\n"
+    for clip in labels:
+        ranges = ", ".join(f"{a}:{b}" for a, b in one_based(clip))
+        script += f"TestVideoFile{{end+1}}.gt_frame = [{ranges}];\n"
+    return script
 
 
 def one_based(labels: np.ndarray) -> list[tuple[int, int]]:
     """Runs of ones as 1-based, inclusive intervals."""
-    found, start = [], None
-    for t, value in enumerate([*labels.tolist(), 0]):
-        if value and start is None:
-            start = t
-        elif not value and start is not None:
-            found.append((start + 1, t))
-            start = None
-    return found
+    changes = np.flatnonzero(np.diff(np.r_[0, labels, 0].astype(int))).tolist()
+    return [(start + 1, end) for start, end in zip(changes[::2], changes[1::2], strict=True)]
 
 
 def save_cells(path: Path, name: str, cells: list) -> None:
@@ -133,19 +144,15 @@ def save_cells(path: Path, name: str, cells: list) -> None:
 
 def official_avenue(root: Path, lengths: dict[int, int], train: int = 2) -> dict[int, np.ndarray]:
     """Avenue's official tree with test clips of these lengths; returns their labels by "vol"."""
-    base = root / "avenue"
+    base, truth = root / "avenue", {}
+    clips, masks = base / "Avenue Dataset", base / "ground_truth_demo" / "testing_label_mask"
     for number, (frames, _) in enumerate(scene(train, 40, size=(60, 80)), start=1):
-        write_video(base / "Avenue Dataset" / "training_videos" / f"{number:02d}.avi", frames)
-    truth = {}
+        write_video(clips / "training_videos" / f"{number:02d}.avi", frames)
     for number, length in lengths.items():
         [(frames, labels)] = scene(1, length, labelled=True, seed=number, size=(60, 80))
-        write_video(base / "Avenue Dataset" / "testing_videos" / f"{number:02d}.avi", frames)
-        masks = spot(labels, (60, 80)).astype(np.uint8)
-        save_cells(
-            base / "ground_truth_demo" / "testing_label_mask" / f"{number}_label.mat",
-            "volLabel",
-            list(masks),
-        )
+        write_video(clips / "testing_videos" / f"{number:02d}.avi", frames)
+        volumes = list(spot(labels, (60, 80)).astype(np.uint8))
+        save_cells(masks / f"{number}_label.mat", "volLabel", volumes)
         truth[number] = labels
     return truth
 
@@ -156,12 +163,10 @@ def official_shanghaitech(
     """ShanghaiTech's official tree: training videos, test frames, labels and masks; returns the
     labels.
     """
-    base = root / "shanghaitech"
+    base, truth = root / "shanghaitech", {}
     for i, name in enumerate(train):
-        write_video(
-            base / "training" / "videos" / f"{name}.avi", scene(1, 80, seed=i)[0][0], fps=24
-        )
-    truth = {}
+        [(frames, _)] = scene(1, 80, seed=i)
+        write_video(base / "training" / "videos" / f"{name}.avi", frames, fps=24)
     for i, (name, length) in enumerate(lengths.items()):
         [(frames, truth[name])] = scene(1, length, labelled=True, seed=10 + i)
         write_images(base / "testing" / "frames" / name, frames, "{:03d}.jpg")
@@ -173,7 +178,7 @@ def official_shanghaitech(
 
 
 def own_videos(root: Path, labels: str | None = "csv") -> dict[str, np.ndarray]:
-    """One's own tree: two cameras, video files and a folder of images; returns the labels of the
+    """Your own tree: two cameras, video files and a folder of images; returns the labels of the
     test videos.
     """
     first, second = scene(2, 60), scene(2, 60, seed=5, size=(56, 72))
@@ -181,22 +186,31 @@ def own_videos(root: Path, labels: str | None = "csv") -> dict[str, np.ndarray]:
     write_video(root / "training" / "cam1" / "tuesday.avi", first[1][0])
     write_images(root / "training" / "cam2" / "walk", second[0][0], "frame{}.jpg", first=1)
     write_video(root / "training" / "cam2" / "more.mkv", second[1][0], codec="libx264")
-    truth = {}
+    truth, rows = {}, []
     for i, (name, size) in enumerate((("cam1/friday", (48, 64)), ("cam2/sunday", (56, 72)))):
-        [(frames, truth[name])] = scene(1, 60, labelled=True, seed=20 + i, size=size)
+        [(frames, clip)] = scene(1, 60, labelled=True, seed=20 + i, size=size)
         write_video(root / "testing" / f"{name}.mp4", frames, codec="libx264")
-    rows = [(name, a - 1, b) for name, clip in truth.items() for a, b in one_based(clip)]
+        truth[name] = clip
+        rows += [(name, start - 1, end) for start, end in one_based(clip)]
+        if labels == "npy":
+            (root / "labels" / name).parent.mkdir(parents=True, exist_ok=True)
+            np.save(root / "labels" / f"{name}.npy", clip)
+        elif labels == "masks":
+            write_images(root / "masks" / name, spot(clip, size))
     if labels == "csv":
         lines = "".join(f"{name},{start},{end}\n" for name, start, end in rows)
         (root / "labels.csv").write_text(f"video,start,end\n{lines}")
     elif labels == "json":
         entries = [{"video": f"{name}.mp4", "start": a, "end": b} for name, a, b in rows]
         (root / "labels.json").write_text(json.dumps(entries))
-    for name, clip in truth.items():
-        if labels == "npy":
-            (root / "labels" / name).parent.mkdir(parents=True, exist_ok=True)
-            np.save(root / "labels" / f"{name}.npy", clip)
-        elif labels == "masks":
-            size = (48, 64) if name.startswith("cam1") else (56, 72)
-            write_images(root / "masks" / name, spot(clip, size))
     return truth
+
+
+def short_run(videos: list[Video], out: Path | str, **options) -> Run:
+    """Train a small model on these videos for an epoch."""
+    torch.manual_seed(0)
+    clips = ClipDataset(videos, ClipConfig(length=8, crop=(16, 16), clip_step=4), progress=False)
+    config = TrainConfig(epochs=1, batch_size=2, precision="fp32", device="cpu", workers=0)
+    channels = clips.frames[0].shape[3]
+    model = DualPathAutoencoder(ModelConfig(channels=channels, width=8, slots=16))
+    return fit(model, clips, None, config, out, progress=False, **options)

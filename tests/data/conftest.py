@@ -11,13 +11,13 @@ def video(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
 
     def get(name):
-        codec, how = FORMATS[name]
+        codec, options = FORMATS[name]
         if not (folder / name).exists():
             try:
                 av.codec.Codec(codec, "w")
             except av.codec.codec.UnknownCodecError:
                 pytest.skip(f"this PyAV has no encoder {codec}")
-            encode(folder / name, codec, **how)
+            encode(folder / name, codec, **options)
         return folder / name
 
     return get

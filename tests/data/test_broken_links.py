@@ -30,10 +30,7 @@ def tree(tmp_path):
 
 def cut(path):
     """Replace a file or folder by a link to where it was moved, which then goes missing."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    elif path.exists():
-        path.unlink()
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to("/nowhere/" + path.name)
     return path
@@ -41,64 +38,57 @@ def cut(path):
 
 def named(report):
     """The files that the problems of a missing target begin with."""
-    entries = [entry["where"] for entry in report["problems"] if entry["code"] == "missing-file"]
-    return {where.split(": a link to ")[0] for where in entries if ": a link to " in where}
+    lines = [entry["where"] for entry in report["problems"] if entry["code"] == "missing-file"]
+    return {line.split(": a link to ")[0] for line in lines if ": a link to " in line}
 
 
-# What the link was, by the splits that cannot be loaded with it.
-TRAIN = (
-    "cam1/monday/000.png cam1/monday/020.png cam1/monday cam1 cam3 cam.4 cam2/sunday.mp4 cam2/o.mkv"
-)
-TEST = "testing/tuesday/020.png testing/wednesday.mp4 testing/wednesday testing/wednesday.dav "
-TEST += (
-    "labels.csv labels.json labels labels/tuesday.npy masks masks/tuesday masks/tuesday/003.png "
-)
-TEST += "testing/labels.csv"
-PLACES = [(f"training/{place}", ["train"]) for place in TRAIN.split()]
-PLACES += [(place, ["test"]) for place in TEST.split()]
-PLACES += [("training", ["train", "test"]), ("testing", ["train", "test"])]
+# What the link was.
+TRAIN = """training/cam1/monday/000.png training/cam1/monday/020.png training/cam1/monday
+training/cam1 training/cam.4 training/cam2/sunday.mp4 training/cam2/o.mkv training testing"""
+TEST = """testing/tuesday/020.png testing/wednesday.mp4 testing/wednesday testing/wednesday.dav
+labels labels.csv labels.json labels/tuesday.npy masks masks/tuesday masks/tuesday/003.png
+testing/labels.csv training testing"""
+PLACES = [(place, "train") for place in TRAIN.split()] + [(place, "test") for place in TEST.split()]
 
 
-@pytest.mark.parametrize(("place", "splits"), PLACES)
-def test_each_link_without_a_target_is_named_and_refused(tree, place, splits):
+@pytest.mark.parametrize(("place", "split"), PLACES)
+def test_each_link_without_a_target_is_named_and_refused(tree, place, split):
     if place.startswith("labels/"):
+        (tree / "labels").mkdir()
         for name in ("tuesday", "friday"):
-            (tree / "labels").mkdir(exist_ok=True)
             np.save(tree / "labels" / f"{name}.npy", np.zeros(20, np.uint8))
     if place.startswith("masks/"):
         write_images(tree / "masks" / "tuesday", FRAMES.astype(bool))
         write_images(tree / "masks" / "friday", np.zeros((20, 48, 64), bool))
     link = cut(tree / place)
     assert str(link) in named(check_dataset("folder", tree, progress=False))
-    for split in splits:
-        with refused("missing-file", file=link):
-            load_videos("folder", split, tree)
+    with refused("missing-file", file=link):
+        load_videos("folder", split, tree)
 
 
-@pytest.mark.parametrize(
-    "place", ["training/cam2/cover.jpg", "training/README.txt", "notes.docx", "extra.zip"]
-)
+@pytest.mark.parametrize("place", ["training/cam2/cover.jpg", "notes.docx", "training/loop.mp4"])
 def test_a_link_that_was_no_video_is_named_but_stops_nothing(tree, place):
     link = cut(tree / place)
+    if link.stem == "loop":  # a link to itself
+        link.unlink()
+        link.symlink_to(link.name)
     assert named(check_dataset("folder", tree, progress=False)) == {str(link)}
-    assert len(load_videos("folder", "train", tree)) == 2
+    if link.stem != "loop":
+        assert len(load_videos("folder", "train", tree)) == 2
 
 
 def test_case_08(tmp_path):
-    """A frame and a whole video, as the script of the project's list makes them; and each is named
+    """A frame and a whole video, as the script of the project's list makes them; each is named
     once.
     """
     for clip in ("training/monday", "testing/tuesday"):
         write_images(tmp_path / clip, FRAMES)
-    links = [
-        cut(tmp_path / "testing" / "tuesday" / "020.png"),
-        cut(tmp_path / "testing" / "wednesday.mp4"),
-    ]
+    tests = tmp_path / "testing"
+    links = {str(cut(tests / "tuesday" / "020.png")), str(cut(tests / "wednesday.mp4"))}
     (tmp_path / "labels.csv").write_text("video,start,end\nwednesday,3,7\n")
-    report = check_dataset("folder", tmp_path, progress=False)
-    assert sorted(entry["where"].split(": ")[0] for entry in report["problems"]) == sorted(
-        map(str, links)
-    )
+    problems = check_dataset("folder", tmp_path, progress=False)["problems"]
+    assert {entry["where"].split(": ")[0] for entry in problems} == links
+    assert len(problems) == 2
 
 
 def test_hundreds_of_links_are_counted(tmp_path):
@@ -111,21 +101,13 @@ def test_hundreds_of_links_are_counted(tmp_path):
 
 
 def test_links_to_what_is_there_are_followed(tree, tmp_path):
-    shutil.move(tree / "training", tmp_path / "disk")
-    (tree / "training").symlink_to(tmp_path / "disk")
-    write_images(tmp_path / "elsewhere", FRAMES)
-    (tree / "training" / "cam3").symlink_to(tmp_path / "elsewhere")
-    frame = tree / "testing" / "tuesday" / "000.png"
-    shutil.move(frame, tmp_path / "object")
-    frame.symlink_to(tmp_path / "object")
+    write_images(tree / "training" / "cam3", FRAMES)
+    for place in ("training/cam3", "training", "testing/tuesday/000.png"):
+        target = tmp_path / place.replace("/", "-")
+        shutil.move(tree / place, target)
+        (tree / place).symlink_to(target)
     assert check_dataset("folder", tree, progress=False)["problems"] == []
     assert len(load_videos("folder", "train", tree)) == 3
-
-
-def test_a_link_to_itself_is_named(tree):
-    link = tree / "training" / "cam2" / "loop.mp4"
-    link.symlink_to(link.name)
-    assert named(check_dataset("folder", tree, progress=False)) == {str(link)}
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "frames"])
@@ -135,25 +117,22 @@ def test_one_video_by_a_link_without_a_target(tmp_path, name):
         open_video(link)
 
 
-SHANGHAITECH = "training/videos/01_001.avi training/videos/01_009 training/videos training "
-SHANGHAITECH += "testing/frames/01_0014 testing/frames/01_0014/011.jpg testing/test_frame_mask "
-SHANGHAITECH += "testing/test_frame_mask/01_0014.npy testing/test_pixel_mask/01_0014.npy"
-AVENUE = "Avenue Dataset|Avenue Dataset/training_videos|Avenue Dataset/testing_videos/21.avi|"
-AVENUE += "ground_truth_demo|ground_truth_demo/testing_label_mask/21_label.mat"
+KNOWN = """shanghaitech|shanghaitech/training/videos/01_001.avi|shanghaitech/training/videos/01_009
+shanghaitech/training/videos|shanghaitech/training|shanghaitech/testing/frames/01_0014/011.jpg
+shanghaitech/testing/frames/01_0014|shanghaitech/testing/test_frame_mask
+shanghaitech/testing/test_frame_mask/01_0014.npy|shanghaitech/testing/test_pixel_mask/01_0014.npy
+avenue|avenue/Avenue Dataset|avenue/Avenue Dataset/testing_videos/21.avi|avenue/ground_truth_demo
+avenue/Avenue Dataset/training_videos|avenue/ground_truth_demo/testing_label_mask/21_label.mat"""
 
 
-@pytest.mark.parametrize(
-    ("dataset", "place"),
-    [
-        *(("shanghaitech", place) for place in ["", *SHANGHAITECH.split()]),
-        *(("avenue", place) for place in ["", *AVENUE.split("|")]),
-    ],
-)
-def test_links_in_copies_of_known_datasets(tmp_path, dataset, place):
-    official_avenue(tmp_path, {21: 76}) if dataset == "avenue" else official_shanghaitech(
-        tmp_path, {"01_0014": 20}
-    )
-    link = cut(tmp_path / dataset / place)
+@pytest.mark.parametrize("place", KNOWN.replace("\n", "|").split("|"))
+def test_links_in_copies_of_known_datasets(tmp_path, place):
+    dataset = place.split("/")[0]
+    if dataset == "avenue":
+        official_avenue(tmp_path, {21: 76})
+    else:
+        official_shanghaitech(tmp_path, {"01_0014": 20})
+    link = cut(tmp_path / place)
     split = "test" if "test" in place or "truth" in place else "train"
     assert str(link) in named(check_dataset(dataset, tmp_path, progress=False))
     with refused("missing-file", file=link):

@@ -4,28 +4,18 @@ import json
 import pickle
 import re
 import shutil
+from itertools import product
 
 import numpy as np
 import pytest
+import trees
 from PIL import Image
 from refusals import refused
-from trees import (
-    matlab_script,
-    official_avenue,
-    official_shanghaitech,
-    official_ucsd,
-    save_cells,
-    scene,
-    spot,
-    write_images,
-    write_video,
-)
+from trees import official_avenue, official_shanghaitech, write_images, write_video
 
 from vadlib.data.catalog import load_videos
 from vadlib.data.check import ADVICE, check_dataset, describe_report
 from vadlib.data.labels import from_m
-
-POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12\n"
 
 
 def check(name, root, **options):
@@ -44,29 +34,15 @@ def lines(report, kind="problems"):
 def problems(tree):
     """The problems of a tiny Ped2, apart from the 13 training clips that every tiny copy lacks."""
     by_code = lines(check("ped2", tree.root))
-    partial = by_code["partial-copy"]
-    partial.remove("train: 3 clips of 16, 120 frames of 2550")
-    return (
-        by_code if partial else {code: by_code[code] for code in by_code.keys() - {"partial-copy"}}
-    )
+    by_code["partial-copy"].remove("train: 3 clips of 16, 120 frames of 2550")
+    return {code: places for code, places in by_code.items() if places}
+
+
+UCSD_NOTES = {"junk-files", "stale-labels", "ground-truth-beside-clips", "frame-numbering"}
 
 
 def holds(split, **expected):
     assert split | expected == split
-
-
-# --- whole copies
-
-
-@pytest.mark.slow
-def test_the_real_ped2_is_sound(real_data):
-    report = check("ped2", real_data)
-    assert report["problems"] == []
-    both = {"size": ["360x240"], "channels": [1], "fps": [10.0]}
-    train = both | {"clips": 16, "frames": 2550, "labels": None, "abnormal": None, "masks": 0}
-    test = both | {"clips": 12, "frames": 2010, "labels": "mat", "abnormal": 1648, "masks": 12}
-    assert report["splits"] == {"train": train, "test": test}
-    assert (report["layout"], report["folder"]) == ("community", str(real_data / "ped2"))
 
 
 def test_the_real_ped1(real_data):
@@ -76,8 +52,7 @@ def test_the_real_ped1(real_data):
     assert [bool(video.masks[t].any()) for t in range(200)] == (video.labels == 1).tolist()
     report = check("ped1", real_data)
     notes = lines(report, "notes")
-    expected = {"junk-files", "stale-labels", "ground-truth-beside-clips", "frame-numbering"}
-    assert expected <= set(notes)
+    assert set(notes) >= UCSD_NOTES
     assert "UCSDped1.m~" in notes["stale-labels"][0]
     assert set(lines(report)) == {"missing-file", "partial-copy"}
     holds(report["splits"]["test"], clips=1, frames=200, abnormal=110, masks=1)
@@ -119,7 +94,7 @@ def test_ped2_as_its_archive_holds_it(tiny_ped2, tmp_path):
         masks = sorted((clips / "masks" / f"{n:02d}").iterdir())
         test[n] = (sorted(tiny_ped2.clip(n).iterdir()), masks)
     train = [sorted(tiny_ped2.clip(n, "training").iterdir()) for n in (1, 2, 3)]
-    official_ucsd("ped2", root, train, test, tiny_ped2.labels)
+    trees.official_ucsd("ped2", root, train, test, tiny_ped2.labels)
     videos = load_videos("ped2", "test", root)
     assert [v.name for v in videos] == [f"{n:02d}" for n in range(1, 13)]
     for video, truth in zip(videos, tiny_ped2.labels, strict=True):
@@ -129,13 +104,7 @@ def test_ped2_as_its_archive_holds_it(tiny_ped2, tmp_path):
             assert video.masks[t].any() == truth[t]
     report = check("ped2", root)
     notes = lines(report, "notes")
-    assert set(notes) == {
-        "mask-names",
-        "junk-files",
-        "stale-labels",
-        "ground-truth-beside-clips",
-        "frame-numbering",
-    }
+    assert set(notes) == {"mask-names", *UCSD_NOTES}
     assert "Test006_gt and 2 more" in notes["mask-names"][0]
     assert notes["stale-labels"][0].endswith("UCSDped2.m~")
     assert [line[-1] for line in notes["frame-numbering"]] == ["1", "1"]
@@ -145,9 +114,6 @@ def test_ped2_as_its_archive_holds_it(tiny_ped2, tmp_path):
     (folder / "UCSDped2.m").unlink()  # the backup is not read in its place
     with refused("missing-labels", file=folder.parent):
         load_videos("ped2", "test", root)
-
-
-# --- damaged, missing and contradicting files
 
 
 def test_every_damaged_file_is_named_once_and_hides_no_other(tiny_ped2):
@@ -172,11 +138,6 @@ def test_a_mask_that_contradicts_its_label_is_named(tiny_ped2, t, level):
     assert line.startswith(f"video 02, frame {t}: ")
 
 
-def test_missing_clips_are_counted(tiny_ped2):
-    shutil.rmtree(tiny_ped2.clip(5))
-    assert problems(tiny_ped2) == {"partial-copy": ["test: 11 clips of 12, 1860 frames of 2010"]}
-
-
 def test_labels_that_differ_from_the_published_ones_are_noticed(tiny_ped2):
     shutil.rmtree(tiny_ped2.folder / "testing" / "masks")
     labels = np.concatenate(tiny_ped2.labels)
@@ -189,9 +150,7 @@ def test_labels_that_differ_from_the_published_ones_are_noticed(tiny_ped2):
     assert re.findall(r"\d+", line) == ["1649", "1648"]
 
 
-def test_a_missing_split_does_not_hide_the_other_and_one_fault_is_reported_once(
-    tiny_ped2, tmp_path
-):
+def test_a_missing_split_does_not_hide_the_other(tiny_ped2, tmp_path):
     folder = tiny_ped2.clip(1, "training").parent
     shutil.rmtree(folder)
     report = check("ped2", tiny_ped2.root)
@@ -201,89 +160,50 @@ def test_a_missing_split_does_not_hide_the_other_and_one_fault_is_reported_once(
     report = check("ped2", tmp_path / "empty")
     assert report["splits"] == {}
     [entry] = report["problems"]
-    assert entry["code"] == "missing-file"
-    assert entry["where"] in describe_report(report)
+    assert (entry["code"], entry["where"] in describe_report(report)) == ("missing-file", True)
 
 
-@pytest.mark.parametrize("name", ["frame", "labels", "mask", "video"])
-def test_git_lfs_pointers_are_named(tmp_path, name):
-    official_avenue(tmp_path, {21: 76})
-    official_shanghaitech(tmp_path, {"01_0014": 40})
-    avenue, campus = tmp_path / "avenue", tmp_path / "shanghaitech" / "testing"
-    path = {
-        "frame": campus / "frames" / "01_0014" / "007.jpg",
-        "labels": campus / "test_frame_mask" / "01_0014.npy",
-        "mask": avenue / "ground_truth_demo" / "testing_label_mask" / "21_label.mat",
-        "video": avenue / "Avenue Dataset" / "training_videos" / "01.avi",
-    }[name]
-    path.write_bytes(POINTER)
-    report = check("avenue" if name in ("mask", "video") else "shanghaitech", tmp_path)
-    [line] = lines(report)["git-lfs-pointer"]
+@pytest.mark.parametrize(
+    ("dataset", "place"),
+    [
+        ("shanghaitech", "testing/frames/01_0014/007.jpg"),
+        ("shanghaitech", "testing/test_frame_mask/01_0014.npy"),
+        ("avenue", "ground_truth_demo/testing_label_mask/21_label.mat"),
+        ("avenue", "Avenue Dataset/training_videos/01.avi"),
+    ],
+)
+def test_git_lfs_pointers_are_named(tmp_path, dataset, place):
+    if dataset == "avenue":
+        official_avenue(tmp_path, {21: 76})
+    else:
+        official_shanghaitech(tmp_path, {"01_0014": 40})
+    path = tmp_path / dataset / place
+    path.write_bytes(trees.POINTER)
+    [line] = lines(check(dataset, tmp_path))["git-lfs-pointer"]
     assert line.startswith(f"{path}: ")
 
 
-class Hostile:
-    """Opens a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (open, (str(self.path), "w"))
+PICKLES = [*product(["test_frame_mask", "test_pixel_mask"], [0, 5]), ("test_frame_mask", None)]
 
 
-@pytest.mark.parametrize("protocol", [0, 2, 5])
-@pytest.mark.parametrize("kind", ["test_frame_mask", "test_pixel_mask"])
+@pytest.mark.parametrize(("kind", "protocol"), PICKLES)
 def test_pickles_are_named_and_never_opened(tiny_ped2, tmp_path, kind, protocol):
     official_shanghaitech(tmp_path, {"01_0014": 20})
     path, trace = tmp_path / "shanghaitech" / "testing" / kind / "01_0014.npy", tmp_path / "trace"
-    path.write_bytes(pickle.dumps(Hostile(trace), protocol))
+    if protocol is None:
+        np.save(path, np.array([trees.Hostile(trace)], object), allow_pickle=True)
+    else:
+        path.write_bytes(pickle.dumps(trees.Hostile(trace), protocol))
     tiny_ped2.replace(tiny_ped2.folder / "ped2.mat", path.read_bytes())
-    trace.unlink(missing_ok=True)
     by_code = lines(check("shanghaitech", tmp_path))
     with refused("wrong-kind-of-file", file=tiny_ped2.folder / "ped2.mat"):
         load_videos("ped2", "test", tiny_ped2.root)
     assert not trace.exists()
-    named = {code for code in by_code if str(path) in by_code[code][0]}
-    assert len(named) == 1
-    assert protocol == 0 or named == {"pickle"}  # protocol 0 is plain text
-
-
-def test_another_length_names_clip_and_both_numbers_and_hides_no_other_clip(tmp_path):
-    truth = official_avenue(tmp_path, {8: 36, 21: 76})
-    masks = spot(truth[8][:30], (60, 80)).astype(np.uint8)
-    folder = tmp_path / "avenue" / "ground_truth_demo" / "testing_label_mask"
-    save_cells(folder / "8_label.mat", "volLabel", list(masks))
-    report = check("avenue", tmp_path)
-    [line] = lines(report)["label-length"]
-    assert re.findall(r"\d+", line.split("08.avi: ")[1]) == ["36", "30"]
-    holds(report["splits"]["test"], clips=1, frames=76)
-
-
-def test_training_videos_are_counted_by_decoding(tmp_path):
-    official_shanghaitech(tmp_path, {"01_0014": 20}, train=("01_001", "05_002"))
-    report = check("shanghaitech", tmp_path)
-    holds(report["splits"]["train"], clips=2, frames=160, fps=[24.0])
-    assert "train: 2 clips of 330, 160 frames of 274515" in lines(report)["partial-copy"]
-
-
-@pytest.mark.parametrize("name", ["shanghaitech", "ped1"])
-def test_labels_without_frames_are_refused(tmp_path, name):
-    if name == "ped1":
-        folder = tmp_path / "UCSD_Anomaly_Dataset.v1p2" / "UCSDped1" / "Test"
-        folder.mkdir(parents=True)
-        (folder / "UCSDped1.m").write_text(matlab_script([np.ones(200, np.uint8)] * 36))
-    else:
-        (tmp_path / "shanghaitech").mkdir()
-        np.save(tmp_path / "shanghaitech" / "frame_labels_shanghai.npy", np.zeros(40791))
-    # The folder of ped1's labels is that of its clips.
-    code = "too-few" if name == "ped1" else "labels-without-frames"
-    assert code in lines(check(name, tmp_path))
-    with refused(code):
-        load_videos(name, "test", tmp_path)
-
-
-# --- your own videos
+    codes = {code for code, places in by_code.items() if str(path) in places[0]}
+    assert len(codes) == 1
+    assert protocol == 0 or codes == {"pickle"}  # protocol 0 is plain text
+    np.load(path, allow_pickle=True)  # the trap works: unpickling leaves its trace
+    assert trace.exists()
 
 
 def test_notes_about_your_own_videos(tmp_path):
@@ -299,10 +219,10 @@ def test_notes_about_your_own_videos(tmp_path):
     assert lines(report) == {"too-short": ["video b: 9 frames, shorter than a clip of 16"]}
 
 
-@pytest.mark.parametrize(("count", "noted"), [(37, True), (1, True), (0, False), (40, False)])
+@pytest.mark.parametrize(("count", "noted"), [(37, True), (0, False), (40, False)])
 def test_a_header_that_counts_other_frames_than_there_are_is_noted(tmp_path, count, noted):
     path = tmp_path / "mine" / "monday.avi"
-    write_video(path, scene(1, 40)[0][0])
+    write_video(path, trees.scene(1, 40)[0][0])
     content = bytearray(path.read_bytes())
     main = content.index(b"avih") + 8 + 16  # dwTotalFrames is the fifth number of this chunk
     stream = content.index(b"strh") + 8 + 32  # dwLength is 32 bytes into this one
@@ -320,12 +240,7 @@ def test_a_header_that_counts_other_frames_than_there_are_is_noted(tmp_path, cou
         assert report["splits"]["train"]["frames"] == 40
 
 
-# --- arguments, and MATLAB scripts
-
-
-def test_unknown_names_are_refused(tmp_path):
-    with refused("unknown-name", field="dataset"):
-        check("ped3", tmp_path)
+def test_a_ground_truth_may_be_named(tmp_path):
     official_avenue(tmp_path, {21: 76})
     with refused("unknown-name", field="ground_truth"):
         check("avenue", tmp_path, ground_truth="pixel")

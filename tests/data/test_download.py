@@ -11,29 +11,15 @@ import sys
 import tarfile
 import textwrap
 import time
-from collections import namedtuple
 from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
+import servers
 from archives import files, make_tar, make_zip, tree
 from refusals import refused
-from servers import (
-    FAILURES,
-    FILES,
-    FLIPPED,
-    HALF,
-    NAME,
-    PAYLOAD,
-    chunked,
-    drops,
-    other_range,
-    sends,
-    stalls,
-    status,
-    well,
-    without_ranges,
-)
+from servers import FAILURES, FILES, FLIPPED, HALF, NAME, PAYLOAD, sends, status, well
 
 from vadlib.data import download
 from vadlib.data.download import ARCHIVES, Archive, download_dataset
@@ -65,15 +51,16 @@ def fails(root, code, file=None, field=None, **options):
     return str(caught.error)
 
 
+def arrives(tmp_path):
+    fetch(tmp_path / "root")
+    assert files(tmp_path / "root") == FILES
+    assert tree(tmp_path / "cache" / "downloads") == {NAME: PAYLOAD}
+
+
 def downloads(cache):
     """The whole files in the cache."""
-    there = files(cache / "downloads").items()
-    return {name: content for name, content in there if not name.endswith(".part")}
-
-
-def put(cache, content, name=NAME):
-    (cache / "downloads").mkdir(parents=True)
-    (cache / "downloads" / name).write_bytes(content)
+    entries = files(cache / "downloads").items()
+    return {name: content for name, content in entries if not name.endswith(".part")}
 
 
 def test_a_dataset_is_downloaded_verified_and_unpacked(host, cache, tmp_path, capsys):
@@ -88,13 +75,6 @@ def test_a_dataset_is_downloaded_verified_and_unpacked(host, cache, tmp_path, ca
     assert len(host.asked) == 1
 
 
-def test_a_file_put_into_the_cache_by_hand_is_used(host, cache, tmp_path):
-    put(cache, PAYLOAD)
-    fetch(tmp_path / "root")
-    assert host.asked == []
-    assert files(tmp_path / "root") == FILES
-
-
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_failing_server_is_one_error_and_leaves_nothing(host, cache, tmp_path, failure):
     answer, detail = FAILURES[failure]
@@ -107,43 +87,27 @@ def test_a_failing_server_is_one_error_and_leaves_nothing(host, cache, tmp_path,
     assert downloads(cache) == {}
     assert sum(path == f"/{NAME}" for path, _ in host.asked) >= 3  # it was tried again, and again
     host.answers = [well]
-    fetch(tmp_path / "root")
-    assert files(tmp_path / "root") == FILES
-    assert tree(cache / "downloads") == {NAME: PAYLOAD}
+    arrives(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("failure", "then"),
-    [
-        *product(["drops", "resets", "stalls"], [well, without_ranges, other_range, chunked]),
-        *product(["one bit flipped", "500", "web page"], [well]),
-    ],
-)
+ANSWERS = [well, servers.without_ranges, servers.other_range, servers.chunked]
+REPAIRS = [*product(["drops", "resets", "stalls"], ANSWERS), ("one bit flipped", well)]
+
+
+@pytest.mark.parametrize(("failure", "then"), [*REPAIRS, ("500", well), ("web page", well)])
 def test_one_failure_is_repaired_by_the_next_try(host, cache, tmp_path, failure, then):
     host.answers = [FAILURES[failure][0], then]
-    fetch(tmp_path / "root")
-    continued = failure in ("drops", "resets", "stalls")
-    assert len(host.asked) == (3 if continued and then is other_range else 2)
-    assert files(tmp_path / "root") == FILES
-    assert tree(cache / "downloads") == {NAME: PAYLOAD}
-
-
-def test_a_broken_download_continues_where_it_broke(host, cache, tmp_path):
-    host.answers = [drops, status(500)]
-    fails(tmp_path / "root", "download", file=cache / "downloads" / NAME)
-    host.answers, host.asked = [well], []
-    fetch(tmp_path / "root")
-    assert host.asked == [(f"/{NAME}", f"bytes={HALF}-")]
-    assert files(tmp_path / "root") == FILES
+    arrives(tmp_path)
+    assert len(host.asked) == (3 if then is servers.other_range else 2)
 
 
 @pytest.mark.parametrize("name", [NAME, f".{NAME}.part"], ids=["whole", "part"])
-@pytest.mark.parametrize("content", [FLIPPED, PAYLOAD + b"more", b"x" * HALF, b""])
-def test_a_wrong_file_in_the_cache_never_counts(host, cache, tmp_path, name, content):
-    put(cache, content, name)
-    fetch(tmp_path / "root")
-    assert files(tmp_path / "root") == FILES
-    assert tree(cache / "downloads") == {NAME: PAYLOAD}
+@pytest.mark.parametrize("content", [PAYLOAD, FLIPPED, PAYLOAD + b"more", b"x" * HALF])
+def test_only_a_sound_file_in_the_cache_counts(host, cache, tmp_path, name, content):
+    (cache / "downloads").mkdir(parents=True)
+    (cache / "downloads" / name).write_bytes(content)
+    arrives(tmp_path)
+    assert (host.asked == []) == (content == PAYLOAD and name == NAME)
 
 
 def test_bytes_that_a_server_labels_as_compressed_stay_as_they_are(host, cache, tmp_path):
@@ -154,9 +118,7 @@ def test_bytes_that_a_server_labels_as_compressed_stay_as_they_are(host, cache, 
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_mirror_is_asked_instead_and_its_file_is_verified(
-    host, cache, tmp_path, monkeypatch, slash
-):
+def test_a_mirror_is_asked_instead_and_verified(host, cache, tmp_path, monkeypatch, slash):
     archive = replace(ARCHIVES["ped2"][0], url="http://127.0.0.1:1/x/" + NAME)
     monkeypatch.setitem(ARCHIVES, "ped2", (archive,))
     host.answers = [sends(FLIPPED)]
@@ -168,23 +130,14 @@ def test_a_mirror_is_asked_instead_and_its_file_is_verified(
     assert files(tmp_path / "root") == FILES
 
 
-@pytest.mark.parametrize(
-    ("mirror", "code", "field"),
-    [
-        ("http://127.0.0.1:1", "download", ""),  # as without a network
-        ("http://[", "download", ""),
-        ("ftp://127.0.0.1", "wrong-format", "--mirror"),
-        ("/a/folder", "wrong-format", "--mirror"),
-    ],
-)
-def test_a_mirror_that_cannot_be_reached_is_one_error(host, cache, tmp_path, mirror, code, field):
+@pytest.mark.parametrize("mirror", ["http://127.0.0.1:1", "http://[", "ftp://127.0.0.1", "/a/b"])
+def test_a_mirror_that_cannot_be_reached_is_one_error(host, cache, tmp_path, mirror):
+    code, field = ("download", "") if "http" in mirror else ("wrong-format", "--mirror")
     assert mirror in fails(tmp_path / "root", code, field=field, mirror=mirror)
 
 
-def test_too_full_a_disk_is_found_before_downloading_and_before_unpacking(
-    host, cache, tmp_path, monkeypatch
-):
-    usage = namedtuple("usage", "total used free")(10**12, 10**12, len(PAYLOAD))
+def test_a_full_disk_is_found_before_downloading_and_unpacking(host, cache, tmp_path, monkeypatch):
+    usage = SimpleNamespace(total=10**12, used=10**12, free=len(PAYLOAD))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     message = fails(tmp_path / "root", "disk-full", file=cache / "downloads" / NAME)
     assert "VADLIB_CACHE" in message
@@ -207,28 +160,8 @@ def test_a_cache_or_a_root_that_is_a_file_is_one_error(host, cache, tmp_path):
 # --- interruptions
 
 
-def test_an_interrupted_download_continues(host, cache, tmp_path, monkeypatch):
-    def interrupt(*args):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(download.tqdm, "update", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            fetch(tmp_path / "root")
-    assert downloads(cache) == {}
-    assert not (tmp_path / "root").exists()
-    fetch(tmp_path / "root")
-    assert host.asked[-1] == (f"/{NAME}", f"bytes={download.CHUNK}-")
-    assert files(tmp_path / "root") == FILES
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [(KeyboardInterrupt(), KeyboardInterrupt), (OSError("disk on fire"), InputError)],
-)
-def test_an_interrupted_unpacking_leaves_nothing(
-    host, cache, tmp_path, monkeypatch, error, expected
-):
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("disk on fire")], ids=repr)
+def test_an_interrupted_unpacking_leaves_nothing(host, cache, tmp_path, monkeypatch, error):
     members = []
 
     def extract(self, member, *args, original=tarfile.TarFile.extract, **options):
@@ -239,7 +172,7 @@ def test_an_interrupted_unpacking_leaves_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(tarfile.TarFile, "extract", extract)
-        with pytest.raises(expected):
+        with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt):
             fetch(tmp_path / "root")
     assert tree(tmp_path / "root") == {}
     fetch(tmp_path / "root")
@@ -289,7 +222,7 @@ def test_a_kill_while_unpacking_leaves_no_dataset_and_the_next_run_clears_up(hos
 
 
 def test_a_kill_while_downloading_loses_nothing(host, cache, tmp_path):
-    host.answers = [stalls, well]
+    host.answers = [servers.stalls, well]
     part = cache / "downloads" / f".{NAME}.part"
 
     def has_half():
@@ -305,7 +238,7 @@ def test_a_kill_while_downloading_loses_nothing(host, cache, tmp_path):
 # --- safe unpacking
 
 
-@pytest.mark.parametrize("name", ["../x", "/abs", "a/../../x", "..", "a/../x"])
+@pytest.mark.parametrize("name", ["../x", "/abs", "a/../../x", "a/../x"])
 @pytest.mark.parametrize("pack", [make_tar, make_zip])
 def test_no_member_is_written_outside(tmp_path, name, pack):
     """Even if someone pins the SHA-256 of a hostile archive."""
@@ -333,24 +266,21 @@ def test_a_link_that_leads_out_is_not_made(tmp_path):
 
 
 def test_two_archives_of_one_dataset_share_a_folder(host, cache, tmp_path, monkeypatch):
-    videos = make_zip(("Avenue Dataset/01.avi", b"video"), ("__MACOSX/x", b"junk"))
-    masks = make_zip(("ground_truth_demo/1.mat", b"mask"))
-    archives = (
-        Archive(f"{host.url}/videos.zip", sha256(videos), "avenue", "Avenue Dataset"),
-        Archive(f"{host.url}/masks.zip", sha256(masks), "avenue", "ground_truth_demo"),
-    )
-    monkeypatch.setitem(ARCHIVES, "avenue", archives)
-    host.answers = [sends(videos), status(404)]
-    with refused("download", file=cache / "downloads" / "masks.zip"):
+    contents = {"Avenue Dataset/01.avi": b"video", "ground_truth_demo/1.mat": b"mask"}
+    zips, archives = [], []
+    for name, content in contents.items():
+        zips.append(make_zip((name, content), ("__MACOSX/x", b"junk")))
+        folder = name.split("/")[0]
+        archives.append(Archive(f"{host.url}/{folder[0]}.zip", sha256(zips[-1]), "avenue", folder))
+    monkeypatch.setitem(ARCHIVES, "avenue", tuple(archives))
+    host.answers = [sends(zips[0]), status(404)]
+    with refused("download", file=cache / "downloads" / "g.zip"):
         download_dataset("avenue", tmp_path / "root", progress=False)
     assert files(tmp_path / "root") == {"avenue/Avenue Dataset/01.avi": b"video"}
-    host.answers = [sends(masks)]
+    host.answers = [sends(zips[1])]
     lines = download_dataset("avenue", tmp_path / "root", progress=False)
     assert "is there already" in lines[0]
-    assert files(tmp_path / "root" / "avenue") == {
-        "Avenue Dataset/01.avi": b"video",
-        "ground_truth_demo/1.mat": b"mask",
-    }
+    assert files(tmp_path / "root" / "avenue") == contents
 
 
 CAMPUS_FILES = {"shanghaitech/training/videos/01_001.avi": b"video"}
@@ -360,10 +290,9 @@ CAMPUS = make_tar(*CAMPUS_FILES.items())
 @pytest.fixture
 def campus(cache, tmp_path, monkeypatch):
     """(**options) -> what `download_dataset` says of a tiny ShanghaiTech below tmp_path/root."""
-    archive = replace(ARCHIVES["shanghaitech"][0], sha256=sha256(CAMPUS))
+    root, archive = tmp_path / "root", replace(ARCHIVES["shanghaitech"][0], sha256=sha256(CAMPUS))
     monkeypatch.setitem(ARCHIVES, "shanghaitech", (archive,))
-    (tmp_path / "root").mkdir()
-    root = tmp_path / "root"
+    root.mkdir()
     return lambda **options: download_dataset("shanghaitech", root, progress=False, **options)
 
 

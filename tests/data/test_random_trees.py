@@ -17,29 +17,14 @@ from trees import matlab_script
 from vadlib.data.catalog import load_videos
 from vadlib.data.ucsd import TEST_LENGTHS as UCSD_LENGTHS
 
-JUNK = [
-    ".DS_Store",
-    "._{}",
-    "Thumbs.db",
-    "thumbs.db",
-    "desktop.ini",
-    "{}~",
-    ".{}.swp",
-    "notes.txt",
-    "._x.jpg",
-    "README",
-]
+JUNK = [".DS_Store", "._{}", "Thumbs.db", "desktop.ini", "{}~", ".{}.swp", "notes.txt", "._x.jpg"]
 prefixes = st.sampled_from(["", "frame", "img_", "f-", "Frame ", "2010_"])
-endings = st.sampled_from(["png", "PNG", "Png", "pnG"])
+endings = st.sampled_from(["png", "PNG", "Png"])
 # What a copy does to the numbers in names: padding, the first number, a prefix; an ending of its
 # own for each file.
 naming = st.fixed_dictionaries(
-    {
-        "prefix": prefixes,
-        "width": st.integers(0, 6),
-        "first": st.sampled_from([0, 1, 1, 37]),
-        "endings": st.lists(endings, min_size=3, max_size=3),
-    }
+    {"prefix": prefixes, "width": st.integers(0, 6), "first": st.sampled_from([0, 1, 1, 37])}
+    | {"endings": st.lists(endings, min_size=3, max_size=3)}
 )
 junk = st.lists(st.tuples(st.sampled_from(JUNK), st.integers(0, 10**6)), max_size=6)
 
@@ -93,30 +78,22 @@ def test_any_frame_folders_as_ones_own(tmp_path_factory, pictures, first, second
     shutil.rmtree(root)
 
 
-@given(
-    naming,
-    naming,
-    st.sampled_from(["{:02d}", "{}", "Test{:03d}", "video_{:04d}"]),
-    junk,
-    st.sampled_from(["official", "community"]),
-)
-def test_any_ped2(tmp_path_factory, pictures, frames, masks, clip_name, junk, layout):
-    root = tmp_path_factory.mktemp("tree")
-    labels = [np.arange(n) % 7 == 3 for n in UCSD_LENGTHS["ped2"]]
-    if layout == "official":
+@given(naming, naming, st.sampled_from(["{}", "Test{:03d}", "video_{:04d}"]), junk, st.booleans())
+def test_any_ped2(tmp_path_factory, pictures, frames, masks, clip_name, junk, official):
+    root, name = tmp_path_factory.mktemp("tree"), clip_name.format(9)
+    labels = [(np.arange(n) % 7 == 3).astype(np.uint8) for n in UCSD_LENGTHS["ped2"]]
+    if official:
         folder = root / "UCSD_Anomaly_Dataset.v1p2" / "UCSDped2" / "Test"
-        clip, mask = folder / clip_name.format(9), folder / f"{clip_name.format(9)}_gt"
+        clip, mask = folder / name, folder / f"{name}_gt"
+        folder.mkdir(parents=True)
+        (folder / "UCSDped2.m").write_text(matlab_script(labels))
     else:
         folder = root / "ped2" / "testing"
-        clip, mask = folder / "frames" / clip_name.format(9), folder / "masks" / clip_name.format(9)
+        clip, mask = folder / "frames" / name, folder / "masks" / name
+        folder.mkdir(parents=True)
+        np.save(root / "ped2" / "frame_labels_ped2.npy", np.concatenate(labels)[None])
     lay(clip, pictures, 120, frames)
     lay(mask, [pictures[int(x)] for x in labels[8]], 120, masks)
-    if layout == "official":
-        (folder / "UCSDped2.m").write_text(
-            matlab_script([clip.astype(np.uint8) for clip in labels])
-        )
-    else:
-        np.save(root / "ped2" / "frame_labels_ped2.npy", np.concatenate(labels)[None])
     litter(root, junk)
     [video] = load_videos("ped2", "test", root)
     assert (video.name, levels(video)) == ("09", list(range(120)))
@@ -125,57 +102,18 @@ def test_any_ped2(tmp_path_factory, pictures, frames, masks, clip_name, junk, la
     shutil.rmtree(root)
 
 
-@given(st.integers(5, 30), naming, junk, st.data())
-def test_a_missing_frame_is_an_error_that_names_its_neighbours(
-    tmp_path_factory, pictures, count, names, junk, data
+@given(st.integers(5, 30), naming, junk, st.booleans(), st.data())
+def test_a_frame_that_is_missing_or_there_twice_is_an_error(
+    tmp_path_factory, pictures, count, names, junk, twice, data
 ):
-    root = tmp_path_factory.mktemp("tree")
-    gone = data.draw(st.integers(1, count - 2))
-    lay(root / "a", pictures, count, names, without={gone})
+    root, t = tmp_path_factory.mktemp("tree"), data.draw(st.integers(1, count - 2))
+    lay(root / "a", pictures, count, names, without=set() if twice else {t})
     litter(root, junk)
+    if twice:
+        os.link(pictures[0], (root / "a" / name_of(names, t)).with_suffix(".bmp"))
     with refused("missing-frame", file=root / "a") as caught:
         load_videos("folder", "train", root)
-    assert name_of(names, gone - 1) in str(caught.error)
-    assert name_of(names, gone + 1) in str(caught.error)
-    shutil.rmtree(root)
-
-
-@given(st.integers(5, 30), naming, st.data())
-def test_a_frame_that_is_there_twice_is_an_error(tmp_path_factory, pictures, count, names, data):
-    root = tmp_path_factory.mktemp("tree")
-    lay(root / "a", pictures, count, names)
-    t = data.draw(st.integers(0, count - 1))
-    os.link(
-        pictures[0], root / "a" / f"{names['prefix']}{t + names['first']:0{names['width']}d}.bmp"
-    )
-    with refused("missing-frame", file=root / "a"):
-        load_videos("folder", "train", root)
-    shutil.rmtree(root)
-
-
-@given(
-    st.integers(5, 30),
-    naming,
-    st.data(),
-    st.sampled_from(
-        [
-            (b"", "empty-file"),
-            (b"text", "wrong-kind-of-file"),
-            (b"\x89PNG\r\n\x1a\n", "wrong-kind-of-file"),
-            (b"version https://git-lfs.github.com/spec/v1", "git-lfs-pointer"),
-        ]
-    ),
-)
-def test_a_damaged_frame_anywhere_is_an_error_that_names_it(
-    tmp_path_factory, pictures, count, names, data, damage
-):
-    content, code = damage
-    root = tmp_path_factory.mktemp("tree")
-    lay(root / "a", pictures, count, names)
-    t = data.draw(st.integers(0, count - 1))
-    path = root / "a" / name_of(names, t)
-    path.unlink()
-    path.write_bytes(content)
-    with refused(code, file=path):
-        [levels(video) for video in load_videos("folder", "train", root)]
+    if not twice:
+        assert name_of(names, t - 1) in str(caught.error)
+        assert name_of(names, t + 1) in str(caught.error)
     shutil.rmtree(root)

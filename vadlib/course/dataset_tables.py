@@ -13,7 +13,7 @@ from vadlib.config import WORKING_SIDE
 from vadlib.data.catalog import DATASETS, default_root, find_copy, load_videos
 from vadlib.data.motion import grey
 from vadlib.data.store import resize_frame, stored_shape
-from vadlib.data.video import Frames, Video
+from vadlib.data.video import Stack, Video
 from vadlib.errors import InputError
 from vadlib.files import expand_home
 
@@ -31,7 +31,7 @@ def require_labels(video: Video) -> np.ndarray:
     return video.labels
 
 
-def require_masks(video: Video) -> Frames:
+def require_masks(video: Video) -> Stack:
     """Return the masks of a video, bool (T, H, W).
 
     Raises:

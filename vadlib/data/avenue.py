@@ -15,7 +15,7 @@ from vadlib.data.ground_truths import GroundTruth, WholeSetLabels, require_same_
 from vadlib.data.labels import read_mat
 from vadlib.data.layout import below, numbered, numbered_lengths
 from vadlib.data.store import file_key, keep_arrays
-from vadlib.data.video import Frames, LazyStack, Video, list_files
+from vadlib.data.video import LazyStack, Stack, Video, list_files
 from vadlib.errors import require
 
 # fmt: off
@@ -93,7 +93,7 @@ class Avenue(FrameFolderDataset):
                     return folder
         return None
 
-    def masks(self, video: Video, path: Path, ground_truth: str) -> Frames | None:
+    def masks(self, video: Video, path: Path, ground_truth: str) -> Stack | None:
         folder = self._mask_folder() if ground_truth == "vol" else None
         return VolMasks(_mat_files(folder)[video.name]) if folder else None
 

@@ -25,7 +25,7 @@ from vadlib.data.layout import (
     open_clip,
     walk,
 )
-from vadlib.data.video import IMAGE_SUFFIXES, Frames, Video, natural_key
+from vadlib.data.video import IMAGE_SUFFIXES, Stack, Video, natural_key
 from vadlib.errors import InputError, require
 from vadlib.files import is_broken_link
 
@@ -63,7 +63,7 @@ class DatasetCopy(ABC):
         """List the ground truths of this copy; the first one is the default."""
         return []
 
-    def masks(self, video: Video, path: Path, ground_truth: str) -> Frames | None:
+    def masks(self, video: Video, path: Path, ground_truth: str) -> Stack | None:
         """Find the pixel masks of a test clip, bool (T, H, W); None if there are none."""
         return None
 

@@ -12,7 +12,7 @@ from vadlib.data.copies import FrameFolderDataset, Layout
 from vadlib.data.ground_truths import ClipLabels, GroundTruth, WholeSetLabels
 from vadlib.data.labels import read_npy
 from vadlib.data.layout import below
-from vadlib.data.video import Frames, LazyStack, Video
+from vadlib.data.video import LazyStack, Stack, Video
 from vadlib.errors import InputError
 
 # Of the test clips, by camera: number and length. Whole-set label files are cut by them.
@@ -101,7 +101,7 @@ class ShanghaiTech(FrameFolderDataset):
                 return [WholeSetLabels("npy", path, self.test_lengths)]
         return []
 
-    def masks(self, video: Video, path: Path, ground_truth: str) -> Frames | None:
+    def masks(self, video: Video, path: Path, ground_truth: str) -> Stack | None:
         file = below(self.folder, "testing", "test_pixel_mask", f"{video.name}.npy")
         return NpyMasks(file) if file is not None else None
 

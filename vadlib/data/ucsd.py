@@ -9,7 +9,7 @@ from pathlib import Path
 from vadlib.data.copies import COMMUNITY, FrameFolderDataset, Layout
 from vadlib.data.ground_truths import GroundTruth, WholeSetLabels
 from vadlib.data.layout import below, numbered_lengths, read_masks
-from vadlib.data.video import Frames, Video
+from vadlib.data.video import Stack, Video
 
 TEST_LENGTHS = {
     "ped1": (200,) * 36,
@@ -76,7 +76,7 @@ class Ucsd(FrameFolderDataset):
                 return [WholeSetLabels(path.suffix[1:].lower(), path, self.test_lengths)]
         return []
 
-    def masks(self, video: Video, path: Path, ground_truth: str) -> Frames | None:
+    def masks(self, video: Video, path: Path, ground_truth: str) -> Stack | None:
         folder = below(self.folder, "testing", "masks", path.name)
         if self.layout == "official":
             folder = below(path.parent, f"{path.name}_gt")

@@ -34,21 +34,23 @@ _RESULTS = (
 _RESULTS_ALONE = {"annotated.mp4", "ablation.csv"}
 
 
-class Frames(Protocol):
-    """What a `Video` needs of its frames: a length, a shape, random access, and an identity for the
-    frame store.
-    """
+class Stack(Protocol):
+    """T arrays of one shape, read when asked for: the frames or the masks of a `Video`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(T, H, W, C)."""
+        """(T, H, W, C) of frames, (T, H, W) of masks."""
 
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[np.ndarray]: ...
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        """uint8 (H, W, C) for a number, (T', H, W, C) for a slice."""
+        """One array for a number, a stack (T', ...) for a slice."""
+
+
+class Frames(Stack, Protocol):
+    """Frames uint8 (T, H, W, C), with an identity for the frame store."""
 
     def identity(self) -> list[Any]:
         """JSON-able description of the source; two sources with the same identity hold the same
@@ -93,7 +95,7 @@ class Video:
     clock: float | Clock
     scene: str = "one"
     labels: np.ndarray | None = None
-    masks: Frames | None = None
+    masks: Stack | None = None
     boxes: Sequence[np.ndarray] | None = None
     kinds: Sequence[str] | None = None
     ground_truth: str = field(default="", compare=False)
