@@ -225,10 +225,9 @@ def _baseline_row(data: str, root: Path | None, videos: Sequence[Video], base: R
     """Return the row of the best baseline of each measure; none is calibrated."""
     scores = baseline_scores(load_videos(data, "train", root), videos)
     measured = measure_baselines(scores, base.labels)
-    best: dict[str, Curves] = {}
-    for measure in ("micro_auc_raw", "micro_auc_per_video"):
-        best[measure] = scores[str(best_baseline(measured, measure))]
-    best["micro_auc_per_video"] = per_video(best["micro_auc_per_video"])
+    raw = scores[str(best_baseline(measured, "micro_auc_raw"))]
+    scaled = scores[str(best_baseline(measured, "micro_auc_per_video"))]
+    best: dict[str, Curves] = {"micro_auc_raw": raw, "micro_auc_per_video": per_video(scaled)}
     return {"row": BEST, **_areas(best, base.labels), **_differences(best, base)}
 
 
@@ -238,10 +237,8 @@ def _scores(result: Result) -> dict[str, Curves]:
 
 
 def _areas(scores: Mapping[str, Curves], labels: Curves) -> Row:
-    areas: Row = dict.fromkeys(MEASURES)
-    for name, curves in scores.items():
-        areas[name] = micro_auc(labels, curves)
-    return areas
+    areas = {name: micro_auc(labels, curves) for name, curves in scores.items()}
+    return {name: areas.get(name) for name in MEASURES}
 
 
 def _differences(scores: Mapping[str, Curves], base: Result) -> dict[str, float]:

@@ -103,25 +103,26 @@ def test_other_videos_are_refused_by_every_metric(metric):
         METRICS[metric](LABELS, {})
 
 
+CURVES = {  # field -> a function that takes these curves
+    "scores": metrics.per_video,
+    "base": lambda curves: metrics.bootstrap(LABELS, SCORES, curves),
+    "times": lambda curves: metrics.alarm_metrics(LABELS, SCORES, curves, 0.5),
+    "raw": lambda curves: result_of(SCORES, raw=curves),
+}
+
+
 @pytest.mark.parametrize("wrong", WRONG_SCORES)
-@pytest.mark.parametrize("part", ["scaling", "base", "times", "raw"])
+@pytest.mark.parametrize("part", CURVES)
 def test_further_curves_are_checked_too(wrong, part):
     change, code = WRONG_SCORES[wrong]
     curves = SCORES | {"b": change(np.sort(SCORES["b"]))}
-    with refused(code, "'b'", field="scores" if part == "scaling" else part):
-        if part == "scaling":
-            metrics.per_video(curves)
-        elif part == "base":
-            metrics.bootstrap(LABELS, SCORES, curves)
-        elif part == "times":
-            metrics.alarm_metrics(LABELS, SCORES, curves, 0.5)
-        else:
-            result_of(SCORES, raw=curves)
+    with refused(code, "'b'", field=part):
+        CURVES[part](curves)
 
 
 def test_a_result_refuses_parts_that_do_not_fit():
-    for part, field in (("labels", "labels"), ("times", "times"), ("raw", "raw")):
-        with refused("label-length", "'a'", "80", "100", field=field):
+    for part in ("labels", "times", "raw"):
+        with refused("label-length", "'a'", "80", "100", field=part):
             result_of(SCORES, **{part: {"a": LABELS["b"], "b": LABELS["b"]}})
     with refused("label-values", "'b'", field="labels"):
         result_of(SCORES, LABELS | {"b": LABELS["b"] * 2})
@@ -138,12 +139,6 @@ def test_a_result_holds_arrays_of_one_type():
         np.testing.assert_array_equal(result.scores[name], SCORES[name])
 
 
-def test_times_that_go_back_are_refused():
-    backward = TIMES | {"a": TIMES["a"][::-1]}
-    with refused("out-of-range", "'a'", field="times"):
-        metrics.alarm_metrics(LABELS, SCORES, backward, 0.5)
-
-
 @pytest.mark.parametrize(
     ("kinds", "code"),
     [(KINDS["b"], "label-length"), (["cart"] * 100, "conflict"), ([""] * 100, "conflict")],
@@ -154,6 +149,8 @@ def test_kinds_must_fit_the_labels(kinds, code):
 
 
 def test_numbers_outside_their_range_are_refused():
+    with refused("out-of-range", "'a'", field="times"):
+        metrics.alarm_metrics(LABELS, SCORES, TIMES | {"a": TIMES["a"][::-1]}, 0.5)
     with refused("out-of-range", field="threshold"):
         metrics.alarm_metrics(LABELS, SCORES, TIMES, float("nan"))
     with refused("out-of-range", field="draws"):

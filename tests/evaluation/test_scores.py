@@ -65,7 +65,7 @@ def test_the_contrast_of_a_constant_ratio_is_the_same_where_motion_begins_as_lat
 
 
 def test_a_mixture_against_a_slow_transcription(random_maps):
-    """Three weights, a worst window and the whole frame, single frames: loops instead of filters."""
+    """Three weights, a worst window and the whole frame, single frames, by loops."""
     config = ScoreConfig(plain=2, temporal=1, contrast=1, window=16, mean=0.4, frames=1)
     scores = raw_score(random_maps, config)
     names = ("plain", "temporal", "pseudo")

@@ -48,24 +48,21 @@ def evaluate(
     run = open_run(run)
     calibration = Calibration.load(run.folder / "calibration.npz")
     maps = score_videos(run, videos, device, progress, protocol)
+    config = calibration.score_config
+    numbers = {v.name: scored_frames(len(v), run.config.clips, protocol) for v in videos}
     results = {}
     for video in videos:
-        scored = scored_frames(len(video), run.config.clips, protocol)
-        video_maps = maps[video.name]
-        results[video.name] = VideoResult(
-            scores=calibration.score(video_maps, video.scene, calibration.score_config),
-            times=video.seconds[scored],
-            scene=video.scene,
-            raw=raw_score(video_maps, calibration.score_config),
-            labels=None if video.labels is None else video.labels[scored],
-            maps=video_maps,
-        )
+        scored = numbers[video.name]
+        scores = calibration.score(maps[video.name], video.scene, config)
+        raw = raw_score(maps[video.name], config)
+        labels = None if video.labels is None else video.labels[scored]
+        parts = (video.seconds[scored], video.scene, raw, labels, maps[video.name])
+        results[video.name] = VideoResult(scores, *parts)
     result = Result(results, calibration, protocol=protocol)
     if len(result.labels) < len(videos):
         return result
     measured = measure(result)
     if measured["micro_auc_raw"] is not None:
-        numbers = {v.name: scored_frames(len(v), run.config.clips, protocol) for v in videos}
         measured |= _pixel_metrics(result, videos, numbers) | _kind_metrics(result, videos, numbers)
     measured["ground_truth"] = videos[0].ground_truth
     return replace(result, metrics=measured)
@@ -115,11 +112,8 @@ def measure(result: Result, labels: Curves | None = None) -> dict[str, Any]:
     y_true = result.labels if labels is None else labels
     raw = result.raw
     calibrated = result.scores
-    curves = {
-        "micro_auc_raw": raw,
-        "micro_auc_calibrated": calibrated,
-        "micro_auc_per_video": metrics.per_video(raw),
-    }
+    curves = {"micro_auc_raw": raw, "micro_auc_calibrated": calibrated}
+    curves["micro_auc_per_video"] = metrics.per_video(raw)
     truth = np.concatenate(list(y_true.values()))
     macro = metrics.macro_auc(y_true, raw)
     measured: dict[str, Any] = dict.fromkeys(curves)

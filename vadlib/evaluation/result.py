@@ -102,7 +102,7 @@ class Result:
         """Calibrated score above which a frame is called abnormal."""
         return self.calibration.threshold
 
-    def rescore(self, scale: str = "raw", **changes: Any) -> dict[str, np.ndarray]:
+    def rescore(self, scale: str = "raw", **changes: object) -> dict[str, np.ndarray]:
         """Compute other scores from the same errors: video name -> float64 (T,).
 
         Args:
@@ -120,7 +120,7 @@ class Result:
         unknown = ", ".join(name for name in changes if name not in settings)
         message = f"score setting {unknown} is unknown; expected one of: {', '.join(settings)}"
         require(not unknown, message, "unknown-key", field=unknown)
-        score_config = replace(self.calibration.score_config, **changes)
+        score_config = replace(self.calibration.score_config, **changes)  # type: ignore[arg-type]
         scores = {}
         for name, video in self.videos.items():
             maps = self._maps(name)

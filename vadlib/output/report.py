@@ -46,7 +46,8 @@ def describe_metrics(metrics: Mapping[str, Any]) -> str:
     areas = [column.get("kind_auc", {}) for column in columns.values()]
     for kind in dict.fromkeys(chain(*areas)):
         rows.append([f"AUC of {kind}", *(_number(column.get(kind)) for column in areas)])
-    lines = [_summary(metrics), *_aligned(rows)]
+    dataset = f"{metrics['dataset']}: " if "dataset" in metrics else ""
+    lines = [dataset + SUMMARY.format(**metrics), *_aligned(rows)]
     if baselines:
         rows = [["without learning", *METRICS]]
         for name, values in [*baselines.items(), ("the best", columns[BEST])]:
@@ -61,11 +62,6 @@ def _best_values(measured: Mapping[str, Mapping[str, float | None]]) -> dict[str
     """Return the largest value of each metric that was measured."""
     names = {metric: best_baseline(measured, metric) for metric in METRICS}
     return {metric: measured[name][metric] for metric, name in names.items() if name is not None}
-
-
-def _summary(metrics: Mapping[str, Any]) -> str:
-    dataset = f"{metrics['dataset']}: " if "dataset" in metrics else ""
-    return dataset + SUMMARY.format(**metrics)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
