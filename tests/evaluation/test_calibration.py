@@ -159,12 +159,9 @@ def test_an_unknown_scene_and_another_size_are_judged_by_the_level_of_the_known(
 
 def test_what_was_not_calibrated_is_refused(held_out, calibration):
     maps = held_out["street"][0]
-    for field, config in {
-        "window": ScoreConfig(window=24),
-        "frames": ScoreConfig(frames=5),
-    }.items():
+    for field, value in (("window", 24), ("frames", 5)):
         with refused("out-of-range", field=f"ScoreConfig.{field}"):
-            calibration.score(maps, "street", config)
+            calibration.score(maps, "street", ScoreConfig(**{field: value}))
 
 
 def test_calibration_survives_saving(tmp_path, held_out):

@@ -75,7 +75,12 @@ def test_the_mark_divides_alarm_from_quiet(threshold):
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [((48, 64), (240, 320)), ((241, 363), (240, 364)), ((560, 240), (560, 240))],
+    [
+        ((48, 64), (240, 320)),
+        ((241, 363), (240, 364)),
+        ((720, 1280), (720, 1280)),
+        *[((560, 240), (560, 240)), ((2000, 90), (5334, 240)), ((90, 2000), (240, 5334))],
+    ],
 )
 def test_sizes_are_even_and_small_frames_enlarged(size, expected):
     height, width, _ = annotate(picture(1, size), np.zeros((6, 8)), 0.0, THRESHOLD, 0).shape
