@@ -23,11 +23,6 @@ def result_of(scores, labels=None, raw=None, times=None, threshold=0.0):
     videos = {}
     for name, values in scores.items():
         seconds = times[name] if times else np.arange(len(values)) / 25
-        videos[name] = VideoResult(
-            values,
-            seconds,
-            "one",
-            raw=raw[name] if raw else None,
-            labels=labels[name] if labels else None,
-        )
+        parts = [curves[name] if curves else None for curves in (raw, labels)]
+        videos[name] = VideoResult(values, seconds, "one", *parts)
     return Result(videos, Calibration({}, threshold, ScoreConfig()))

@@ -4,6 +4,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from refusals import refused
@@ -18,11 +19,8 @@ from vadlib.evaluation.metrics import bootstrap, micro_auc
 from vadlib.evaluation.result import Result
 from vadlib.model.run import Run
 
-TINY = {
-    "clips": {"clip_step": 8, "crop": [24, 24]},
-    "model": {"width": 8, "slots": 8},
-    "training": {"epochs": 1},
-}
+TINY = {"clips": {"clip_step": 8, "crop": [24, 24]}, "training": {"epochs": 1}}
+TINY["model"] = {"width": 8, "slots": 8}
 SOME = [BASE, "seed 1", "p = 0", "maximize"]
 
 
@@ -42,6 +40,47 @@ def test_each_row_changes_one_part_of_the_default():
         assert len(changed) <= 1 or name == "one memory, one decoder"
         for part, key in changed:
             assert getattr(defaults[part], key) != changes[part][key], f"{name} is the default"
+
+
+def modification_times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("model.safetensors")}
+
+
+def test_a_table_is_read_as_it_was_written(done, tmp_path):
+    _, out, table = done
+    for row, stored in zip(table, read_ablation(out / "ablation.csv"), strict=True):
+        assert stored == dict.fromkeys(stored) | row
+    lines = describe_ablation(table).splitlines()
+    for row, line in zip(table, lines[1:], strict=True):
+        assert f"{row['micro_auc_raw']:.3f}" in line
+
+
+def test_the_table_says_what_the_runs_in_its_folder_say(done):
+    _, out, table = done
+    assert [row["row"] for row in table] == ["best baseline", *SOME]
+    base, row = Result.load(out / "default"), table[-1]
+    result = Result.load(out / "maximize")
+    assert [row[name] for name in MEASURES] == [result.metrics[name] for name in MEASURES]
+    interval = bootstrap(result.labels, result.scores, base.scores)
+    assert (row["micro_auc_calibrated_low"], row["micro_auc_calibrated_high"]) == interval
+    # where D_p is made to fail nothing is compared with it
+    assert row["plain_calibrated"] == row["micro_auc_calibrated"]
+    plain = base.rescore("calibrated", contrast=0)
+    assert table[1]["plain_calibrated"] == micro_auc(base.labels, plain)
+    configs = [Run.load(out / name).config for name in ("default", "seed_1", "p_0", "maximize")]
+    assert [c.training.seed for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
+    assert [c.pseudo.p for c in configs] == [PseudoConfig().p] * 2 + [0, PseudoConfig().p]
+    assert [c.training.objective for c in configs] == ["inpaint"] * 3 + ["maximize"]
+    assert "micro_auc_raw_low" not in table[1]  # the default against itself
+    assert table[0]["micro_auc_calibrated"] is None
+
+
+def test_finished_rows_are_not_computed_again(done, monkeypatch):
+    root, out, table = done
+    monkeypatch.setattr("vadlib.jobs.evaluate_videos", None)
+    before = modification_times(out)
+    assert ablate(out, "folder", root, SOME, TINY) == table
+    assert modification_times(out) == before
 
 
 def test_fewer_test_videos_are_scored_again_and_nothing_is_trained_again(done, tmp_path):
@@ -66,68 +105,14 @@ def test_fewer_test_videos_are_scored_again_and_nothing_is_trained_again(done, t
     assert modification_times(few) == before
 
 
-def modification_times(folder):
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("model.safetensors")}
-
-
-def test_a_table_is_read_as_it_was_written(done, tmp_path):
-    _, out, table = done
-    filled = []
-    for row in read_ablation(out / "ablation.csv"):
-        filled.append({key: value for key, value in row.items() if value is not None})
-    assert filled == [{k: v for k, v in row.items() if v is not None} for row in table]
-    lines = describe_ablation(table).splitlines()
-    for row, line in zip(table, lines[1:], strict=True):
-        assert f"{row['micro_auc_raw']:.3f}" in line
-
-
-def test_the_table_says_what_the_runs_in_its_folder_say(done):
-    _, out, table = done
-    assert [row["row"] for row in table] == ["best baseline", *SOME]
-    base, row = Result.load(out / "default"), table[-1]
-    result = Result.load(out / "maximize")
-    assert [row[name] for name in MEASURES] == [result.metrics[name] for name in MEASURES]
-    interval = bootstrap(result.labels, result.scores, base.scores)
-    assert (row["micro_auc_calibrated_low"], row["micro_auc_calibrated_high"]) == interval
-    # where D_p is made to fail nothing is compared with it
-    assert row["plain_calibrated"] == row["micro_auc_calibrated"]
-    assert table[1]["plain_calibrated"] == micro_auc(
-        base.labels, base.rescore("calibrated", contrast=0)
-    )
-    configs = [Run.load(out / name).config for name in ("default", "seed_1", "p_0", "maximize")]
-    assert [c.training.seed for c in configs] == [0, 1, 0, 0] == [r["seed"] for r in table[1:]]
-    assert [c.pseudo.p for c in configs] == [PseudoConfig().p] * 2 + [0, PseudoConfig().p]
-    assert [c.training.objective for c in configs] == ["inpaint"] * 3 + ["maximize"]
-    assert "micro_auc_raw_low" not in table[1]  # the default against itself
-    assert table[0]["micro_auc_calibrated"] is None
-
-
-def test_finished_rows_are_not_computed_again(done, monkeypatch):
-    root, out, table = done
-    monkeypatch.setattr(
-        "vadlib.jobs.evaluate_videos", lambda *arguments: pytest.fail("evaluated again")
-    )
-    before = modification_times(out)
-    assert ablate(out, "folder", root, SOME, TINY) == table
-    assert modification_times(out) == before
-
-
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [
-        (None, "missing-file"),
-        ("row,micro_auc_raw\ndefault,high\n", "wrong-format"),
-        ("name,micro_auc_raw\n1,0.5\n", "wrong-format"),
-        ("row,micro_auc_raw\n", "wrong-format"),
-        ("row,micro_auc_raw\ndefault,0.5,0.6\n", "wrong-format"),
-    ],
-)
-def test_what_is_no_table_is_refused(tmp_path, content, code):
+def test_what_is_no_table_is_refused(tmp_path):
     path = tmp_path / "ablation.csv"
-    if content is not None:
-        path.write_text(content, encoding="utf-8")
-    with refused(code, file=path):
+    with refused("missing-file", file=path):
         read_ablation(path)
+    for content in ("row,a\ndefault,high\n", "name,a\n1,0.5\n", "row,a\n", "row,a\nb,0.5,0.6\n"):
+        path.write_text(content, encoding="utf-8")
+        with refused("wrong-format", file=path):
+            read_ablation(path)
 
 
 def test_rows_and_labels_are_asked_for_before_anything_is_trained(tmp_path):
@@ -142,7 +127,7 @@ def test_rows_and_labels_are_asked_for_before_anything_is_trained(tmp_path):
 
 
 def test_what_was_measured_earlier_stays_in_the_table(done, tmp_path, monkeypatch):
-    """An ablation that is called for a few rows, or that fails at the second one, keeps the rest."""
+    """An ablation that is called for a few rows, or fails at the second one, keeps the rest."""
     root, out, table = done
     shutil.copytree(out, tmp_path / "out")
     ablate(tmp_path / "out", "folder", root, SOME[:2], TINY)
@@ -152,25 +137,20 @@ def test_what_was_measured_earlier_stays_in_the_table(done, tmp_path, monkeypatc
     monkeypatch.setattr("vadlib.jobs.evaluate_videos", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         ablate(tmp_path / "out", "folder", root, SOME, TINY)
-    kept = {row["row"]: row["minutes"] for row in read_ablation(tmp_path / "out" / "ablation.csv")}
-    assert kept == {row["row"]: row.get("minutes") for row in table}
+    rows = read_ablation(tmp_path / "out" / "ablation.csv")
+    assert {row["row"]: row["minutes"] for row in rows} == {
+        row["row"]: row.get("minutes") for row in table
+    }
 
 
 def test_the_command_needs_no_more_than_a_folder(monkeypatch, capsys, tmp_path):
     """What it trains takes an hour, so a stand-in does it here."""
-    called = {}
-    monkeypatch.setattr(
-        ablation,
-        "ablate",
-        lambda *given, **named: (
-            called.update(given=given, named=named)
-            or [{"row": "default", **dict.fromkeys(MEASURES, 0.5)}]
-        ),
-    )
+    stand_in = Mock(return_value=[{"row": "default", **dict.fromkeys(MEASURES, 0.5)}])
+    monkeypatch.setattr(ablation, "ablate", stand_in)
     monkeypatch.setattr(sys, "argv", ["vadlib", "ablate", "--out", str(tmp_path)])
     with pytest.raises(SystemExit, match="0"):
         cli.main()
-    assert called == {"given": (tmp_path, "synthetic", None), "named": {"device": None}}
+    stand_in.assert_called_once_with(tmp_path, "synthetic", None, device=None)
     assert str(tmp_path / "ablation.csv") in capsys.readouterr().out
 
 
@@ -181,43 +161,32 @@ def test_the_table_that_ships_is_whole_and_is_in_the_results_page(real_data):
     labels = {video.name: video.labels for video in videos["test"]}
     measured = measure_baselines(baseline_scores(videos["train"], videos["test"]), labels)
     for metric in METRICS[:2]:
-        assert table[0][metric] == pytest.approx(
-            measured[best_baseline(measured, metric)][metric], abs=5e-4
-        )
+        area = measured[best_baseline(measured, metric)][metric]
+        assert table[0][metric] == pytest.approx(area, abs=5e-4)
     page = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
     for row in table:
-        numbers = [f"{row[name]:.3f}" for name in ("micro_auc_raw", "micro_auc_per_video")]
-        assert re.search(
-            rf"^\| `{re.escape(row['row'])}` \| {numbers[0]} \| .* \| {numbers[1]} \|",
-            page,
-            re.MULTILINE,
-        ), row["row"]
+        name, raw, scaled = row["row"], row["micro_auc_raw"], row["micro_auc_per_video"]
+        pattern = rf"^\| `{re.escape(name)}` \| {raw:.3f} \| .* \| {scaled:.3f} \|"
+        assert re.search(pattern, page, re.MULTILINE), name
 
 
 def test_what_notebook_10_says_of_the_table_holds():
     """Its text compares rows in words; another table would want other words."""
     rows = {row["row"]: row for row in read_ablation()}
-    raw, calibrated, plain, per_video = (
-        {name: row[key] for name, row in rows.items() if row[key] is not None}
-        for key in (
-            "micro_auc_raw",
-            "micro_auc_calibrated",
-            "plain_calibrated",
-            "micro_auc_per_video",
-        )
-    )
+    columns = {}
+    for key in (*MEASURES, "plain_calibrated"):
+        columns[key] = {name: row[key] for name, row in rows.items() if row[key] is not None}
+    raw, calibrated = columns["micro_auc_raw"], columns["micro_auc_calibrated"]
+    per_video, plain = columns["micro_auc_per_video"], columns["plain_calibrated"]
 
     def clear(name, measure="micro_auc_raw"):
         return not rows[name][f"{measure}_low"] <= 0 <= rows[name][f"{measure}_high"]
 
-    few, alone = (
-        ["p = 0", "p = 0.01", "p = 0.05", "p = 0.2"],
-        [f"only {kind}" for kind in DEFAULT_KINDS],
-    )
-    everywhere = (raw, calibrated, plain, per_video)
+    few = ["p = 0", "p = 0.01", "p = 0.05", "p = 0.2"]
+    alone = [f"only {kind}" for kind in DEFAULT_KINDS]
     # sections 1 and 4
     assert max(raw, key=raw.get) == "seed 1"
-    assert all(column["none"] == column["p = 0"] for column in everywhere)
+    assert all(column["none"] == column["p = 0"] for column in columns.values())
     assert max(plain, key=plain.get) == "only skip"
     assert all(calibrated[name] < plain[name] for name in [*alone, "one decoder"])
     gains = {name: calibrated[name] - plain[name] for name in ("default", "seed 1", "seed 2")}
@@ -225,33 +194,25 @@ def test_what_notebook_10_says_of_the_table_holds():
     assert abs(plain["p = 0"] - plain["default"]) < 0.005
     # section 5
     assert -0.001 < rows["only object"]["micro_auc_raw_high"] < 0
-    assert (
-        rows["best baseline"]["micro_auc_raw_low"] < 0 < rows["best baseline"]["micro_auc_raw_high"]
-    )
-    per_video_interval = [
-        rows["best baseline"][f"micro_auc_per_video_{end}"] for end in ("low", "high")
-    ]
-    assert per_video_interval == [pytest.approx(0.01, abs=0.005), pytest.approx(0.14, abs=0.005)]
+    assert not clear("best baseline")
+    best = rows["best baseline"]
+    assert best["micro_auc_per_video_low"] == pytest.approx(0.01, abs=0.005)
+    assert best["micro_auc_per_video_high"] == pytest.approx(0.14, abs=0.005)
     # section 6, point by point
     assert all(raw[name] < raw[BASE] for name in alone)
     assert [name for name in alone if clear(name)] == ["only skip", "only shuffle", "only object"]
     assert [name for name in alone if per_video[name] > per_video[BASE]] == ["only noise"]
     assert [name for name in alone if plain[name] > plain[BASE]] == ["only skip"]
+    assert calibrated[BASE] - calibrated["one decoder"] > 0.1
     assert (
-        calibrated[BASE] - calibrated["one decoder"]
-        > 0.1
-        > 0.02
-        > plain[BASE] - plain["one decoder"]
+        plain[BASE] - plain["one decoder"] < 0.02 < plain[BASE] - plain["one memory, one decoder"]
     )
-    assert plain[BASE] - plain["one memory, one decoder"] > 0.02
     assert raw["p = 0.01"] < raw["p = 0.05"] < raw["p = 0.2"]
-    assert (
-        max((name for name in per_video if name != "best baseline"), key=per_video.get)
-        == "p = 0.05"
-    )
+    learned = per_video.keys() - {"best baseline"}
+    assert max(learned, key=per_video.get) == "p = 0.05"
     assert not any(clear(name, measure) for name in [*few, "maximize"] for measure in MEASURES)
-    assert all(column["maximize"] < column[BASE] for column in everywhere)
-    assert all(column["one memory"] > column[BASE] for column in (raw, calibrated, per_video))
-    assert plain["one memory"] < plain[BASE]
+    assert all(column["maximize"] < column[BASE] for column in columns.values())
+    better = [key for key, column in columns.items() if column["one memory"] > column[BASE]]
+    assert better == [*MEASURES]
     assert clear("no memory", "micro_auc_calibrated")
     assert not clear("no memory", "micro_auc_per_video")

@@ -8,6 +8,7 @@ import csv
 import re
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -104,18 +105,17 @@ def ablate(
         run = train_run(config, folder, root, resume=True)
         is_finished = name in earlier and (folder / "scores.npz").is_file()
         result = evaluate_once(run, videos, folder, device or "auto")
-        minutes = round((time.monotonic() - started) / 60, 2)
+        minutes = (time.monotonic() - started) / 60
         if is_finished:
-            minutes = round(earlier[name]["minutes"], 2)
+            minutes = earlier[name]["minutes"]
         base = base or result
         if not table:
             table.append(_baseline_row(data, root, videos, result) | common)
-        row = {"row": name, **_row(result, base), "minutes": minutes, **common}
+        row = {"row": name, **_row(result, base), "minutes": round(minutes, 2), **common}
         table.append(row | {"seed": run.config.training.seed})
         if processes().is_main_process:
-            present = {row["row"] for row in table}
-            absent = [row for row in earlier.values() if row["row"] not in present]
-            write_ablation(path, table + absent)
+            names = [row["row"] for row in table]
+            _write(path, table + [row for row in earlier.values() if row["row"] not in names])
     return table
 
 
@@ -124,22 +124,19 @@ def describe_ablation(table: Sequence[Row]) -> str:
     heads = [f"{name.removeprefix('micro_auc_'):>12}" for name in MEASURES]
     lines = [f"{'':24}{''.join(heads)}{'change of raw':>20}{'minutes':>10}"]
     for row in table:
-        cells = ""
-        for name in MEASURES:
-            cells += f"{'-' if row[name] is None else format(row[name], '.3f'):>12}"
+        values = [row[name] for name in MEASURES]
+        cells = "".join("           -" if value is None else f"{value:12.3f}" for value in values)
         low = row.get("micro_auc_raw_low")
         change = "" if low is None else f"{low:+.3f} to {row['micro_auc_raw_high']:+.3f}"
         lines.append(f"{row['row']:24}{cells}{change:>20}{row.get('minutes') or '':>10}")
     return "\n".join(lines)
 
 
-def write_ablation(path: Path, table: Sequence[Row]) -> None:
+def _write(path: Path, table: Sequence[Row]) -> None:
     """Write the table as CSV, atomically; None becomes an empty field."""
-    columns: dict[str, None] = {}
-    for row in table:
-        columns |= dict.fromkeys(row)
+    columns = list(dict.fromkeys(chain(*table)))
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(columns), restval="")
+        writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(table)
 
@@ -200,8 +197,9 @@ def _earlier_rows(path: Path, video_count: int) -> dict[str, Row]:
     rows = {row["row"]: row for row in read_ablation(path)}
     for name, row in rows.items():
         tested = row.get("videos") or video_count
-        message = f"{path}: {name} was tested on {tested:.0f} videos, now {video_count}"
-        message += "; choose another folder"
+        message = (
+            f"{path}: {name}: {tested:.0f} test videos, now {video_count}; choose another folder"
+        )
         require(tested == video_count, message, "other-run", file=path)
     return rows
 
@@ -227,10 +225,9 @@ def _baseline_row(data: str, root: Path | None, videos: Sequence[Video], base: R
     """Return the row of the best baseline of each measure; none is calibrated."""
     scores = baseline_scores(load_videos(data, "train", root), videos)
     measured = measure_baselines(scores, base.labels)
-    best: dict[str, Curves] = {}
-    for measure in ("micro_auc_raw", "micro_auc_per_video"):
-        best[measure] = scores[str(best_baseline(measured, measure))]
-    best["micro_auc_per_video"] = per_video(best["micro_auc_per_video"])
+    raw = scores[str(best_baseline(measured, "micro_auc_raw"))]
+    scaled = scores[str(best_baseline(measured, "micro_auc_per_video"))]
+    best: dict[str, Curves] = {"micro_auc_raw": raw, "micro_auc_per_video": per_video(scaled)}
     return {"row": BEST, **_areas(best, base.labels), **_differences(best, base)}
 
 
@@ -240,10 +237,8 @@ def _scores(result: Result) -> dict[str, Curves]:
 
 
 def _areas(scores: Mapping[str, Curves], labels: Curves) -> Row:
-    areas: Row = dict.fromkeys(MEASURES)
-    for name, curves in scores.items():
-        areas[name] = micro_auc(labels, curves)
-    return areas
+    areas = {name: micro_auc(labels, curves) for name, curves in scores.items()}
+    return {name: areas.get(name) for name in MEASURES}
 
 
 def _differences(scores: Mapping[str, Curves], base: Result) -> dict[str, float]:

@@ -17,10 +17,10 @@ from sklearn.metrics import confusion_matrix
 
 import vadlib as vad
 from vadlib import course
+from vadlib.course.display import image_tag
 from vadlib.course.figures import explorer
 from vadlib.course.widgets.explorer import PAD
 from vadlib.evaluation.calibration import Calibration
-from vadlib.output.figure import image_tag
 
 pytestmark = pytest.mark.slow
 

@@ -13,12 +13,12 @@ from trees import spot
 
 import vadlib as vad
 from vadlib import course
+from vadlib.course.display import video_tag
 from vadlib.course.figures import browser, memory, model, pseudo, style
 from vadlib.course.inspection.explanation import Explanation
 from vadlib.course.inspection.slots import SlotPicture
 from vadlib.data.clips import to_frames
 from vadlib.model.memory import address
-from vadlib.output.figure import video_tag
 
 
 @pytest.fixture(autouse=True)

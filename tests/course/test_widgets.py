@@ -21,6 +21,7 @@ from trees import spot
 
 import vadlib as vad
 from vadlib.config import ScoreConfig
+from vadlib.course.display import image_tag
 from vadlib.course.figures import explorer as figures
 from vadlib.course.figures.browser import plot_browser, sample_frames
 from vadlib.course.figures.explorer import ExplorerView, count_frames, next_wrong, plot_explorer
@@ -40,7 +41,6 @@ from vadlib.course.widgets.lab import Lab
 from vadlib.data.clips import scoring_starts, to_frames
 from vadlib.evaluation.calibration import Calibration, Moments
 from vadlib.evaluation.result import SCALES, Result, VideoResult
-from vadlib.output.figure import image_tag
 from vadlib.pseudo.mixer import KINDS
 
 THRESHOLD = 2.0

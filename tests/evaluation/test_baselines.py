@@ -16,19 +16,17 @@ from vadlib.data.video import Video
 from vadlib.evaluation.baselines import METRICS, baseline_scores, best_baseline, measure_baselines
 
 KINDS = ("frame difference", "moving area", "foreground area", "motion energy")
+SPANS = {1: "1 frame", 16: "16 frames"}
 NAMES = {f"{kind}, {span}" for kind in KINDS for span in ("1 frame", "16 frames")}
 
 
 @pytest.fixture(scope="module")
 def scene():
     """(training videos, test video, its frames (T, H, W), the empty scene)."""
-    train, [test] = (
-        moving_videos(2, size=(96, 128), length=40),
-        moving_videos(1, size=(96, 128), length=24, seed=5),
-    )
-    empty = np.median(
-        np.concatenate([np.asarray(v.frames)[::10, ..., 0] for v in train]), axis=0
-    ).astype(np.uint8)
+    train = moving_videos(2, size=(96, 128), length=40)
+    [test] = moving_videos(1, size=(96, 128), length=24, seed=5)
+    stills = [np.asarray(video.frames)[::10, ..., 0] for video in train]
+    empty = np.median(np.concatenate(stills), axis=0).astype(np.uint8)
     return train, test, np.asarray(test.frames)[..., 0], empty
 
 
@@ -69,18 +67,15 @@ def test_sixteen_frames_are_a_mean_around_each_frame(scene, kind):
         )
 
 
-@pytest.mark.parametrize(
-    ("name", "span"), [("motion energy, 1 frame", 1), ("motion energy, 16 frames", 16)]
-)
+@pytest.mark.parametrize(("name", "span"), [(f"motion energy, {SPANS[n]}", n) for n in SPANS])
 def test_motion_energy_follows_its_recipe_frame_by_frame(scene, name, span):
     train, test, frames, empty = scene
     scores = baseline_scores(train, [test], every=1)[name]["01"]
     signed = frames / 127.5 - 1
     for t in (8, 12, 15):
         difference = blurred(cv2.absdiff(frames[t], empty))
-        closed = cv2.morphologyEx(
-            (difference > 18).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)
-        )
+        foreground = (difference > 18).astype(np.uint8)
+        closed = cv2.morphologyEx(foreground, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
         count, _, stats, centroids = cv2.connectedComponentsWithStats(closed)
         around = range(t - span // 2, t - span // 2 + span)
         energies = []
@@ -88,26 +83,19 @@ def test_motion_energy_follows_its_recipe_frame_by_frame(scene, name, span):
             if stats[k, cv2.CC_STAT_AREA] < 40:
                 continue
             assert max(stats[k, 2:4]) <= 48, "the scene has things of one window only"
-            x, y = (
-                int(np.clip(c, 24, limit - 25))
-                for c, limit in zip(centroids[k], (128, 96), strict=True)
-            )
-            change = [
-                np.square(signed[max(u, 1)] - signed[max(u, 1) - 1])[
-                    y - 24 : y + 24, x - 24 : x + 24
-                ].mean()
-                for u in around
-            ]
-            energies.append(sum(change) / span)
+            x, y = np.clip(centroids[k], 24, (103, 71)).astype(int)
+            energy = 0
+            for u in around:
+                change = np.square(signed[max(u, 1)] - signed[max(u, 1) - 1])
+                energy += change[y - 24 : y + 24, x - 24 : x + 24].mean() / span
+            energies.append(energy)
         assert energies
         assert scores[t] == pytest.approx(np.log(max(energies)), abs=0.02)
 
 
 def test_scores_do_not_depend_on_the_blocks_in_which_a_video_is_read(monkeypatch):
-    train, test = (
-        moving_videos(2, size=(96, 128), length=40),
-        moving_videos(1, size=(96, 128), length=90, seed=5),
-    )
+    train = moving_videos(2, size=(96, 128), length=40)
+    test = moving_videos(1, size=(96, 128), length=90, seed=5)
     whole = baseline_scores(train, test)
     for block in (7, 16, 50):
         monkeypatch.setattr("vadlib.evaluation.baselines.BLOCK", block)
@@ -116,14 +104,11 @@ def test_scores_do_not_depend_on_the_blocks_in_which_a_video_is_read(monkeypatch
 
 
 def test_a_scene_without_training_videos_is_judged_by_the_video_itself():
-    train, [first, second] = (
-        moving_videos(2, size=(60, 80), length=40),
-        moving_videos(2, size=(96, 128), length=40, seed=5),
-    )
-    brighter = replace(
-        second, frames=ArrayFrames(np.asarray(second.frames) + np.uint8(30)), scene="elsewhere"
-    )
-    others = [replace(first, scene="elsewhere"), brighter]
+    train = moving_videos(2, size=(60, 80), length=40)
+    first, second = moving_videos(2, size=(96, 128), length=40, seed=5)
+    brighter = ArrayFrames(np.asarray(second.frames) + np.uint8(30))
+    second = replace(second, frames=brighter, scene="elsewhere")
+    others = [replace(first, scene="elsewhere"), second]
     together = baseline_scores(train, others)
     for video in others:
         for name, curves in baseline_scores([video], [video]).items():
@@ -131,7 +116,7 @@ def test_a_scene_without_training_videos_is_judged_by_the_video_itself():
 
 
 @pytest.mark.parametrize("length", [1, 2, 20])
-@pytest.mark.parametrize("size", [(8, 12), (20, 30), (47, 49), (60, 80)])
+@pytest.mark.parametrize("size", [(8, 12), (47, 49)])
 def test_short_and_small_videos_have_finite_scores(length, size):
     frames = np.random.default_rng(0).integers(0, 255, (length, *size, 3), np.uint8)
     video = Video("short", ArrayFrames(frames), 10.0)
@@ -171,10 +156,6 @@ def test_on_the_real_ped2_motion_energy_scores_as_measured_elsewhere(real_data):
     and was every video's minimum.
     """
     train, test = (load_videos("ped2", split, real_data) for split in ("train", "test"))
-    scores, labels = baseline_scores(train, test), {v.name: v.labels for v in test}
-    for curves in scores.values():
-        assert {name: len(curve) for name, curve in curves.items()} == {
-            name: len(truth) for name, truth in labels.items()
-        }
-    measured = measure_baselines(scores, labels)["motion energy, 16 frames"]
+    labels = {video.name: video.labels for video in test}
+    measured = measure_baselines(baseline_scores(train, test), labels)["motion energy, 16 frames"]
     assert measured["micro_auc_raw"] == pytest.approx(0.87, abs=0.01)

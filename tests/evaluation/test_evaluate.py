@@ -40,7 +40,7 @@ def videos():
 
 @pytest.fixture(scope="module")
 def result(run, videos):
-    return evaluate(run, videos, "cpu", progress=False)
+    return evaluate(str(run.folder), videos, "cpu", progress=False)  # as good as the run itself
 
 
 def test_window_errors_are_the_means_of_their_squares():
@@ -61,9 +61,7 @@ def test_every_frame_has_a_score_and_the_anomaly_is_found(result, videos):
         assert part.scores.shape == part.raw.shape == part.times.shape == (len(video),)
     assert result.metrics["micro_auc_raw"] > 0.9
     assert result.metrics["micro_auc_calibrated"] > 0.9
-
-
-def test_the_score_has_no_contrast_where_the_pseudo_path_has_learned_nothing(result):
+    # no contrast where the pseudo path has learned nothing
     assert result.calibration.score_config == ScoreConfig(frames=8, contrast=0)
 
 
@@ -156,21 +154,13 @@ def test_every_metric_is_of_the_score_that_the_readme_says():
         padded.append(roc_auc_score([*truth, 0, 1], [*values, values.min(), values.max()]))
     measured = measure(result_of(calibrated, labels, raw, threshold=2.5))
     truth, pooled = (np.concatenate(list(part.values())) for part in (labels, calibrated))
-    expected = {
-        "micro_auc_raw": roc_auc_score(truth, np.concatenate(list(raw.values()))),
-        "micro_auc_calibrated": roc_auc_score(truth, pooled),
-        "micro_auc_per_video": roc_auc_score(truth, np.concatenate(list(scaled.values()))),
-        "macro_auc": np.mean(own),
-        "macro_auc_left_out": 1,
-        "macro_auc_counted": np.mean([*own, 1]),
-        "macro_auc_padded": np.mean(padded),
-        "average_precision": average_precision_score(truth, pooled),
-        "normal_frames_above": np.mean(pooled[truth == 0] > 2.5),
-        "events": 2,
-        "videos": 3,
-        "frames": 140,
-        "abnormal_frames": 45,
-    }
+    expected = {"macro_auc": np.mean(own), "macro_auc_counted": np.mean([*own, 1])}
+    expected |= {"macro_auc_padded": np.mean(padded), "macro_auc_left_out": 1}
+    for name, scores in (("raw", raw), ("calibrated", calibrated), ("per_video", scaled)):
+        expected[f"micro_auc_{name}"] = roc_auc_score(truth, np.concatenate(list(scores.values())))
+    expected["average_precision"] = average_precision_score(truth, pooled)
+    expected["normal_frames_above"] = np.mean(pooled[truth == 0] > 2.5)
+    expected |= {"events": 2, "videos": 3, "frames": 140, "abnormal_frames": 45}
     assert {name: measured[name] for name in expected} == pytest.approx(expected)
     false, true, _ = roc_curve(truth, pooled, drop_intermediate=False)
     crossing = false[np.abs(false + true - 1).argmin()]
@@ -229,11 +219,6 @@ def test_pixels_and_kinds_are_measured_where_they_are_known(run, result, videos)
         assert metrics["kind_auc"][kind] == pytest.approx(expected)
 
 
-def test_a_folder_does_as_well_as_the_run(result, run, videos):
-    again = evaluate(str(run.folder), videos, "cpu", progress=False)
-    assert again.metrics == result.metrics
-
-
 def test_unlabelled_videos_get_scores_and_no_metrics(result, run, tmp_path):
     result.save(tmp_path)
     unlabelled = evaluate(run, moving_videos(1, length=20), "cpu", progress=False)
@@ -259,7 +244,7 @@ def test_videos_that_cannot_be_scored_are_refused(run, videos):
     with refused("too-short"):
         evaluate(run, [short], "cpu", progress=False)
     [grey] = moving_videos(1)
-    colour = dataclasses.replace(grey, frames=ArrayFrames(np.repeat(grey.frames[:], 3, axis=3)))
+    colour = dataclasses.replace(grey, frames=ArrayFrames(grey.frames[:].repeat(3, 3)))
     with refused("wrong-shape", field="ModelConfig.channels"):
         evaluate(run, [colour], "cpu", progress=False)
     with refused("too-few", field="videos"):

@@ -51,17 +51,6 @@ METRICS = {
     "kinds": lambda labels, scores: metrics.kind_aucs(labels, scores, KINDS),
     "alarms": lambda labels, scores: metrics.alarm_metrics(labels, scores, TIMES, 0.5),
 }
-# all checks are in one function, so a sample of the metrics is enough
-SAMPLE = ("micro", "alarms")
-
-
-def with_value(value):
-    def change(values):
-        changed = values.astype(np.float64)
-        changed[3] = value
-        return changed
-
-    return change
 
 
 WRONG_VALUES = {  # of one video -> the code of the refusal
@@ -74,41 +63,29 @@ WRONG_VALUES = {  # of one video -> the code of the refusal
     "dates": (lambda v: v.astype("datetime64[s]"), "wrong-type"),
     "ragged": (lambda v: [[0, 1], *v[1:].tolist()], "wrong-type"),
     "masked": (lambda v: np.ma.masked_array(v, mask=np.arange(len(v)) == 2), "wrong-type"),
-    "a tensor with gradients": (
-        lambda v: torch.tensor(v, dtype=torch.float32, requires_grad=True),
-        "wrong-type",
-    ),
+    "a tensor with gradients": (lambda v: torch.tensor(1.0 * v, requires_grad=True), "wrong-type"),
 }
 WRONG_SCORES = WRONG_VALUES | {
-    "not a number": (with_value(np.nan), "out-of-range"),
-    "infinite": (with_value(np.inf), "out-of-range"),
+    "not a number": (lambda v: [np.nan, *v[1:]], "out-of-range"),
+    "infinite": (lambda v: [np.inf, *v[1:]], "out-of-range"),
     "no frames": (lambda v: v[:0], "too-few"),
 }
 WRONG_LABELS = WRONG_VALUES | {
     "0 and 255": (lambda v: (255 * v).astype(np.uint8), "label-values"),
     "-1 and 1": (lambda v: 2 * v - 1, "label-values"),
     "probabilities": (lambda v: v * 0.5, "label-values"),
-    "not a number": (with_value(np.nan), "label-values"),
+    "not a number": (lambda v: [np.nan, *v[1:]], "label-values"),
     "256, which is 0 in eight bits": (lambda v: v * 256, "label-values"),
     "one frame less": (lambda v: v[1:], "label-length"),
     "one frame more": (lambda v: np.append(v, 0), "label-length"),
 }
 
 
-@pytest.mark.parametrize("metric", SAMPLE)
-@pytest.mark.parametrize("wrong", WRONG_SCORES)
-def test_scores_that_cannot_be_right_are_refused(wrong, metric):
-    change, code = WRONG_SCORES[wrong]
-    with refused(code, "'b'", field="scores"):
-        METRICS[metric](LABELS, SCORES | {"b": change(SCORES["b"])})
-
-
-@pytest.mark.parametrize("metric", SAMPLE)
 @pytest.mark.parametrize("wrong", WRONG_LABELS)
-def test_labels_that_cannot_be_right_are_refused(wrong, metric):
+def test_labels_that_cannot_be_right_are_refused(wrong):
     change, code = WRONG_LABELS[wrong]
     with refused(code, "'b'", field="labels"):
-        METRICS[metric](LABELS | {"b": change(LABELS["b"])}, SCORES)
+        metrics.micro_auc(LABELS | {"b": change(LABELS["b"])}, SCORES)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -126,25 +103,26 @@ def test_other_videos_are_refused_by_every_metric(metric):
         METRICS[metric](LABELS, {})
 
 
+CURVES = {  # field -> a function that takes these curves
+    "scores": metrics.per_video,
+    "base": lambda curves: metrics.bootstrap(LABELS, SCORES, curves),
+    "times": lambda curves: metrics.alarm_metrics(LABELS, SCORES, curves, 0.5),
+    "raw": lambda curves: result_of(SCORES, raw=curves),
+}
+
+
 @pytest.mark.parametrize("wrong", WRONG_SCORES)
-@pytest.mark.parametrize("part", ["scaling", "base", "times", "raw"])
+@pytest.mark.parametrize("part", CURVES)
 def test_further_curves_are_checked_too(wrong, part):
     change, code = WRONG_SCORES[wrong]
     curves = SCORES | {"b": change(np.sort(SCORES["b"]))}
-    with refused(code, "'b'", field="scores" if part == "scaling" else part):
-        if part == "scaling":
-            metrics.per_video(curves)
-        elif part == "base":
-            metrics.bootstrap(LABELS, SCORES, curves)
-        elif part == "times":
-            metrics.alarm_metrics(LABELS, SCORES, curves, 0.5)
-        else:
-            result_of(SCORES, raw=curves)
+    with refused(code, "'b'", field=part):
+        CURVES[part](curves)
 
 
 def test_a_result_refuses_parts_that_do_not_fit():
-    for part, field in (("labels", "labels"), ("times", "times"), ("raw", "raw")):
-        with refused("label-length", "'a'", "80", "100", field=field):
+    for part in ("labels", "times", "raw"):
+        with refused("label-length", "'a'", "80", "100", field=part):
             result_of(SCORES, **{part: {"a": LABELS["b"], "b": LABELS["b"]}})
     with refused("label-values", "'b'", field="labels"):
         result_of(SCORES, LABELS | {"b": LABELS["b"] * 2})
@@ -161,12 +139,6 @@ def test_a_result_holds_arrays_of_one_type():
         np.testing.assert_array_equal(result.scores[name], SCORES[name])
 
 
-def test_times_that_go_back_are_refused():
-    backward = TIMES | {"a": TIMES["a"][::-1]}
-    with refused("out-of-range", "'a'", field="times"):
-        metrics.alarm_metrics(LABELS, SCORES, backward, 0.5)
-
-
 @pytest.mark.parametrize(
     ("kinds", "code"),
     [(KINDS["b"], "label-length"), (["cart"] * 100, "conflict"), ([""] * 100, "conflict")],
@@ -177,16 +149,12 @@ def test_kinds_must_fit_the_labels(kinds, code):
 
 
 def test_numbers_outside_their_range_are_refused():
+    with refused("out-of-range", "'a'", field="times"):
+        metrics.alarm_metrics(LABELS, SCORES, TIMES | {"a": TIMES["a"][::-1]}, 0.5)
     with refused("out-of-range", field="threshold"):
         metrics.alarm_metrics(LABELS, SCORES, TIMES, float("nan"))
     with refused("out-of-range", field="draws"):
         metrics.bootstrap(LABELS, SCORES, draws=0)
-    for level in (0, 1, 95):
-        with refused("out-of-range", field="level"):
-            metrics.bootstrap(LABELS, SCORES, level=level)
-    for share in (0, 1.5):
-        with refused("out-of-range", field="share"):
-            metrics.found_pixels(np.zeros((3, 4)), np.ones((6, 8), bool), share)
 
 
 FORMS = {

@@ -12,7 +12,7 @@ _EXPORTS = {
     "vadlib.course.settings": (
         "profile tutorial_data tutorial_detectors tutorial_patches run_folder kill_after"
     ),
-    "vadlib.output.figure": "show",
+    "vadlib.course.display": "show show_annotated",
     "vadlib.course.exercises": "check_answer",
     # Data
     "vadlib.data.check": "describe_report",
@@ -51,7 +51,6 @@ _EXPORTS = {
     "vadlib.evaluation.error_maps": "scored_frames",
     "vadlib.evaluation.scores": "smooth",
     "vadlib.output.report": "describe_metrics",
-    "vadlib.output.annotation": "show_annotated",
     "vadlib.course.figures.explorer": "ExplorerView plot_explorer sample_views",
     "vadlib.course.widgets.explorer": "Explorer",
     # Memory and attention

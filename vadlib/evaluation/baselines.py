@@ -79,11 +79,8 @@ def measure_baselines(
     """
     measured: dict[str, dict[str, float | None]] = {}
     for name, curves in scores.items():
-        measured[name] = {
-            "micro_auc_raw": micro_auc(labels, curves),
-            "micro_auc_per_video": micro_auc(labels, per_video(curves)),
-            "macro_auc": macro_auc(labels, curves).mean,
-        }
+        areas = (micro_auc(labels, curves), micro_auc(labels, per_video(curves)))
+        measured[name] = dict(zip(METRICS, (*areas, macro_auc(labels, curves).mean), strict=True))
     return measured
 
 
@@ -95,12 +92,9 @@ def best_baseline(measured: Mapping[str, Mapping[str, float | None]], metric: st
         InputError: another metric.
     """
     require_known(metric, METRICS, "metric")
-    values = {}
-    for name, metrics in measured.items():
-        value = metrics.get(metric)
-        if value is not None:
-            values[name] = value
-    return max(values, key=lambda name: values[name], default=None)
+    values = {name: metrics.get(metric) for name, metrics in measured.items()}
+    numbers = {name: value for name, value in values.items() if value is not None}
+    return max(numbers, key=lambda name: numbers[name], default=None)
 
 
 def _stored(videos: Sequence[Video]) -> list[np.ndarray]:
@@ -120,20 +114,17 @@ def _areas(frames: np.ndarray, empty: np.ndarray) -> dict[str, np.ndarray]:
     """Return frame difference, moving area and foreground area of each frame, float64 (T,); the
     first frame takes the second's changes.
     """
-    difference = np.zeros(len(frames))
-    moving = np.zeros(len(frames))
-    foreground = np.zeros(len(frames))
+    names = ("frame difference", "moving area", "foreground area")
+    areas = np.zeros((len(names), len(frames)))
     before = grey(frames[:1])[0]
     for t in range(len(frames)):
         picture = grey(frames[t : t + 1])[0]
-        difference[t] = cv2.absdiff(picture, before).mean()
-        change = cv2.absdiff(_blurred(picture), _blurred(before))
-        moving[t] = (change > CHANGED_LEVELS).mean()
-        foreground[t] = (_blurred(cv2.absdiff(picture, empty)) > FOREGROUND_LEVELS).mean()
+        areas[0, t] = cv2.absdiff(picture, before).mean()
+        areas[1, t] = (cv2.absdiff(_blurred(picture), _blurred(before)) > CHANGED_LEVELS).mean()
+        areas[2, t] = (_blurred(cv2.absdiff(picture, empty)) > FOREGROUND_LEVELS).mean()
         before = picture
-    for changes in (difference, moving):
-        changes[0] = changes[min(1, len(frames) - 1)]
-    return {"frame difference": difference, "moving area": moving, "foreground area": foreground}
+    areas[:2, 0] = areas[:2, min(1, len(frames) - 1)]
+    return dict(zip(names, areas, strict=True))
 
 
 def _blurred(picture: np.ndarray) -> np.ndarray:

@@ -102,28 +102,12 @@ class Calibration:
     def _moments(self, scene: str, key: Key) -> Moments:
         """Return the moments of a scene; of an unknown one the mean of all picture-wide moments."""
         scenes = [self.scenes[scene]] if scene in self.scenes else list(self.scenes.values())
-        self._require_key(scenes[0], key)
+        _require_key(scenes[0], key)
         if scene in self.scenes:
             return scenes[0][key]
         averages = [moments[key].picture_wide() for moments in scenes]
         means, deviations = zip(*averages, strict=True)
         return Moments(np.mean(means, axis=0), np.mean(deviations, axis=0))
-
-    @staticmethod
-    def _require_key(moments: Mapping[Key, Moments], key: Key) -> None:
-        if key in moments:
-            return
-        field = "weights"
-        if any(component == key[0] for component, _, _ in moments):
-            has_window = any(window == key[1] for _, window, _ in moments)
-            field = "frames" if has_window else "window"
-        settings = dict.fromkeys(f"{window} over {frames}" for _, window, frames in moments)
-        raise InputError(
-            f"the run has no calibration of {key[0]!r} for a window of {key[1]} over {key[2]} "
-            f"frames; choose one of {', '.join(settings)}, or raw scores",
-            "out-of-range",
-            field=f"ScoreConfig.{field}",
-        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as arrays, by name."""
@@ -158,11 +142,8 @@ class Calibration:
                     scenes.setdefault(parts[4], {})[parts[1], window, int(parts[3])] = moments
             require(len(scenes) > 0, "no scenes", "damaged-file")
         except (ValueError, KeyError, AttributeError) as error:
-            raise InputError(
-                f"{path}: a damaged calibration, or one of an earlier version ({error}); {advice}",
-                "damaged-file",
-                file=path,
-            ) from error
+            message = f"{path}: damaged, or of an earlier version ({error}); {advice}"
+            raise InputError(message, "damaged-file", file=path) from error
         return cls(scenes, threshold, score_config)
 
     def save(self, path: Path) -> None:
@@ -221,6 +202,17 @@ def calibrate(
     return Calibration(scenes, threshold, score_config)
 
 
+def _require_key(moments: Mapping[Key, Moments], key: Key) -> None:
+    """Refuse a component, window or number of frames that was not calibrated."""
+    settings = [(window, frames) for component, window, frames in moments if component == key[0]]
+    field = "weights"
+    if settings:
+        field = "frames" if (key[1], 1) in settings else "window"
+    message = f"{key[0]!r} is not calibrated for a window of {key[1]} over {key[2]} frames; choose "
+    message += f"one of (window, frames) = {settings}, or raw scores"
+    require(key in moments, message, "out-of-range", field=f"ScoreConfig.{field}")
+
+
 def _video_sums(maps: ErrorMaps, frames: int) -> dict[Key, np.ndarray]:
     """Return, for each component and setting, float64 (3, H', W'): the number of frames in which
     something moved at a place, and the sums of the values and of their squares.
@@ -241,19 +233,15 @@ def _scene_moments(sums: Sequence[Mapping[Key, np.ndarray]]) -> dict[Key, Moment
     """Combine the sums of a scene's videos."""
     moments = {}
     for key in sums[0]:
-        moments[key] = _pooled([video[key] for video in sums])
+        pooled = sum((video[key] for video in sums), np.zeros(()))
+        count = pooled[0]
+        mean, square = [
+            (part + PRIOR * part.sum() / max(count.sum(), 1)) / (count + PRIOR)
+            for part in pooled[1:]
+        ]
+        deviation = np.sqrt(np.maximum(square - np.square(mean), 1e-12))
+        moments[key] = Moments(mean.astype(np.float32), deviation.astype(np.float32))
     return moments
-
-
-def _pooled(sums: Sequence[np.ndarray]) -> Moments:
-    count = sum(video[0] for video in sums)
-    total = sum(video[1] for video in sums)
-    squares = sum(video[2] for video in sums)
-    everywhere = max(count.sum(), 1)
-    mean = (total + PRIOR * total.sum() / everywhere) / (count + PRIOR)
-    square = (squares + PRIOR * squares.sum() / everywhere) / (count + PRIOR)
-    deviation = np.sqrt(np.maximum(square - np.square(mean), 1e-12))
-    return Moments(mean.astype(np.float32), deviation.astype(np.float32))
 
 
 def _nearness(local: np.ndarray) -> np.ndarray:

@@ -63,8 +63,7 @@ class Component:
 
     def raw(self, values: np.ndarray) -> np.ndarray:
         """Turn the largest values of frames, float64 (T,), into raw scores of about one scale."""
-        logarithm: np.ndarray = np.log(values + LOG_FLOOR)
-        return logarithm
+        return np.asarray(np.log(values + LOG_FLOOR))
 
     def standardise(
         self, values: np.ndarray, mean: np.ndarray, deviation: np.ndarray
@@ -72,8 +71,7 @@ class Component:
         """Express values (T, H', W') in deviations (H', W') from the mean (H', W') of normal
         frames. A place where nothing moves has error 0, so it lies below the mean.
         """
-        standardised: np.ndarray = (values - mean) / deviation
-        return standardised
+        return np.asarray((values - mean) / deviation)
 
 
 class LocalError(Component):

@@ -5,7 +5,7 @@ Labels: 0 normal, 1 abnormal. Scores: higher is more abnormal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -25,28 +25,7 @@ def checked_scores(scores: Curves, noun: str = "scores") -> dict[str, np.ndarray
     Raises:
         InputError: not a mapping, no videos, or values of another type or shape, or not finite.
     """
-    _require_videos(scores, noun)
-    checked = {}
-    for name, values in scores.items():
-        checked[name] = checked_numbers(values, f"{noun} of video {name!r}", noun)
-    return checked
-
-
-def checked_labels(labels: Curves) -> dict[str, np.ndarray]:
-    """Return labels as uint8 (T,), by video.
-
-    Args:
-        labels: video name -> 0 and 1 (T,), of any numeric type.
-
-    Raises:
-        InputError: not a mapping, no videos, or values of another type or shape, or other than 0
-            and 1.
-    """
-    _require_videos(labels, "labels")
-    checked = {}
-    for name, values in labels.items():
-        checked[name] = checked_zeros_and_ones(values, f"labels of video {name!r}", "labels")
-    return checked
+    return _checked(scores, noun, checked_numbers)
 
 
 def checked_pair(
@@ -55,27 +34,13 @@ def checked_pair(
     """Return labels as uint8 and scores as float64, of the same videos in the order of the scores.
 
     Raises:
-        InputError: what `checked_scores` and `checked_labels` refuse, or other videos or lengths
-            in `y_true` than in `y_score`.
+        InputError: what `checked_scores` refuses, labels other than 0 and 1, or other videos or
+            lengths in `y_true` than in `y_score`.
     """
     scores = checked_scores(y_score)
-    labels = checked_labels(y_true)
+    labels = _checked(y_true, "labels", checked_zeros_and_ones)
     require_same_frames(scores, labels, "labels")
     return {name: labels[name] for name in scores}, scores
-
-
-def checked_times(times: Curves, scores: Curves) -> dict[str, np.ndarray]:
-    """Return the seconds of each frame as float64 (T,), by video.
-
-    Raises:
-        InputError: what `checked_scores` refuses, other videos or lengths than those of the scores,
-            or times that decrease.
-    """
-    checked = checked_scores(times, "times")
-    require_same_frames(scores, checked, "times")
-    for name, seconds in checked.items():
-        require_increasing(seconds, f"times of video {name!r}", "times")
-    return checked
 
 
 def require_same_frames(
@@ -107,21 +72,12 @@ def require_length(values: Sequence[str] | np.ndarray, length: int, name: str, n
     require(len(values) == length, message, "label-length", field=noun)
 
 
-def require_increasing(seconds: np.ndarray, subject: str, field: str) -> None:
-    """Refuse times (T,) that decrease from one frame to the next.
-
-    Raises:
-        InputError: the message names the first such frame.
-    """
-    backward = np.flatnonzero(np.diff(seconds) < 0)
-    if len(backward):
-        frame = int(backward[0]) + 1
-        raise InputError(
-            f"{subject}: frame {frame} is at {seconds[frame]:g} s, after {seconds[frame - 1]:g} s; "
-            "expected times that never decrease",
-            "out-of-range",
-            field=field,
-        )
+def require_increasing(seconds: np.ndarray, name: str) -> None:
+    """Refuse times (T,) of a video that decrease from one frame to the next."""
+    early = np.flatnonzero(np.diff(seconds) < 0) + 1
+    message = f"times of video {name!r}: frames {early[:5]} are earlier than the ones before them"
+    message += "; expected times that never decrease"
+    require(len(early) == 0, message, "out-of-range", field="times")
 
 
 def checked_numbers(values: np.ndarray, subject: str, field: str) -> np.ndarray:
@@ -137,15 +93,10 @@ def checked_numbers(values: np.ndarray, subject: str, field: str) -> np.ndarray:
     """
     numbers = _array(values, subject, field).astype(np.float64)
     require(len(numbers) > 0, f"{subject}: no frames; expected one or more", "too-few", field=field)
-    unusable = np.flatnonzero(~np.isfinite(numbers))
-    if len(unusable):
-        first = int(unusable[0])
-        raise InputError(
-            f"{subject}: frame {first} is {numbers[first]}; expected finite numbers "
-            f"({len(unusable)} of {len(numbers)} are not)",
-            "out-of-range",
-            field=field,
-        )
+    others = np.flatnonzero(~np.isfinite(numbers))
+    message = f"{subject}: {len(others)} of {len(numbers)} values are not finite, such as those of "
+    message += f"the frames {others[:5]}; expected numbers"
+    require(len(others) == 0, message, "out-of-range", field=field)
     return numbers
 
 
@@ -157,21 +108,22 @@ def checked_zeros_and_ones(values: np.ndarray, subject: str, field: str) -> np.n
     """
     numbers = _array(values, subject, field)
     others = np.unique(numbers[(numbers != 0) & (numbers != 1)])
-    if len(others):
-        listed = ", ".join(str(value) for value in others[:5])
-        raise InputError(
-            f"{subject}: values {listed}; expected 0 (normal) and 1 (abnormal). Convert them, for "
-            "example with `labels == 255`",
-            "label-values",
-            field=field,
-        )
+    message = f"{subject}: values {others[:5]}; expected 0 (normal) and 1 (abnormal). Convert them"
+    message += ", for example with `labels == 255`"
+    require(len(others) == 0, message, "label-values", field=field)
     return numbers.astype(np.uint8)
 
 
-def _require_videos(curves: Curves, noun: str) -> None:
+def _checked(
+    curves: Curves, noun: str, check: Callable[[np.ndarray, str, str], np.ndarray]
+) -> dict[str, np.ndarray]:
     message = f"{noun}: {type(curves).__name__}; expected a dictionary of video name -> values (T,)"
     require(isinstance(curves, Mapping), message, "wrong-type", field=noun)
     require(len(curves) > 0, f"{noun}: no videos; expected one or more", "too-few", field=noun)
+    checked = {}
+    for name, values in curves.items():
+        checked[name] = check(values, f"{noun} of video {name!r}", noun)
+    return checked
 
 
 def _array(values: np.ndarray, subject: str, field: str) -> np.ndarray:

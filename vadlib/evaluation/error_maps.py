@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ def error_maps(
     config: ClipConfig,
     device: torch.device,
     precision: str = "auto",
-    bar: tqdm[Any] | None = None,
+    bar: tqdm[NoReturn] | None = None,
     protocol: str = "all",
 ) -> ErrorMaps:
     """Reconstruct a whole video and return the error maps of every frame that all components need.
@@ -190,10 +190,7 @@ def _window_weight(config: ClipConfig, window: tuple[int, int], protocol: str) -
         time = np.where(np.arange(config.length) == config.length // 2, time, np.float32(0))
     if config.crop is None:
         return np.broadcast_to(time[:, None, None], (config.length, *window))
-    rows = _hann(window[0])
-    columns = _hann(window[1])
-    weights: np.ndarray = time[:, None, None] * rows[:, None] * columns
-    return weights
+    return np.asarray(time[:, None, None] * _hann(window[0])[:, None] * _hann(window[1]))
 
 
 def _hann(length: int) -> np.ndarray:
@@ -211,5 +208,4 @@ def _cell_means(errors: np.ndarray) -> np.ndarray:
     cells = np.add.reduceat(rows, range(0, width, CELL), axis=3)
     tall = np.diff([*range(0, height, CELL), height])
     wide = np.diff([*range(0, width, CELL), width])
-    means: np.ndarray = cells / (tall[:, None] * wide)
-    return means
+    return np.asarray(cells / (tall[:, None] * wide))

@@ -13,12 +13,12 @@ from tqdm.auto import tqdm
 from vadlib.data.clips import stored_frames, too_short
 from vadlib.data.video import Video
 from vadlib.device import pick_device, processes, share_out, steady_memory
-from vadlib.errors import require
+from vadlib.errors import require, require_known
 from vadlib.evaluation import metrics
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.components import ErrorMaps
 from vadlib.evaluation.curves import Curves
-from vadlib.evaluation.error_maps import error_maps, scored_frames
+from vadlib.evaluation.error_maps import PROTOCOLS, error_maps, scored_frames
 from vadlib.evaluation.result import Result, VideoResult
 from vadlib.evaluation.scores import raw_score
 from vadlib.model.run import Run, open_run
@@ -48,26 +48,22 @@ def evaluate(
     run = open_run(run)
     calibration = Calibration.load(run.folder / "calibration.npz")
     maps = score_videos(run, videos, device, progress, protocol)
+    config = calibration.score_config
+    numbers = {v.name: scored_frames(len(v), run.config.clips, protocol) for v in videos}
     results = {}
     for video in videos:
-        scored = scored_frames(len(video), run.config.clips, protocol)
-        video_maps = maps[video.name]
-        results[video.name] = VideoResult(
-            scores=calibration.score(video_maps, video.scene, calibration.score_config),
-            times=video.seconds[scored],
-            scene=video.scene,
-            raw=raw_score(video_maps, calibration.score_config),
-            labels=None if video.labels is None else video.labels[scored],
-            maps=video_maps,
-        )
+        scored = numbers[video.name]
+        scores = calibration.score(maps[video.name], video.scene, config)
+        raw = raw_score(maps[video.name], config)
+        labels = None if video.labels is None else video.labels[scored]
+        parts = (video.seconds[scored], video.scene, raw, labels, maps[video.name])
+        results[video.name] = VideoResult(scores, *parts)
     result = Result(results, calibration, protocol=protocol)
     if len(result.labels) < len(videos):
         return result
     measured = measure(result)
     if measured["micro_auc_raw"] is not None:
-        scored_slices = {v.name: scored_frames(len(v), run.config.clips, protocol) for v in videos}
-        measured |= _pixel_metrics(result, videos, scored_slices)
-        measured |= _kind_metrics(result, videos, scored_slices)
+        measured |= _pixel_metrics(result, videos, numbers) | _kind_metrics(result, videos, numbers)
     measured["ground_truth"] = videos[0].ground_truth
     return replace(result, metrics=measured)
 
@@ -84,9 +80,7 @@ def score_videos(
     """
     require(len(videos) > 0, "no videos to score; expected one or more", "too-few", field="videos")
     target = pick_device(device)
-    scored_frames(
-        0, run.config.clips, protocol
-    )  # refuse an unknown protocol before anything is decoded
+    require_known(protocol, PROTOCOLS, "protocol")  # before anything is decoded
     for video in videos:
         _require_fitting(run, video)
     model = run.model.to(target).eval()
@@ -118,48 +112,38 @@ def measure(result: Result, labels: Curves | None = None) -> dict[str, Any]:
     y_true = result.labels if labels is None else labels
     raw = result.raw
     calibrated = result.scores
-    curves = {
-        "micro_auc_raw": raw,
-        "micro_auc_calibrated": calibrated,
-        "micro_auc_per_video": metrics.per_video(raw),
-    }
+    curves = {"micro_auc_raw": raw, "micro_auc_calibrated": calibrated}
+    curves["micro_auc_per_video"] = metrics.per_video(raw)
     truth = np.concatenate(list(y_true.values()))
-    has_both = len(np.unique(truth)) == 2
-    measured: dict[str, Any] = {}
-    intervals: dict[str, list[float] | None] = {}
-    for name, scores in curves.items():
-        measured[name] = metrics.micro_auc(y_true, scores) if has_both else None
-        interval = metrics.bootstrap(y_true, scores) if has_both else None
-        intervals[name] = list(interval) if interval else None
     macro = metrics.macro_auc(y_true, raw)
-    measured["macro_auc"] = macro.mean
-    measured["macro_auc_left_out"] = macro.one_sided
-    for one_sided in ("counted", "padded"):
-        area = metrics.macro_auc(y_true, raw, one_sided).mean if has_both else None
-        measured[f"macro_auc_{one_sided}"] = area
-    precision = metrics.average_precision(y_true, calibrated) if has_both else None
-    measured["average_precision"] = precision
-    measured["eer"] = metrics.equal_error_rate(y_true, calibrated) if has_both else None
-    measured["intervals"] = intervals
+    measured: dict[str, Any] = dict.fromkeys(curves)
+    measured |= {"macro_auc": macro.mean, "macro_auc_left_out": macro.one_sided}
+    measured |= dict.fromkeys(("macro_auc_counted", "macro_auc_padded", "average_precision", "eer"))
+    measured["intervals"] = dict.fromkeys(curves)
+    if len(np.unique(truth)) == 2:
+        for name, scores in curves.items():
+            measured[name] = metrics.micro_auc(y_true, scores)
+            interval = metrics.bootstrap(y_true, scores)
+            measured["intervals"][name] = list(interval) if interval else None
+        for one_sided in ("counted", "padded"):
+            measured[f"macro_auc_{one_sided}"] = metrics.macro_auc(y_true, raw, one_sided).mean
+        measured["average_precision"] = metrics.average_precision(y_true, calibrated)
+        measured["eer"] = metrics.equal_error_rate(y_true, calibrated)
     alarms = metrics.alarm_metrics(y_true, calibrated, result.times, result.threshold)
-    counts = {
-        "videos": len(y_true),
-        "frames": len(truth),
-        "abnormal_frames": int(np.sum(truth)),
-    }
+    counts = {"videos": len(y_true), "frames": len(truth), "abnormal_frames": int(np.sum(truth))}
     return measured | alarms._asdict() | counts
 
 
 def _pixel_metrics(
-    result: Result, videos: Sequence[Video], scored_slices: dict[str, slice]
-) -> dict[str, Any]:
-    """Compute `pixel_auc` if all videos have masks."""
+    result: Result, videos: Sequence[Video], numbers: dict[str, slice]
+) -> dict[str, object]:
+    """Compute `pixel_auc` if all videos have masks. `numbers` are those of the scored frames."""
     values: list[float] = []
     truth: list[int] = []
     for video in videos:
         if video.masks is None:
             return {}
-        frames = range(len(video))[scored_slices[video.name]]
+        frames = range(len(video))[numbers[video.name]]
         labels = result.labels[video.name]
         for t, score_map, label in zip(frames, result.score_map(video.name), labels, strict=True):
             mask = video.masks[t] if label else np.zeros(video.frames.shape[1:3], bool)
@@ -175,24 +159,21 @@ def _pixel_metrics(
 
 
 def _kind_metrics(
-    result: Result, videos: Sequence[Video], scored_slices: dict[str, slice]
-) -> dict[str, Any]:
+    result: Result, videos: Sequence[Video], numbers: dict[str, slice]
+) -> dict[str, object]:
     """Compute `kind_auc` if all videos name the kinds of their anomalies."""
     kinds = {}
     for video in videos:
         if video.kinds is None:
             return {}
-        kinds[video.name] = list(video.kinds)[scored_slices[video.name]]
+        kinds[video.name] = list(video.kinds)[numbers[video.name]]
     return {"kind_auc": metrics.kind_aucs(result.labels, result.scores, kinds)}
 
 
 def _require_fitting(run: Run, video: Video) -> None:
     channels = run.config.clips.channels or video.frames.shape[3]
     expected = run.model.config.channels
-    message = (
-        f"video {video.name}: {channels} channels, but the model expects {expected}; use a run "
-        "trained on such videos"
-    )
+    message = f"video {video.name}: {channels} channels; the model of this run expects {expected}"
     require(channels == expected, message, "wrong-shape", field="ModelConfig.channels")
     needed = run.config.clips.length * run.config.clips.frame_step
     if len(video) < needed:

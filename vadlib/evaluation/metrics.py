@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from vadlib.errors import InputError, require, require_known
+from vadlib.errors import require, require_known
 from vadlib.evaluation.curves import (
     Curves,
     checked_pair,
     checked_scores,
-    checked_times,
     checked_zeros_and_ones,
+    require_increasing,
     require_same_frames,
 )
 
@@ -74,14 +74,10 @@ def pool(y_true: Curves, y_score: Curves) -> tuple[np.ndarray, np.ndarray]:
     """
     labels, scores = checked_pair(y_true, y_score)
     truth = np.concatenate(list(labels.values()))
-    if len(np.unique(truth)) < 2:
-        label = "abnormal" if truth.any() else "normal"
-        raise InputError(
-            f"all {len(truth)} frames are {label}; the AUC needs test videos with normal and "
-            "abnormal frames",
-            "missing-labels",
-            field="labels",
-        )
+    message = (
+        f"all {len(truth)} frames have the label {truth[:1]}; expected normal and abnormal ones"
+    )
+    require(len(np.unique(truth)) == 2, message, "missing-labels", field="labels")
     return truth, np.concatenate(list(scores.values()))
 
 
@@ -129,15 +125,15 @@ def macro_auc(y_true: Curves, y_score: Curves, one_sided: str = "left_out") -> M
     one_sided_videos = 0
     for name, values in scores.items():
         truth = labels[name]
-        has_both = len(np.unique(truth)) == 2
-        one_sided_videos += not has_both
+        is_one_sided = len(np.unique(truth)) < 2
+        one_sided_videos += is_one_sided
         if one_sided == "padded":
             truth = np.append(truth, [0, 1])
             values = np.append(values, [values.min(), values.max()])
-        if has_both or one_sided == "padded":
-            areas.append(roc_auc_score(truth, values))
-        elif one_sided == "counted":
-            areas.append(1.0)
+        elif is_one_sided:
+            areas += [1.0] if one_sided == "counted" else []
+            continue
+        areas.append(roc_auc_score(truth, values))
     return MacroAUC(float(np.mean(areas)) if areas else None, one_sided_videos)
 
 
@@ -180,8 +176,7 @@ def kind_aucs(
     names = np.concatenate([np.asarray(kinds[video], dtype=str) for video in y_score])
     wrong = int(np.sum((names != "") != (truth == 1)))
     message = (
-        f"kinds contradict the labels in {wrong} frames; expected a kind where the label is 1, and "
-        "'' where it is 0"
+        f"kinds contradict the labels in {wrong} frames; expected '' where the label is 0 only"
     )
     require(wrong == 0, message, "conflict", field="kinds")
     areas = {}
@@ -224,13 +219,15 @@ def alarm_metrics(y_true: Curves, y_score: Curves, times: Curves, threshold: flo
             threshold that is not a number.
     """
     labels, scores = checked_pair(y_true, y_score)
-    times = checked_times(times, scores)
+    times = checked_scores(times, "times")
+    require_same_frames(scores, times, "times")
     number = "threshold is not a number; expected one on the scale of the scores"
     require(not math.isnan(threshold), number, "out-of-range", field="threshold")
     delays: list[float] = []
     events = false_alarms = 0
     normal_seconds = 0.0
     for name, values in scores.items():
+        require_increasing(times[name], name)
         above = values > threshold
         truth = labels[name]
         normal_seconds += float(np.diff(frame_edges(times[name]))[truth == 0].sum())
@@ -252,8 +249,8 @@ def alarm_metrics(y_true: Curves, y_score: Curves, times: Curves, threshold: flo
     )
 
 
-def found_pixels(score_map: np.ndarray, mask: np.ndarray, share: float = 0.4) -> float:
-    """Return the highest threshold that at least `share` of the abnormal pixels reach.
+def found_pixels(score_map: np.ndarray, mask: np.ndarray) -> float:
+    """Return the highest threshold that at least 40% of the abnormal pixels reach.
 
     Ranked with the largest value of each normal frame, where a single pixel is a false alarm, these
     values give the pixel AUC of UCSD.
@@ -261,19 +258,14 @@ def found_pixels(score_map: np.ndarray, mask: np.ndarray, share: float = 0.4) ->
     Args:
         score_map: (H', W') of any size, stretched over the frame.
         mask: bool (H, W), True is abnormal. Without abnormal pixels, the largest value of all.
-        share: of the abnormal pixels, in (0, 1].
-
-    Raises:
-        InputError: a share outside its range.
     """
-    require(0 < share <= 1, f"share {share}; expected (0, 1]", "out-of-range", field="share")
     if not mask.any():
         return float(score_map.max())
     y, x = np.nonzero(mask)
     rows = y * score_map.shape[0] // mask.shape[0]
     columns = x * score_map.shape[1] // mask.shape[1]
     descending = np.sort(score_map[rows, columns])[::-1]
-    return float(descending[math.ceil(share * len(descending)) - 1])
+    return float(descending[math.ceil(0.4 * len(descending)) - 1])
 
 
 def bootstrap(
@@ -282,9 +274,8 @@ def bootstrap(
     base: Curves | None = None,
     draws: int = 2000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> Interval | None:
-    """Estimate a confidence interval of the micro AUC by resampling videos with replacement.
+    """Estimate the 95% confidence interval of the micro AUC by resampling videos with replacement.
 
     Frames of one video are alike, so that resampling frames would give far too narrow an interval.
     Resamples without both labels are left out. With few videos the interval is itself uncertain,
@@ -297,17 +288,14 @@ def bootstrap(
             difficulty that both share cancels.
         draws: the number of resamples.
         seed: of the resampling; every score is evaluated on the same resamples.
-        level: share of the resamples inside the interval.
 
     Returns:
         None with fewer than two videos, or if no resample has both labels.
 
     Raises:
-        InputError: scores, labels or `base` that do not belong together, or draws or a level
-            outside their range.
+        InputError: scores, labels or `base` that do not belong together, or no draws.
     """
     require(draws >= 1, f"{draws} draws; expected at least 1", "out-of-range", field="draws")
-    require(0 < level < 1, f"level {level}; expected 0 < level < 1", "out-of-range", field="level")
     labels, scores = checked_pair(y_true, y_score)
     if base is not None:
         base = checked_scores(base, "base")
@@ -323,8 +311,7 @@ def bootstrap(
         areas = areas - _resampled_areas(labels, base, counts)
     if not len(areas):
         return None
-    low, high = np.quantile(areas, [(1 - level) / 2, (1 + level) / 2]).tolist()
-    return Interval(low, high)
+    return Interval(*np.quantile(areas, [(1 - 0.95) / 2, (1 + 0.95) / 2]).tolist())
 
 
 def _resampled_areas(labels: Curves, scores: Curves, counts: np.ndarray) -> np.ndarray:
@@ -339,8 +326,7 @@ def _resampled_areas(labels: Curves, scores: Curves, counts: np.ndarray) -> np.n
             correct[a, n] = _correct_pairs(high, low)
     pairs = (counts @ [len(part) for part in abnormal]) * (counts @ [len(part) for part in normal])
     ranked = np.einsum("da,an,dn->d", counts, correct, counts)
-    areas: np.ndarray = ranked[pairs > 0] / pairs[pairs > 0]
-    return areas
+    return np.asarray(ranked[pairs > 0] / pairs[pairs > 0])
 
 
 def _correct_pairs(abnormal: np.ndarray, normal: np.ndarray) -> float:

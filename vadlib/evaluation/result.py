@@ -88,11 +88,9 @@ class Result:
     @property
     def labels(self) -> dict[str, np.ndarray]:
         """Labels of the videos that have some: video name -> uint8 (T,)."""
-        labelled = {}
-        for name, video in self.videos.items():
-            if video.labels is not None:
-                labelled[name] = video.labels
-        return labelled
+        return {
+            name: video.labels for name, video in self.videos.items() if video.labels is not None
+        }
 
     @property
     def times(self) -> dict[str, np.ndarray]:
@@ -104,7 +102,7 @@ class Result:
         """Calibrated score above which a frame is called abnormal."""
         return self.calibration.threshold
 
-    def rescore(self, scale: str = "raw", **changes: Any) -> dict[str, np.ndarray]:
+    def rescore(self, scale: str = "raw", **changes: object) -> dict[str, np.ndarray]:
         """Compute other scores from the same errors: video name -> float64 (T,).
 
         Args:
@@ -119,10 +117,10 @@ class Result:
         """
         require_known(scale, SCALES, "scale")
         settings = [setting.name for setting in fields(ScoreConfig)]
-        for name in changes:
-            message = f"score setting {name!r} is unknown; expected one of: {', '.join(settings)}"
-            require(name in settings, message, "unknown-key", field=name)
-        score_config = replace(self.calibration.score_config, **changes)
+        unknown = ", ".join(name for name in changes if name not in settings)
+        message = f"score setting {unknown} is unknown; expected one of: {', '.join(settings)}"
+        require(not unknown, message, "unknown-key", field=unknown)
+        score_config = replace(self.calibration.score_config, **changes)  # type: ignore[arg-type]
         scores = {}
         for name, video in self.videos.items():
             maps = self._maps(name)
@@ -148,11 +146,9 @@ class Result:
         """Return the places that a video's calibrated scores come from: float64 (T, H / 8, W / 8).
         The largest value of a frame is its score.
         """
-        score_config = self.calibration.score_config
-        scene = self.videos[name].scene
-        return self.calibration.score_map(
-            self._maps(name), scene, score_config, score_config.window
-        )
+        config = self.calibration.score_config
+        maps = self._maps(name)
+        return self.calibration.score_map(maps, self.videos[name].scene, config, config.window)
 
     def _maps(self, name: str) -> ErrorMaps:
         require_known(name, self.videos, "video", field="name")
@@ -172,13 +168,9 @@ class Result:
         """
         arrays = {"protocol": np.array(self.protocol)}
         for name, video in self.videos.items():
-            arrays[f"scores/{name}"] = video.scores
-            arrays[f"times/{name}"] = video.times
-            arrays[f"scene/{name}"] = np.array(video.scene)
-            if video.raw is not None:
-                arrays[f"raw/{name}"] = video.raw
-            if video.labels is not None:
-                arrays[f"labels/{name}"] = video.labels
+            for part in ("scores", "times", "scene", "raw", "labels"):
+                if getattr(video, part) is not None:
+                    arrays[f"{part}/{name}"] = np.asarray(getattr(video, part))
             for error, values in (video.maps or {}).items():
                 arrays[f"maps/{error}/{name}"] = values
         for key, values in self.calibration.arrays().items():
@@ -240,12 +232,10 @@ def _checked(name: str, video: VideoResult) -> VideoResult:
             check = checked_zeros_and_ones if part == "labels" else checked_numbers
             arrays[part] = check(values, f"{part} of video {name!r}", part)
             require_length(values, len(arrays["scores"]), name, part)
-    require_increasing(arrays["times"], f"times of video {name!r}", "times")
+    require_increasing(arrays["times"], name)
     for error, values in (video.maps or {}).items():
         require_length(values, len(arrays["scores"]), name, f"maps of {error}")
-    scores, times = arrays["scores"], arrays["times"]
-    raw, labels = arrays.get("raw"), arrays.get("labels")
-    return replace(video, scores=scores, times=times, raw=raw, labels=labels)
+    return replace(video, **arrays)  # type: ignore[arg-type]  # the names are fields
 
 
 def _read_metrics(folder: Path, advice: str) -> dict[str, Any]:

@@ -87,9 +87,8 @@ def find_scene(
     """
     if scene is not None:
         # A terminal may write an accent in another Unicode form than the folder of the videos.
-        if scene not in calibration.scenes:
-            forms = {unicodedata.normalize("NFC", name): name for name in calibration.scenes}
-            scene = forms.get(unicodedata.normalize("NFC", scene), scene)
+        forms = {unicodedata.normalize("NFC", name): name for name in calibration.scenes}
+        scene = forms.get(unicodedata.normalize("NFC", scene), scene)
         require_known(scene, calibration.scenes, "scene")
         return scene
     height, width = stored_shape(video, config.size, config.shorter_side)[1:3]
@@ -130,10 +129,8 @@ def stream_scores(
         raise too_short(video, len(frames), needed)
     height, width = frames.shape[1:3]
     tall, wide = config.crop or (1, 1)
-    message = (
-        f"video {video.name}: frames of {height}x{width}, smaller than this run's windows of "
-        f"{tall}x{wide}; record larger frames, or train a run with a smaller crop"
-    )
+    message = f"video {video.name}: frames of {height}x{width}; the windows of this run are "
+    message += f"{tall}x{wide}. Record larger frames, or train a run with a smaller crop"
     fits = height >= tall and width >= wide
     require(fits, message, "wrong-shape", field="ClipConfig.crop")
     errors = needed_errors(calibration.score_config.shares)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from vadlib.data.video import Video
-from vadlib.output.figure import BLUE, ORANGE, show_html, video_tag
+from vadlib.output.figure import BLUE, ORANGE
 
 SMALLEST_SIDE = 240  # pixels: smaller pictures are enlarged, so that texts can be read
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -49,28 +46,8 @@ def annotate(
     picture = _heated(picture, score_map, threshold, high)
     if score > threshold:
         cv2.rectangle(picture, (0, 0), (width - 1, height - 1), WHITE, 5)
-    share = (score - low) / (high - low)
-    mark = (threshold - low) / (high - low)
-    bar = _bar(width, height, share, mark, score > threshold, seconds)
-    return np.concatenate([picture, bar])
-
-
-def show_annotated(video: Video, score_map: np.ndarray, threshold: float, text: str) -> None:
-    """Play a scored video in a notebook, each frame annotated; see `annotate`.
-
-    Args:
-        video: to show.
-        score_map: (T, H', W') of at least 0; the largest value of a frame is its score.
-        threshold: above it a frame is an alarm.
-        text: what the video shows, in at least five words, for people who cannot see it.
-    """
-
-    def frames() -> Iterator[np.ndarray]:
-        for t, shares in enumerate(score_map / threshold):
-            seconds = float(video.seconds[t])
-            yield annotate(video.frames[t], shares, float(shares.max()), 1.0, seconds)
-
-    show_html(video_tag(frames(), video.fps, text))
+    shares = [(value - low) / (high - low) for value in (score, threshold)]
+    return np.concatenate([picture, _bar(width, height, shares, score > threshold, seconds)])
 
 
 def _heated(
@@ -94,11 +71,9 @@ def _heated(
     return picture
 
 
-def _bar(
-    width: int, height: int, share: float, mark: float, alarm: bool, seconds: float
-) -> np.ndarray:
-    """Draw uint8 (h, width, 3): the time, the score's share of the bar, a mark at the threshold's,
-    and the word ALARM.
+def _bar(width: int, height: int, shares: list[float], alarm: bool, seconds: float) -> np.ndarray:
+    """Draw uint8 (h, width, 3): the time, the bar, filled by the score's share, a mark at the
+    threshold's share, and the word ALARM.
     """
     # a narrow picture has room for small texts only
     tall = max(24, min(height // 24, width // 20) * 2)
@@ -112,14 +87,14 @@ def _bar(
     stop = width - _text_width(ALARM, size) - tall // 2
     rows = slice(tall // 4, tall - tall // 4)
     strip[rows, start:stop] = 60
-    end = start + round((stop - start) * float(np.clip(share, 0, 1)))
+    end = start + round((stop - start) * float(np.clip(shares[0], 0, 1)))
     colour = ORANGE if alarm else BLUE
     strip[rows, start:end] = [round(255 * part) for part in to_rgb(colour)]
     if alarm:
         y, x = np.mgrid[rows, start:end]
         strip[rows, start:end][(x + y) % 8 < 2] = WHITE
         cv2.putText(strip, ALARM, (stop + tall // 4, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
-    centre = start + round((stop - start) * mark)
+    centre = start + round((stop - start) * shares[1])
     strip[2 : tall - 2, centre - 1 : centre + 1] = WHITE
     return strip
 

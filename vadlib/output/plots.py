@@ -1,4 +1,4 @@
-"""Plots: results in, Axes out. None of them shows or saves; see `vadlib.output.figure.show`."""
+"""Plots: results in, Axes out. None of them shows or saves; see `vadlib.course.display.show`."""
 
 from __future__ import annotations
 
@@ -45,12 +45,10 @@ def plot_scores(
         ax.axhline(threshold, color=GREY, linestyle="--", linewidth=1, label="threshold")
     labels = np.zeros(0) if video.labels is None else video.labels
     edges = frame_edges(video.times)
-    for i, (start, end) in enumerate(intervals(labels)):
-        span = ax.axvspan(
-            edges[start], edges[end], facecolor=ORANGE, edgecolor=ORANGE, alpha=0.2, hatch="//"
-        )
-        if i == 0:
-            span.set_label("abnormal (truth)")
+    text = "abnormal (truth)"
+    for start, end in intervals(labels):
+        ax.axvspan(edges[start], edges[end], color=ORANGE, alpha=0.2, hatch="//", label=text)
+        text = "_"  # once in the legend
     ax.set(xlabel="time (s)", ylabel="anomaly score", xlim=(0, video.times[-1]))
     ax.set_title(f"video {name}", loc="left")
     # above the axes, so that it hides no peak

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from vadlib.evaluation.baselines import BEST, METRICS, best_baseline
 
-ROWS = (
-    "micro_auc_per_video",
-    "micro_auc_raw",
-    "micro_auc_calibrated",
-    "macro_auc",
-    "macro_auc_counted",
-    "macro_auc_padded",
-    "average_precision",
-    "eer",
-    "pixel_auc",
-    "detection_delay",
-    "false_alarms_per_hour",
-    "normal_frames_above",
+MICRO = ("micro_auc_per_video", "micro_auc_raw", "micro_auc_calibrated")
+MACRO = ("macro_auc", "macro_auc_counted", "macro_auc_padded")
+ALARMS = ("detection_delay", "false_alarms_per_hour", "normal_frames_above")
+ROWS = (*MICRO, *MACRO, "average_precision", "eer", "pixel_auc", *ALARMS)
+SUMMARY = (
+    "{videos} videos, {frames} frames, {abnormal_frames} abnormal; {macro_auc_left_out} videos are "
+    "one-sided; {events_found} of {events} events found, {false_alarms} false alarms"
 )
 NOTE = """\
 micro: all frames together. per_video: scores min-max scaled to [0, 1] within each video.
@@ -48,56 +43,34 @@ def describe_metrics(metrics: Mapping[str, Any]) -> str:
     for name in ROWS:
         if any(name in column for column in columns.values()):
             rows.append([name, *(_cell(column, name) for column in columns.values())])
-    kinds: dict[str, None] = {}
-    for column in columns.values():
-        kinds |= dict.fromkeys(column.get("kind_auc", {}))
-    for kind in kinds:
-        areas = [column.get("kind_auc", {}).get(kind) for column in columns.values()]
-        rows.append([f"AUC of {kind}", *map(_number, areas)])
-    lines = [_summary(metrics), *_aligned(rows)]
+    areas = [column.get("kind_auc", {}) for column in columns.values()]
+    for kind in dict.fromkeys(chain(*areas)):
+        rows.append([f"AUC of {kind}", *(_number(column.get(kind)) for column in areas)])
+    dataset = f"{metrics['dataset']}: " if "dataset" in metrics else ""
+    lines = [dataset + SUMMARY.format(**metrics), *_aligned(rows)]
     if baselines:
-        lines += ["", *describe_baselines(baselines), ""]
+        rows = [["without learning", *METRICS]]
+        for name, values in [*baselines.items(), ("the best", columns[BEST])]:
+            rows.append([name, *(_number(values.get(metric)) for metric in METRICS)])
+        lines += ["", *_aligned(rows), ""]
     for truth, reason in metrics.get("not_measured", {}).items():
         lines.append(f"not measured by {truth}: {reason}")
     return "\n".join([*lines, NOTE])
 
 
-def describe_baselines(measured: Mapping[str, Mapping[str, float | None]]) -> list[str]:
-    """Return the lines of a table: the metrics of each baseline, and the best of each."""
-    rows = [["without learning", *METRICS]]
-    for name, values in [*measured.items(), ("the best", _best_values(measured))]:
-        rows.append([name, *(_number(values.get(metric)) for metric in METRICS)])
-    return _aligned(rows)
-
-
 def _best_values(measured: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:
     """Return the largest value of each metric that was measured."""
-    best = {}
-    for metric in METRICS:
-        name = best_baseline(measured, metric)
-        if name is not None:
-            best[metric] = measured[name][metric]
-    return best
-
-
-def _summary(metrics: Mapping[str, Any]) -> str:
-    dataset = f"{metrics['dataset']}: " if "dataset" in metrics else ""
-    counts = (
-        "{videos} videos, {frames} frames, {abnormal_frames} abnormal; "
-        "{macro_auc_left_out} videos are one-sided; "
-        "{events_found} of {events} events found, {false_alarms} false alarms"
-    )
-    return dataset + counts.format(**metrics)
+    names = {metric: best_baseline(measured, metric) for metric in METRICS}
+    return {metric: measured[name][metric] for metric, name in names.items() if name is not None}
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a line for each row: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
-    for first, *others in rows:
-        cells = [first.ljust(widths[0])]
-        for cell, width in zip(others, widths[1:], strict=True):
-            cells.append(cell.rjust(width))
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        cells[0] = row[0].ljust(widths[0])
         lines.append("  ".join(cells))
     return lines
 

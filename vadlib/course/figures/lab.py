@@ -10,9 +10,9 @@ import torch
 from matplotlib.figure import Figure
 
 from vadlib.config import DEFAULT_KINDS
+from vadlib.course.display import video_tag
 from vadlib.course.figures.pseudo import plot_pseudo, plot_training_batch, side_by_side
 from vadlib.data.clips import Clip, ClipDataset
-from vadlib.output.figure import video_tag
 from vadlib.pseudo.kinds import PasteObjects, PseudoAnomaly, PseudoClip
 from vadlib.pseudo.mixer import KINDS, PseudoAnomalyMixer
 from vadlib.pseudo.patches import Patches

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from vadlib.course.display import image_tag
 from vadlib.course.figures.browser import Datasets, plot_browser
 from vadlib.course.widgets.controls import Panel, in_turn, load_ipywidgets
 from vadlib.errors import require
-from vadlib.output.figure import image_tag
 
 
 class Browser(Panel):

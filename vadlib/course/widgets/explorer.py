@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vadlib.course.display import image_tag
 from vadlib.course.figures.explorer import (
     LEFT,
     RIGHT,
@@ -26,7 +27,6 @@ from vadlib.course.widgets.controls import Panel, in_turn, load_ipywidgets
 from vadlib.data.video import Video
 from vadlib.evaluation.result import SCALES, Result
 from vadlib.model.run import Run
-from vadlib.output.figure import image_tag
 
 EXPLANATIONS = 12  # of clips, which the explorer keeps: with 16 frames of Ped2 each takes 12 MB
 PAD = 0.1  # inches that `image_tag` leaves around a figure

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from vadlib.course.display import image_tag
 from vadlib.course.figures.lab import Clips, LabSettings, play_lab, plot_lab, plot_lab_batch
 from vadlib.course.widgets.controls import Panel, in_turn, load_ipywidgets
 from vadlib.errors import require
-from vadlib.output.figure import image_tag
 from vadlib.pseudo.mixer import KINDS
 from vadlib.pseudo.patches import load_patches
 
