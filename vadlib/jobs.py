@@ -255,8 +255,8 @@ def _is_result_of(result: Result, run: Run, videos: Sequence[Video]) -> bool:
 
 
 def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
-    is_same = [np.array_equal(first[name], second.get(name)) for name in first]
-    return first.keys() == second.keys() and all(is_same)
+    has_same_names = first.keys() == second.keys()
+    return has_same_names and all(np.array_equal(first[name], second[name]) for name in first)
 
 
 def plot_run(result: Result, out: str | Path) -> None:
