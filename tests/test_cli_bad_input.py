@@ -26,16 +26,14 @@ from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import save_weights
 
-LFS_POINTER = (
-    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
-)
+LFS_POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{0:064}\nsize 12345\n"
 BAR = re.compile(
-    r"\d+%\||\d+(frame|clip)/s|(decoding once|looking for motion|scoring|training|reading \w+|finding people once):"
+    r"\d+%\||\d+(frame|clip)/s|^(decoding|looking for|scoring|training|reading|finding)"
 )
 
 
 @pytest.fixture
-def vad(monkeypatch, capfd):
+def vad(vadlib_command, monkeypatch):
     """(*arguments) -> exit status, standard output, lines of standard error without progress bars.
 
     `vad.error` is the `InputError` that the last call turned into an exit status, or None.
@@ -51,54 +49,31 @@ def vad(monkeypatch, capfd):
             raise
 
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["vadlib", *map(str, arguments)])
-        capfd.readouterr()
         call.error = None
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        out, err = capfd.readouterr()
-        return (
-            status,
-            out,
-            [line for line in re.split(r"[\r\n]+", err) if line.strip() and not BAR.search(line)],
-        )
+        *result, err = vadlib_command(*arguments)
+        lines = [line for line in re.split(r"[\r\n]+", err) if line.strip()]
+        return *result, [line for line in lines if not BAR.search(line)]
 
     monkeypatch.setattr(cli, "app", watched)
     return call
 
 
 @pytest.fixture
-def failing(vad):
-    """(*arguments) -> the one line on standard error with which the command exits with status 1."""
-
-    def call(*arguments):
-        status, out, err = vad(*arguments)
-        assert status == 1, (status, err)
-        assert len(err) == 1, err
-        assert err[0].startswith("vadlib: ")
-        assert "Traceback" not in out + err[0]
-        return err[0]
-
-    return call
-
-
-@pytest.fixture
-def refused(vad, failing):
-    """(code, *arguments, file=None, field=None) -> the one line; the error behind it has this code,
-    file and field.
-
-    The line names the file.
+def refused(vad):
+    """(code, *arguments, file=None, field=None) -> the one line on standard error, with exit status
+    1; the error behind it has this code, file and field, and the line names the file.
     """
 
-    def call(code, *arguments, file=None, field=""):
-        line = failing(*arguments)
+    def call(code, *arguments, file=None, field=None):
+        status, *output = vad(*arguments)
+        assert status == 1, output
+        [line] = output[1]
+        assert line.startswith("vadlib: ")
+        assert "Traceback" not in output[0] + line
         assert vad.error is not None
         with expect_refused(code, file=file, field=field):
             raise vad.error
-        assert file is None or str(file) in line
+        assert str(file or "") in line
         return line
 
     return call
@@ -107,54 +82,31 @@ def refused(vad, failing):
 @pytest.fixture
 def tree(tiny_ped2_template, tmp_path):
     """A tiny Ped2 with one of its test clips, so that it costs little."""
-
-    def other_test_clips(folder, names):
-        return [
-            name
-            for name in names
-            if Path(folder).parent.name == "testing" and name.isdecimal() and name != "09"
-        ]
-
     copy = dataclasses.replace(tiny_ped2_template, root=tmp_path / "data")
-    shutil.copytree(
-        tiny_ped2_template.folder, copy.folder, copy_function=os.link, ignore=other_test_clips
-    )
+    ignore = shutil.ignore_patterns("0[1-8]", "1?", "training")
+    source = tiny_ped2_template.folder
+    for folder, names in (("", ignore), ("training", None)):
+        target = copy.folder / folder
+        shutil.copytree(source / folder, target, ignore=names, copy_function=os.link)
     yield copy
     shutil.rmtree(copy.root)
 
 
 @pytest.fixture
-def whole_frames(tmp_path):
-    """A --config file for clips of whole frames and a tiny model, as the tiny Ped2 needs."""
-    return config_file(
-        tmp_path,
-        {
-            "clips": {"crop": None, "clip_step": 4},
-            "model": {"width": 8, "slots": 4},
-            "training": {"batch_size": 4},
-        },
-    )
-
-
-def config_file(tmp_path, content):
-    path = tmp_path / "chosen.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return path
+def arguments(tree, tmp_path):
+    """The words of a training on the tiny Ped2, with whole frames and a tiny model."""
+    parts = {
+        "clips": {"crop": None, "clip_step": 4},
+        "model": {"width": 8, "slots": 4},
+        "training": {"batch_size": 4},
+    }
+    write_json(tmp_path / "small.json", parts)
+    return train_arguments(tree.root, tmp_path, "--config", tmp_path / "small.json")
 
 
 def train_arguments(root, tmp_path, *more):
-    return [
-        "train",
-        "--data",
-        "ped2",
-        "--root",
-        root,
-        "--out",
-        tmp_path / "run",
-        "--device",
-        "cpu",
-        *more,
-    ]
+    words = ["train", "--data", "ped2", "--device", "cpu"]
+    return [*words, "--root", root, "--out", tmp_path / "run", *more]
 
 
 # --- a dataset at fault
@@ -162,12 +114,8 @@ def train_arguments(root, tmp_path, *more):
 
 def test_an_empty_folder_as_root(refused, tmp_path):
     (tmp_path / "empty").mkdir()
-    refused(
-        "missing-file",
-        *train_arguments(tmp_path / "empty", tmp_path),
-        file=tmp_path / "empty",
-        field="--root",
-    )
+    words = train_arguments(tmp_path / "empty", tmp_path)
+    refused("missing-file", *words, file=tmp_path / "empty", field="--root")
     assert not (tmp_path / "run").exists()
 
 
@@ -175,32 +123,33 @@ def test_an_empty_folder_as_root(refused, tmp_path):
     ("content", "code", "t"),
     [
         (b"", "empty-file", 0),
-        (LFS_POINTER, "git-lfs-pointer", 23),
+        (LFS_POINTER.encode(), "git-lfs-pointer", 23),
         ("cut", "damaged-file", 0),
         ("cut", "damaged-file", 23),
         (b"text", "wrong-kind-of-file", 23),
     ],
 )
-def test_a_damaged_frame(refused, tree, tmp_path, whole_frames, content, code, t):
+def test_a_damaged_frame(refused, tree, tmp_path, arguments, content, code, t):
     path = tree.frame(2, t, "training")
-    noise = tmp_path / "noise.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 24), np.uint8)).save(noise)
-    tree.replace(path, noise.read_bytes()[:250] if content == "cut" else content)
-    refused(code, *train_arguments(tree.root, tmp_path, "--config", whole_frames), file=path)
+    if content == "cut":
+        noise = np.random.default_rng(0).integers(0, 256, (16, 24), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "noise.png")
+        content = (tmp_path / "noise.png").read_bytes()[:250]
+    tree.replace(path, content)
+    refused(code, *arguments, file=path, field="")
 
 
-def test_a_video_shorter_than_a_clip(refused, tree, tmp_path, whole_frames):
+def test_a_video_shorter_than_a_clip(refused, tree, arguments):
     for t in range(12, 40):
         tree.frame(3, t, "training").unlink()
-    arguments = train_arguments(tree.root, tmp_path, "--config", whole_frames)
     line = refused("too-short", *arguments, field="ClipConfig.length")
     assert re.findall(r"\d+", line) == ["03", "12", "16"]
 
 
-def test_a_cache_that_cannot_be_written(failing, tree, tmp_path, whole_frames, monkeypatch):
+def test_a_cache_that_cannot_be_written(refused, arguments, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("VADLIB_CACHE", str(tmp_path / "file"))
-    line = failing(*train_arguments(tree.root, tmp_path, "--config", whole_frames))
+    line = refused("not-writable", *arguments, field="VADLIB_CACHE")
     assert str(tmp_path / "file") in line
     assert "VADLIB_CACHE" in line
 
@@ -225,12 +174,8 @@ def test_a_cache_that_cannot_be_written(failing, tree, tmp_path, whole_frames, m
         ("--device", "tpu9", "unknown-name", "device"),
     ],
 )
-def test_wrong_values(refused, tree, tmp_path, whole_frames, option, value, code, field):
-    refused(
-        code,
-        *train_arguments(tree.root, tmp_path, "--config", whole_frames, option, value),
-        field=field,
-    )
+def test_wrong_values(refused, arguments, tmp_path, option, value, code, field):
+    refused(code, *arguments, option, value, field=field)
     assert not (tmp_path / "run").exists()  # else the next try would find "a run" there
 
 
@@ -238,27 +183,22 @@ def test_wrong_values(refused, tree, tmp_path, whole_frames, option, value, code
     ("content", "code", "field"),
     [
         ("{", "wrong-format", ""),
-        ("", "wrong-format", ""),
         ("\udcff", "wrong-format", ""),
         ("[1, 2]", "wrong-type", ""),
         ({"modle": {}}, "unknown-key", "RunConfig.modle"),
         ({"clips": 3}, "wrong-type", "RunConfig.clips"),
-        ({"clips": {"lenght": 8}}, "unknown-key", "ClipConfig.lenght"),
         ({"model": {"width": 12.5}}, "wrong-type", "ModelConfig.width"),
-        ({"training": {"epoch": 4}}, "unknown-key", "TrainConfig.epoch"),
-        ({"pseudo": {"p": True}}, "wrong-type", "PseudoConfig.p"),
         ({"pseudo": {"kinds": [["skip"]]}}, "wrong-type", "PseudoConfig.kinds"),
     ],
     ids=str,
 )
 def test_wrong_config_files(refused, tree, tmp_path, content, code, field):
-    path = tmp_path / "chosen.json"
-    if isinstance(content, str):
-        path.write_bytes(content.encode(errors="surrogateescape"))
-    else:
-        path.write_text(json.dumps({"clips": {"crop": None}} | content))
-    line = refused(code, *train_arguments(tree.root, tmp_path, "--config", path), field=field)
-    assert str(path) in line
+    path = tmp_path / "wrong.json"
+    if isinstance(content, dict):
+        content = json.dumps({"clips": {"crop": None}} | content)
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    words = train_arguments(tree.root, tmp_path, "--config", path)
+    refused(code, *words, file=path, field=field)
 
 
 # --- a run at fault
@@ -287,53 +227,28 @@ def calibrate_by_noise(run):
     calibrate({"ped2": [maps]}, ScoreConfig()).save(run / "calibration.npz")
 
 
-def test_a_checkpoint_of_another_shape(failing, tree, run):
-    change(run, model={"slots": 8})
-    line = failing("evaluate", run, "--root", tree.root)
-    assert str(run / "model.safetensors") in line
-    assert "(4, 32)" in line
-    assert "(8, 32)" in line
-
-
-@pytest.mark.parametrize("keep", [0, 10, 300])
-def test_a_damaged_calibration(refused, tree, run, keep):
-    calibrate_by_noise(run)
-    whole = (run / "calibration.npz").read_bytes()
-    (run / "calibration.npz").write_bytes(whole[:keep])
-    refused("damaged-file", "evaluate", run, "--root", tree.root, file=run / "calibration.npz")
-
-
-def test_a_run_for_colour_on_grey_videos(failing, tree, run):
+def test_a_run_for_colour_on_grey_videos(refused, tree, run):
     calibrate_by_noise(run)
     change(run, model={"channels": 3})
-    torch.manual_seed(0)
-    save_weights(
-        DualPathAutoencoder(ModelConfig(channels=3, width=8, slots=4)), run / "model.safetensors"
-    )
-    assert re.findall(r"\d+", failing("evaluate", run, "--root", tree.root))[:3] == ["09", "1", "3"]
+    model = DualPathAutoencoder(ModelConfig(channels=3, width=8, slots=4))
+    save_weights(model, run / "model.safetensors")
+    line = refused("wrong-shape", "evaluate", run, "--root", tree.root)
+    assert re.findall(r"\d+", line)[:3] == ["09", "1", "3"]
 
 
-def test_an_out_folder_that_holds_a_run_is_noticed_before_any_work(failing, tree, run):
+def test_an_out_folder_that_holds_a_run_is_noticed_before_any_work(refused, tmp_path, run):
     """Nothing of the dataset need be right for it: decoding it first could take an hour."""
-    shutil.rmtree(tree.root / "ped2")
-    tree.root.joinpath("ped2").mkdir()
-    arguments = train_arguments(tree.root, run.parent)
-    arguments[arguments.index("--out") + 1] = run
-    line = failing(*arguments)
-    assert str(run) in line
-    assert "--resume" in line
-
-
-# --- the check
+    (tmp_path / "data" / "ped2").mkdir(parents=True)
+    words = [*train_arguments(tmp_path / "data", tmp_path), "--out", run]
+    assert "--resume" in refused("already-exists", *words, file=run, field="out")
 
 
 def test_check_reports_problems_as_json(vad, tiny_ped2):
     damaged = tiny_ped2.frame(3, 17)
-    tiny_ped2.replace(damaged, LFS_POINTER)
-    status, out, err = vad("data", "check", "ped2", "--root", tiny_ped2.root, "--json")
-    report = json.loads(out)
-    assert status == 1
-    assert err == []
+    tiny_ped2.replace(damaged, LFS_POINTER.encode())
+    status, *output = vad("data", "check", "ped2", "--root", tiny_ped2.root, "--json")
+    assert (status, output[1]) == (1, [])
+    report = json.loads(output[0])
     [entry] = [e for e in report["problems"] if e["code"] == "git-lfs-pointer"]
     assert entry["where"].startswith(f"{damaged}: ")
     assert report["splits"]["test"]["frames"] == 2010
@@ -343,23 +258,22 @@ def test_check_reports_problems_as_json(vad, tiny_ped2):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"),
+    ("arguments", "name"),
     [
-        (["train", "--out", "x", "--epoch", "3"], "--epoch"),
-        (["train", "--out", "x", "--epochs", "2.5"], "--epochs"),
-        (["train", "--out", "x", "--seed"], "--seed"),
-        (["train"], "--out"),
-        (["evaluate"], "run"),
-        (["evaluate", "x", "y"], "y"),
-        (["data", "chekc"], "chekc"),
+        ("train --out x --epoch 3", "--epoch"),
+        ("train --out x --epochs 2.5", "--epochs"),
+        ("train --out x --seed", "--seed"),
+        ("train", "--out"),
+        ("evaluate", "run"),
+        ("evaluate x y", "y"),
+        ("data chekc", "chekc"),
     ],
-    ids=" ".join,
 )
-def test_unknown_or_unparsable_options_exit_with_2(vad, arguments, named):
-    status, out, err = vad(*arguments)
+def test_unknown_or_unparsable_options_exit_with_2(vad, arguments, name):
+    status, *output = vad(*arguments.split())
     assert status == 2
-    assert named in "".join(err)
-    assert "Traceback" not in out + "".join(err)
+    assert name in "".join(output[1])
+    assert "Traceback" not in str(output)
 
 
 def test_debug_shows_the_traceback(vad, tmp_path):
@@ -368,15 +282,14 @@ def test_debug_shows_the_traceback(vad, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command",
-    [["-m", "vadlib"], [os.path.join(os.path.dirname(sys.executable), "vadlib")]],
+    "program",
+    [[sys.executable, "-m", "vadlib"], [str(Path(sys.executable).with_name("vadlib"))]],
     ids=["module", "script"],
 )
-def test_exit_status_and_the_one_line_of_a_process(command, tmp_path):
-    program = [sys.executable, *command] if command[0] == "-m" else command
-    for arguments, status in ((["data", "check", "ped3"], 1), (["--nosuch"], 2), (["--help"], 0)):
-        done = subprocess.run([*program, *arguments], capture_output=True, text=True, cwd=tmp_path)
+def test_exit_status_and_the_one_line_of_a_process(program, tmp_path):
+    for arguments, status in (("data check ped3", 1), ("--nosuch", 2), ("--help", 0)):
+        command = [*program, *arguments.split()]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == status
         assert "Traceback" not in done.stderr
-        if status == 1:
-            assert len(done.stderr.splitlines()) == 1
+        assert status != 1 or len(done.stderr.splitlines()) == 1

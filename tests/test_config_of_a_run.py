@@ -11,7 +11,7 @@ from refusals import refused
 from scenes import moving_videos
 from trees import own_videos
 
-from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, RunConfig, TrainConfig
+from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
 from vadlib.files import write_json
@@ -24,24 +24,12 @@ from vadlib.pseudo.mixer import PseudoAnomalyMixer
 from vadlib.training.fit import fit
 
 SMALL = {
-    "fast": {
-        "clips": {"clip_step": 16, "crop": [24, 24]},
-        "model": {"width": 8, "slots": 8},
-        "training": {"epochs": 1, "batch_size": 4},
-    },
-    "compact": {
-        "clips": {"size": [32, 32], "clip_step": 8},
-        "model": {"width": 8, "slots": 16},
-        "training": {"epochs": 1, "batch_size": 4},
-    },
+    "fast": {"clips": {"clip_step": 16, "crop": [24, 24]}},
+    "compact": {"clips": {"size": [32, 32], "clip_step": 8}},
 }
-PSEUDO = {
-    "kinds": ["object", "noise"],
-    "weights": [1, 3],
-    "strengths": [[0.75, 1.0], [0.5, 0.5]],
-    "grain": 2,
-    "p": 0.75,
-}
+REST = {"model": {"width": 8, "slots": 8}, "training": {"epochs": 1, "batch_size": 4}}
+PSEUDO = {"kinds": ["object", "noise"], "weights": [1, 3], "grain": 2, "p": 0.75}
+PSEUDO |= {"strengths": [[0.75, 1.0], [0.5, 0.5]]}
 TINY = ModelConfig(width=8, slots=8)
 SHORT = TrainConfig(epochs=1, batch_size=4, precision="fp32", device="cpu")
 
@@ -71,7 +59,7 @@ def stored(folder):
     return json.loads((folder / "config.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("preset", ["fast", "compact"])
+@pytest.mark.parametrize("preset", SMALL)
 def test_a_run_is_repeated_from_its_config(vadlib_command, mine, tmp_path, file, preset):
     """Nothing but the folders is named a second time; every part of the first run differs from its
     default.
@@ -80,7 +68,7 @@ def test_a_run_is_repeated_from_its_config(vadlib_command, mine, tmp_path, file,
     Image.new("RGB", (40, 40), (255, 255, 255)).save(tmp_path / "pictures" / "white" / "0.png")
     options = ["--data", "folder", "--preset", preset, "--seed", 3, "--objective", "maximize"]
     options += ["--device", "cpu", "--patches", tmp_path / "pictures"]
-    options += ["--config", file(SMALL[preset] | {"pseudo": PSEUDO})]
+    options += ["--config", file(SMALL[preset] | REST | {"pseudo": PSEUDO})]
     first = tmp_path / "a"
     assert vadlib_command("train", "--root", mine, *options, "--out", first)[0] == 0
     repeat = ["train", "--root", mine, "--config", first / "config.json", "--out"]
@@ -102,10 +90,8 @@ def test_a_run_that_python_made_is_repeated_by_the_command(vadlib_command, mine,
     videos = load_videos("folder", "train", mine)
     config = ClipConfig(crop=(24, 24), clip_step=8)
     clips = ClipDataset(videos, config, find_boxes(videos), progress=False)
-    torch.manual_seed(0)
-    model = DualPathAutoencoder(replace(TINY, channels=clips.frames[0].shape[3]))
     mixer = PseudoAnomalyMixer([SkipFrames(0.25), AddNoise(grain=2), PasteObjects()], p=0.5)
-    fit(model, clips, mixer, SHORT, tmp_path / "a", dataset="folder", progress=False)
+    trained(clips, mixer, tmp_path / "a", dataset="folder")
     path = tmp_path / "a" / "config.json"
     arguments = ["--root", mine, "--config", path, "--out", tmp_path / "b"]
     assert vadlib_command("train", *arguments)[0] == 0
@@ -131,18 +117,17 @@ def test_options_win_over_the_file_and_the_file_over_the_preset(file):
 
 
 @pytest.mark.parametrize(
-    ("stored", "kinds", "expected"),
+    ("pseudo", "kinds", "expected"),
     [
-        (PSEUDO, ["object", "noise"], (1, 3)),
         (PSEUDO, None, (1, 3)),
         (PSEUDO, ["noise", "object"], None),  # those in the file are of other kinds
         ({"weights": [1, 4]}, ["skip", "noise"], (1, 4)),
     ],
 )
-def test_weights_in_a_file_belong_to_its_kinds(file, stored, kinds, expected):
-    config = make_config("ped2", None, {"pseudo": {"kinds": kinds}}, file({"pseudo": stored}))
+def test_weights_in_a_file_belong_to_its_kinds(file, pseudo, kinds, expected):
+    config = make_config("ped2", None, {"pseudo": {"kinds": kinds}}, file({"pseudo": pseudo}))
     assert config.pseudo.weights == expected
-    assert config.pseudo.grain == stored.get("grain", 1)
+    assert config.pseudo.grain == pseudo.get("grain", 1)
 
 
 def test_the_default_preset_is_that_of_the_dataset():
@@ -170,16 +155,13 @@ def test_a_file_with_a_wrong_dataset_is_refused(file, dataset, code, field):
         make_config(file=path)
 
 
-def test_a_run_of_an_earlier_version_is_refused_with_the_step_that_remakes_it(tmp_path):
+def test_a_run_of_an_earlier_version_is_refused_with_the_step_that_remakes_it(tmp_path, file):
     earlier = {"dataset": {"name": "ped2"}, "data": {}, "model": {}, "mixer": {}, "training": {}}
-    path = tmp_path / "config.json"
-    write_json(path, earlier)
-    with refused("not-a-run", file=path) as caught:
+    write_json(tmp_path / "config.json", earlier)
+    with refused("not-a-run", file=tmp_path / "config.json") as caught:
         Run.load(tmp_path)
     assert "train the run again" in str(caught.error)
-    with refused("wrong-type", file=path):
-        make_config(file=path)
-    write_json(path, {"mixer": {"p": 0.2}})
+    path = file({"mixer": {"p": 0.2}})
     with refused("unknown-key", file=path, field="RunConfig.mixer"):
         make_config(file=path)
 
@@ -209,28 +191,24 @@ class Dark(PseudoAnomaly):
 @pytest.fixture(scope="module")
 def clips():
     videos = moving_videos(3)
-    boxes = {video.name: [np.array([[4, 4, 12, 14]], np.float32)] * len(video) for video in videos}
+    box = np.array([[4, 4, 12, 14]], np.float32)
+    boxes = {video.name: list(np.tile(box, (40, 1, 1))) for video in videos}
     config = ClipConfig(length=8, crop=(16, 16), clip_step=4)
     return ClipDataset(videos, config, boxes, progress=False)
 
 
 def trained(clips, mixer, out, **options):
     torch.manual_seed(0)
-    return fit(DualPathAutoencoder(TINY), clips, mixer, SHORT, out, progress=False, **options)
+    model = DualPathAutoencoder(replace(TINY, channels=clips.frames[0].shape[3]))
+    return fit(model, clips, mixer, SHORT, out, progress=False, **options)
 
 
 def test_a_mixer_of_objects_is_stored_as_its_config(clips, tmp_path):
     kinds = [PasteObjects(strength=0.5), AddNoise((0.1, 0.9), grain=4)]
     mixer = PseudoAnomalyMixer(kinds, 0.25, [2, 1], detector="boxes")
     run = trained(clips, mixer, tmp_path / "run")
-    assert run.config.pseudo == PseudoConfig(
-        kinds=("object", "noise"),
-        p=0.25,
-        detector="boxes",
-        weights=(2, 1),
-        strengths=((0.5, 0.5), (0.1, 0.9)),
-        grain=4,
-    )
+    parts = {"weights": (2, 1), "strengths": ((0.5, 0.5), (0.1, 0.9)), "grain": 4}
+    assert run.config.pseudo == PseudoConfig(("object", "noise"), 0.25, "boxes", **parts)
     assert Run.load(run.folder).config == run.config
 
 
@@ -248,4 +226,3 @@ def test_a_kind_that_no_table_knows_is_compared(mine, clips, tmp_path):
         trained(clips, other, tmp_path / "run", resume=True, dataset="folder")
     with refused("unknown-name", field="kinds"):
         train_run(make_config(file=run.folder / "config.json"), tmp_path / "b", mine)
-    assert isinstance(run.config, RunConfig)

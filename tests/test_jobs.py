@@ -20,48 +20,42 @@ from vadlib.evaluation.result import Result
 from vadlib.jobs import evaluate_once, evaluate_run, make_config, train_run
 from vadlib.output.report import describe_metrics
 
+LENGTHS = {"cam1/friday": 60, "cam2/sunday": 60}  # of the test videos
+
+
+def train_on(root, preset, **parts):
+    parts = {"model": {"width": 8, "slots": 8}, "training": {"epochs": 1}} | parts
+    return train_run(make_config("folder", preset, parts), root.with_name("run"), root)
+
 
 @pytest.mark.parametrize("preset", ["compact", "paper"])
 def test_a_published_preset_trains_and_scores_whole_frames(tmp_path, preset):
     """On frames of 32 x 32 and with few channels."""
     own_videos(tmp_path / "mine")
-    small = {
-        "clips": {"size": [32, 32], "clip_step": 4},
-        "model": {"width": 8, "slots": 16},
-        "training": {"epochs": 1},
-    }
-    run = train_run(make_config("folder", preset, small), tmp_path / "run", tmp_path / "mine")
-    result = evaluate_run(run, None, tmp_path / "mine")
-    assert {name: len(scores) for name, scores in result.scores.items()} == {
-        "cam1/friday": 60,
-        "cam2/sunday": 60,
-    }
-    assert all(np.isfinite(scores).all() for scores in result.scores.values())
+    run = train_on(tmp_path / "mine", preset, clips={"size": [32, 32], "clip_step": 4})
+    scores = evaluate_run(run, None, tmp_path / "mine").scores
+    assert {name: len(curve) for name, curve in scores.items()} == LENGTHS
+    assert all(np.isfinite(curve).all() for curve in scores.values())
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    """(labelled videos of one's own, a run on them)."""
-    root = tmp_path_factory.mktemp("own")
-    own_videos(root / "mine", "csv")
-    chosen = {
-        "training": {"epochs": 1},
-        "pseudo": {"p": 0.0},
-        "clips": {"clip_step": 8, "crop": [24, 24]},
-        "model": {"width": 8, "slots": 8},
-    }
-    config = make_config("folder", "fast", chosen)
-    return root / "mine", train_run(config, root / "run", root / "mine")
+    """(labelled videos of your own, a run on them)."""
+    root = tmp_path_factory.mktemp("own") / "mine"
+    own_videos(root, "csv")
+    return root, train_on(root, "fast", pseudo={"p": 0.0}, clips={"clip_step": 8, "crop": [24, 24]})
 
 
-def test_the_published_protocol_and_the_baselines_stand_beside_the_flat_metrics(own):
+@pytest.fixture
+def videos(own):
+    return load_videos("folder", "test", own[0])
+
+
+def test_the_published_protocol_and_the_baselines_are_beside_the_flat_metrics(own, videos):
     root, run = own
     metrics = evaluate_run(run, None, root, with_baselines=True, protocol="center").metrics
-    videos = load_videos("folder", "test", root)
-    flat, centre = (
-        evaluate(run, videos, progress=False, protocol=protocol).metrics
-        for protocol in ("all", "center")
-    )
+    flat = evaluate(run, videos, progress=False).metrics
+    centre = evaluate(run, videos, progress=False, protocol="center").metrics
     assert metrics.items() >= flat.items()
     assert list(metrics["protocols"]) == ["center, csv"]
     nested = metrics["protocols"]["center, csv"]
@@ -69,9 +63,8 @@ def test_the_published_protocol_and_the_baselines_stand_beside_the_flat_metrics(
     assert nested["frames"] == flat["frames"] - 15 * flat["videos"]
     assert json.loads((run.folder / "metrics.json").read_text()) == metrics
     scores = baseline_scores(load_videos("folder", "train", root), videos)
-    assert metrics["baselines"] == measure_baselines(
-        scores, {video.name: video.labels for video in videos}
-    )
+    labels = {video.name: video.labels for video in videos}
+    assert metrics["baselines"] == measure_baselines(scores, labels)
 
 
 class TwoTruths(OwnVideos):
@@ -100,18 +93,9 @@ def test_a_second_ground_truth_that_cannot_be_used_is_told_and_costs_nothing(own
     assert "1_label.mat: missing" in describe_metrics(metrics)
 
 
-def test_all_ground_truths_of_a_dataset_are_measured_under_each_protocol(own, monkeypatch):
-    root, run = own
-    monkeypatch.setattr("vadlib.jobs.find_copy", lambda name, root, truth: TwoTruths(root))
-    metrics = evaluate_run(run, "avenue", root, protocol="center").metrics
-    assert list(metrics["protocols"]) == ["center, csv", "all, other", "center, other"]
-    centre, other, both = metrics["protocols"].values()
-    assert other["micro_auc_raw"] == pytest.approx(1 - metrics["micro_auc_raw"])
-    assert both["micro_auc_raw"] == pytest.approx(1 - centre["micro_auc_raw"])
-    assert other["abnormal_frames"] == metrics["frames"] - metrics["abnormal_frames"]
-
-
-def test_videos_are_opened_once_for_all_ground_truths(own, monkeypatch):
+def test_all_ground_truths_are_measured_under_each_protocol_and_videos_opened_once(
+    own, monkeypatch
+):
     root, run = own
     opened = []
 
@@ -121,15 +105,19 @@ def test_videos_are_opened_once_for_all_ground_truths(own, monkeypatch):
             return super().open_clip(name, path)
 
     monkeypatch.setattr("vadlib.jobs.find_copy", lambda name, root, truth: Counted(root))
-    evaluate_run(run, "avenue", root, protocol="center")
-    assert opened == ["cam1/friday", "cam2/sunday"]
+    metrics = evaluate_run(run, "avenue", root, protocol="center").metrics
+    assert opened == list(LENGTHS)
+    assert list(metrics["protocols"]) == ["center, csv", "all, other", "center, other"]
+    aucs = {name: part["micro_auc_raw"] for name, part in metrics["protocols"].items()}
+    assert aucs["all, other"] == pytest.approx(1 - metrics["micro_auc_raw"])
+    assert aucs["center, other"] == pytest.approx(1 - aucs["center, csv"])
+    other = metrics["protocols"]["all, other"]
+    assert other["abnormal_frames"] == metrics["frames"] - metrics["abnormal_frames"]
 
 
-def test_normal_test_videos_are_scored_and_kept_without_metrics_that_need_both(own, monkeypatch):
+def test_normal_videos_are_scored_without_metrics_that_need_both(own, videos, monkeypatch):
     root, run = own
-    normal = [
-        replace(v, labels=np.zeros(len(v), np.uint8)) for v in load_videos("folder", "test", root)
-    ]
+    normal = [replace(video, labels=np.zeros(len(video), np.uint8)) for video in videos]
     copy = SimpleNamespace(open=lambda split, truth: normal, ground_truths=list)
     monkeypatch.setattr("vadlib.jobs.find_copy", lambda *arguments: copy)
     metrics = evaluate_run(run, None, root, with_baselines=True).metrics
@@ -143,70 +131,54 @@ def test_an_unknown_protocol_is_refused_before_anything_is_scored(own):
         evaluate_run(own[1], None, own[0], protocol="middle")
 
 
-def test_scores_are_made_once_for_the_same_run_and_videos(own, tmp_path):
-    root, run = own
-    videos, folder = load_videos("folder", "test", root), tmp_path / "kept"
+def test_scores_are_computed_once_for_the_same_run_and_videos(own, videos, tmp_path):
+    _, run = own
     expected = evaluate(run, videos, progress=False)
-    evaluate_once(run, videos, folder)
-    stored = (folder / "scores.npz").read_bytes()
-    broken = replace(run, model=None)  # whoever asks it for errors fails
-    again = evaluate_once(broken, videos, folder)
+    evaluate_once(run, videos, tmp_path)
+    stored = (tmp_path / "scores.npz").read_bytes()
+    # without a model, so that computing errors would fail
+    again = evaluate_once(replace(run, model=None), videos, tmp_path)
     assert again.metrics == expected.metrics
     for name, curve in expected.scores.items():
         np.testing.assert_array_equal(again.scores[name], curve)
-    assert (folder / "scores.npz").read_bytes() == stored
+    assert (tmp_path / "scores.npz").read_bytes() == stored
 
 
-@pytest.mark.parametrize("changed", ["videos", "labels", "calibration"])
-def test_scores_of_other_videos_labels_or_runs_are_made_again(own, tmp_path, changed):
-    root, run = own
-    videos, folder = load_videos("folder", "test", root), tmp_path / "kept"
-    evaluate_once(run, videos, folder)
-    if changed == "videos":
+@pytest.mark.parametrize("change", ["videos", "labels", "calibration", "no metrics", "damaged"])
+def test_scores_of_others_or_incomplete_ones_are_computed_again(own, videos, tmp_path, change):
+    _, run = own
+    folder = tmp_path / "stored"
+    evaluate_once(run.folder, videos, folder)
+    if change == "videos":
         videos = videos[:1]
-    elif changed == "labels":
+    elif change == "labels":
         videos = [replace(video, labels=1 - video.labels) for video in videos]
-    else:
-        shutil.copytree(run.folder, tmp_path / "other")
+    elif change == "calibration":
+        run = replace(run, folder=shutil.copytree(run.folder, tmp_path / "other"))
         calibration = Calibration.load(run.folder / "calibration.npz")
-        replace(calibration, threshold=calibration.threshold + 1).save(
-            tmp_path / "other" / "calibration.npz"
-        )
-        run = replace(run, folder=tmp_path / "other")
-    made, expected = evaluate_once(run, videos, folder), evaluate(run, videos, progress=False)
-    assert (made.threshold, made.metrics, made.scores.keys()) == (
-        expected.threshold,
-        expected.metrics,
-        expected.scores.keys(),
-    )
-    assert Result.load(folder).metrics == expected.metrics
-
-
-def test_where_nothing_can_be_written_nothing_is_computed(own, tmp_path):
-    root, run = own
-    (tmp_path / "file").write_text("in the way")
-    broken = replace(run, model=None)
-    with refused("not-writable", file=tmp_path / "file" / "kept"):
-        evaluate_once(broken, load_videos("folder", "test", root), tmp_path / "file" / "kept")
-
-
-@pytest.mark.parametrize("harm", ["no metrics", "damaged"])
-def test_scores_that_a_kill_left_incomplete_are_made_again(own, tmp_path, harm):
-    root, run = own
-    videos, folder = load_videos("folder", "test", root), tmp_path / "kept"
-    expected = evaluate_once(run.folder, videos, folder).metrics
-    if harm == "no metrics":
+        other = replace(calibration, threshold=calibration.threshold + 1)
+        other.save(run.folder / "calibration.npz")
+    elif change == "no metrics":
         (folder / "metrics.json").unlink()
     else:
         (folder / "scores.npz").write_bytes((folder / "scores.npz").read_bytes()[:1000])
-    assert (
-        evaluate_once(run, videos, folder).metrics == expected == Result.load(folder).metrics != {}
-    )
+    result = evaluate_once(run, videos, folder)
+    expected = evaluate(run, videos, progress=False)
+    assert result.scores.keys() == expected.scores.keys()
+    assert (result.threshold, result.metrics) == (expected.threshold, expected.metrics)
+    assert Result.load(folder).metrics == expected.metrics != {}
 
 
-def test_a_result_that_cannot_be_written_leaves_the_earlier_one_whole(own, tmp_path, monkeypatch):
-    root, run = own
-    result = evaluate_once(run, load_videos("folder", "test", root), tmp_path)
+def test_where_nothing_can_be_written_nothing_is_computed(own, videos, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with refused("not-writable", file=tmp_path / "file" / "a"):
+        evaluate_once(replace(own[1], model=None), videos, tmp_path / "file" / "a")
+
+
+def test_a_result_that_cannot_be_written_leaves_the_earlier_one_whole(
+    own, videos, tmp_path, monkeypatch
+):
+    result = evaluate_once(own[1], videos, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def full(*_, **__):

@@ -168,10 +168,8 @@ def _show_result(result: Result, out: Path | None, as_json: bool = False) -> Non
         print(json.dumps(result.metrics, indent=2))
         return
     print(describe_metrics(result.metrics) if result.metrics else NO_LABELS)
-    if out:
-        print(f"curves and scores are in {out}")
-    else:
-        print("nothing was written; name a folder with --out to keep scores and curves")
+    unwritten = "nothing was written; name a folder with --out to keep scores and curves"
+    print(f"curves and scores are in {out}" if out else unwritten)
 
 
 @app.command()
@@ -248,13 +246,10 @@ def bench(as_json: Json = False) -> None:
     """Time training, scoring and reading beside the published recipe, as ratios. It takes some
     minutes, and a checkout of the repository.
     """
-    require(
-        (CHECKOUT / "benchmarks" / "speed.py").is_file(),
-        f"{CHECKOUT}: no benchmarks/speed.py, which is not installed; run `vadlib bench` in a "
-        "checkout of the repository",
-        "not-available",
-        file=CHECKOUT,
-    )
+    message = f"{CHECKOUT}: no benchmarks/speed.py, which is not installed; run `vadlib bench` in "
+    message += "a checkout of the repository"
+    is_checkout = (CHECKOUT / "benchmarks" / "speed.py").is_file()
+    require(is_checkout, message, "not-available", file=CHECKOUT)
     command = [sys.executable, "-m", "benchmarks.speed", *(["--json"] if as_json else [])]
     raise typer.Exit(subprocess.run(command, cwd=CHECKOUT, check=False).returncode)
 
@@ -320,9 +315,8 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
-            print(
-                "vadlib: stopped; the same command with `--resume` continues a training from its "
-                "last checkpoint",
-                file=sys.stderr,
+            advice = (
+                "the same command with `--resume` continues a training from its last checkpoint"
             )
+            print(f"vadlib: stopped; {advice}", file=sys.stderr)
         raise

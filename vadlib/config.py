@@ -44,9 +44,7 @@ _PUBLISHED_TRAINING = {
     "epochs": 30,
 }
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "fast": {
-        "clips": {"crop": (48, 48), "clip_step": 4, "shorter_side": WORKING_SIDE},
-    },
+    "fast": {"clips": {"crop": (48, 48), "clip_step": 4, "shorter_side": WORKING_SIDE}},
     "short": {
         "clips": {"crop": (48, 48), "clip_step": 4, "shorter_side": WORKING_SIDE // 2},
         "model": {"width": 8},

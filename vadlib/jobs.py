@@ -106,9 +106,9 @@ def train_run(
     out = expand_home(out)
     state = processes(pick_device(config.training.device))
     require_free(out, resume)
-    if config.dataset is None:
-        raise InputError("the config names no dataset", "nothing-to-do", field="dataset")
-    videos = load_videos(config.dataset, "train", root)
+    name = config.dataset or ""
+    require(name != "", "the config names no dataset", "nothing-to-do", field="dataset")
+    videos = load_videos(name, "train", root)
     channels = config.clips.channels or header_shape(videos[0].frames)[3]
     torch.manual_seed(config.training.seed)
     model = DualPathAutoencoder(replace(config.model, channels=channels))
@@ -120,7 +120,6 @@ def train_run(
             detector = config.pseudo.detector
             boxes = find_boxes(videos, detector, progress, config.training.device)
         clips = ClipDataset(videos, config.clips, boxes, progress)
-    name = config.dataset
     return fit(model, clips, mixer, config.training, out, resume, name, score=config.score)
 
 
@@ -155,14 +154,9 @@ def evaluate_run(
         InputError: see `open_run`, `load_videos` and `evaluate`.
     """
     run = open_run(run)
-    data = data or run.config.dataset
-    if data is None:
-        raise InputError(
-            f"{run.folder}: its config does not name a dataset; name one with --data",
-            "nothing-to-do",
-            file=run.folder,
-            field="data",
-        )
+    data = data or run.config.dataset or ""
+    message = f"{run.folder}: its config does not name a dataset; name one with --data"
+    require(data != "", message, "nothing-to-do", file=run.folder, field="data")
     require_known(protocol, PROTOCOLS, "protocol")
     copy = find_copy(data, root, ground_truth)
     videos = copy.open("test", ground_truth)
@@ -193,25 +187,20 @@ def _measure_protocols(
     metrics = results["all"].metrics
     metrics["protocols"] = {}
     truths = {videos[0].ground_truth: dict(results["all"].labels)}
-    unusable = {}
     for truth in copy.ground_truths():
-        if truth.name in truths:
-            continue
         try:
-            truths[truth.name] = copy.labels(truth.name, videos)
+            if truth.name not in truths:
+                truths[truth.name] = copy.labels(truth.name, videos)
         # Told in the metrics: half a copy of the one must not cost the scores by the other.
         except InputError as error:
-            unusable[truth.name] = str(error)
+            metrics.setdefault("not_measured", {})[truth.name] = str(error)
     for name, labels in truths.items():
         for protocol, result in results.items():
-            if (protocol, name) == ("all", videos[0].ground_truth):
-                continue
             parts = {}
             for video, of_video in labels.items():
                 parts[video] = of_video[scored_frames(len(of_video), run.config.clips, protocol)]
-            metrics["protocols"][f"{protocol}, {name}"] = measure(result, parts)
-    if unusable:
-        metrics["not_measured"] = unusable
+            if (protocol, name) != ("all", videos[0].ground_truth):
+                metrics["protocols"][f"{protocol}, {name}"] = measure(result, parts)
 
 
 def evaluate_once(
@@ -266,9 +255,8 @@ def _is_result_of(result: Result, run: Run, videos: Sequence[Video]) -> bool:
 
 
 def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
-    if first.keys() != second.keys():
-        return False
-    return all(np.array_equal(first[name], second[name]) for name in first)
+    has_same_names = first.keys() == second.keys()
+    return has_same_names and all(np.array_equal(first[name], second[name]) for name in first)
 
 
 def plot_run(result: Result, out: str | Path) -> None:

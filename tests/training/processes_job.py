@@ -22,9 +22,7 @@ parser.add_argument("--objective", default="inpaint")
 parser.add_argument("--network", default="fast")
 parser.add_argument("--epochs", type=int, default=2)
 parser.add_argument("--evaluate", action="store_true")
-parser.add_argument(
-    "--stop", type=int, help="end without a word after so many steps, with a checkpoint of each"
-)
+parser.add_argument("--stop", type=int, help="exit after so many steps, with a checkpoint of each")
 options = parser.parse_args()
 
 losses: list[float] = []
@@ -54,32 +52,23 @@ if options.evaluate:
 else:
     # processes start with other weights: the main one's count
     torch.manual_seed(processes(torch.device("cpu")).process_index)
-    clips = vad.ClipDataset(
-        moving_videos(3), vad.ClipConfig(length=8, crop=(16, 16), clip_step=2), progress=False
-    )
-    model = vad.DualPathAutoencoder(
-        vad.ModelConfig(network=options.network, width=8, slots=8, memories=2)
-    )
-    weights = {
-        "sparsity_weight": 1e-2,
-        "separation_weight": 1e-2,
-        "margin": 0.5,
-        "learning_rate": 3e-4,
-    }
-    config = vad.TrainConfig(
-        options.epochs,
-        batch_size=5,
-        precision="fp32",
-        device="cpu",
-        objective=options.objective,
-        **weights,
-    )
+    cut = vad.ClipConfig(length=8, crop=(16, 16), clip_step=2)
+    clips = vad.ClipDataset(moving_videos(3), cut, progress=False)
+    model = vad.DualPathAutoencoder(vad.ModelConfig(network=options.network, width=8, slots=8))
+    terms = {"sparsity_weight": 1e-2, "separation_weight": 1e-2, "margin": 0.5}
+    terms |= {"learning_rate": 3e-4, "objective": options.objective}
+    config = vad.TrainConfig(options.epochs, batch_size=5, precision="fp32", device="cpu", **terms)
     trainer.Loss.forward = noted
-    trainer.CHECKPOINT_SECONDS = 0 if options.stop else trainer.CHECKPOINT_SECONDS
-    norms, cut = [], torch.nn.utils.clip_grad_norm_
-    torch.nn.utils.clip_grad_norm_ = lambda *arguments: (
-        norms.append(float(norm := cut(*arguments))) or norm
-    )
+    if options.stop:
+        trainer.CHECKPOINT_SECONDS = 0
+    norms = []
+    clip_norm = torch.nn.utils.clip_grad_norm_
+
+    def noted_norm(*arguments):
+        norms.append(float(clip_norm(*arguments)))
+        return torch.tensor(norms[-1])
+
+    torch.nn.utils.clip_grad_norm_ = noted_norm
     mixer = vad.PseudoAnomalyMixer([vad.ShuffleMotion(), vad.AddNoise()], p=0.3)
     vad.fit(model, clips, mixer, config, options.out, resume=True, progress=False)
     report = {"norms": norms, "losses": losses}

@@ -104,14 +104,10 @@ def read_config(folder: Path) -> RunConfig:
     require(path.is_file(), message, "not-a-run", file=folder)
     values = read_config_file(path)
     missing = [field.name for field in fields(RunConfig) if field.name not in values]
-    require(
-        not missing,
-        f"{path}: {', '.join(missing)} missing, so it is incomplete or of an earlier version; "
-        "train the run again",
-        "not-a-run",
-        file=path,
-        field=", ".join(missing),
-    )
+    names = ", ".join(missing)
+    message = f"{path}: {names} missing, so it is incomplete or of an earlier version; train the "
+    message += "run again"
+    require(not missing, message, "not-a-run", file=path, field=names)
     return RunConfig().changed(values, path)
 
 
@@ -123,11 +119,9 @@ def continue_training(folder: Path) -> str:
 
 def save_weights(model: torch.nn.Module, path: Path) -> None:
     """Write the weights as safetensors, atomically."""
-    weights = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
+    state = model.state_dict()
     with atomic(path) as temporary:
-        save_file(weights, temporary)
+        save_file({name: value.cpu().contiguous() for name, value in state.items()}, temporary)
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:
@@ -145,13 +139,9 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
         message = f"{path}: a damaged file ({error}); copy it again, or train the run again"
         raise InputError(message, "damaged-file", file=path) from error
     mismatch = first_mismatch(model, weights)
-    require(
-        mismatch is None,
-        f"{path}: weights of another model ({mismatch}); use the config.json that was saved with "
-        "them",
-        "other-run",
-        file=path,
-    )
+    message = f"{path}: weights of another model ({mismatch}); use the config.json that was saved "
+    message += "with them"
+    require(mismatch is None, message, "other-run", file=path)
     model.load_state_dict(weights)
 
 

@@ -66,8 +66,9 @@ def fit(
 
     Raises:
         InputError: `out` already holds a run and `resume` is off, or one of another configuration;
-            too few clips for a batch; a batch too large for the memory; training diverged; or a
-            file cannot be written. A training that wrote a checkpoint can be continued.
+            kinds of different grain or patches; too few clips for a batch; a batch too large for
+            the memory; training diverged; or a file cannot be written. A training that wrote a
+            checkpoint can be continued.
     """
     score = score or ScoreConfig(frames=clips.config.length)
     run = Run(expand_home(out), _settings(model, clips, mixer, config, dataset, score), model)
@@ -99,6 +100,7 @@ def _settings(
     score: ScoreConfig,
 ) -> RunConfig:
     """Collect the settings of all parts of a run."""
+    _require_repeatable(mixer)
     channels = clips.frames[0].shape[3]
     expected = model.config.channels
     message = f"clips of {channels} channels, but the model takes {expected}; set its channels"
@@ -113,6 +115,16 @@ def _settings(
         clip_count=len(clips),
         fingerprint=fingerprint(clips, mixer),
     )
+
+
+def _require_repeatable(mixer: PseudoAnomalyMixer | None) -> None:
+    """Refuse kinds with different grains or patches: `config.json` holds one of each."""
+    settings = [kind.settings() for kind in mixer.kinds] if mixer else []
+    for name in ("grain", "patches"):
+        values = [of_kind[name] for of_kind in settings if name in of_kind]
+        is_same = all(value == values[0] for value in values)
+        message = f"mixer: {name} = {values}; expected one {name} for all kinds, as config.json has"
+        require(is_same, message, "conflict", field=f"PseudoConfig.{name}")
 
 
 def prepare(
@@ -232,7 +244,11 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
             v = members[0]
             held_out_from[v] = lengths[v] - max(span, lengths[v] // 5)
             trained_until[v] = held_out_from[v] - span
-            _require_long_enough(clips, v, trained_until[v], span)
+            name = f"video {clips.videos[v].name}"
+            message = f"{name}: {lengths[v]} frames, but the only video of a scene needs at least "
+            message += f"{4 * span}, because a part of it is held out for calibration; add a video "
+            message += "of this scene, or make clips shorter"
+            require(trained_until[v] >= span, message, "too-few")
         else:
             count = max(1, round(HELD_OUT * len(members)))
             for k in range(count):
@@ -249,15 +265,6 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
         if first < len(frames):
             held_out.append((video.scene, frames[first:]))
     return positions, held_out
-
-
-def _require_long_enough(clips: ClipDataset, v: int, trained: int, span: int) -> None:
-    message = (
-        f"video {clips.videos[v].name}: {len(clips.frames[v])} frames, but the only video of a "
-        f"scene needs at least {4 * span}, because a part of it is held out for calibration; add a "
-        "video of this scene, or make clips shorter"
-    )
-    require(trained >= span, message, "too-few")
 
 
 def fingerprint(clips: ClipDataset, mixer: PseudoAnomalyMixer | None) -> str:
@@ -290,8 +297,6 @@ def _flat(config: RunConfig) -> dict[str, object]:
     """Return all settings by names such as "training.epochs"."""
     flat: dict[str, object] = {}
     for key, value in asdict(config).items():
-        if isinstance(value, dict):
-            flat |= {f"{key}.{name}": inner for name, inner in value.items()}
-        else:
-            flat[key] = value
+        parts = value if isinstance(value, dict) else {"": value}
+        flat |= {f"{key}.{name}".strip("."): inner for name, inner in parts.items()}
     return flat

@@ -40,11 +40,7 @@ class Samples(torch.utils.data.Dataset[tuple[Tensor, Tensor, Outcome]]):
     """
 
     def __init__(
-        self,
-        clips: ClipDataset,
-        positions: np.ndarray,
-        mixer: PseudoAnomalyMixer | None,
-        seed: int,
+        self, clips: ClipDataset, positions: np.ndarray, mixer: PseudoAnomalyMixer | None, seed: int
     ):
         self.clips = clips
         self.positions = positions  # in `clips`, of those to train on

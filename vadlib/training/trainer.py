@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import time
@@ -31,6 +32,7 @@ from vadlib.pseudo.mixer import Outcome
 from vadlib.training.samples import Batch, Samples, load_batches
 
 CHECKPOINT_SECONDS = 60
+POSITION = ("step", "sums", "history", "bad_steps")  # what a checkpoint holds of a `Trainer`
 MAX_BAD_STEPS = 5  # non-finite steps in a row before training stops
 
 
@@ -48,16 +50,9 @@ class Loss(nn.Module):
         self, normal: Tensor, inputs: Tensor, is_pseudo: Tensor
     ) -> tuple[Tensor, dict[str, Term]]:
         """Return the loss of all processes' batches together, and its terms without gradients."""
-        terms = objective_terms(
-            self.model,
-            normal,
-            inputs,
-            is_pseudo,
-            self.config.objective,
-            self.config.margin,
-            sum_over_processes,
-            self.regularisers,
-        )
+        objective = (self.config.objective, self.config.margin, sum_over_processes)
+        batch = (normal, inputs, is_pseudo)
+        terms = objective_terms(self.model, *batch, *objective, self.regularisers)
         detached = {name: Term(term.value.detach(), term.clips) for name, term in terms.items()}
         return weighted(terms, self.weights), detached
 
@@ -189,13 +184,10 @@ class Trainer:
         self.bad_steps += 1
         if processes().is_main_process:
             tqdm.write(f"step {self.step}: the loss or its gradient is not finite; skipped")
-        if self.bad_steps >= MAX_BAD_STEPS:
-            raise InputError(
-                f"training diverged ({MAX_BAD_STEPS} non-finite steps in a row); lower "
-                "learning_rate, or set precision to fp32",
-                "diverged",
-                field="TrainConfig.learning_rate",
-            )
+        message = f"training diverged ({MAX_BAD_STEPS} non-finite steps in a row); lower "
+        message += "learning_rate, or set precision to fp32"
+        continues = self.bad_steps < MAX_BAD_STEPS
+        require(continues, message, "diverged", field="TrainConfig.learning_rate")
 
     def _count(self, outcomes: list[Outcome]) -> None:
         """Count the mixer's outcomes in all processes' parts of a batch."""
@@ -217,13 +209,10 @@ class Trainer:
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "sums": self.sums,
             "counts": dict(self.counts),
-            "history": self.history,
-            "bad_steps": self.bad_steps,
             "computed": self.computed(),
         }
+        state |= {name: getattr(self, name) for name in POSITION}
         with atomic(self.out / "state.pt") as temporary:
             torch.save(state, temporary)
         self.write_history()
@@ -235,13 +224,12 @@ class Trainer:
         if not self.history or not processes().is_main_process:
             return
         columns = max(self.history, key=len)  # an epoch of skipped steps has no terms
-        with (
-            atomic(self.out / "history.csv") as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(self.history)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns, restval="")
+        writer.writeheader()
+        writer.writerows(self.history)
+        with atomic(self.out / "history.csv") as temporary:
+            temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
 
     def load(self) -> bool:
         """Restore `state.pt` on this device; return whether there is one.
@@ -257,13 +245,12 @@ class Trainer:
             weights = state["model"]
             optimizer = state["optimizer"]
             computed = state["computed"]
-            for name in ("step", "sums", "history", "bad_steps"):
+            for name in POSITION:
                 setattr(self, name, state[name])
             self.counts = Counter(state["counts"])
         # torch raises many kinds for a damaged file; all mean the same to the user
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            message = f"{path}: a damaged checkpoint ({reason}); remove it to start again"
+            message = f"{path}: a damaged checkpoint ({_reason(error)}); remove it to start again"
             raise InputError(message, "damaged-file", file=path) from error
         mismatch = first_mismatch(self.model, weights)
         message = f"{path}: a checkpoint of another model ({mismatch}); remove it to start again"
@@ -271,10 +258,8 @@ class Trainer:
         self.model.load_state_dict(weights)
         self.optimizer.load_state_dict(optimizer)
         if computed != self.computed() and processes().is_main_process:
-            tqdm.write(
-                f"continuing with {self.computed()} what began with {computed}: the weights will "
-                "differ a little"
-            )
+            change = f"continuing with {self.computed()} what began with {computed}"
+            tqdm.write(f"{change}: the weights will differ a little")
         return True
 
 
@@ -286,27 +271,28 @@ def schedule(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
 
 
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
 @contextmanager
 def plain_errors(config: TrainConfig, device: torch.device) -> Iterator[None]:
     """Translate out-of-memory and compiler errors into an `InputError` with advice."""
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = _reason(error)
         # Without enough memory on a CPU, PyTorch raises a plain RuntimeError of its allocator.
         if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in reason:
-            raise InputError(
-                f"{device} ran out of memory with batch_size = {config.batch_size}; lower it, or "
-                "make the clips smaller (size or crop)",
-                "out-of-memory",
-                field="TrainConfig.batch_size",
-            ) from error
+            message = (
+                f"{device} ran out of memory with batch_size = {config.batch_size}; lower it, "
+            )
+            message += "or make the clips smaller (size or crop)"
+            field = "TrainConfig.batch_size"
+            raise InputError(message, "out-of-memory", field=field) from error
         of_compiler = type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
         if config.compile and of_compiler:
-            raise InputError(
-                f"the model cannot be compiled here ({reason}); set compile to false, or install a "
-                "C++ compiler",
-                "not-available",
-                field="TrainConfig.compile",
-            ) from error
+            message = f"the model cannot be compiled here ({reason}); set compile to false, or "
+            message += "install a C++ compiler"
+            raise InputError(message, "not-available", field="TrainConfig.compile") from error
         raise
