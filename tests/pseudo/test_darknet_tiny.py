@@ -9,10 +9,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scenes import ArrayFrames
+from tqdm.auto import tqdm
 
+from vadlib.course.pseudo_measures import coverage
+from vadlib.data.catalog import load_videos
+from vadlib.data.video import Video
 from vadlib.pseudo import darknet
 from vadlib.pseudo.darknet import find_objects, load_darknet
-from vadlib.pseudo.detectors import DarknetDetector
+from vadlib.pseudo.detectors import DarknetDetector, find_boxes
 
 ANCHORS = "10,14,  23,27,  37,58,  81,82,  135,169,  344,319"
 # The heads of yolov3-tiny for one class, on pictures with 3 channels.
@@ -234,3 +239,19 @@ def test_official_weights_that_were_trained_on_keep_their_mask(real_data, tmp_pa
     path.write_bytes(content)
     model = loaded(path, noted=0)
     assert model.module_list[-1].anchors.tolist() == [[10, 14], [23, 27], [37, 58]]
+
+
+@pytest.mark.filterwarnings("ignore:.*mask trap")
+def test_the_corrected_mask_covers_the_people_of_ped2(real_data, tmp_path):
+    """Case 21: on every 30th frame of clips 01 and 04, boxes of half the size cover nobody."""
+    train = load_videos("ped2", "train", real_data)[:4:3]
+    moving = find_boxes(train, "motion", progress=False)
+    truth = [boxes for video in train for boxes in moving[video.name][::30]]
+    thinned = [Video(video.name, ArrayFrames(video.frames[::30]), 10.0) for video in train]
+    shares = []
+    for keep_mask in (False, True):
+        detector = DarknetDetector(str(copied(real_data, tmp_path, keep_mask)), "cpu")
+        first, second = detector.detect(thinned, tqdm(disable=True))
+        shares.append(coverage([*first, *second], truth))
+    assert shares[0] > 0.5
+    assert shares[1] < 0.1
