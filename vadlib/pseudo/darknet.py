@@ -103,8 +103,7 @@ class Join(nn.Module):
         self.part = part
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        parts = [_divided(x, self.groups, -1)[:, self.part] for x in inputs]
-        return torch.cat(parts, 1)
+        return torch.cat([x.unflatten(1, (self.groups, -1))[:, self.part] for x in inputs], 1)
 
 
 class Add(nn.Module):
@@ -135,18 +134,14 @@ class Decode(nn.Module):
     def forward(self, x: Tensor, images: Tensor) -> Tensor:
         rows, columns = x.shape[-2:]
         height, width = images.shape[-2:]
-        raw = _divided(x.float(), len(self.anchors), 5 + self.classes).permute(0, 1, 3, 4, 2)
+        groups = x.float().unflatten(1, (len(self.anchors), 5 + self.classes))
+        raw = groups.permute(0, 1, 3, 4, 2)
         ys, xs = (torch.arange(count, device=x.device) for count in (rows, columns))
         cells = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1)
         offset = raw[..., :2].sigmoid() * self.scale - 0.5 * (self.scale - 1)
         centre = (offset + cells) * raw.new_tensor([width / columns, height / rows])
         size = raw[..., 2:4].exp() * self.anchors[:, None, None]
         return torch.cat((centre, size, raw[..., 4:].sigmoid()), -1).flatten(1, 3)
-
-
-def _divided(x: Tensor, groups: int, size: int) -> Tensor:
-    """(B, groups * size, H, W) -> (B, groups, size, H, W)."""
-    return x.view(len(x), groups, size, *x.shape[2:])
 
 
 def _make_layer(section: Section, position: int, channels: int) -> tuple[nn.Module, list[int]]:
@@ -392,11 +387,10 @@ def _header_size(data: bytes) -> int:
     a count is a small integer, while a weight is a float, whose bits are at least 2**23. A weight
     of zero could be both. It is taken for a weight in version 0.1 only.
     """
-    major, minor = int.from_bytes(data[:4], "little"), int.from_bytes(data[4:8], "little")
-    if int.from_bytes(data[16:20], "little") >= 2**23:
-        return 16
+    words = np.frombuffer(data[:20].ljust(20, b"\0"), "<u4")
+    major, minor = words[:2].tolist()
     is_narrow = (major, minor) == (0, 1) or max(major, minor) >= 1000  # as in Darknet, less 0.0
-    return 16 if is_narrow else 20
+    return 16 if is_narrow or words[4] >= 2**23 else 20
 
 
 def _require_sound(name: str, tensor: Tensor, weights: Path) -> None:
