@@ -103,7 +103,8 @@ class Join(nn.Module):
         self.part = part
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        return torch.cat([x.unflatten(1, (self.groups, -1))[:, self.part] for x in inputs], 1)
+        parts = [_divided(x, self.groups, -1)[:, self.part] for x in inputs]
+        return torch.cat(parts, 1)
 
 
 class Add(nn.Module):
@@ -134,14 +135,18 @@ class Decode(nn.Module):
     def forward(self, x: Tensor, images: Tensor) -> Tensor:
         rows, columns = x.shape[-2:]
         height, width = images.shape[-2:]
-        groups = x.float().unflatten(1, (len(self.anchors), 5 + self.classes))
-        raw = groups.permute(0, 1, 3, 4, 2)
+        raw = _divided(x.float(), len(self.anchors), 5 + self.classes).permute(0, 1, 3, 4, 2)
         ys, xs = (torch.arange(count, device=x.device) for count in (rows, columns))
         cells = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1)
         offset = raw[..., :2].sigmoid() * self.scale - 0.5 * (self.scale - 1)
         centre = (offset + cells) * raw.new_tensor([width / columns, height / rows])
         size = raw[..., 2:4].exp() * self.anchors[:, None, None]
         return torch.cat((centre, size, raw[..., 4:].sigmoid()), -1).flatten(1, 3)
+
+
+def _divided(x: Tensor, groups: int, size: int) -> Tensor:
+    """(B, groups * size, H, W) -> (B, groups, size, H, W)."""
+    return x.view(len(x), groups, size, *x.shape[2:])
 
 
 def _make_layer(section: Section, position: int, channels: int) -> tuple[nn.Module, list[int]]:
