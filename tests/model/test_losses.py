@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vadlib.config import ModelConfig
+from vadlib.model import losses
 from vadlib.model.losses import FARTHEST, Term, objective_terms, separation, weighted
 from vadlib.model.memory import entropy
 from vadlib.model.network import DualPathAutoencoder
@@ -56,11 +57,11 @@ def reached(model, loss):
     loss.backward(retain_graph=True)
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
     parts = {part: getattr(model, name) for part, name in PARTS.items()}
-    return {
-        part
-        for part, module in parts.items()
-        if module and any(p.grad is not None and p.grad.any() for p in module.parameters())
-    }
+    names = set()
+    for part, module in parts.items():
+        if module and any(p.grad is not None and p.grad.any() for p in module.parameters()):
+            names.add(part)
+    return names
 
 
 @pytest.mark.parametrize("config", [FAST, PUBLISHED], ids=["fast", "published"])
@@ -130,44 +131,34 @@ ROUTES = (
 @pytest.mark.parametrize("config", [FAST, PUBLISHED], ids=["fast", "published"])
 def test_every_parameter_is_trained(config, batch, objective):
     model = make(config, batch)
-    weighted(
-        objective_terms(model, *batch, objective, MARGIN), {"sparsity": 2e-4, "separation": 2e-4}
-    ).backward()
-    assert [
-        name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
-    ] == []
+    terms = objective_terms(model, *batch, objective, MARGIN)
+    weighted(terms, {"sparsity": 2e-4, "separation": 2e-4}).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
 
 
-def literally(model, normal, inputs, is_pseudo, margin):
+def literally(model, normal, inputs, is_pseudo, margin, objective):
     """All terms, clip by clip, from whole paths (group norm only: batch norm looks at the batch)."""
-    rebuild, inpaint, pseudo, maximize, inpaint_entropies, maximize_entropies = (
-        [],
-        [],
-        [],
-        [],
-        [],
-        [],
-    )
-    means = {"normal": [], "pseudo": []}
-    for x, given_clip, changed in zip(normal, inputs, is_pseudo, strict=True):
-        through_normal, through_pseudo = (
-            model(given_clip[None], "normal"),
-            model(given_clip[None], "pseudo"),
-        )
+    rebuild, inpaint, pseudo, maximize = [], [], [], []
+    inpaint_entropies, maximize_entropies = [], []
+    means = {False: [], True: []}
+    for x, clip, changed in zip(normal, inputs, is_pseudo.tolist(), strict=True):
+        through_normal = model(clip[None], "normal")
+        through_pseudo = model(clip[None], "pseudo")
         error = float(((through_normal.reconstruction - x) ** 2).mean())
+        own = through_pseudo if changed else through_normal
+        means[changed].append((own.read[0], own.last[0]))
         inpaint_entropies.append(entropy(through_normal.weights).mean())
+        maximize_entropies.append(entropy(own.weights).mean())
         if changed:
-            failure = float(((through_pseudo.reconstruction - given_clip) ** 2).mean())
+            failure = float(((through_pseudo.reconstruction - clip) ** 2).mean())
             inpaint.append(error)
             pseudo.append(failure)
             maximize.append(max(0.0, margin - failure))
             inpaint_entropies.append(entropy(through_pseudo.weights).mean())
-            maximize_entropies.append(entropy(through_pseudo.weights).mean())
-            means["pseudo"].append((through_pseudo.read[0], through_pseudo.last[0]))
         else:
             rebuild.append(error)
-            maximize_entropies.append(entropy(through_normal.weights).mean())
-            means["normal"].append((through_normal.read[0], through_normal.last[0]))
     n, p = (
         [torch.stack(part).mean(0).double() for part in zip(*rows, strict=True)]
         for rows in means.values()
@@ -175,38 +166,30 @@ def literally(model, normal, inputs, is_pseudo, margin):
 
     def kl(one, other):
         one, other = torch.softmax(one, 0), torch.softmax(other, 0)
-        return float(
-            sum(a * math.log(a / b) for a, b in zip(one.tolist(), other.tolist(), strict=True))
-        )
+        pairs = zip(one.tolist(), other.tolist(), strict=True)
+        return sum(a * math.log(a / b) for a, b in pairs)
 
     l1 = sum(abs(a - b) for a, b in zip(n[0].tolist(), p[0].tolist(), strict=True)) / len(n[0])
     apart = -(min(l1, FARTHEST) + min(kl(n[0], p[0]), FARTHEST) + min(kl(n[1], p[1]), FARTHEST))
     average = lambda numbers: float(sum(numbers) / len(numbers))  # noqa: E731
-    return {
-        "inpaint": {
-            "rebuild": average(rebuild),
-            "inpaint": average(inpaint),
-            "pseudo": average(pseudo),
-            "sparsity": average(inpaint_entropies),
-            "separation": apart,
-        },
-        "maximize": {
-            "rebuild": average(rebuild),
-            "maximize": average(maximize),
-            "sparsity": average(maximize_entropies),
-            "separation": apart,
-        },
+    lists = {
+        "inpaint": {"rebuild": rebuild, "inpaint": inpaint, "pseudo": pseudo},
+        "maximize": {"rebuild": rebuild, "maximize": maximize},
     }
+    lists["inpaint"]["sparsity"] = inpaint_entropies
+    lists["maximize"]["sparsity"] = maximize_entropies
+    expected = {name: average(numbers) for name, numbers in lists[objective].items()}
+    return expected | {"separation": apart}
 
 
 @pytest.mark.parametrize("objective", ["inpaint", "maximize"])
 def test_terms_are_their_formulas_sample_by_sample(model, batch, objective):
     """Defect 9: each sample takes the branch of its own, here computed one clip at a time."""
     with torch.no_grad():
-        expected = literally(model, *batch, 0.35)[objective]
-        found = values(objective_terms(model, *batch, objective, 0.35))
-    assert found == pytest.approx(expected, rel=1e-4, abs=1e-7)
-    assert list(found) == list(expected)
+        expected = literally(model, *batch, 0.35, objective)
+        terms = values(objective_terms(model, *batch, objective, 0.35))
+    assert terms == pytest.approx(expected, rel=1e-4, abs=1e-7)
+    assert list(terms) == list(expected)
 
 
 def test_without_a_memory_what_is_read_are_the_features(batch):
@@ -247,9 +230,8 @@ def test_separation_does_not_grow_with_the_number_of_channels():
     """The published KL term is multiplied by the size of an array."""
     one, other = torch.zeros(4), torch.tensor([0.1, -0.1, 0.1, -0.1])
     small = float(separation(one, other, one, other))
-    large = float(
-        separation(one.repeat(100), other.repeat(100), one.repeat(100), other.repeat(100))
-    )
+    repeated = [values.repeat(100) for values in (one, other)]
+    large = float(separation(*repeated, *repeated))
     assert large == pytest.approx(small, rel=1e-3)
 
 
@@ -270,10 +252,8 @@ def test_a_term_without_clips_of_its_kind_is_zero(model, batch, objective, flags
 
 def test_a_term_says_of_how_many_clips_it_is_the_mean(model, batch):
     flags = torch.tensor([True, False, False, False])
-    counts = {
-        name: int(term.clips)
-        for name, term in objective_terms(model, *batch[:2], flags, "inpaint").items()
-    }
+    terms = objective_terms(model, *batch[:2], flags, "inpaint")
+    counts = {name: int(term.clips) for name, term in terms.items()}
     assert counts == {"rebuild": 3, "inpaint": 1, "pseudo": 1, "sparsity": 5, "separation": 4}
 
 
@@ -294,10 +274,8 @@ def test_objective_none_rebuilds_normal_clips_only(model, batch):
 
 
 def test_weights_are_one_but_where_one_is_given():
-    terms = {
-        "rebuild": Term(torch.tensor(2.0), torch.tensor(1.0)),
-        "sparsity": Term(torch.tensor(3.0), torch.tensor(1.0)),
-    }
+    one = torch.tensor(1.0)
+    terms = {"rebuild": Term(torch.tensor(2.0), one), "sparsity": Term(torch.tensor(3.0), one)}
     assert float(weighted(terms, {})) == 5
     assert float(weighted(terms, {"sparsity": 0.5})) == 3.5
     nan = {**terms, "separation": Term(torch.tensor(math.nan), torch.tensor(0.0))}
@@ -313,12 +291,8 @@ def test_terms_of_weight_0_are_not_computed_and_change_no_gradient(batch, object
     expected = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
     model.zero_grad(set_to_none=True)
 
-    monkeypatch.setattr(
-        "vadlib.model.losses.entropy", lambda weights: pytest.fail("entropy was computed")
-    )
-    monkeypatch.setattr(
-        "vadlib.model.losses.separation", lambda *means: pytest.fail("separation was computed")
-    )
+    for name in ("entropy", "separation"):
+        monkeypatch.setattr(losses, name, lambda *_: pytest.fail("a term off was computed"))
     errors = objective_terms(model, *batch, objective, MARGIN, regularisers=())
     assert errors.keys() == complete.keys() - {"sparsity", "separation"}
     weighted(errors, {}).backward()

@@ -23,23 +23,20 @@ def literal_address(query, slots, sharpness, shrink):
             )
         exponentials = [math.exp(v - max(similarities)) for v in similarities]
         weights = [v / sum(exponentials) for v in exponentials]
-        kept = [v if v >= shrink * max(weights) else 0.0 for v in weights]
-        rows.append([v / sum(kept) for v in kept])
+        remaining = [v if v >= shrink * max(weights) else 0.0 for v in weights]
+        rows.append([v / sum(remaining) for v in remaining])
     return torch.tensor(rows)
 
 
 @pytest.mark.parametrize(("sharpness", "shrink"), [(10.0, 0.05), (1.0, 0.0), (30.0, 0.5)])
 def test_address_is_the_literal_formula(sharpness, shrink):
     generator = torch.Generator().manual_seed(0)
-    query, slots = (
-        torch.randn(7, 5, generator=generator) * 4,
-        torch.randn(11, 5, generator=generator) * 4,
-    )
+    query = torch.randn(7, 5, generator=generator) * 4
+    slots = torch.randn(11, 5, generator=generator) * 4
     # EPSILON under the root makes our cosine a little smaller than the literal one.
     expected = literal_address(query, slots, sharpness, shrink)
-    torch.testing.assert_close(
-        address(query, slots, sharpness, shrink), expected, rtol=2e-3, atol=2e-4
-    )
+    weights = address(query, slots, sharpness, shrink)
+    torch.testing.assert_close(weights, expected, rtol=2e-3, atol=2e-4)
 
 
 def test_weights_sum_to_one_and_read_is_their_mixture():

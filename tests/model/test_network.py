@@ -61,7 +61,7 @@ def test_a_sample_does_not_depend_on_its_batch(model):
 
 
 def test_parameters_by_hand():
-    """Counted with pencil: weights 27 i o + o a convolution, 2 o a group norm, slots N 4r a memory."""
+    """Counted by hand: weights 27 i o + o a convolution, 2 o a group norm, slots N 4r a memory."""
 
     def conv(i, o):
         return 27 * i * o + o
@@ -70,23 +70,10 @@ def test_parameters_by_hand():
         return conv(i, o) + 2 * o
 
     r, slots = 8, 12
-    encoder = (
-        conv(1, r)
-        + conv(r, r)
-        + conv(r, 2 * r)
-        + block(2 * r, 2 * r)
-        + conv(2 * r, 4 * r)
-        + block(4 * r, 4 * r)
-        + conv(4 * r, 4 * r)
-    )
-    decoder = (
-        block(4 * r, 4 * r)
-        + conv(4 * r, 2 * r)
-        + block(2 * r, 2 * r)
-        + conv(2 * r, r)
-        + conv(r, r)
-        + conv(r, 4)
-    )
+    encoder = conv(1, r) + conv(r, r) + conv(r, 2 * r) + block(2 * r, 2 * r) + conv(2 * r, 4 * r)
+    encoder += block(4 * r, 4 * r) + conv(4 * r, 4 * r)
+    decoder = block(4 * r, 4 * r) + conv(4 * r, 2 * r) + block(2 * r, 2 * r) + conv(2 * r, r)
+    decoder += conv(r, r) + conv(r, 4)
     expected = encoder + 2 * decoder + 2 * slots * 4 * r
     assert sum(p.numel() for p in DualPathAutoencoder(SMALL).parameters()) == expected
 
@@ -100,16 +87,12 @@ def test_parameters_by_hand():
 )
 def test_published_presets_have_the_counted_parameters(preset, encoder, decoder, memory, total):
     model = DualPathAutoencoder(ModelConfig.preset(preset))
-    counts = {
-        name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
-    }
-    assert counts == {
-        "encoder": encoder,
-        "normal_memory": memory,
-        "pseudo_memory": memory,
-        "normal_decoder": decoder,
-        "pseudo_decoder": decoder,
-    }
+    counts = {}
+    for name, part in model.named_children():
+        counts[name] = sum(p.numel() for p in part.parameters())
+    memories = {"normal_memory": memory, "pseudo_memory": memory}
+    decoders = {"normal_decoder": decoder, "pseudo_decoder": decoder}
+    assert counts == {"encoder": encoder} | memories | decoders
     assert sum(counts.values()) == total
 
 
@@ -118,21 +101,17 @@ def literal_published(weights, clips, path):
     functions of torch.
     """
 
+    def named(name, *names):
+        return {key.split("_")[-1]: weights[f"{name}.{key}"] for key in names}
+
     def conv(x, name, stride=1):
-        return F.conv3d(
-            x, weights[f"{name}.weight"], weights[f"{name}.bias"], stride=stride, padding=1
-        )
+        return F.conv3d(x, **named(name, "weight", "bias"), stride=stride, padding=1)
 
     def double(x, name):
         for i in (0, 3):
-            x = conv(x, f"{name}.{i}")
-            norm = f"{name}.{i + 1}"
-            mean, variance = weights[f"{norm}.running_mean"], weights[f"{norm}.running_var"]
-            x = F.relu(
-                F.batch_norm(
-                    x, mean, variance, weights[f"{norm}.weight"], weights[f"{norm}.bias"], eps=1e-3
-                )
-            )
+            norm = named(f"{name}.{i + 1}", "running_mean", "running_var", "weight", "bias")
+            mean, variance = norm.pop("mean"), norm.pop("var")
+            x = F.relu(F.batch_norm(conv(x, f"{name}.{i}"), mean, variance, **norm, eps=1e-3))
         return x
 
     first = double(clips, "encoder.top")
@@ -148,34 +127,25 @@ def literal_published(weights, clips, path):
     x = ((attention / attention.sum(-1, keepdim=True)) @ slots).movedim(-1, 1)
     for level in range(3):
         name = f"{path}_decoder.ups.{level}"
-        x = F.conv_transpose3d(
-            x,
-            weights[f"{name}.weight"],
-            weights[f"{name}.bias"],
-            stride=2,
-            padding=1,
-            output_padding=1,
-        )
+        shape = {"stride": 2, "padding": 1, "output_padding": 1}
+        x = F.conv_transpose3d(x, **named(name, "weight", "bias"), **shape)
         if level == 0:
             x = torch.cat([x, levels[2]], 1)
         x = double(x, f"{path}_decoder.convs.{level}")
-    return F.conv3d(x, weights[f"{path}_decoder.head.weight"], weights[f"{path}_decoder.head.bias"])
+    return F.conv3d(x, **named(f"{path}_decoder.head", "weight", "bias"))
 
 
 @pytest.mark.parametrize("path", ["normal", "pseudo"])
 def test_the_published_network_is_its_description(path):
     torch.manual_seed(0)
-    model = DualPathAutoencoder(
-        ModelConfig(network="published", width=8, slots=12, skip=True, channels=3)
-    )
+    model = DualPathAutoencoder(replace(SMALL, network="published", skip=True, channels=3))
     clips = torch.rand(2, 3, 16, 24, 16) * 2 - 1
     # in training mode: statistics of batch norm are no longer 0 and 1
     model.fill_memories(clips, torch.Generator().manual_seed(0))
     model.eval()
     with torch.no_grad():
-        torch.testing.assert_close(
-            model(clips, path).reconstruction, literal_published(model.state_dict(), clips, path)
-        )
+        expected = literal_published(model.state_dict(), clips, path)
+        torch.testing.assert_close(model(clips, path).reconstruction, expected)
 
 
 def test_the_bottleneck_of_the_paper_has_its_published_shape():
@@ -188,12 +158,8 @@ def test_the_bottleneck_of_the_paper_has_its_published_shape():
 
 def test_ablations_leave_out_what_they_say():
     def parts(**changes):
-        return {
-            name
-            for name, part in DualPathAutoencoder(
-                ModelConfig(width=8, slots=4, **changes)
-            ).named_children()
-        }
+        model = DualPathAutoencoder(ModelConfig(width=8, slots=4, **changes))
+        return {name for name, _ in model.named_children()}
 
     everything = {"encoder", "normal_memory", "pseudo_memory", "normal_decoder", "pseudo_decoder"}
     assert parts() == everything
@@ -207,16 +173,14 @@ def test_skip_joins_the_encoders_features(network):
     torch.manual_seed(0)
     sizes = {}
     for skip in (False, True):
-        model = DualPathAutoencoder(
-            ModelConfig(network=network, width=8, slots=4, skip=skip)
-        ).eval()
+        config = ModelConfig(network=network, width=8, slots=4, skip=skip)
+        model = DualPathAutoencoder(config).eval()
         sizes[skip] = sum(p.numel() for p in model.normal_decoder.parameters())
         features = model.encode(torch.rand(1, 1, 16, 16, 16))
-        other = [features[0] + 1, features[1]]
-        outputs = [
-            model.reconstruct(f, "normal", torch.Size((1, 1, 16, 16, 16))).reconstruction
-            for f in (features, other)
-        ]
+        outputs = []
+        for top in (features[0], features[0] + 1):
+            output = model.reconstruct([top, features[1]], "normal", torch.Size((1, 1, 16, 16, 16)))
+            outputs.append(output.reconstruction)
         assert torch.equal(*outputs) != skip
         joined = features[0].shape[1]
     assert sizes[True] - sizes[False] == 27 * joined * joined
@@ -226,9 +190,8 @@ def test_skip_joins_the_encoders_features(network):
 def test_layers_are_laid_out_channels_last(network):
     model = DualPathAutoencoder(ModelConfig(network=network, width=8, slots=4))
     for name, parameter in model.named_parameters():
-        assert parameter.ndim != 5 or parameter.is_contiguous(
-            memory_format=torch.channels_last_3d
-        ), name
+        layout = torch.channels_last_3d
+        assert parameter.ndim != 5 or parameter.is_contiguous(memory_format=layout), name
 
 
 @pytest.mark.parametrize(
@@ -274,40 +237,33 @@ def test_bf16_gradients_agree_with_float32_layer_by_layer(config, clip, depth_tw
     """
     torch.manual_seed(0)
     model = DualPathAutoencoder(config)
-    layers = {
-        name: layer
-        for name, layer in model.named_modules()
-        if isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d))
-    }
+    convolutions = (nn.Conv3d, nn.ConvTranspose3d)
+    layers = {n: module for n, module in model.named_modules() if isinstance(module, convolutions)}
     inputs = {}
     for name, layer in layers.items():
         layer.register_forward_hook(
-            lambda _, given, __, name=name: inputs.__setitem__(name, given[0].detach().float())
+            lambda _, features, __, name=name: inputs.__setitem__(
+                name, features[0].detach().float()
+            )
         )
     clips = torch.rand(2, 1, *clip) * 2 - 1
     with torch.no_grad():
         model(clips, "normal"), model(clips, "pseudo")
     assert inputs.keys() == layers.keys()
-    assert (
-        sum(
-            given.shape[2] == 2 and layers[name].stride == (1, 1, 1)
-            for name, given in inputs.items()
-        )
-        == depth_two
-    )
+    deep = [name for name, features in inputs.items() if features.shape[2] == 2]
+    assert sum(layers[name].stride == (1, 1, 1) for name in deep) == depth_two
     for name, layer in layers.items():
         gradients = []
         for enabled in (False, True):
-            given = inputs[name].clone().requires_grad_()
+            features = inputs[name].clone().requires_grad_()
             layer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-                output = layer(given)
+                output = layer(features)
             if not enabled:
                 direction = torch.rand_like(output)  # of one sign: a bias gradient is their sum
             output.backward(direction.to(output.dtype))
-            gradients.append(
-                (layer.weight.grad.clone(), layer.bias.grad.clone(), given.grad.clone())
-            )
+            tensors = (layer.weight, layer.bias, features)
+            gradients.append([tensor.grad.clone() for tensor in tensors])
         for exact, rounded in zip(*gradients, strict=True):
             assert (exact - rounded).norm() / exact.norm() < 0.01, name
 

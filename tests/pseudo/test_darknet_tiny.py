@@ -9,10 +9,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scenes import ArrayFrames
+from tqdm.auto import tqdm
 
+from vadlib.course.pseudo_measures import coverage
+from vadlib.data.catalog import load_videos
+from vadlib.data.video import Video
 from vadlib.pseudo import darknet
 from vadlib.pseudo.darknet import find_objects, load_darknet
-from vadlib.pseudo.detectors import DarknetDetector
+from vadlib.pseudo.detectors import DarknetDetector, find_boxes
 
 ANCHORS = "10,14,  23,27,  37,58,  81,82,  135,169,  344,319"
 # The heads of yolov3-tiny for one class, on pictures with 3 channels.
@@ -66,8 +71,8 @@ def run(path):
     """The boxes of the picture, and the warnings of loading."""
     with warnings.catch_warnings(record=True) as caught, torch.no_grad():
         warnings.simplefilter("always")
-        found = load_darknet(path)(PICTURE)[0]
-    return found, [str(one.message) for one in caught]
+        boxes = load_darknet(path)(PICTURE)[0]
+    return boxes, [str(one.message) for one in caught]
 
 
 def sized(folder, mask):
@@ -75,14 +80,14 @@ def sized(folder, mask):
     folder = folder / "as-written"
     folder.mkdir()
     cfg = SMALL.replace("mask = 0,1,2", f"mask = {mask}\nkeep_mask=1")
-    found, notes = run(write(folder, cfg))
+    boxes, notes = run(write(folder, cfg))
     assert notes == []
-    return found
+    return boxes
 
 
 def test_official_weights_get_the_mask_they_were_trained_with(tmp_path, official):
-    found, [note] = run(write(tmp_path, SMALL))
-    assert torch.equal(found, sized(tmp_path, "1,2,3"))
+    boxes, [note] = run(write(tmp_path, SMALL))
+    assert torch.equal(boxes, sized(tmp_path, "1,2,3"))
     files = (tmp_path / "net.cfg", tmp_path / "net.weights")
     for part in (*files, "0,1,2", "1,2,3", "keep_mask=1", "pjreddie/darknet#851"):
         assert str(part) in note
@@ -101,9 +106,9 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("name", SPELLINGS)
 def test_other_spellings_of_the_published_cfg_are_corrected(tmp_path, official, name):
-    found, notes = run(write(tmp_path, SPELLINGS[name]))
+    boxes, notes = run(write(tmp_path, SPELLINGS[name]))
     assert len(notes) == 1
-    assert torch.equal(found, sized(tmp_path, "1,2,3"))
+    assert torch.equal(boxes, sized(tmp_path, "1,2,3"))
 
 
 @pytest.mark.parametrize("kind", ["version 0.1", "fine-tuned before the head", "pt", "half pt"])
@@ -120,10 +125,10 @@ def test_official_heads_are_known_in_other_files(tmp_path, official, kind):
         state = (model.half() if kind == "half pt" else model).state_dict()
         path = tmp_path / "net.pt"
         torch.save({"model": state}, path)
-    found, notes = run(path)
+    boxes, notes = run(path)
     assert len(notes) == 1
     (tmp_path / "net.cfg").write_text(SMALL.replace("mask = 0,1,2", "mask = 1,2,3"))
-    assert torch.equal(found, run(path)[0])
+    assert torch.equal(boxes, run(path)[0])
 
 
 def nudged(number):
@@ -151,10 +156,10 @@ OWN = {
 @pytest.mark.parametrize("name", OWN)
 def test_own_networks_run_with_the_mask_of_their_cfg(tmp_path, monkeypatch, official, name):
     path = write(tmp_path, *OWN[name])
-    found, notes = run(path)
+    boxes, notes = run(path)
     assert notes == []
     monkeypatch.setattr(darknet, "_correct_tiny_mask", lambda *_: None)
-    assert torch.equal(found, run(path)[0])
+    assert torch.equal(boxes, run(path)[0])
 
 
 def test_boxes_of_before_the_correction_are_not_taken_from_the_cache(tmp_path, official):
@@ -219,12 +224,12 @@ def test_the_official_network_finds_what_opencv_finds(real_data, tmp_path, heigh
     image = cv2.resize(cv2.imread(str(real_data / "weights" / "person.jpg")), (width, height))
     batch = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
-        found = find_objects(model, batch, 0.25, 0.45)[0].numpy()
+        boxes = find_objects(model, batch, 0.25, 0.45)[0].numpy()
     expected = np.array(OPENCV[height, width, mask])
-    assert found.shape == expected.shape
-    assert np.abs(found[:, :4] - expected[:, :4]).max() < 0.02
-    assert np.abs(found[:, 4] - expected[:, 4]).max() < 5e-4
-    assert np.array_equal(found[:, 5], expected[:, 5])
+    assert boxes.shape == expected.shape
+    assert np.abs(boxes[:, :4] - expected[:, :4]).max() < 0.02
+    assert np.abs(boxes[:, 4] - expected[:, 4]).max() < 5e-4
+    assert np.array_equal(boxes[:, 5], expected[:, 5])
 
 
 def test_official_weights_that_were_trained_on_keep_their_mask(real_data, tmp_path):
@@ -234,3 +239,19 @@ def test_official_weights_that_were_trained_on_keep_their_mask(real_data, tmp_pa
     path.write_bytes(content)
     model = loaded(path, noted=0)
     assert model.module_list[-1].anchors.tolist() == [[10, 14], [23, 27], [37, 58]]
+
+
+@pytest.mark.filterwarnings("ignore:.*mask trap")
+def test_the_corrected_mask_covers_the_people_of_ped2(real_data, tmp_path):
+    """Case 21: on every 30th frame of clips 01 and 04, boxes of half the size cover nobody."""
+    train = load_videos("ped2", "train", real_data)[:4:3]
+    moving = find_boxes(train, "motion", progress=False)
+    truth = [boxes for video in train for boxes in moving[video.name][::30]]
+    thinned = [Video(video.name, ArrayFrames(video.frames[::30]), 10.0) for video in train]
+    shares = []
+    for keep_mask in (False, True):
+        detector = DarknetDetector(str(copied(real_data, tmp_path, keep_mask)), "cpu")
+        first, second = detector.detect(thinned, tqdm(disable=True))
+        shares.append(coverage([*first, *second], truth))
+    assert shares[0] > 0.5
+    assert shares[1] < 0.1

@@ -45,10 +45,8 @@ def test_jitter_is_smoothed_and_the_size_kept(seed):
     assert np.abs(sizes - sizes[0]).max() < 1e-4
     assert np.abs(sizes[0] - [10, 20]).max() < 1.5
     noisy_centre = (noisy[:, :2] + noisy[:, 2:]) / 2
-    assert (
-        np.abs(np.diff(centre, 2, axis=0)).mean()
-        < 0.5 * np.abs(np.diff(noisy_centre, 2, axis=0)).mean()
-    )
+    roughness = [np.abs(np.diff(values, 2, axis=0)).mean() for values in (centre, noisy_centre)]
+    assert roughness[0] < 0.5 * roughness[1]
 
 
 @pytest.mark.parametrize("gap", [[9, 10], [2, 3, 4], [13, 14, 15], [0, 1], [5, 11]])
@@ -64,17 +62,17 @@ def test_the_box_is_followed_among_others():
     truth, other = walk(16), walk(16, speed=(-2, 0), start=(120, 60))
     rng = np.random.default_rng(0)
     boxes = [np.stack([truth[t], other[t]])[rng.permutation(2)] for t in range(16)]
-    found = {0: 0, 1: 0}
+    counts = {0: 0, 1: 0}
     for seed in range(40):
         track = follow_box(boxes, (120, 160), seeded(seed))
         distances = [np.abs(track - true).max() for true in (truth, other)]
         assert min(distances) < 1e-3
-        found[int(np.argmin(distances))] += 1
-    assert min(found.values()) >= 8  # each is drawn about half of the time
+        counts[int(np.argmin(distances))] += 1
+    assert min(counts.values()) >= 8  # each is drawn about half of the time
 
 
 def test_a_merged_blob_does_not_pull_the_track_away():
-    """In two frames a neighbour's blob joins: the box is three times as wide, its centre far off."""
+    """In two frames a neighbour's blob joins: the box is three times as wide, its centre off."""
     truth = walk(16)
     boxes = [truth[t : t + 1].copy() for t in range(16)]
     for t in (10, 11):
@@ -84,12 +82,9 @@ def test_a_merged_blob_does_not_pull_the_track_away():
 
 def test_defect_05_only_boxes_inside_the_picture_are_drawn():
     inside, outside = walk(16), walk(16, start=(200, 15))
+    both = list(np.stack([inside, outside], axis=1))
     for seed in range(10):
-        track = follow_box(
-            [np.stack([a, b]) for a, b in zip(inside, outside, strict=True)],
-            (120, 160),
-            seeded(seed),
-        )
+        track = follow_box(both, (120, 160), seeded(seed))
         assert np.abs(track - inside).max() < 1e-3
     assert follow_box([b[None] for b in outside], (120, 160), seeded()) is None
     assert follow_box([np.zeros((0, 4), np.float32)] * 16, (120, 160), seeded()) is None
@@ -108,9 +103,8 @@ BOX = np.float32([20, 10, 32, 40])  # 12 wide, 30 tall
 
 
 def pasted(clip, patch, opacity=1.0, size=1.0, box=BOX):
-    return paste_patch(
-        clip, np.asarray(patch, np.uint8), np.tile(box, (clip.shape[1], 1)), opacity, size
-    )[0]
+    track = np.tile(box, (clip.shape[1], 1))
+    return paste_patch(clip, np.asarray(patch, np.uint8), track, opacity, size)[0]
 
 
 def bounds(changed):
@@ -154,9 +148,9 @@ def test_defect_06_red_stays_red(channel):
     patch = np.zeros((16, 16, 3), np.uint8)
     patch[..., channel] = 255
     centre = pasted(torch.zeros(3, 1, 60, 80), patch)[:, 0, 25, 26]
-    assert centre.tolist() == pytest.approx(
-        [1.0 if c == channel else -1.0 for c in range(3)], abs=1e-5
-    )
+    expected = np.full(3, -1.0)
+    expected[channel] = 1.0
+    assert centre.tolist() == pytest.approx(expected.tolist(), abs=1e-5)
 
 
 def test_a_grey_clip_stays_grey_and_gets_the_weights_of_bt_601():
@@ -178,15 +172,9 @@ def test_the_picture_is_the_resized_patch_where_it_is_opaque():
 
 
 def test_the_patch_is_most_opaque_at_its_centre_and_ends_softly():
-    weight = (
-        pasted(
-            torch.full((1, 1, 60, 80), -1.0),
-            np.full((8, 8, 3), 255),
-            box=np.float32([20, 10, 50, 50]),
-        )[0, 0]
-        / 2
-        + 0.5
-    )
+    box = np.float32([20, 10, 50, 50])
+    changed = pasted(torch.full((1, 1, 60, 80), -1.0), np.full((8, 8, 3), 255), box=box)
+    weight = changed[0, 0] / 2 + 0.5
     across, down = weight[29, 20:50], weight[10:50, 34]
     for line in (across, down):
         half = len(line) // 2
@@ -235,22 +223,18 @@ def test_nothing_is_changed_in_place_and_all_stays_in_range():
     clip = torch.rand(3, 4, 60, 80, generator=seeded()) * 2 - 1
     before = clip.clone()
     patch = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    kept = patch.copy()
+    original = patch.copy()
     changed = pasted(clip, patch)
     assert torch.equal(clip, before)
-    assert np.array_equal(patch, kept)
+    assert np.array_equal(patch, original)
     assert changed.abs().max() <= 1
     assert torch.equal(changed[:, :, :, :15], clip[:, :, :, :15])
 
 
-@given(
-    st.floats(-30, 110),
-    st.floats(-30, 90),
-    st.floats(0.5, 60),
-    st.floats(0.5, 60),
-    st.floats(0, 1),
-    st.floats(0.5, 1),
-)
+SIDES = st.floats(0.5, 60)
+
+
+@given(st.floats(-30, 110), st.floats(-30, 90), SIDES, SIDES, st.floats(0, 1), st.floats(0.5, 1))
 def test_any_box_can_be_pasted_into(x, y, wide, tall, opacity, size):
     clip = torch.zeros(1, 1, 60, 80)
     box = np.float32([x, y, x + wide, y + tall])

@@ -392,11 +392,10 @@ def _header_size(data: bytes) -> int:
     a count is a small integer, while a weight is a float, whose bits are at least 2**23. A weight
     of zero could be both. It is taken for a weight in version 0.1 only.
     """
-    major, minor = int.from_bytes(data[:4], "little"), int.from_bytes(data[4:8], "little")
-    if int.from_bytes(data[16:20], "little") >= 2**23:
-        return 16
+    words = np.frombuffer(data[:20].ljust(20, b"\0"), "<u4")
+    major, minor = words[:2].tolist()
     is_narrow = (major, minor) == (0, 1) or max(major, minor) >= 1000  # as in Darknet, less 0.0
-    return 16 if is_narrow else 20
+    return 16 if is_narrow or words[4] >= 2**23 else 20
 
 
 def _require_sound(name: str, tensor: Tensor, weights: Path) -> None:

@@ -206,7 +206,10 @@ def find_boxes(
     message = f"two videos are called {max(names, key=names.count)!r}; expected different names"
     require(len(set(names)) == len(names), message, "duplicate-name", field="videos")
     if detector == "boxes":
-        return {video.name: _own_boxes(video) for video in videos}
+        for video in videos:
+            message = f"video {video.name}: the dataset has no boxes; use the detector 'motion'"
+            require(video.boxes is not None, message, "conflict", field="detector")
+        return {video.name: list(video.boxes or []) for video in videos}
     finder = load_detector(detector, device) if isinstance(detector, str) else detector
     groups: dict[str, list[Video]] = {}
     for video in videos:
@@ -218,12 +221,6 @@ def find_boxes(
         for group in groups.values():
             boxes |= _detect_once(group, finder, bar)
     return {name: boxes[name] for name in names}
-
-
-def _own_boxes(video: Video) -> list[np.ndarray]:
-    message = f"video {video.name}: the dataset has no boxes; use the detector 'motion'"
-    require(video.boxes is not None, message, "conflict", field="detector")
-    return list(video.boxes or [])
 
 
 def _detect_once(

@@ -120,7 +120,8 @@ def _ellipse(wide: int, tall: int) -> np.ndarray:
 
 
 def _centres(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
+    centres: np.ndarray = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return centres
 
 
 def _walk(box: np.ndarray, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
