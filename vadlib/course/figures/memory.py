@@ -21,50 +21,67 @@ from vadlib.output.figure import BLUE, GREY, ORANGE
 
 
 def plot_reconstruction(
-    explanation: Explanation, title: str = "frame", mask: np.ndarray | None = None
+    explanation: Explanation,
+    frame: int | None = None,
+    title: str = "frame",
+    both: bool = False,
+    mask: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draw the middle frame of a clip, both reconstructions, their difference and their errors.
+    """Draw a frame of a clip, its reconstruction by D_n and the squared error.
 
     Args:
         explanation: of the clip.
+        frame: its number in the clip; None takes the middle one.
         title: of the frame.
+        both: also draw D_p, its error, and the difference of both reconstructions, in two rows.
         mask: bool (H, W); its True pixels are outlined in the frame and in the maps of errors.
 
     Returns:
-        The Axes, (2, 3).
+        The Axes, (3,); (2, 3) with `both`.
     """
-    normal, pseudo = explanation, explanation.pseudo
-    assert pseudo is not None, "the explanation is of the pseudo path alone"
-    middle = len(normal.frames) // 2
-    axes = _map_panels(2, 3, normal.seen)
-    draw_picture(axes[0, 0], normal.frames[middle], title)
-    draw_picture(axes[0, 1], normal.reconstruction[middle], "D_n (hatched: nothing moves)")
-    draw_picture(axes[0, 2], pseudo.reconstruction[middle], "D_p")
-    difference = np.abs(pseudo.reconstruction[middle] - normal.reconstruction[middle]).mean(-1)
-    highest = heat_limit(normal.error[middle], pseudo.error[middle])
-    draw_heat(axes[1, 0], difference, "|D_p - D_n| (grey levels)")
-    draw_heat(axes[1, 1], normal.error[middle], "squared error of D_n", highest)
-    draw_heat(axes[1, 2], pseudo.error[middle], "squared error of D_p", highest)
+    t = len(explanation.frames) // 2 if frame is None else frame
+    axes = _map_panels(1 + both, 3, explanation.seen)
+    draw_picture(axes[0, 0], explanation.frames[t], title)
+    draw_picture(axes[0, 1], explanation.reconstruction[t], "D_n (hatched: nothing moves)")
+    if both:
+        _draw_both_paths(axes, explanation, t)
+    else:
+        error = explanation.error[t]
+        draw_heat(axes[0, 2], error, "squared error", heat_limit(error))
     if mask is not None and mask.any():
-        for ax in (axes[0, 0], *axes[1]):
+        outlined = (axes[0, 0], *axes[1]) if both else axes[0, [0, 2]]
+        for ax in outlined:
             ax.contour(mask, [0.5], colors=ORANGE, linewidths=0.8)
-    return axes
+    return axes if both else axes[0]
 
 
-def plot_reconstruction_over_time(explanation: Explanation, row: int | None = None) -> np.ndarray:
+def _draw_both_paths(axes: np.ndarray, normal: Explanation, t: int) -> None:
+    """Draw D_p's reconstruction at time t; below, the difference and both errors on one scale."""
+    pseudo = _pseudo_path(normal)
+    draw_picture(axes[0, 2], pseudo.reconstruction[t], "D_p")
+    difference = np.abs(pseudo.reconstruction[t] - normal.reconstruction[t]).mean(-1)
+    draw_heat(axes[1, 0], difference, "|D_p - D_n| (grey levels)")
+    highest = heat_limit(normal.error[t], pseudo.error[t])
+    draw_heat(axes[1, 1], normal.error[t], "squared error of D_n", highest)
+    draw_heat(axes[1, 2], pseudo.error[t], "squared error of D_p", highest)
+
+
+def _pseudo_path(explanation: Explanation) -> Explanation:
+    assert explanation.pseudo is not None, "the explanation is of the pseudo path alone"
+    return explanation.pseudo
+
+
+def plot_reconstruction_over_time(explanation: Explanation, row: int) -> np.ndarray:
     """Draw one row of pixels over time, downwards: the clip, D_n, D_p, and their errors.
 
     Args:
         explanation: of a clip.
-        row: of pixels, from the top; None takes the one with the largest error of D_n.
+        row: of pixels, from the top.
 
     Returns:
         The Axes, (5,).
     """
-    normal, pseudo = explanation, explanation.pseudo
-    assert pseudo is not None, "the explanation is of the pseudo path alone"
-    if row is None:
-        row = int(np.nansum(normal.error, (0, 2)).argmax())
+    normal, pseudo = explanation, _pseudo_path(explanation)
     axes: np.ndarray = panels(5, 1, 9, 5.2, sharex=True)[:, 0]
     draw_picture(axes[0], normal.frames[:, row], "frames")
     draw_picture(axes[1], normal.reconstruction[:, row], "D_n")
