@@ -34,25 +34,24 @@ def plot_reconstruction(
         frame: its number in the clip; None takes the middle one.
         title: of the frame.
         both: also draw D_p, its error, and the difference of both reconstructions, in two rows.
-        mask: bool (H, W); its True pixels are outlined in the frame and in the maps of errors.
+        mask: bool (H, W); with `both`, its True pixels are outlined in the frame and in the maps.
 
     Returns:
-        The Axes, (3,); (2, 3) with `both`.
+        The Axes, (1, 3); (2, 3) with `both`.
     """
     t = len(explanation.frames) // 2 if frame is None else frame
     axes = _map_panels(1 + both, 3, explanation.seen)
     draw_picture(axes[0, 0], explanation.frames[t], title)
     draw_picture(axes[0, 1], explanation.reconstruction[t], "D_n (hatched: nothing moves)")
-    if both:
-        _draw_both_paths(axes, explanation, t)
-    else:
+    if not both:
         error = explanation.error[t]
         draw_heat(axes[0, 2], error, "squared error", heat_limit(error))
+        return axes
+    _draw_both_paths(axes, explanation, t)
     if mask is not None and mask.any():
-        outlined = (axes[0, 0], *axes[1]) if both else axes[0, [0, 2]]
-        for ax in outlined:
+        for ax in (axes[0, 0], *axes[1]):
             ax.contour(mask, [0.5], colors=ORANGE, linewidths=0.8)
-    return axes if both else axes[0]
+    return axes
 
 
 def _draw_both_paths(axes: np.ndarray, normal: Explanation, t: int) -> None:
@@ -138,12 +137,8 @@ def plot_slot_maps(explanation: Explanation) -> np.ndarray:
     Returns:
         The Axes, (2, 3).
     """
-    require(
-        len(explanation.attention) > 0,
-        "this model has no memory (ModelConfig.memories = 0), so no slots; use a run with a memory",
-        "conflict",
-        field="ModelConfig.memories",
-    )
+    message = "this model has no memory (ModelConfig.memories = 0); use a run with a memory"
+    require(len(explanation.attention) > 0, message, "conflict", field="ModelConfig.memories")
     axes = _map_panels(2, 3, explanation.seen)
     middle = len(explanation.frames) // 2
     title = f"frame {middle} of the clip (hatched: nothing moves)"
@@ -216,7 +211,7 @@ def _middle_cell(size: int) -> float:
 
 
 def plot_slot_removal(
-    errors: Mapping[str, Mapping[str, np.ndarray]], apart: Sequence[str] = ()
+    errors: Mapping[str, Mapping[str, np.ndarray]], apart: Sequence[str]
 ) -> np.ndarray:
     """Draw by how much the mean error of kinds of clips changes when slots are removed.
 
@@ -225,14 +220,12 @@ def plot_slot_removal(
         apart: names in it that get a panel and a scale of their own, for much larger changes.
 
     Returns:
-        The Axes, two with `apart`, else one.
+        The Axes, (2,).
     """
     first = next(iter(errors.values()))
-    groups = [[name for name in first if name != "nothing" and name not in apart]]
-    if apart:
-        groups.append(list(apart))
+    groups = [[name for name in first if name not in ("nothing", *apart)], apart]
     widths = [len(names) + 0.5 for names in groups]
-    axes: np.ndarray = panels(1, len(groups), 9, 3, width_ratios=widths)[0]
+    axes: np.ndarray = panels(1, 2, 9, 3, width_ratios=widths)[0]
     for ax, names in zip(axes, groups, strict=True):
         changes = {}
         for kind, of_kind in errors.items():
@@ -242,8 +235,7 @@ def plot_slot_removal(
         ax.axhline(0, color=GREY, linewidth=0.8)
         ax.set_xlabel("slots removed")
     axes[0].set_ylabel("change of the error (%)")
-    for ax in axes[1:]:
-        ax.get_legend().remove()
+    axes[1].get_legend().remove()
     return axes
 
 
@@ -289,9 +281,9 @@ def draw_heat(ax: Axes, values: np.ndarray, title: str, highest: float | None = 
     image = ax.imshow(values, cmap="viridis", vmin=0, vmax=highest, interpolation="nearest")
     _set_ground(ax, title)
     # takes no room from its panel, so that all panels keep one size
-    beside = ax.inset_axes((1.02, 0, 0.04, 1))
-    bar = ax.figure.colorbar(image, cax=beside)
-    bar.ax.tick_params(labelsize="x-small")
+    bar = ax.inset_axes((1.02, 0, 0.04, 1))
+    ax.figure.colorbar(image, cax=bar)
+    bar.tick_params(labelsize="x-small")
 
 
 def _set_ground(ax: Axes, title: str) -> None:
