@@ -9,6 +9,12 @@ from trees import official_avenue
 from vadlib.course.dataset_tables import frame_changes, load_test_videos, two_ground_truths
 
 
+@pytest.fixture
+def empty_data(monkeypatch, tmp_path):
+    monkeypatch.setenv("VADLIB_DATA", str(tmp_path))
+    return tmp_path
+
+
 @pytest.mark.parametrize("length", [1, 2, 40])
 def test_changes_are_mean_absolute_differences(array_video, length):
     frames = np.random.default_rng(0).integers(0, 256, (length, 6, 7, 1), dtype=np.uint8)
@@ -25,7 +31,7 @@ def test_colour_is_compared_as_grey_and_large_frames_at_ped2s_height(array_video
 
 
 def test_avenues_truths_where_both_are_here(real_data):
-    truths = two_ground_truths([], real_data)
+    truths = two_ground_truths([])
     assert list(truths) == ["vol", "community"]
     first, second = truths.values()
     assert (len(first), sum(map(len, first.values()))) == (21, 15324)
@@ -34,41 +40,41 @@ def test_avenues_truths_where_both_are_here(real_data):
     assert sum(int((first[n] != second[n]).sum()) for n in first) == 441
 
 
-def test_elsewhere_each_event_is_widened(array_video, tmp_path):
+def test_elsewhere_each_event_is_widened(array_video, empty_data):
     labels = np.zeros(60, np.uint8)
     labels[[20, 21, 22, 58]] = 1
     frames = np.zeros((60, 4, 4, 1))
     video = array_video(frames, "a", labels=labels, ground_truth="scripted")
-    truths = two_ground_truths([video], tmp_path)
+    truths = two_ground_truths([video])
     assert list(truths) == ["scripted", "widened"]
     assert np.array_equal(truths["scripted"]["a"], labels)
     assert np.flatnonzero(truths["widened"]["a"]).tolist() == [*range(15, 28), *range(53, 60)]
 
 
-def test_of_no_data_the_rendered_street_is_left_and_why(tmp_path):
-    available, absent = load_test_videos(tmp_path)
+def test_of_no_data_the_rendered_street_is_left_and_why(empty_data):
+    available, absent = load_test_videos()
     assert [(name, len(videos)) for name, videos in available.items()] == [("synthetic", 8)]
     assert list(absent) == ["ped1", "ped2", "avenue", "shanghaitech"]
-    assert all(reason.startswith(str(tmp_path)) for reason in absent.values())
+    assert all(reason.startswith(str(empty_data)) for reason in absent.values())
 
 
-def test_datasets_are_taken_as_far_as_they_are_here(tiny_ped2):
-    folder, ped2 = tiny_ped2.root, tiny_ped2.root / "ped2" / "testing" / "frames"
-    available, absent = load_test_videos(folder)
+def test_datasets_are_taken_as_far_as_they_are_here(tiny_ped2, monkeypatch):
+    monkeypatch.setenv("VADLIB_DATA", str(tiny_ped2.root))
+    available, absent = load_test_videos()
     assert list(available) == ["synthetic", "ped2"]
     assert sum(int(v.labels.sum()) for v in available["ped2"]) == 1648
-    for clip in sorted(ped2.iterdir()):
+    for clip in sorted((tiny_ped2.folder / "testing" / "frames").iterdir()):
         if clip.name not in ("08", "09"):  # abnormal from the first frame to the last
             shutil.rmtree(clip)
-    available, absent = load_test_videos(folder)
+    available, absent = load_test_videos()
     assert list(available) == ["synthetic"]
     assert absent["ped2"].startswith("2 test videos without both normal and abnormal frames")
 
 
-def test_avenue_without_its_ground_truth_is_absent_and_says_so(tmp_path):
-    official_avenue(tmp_path, {20: 273})
-    assert list(load_test_videos(tmp_path)[0]) == ["synthetic", "avenue"]
-    shutil.rmtree(tmp_path / "avenue" / "ground_truth_demo")
-    available, absent = load_test_videos(tmp_path)
+def test_avenue_without_its_ground_truth_is_absent_and_says_so(empty_data):
+    official_avenue(empty_data, {20: 273})
+    assert list(load_test_videos()[0]) == ["synthetic", "avenue"]
+    shutil.rmtree(empty_data / "avenue" / "ground_truth_demo")
+    available, absent = load_test_videos()
     assert list(available) == ["synthetic"]
     assert "no labels for the test clips" in absent["avenue"]

@@ -22,7 +22,7 @@ from test_notebooks import ROOT, tools
 
 import vadlib as vad
 from vadlib import course
-from vadlib.course.exercises import ANSWERS, EXERCISES, check_answer
+from vadlib.course.exercises import EXERCISES, check_answer
 from vadlib.course.exercises.key import Key, judge
 
 
@@ -140,7 +140,7 @@ def run(code, namespace):
 
 def test_every_exercise_has_a_cell_a_key_and_mistakes():
     assert list(CELLS) == list(EXERCISES)
-    assert list(ANSWERS) == list(MISTAKES)
+    assert [name for name, texts in EXERCISES.items() if "function" in texts] == list(MISTAKES)
     for source in tools.sources():
         assert 2 <= sum(name.startswith(source.stem[:2]) for name in CELLS) <= 4, source.stem
 

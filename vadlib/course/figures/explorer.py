@@ -51,7 +51,7 @@ class FrameCounts(NamedTuple):
 
     @property
     def rates(self) -> list[float]:
-        """Precision, recall and false-alarm rate; NaN where there is no frame to take a share of."""
+        """Precision, recall and false-alarm rate; NaN where there is no frame to divide by."""
         precision = _share(self.hits, self.false_alarms)
         recall = _share(self.hits, self.misses)
         return [precision, recall, _share(self.false_alarms, self.quiet)]
