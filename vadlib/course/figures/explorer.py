@@ -201,7 +201,8 @@ def plot_explorer(
     highest = max(result.scores[video.name].max(), 1)
     draw_heat(small[3], local, "calibrated score by place", highest)
     _draw_curve(curve, result, view)
-    figure: Figure = axes[0].figure
+    figure = frame.figure
+    assert isinstance(figure, Figure)
     return figure, describe_view(result, view, local)
 
 

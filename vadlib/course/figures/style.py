@@ -61,8 +61,10 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
 def legend_above(ax: Axes, columns: int, right: bool = False, **entries: Any) -> None:
     """Put the legend above the panel, where it hides nothing."""
     look: Look = {"ncols": columns, "fontsize": "small", "frameon": False}
-    corner = ("lower right", (1, 1)) if right else ("lower left", (0, 1))
-    ax.legend(loc=corner[0], bbox_to_anchor=corner[1], **look, **entries)
+    look |= {"loc": "lower left", "bbox_to_anchor": (0, 1)}
+    if right:
+        look |= {"loc": "lower right", "bbox_to_anchor": (1, 1)}
+    ax.legend(**look, **entries)
 
 
 def list_downwards(ax: Axes, names: Sequence[str]) -> None:

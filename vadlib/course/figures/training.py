@@ -85,9 +85,9 @@ def plot_history(
         _begin_at_zero(ax, list(axes) if same_scale else [ax])
     axes[0].set_ylabel("mean over the epoch's clips", fontsize="small")
     if len(runs) > 1:
-        look: Look = {"ncols": len(handles), "fontsize": "small", "frameon": False}
-        look |= {"loc": "outside lower center", "handlelength": 4}
-        axes[0].figure.legend(handles.values(), handles, **look)
+        legend: Look = {"ncols": len(handles), "fontsize": "small", "frameon": False}
+        legend |= {"loc": "outside lower center", "handlelength": 4}
+        axes[0].figure.legend(handles.values(), handles, **legend)
     return axes
 
 
