@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"^### (A .*?)\n(.*?)(?=^##)", TEXT, re.MULTILINE | re.DOTALL))
-FILE = re.compile(r"`((?:(?:vadlib|tests|notebooks)/[\w/]+|small)\.(?:py|json))`")
+FILE = re.compile(r"`((?:(?:vadlib|tests|notebooks)/[\w/]+|small)\.(?:py|json|toml))`")
 PARTS = ("vadlib", "tests", "tools", "notebooks", "benchmarks", "book", "docs", "gallery")
 FILES = ("pyproject.toml", "README.md", "CONTRIBUTING.md", "Makefile", "LICENSE")
 

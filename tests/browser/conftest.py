@@ -14,7 +14,8 @@ import nbformat
 import pytest
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+FLAGS += "--disable-background-networking --disable-component-update"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -33,9 +34,7 @@ def chromium():
         lacking("no browser test: playwright is not installed (pip install playwright)")
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None:
-        lacking(
-            f"no browser test: none of {', '.join(CHROMIUM)} is installed (apt-get install chromium)"
-        )
+        lacking(f"no browser test: none of {CHROMIUM} is installed (apt-get install chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
         yield browser
@@ -51,32 +50,21 @@ def lab(tmp_path):
 
     def serve(code, **environment):
         if isinstance(code, str):
-            code = nbformat.v4.new_notebook(
-                cells=[nbformat.v4.new_code_cell(code)], metadata={"kernelspec": KERNEL}
-            )
+            cells = [nbformat.v4.new_code_cell(code)]
+            code = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
         nbformat.write(code, tmp_path / "widget.ipynb")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         token = secrets.token_hex()
-        home = {
-            name: str(tmp_path / name)
-            for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-        }
-        home |= {
-            "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"),
-            "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings"),
-        }
-        settings = (
-            tmp_path
-            / "settings"
-            / "@jupyterlab"
-            / "notebook-extension"
-            / "tracker.jupyterlab-settings"
-        )
-        settings.parent.mkdir(parents=True)
+        names = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
+        home = {f"JUPYTER_{name}": str(tmp_path / name) for name in names}
+        home["JUPYTERLAB_WORKSPACES_DIR"] = str(tmp_path / "workspaces")
+        home["JUPYTERLAB_SETTINGS_DIR"] = str(tmp_path / "settings")
+        folder = tmp_path / "settings" / "@jupyterlab" / "notebook-extension"
+        folder.mkdir(parents=True)
         # or cells out of sight, and their faults, are not in the page
-        settings.write_text('{"windowingMode": "none"}', encoding="utf-8")
+        (folder / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
         options = [
             "--no-browser",
             f"--port={port}",
@@ -88,14 +76,9 @@ def lab(tmp_path):
         ]
         with (tmp_path / "lab.log").open("wb") as log:
             command = [sys.executable, "-m", "jupyter", "lab", *options]
-            servers.append(
-                subprocess.Popen(
-                    command,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=os.environ | home | environment,
-                )
-            )
+            variables = os.environ | home | environment
+            server = subprocess.Popen(command, stdout=log, stderr=log, env=variables)
+            servers.append(server)
         address = f"http://127.0.0.1:{port}"
         end = time.monotonic() + 90
         while True:
@@ -103,7 +86,7 @@ def lab(tmp_path):
                 with urllib.request.urlopen(f"{address}/api", timeout=5):
                     return f"{address}/lab/tree/widget.ipynb?reset&token={token}"
             except OSError:
-                assert servers[-1].poll() is None, (tmp_path / "lab.log").read_text()
+                assert server.poll() is None, (tmp_path / "lab.log").read_text()
                 assert time.monotonic() < end, "JupyterLab did not start"
                 time.sleep(0.3)
 
@@ -111,6 +94,29 @@ def lab(tmp_path):
     for server in servers:
         server.terminate()
         server.wait(30)
+
+
+@pytest.fixture
+def open_page(chromium):
+    """(height=1000) -> a page, and a list that collects its errors and those of its console."""
+    pages = []
+
+    def open_one(height=1000):
+        page, complaints = chromium.new_page(viewport={"width": 1300, "height": height}), []
+        pages.append(page)
+
+        def listen(message):
+            if message.type == "error":
+                complaints.append(message.text)
+
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", listen)
+        page.set_default_timeout(240_000)
+        return page, complaints
+
+    yield open_one
+    for page in pages:
+        page.close()
 
 
 @pytest.fixture(scope="session")

@@ -50,13 +50,10 @@ def pixels(source):
 def result(tmp_path):
     """Of a model trained for a second, in the folder "run" beside the notebook."""
     torch.manual_seed(0)
-    clips = vad.ClipDataset(
-        moving_videos(3), vad.ClipConfig(length=8, crop=(16, 16), clip_step=4), progress=False
-    )
-    model, config = (
-        vad.DualPathAutoencoder(vad.ModelConfig(width=8, slots=8)),
-        vad.TrainConfig(epochs=1, precision="fp32", device="cpu"),
-    )
+    clip_config = vad.ClipConfig(length=8, crop=(16, 16), clip_step=4)
+    clips = vad.ClipDataset(moving_videos(3), clip_config, progress=False)
+    model = vad.DualPathAutoencoder(vad.ModelConfig(width=8, slots=8))
+    config = vad.TrainConfig(epochs=1, precision="fp32", device="cpu")
     run = vad.fit(model, clips, None, config, tmp_path / "run", progress=False)
     # a score that, four pages up, gets some frames of both kinds wrong
     known = Calibration.load(run.folder / "calibration.npz")
@@ -68,22 +65,15 @@ def result(tmp_path):
 
 
 def test_the_explorer_follows_keyboard_and_mouse(
-    chromium, lab, run_first_cell, faults, result, tmp_path
+    open_page, lab, run_first_cell, faults, result, tmp_path
 ):
-    page, complaints = chromium.new_page(viewport={"width": 1200, "height": 1000}), []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "console",
-        lambda message: complaints.append(message.text) if message.type == "error" else None,
-    )
-    page.set_default_timeout(60_000)
+    page, complaints = open_page()
     page.goto(lab(CELL))
     run_first_cell(page)
     box = page.locator(".jp-OutputArea-output .widget-vbox").first
-    picture, (video, frame, threshold) = (
-        box.locator("img[alt]"),
-        (box.locator(".noUi-handle").nth(i) for i in range(3)),
-    )
+    picture, handles = box.locator("img[alt]"), box.locator(".noUi-handle")
+    video, frame = handles.nth(0), handles.nth(1)
+    threshold = handles.nth(2)
     picture.wait_for()
     box.scroll_into_view_if_needed()
     pictures, run, videos = set(), vad.Run.load(tmp_path / "run"), eval(VIDEOS)
@@ -93,21 +83,15 @@ def test_the_explorer_follows_keyboard_and_mouse(
         counts of its video and of all.
         """
         labels = result.labels[name]
-        outcome = {
-            (1, 1): "a hit",
-            (1, 0): "a false alarm",
-            (0, 1): "a miss",
-            (0, 0): "normal and quiet",
-        }[score[name][t] > above, labels[t]]
-        box.locator(
-            f'img[alt^="video {name}, frame {t} of {len(labels)}, "][alt*=" threshold of {above:.2f}: {outcome};"]'
-        ).wait_for()
+        outcomes = [["normal and quiet", "a miss"], ["a false alarm", "a hit"]]
+        outcome = outcomes[int(score[name][t] > above)][labels[t]]
+        begin = f'[alt^="video {name}, frame {t} of {len(labels)}, "]'
+        box.locator(f'img{begin}[alt*=" threshold of {above:.2f}: {outcome};"]').wait_for()
         shown = picture.get_attribute("src")
         assert shown not in pictures
         pictures.add(shown)
-        drawn = image_tag(
-            *course.plot_explorer(run, result, videos, course.ExplorerView(name, t, above, scale))
-        )
+        view = course.ExplorerView(name, t, above, scale)
+        drawn = image_tag(*course.plot_explorer(run, result, videos, view))
         differ = 1.0
         for _ in range(300):  # a picture that another one follows at once may still be there
             one, other = (pixels(source) for source in (picture.get_attribute("src"), drawn))
@@ -134,14 +118,8 @@ def test_the_explorer_follows_keyboard_and_mouse(
         page.keyboard.press("Tab")
         reached.append(page.evaluate(FOCUSED))
     sliders, buttons = ["slider", "readout"], ["raw", "calibrated", "per video"]
-    assert list(filter(None, reached)) == [
-        *sliders,
-        *buttons,
-        "slider",
-        *sliders,
-        "next false alarm",
-        "next miss",
-    ]
+    jumps = ["next false alarm", "next miss"]
+    assert list(filter(None, reached)) == [*sliders, *buttons, "slider", *sliders, *jumps]
 
     frame.focus()
     page.keyboard.press("End")
@@ -150,15 +128,13 @@ def test_the_explorer_follows_keyboard_and_mouse(
     expect(name, last - 1, scores, above)
 
     def centre(handle):
-        found = handle.bounding_box()
-        return found["x"] + found["width"] / 2, found["y"] + found["height"] / 2
+        box = handle.bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
     # The slider's ends lie below those of the curve.
     drawn, width = picture.bounding_box(), explorer.WIDTH + 2 * PAD
-    left, right = (
-        drawn["x"] + drawn["width"] * (PAD + share * explorer.WIDTH) / width
-        for share in (explorer.LEFT, explorer.RIGHT)
-    )
+    inches = (PAD + share * explorer.WIDTH for share in (explorer.LEFT, explorer.RIGHT))
+    left, right = (drawn["x"] + drawn["width"] * inch / width for inch in inches)
     assert centre(frame)[0] == pytest.approx(left + (right - left) * (last - 1) / last, abs=2)
     page.mouse.move(*centre(frame))
     page.mouse.down()
@@ -193,7 +169,6 @@ def test_the_explorer_follows_keyboard_and_mouse(
     box.locator("tr").nth(2).get_by_text("none").wait_for()  # no alarm, no precision
     page.get_by_role("button", name="next false alarm").click()
     box.get_by_text("no false alarm at this threshold").wait_for()
-    page.screenshot(path=tmp_path / "explorer.png")
 
     video.focus()
     page.keyboard.press("Home")
@@ -203,4 +178,3 @@ def test_the_explorer_follows_keyboard_and_mouse(
     expect("02", min(t, 29), scores, above, "per_video")
     assert page.locator(faults).all_inner_texts() == []
     assert complaints == []
-    page.close()

@@ -14,14 +14,8 @@ FINISHED = r"""faults => document.querySelector(faults) ||
     [...document.querySelectorAll(".jp-Notebook .jp-CodeCell .jp-InputPrompt")].every(prompt => /\d/.test(prompt.innerText))"""
 
 
-def test_the_laboratory_follows_the_keyboard(chromium, lab, run_first_cell, faults, tmp_path):
-    page, complaints = chromium.new_page(viewport={"width": 1300, "height": 1700}), []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "console",
-        lambda message: complaints.append(message.text) if message.type == "error" else None,
-    )
-    page.set_default_timeout(240_000)
+def test_the_laboratory_follows_the_keyboard(open_page, lab, run_first_cell, faults):
+    page, complaints = open_page(1700)
     page.goto(lab(nbformat.read(NOTEBOOK, as_version=4), VADLIB_DATA="", VADLIB_PROFILE="quick"))
     run_first_cell(page)  # after which the kernel is connected
     page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -30,11 +24,8 @@ def test_the_laboratory_follows_the_keyboard(chromium, lab, run_first_cell, faul
     assert page.locator(faults).all_inner_texts() == []
 
     box = page.locator(".jp-OutputArea-output .widget-vbox").filter(has=page.locator("video"))
-    film, strips, batch = (
-        box.locator("video"),
-        box.locator('img[alt*="at strength"]'),
-        box.locator('img[alt^="p = "]'),
-    )
+    film, strips = box.locator("video"), box.locator('img[alt*="at strength"]')
+    batch = box.locator('img[alt^="p = "]')
     strength, p = box.locator(".noUi-handle").first, box.locator(".noUi-handle").last
     box.scroll_into_view_if_needed()
 
@@ -49,19 +40,9 @@ def test_the_laboratory_follows_the_keyboard(chromium, lab, run_first_cell, faul
     seen, said = [shown()], strips.get_attribute("alt")
     assert re.search(r"^skip at strength 0\.5, seed 0, on clip 0, .*\(stride 3\)$", said)
     assert film.get_attribute("aria-label") == f"normal clip, pseudo-anomaly and mask: {said}"
-    for key, strength_now, stride in (
-        ("ArrowRight", "0.55", 3),
-        ("End", "1", 5),
-        ("ArrowLeft", "0.95", 5),
-        ("Home", "0", 1),
-    ):
-        move(
-            strength,
-            key,
-            box.locator(
-                f'img[alt^="skip at strength {strength_now}, seed 0,"][alt$="(stride {stride})"]'
-            ),
-        )
+    for key, strength_now, stride in (("ArrowRight", "0.55", 3), ("End", "1", 5), ("Home", "0", 1)):
+        recipe = f'img[alt^="skip at strength {strength_now}, seed 0,"]'
+        move(strength, key, box.locator(f'{recipe}[alt$="(stride {stride})"]'))
         box.locator(f'video[aria-label*="skip at strength {strength_now}, seed 0,"]').wait_for()
     box.locator('img[alt^="p = 0.2: 0 of 48"]').wait_for()  # strength 0 turns nothing
     assert ": 0% of its pixels changed" in strips.get_attribute("alt")
@@ -83,7 +64,5 @@ def test_the_laboratory_follows_the_keyboard(chromium, lab, run_first_cell, faul
     page.wait_for_function("([video, at]) => video.currentTime !== at", arg=[player, at])
     assert player.evaluate("video => [video.error, video.videoWidth > 3 * 96]") == [None, True]
 
-    page.screenshot(path=tmp_path / "lab.png")
     assert page.locator(faults).all_inner_texts() == []
     assert complaints == []
-    page.close()

@@ -17,9 +17,8 @@ from vadlib.pseudo.kinds import AddNoise, PasteObjects, SkipFrames
 
 @pytest.fixture
 def clips():
-    dataset = ClipDataset(
-        moving_videos(2), ClipConfig(length=8, crop=(16, 16), clip_step=8), progress=False
-    )
+    config = ClipConfig(length=8, crop=(16, 16), clip_step=8)
+    dataset = ClipDataset(moving_videos(2), config, progress=False)
     return [dataset[i] for i in range(len(dataset))]
 
 
@@ -42,10 +41,8 @@ def test_errors_are_of_the_normal_path_on_its_own_input(run, clips):
 
 def test_what_cannot_be_made_is_left_out(run, clips):
     errors = errors_by_kind(run, clips, [SkipFrames(), PasteObjects()])
-    makeable = [
-        SkipFrames()(clip, torch.Generator().manual_seed(i)) is not None
-        for i, clip in enumerate(clips)
-    ]
-    assert 0 < len(errors["skip"]) == sum(makeable)
+    generators = [torch.Generator().manual_seed(i) for i in range(len(clips))]
+    skipped = [SkipFrames()(clip, seed) for clip, seed in zip(clips, generators, strict=True)]
+    assert 0 < len(errors["skip"]) == sum(clip is not None for clip in skipped)
     assert errors["object"].shape == (0,)  # nobody looked for people
     assert all(np.isfinite(values).all() for values in errors.values())

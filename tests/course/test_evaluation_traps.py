@@ -10,39 +10,34 @@ from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
 EVENT = np.repeat([0, 1, 0], [20, 10, 20]).astype(np.uint8)
 
 
-def random_case(videos=8, frames=40, candidates=5, seed=0):
+def random_case(candidates=5, seed=0):
     """Labels with both kinds of frame in each video, and candidates that know a little of them,
     each with noise of its own.
     """
     generator = np.random.default_rng(seed)
-    labels = {
-        f"{i:02d}": (generator.permutation(frames) < frames // 2).astype(np.uint8)
-        for i in range(videos)
-    }
-    curves = {
-        c: {name: truth + generator.normal(size=frames) for name, truth in labels.items()}
-        for c in range(candidates)
-    }
+    half = np.arange(40) < 20
+    labels = {f"{i:02d}": generator.permutation(half).astype(np.uint8) for i in range(8)}
+    curves = {}
+    for c in range(candidates):
+        curves[c] = {name: truth + generator.normal(size=40) for name, truth in labels.items()}
     return curves, labels
 
 
-@pytest.mark.parametrize("by", [0, 1, 7, -1, -7, 49, 60, -60])
+@pytest.mark.parametrize("by", [0, 7, -7, 60, -60])
 def test_shifted_labels_are_those_of_the_frame_before_and_the_ends_repeat(by):
     """Labels that are numbers of frames, so that each end can be told from its neighbours."""
     [shifted] = shift_labels({"a": np.arange(50)}, by).values()
     assert shifted.tolist() == [min(max(t - by, 0), 49) for t in range(50)]
 
 
-@pytest.mark.parametrize("by", [-10, -3, -1, 0, 1, 3, 10])
+@pytest.mark.parametrize("by", [-10, -3, 0, 1, 10])
 def test_a_perfect_score_loses_a_known_part_when_labels_shift(by):
     """Of 10 abnormal frames |by| are now called normal and as many of 40 normal ones abnormal; ties
     count half.
     """
-    wrong_abnormal, wrong_normal = min(abs(by), 10) / 10, min(abs(by), 10) / 40
-    shifted = shift_labels({"a": EVENT}, by)
-    assert micro_auc(shifted, {"a": EVENT.astype(float)}) == pytest.approx(
-        1 - wrong_abnormal / 2 - wrong_normal / 2
-    )
+    wrong = min(abs(by), 10)
+    area = micro_auc(shift_labels({"a": EVENT}, by), {"a": EVENT.astype(float)})
+    assert area == pytest.approx(1 - wrong / 10 / 2 - wrong / 40 / 2)
 
 
 @pytest.mark.parametrize("length", [1, 7, 20, 50, 80])
@@ -50,9 +45,8 @@ def test_pieces_hold_the_same_frames_in_the_same_order(length):
     curves, labels = random_case()
     pieces, truth = cut_into_pieces(curves[0], length), cut_into_pieces(labels, length)
     assert pieces.keys() == truth.keys()
-    assert np.array_equal(
-        np.concatenate(list(pieces.values())), np.concatenate(list(curves[0].values()))
-    )
+    joined = np.concatenate(list(pieces.values()))
+    np.testing.assert_array_equal(joined, np.concatenate(list(curves[0].values())))
     assert max(map(len, pieces.values())) == min(length, 40)
     assert micro_auc(truth, pieces) == micro_auc(labels, curves[0])
 
@@ -62,10 +56,8 @@ def test_pieces_of_one_kind_ruin_min_max_and_are_a_gift_to_padding():
     become three times the same ramp.
     """
     scores = {"a": np.r_[0:10, 20:30, 0:10]}
-    pieces, truth = (
-        cut_into_pieces(scores, 10),
-        cut_into_pieces({"a": np.repeat([0, 1, 0], 10)}, 10),
-    )
+    pieces = cut_into_pieces(scores, 10)
+    truth = cut_into_pieces({"a": np.repeat([0, 1, 0], 10)}, 10)
     assert micro_auc(truth, pieces) == 1
     assert micro_auc(truth, per_video(pieces)) == pytest.approx(0.5)
     assert macro_auc(truth, pieces) == (None, 3)
@@ -86,11 +78,8 @@ def test_gains_of_splits_are_those_of_a_literal_search():
     """Two videos split in one way only, so every row is the same and can be worked out by hand."""
     labels = {"a": np.array([0, 0, 1, 1]), "b": np.array([0, 0, 1, 1])}
     good, half = np.array([0.0, 1, 2, 3]), np.array([0.0, 3, 2, 1])  # AUCs of 1 and 0.5
-    curves = {
-        "default": {"a": half, "b": half},
-        "of a": {"a": good, "b": -good},
-        "of b": {"a": -good, "b": good},
-    }
+    curves = {"default": {"a": half, "b": half}}
+    curves |= {"of a": {"a": good, "b": -good}, "of b": {"a": -good, "b": good}}
     gains = split_gains(curves, labels, "default", splits=4)
     assert gains.tolist() == [[0.5, -0.5]] * 4
 
@@ -104,14 +93,6 @@ def test_no_claim_is_below_zero_or_below_the_true_gain():
         assert (gains[:, 0] >= gains[:, 1]).all()
 
 
-def test_a_better_candidate_is_worth_what_it_claims():
-    curves, labels = random_case(candidates=1)
-    curves["perfect"] = {name: truth.astype(float) for name, truth in labels.items()}
-    gains = split_gains(curves, labels, 0, splits=10)
-    np.testing.assert_allclose(gains[:, 0], gains[:, 1])
-    assert gains.min() > 0.1
-
-
 def test_wrong_arguments_are_named():
     curves, labels = random_case()
     with refused("out-of-range", field="length"):
@@ -120,5 +101,3 @@ def test_wrong_arguments_are_named():
         oracle_gap(curves, labels, 9)
     with refused("too-few", field="labels"):
         split_gains({0: {"a": EVENT, "b": EVENT}}, {"a": np.ones(50), "b": np.zeros(50)}, 0)
-    with refused("too-few", field="labels"):
-        split_gains({0: {"a": EVENT}}, {"a": EVENT}, 0)

@@ -8,7 +8,6 @@ import contextlib
 import io
 import itertools
 import json
-from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -140,7 +139,8 @@ def run(code, namespace):
 
 
 def test_every_exercise_has_a_cell_a_key_and_mistakes():
-    assert list(CELLS) == list(EXERCISES) == list(MISTAKES)
+    assert list(CELLS) == list(EXERCISES)
+    assert [name for name, texts in EXERCISES.items() if "function" in texts] == list(MISTAKES)
     for source in tools.sources():
         assert 2 <= sum(name.startswith(source.stem[:2]) for name in CELLS) <= 4, source.stem
 
@@ -150,6 +150,10 @@ def test_solution_stub_and_each_known_mistake(exercise, namespaces, monkeypatch)
     names, (solution, check) = namespaces[exercise[:2]], CELLS[exercise]
     assert run(f"{solution}\n{check}", names) == f"{exercise}: right"
     assert run(f"{tools.STUB}\n{check}", names) == f"{exercise}: not done yet"
+    if exercise not in MISTAKES:  # its answers are constants
+        for wrong, hint in EXERCISES[exercise]["mistakes"]:
+            assert run(f"answer = {wrong}\n{check}", names) == f"{exercise}: not yet: {hint}"
+        return
     hints = []
     for code, hint in MISTAKES[exercise]:
         verdict = run(f"{code}\n{check}", names)
@@ -167,7 +171,7 @@ def test_solution_stub_and_each_known_mistake(exercise, namespaces, monkeypatch)
 @pytest.mark.parametrize(
     ("right", "expected", "answers"),
     [
-        (0.5, "a number", ["0.5", [1, 2], print, np.array("x"), np.arange(2), torch.arange(2), 1j]),
+        (0.5, "a number", ["0.5", [1, 2], print, np.arange(2), torch.arange(2), 1j]),
         ("a", "a name", [3]),
         ({"a"}, "a set of names", [3, [["a"]], "a, b", np.arange(2)]),
     ],
@@ -182,19 +186,13 @@ def test_answers_of_another_sort_are_told_what_is_expected(right, expected, answ
     [
         (np.float32(0.5), 0.5, "right"),
         (Fraction(1, 2), 0.5, "right"),
-        (Decimal("0.5"), 0.5, "right"),
-        (np.array([0.5]), 0.5, "right"),
         (torch.tensor(0.5, dtype=torch.bfloat16, requires_grad=True), 0.5, "right"),
-        (np.int64(3), 3, "right"),
         (float("nan"), 0.5, "not yet: hint"),
-        (["a"], {"a"}, "right"),
-        (np.array(["a"]), {"a"}, "right"),
         ({"a": 1}.keys(), {"a"}, "right"),
         ("a", {"a"}, "right"),
         ({}, {"a"}, "not yet: hint"),
         # four digits after the point are enough
         (0.1429, 1 / 7, "right"),
-        (0.0123, 0.01234, "right"),
         (14.2371, 14.23714, "right"),
         (0.333, 1 / 3, "not yet: it is rounded; give four digits after the point"),
         (14.24, 14.23714, "not yet: it is rounded; give four digits after the point"),

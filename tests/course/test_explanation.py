@@ -2,7 +2,6 @@
 nothing was rebuilt.
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +24,7 @@ def make_run(crop=(16, 16), frame_step=1, **changes):
     if model.pseudo_decoder:
         torch.nn.init.normal_(model.pseudo_decoder.head.weight)  # it starts as a copy of the other
     return Run(
-        Path("run"),
-        RunConfig(clips=ClipConfig(length=8, crop=crop, frame_step=frame_step)),
-        model,
+        Path("run"), RunConfig(clips=ClipConfig(length=8, crop=crop, frame_step=frame_step)), model
     )
 
 
@@ -51,24 +48,16 @@ def test_whole_frames_are_what_the_model_returns_along_each_path(video, memories
         with torch.no_grad():
             output = run.model(clip[None], path)
         rebuilt = output.reconstruction[0]
-        np.testing.assert_allclose(
-            part.reconstruction,
-            (rebuilt.permute(1, 2, 3, 0) + 1).clamp(0, 2) * 127.5,
-            rtol=1e-4,
-            atol=1e-3,
-        )
+        pixels = (rebuilt.permute(1, 2, 3, 0) + 1).clamp(0, 2) * 127.5
+        np.testing.assert_allclose(part.reconstruction, pixels, rtol=1e-4, atol=1e-3)
         np.testing.assert_allclose(part.error, (rebuilt - clip)[0] ** 2, rtol=1e-4, atol=1e-6)
         weights = output.weights[0].double()
-        np.testing.assert_allclose(
-            part.attention, weights.mean(0).permute(2, 0, 1), rtol=1e-4, atol=1e-6
-        )
-        expected = (
-            -(weights * weights.clamp_min(1e-300).log()).sum(-1).mean(0)
-            if memories
-            else np.full((6, 8), np.nan)
-        )
-        np.testing.assert_allclose(part.entropy, expected, rtol=1e-4, atol=1e-5)
-    assert explanation.pseudo.pseudo is None
+        shares = weights.mean(0).permute(2, 0, 1)
+        np.testing.assert_allclose(part.attention, shares, rtol=1e-4, atol=1e-6)
+        entropy = np.full((6, 8), np.nan)
+        if memories:
+            entropy = -(weights * weights.clamp_min(1e-300).log()).sum(-1).mean(0)
+        np.testing.assert_allclose(part.entropy, entropy, rtol=1e-4, atol=1e-5)
     assert np.array_equal(explanation.reconstruction, explanation.pseudo.reconstruction) == (
         (memories, decoders) in {(1, 1), (0, 1)}
     )
@@ -80,51 +69,30 @@ def test_windows_are_averaged_pixel_by_pixel_and_cell_by_cell(video, crop):
     run, start = make_run(crop, frame_step=2), 5
     frames = video.frames[start : start + 15 : 2]
     corners = motion_windows(moving_pixels(blur(grey(frames))), crop)
-    with torch.no_grad():
-        outputs = [
-            run.model(to_tensor(frames[:, y : y + crop[0], x : x + crop[1]])[None])
-            for y, x in corners
-        ]
+    pixels, reads = {}, {}
+    for y, x in corners:
+        window = to_tensor(frames[:, y : y + crop[0], x : x + crop[1]])
+        with torch.no_grad():
+            output = run.model(window[None])
+        rebuilt = output.reconstruction[0, 0, 3]
+        errors = (rebuilt - window[0, 3]).square()
+        for i, j in np.ndindex(rebuilt.shape):
+            level = (min(max(float(rebuilt[i, j]), -1), 1) + 1) * 127.5
+            pixels.setdefault((y + i, x + j), []).append((level, float(errors[i, j])))
+        weights = output.weights[0].mean(0)
+        for i, j in np.ndindex(weights.shape[:2]):
+            cell = (y + 8 * i + 4) // 8, (x + 8 * j + 4) // 8
+            reads.setdefault(cell, []).append(weights[i, j].numpy())
     explanation = explain_clip(run, video, start)
-    for y in range(0, 48, 3):
-        for x in range(0, 64, 3):
-            over = [
-                k
-                for k, (top, left) in enumerate(corners)
-                if top <= y < top + crop[0] and left <= x < left + crop[1]
-            ]
-            assert explanation.seen[y, x] == (len(over) > 0)
-            made = [
-                float(outputs[k].reconstruction[0, 0, 3, y - corners[k][0], x - corners[k][1]])
-                for k in over
-            ]
-            frame = int(frames[3, y, x, 0]) / 127.5 - 1
-            expected = (
-                [
-                    np.mean([(min(max(m, -1), 1) + 1) * 127.5 for m in made]),
-                    np.mean([(m - frame) ** 2 for m in made]),
-                ]
-                if made
-                else np.nan
-            )
-            found = [explanation.reconstruction[3, y, x, 0], explanation.error[3, y, x]]
-            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
-    for row in range(6):
-        for column in range(8):
-            reads = []
-            for (top, left), output in zip(corners, outputs, strict=True):
-                weights = output.weights[0].mean(0)
-                for i in range(weights.shape[0]):
-                    for j in range(weights.shape[1]):
-                        if (
-                            row * 8 <= top + 8 * i + 4 < row * 8 + 8
-                            and column * 8 <= left + 8 * j + 4 < column * 8 + 8
-                        ):
-                            reads.append(weights[i, j].numpy())
-            expected = np.mean(reads, 0) if reads else np.full(6, np.nan)
-            np.testing.assert_allclose(
-                explanation.attention[:, row, column], expected, rtol=1e-4, atol=1e-6
-            )
+    for y, x in np.ndindex(48, 64):
+        assert explanation.seen[y, x] == ((y, x) in pixels)
+        values = [explanation.reconstruction[3, y, x, 0], explanation.error[3, y, x]]
+        expected = np.mean(pixels.get((y, x), [(np.nan, np.nan)]), 0)
+        np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-3)
+    for row, column in np.ndindex(6, 8):
+        expected = np.mean(reads.get((row, column), [np.full(6, np.nan)]), 0)
+        attention = explanation.attention[:, row, column]
+        np.testing.assert_allclose(attention, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_places_that_were_not_rebuilt_hold_no_numbers(video):
@@ -133,17 +101,11 @@ def test_places_that_were_not_rebuilt_hold_no_numbers(video):
     assert not explanation.seen.all()
     for _, part in paths(explanation):
         for values in (part.reconstruction[..., 0], part.error):
-            np.testing.assert_array_equal(
-                np.isnan(values), np.broadcast_to(~part.seen, values.shape)
-            )
-        np.testing.assert_array_equal(
-            np.isnan(part.attention), np.broadcast_to(np.isnan(part.entropy), part.attention.shape)
-        )
+            assert (np.isnan(values) == ~part.seen).all()
+        assert (np.isnan(part.attention) == np.isnan(part.entropy)).all()
         assert 0 < np.isnan(part.entropy).sum() < part.entropy.size
-        assert np.nanmax(part.entropy) <= np.log(6) + 1e-6
-        np.testing.assert_allclose(
-            np.nansum(part.attention, 0)[~np.isnan(part.entropy)], 1, rtol=1e-5
-        )
+        read = part.attention[:, ~np.isnan(part.entropy)]
+        np.testing.assert_allclose(read.sum(0), 1, rtol=1e-5)
         assert part.usage.sum() == pytest.approx(1)
 
 
@@ -162,9 +124,9 @@ def test_colour_is_explained_as_well(array_video, walker):
 
 
 def test_explaining_beyond_the_end_is_refused(video):
-    with refused("out-of-range", field="start") as caught:
-        explain_clip(make_run(), video, 40)
-    assert re.findall(r"\d+", str(caught.error))[-3:] == ["40", "0", "37"]
+    explain_clip(make_run(), video, 37)
+    with refused("out-of-range", field="start"):
+        explain_clip(make_run(), video, 38)
 
 
 def test_a_mask_is_fitted_to_frames_that_were_shrunk():
@@ -175,4 +137,3 @@ def test_a_mask_is_fitted_to_frames_that_were_shrunk():
     expected = np.zeros((20, 30), bool)
     expected[5:10, 15:25] = True
     np.testing.assert_array_equal(explanation.fit(mask), expected)
-    np.testing.assert_array_equal(explanation.fit(expected), expected)

@@ -83,12 +83,12 @@ def test_examples_are_a_normal_and_an_abnormal_frame_with_its_mask(video, array_
 
 def test_timelines_show_spans_and_shares(video, array_video):
     calm = array_video(video.frames, "02", labels=np.zeros(24, np.uint8))
-    ax = course.plot_timelines([video, calm, array_video(video.frames, "unlabelled")])
+    ax = course.plot_timelines([video, calm, array_video(video.frames, "unlabelled")], "street")
     bars = [widths(bars) for bars in ax.collections]
     assert bars == [[(0, 24)], [(6, 4), (16, 4)], [(0, 24)], []]
     assert [text.get_text() for text in ax.texts] == ["33%", "0%"]
     with refused("missing-labels", field="videos"):
-        course.plot_timelines([array_video(video.frames)])
+        course.plot_timelines([array_video(video.frames)], "street")
 
 
 def test_ground_truths_are_shown_with_the_frames_in_which_they_differ():
@@ -114,37 +114,33 @@ def test_strips_show_clip_change_difference_and_mask(make_clip, channels):
     clip = make_clip(channels=channels)
     changed = vad.AddNoise(strength=0.7)(clip, torch.Generator().manual_seed(1))
     axes = course.plot_pseudo(clip, changed)
-    times = [int(label.get_text().split()[-1]) for label in axes[0].get_xticklabels()]
-    assert times == [0, 3, 6, 9, 12, 15]
+    times = [0, 3, 6, 9, 12, 15]
     before, after = to_frames(clip.tensor)[times], to_frames(changed.tensor)[times]
     np.testing.assert_array_equal(pictures(axes[0], 6), before.squeeze())
     np.testing.assert_array_equal(pictures(axes[1], 6), after.squeeze())
     difference = np.abs(after.astype(int) - before).max(-1)
     white = int(axes[2].get_ylabel().split()[-1].rstrip(")"))
-    np.testing.assert_allclose(
-        pictures(axes[2], 6), np.minimum(difference * (255 / white), 255), atol=1
-    )
+    stretched = np.minimum(difference * (255 / white), 255)
+    np.testing.assert_allclose(pictures(axes[2], 6), stretched, atol=1)
     np.testing.assert_array_equal(pictures(axes[3], 6) > 0, changed.mask.numpy()[times])
 
 
 def test_kinds_strengths_and_film_show_their_clips(make_clip):
     clip = make_clip()
-    changed = [kind(0.5)(clip, torch.Generator().manual_seed(2)) for kind in (vad.AddNoise,)]
-    for axes in (
-        course.plot_kinds(clip, changed, columns=6),
-        course.plot_strengths(clip, vad.AddNoise, (0.0, 0.5), seed=2),
-    ):
-        for ax, tensor in zip(axes, (clip.tensor, changed[0].tensor), strict=True):
-            np.testing.assert_array_equal(pictures(ax, 6), to_frames(tensor)[::3, ..., 0])
-    [_, impossible] = course.plot_strengths(
-        clip._replace(lookahead=clip.lookahead[:0]), vad.SkipFrames, (0.0, 1.0)
-    )
+    noise = vad.AddNoise(0.5)(clip, torch.Generator().manual_seed(2))
+    kinds = course.plot_kinds(clip, [noise])
+    strengths = course.plot_strengths(clip, vad.AddNoise, (0.0, 0.5), seed=2)
+    for (first, second), count in ((kinds, 8), (strengths, 6)):
+        times = np.linspace(0, 15, count).round().astype(int)
+        for ax, tensor in ((first, clip.tensor), (second, noise.tensor)):
+            np.testing.assert_array_equal(pictures(ax, count), to_frames(tensor)[times, ..., 0])
+    last = clip._replace(lookahead=clip.lookahead[:0])
+    [_, impossible] = course.plot_strengths(last, vad.SkipFrames, (0.0, 1.0))
     assert "not possible" in impossible.get_ylabel()
-    film = pseudo.side_by_side(clip, changed[0])
+    film = pseudo.side_by_side(clip, noise)
     assert np.shape(film) == (16, 50 * 5, 66 * 3 * 5, 3)
-    np.testing.assert_array_equal(
-        film[7][: 48 * 5 : 5, : 64 * 5 : 5, 0], to_frames(clip.tensor)[7, ..., 0]
-    )
+    frame = film[7][: 48 * 5 : 5, : 64 * 5 : 5, 0]
+    np.testing.assert_array_equal(frame, to_frames(clip.tensor)[7, ..., 0])
 
 
 def test_slices_are_one_row_over_time(make_clip):
@@ -211,17 +207,14 @@ def test_shapes_are_those_of_the_paper_and_leave_the_model_as_it_was():
 
 
 @pytest.mark.parametrize(
-    ("memories", "decoders", "parts"),
-    [(2, 2, "E M_n D_n M_p D_p"), (1, 2, "E M_n D_n D_p"), (0, 1, "E D_n")],
+    ("memories", "decoders", "parts"), [(2, 2, "E M_n D_n M_p D_p"), (0, 1, "E D_n")]
 )
 def test_the_network_s_parts_stand_with_their_parameters(memories, decoders, parts):
     config = vad.ModelConfig(memories=memories, decoders=decoders, skip=True)
     network = vad.DualPathAutoencoder(config)
     ax = course.plot_network(network, (1, 16, 48, 48))
     labels = [text.get_text().split("\n") for text in ax.texts]
-    counts = {
-        label[0]: int(label[1].replace(",", "")) for label in labels if label[0] in model.PARTS
-    }
+    counts = {part[0]: int(part[1].replace(",", "")) for part in labels if part[0] in model.PARTS}
     assert list(counts) == parts.split()
     assert sum(counts.values()) == sum(p.numel() for p in network.parameters())
 
@@ -258,8 +251,6 @@ def test_histories_are_read_and_drawn(tmp_path):
     assert same[0].get_ylim() == same[1].get_ylim()
     with refused("unknown-name", field="terms"):
         course.plot_history({"a": history}, ["loss"])
-    with refused("out-of-range", field="runs"):
-        course.plot_history({})
 
 
 def test_clip_errors_are_medians_and_middle_halves():
@@ -301,7 +292,10 @@ def clip():
 def test_reconstructions_and_errors_of_both_paths(clip):
     mask = np.zeros((16, 24), bool)
     mask[2:5, 2:5] = True
-    axes = course.plot_reconstruction(clip, "here", mask)
+    [[frame, _, error]] = course.plot_reconstruction(clip, 6, "frame 24")
+    np.testing.assert_array_equal(image(frame)[..., 0], clip.frames[6, ..., 0])
+    np.testing.assert_array_equal(image(error), clip.error[6])
+    axes = course.plot_reconstruction(clip, both=True, mask=mask)
     seen = clip.seen
     for ax, part in ((axes[0, 1], clip), (axes[0, 2], clip.pseudo)):
         np.testing.assert_array_equal(image(ax)[..., 3] == 255, seen)
@@ -345,13 +339,11 @@ def test_usage_atlas_and_removal_of_slots():
 
 
 def test_a_clip_in_which_nothing_moved_is_hatched_throughout(clip, recwarn):
-    nan = {name: np.full_like(getattr(clip, name), np.nan) for name in ("error", "entropy")}
-    nan |= {
-        name: np.full_like(getattr(clip, name), np.nan) for name in ("attention", "reconstruction")
-    }
+    names = ("error", "entropy", "attention", "reconstruction")
+    nan = {name: np.full_like(getattr(clip, name), np.nan) for name in names}
     still = clip._replace(**nan, seen=np.zeros_like(clip.seen))
     still = still._replace(pseudo=still)
-    course.plot_reconstruction(still).flat[0].figure.canvas.draw()
+    course.plot_reconstruction(still, both=True).flat[0].figure.canvas.draw()
     course.plot_slot_maps(still).flat[0].figure.canvas.draw()
     assert [str(warning.message) for warning in recwarn] == []
     assert memory.heat_limit(still.error) is None

@@ -5,7 +5,6 @@ where two ground truths differ.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from vadlib.data.motion import grey
 from vadlib.data.store import resize_frame, stored_shape
 from vadlib.data.video import Stack, Video
 from vadlib.errors import InputError
-from vadlib.files import expand_home
 
 WIDENING = 5  # frames on either side of an event
 
@@ -42,13 +40,10 @@ def require_masks(video: Video) -> Stack:
     return video.masks
 
 
-def load_test_videos(
-    root: str | Path | None = None,
-) -> tuple[dict[str, list[Video]], dict[str, str]]:
+def load_test_videos() -> tuple[dict[str, list[Video]], dict[str, str]]:
     """Load the labelled test videos of every dataset that is available.
 
-    Args:
-        root: see `load_videos`. Your own videos ("folder") are left out.
+    Your own videos ("folder") are left out.
 
     Returns:
         Dataset -> its videos, with normal and abnormal frames; and dataset -> one line that says
@@ -57,7 +52,7 @@ def load_test_videos(
     Raises:
         InputError: `VADLIB_DATA` names no folder.
     """
-    root = _expand_root(root)
+    root = default_root()
     available: dict[str, list[Video]] = {}
     absent: dict[str, str] = {}
     for name in DATASETS:
@@ -101,9 +96,7 @@ def frame_changes(video: Video) -> np.ndarray:
     return changes
 
 
-def two_ground_truths(
-    instead: Sequence[Video], root: str | Path | None = None
-) -> dict[str, dict[str, np.ndarray]]:
+def two_ground_truths(instead: Sequence[Video]) -> dict[str, dict[str, np.ndarray]]:
     """Return two ground truths of the same videos: its name -> video -> labels, uint8 (T,).
 
     They are Avenue's "vol" and "community", of the test clips that have masks. Where no dataset has
@@ -111,13 +104,11 @@ def two_ground_truths(
 
     Args:
         instead: labelled videos.
-        root: see `load_videos`.
     """
-    folder = _expand_root(root)
     for name, card in DATASETS.items():
         if card.ground_truths:
             try:
-                copy = find_copy(name, folder)
+                copy = find_copy(name, default_root())
             except InputError:  # it is not available
                 continue
             if len(copy.ground_truths()) > 1:
@@ -131,7 +122,3 @@ def widen_events(labels: np.ndarray) -> np.ndarray:
     """Extend each event in labels (T,) by 5 frames on either side; uint8 (T,)."""
     widened = np.convolve(labels, np.ones(2 * WIDENING + 1), "same") > 0
     return widened.astype(np.uint8)
-
-
-def _expand_root(root: str | Path | None) -> Path:
-    return default_root() if root is None else expand_home(root)

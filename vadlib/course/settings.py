@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from vadlib.errors import require
+from vadlib.errors import require, require_known
 from vadlib.files import folder_variable, require_folder_variable
 
 
@@ -27,12 +27,7 @@ def profile() -> str:
         import torch
 
         return "full" if torch.accelerator.is_available() else "quick"
-    require(
-        name in ("quick", "full"),
-        f"VADLIB_PROFILE = {name!r}; expected quick or full",
-        "unknown-name",
-        field="VADLIB_PROFILE",
-    )
+    require_known(name, ("quick", "full"), "VADLIB_PROFILE")
     return name
 
 
@@ -130,12 +125,8 @@ def kill_after(arguments: Sequence[str | Path], path: str | Path, seconds: float
             while not Path(path).exists():
                 # the file may appear between the two questions
                 is_running = process.poll() is None or Path(path).exists()
-                require(
-                    is_running,
-                    f"{path}: not written; the process ended with status {process.returncode}",
-                    "missing-file",
-                    file=path,
-                )
+                message = f"{path}: not written; the process ended with {process.returncode}"
+                require(is_running, message, "missing-file", file=path)
                 time.sleep(0.1)
             time.sleep(seconds)
         finally:

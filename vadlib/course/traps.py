@@ -36,12 +36,8 @@ def cut_into_pieces(curves: Curves, length: int) -> dict[str, np.ndarray]:
     Returns:
         "NAME/NUMBER" -> part of the curve; each video's last piece may be shorter.
     """
-    require(
-        length >= 1,
-        f"pieces of {length} frames; expected at least 1",
-        "out-of-range",
-        field="length",
-    )
+    message = f"pieces of {length} frames; expected at least 1"
+    require(length >= 1, message, "out-of-range", field="length")
     pieces = {}
     for name, curve in curves.items():
         for number, start in enumerate(range(0, len(curve), length)):
@@ -112,12 +108,8 @@ def split_gains(
             true = _gain(here, _best(there), default) + _gain(there, _best(here), default)
             gains.append((claimed / 2, true / 2))
     if not gains:
-        raise InputError(
-            f"no split of {len(labels)} videos into halves has normal and abnormal frames in both; "
-            "expected more videos",
-            "too-few",
-            field="labels",
-        )
+        message = "no half of the videos has both kinds of frame; expected more videos"
+        raise InputError(message, "too-few", field="labels")
     return np.array(gains)
 
 

@@ -9,28 +9,27 @@ import numpy as np
 from torch import Tensor
 
 Answer = float | str | set[str]
-Value = Answer | np.floating | np.integer | Tensor  # one number, if not an answer
+Value = Answer | np.floating | np.integer | Tensor | list[str]  # what `_plain` converts
 
 
 class Key:
-    """The right answer of an exercise, its known mistakes, and a hint for every other answer."""
+    """The right answer of an exercise, a hint for wrong ones, and known mistakes: (answer, hint).
 
-    def __init__(self, right: Value, hint: str):
+    Of several mistakes that fit an answer, the first counts.
+    """
+
+    def __init__(self, right: Value, hint: str, mistakes: Iterable[tuple[Value, str]] = ()):
         self.right = _plain(right)
         self.hint = hint
-        self.mistakes: list[tuple[Answer, str]] = []
-
-    def mistake(self, answer: Value, hint: str) -> None:
-        """Add a wrong answer and its hint; of several that fit an answer, the first counts."""
-        self.mistakes.append((_plain(answer), hint))
+        self.mistakes = [(_plain(wrong), text) for wrong, text in mistakes]
 
 
 def _plain(value: Value) -> Answer:
-    """Convert a number of NumPy or PyTorch to one of Python."""
+    """Convert a number of NumPy or PyTorch to one of Python, and a list to a set."""
     if isinstance(value, (np.generic, Tensor)):
         number: float = value.item()
         return number
-    return value
+    return set(value) if isinstance(value, list) else value
 
 
 def judge(answer: object, key: Key) -> str:

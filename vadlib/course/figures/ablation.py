@@ -18,9 +18,7 @@ __all__ = ["ABLATION_MEASURES", "BASELINE_ROW", "plot_ablation"]
 Row = dict[str, Any]
 
 
-def plot_ablation(
-    table: Sequence[Row], measure: str = "micro_auc_raw", ax: Axes | None = None
-) -> Axes:
+def plot_ablation(table: Sequence[Row], measure: str = "micro_auc_raw") -> Axes:
     """Draw each row's AUC with the 95% interval of its difference from the default.
 
     The intervals are drawn around the default's AUC. A bar that crosses this dashed line may be
@@ -29,18 +27,12 @@ def plot_ablation(
     Args:
         table: what `read_ablation` or `ablate` returned.
         measure: one of its AUCs; rows without it are left out.
-        ax: where to draw.
     """
     rows = [row for row in table if row.get(measure) is not None]
     areas = {row["row"]: row[measure] for row in rows}
-    require(
-        "default" in areas,
-        f"the table has no {measure} of a row called 'default'; expected one of: "
-        f"{', '.join(ABLATION_MEASURES)}",
-        "unknown-name",
-        field="measure",
-    )
-    ax = ax or one_panel(8, 0.3 * len(rows) + 0.9)
+    message = f"no {measure} in the row 'default'; expected one of: {', '.join(ABLATION_MEASURES)}"
+    require("default" in areas, message, "unknown-name", field="measure")
+    ax = one_panel(8, 0.3 * len(rows) + 0.9)
     base = areas["default"]
     seeds = [area for name, area in areas.items() if name == "default" or name.startswith("seed")]
     ax.axvspan(min(seeds), max(seeds), color=GREY, alpha=0.25, linewidth=0, label="seeds")

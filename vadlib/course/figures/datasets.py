@@ -14,6 +14,7 @@ from vadlib.course.figures.style import (
     NORMAL,
     Look,
     draw_pixels,
+    legend_above,
     list_downwards,
     one_panel,
     panels,
@@ -93,32 +94,23 @@ def _example(videos: Sequence[Video], kind: int) -> tuple[Video, int]:
     if frames_of_kind(video) == 0:
         video = max(videos, key=frames_of_kind)
     frames = np.flatnonzero(require_labels(video) == kind)
-    require(
-        len(frames) > 0,
-        f"no {'abnormal' if kind else 'normal'} frame in any of these videos",
-        "nothing-to-do",
-        field="videos",
-    )
+    message = f"no {'abnormal' if kind else 'normal'} frame in any of these videos"
+    require(len(frames) > 0, message, "nothing-to-do", field="videos")
     return video, int(frames[len(frames) // 2])
 
 
-def plot_timelines(videos: Sequence[Video], title: str = "", ax: Axes | None = None) -> Axes:
+def plot_timelines(videos: Sequence[Video], title: str) -> Axes:
     """Draw a bar per video, with its abnormal spans filled and hatched and their share at the end.
 
     Raises:
         InputError: no video has labels.
     """
     labels = {video.name: video.labels for video in videos if video.labels is not None}
-    require(
-        len(labels) > 0,
-        "these videos have no labels, so there are no timelines",
-        "missing-labels",
-        field="videos",
-    )
+    require(len(labels) > 0, "no video has labels", "missing-labels", field="videos")
     row_height, size = 0.28, 8.33
     if len(labels) > 40:  # ShanghaiTech has 107 clips
         row_height, size = 0.13, 5.5
-    ax = ax or one_panel(8, row_height * len(labels) + 1)
+    ax = one_panel(8, row_height * len(labels) + 1)
     longest = max(len(truth) for truth in labels.values())
     for row, truth in enumerate(labels.values()):
         ax.broken_barh([(0, len(truth))], (row - 0.35, 0.7), **NORMAL)
@@ -129,21 +121,18 @@ def plot_timelines(videos: Sequence[Video], title: str = "", ax: Axes | None = N
     ax.tick_params("x", labelsize="small")
     ax.tick_params("y", labelsize=size)
     legend = "abnormal frames are hatched; their share on the right"
-    ax.set_title(f"{title}: {legend}" if title else legend, loc="left", fontsize="small")
+    ax.set_title(f"{title}: {legend}", loc="left", fontsize="small")
     return ax
 
 
-def plot_ground_truths(
-    first: Labels, second: Labels, names: tuple[str, str], ax: Axes | None = None
-) -> Axes:
+def plot_ground_truths(first: Labels, second: Labels, names: tuple[str, str]) -> Axes:
     """Draw two ground truths of the same videos, and between them where they differ.
 
     Args:
         first, second: video -> labels (T,).
         names: of the two.
-        ax: where to draw.
     """
-    ax = ax or one_panel(9, 0.5 * len(first) + 1)
+    ax = one_panel(9, 0.5 * len(first) + 1)
     look_first: Look = {"facecolor": BLUE, "edgecolor": "white", "linewidth": 0}
     # a line in black: a single frame remains visible
     look_differ: Look = {"facecolor": "black", "edgecolor": "black", "linewidth": 0.6}
@@ -154,15 +143,8 @@ def plot_ground_truths(
         ax.broken_barh(spans(differ), (row - 0.1, 0.2), **look_differ)
         ax.plot([0, len(first[name])], [row + 0.45] * 2, color=GREY, linewidth=0.5)
     handles = [Rectangle((0, 0), 1, 1, **look) for look in (look_first, ABNORMAL, look_differ)]
-    ax.legend(
-        handles,
-        [*names, "they differ"],
-        ncols=3,
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        frameon=False,
-        fontsize="small",
-    )
+    labels = [*names, "they differ"]
+    legend_above(ax, 3, right=True, handles=handles, labels=labels)
     list_downwards(ax, list(first))
     ax.set(xlabel="frame", ylabel="video", ylim=(len(first) - 0.4, -0.6))
     return ax

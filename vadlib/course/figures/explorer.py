@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from vadlib.config import CELL, ClipConfig
 from vadlib.course.figures.datasets import draw_frame
 from vadlib.course.figures.memory import draw_heat, draw_picture, heat_limit
-from vadlib.course.figures.style import Look, draw_box
+from vadlib.course.figures.style import Look, draw_box, legend_above
 from vadlib.course.inspection.explanation import Explanation, explain_clip
 from vadlib.data.clips import scoring_starts
 from vadlib.data.video import Video
@@ -42,10 +42,7 @@ class ExplorerView(NamedTuple):
 
 
 class FrameCounts(NamedTuple):
-    """Frames by label and by alarm: a score *above* the threshold is an alarm.
-
-    A share is NaN where there is no frame to take the share of.
-    """
+    """Frames by label and by alarm: a score *above* the threshold is an alarm."""
 
     hits: int
     false_alarms: int
@@ -53,19 +50,11 @@ class FrameCounts(NamedTuple):
     quiet: int
 
     @property
-    def precision(self) -> float:
-        """Share of the alarms that are hits."""
-        return _share(self.hits, self.false_alarms)
-
-    @property
-    def recall(self) -> float:
-        """Share of the abnormal frames that are hits."""
-        return _share(self.hits, self.misses)
-
-    @property
-    def false_alarm_rate(self) -> float:
-        """Share of the normal frames that are false alarms."""
-        return _share(self.false_alarms, self.quiet)
+    def rates(self) -> list[float]:
+        """Precision, recall and false-alarm rate; NaN where there is no frame to divide by."""
+        precision = _share(self.hits, self.false_alarms)
+        recall = _share(self.hits, self.misses)
+        return [precision, recall, _share(self.false_alarms, self.quiet)]
 
 
 def _share(part: int, rest: int) -> float:
@@ -84,7 +73,8 @@ def count_frames(scores: Curves, labels: Curves, threshold: float) -> FrameCount
     for name, score in scores.items():
         if name in labels:
             np.add.at(counts, (labels[name].astype(int), (score > threshold).astype(int)), 1)
-    (quiet, false_alarms), (misses, hits) = counts.tolist()
+    quiet, misses = counts[:, 0].tolist()
+    false_alarms, hits = counts[:, 1].tolist()
     return FrameCounts(hits, false_alarms, misses, quiet)
 
 
@@ -190,12 +180,8 @@ def plot_explorer(
     by_name = videos_of_result(result, videos)
     require_known(view.video, by_name, "video", field="View.video")
     video = by_name[view.video]
-    require(
-        0 <= view.frame < len(video),
-        f"video {video.name}: no frame {view.frame}; expected 0 to {len(video) - 1}",
-        "out-of-range",
-        field="View.frame",
-    )
+    message = f"video {video.name}: no frame {view.frame}; expected 0 to {len(video) - 1}"
+    require(0 <= view.frame < len(video), message, "out-of-range", field="View.frame")
     start, place = clip_around(view.frame, len(video), run.config.clips)
     clip = explain(run, video, start)
     local = result.score_map(video.name)[view.frame]
@@ -215,7 +201,7 @@ def plot_explorer(
     highest = max(result.scores[video.name].max(), 1)
     draw_heat(small[3], local, "calibrated score by place", highest)
     _draw_curve(curve, result, view)
-    figure = curve.figure
+    figure = frame.figure
     assert isinstance(figure, Figure)
     return figure, describe_view(result, view, local)
 
@@ -227,28 +213,13 @@ def videos_of_result(result: Result, videos: Sequence[Video]) -> dict[str, Video
         InputError: no videos, a result without a score for each of their frames, or one of another
             protocol than "all".
     """
-    require(
-        len(videos) > 0,
-        "nothing to explore: expected at least one video",
-        "too-few",
-        field="videos",
-    )
-    require(
-        result.protocol == "all",
-        f'a result of protocol "{result.protocol}"; evaluate again with "all", which scores every '
-        "frame",
-        "conflict",
-        field="protocol",
-    )
+    require(len(videos) > 0, "expected at least one video", "too-few", field="videos")
+    message = f'a result of protocol "{result.protocol}"; evaluate again with "all"'
+    require(result.protocol == "all", message, "conflict", field="protocol")
     for video in videos:
         scored = len(result.scores.get(video.name, ()))
-        require(
-            scored == len(video),
-            f"video {video.name}: {len(video)} frames, {scored} of them in the result; "
-            "expected a score for each",
-            "conflict",
-            field="videos",
-        )
+        message = f"video {video.name}: {len(video)} frames, but {scored} scores in the result"
+        require(scored == len(video), message, "conflict", field="videos")
     return {video.name: video for video in videos}
 
 
@@ -266,16 +237,8 @@ def _explorer_panels(aspect: float) -> list[Axes]:
     # slider below the curve is placed.
     background: Look = {"transform": figure.transFigure, "facecolor": "white", "zorder": -1}
     figure.add_artist(Rectangle((0, 0), 1, 1, **background))
-    grid = figure.add_gridspec(
-        2,
-        4,
-        left=LEFT,
-        right=end,
-        top=1 - 0.25 / height,
-        bottom=2.25 / height,
-        wspace=0.3,
-        hspace=gap / picture_height,
-    )
+    edges = {"left": LEFT, "right": end, "top": 1 - 0.25 / height, "bottom": 2.25 / height}
+    grid = figure.add_gridspec(2, 4, wspace=0.3, hspace=gap / picture_height, **edges)
     frame = figure.add_subplot(grid[:, :2])
     small = [figure.add_subplot(grid[row, column]) for row in (0, 1) for column in (2, 3)]
     curve = figure.add_axes((LEFT, 0.5 / height, RIGHT - LEFT, 1.2 / height))
@@ -322,7 +285,7 @@ def _draw_curve(ax: Axes, result: Result, view: ExplorerView) -> None:
     dot: Look = {"color": "black", "markersize": 5}
     ax.plot(view.frame, value, "o", label=f"frame {view.frame}: {value:.2f}", **dot)
     ax.set(xlim=(0, len(score) - 1), xlabel="frame")
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", ncols=4, frameon=False)
+    legend_above(ax, 4, right=True)
 
 
 def describe_view(result: Result, view: ExplorerView, local: np.ndarray) -> str:
@@ -359,20 +322,11 @@ def describe_counts(result: Result, names: Sequence[str], view: ExplorerView) ->
         if name in names and name in result.labels:
             scores[name] = score
     if not scores:
-        return (
-            "<p>These videos have no labels: hits, misses and false alarms cannot be counted.</p>"
-        )
-    header = (
-        "frames of",
-        "hits (TP)",
-        "false alarms (FP)",
-        "misses (FN)",
-        "quiet (TN)",
-        "precision",
-        "recall",
-        "false-alarm rate",
-    )
-    rows, note = [_table_row("th", header)], ""
+        text = "These videos have no labels: hits, misses and false alarms cannot be counted."
+        return f"<p>{text}</p>"
+    header = "frames of|hits (TP)|false alarms (FP)|misses (FN)|quiet (TN)"
+    header += "|precision|recall|false-alarm rate"
+    rows, note = [_table_row("th", header.split("|"))], ""
     if view.video in scores:
         one = {view.video: scores[view.video]}
         rows.append(_count_row(f"video {view.video}", one, result.labels, view.threshold))
@@ -386,7 +340,7 @@ def describe_counts(result: Result, names: Sequence[str], view: ExplorerView) ->
 def _count_row(name: str, scores: Curves, labels: Curves, threshold: float) -> str:
     counts = count_frames(scores, labels, threshold)
     cells = [name, *(str(count) for count in counts)]
-    for share in (counts.precision, counts.recall, counts.false_alarm_rate):
+    for share in counts.rates:
         cells.append("none" if np.isnan(share) else f"{share:.1%}")
     return _table_row("td", cells)
 
@@ -402,17 +356,15 @@ def sample_views(result: Result) -> list[ExplorerView]:
     The threshold is the run's. What does not occur is left out. Without labels, it is the frame
     with the highest score.
     """
-    hits, misses = {}, {}
-    false_alarms = {}
+    distances: list[dict[str, np.ndarray]] = [{}, {}, {}]  # hits, false alarms, misses
     for name, labels in result.labels.items():
-        distance = result.scores[name] - result.threshold
-        hits[name] = np.where(labels == 1, distance, -np.inf)
-        false_alarms[name] = np.where(labels == 0, distance, -np.inf)
-        misses[name] = np.where(labels == 1, -distance, -np.inf)
+        above = result.scores[name] - result.threshold
+        for of_kind, label, sign in zip(distances, (1, 0, 1), (1, 1, -1), strict=True):
+            of_kind[name] = np.where(labels == label, sign * above, -np.inf)
     views = []
-    for distances in (hits, false_alarms, misses):
-        place = _highest_frame(distances)
-        if place is not None and distances[place[0]][place[1]] > 0:
+    for of_kind in distances:
+        place = _highest_frame(of_kind)
+        if place is not None and of_kind[place[0]][place[1]] > 0:
             views.append(ExplorerView(*place, result.threshold))
     place = _highest_frame(result.scores)
     if not views and place is not None:

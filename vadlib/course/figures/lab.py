@@ -57,14 +57,13 @@ def make_lab_anomaly(clips: Clips, sources: Sources, settings: LabSettings) -> L
     if settings.kind == "object":
         recipe += f", boxes of {settings.detector}, pictures of {settings.patches}"
     if pseudo is None:
-        text = f"{recipe} cannot be made of {place}: {_reason(settings)}"
-        return LabAnomaly(clip, None, text)
-    share = f"{pseudo.mask.float().mean():.0%} of its pixels changed"
+        reason = _reason(settings)
+        return LabAnomaly(clip, None, f"{recipe} cannot be made of {place}: {reason}")
+    text = f"{recipe}, on {place}: {pseudo.mask.float().mean():.0%} of its pixels changed"
     parameters = []
     for name, value in pseudo.params.items():
         if isinstance(value, (int, float)):
             parameters.append(f"{name} {value:.3g}")
-    text = f"{recipe}, on {place}: {share}"
     if parameters:
         text += f" ({', '.join(parameters)})"
     return LabAnomaly(clip, pseudo, text)

@@ -21,50 +21,66 @@ from vadlib.output.figure import BLUE, GREY, ORANGE
 
 
 def plot_reconstruction(
-    explanation: Explanation, title: str = "frame", mask: np.ndarray | None = None
+    explanation: Explanation,
+    frame: int | None = None,
+    title: str = "frame",
+    both: bool = False,
+    mask: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draw the middle frame of a clip, both reconstructions, their difference and their errors.
+    """Draw a frame of a clip, its reconstruction by D_n and the squared error.
 
     Args:
         explanation: of the clip.
+        frame: its number in the clip; None takes the middle one.
         title: of the frame.
-        mask: bool (H, W); its True pixels are outlined in the frame and in the maps of errors.
+        both: also draw D_p, its error, and the difference of both reconstructions, in two rows.
+        mask: bool (H, W); with `both`, its True pixels are outlined in the frame and in the maps.
 
     Returns:
-        The Axes, (2, 3).
+        The Axes, (1, 3); (2, 3) with `both`.
     """
-    normal, pseudo = explanation, explanation.pseudo
-    assert pseudo is not None, "the explanation is of the pseudo path alone"
-    middle = len(normal.frames) // 2
-    axes = _map_panels(2, 3, normal.seen)
-    draw_picture(axes[0, 0], normal.frames[middle], title)
-    draw_picture(axes[0, 1], normal.reconstruction[middle], "D_n (hatched: nothing moves)")
-    draw_picture(axes[0, 2], pseudo.reconstruction[middle], "D_p")
-    difference = np.abs(pseudo.reconstruction[middle] - normal.reconstruction[middle]).mean(-1)
-    highest = heat_limit(normal.error[middle], pseudo.error[middle])
-    draw_heat(axes[1, 0], difference, "|D_p - D_n| (grey levels)")
-    draw_heat(axes[1, 1], normal.error[middle], "squared error of D_n", highest)
-    draw_heat(axes[1, 2], pseudo.error[middle], "squared error of D_p", highest)
+    t = len(explanation.frames) // 2 if frame is None else frame
+    axes = _map_panels(1 + both, 3, explanation.seen)
+    draw_picture(axes[0, 0], explanation.frames[t], title)
+    draw_picture(axes[0, 1], explanation.reconstruction[t], "D_n (hatched: nothing moves)")
+    if not both:
+        error = explanation.error[t]
+        draw_heat(axes[0, 2], error, "squared error", heat_limit(error))
+        return axes
+    _draw_both_paths(axes, explanation, t)
     if mask is not None and mask.any():
         for ax in (axes[0, 0], *axes[1]):
             ax.contour(mask, [0.5], colors=ORANGE, linewidths=0.8)
     return axes
 
 
-def plot_reconstruction_over_time(explanation: Explanation, row: int | None = None) -> np.ndarray:
+def _draw_both_paths(axes: np.ndarray, normal: Explanation, t: int) -> None:
+    """Draw D_p's reconstruction at time t; below, the difference and both errors on one scale."""
+    pseudo = _pseudo_path(normal)
+    draw_picture(axes[0, 2], pseudo.reconstruction[t], "D_p")
+    difference = np.abs(pseudo.reconstruction[t] - normal.reconstruction[t]).mean(-1)
+    draw_heat(axes[1, 0], difference, "|D_p - D_n| (grey levels)")
+    highest = heat_limit(normal.error[t], pseudo.error[t])
+    draw_heat(axes[1, 1], normal.error[t], "squared error of D_n", highest)
+    draw_heat(axes[1, 2], pseudo.error[t], "squared error of D_p", highest)
+
+
+def _pseudo_path(explanation: Explanation) -> Explanation:
+    assert explanation.pseudo is not None, "the explanation is of the pseudo path alone"
+    return explanation.pseudo
+
+
+def plot_reconstruction_over_time(explanation: Explanation, row: int) -> np.ndarray:
     """Draw one row of pixels over time, downwards: the clip, D_n, D_p, and their errors.
 
     Args:
         explanation: of a clip.
-        row: of pixels, from the top; None takes the one with the largest error of D_n.
+        row: of pixels, from the top.
 
     Returns:
         The Axes, (5,).
     """
-    normal, pseudo = explanation, explanation.pseudo
-    assert pseudo is not None, "the explanation is of the pseudo path alone"
-    if row is None:
-        row = int(np.nansum(normal.error, (0, 2)).argmax())
+    normal, pseudo = explanation, _pseudo_path(explanation)
     axes: np.ndarray = panels(5, 1, 9, 5.2, sharex=True)[:, 0]
     draw_picture(axes[0], normal.frames[:, row], "frames")
     draw_picture(axes[1], normal.reconstruction[:, row], "D_n")
@@ -121,12 +137,8 @@ def plot_slot_maps(explanation: Explanation) -> np.ndarray:
     Returns:
         The Axes, (2, 3).
     """
-    require(
-        len(explanation.attention) > 0,
-        "this model has no memory (ModelConfig.memories = 0), so no slots; use a run with a memory",
-        "conflict",
-        field="ModelConfig.memories",
-    )
+    message = "this model has no memory (ModelConfig.memories = 0); use a run with a memory"
+    require(len(explanation.attention) > 0, message, "conflict", field="ModelConfig.memories")
     axes = _map_panels(2, 3, explanation.seen)
     middle = len(explanation.frames) // 2
     title = f"frame {middle} of the clip (hatched: nothing moves)"
@@ -199,7 +211,7 @@ def _middle_cell(size: int) -> float:
 
 
 def plot_slot_removal(
-    errors: Mapping[str, Mapping[str, np.ndarray]], apart: Sequence[str] = ()
+    errors: Mapping[str, Mapping[str, np.ndarray]], apart: Sequence[str]
 ) -> np.ndarray:
     """Draw by how much the mean error of kinds of clips changes when slots are removed.
 
@@ -208,14 +220,12 @@ def plot_slot_removal(
         apart: names in it that get a panel and a scale of their own, for much larger changes.
 
     Returns:
-        The Axes, two with `apart`, else one.
+        The Axes, (2,).
     """
     first = next(iter(errors.values()))
-    groups = [[name for name in first if name != "nothing" and name not in apart]]
-    if apart:
-        groups.append(list(apart))
+    groups = [[name for name in first if name not in ("nothing", *apart)], apart]
     widths = [len(names) + 0.5 for names in groups]
-    axes: np.ndarray = panels(1, len(groups), 9, 3, width_ratios=widths)[0]
+    axes: np.ndarray = panels(1, 2, 9, 3, width_ratios=widths)[0]
     for ax, names in zip(axes, groups, strict=True):
         changes = {}
         for kind, of_kind in errors.items():
@@ -225,8 +235,7 @@ def plot_slot_removal(
         ax.axhline(0, color=GREY, linewidth=0.8)
         ax.set_xlabel("slots removed")
     axes[0].set_ylabel("change of the error (%)")
-    for ax in axes[1:]:
-        ax.get_legend().remove()
+    axes[1].get_legend().remove()
     return axes
 
 
@@ -272,9 +281,9 @@ def draw_heat(ax: Axes, values: np.ndarray, title: str, highest: float | None = 
     image = ax.imshow(values, cmap="viridis", vmin=0, vmax=highest, interpolation="nearest")
     _set_ground(ax, title)
     # takes no room from its panel, so that all panels keep one size
-    beside = ax.inset_axes((1.02, 0, 0.04, 1))
-    bar = ax.figure.colorbar(image, cax=beside)
-    bar.ax.tick_params(labelsize="x-small")
+    bar = ax.inset_axes((1.02, 0, 0.04, 1))
+    ax.figure.colorbar(image, cax=bar)
+    bar.tick_params(labelsize="x-small")
 
 
 def _set_ground(ax: Axes, title: str) -> None:

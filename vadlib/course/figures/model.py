@@ -139,10 +139,10 @@ def plot_network(model: DualPathAutoencoder, clip_shape: Sequence[int]) -> Axes:
     ax = one_panel(9, 5.4)
     for name, levels in shapes.items():
         _draw_levels(ax, name, levels, columns[name[0]], clip_shape[2])
-        parameters = 0
+        label = name
         if name in PARTS:
             parameters = sum(p.numel() for p in getattr(model, PARTS[name]).parameters())
-        label = f"{name}\n{parameters:,}" if parameters else name
+            label += f"\n{parameters:,}"
         x = columns[name[0]] + (len(levels) - 1) / 2
         top = _middle(name) + max(level[2] for level in levels) / clip_shape[2] / 2
         ax.text(x, top + 0.04, label, ha="center", fontsize=8, bbox=GROUND)

@@ -58,7 +58,7 @@ def plot_pseudo(clip: Clip, pseudo: PseudoClip, columns: int = 6) -> np.ndarray:
     return _draw_strips(strips, columns)
 
 
-def plot_kinds(clip: Clip, pseudos: Sequence[PseudoClip], columns: int = 8) -> np.ndarray:
+def plot_kinds(clip: Clip, pseudos: Sequence[PseudoClip]) -> np.ndarray:
     """Draw a clip and the pseudo-anomalies made of it over time.
 
     Returns:
@@ -67,7 +67,7 @@ def plot_kinds(clip: Clip, pseudos: Sequence[PseudoClip], columns: int = 8) -> n
     strips = {"normal": to_frames(clip.tensor)}
     for pseudo in pseudos:
         strips[pseudo.kind] = to_frames(pseudo.tensor)
-    return _draw_strips(strips, columns)
+    return _draw_strips(strips, 8)
 
 
 def plot_strengths(
@@ -117,9 +117,7 @@ def plot_xt_slices(clips: Mapping[str, torch.Tensor], row: int | None = None) ->
         row = int(first.std(dim=1).mean(dim=(0, 2)).argmax())
     axes: np.ndarray = panels(1, len(clips), 2.4 * len(clips), 2.6)[0]
     for ax, (name, clip) in zip(axes, clips.items(), strict=True):
-        pixels = to_frames(clip)[:, row]
-        if pixels.shape[-1] == 1:
-            pixels = pixels[..., 0]
+        pixels = to_frames(clip)[:, row].squeeze()
         ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, aspect="auto")
         ax.set_title(name, fontsize="small")
         ax.set_xlabel(f"x, in row {row}", fontsize="small")
@@ -161,16 +159,16 @@ def plot_patches(sources: Mapping[str, Patches]) -> np.ndarray:
     return _draw_strips(strips, 12, titles=False)
 
 
-def _square(picture: np.ndarray, side: int = 64) -> np.ndarray:
-    """Fit a picture, uint8 RGB or RGBA, into (side, side, 3).
+def _square(picture: np.ndarray) -> np.ndarray:
+    """Fit a picture, uint8 RGB or RGBA, into (64, 64, 3).
 
     RGB is stretched. RGBA, which is cut out, keeps its proportions and gets grey around it.
     """
     if picture.shape[2] == 3:
-        return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+        return cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
     height, width = picture.shape[:2]
-    canvas = np.full((side, side, 3), GAP_GREY, np.float32)
-    y, x = max(0, (side - height) // 2), max(0, (side - width) // 2)
+    canvas = np.full((64, 64, 3), GAP_GREY, np.float32)
+    y, x = max(0, (64 - height) // 2), max(0, (64 - width) // 2)
     ground = canvas[y : y + height, x : x + width]
     patch = picture[: ground.shape[0], : ground.shape[1]].astype(np.float32)
     ground += (patch[..., :3] - ground) * patch[..., 3:] / 255
@@ -219,28 +217,23 @@ def _frame_sample(
     """Frame one sample of a batch, and write its kind below."""
     (x, y), (height, width) = corner, size
     colour = KIND_COLOURS.get(kind, GREY)
-    label: Look = {"fontsize": 6, "ha": "center", "va": "bottom"}
-    if was_turned:
-        draw_box(ax, corner, width, height, edgecolor=colour, linewidth=2.5)
-        label |= {"color": "white", "backgroundcolor": colour}
-        ax.text(x + width / 2, y + height, kind, **label)
-    else:
-        draw_box(ax, corner, width, height, edgecolor=colour, linewidth=1.5, linestyle=":")
-        label |= {"color": "black", "backgroundcolor": "white"}
-        ax.text(x + width / 2, y + height, f"no {kind}", **label)
+    outline: Look = {"linewidth": 2.5}
+    label: Look = {"color": "white", "backgroundcolor": colour}
+    if not was_turned:
+        kind = f"no {kind}"
+        outline = {"linewidth": 1.5, "linestyle": ":"}
+        label = {"color": "black", "backgroundcolor": "white"}
+    draw_box(ax, corner, width, height, edgecolor=colour, **outline)
+    ax.text(x + width / 2, y + height, kind, fontsize=6, ha="center", va="bottom", **label)
 
 
 def _describe_batch(mixer: PseudoAnomalyMixer, outcomes: Sequence[Outcome]) -> str:
     counts = mixer.count(outcomes)
-    turned, kinds = 0, []
-    for kind in mixer.kinds:
-        turned += counts[f"made_{kind.name}"]
-        kinds.append(f"{counts[f'made_{kind.name}']} {kind.name}")
-    missed = sum(counts[f"not_made_{kind.name}"] for kind in mixer.kinds)
-    return (
-        f"p = {mixer.p:g}: {turned} of {len(outcomes)} samples turned ({', '.join(kinds)}); "
-        f"{missed} could not be made"
-    )
+    turned = {kind.name: counts[f"made_{kind.name}"] for kind in mixer.kinds}
+    missed = sum(counts[f"not_made_{name}"] for name in turned)
+    kinds = ", ".join(f"{count} {name}" for name, count in turned.items())
+    total = f"{sum(turned.values())} of {len(outcomes)} samples turned"
+    return f"p = {mixer.p:g}: {total} ({kinds}); {missed} could not be made"
 
 
 def side_by_side(clip: Clip, pseudo: PseudoClip) -> list[np.ndarray]:

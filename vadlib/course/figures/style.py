@@ -58,19 +58,19 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
     return axes
 
 
-def legend_above(ax: Axes, columns: int, right: bool = False) -> None:
+def legend_above(ax: Axes, columns: int, right: bool = False, **entries: Any) -> None:
     """Put the legend above the panel, where it hides nothing."""
     look: Look = {"ncols": columns, "fontsize": "small", "frameon": False}
+    look |= {"loc": "lower left", "bbox_to_anchor": (0, 1)}
     if right:
-        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), **look)
-    else:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), **look)
+        look |= {"loc": "lower right", "bbox_to_anchor": (1, 1)}
+    ax.legend(**look, **entries)
 
 
-def list_downwards(ax: Axes, names: Sequence[str], margin: float = 0.5) -> None:
+def list_downwards(ax: Axes, names: Sequence[str]) -> None:
     """Name the rows 0, 1, 2, ... of a panel, from the top."""
     ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - margin, -0.5)
+    ax.set_ylim(len(names) - 0.5, -0.5)
 
 
 def draw_pixels(ax: Axes, picture: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from vadlib.config import OBJECTIVES
-from vadlib.course.figures.style import LINES, legend_above, one_panel, panels
+from vadlib.course.figures.style import LINES, Look, legend_above, one_panel, panels
 from vadlib.errors import require, require_known
 from vadlib.model.run import PRETRAINED, Run
 
@@ -30,12 +30,8 @@ def read_history(run: Run | str | Path) -> dict[str, np.ndarray]:
     """
     folder = run.folder if isinstance(run, Run) else run
     path = Path(folder or "") / "history.csv"
-    require(
-        path.is_file(),
-        f"{path}: no such file; expected the folder of a run whose first epoch has ended",
-        "missing-file",
-        file=path,
-    )
+    message = f"{path}: no such file; expected a run whose first epoch has ended"
+    require(path.is_file(), message, "missing-file", file=path)
     rows = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True))
     return {name: rows[name] for name in rows.dtype.names or ()}
 
@@ -59,22 +55,19 @@ def read_objectives() -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[
 
 
 def plot_history(
-    runs: Mapping[str, Run | Columns],
-    terms: Sequence[str] = ("rebuild",),
-    same_scale: bool = False,
+    runs: Mapping[str, Run | Columns], terms: Sequence[str], same_scale: bool = False
 ) -> np.ndarray:
     """Draw each loss term's mean over the epochs, a panel per term and a curve per run.
 
     Args:
-        runs: a name -> a run, or what `read_history` returned. Runs without a term are left out of
-            its panel.
+        runs: a name, up to five -> a run, or what `read_history` returned. Runs without a term are
+            left out of its panel.
         terms: columns of the history.
         same_scale: one y-axis for all panels, to compare terms.
 
     Returns:
         The Axes, (terms,).
     """
-    _require_count(runs, "runs")
     histories: dict[str, Columns] = {}
     for name, run in runs.items():
         histories[name] = read_history(run) if isinstance(run, Run) else run
@@ -92,15 +85,9 @@ def plot_history(
         _begin_at_zero(ax, list(axes) if same_scale else [ax])
     axes[0].set_ylabel("mean over the epoch's clips", fontsize="small")
     if len(runs) > 1:
-        axes[0].figure.legend(
-            handles.values(),
-            handles,
-            loc="outside lower center",
-            ncols=len(handles),
-            handlelength=4,
-            fontsize="small",
-            frameon=False,
-        )
+        legend: Look = {"ncols": len(handles), "fontsize": "small", "frameon": False}
+        legend |= {"loc": "outside lower center", "handlelength": 4}
+        axes[0].figure.legend(handles.values(), handles, **legend)
     return axes
 
 
@@ -111,42 +98,22 @@ def _begin_at_zero(ax: Axes, sharing: Sequence[Axes]) -> None:
         ax.set_ylim(0, max(1.08 * max(limit.ymax for limit in limits), 1e-3))
 
 
-def plot_clip_errors(
-    errors: Mapping[str, Mapping[str, np.ndarray]], ax: Axes | None = None
-) -> Axes:
+def plot_clip_errors(errors: Mapping[str, Mapping[str, np.ndarray]]) -> Axes:
     """Draw the median error (marker) and the middle half (bar) of each run and kind of clip.
 
     Args:
-        errors: run -> kind of clip -> errors (N,).
-        ax: where to draw.
+        errors: run, up to five -> kind of clip -> errors (N,).
     """
-    _require_count(errors, "errors")
-    ax = ax or one_panel(8, 3.2)
+    ax = one_panel(8, 3.2)
     kinds = list(next(iter(errors.values())))
     first = -(len(errors) - 1) / 2
     for k, ((name, of_run), look) in enumerate(zip(errors.items(), LINES, strict=False)):
-        quartiles = [np.quantile(of_run[kind], [0.25, 0.5, 0.75]) for kind in kinds]
-        middle = np.array([m for _, m, _ in quartiles])
-        below, above = middle - np.array(quartiles)[:, 0], np.array(quartiles)[:, 2] - middle
-        ax.errorbar(
-            np.arange(len(kinds)) + 0.18 * (first + k),
-            middle,
-            [below, above],
-            fmt=look["marker"],
-            color=look["color"],
-            capsize=3,
-            label=name,
-        )
+        quartiles = np.array([np.quantile(of_run[kind], [0.25, 0.5, 0.75]) for kind in kinds])
+        places = np.arange(len(kinds)) + 0.18 * (first + k)
+        lengths = np.diff(quartiles).T
+        marks: Look = {"fmt": look["marker"], "color": look["color"], "capsize": 3}
+        ax.errorbar(places, quartiles[:, 1], lengths, label=name, **marks)
     ax.set_xticks(range(len(kinds)), kinds)
     ax.set(ylabel="squared error of a clip", ylim=(0, None))
     legend_above(ax, len(errors), right=True)
     return ax
-
-
-def _require_count(runs: Mapping[str, object], field: str) -> None:
-    require(
-        0 < len(runs) <= len(LINES),
-        f"{len(runs)} runs; expected 1 to {len(LINES)}",
-        "out-of-range",
-        field=field,
-    )

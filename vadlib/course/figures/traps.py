@@ -12,7 +12,7 @@ from vadlib.course.figures.style import Look, legend_above, list_downwards, one_
 from vadlib.output.figure import BLUE, GREY, ORANGE
 
 
-def plot_auc_shifts(areas: Mapping[str, tuple[float, float]], ax: Axes | None = None) -> Axes:
+def plot_auc_shifts(areas: Mapping[str, tuple[float, float]]) -> Axes:
     """Draw how far each trap moves the AUC.
 
     A hatched bar to the right means that the number becomes too good, a bar to the left that it
@@ -20,9 +20,8 @@ def plot_auc_shifts(areas: Mapping[str, tuple[float, float]], ax: Axes | None = 
 
     Args:
         areas: trap -> (honest AUC, AUC in the trap), from the top.
-        ax: where to draw.
     """
-    ax = ax or one_panel(8, 0.32 * len(areas) + 1)
+    ax = one_panel(8, 0.32 * len(areas) + 1)
     for row, (honest, trapped) in enumerate(areas.values()):
         shift = trapped - honest
         look: Look = {"facecolor": BLUE}
@@ -30,15 +29,8 @@ def plot_auc_shifts(areas: Mapping[str, tuple[float, float]], ax: Axes | None = 
             look = {"facecolor": ORANGE, "hatch": "////"}
         ax.barh(row, shift, 0.7, edgecolor="white", linewidth=0, **look)
         offset, side = (4, "left") if shift >= 0 else (-4, "right")
-        ax.annotate(
-            f"{shift:+.3f}",
-            (shift, row),
-            (offset, 0),
-            textcoords="offset points",
-            va="center",
-            ha=side,
-            fontsize="small",
-        )
+        text: Look = {"textcoords": "offset points", "va": "center", "fontsize": "small"}
+        ax.annotate(f"{shift:+.3f}", (shift, row), (offset, 0), ha=side, **text)
     ax.axvline(0, color=GREY, linewidth=0.8)
     list_downwards(ax, list(areas))
     ax.set_xlabel("shift of the AUC")
@@ -46,14 +38,13 @@ def plot_auc_shifts(areas: Mapping[str, tuple[float, float]], ax: Axes | None = 
     return ax
 
 
-def plot_auc_by_label_shift(areas: Mapping[int, float], ax: Axes | None = None) -> Axes:
+def plot_auc_by_label_shift(areas: Mapping[int, float]) -> Axes:
     """Draw the AUC against labels that come late (right) or early (left); the largest is marked.
 
     Args:
         areas: frames by which labels come late -> AUC.
-        ax: where to draw.
     """
-    ax = ax or one_panel(7, 2.8)
+    ax = one_panel(7, 2.8)
     shifts = sorted(areas)
     best = max(areas, key=lambda shift: areas[shift])
     ax.plot(shifts, [areas[shift] for shift in shifts], color=BLUE, marker=".")
@@ -65,14 +56,13 @@ def plot_auc_by_label_shift(areas: Mapping[int, float], ax: Axes | None = None) 
     return ax
 
 
-def plot_selection_gains(gains: np.ndarray, ax: Axes | None = None) -> Axes:
+def plot_selection_gains(gains: np.ndarray) -> Axes:
     """Draw claimed and true gains of choosing on test labels as histograms, their means dashed.
 
     Args:
         gains: (N, 2), see `vadlib.course.traps.split_gains`.
-        ax: where to draw.
     """
-    ax = ax or one_panel(7, 2.8)
+    ax = one_panel(7, 2.8)
     width = max(float(np.ptp(gains)), 1e-3) / 25
     # one of the edges is 0: no bar crosses it
     edges = width * np.arange(np.floor(gains.min() / width), np.ceil(gains.max() / width) + 2)

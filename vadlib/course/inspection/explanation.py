@@ -73,12 +73,9 @@ def explain_clip(run: Run, video: Video, start: int) -> Explanation:
     """
     config = run.config.clips
     span = (config.length - 1) * config.frame_step + 1
-    require(
-        0 <= start <= len(video) - span,
-        f"video {video.name}: no clip begins at frame {start}; expected 0 to {len(video) - span}",
-        "out-of-range",
-        field="start",
-    )
+    last = len(video) - span
+    message = f"video {video.name}: no clip begins at frame {start}; expected 0 to {last}"
+    require(0 <= start <= last, message, "out-of-range", field="start")
     stored = stored_frames([video], config, progress=False)[0]
     frames = np.asarray(stored[start : start + span : config.frame_step])
     normal = _explain_path(run, frames, "normal")

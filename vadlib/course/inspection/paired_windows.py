@@ -46,13 +46,8 @@ def paired_windows(
     for i in np.flatnonzero(shares > share).tolist():
         if len(partners.get(places[i], [])) > 1:
             abnormal.append(i)
-    require(
-        len(abnormal) > 0,
-        f"no abnormal window with two normal ones at its place, among {len(clips)}; "
-        "lower clip_step or share",
-        "nothing-to-do",
-        field="share",
-    )
+    message = "no abnormal window has two normal ones at its place; lower clip_step or share"
+    require(len(abnormal) > 0, message, "nothing-to-do", field="share")
     groups: dict[str, list[Clip]] = {"abnormal": [], "normal": [], "normal again": []}
     for n, k in enumerate(evenly(len(abnormal), most)):
         i = abnormal[k]

@@ -154,12 +154,7 @@ def without_slots(memory: Memory, slots: Sequence[int]) -> Memory:
     """Return a copy of the memory without some slots."""
     _require_slots(memory, slots)
     remaining = np.setdiff1d(np.arange(len(memory.slots)), np.asarray(slots, int))
-    require(
-        len(remaining) > 0,
-        f"all {len(memory.slots)} slots would be removed; leave at least one",
-        "out-of-range",
-        field="slots",
-    )
+    require(len(remaining) > 0, "no slot would remain", "out-of-range", field="slots")
     reduced = copy.deepcopy(memory)
     reduced.slots = nn.Parameter(memory.slots.detach()[remaining])
     return reduced
@@ -178,12 +173,8 @@ def _memory(model: DualPathAutoencoder, path: str) -> Memory:
 
 def _require_slots(memory: Memory, slots: Sequence[int]) -> None:
     wrong = [int(slot) for slot in slots if not 0 <= slot < len(memory.slots)]
-    require(
-        not wrong,
-        f"slots {wrong} do not exist; expected numbers from 0 to {len(memory.slots) - 1}",
-        "out-of-range",
-        field="slots",
-    )
+    message = f"no slots {wrong}; expected 0 to {len(memory.slots) - 1}"
+    require(not wrong, message, "out-of-range", field="slots")
 
 
 def _encoded(

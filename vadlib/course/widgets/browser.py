@@ -23,19 +23,13 @@ class Browser(Panel):
 
     def __init__(self, datasets: Datasets):
         widgets = load_ipywidgets()
+        has_videos = len(datasets) > 0 and all(datasets.values())
         require(
-            len(datasets) > 0 and all(datasets.values()),
-            "nothing to browse: expected at least one dataset with videos",
-            "too-few",
-            field="datasets",
+            has_videos, "expected at least one dataset, with videos", "too-few", field="datasets"
         )
         self._datasets = datasets
         narrow = {"description_width": "5em"}
-        wide = {
-            "style": narrow,
-            "layout": widgets.Layout(width="32em"),
-            "continuous_update": False,
-        }
+        wide = {"style": narrow, "layout": widgets.Layout(width="32em"), "continuous_update": False}
         self.dataset = widgets.ToggleButtons(
             options=list(datasets), description="dataset", style=narrow
         )

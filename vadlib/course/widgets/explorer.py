@@ -83,10 +83,7 @@ class Explorer(Panel):
         self._draw()
 
     def _make_controls(self, widgets: Any, view: ExplorerView) -> None:
-        wide = {
-            "style": {"description_width": "6em"},
-            "layout": widgets.Layout(width="34em"),
-        }
+        wide = {"style": {"description_width": "6em"}, "layout": widgets.Layout(width="34em")}
         buttons = {
             "style": {"description_width": "6em", "button_width": "auto"},
             "layout": widgets.Layout(display="flex"),
