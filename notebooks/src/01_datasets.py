@@ -359,8 +359,8 @@ course.check_answer("01-1", answer, videos=datasets["synthetic"])
 # the true labels? Why is that number twice the number of events?
 
 # %% tags=["exercise"]
-changes = [(np.roll(v.labels, 1) != v.labels).sum() for v in datasets["synthetic"]]
-answer = int(sum(changes))
+counts = [(np.roll(v.labels, 1) != v.labels).sum() for v in datasets["synthetic"]]
+answer = int(sum(counts))
 course.check_answer("01-2", answer, videos=datasets["synthetic"])
 
 # %% [markdown] tags=["solution"]

@@ -292,10 +292,8 @@ def clip():
 def test_reconstructions_and_errors_of_both_paths(clip):
     mask = np.zeros((16, 24), bool)
     mask[2:5, 2:5] = True
-    [[frame, _, error]] = course.plot_reconstruction(clip, 6, "frame 24")
-    np.testing.assert_array_equal(image(frame)[..., 0], clip.frames[6, ..., 0])
-    np.testing.assert_array_equal(image(error), clip.error[6])
-    axes = course.plot_reconstruction(clip, both=True, mask=mask)
+    axes = course.plot_reconstruction(clip, "frame 24", mask)
+    np.testing.assert_array_equal(image(axes[0, 0])[..., 0], clip.frames[4, ..., 0])
     seen = clip.seen
     for ax, part in ((axes[0, 1], clip), (axes[0, 2], clip.pseudo)):
         np.testing.assert_array_equal(image(ax)[..., 3] == 255, seen)
@@ -343,7 +341,7 @@ def test_a_clip_in_which_nothing_moved_is_hatched_throughout(clip, recwarn):
     nan = {name: np.full_like(getattr(clip, name), np.nan) for name in names}
     still = clip._replace(**nan, seen=np.zeros_like(clip.seen))
     still = still._replace(pseudo=still)
-    course.plot_reconstruction(still, both=True).flat[0].figure.canvas.draw()
+    course.plot_reconstruction(still).flat[0].figure.canvas.draw()
     course.plot_slot_maps(still).flat[0].figure.canvas.draw()
     assert [str(warning.message) for warning in recwarn] == []
     assert memory.heat_limit(still.error) is None

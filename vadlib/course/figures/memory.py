@@ -21,48 +21,33 @@ from vadlib.output.figure import BLUE, GREY, ORANGE
 
 
 def plot_reconstruction(
-    explanation: Explanation,
-    frame: int | None = None,
-    title: str = "frame",
-    both: bool = False,
-    mask: np.ndarray | None = None,
+    explanation: Explanation, title: str = "frame", mask: np.ndarray | None = None
 ) -> np.ndarray:
-    """Draw a frame of a clip, its reconstruction by D_n and the squared error.
+    """Draw the middle frame of a clip, both reconstructions, their difference and their errors.
 
     Args:
         explanation: of the clip.
-        frame: its number in the clip; None takes the middle one.
         title: of the frame.
-        both: also draw D_p, its error, and the difference of both reconstructions, in two rows.
-        mask: bool (H, W); with `both`, its True pixels are outlined in the frame and in the maps.
+        mask: bool (H, W); its True pixels are outlined in the frame and in the maps of errors.
 
     Returns:
-        The Axes, (1, 3); (2, 3) with `both`.
+        The Axes, (2, 3).
     """
-    t = len(explanation.frames) // 2 if frame is None else frame
-    axes = _map_panels(1 + both, 3, explanation.seen)
-    draw_picture(axes[0, 0], explanation.frames[t], title)
-    draw_picture(axes[0, 1], explanation.reconstruction[t], "D_n (hatched: nothing moves)")
-    if not both:
-        error = explanation.error[t]
-        draw_heat(axes[0, 2], error, "squared error", heat_limit(error))
-        return axes
-    _draw_both_paths(axes, explanation, t)
+    normal, pseudo = explanation, _pseudo_path(explanation)
+    middle = len(normal.frames) // 2
+    axes = _map_panels(2, 3, normal.seen)
+    draw_picture(axes[0, 0], normal.frames[middle], title)
+    draw_picture(axes[0, 1], normal.reconstruction[middle], "D_n (hatched: nothing moves)")
+    draw_picture(axes[0, 2], pseudo.reconstruction[middle], "D_p")
+    difference = np.abs(pseudo.reconstruction[middle] - normal.reconstruction[middle]).mean(-1)
+    highest = heat_limit(normal.error[middle], pseudo.error[middle])
+    draw_heat(axes[1, 0], difference, "|D_p - D_n| (grey levels)")
+    draw_heat(axes[1, 1], normal.error[middle], "squared error of D_n", highest)
+    draw_heat(axes[1, 2], pseudo.error[middle], "squared error of D_p", highest)
     if mask is not None and mask.any():
         for ax in (axes[0, 0], *axes[1]):
             ax.contour(mask, [0.5], colors=ORANGE, linewidths=0.8)
     return axes
-
-
-def _draw_both_paths(axes: np.ndarray, normal: Explanation, t: int) -> None:
-    """Draw D_p's reconstruction at time t; below, the difference and both errors on one scale."""
-    pseudo = _pseudo_path(normal)
-    draw_picture(axes[0, 2], pseudo.reconstruction[t], "D_p")
-    difference = np.abs(pseudo.reconstruction[t] - normal.reconstruction[t]).mean(-1)
-    draw_heat(axes[1, 0], difference, "|D_p - D_n| (grey levels)")
-    highest = heat_limit(normal.error[t], pseudo.error[t])
-    draw_heat(axes[1, 1], normal.error[t], "squared error of D_n", highest)
-    draw_heat(axes[1, 2], pseudo.error[t], "squared error of D_p", highest)
 
 
 def _pseudo_path(explanation: Explanation) -> Explanation:
