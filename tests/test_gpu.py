@@ -208,12 +208,14 @@ def test_batches_read_by_other_processes_are_the_same(clips, mixer, device):
     keys = samples.batches(0, 4)[:3]
     expected = list(load_batches(samples, keys, 0, False))
     pinned = device.type == "cuda"
-    found = list(load_batches(samples, keys, 2, pinned))
-    assert len(found) == len(expected) == 3
-    for one, other in zip(found, expected, strict=True):
-        for part, expected_part in zip(one, other, strict=True):
+    batches = list(load_batches(samples, keys, 2, pinned))
+    assert len(batches) == len(expected) == 3
+    for batch, expected_batch in zip(batches, expected, strict=True):
+        assert batch.outcomes == expected_batch.outcomes
+        for name in ("normal", "inputs", "is_pseudo"):
+            part = getattr(batch, name)
             assert part.is_pinned() == pinned
-            assert torch.equal(part, expected_part)
+            assert torch.equal(part, getattr(expected_batch, name))
 
 
 @needs_cuda

@@ -117,7 +117,7 @@ MESSAGES = [
     ),
     (
         lambda folder: micro_auc({"01": np.zeros(3)}, {"01": np.arange(3.0)}),
-        "all 3 frames are normal; the AUC needs test videos with normal and abnormal frames",
+        "all 3 frames are normal; the AUC needs normal and abnormal frames",
     ),
 ]
 

@@ -105,10 +105,11 @@ def two_ground_truths(instead: Sequence[Video]) -> dict[str, dict[str, np.ndarra
     Args:
         instead: labelled videos.
     """
+    root = default_root()
     for name, card in DATASETS.items():
         if card.ground_truths:
             try:
-                copy = find_copy(name, default_root())
+                copy = find_copy(name, root)
             except InputError:  # it is not available
                 continue
             if len(copy.ground_truths()) > 1:

@@ -74,9 +74,8 @@ def pool(y_true: Curves, y_score: Curves) -> tuple[np.ndarray, np.ndarray]:
     """
     labels, scores = checked_pair(y_true, y_score)
     truth = np.concatenate(list(labels.values()))
-    message = (
-        f"all {len(truth)} frames have the label {truth[:1]}; expected normal and abnormal ones"
-    )
+    kind = "abnormal" if truth.any() else "normal"
+    message = f"all {len(truth)} frames are {kind}; the AUC needs normal and abnormal frames"
     require(len(np.unique(truth)) == 2, message, "missing-labels", field="labels")
     return truth, np.concatenate(list(scores.values()))
 
