@@ -297,7 +297,7 @@ def memory_row(job: Job, preset: str, precision: str) -> dict:
 
     def random_batch(size: int) -> Batch:
         clips = torch.rand(size, *clip_shape, generator=generator) * 2 - 1
-        return Batch(clips, clips, torch.ones(size, dtype=torch.long))
+        return Batch(clips, clips, torch.ones(size, dtype=torch.bool), [])
 
     size = config.batch_size
     row = {"preset": preset, "precision": precision_name(measured.precision), "batch_size": size}
