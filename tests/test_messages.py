@@ -15,7 +15,7 @@ from scenes import ArrayFrames, moving_videos
 import vadlib
 from vadlib import load_pretrained
 from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
-from vadlib.data.catalog import load_videos
+from vadlib.data.catalog import DATASETS, load_videos
 from vadlib.data.clips import ClipDataset
 from vadlib.data.folder import open_video
 from vadlib.data.video import Video
@@ -27,7 +27,7 @@ from vadlib.files import write_json
 from vadlib.jobs import make_config
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import PRETRAINED, open_run
-from vadlib.pseudo.mixer import make_mixer
+from vadlib.pseudo.mixer import KINDS, make_mixer
 from vadlib.training.fit import fit, require_free
 
 VIDEO = Video("01", ArrayFrames(np.zeros((7, 48, 64, 1), np.uint8)), 25.0)
@@ -63,8 +63,7 @@ MESSAGES = [
     ),
     (
         lambda folder: load_videos("ped3", root=folder),
-        "dataset 'ped3' is unknown; expected one of: synthetic, ped1, ped2, avenue, shanghaitech, "
-        "folder",
+        f"dataset 'ped3' is unknown; expected one of: {', '.join(DATASETS)}",
     ),
     (
         open_link,
@@ -85,7 +84,7 @@ MESSAGES = [
     (lambda folder: TrainConfig(epochs=0), "TrainConfig.epochs = 0; expected at least 1"),
     (
         lambda folder: make_mixer(PseudoConfig(("skip", "blur"))),
-        "kind 'blur' is unknown; expected one of: skip, shuffle, noise, object",
+        f"kind 'blur' is unknown; expected one of: {', '.join(KINDS)}",
     ),
     (lambda folder: pick_device("gpu"), "device 'gpu' is unknown; expected auto, cpu, cuda or mps"),
     (

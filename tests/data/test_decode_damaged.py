@@ -65,6 +65,20 @@ def test_a_video_cut_anywhere_is_refused_or_whole(video, name, tmp_path, cache, 
 
 
 @pytest.mark.parametrize("name", ["faststart.mp4", "vp9.mp4"])
+def test_a_cut_between_two_frames_is_refused(video, name, tmp_path, cache):
+    """Every frame that is left is whole, and the table of contents in front is, too."""
+    content, path = video(name).read_bytes(), tmp_path / name
+    with av.open(str(video(name))) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    assert len(packets) == 40
+    borders = sorted(packet.pos for packet in packets)
+    for border in borders[1::6]:
+        path.write_bytes(content[:border])
+        with refused("damaged-file", file=path):
+            decoded(path)
+
+
+@pytest.mark.parametrize("name", ["faststart.mp4", "vp9.mp4"])
 def test_a_last_frame_that_ends_in_zeros_is_refused(video, name, tmp_path, cache):
     """Its table of contents is in front and whole, and a VP9 decoder reads on through zeros."""
     content, path = video(name).read_bytes(), tmp_path / name

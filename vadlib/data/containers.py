@@ -17,7 +17,7 @@ def is_container(head: bytes) -> bool:
 
 
 def lacks_end(path: Path) -> bool:
-    """Return True for a Matroska file or a fragmented MP4 that ends too early.
+    """Return True for a Matroska file or an MP4 that ends too early.
 
     Libav reads them as far as they go. The other containers count their frames.
     """
@@ -25,7 +25,7 @@ def lacks_end(path: Path) -> bool:
         head = file.read(4096)
         if head.startswith(_EBML):
             return _lacks_segment_end(file, head)
-        return head[4:8] in _MP4 and _lacks_fragment_end(file, path.stat().st_size)
+        return head[4:8] in _MP4 and _lacks_box_end(file, path.stat().st_size)
 
 
 def _lacks_segment_end(file: BinaryIO, head: bytes) -> bool:
@@ -44,18 +44,22 @@ def _lacks_segment_end(file: BinaryIO, head: bytes) -> bool:
     return len(last) < len(_ZEROS) or last == _ZEROS
 
 
-def _lacks_fragment_end(file: BinaryIO, size: int) -> bool:
-    """True if a fragmented MP4 ends within a box, or with a header whose frames would follow."""
+def _lacks_box_end(file: BinaryIO, size: int) -> bool:
+    """True if an MP4 ends within the box of its frames, or a fragmented one within any box or with
+    a header whose frames would follow.
+    """
     kind, position = b"", 0
     is_fragmented = False
     while position + 8 <= size:
         file.seek(position)
         length, kind = int.from_bytes(file.read(4), "big"), file.read(4)
+        if length == 1:
+            length = int.from_bytes(file.read(8), "big")
         if length < 8:
             return False  # the last box may be open, and cameras append what is no box
         position += length
         is_fragmented |= kind == b"moof"
-    return kind == b"moof" or (is_fragmented and position > size)
+    return kind == b"moof" or (position > size and (is_fragmented or kind == b"mdat"))
 
 
 def empty_chunks(path: Path, number: int) -> int:
