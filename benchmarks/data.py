@@ -125,7 +125,7 @@ def train_some(name: str, root: Path, preset: str) -> dict:
 
     threading.Thread(target=watch, daemon=True).start()
     videos = load_videos(name, "train", root)
-    # One grey channel, as Ped2 has: copies of its JPEGs in a folder of one's own would be read as
+    # One grey channel, as Ped2 has: copies of its JPEGs in your own folder would be read as
     # RGB.
     clips = ClipDataset(
         videos,

@@ -4,7 +4,7 @@ on, instead of test labels.
 Copies of the videos that a run held out get one pseudo-anomaly each, for 35 to 60 frames. Three
 sorts resemble what the pseudo path is trained on: a person's surroundings played too fast or
 shuffled, or a picture pasted onto a person. The fourth, "glide", does not: the still picture of
-somebody crosses the scene at two to four times the speed of a walk.
+someone crosses the scene at two to four times the speed of a walk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The report of a machine: what goes wrong is in it, and the rows of docs/gpu.md are those of the reports."""
+"""The report of a machine: what goes wrong is in it, and the rows of docs/gpu.md are those of the
+reports.
+"""
 
 import copy
 import importlib.util

@@ -1,4 +1,4 @@
-"""Whoever follows a printed hint gets on: each next step that a command or an error prints is run
+"""A printed hint can be followed: each next step that a command or an error prints is run
 as it stands.
 """
 

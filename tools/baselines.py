@@ -1,5 +1,5 @@
-"""Print the table of baselines in docs/results.md, for the rendered street and the datasets that are
-below VADLIB_DATA.
+"""Print the table of baselines in docs/results.md, for the rendered street and the datasets that
+are below VADLIB_DATA.
 
     python tools/baselines.py
 

@@ -1,4 +1,5 @@
-"""Make the images of README: of the rendered street, and a curve of Ped2 if it is below VADLIB_DATA.
+"""Make the images of README: of the rendered street, and a curve of Ped2 if it is below
+VADLIB_DATA.
 
 python tools/gallery.py
 

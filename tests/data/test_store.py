@@ -96,7 +96,7 @@ def test_the_sources_may_change_hands_but_not_content(cache, tmp_path):
     os.utime(paths[2], ns=(1, 2))
     after = store(ImageFrames(paths, 1))
     assert after[:, 0, 0, 0].tolist() == [0, 10, 99, 30]
-    assert before[:, 0, 0, 0].tolist() == [0, 10, 20, 30]  # whoever reads the old array keeps it
+    assert before[:, 0, 0, 0].tolist() == [0, 10, 20, 30]  # a reader of the old array keeps it
     assert store(ImageFrames(paths[::-1], 1))[:, 0, 0, 0].tolist() == [30, 99, 10, 0]
     assert store(ImageFrames(paths, 3)).shape == (4, 16, 24, 3)
     assert store(ImageFrames(paths, 1), (8, 12)).shape == (4, 8, 12, 1)

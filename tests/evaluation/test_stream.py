@@ -167,7 +167,7 @@ def test_a_video_that_cannot_be_scored_is_refused_at_once(make_run, shape, code,
 
 
 def test_scores_of_the_real_ped2(make_run, real_data):
-    """A folder of frames, opened as one's own, against the same clip of the dataset; its first
+    """A folder of frames, opened as your own, against the same clip of the dataset; its first
     frames, which are enough to see.
     """
     run = make_run(ClipConfig.preset("fast"))

@@ -138,7 +138,7 @@ def nudged(number):
     return values
 
 
-# Somebody's own network, or somebody's own decision: the text of the .cfg, and the weights.
+# Your own network, or your own decision: the text of the .cfg, and the weights.
 SHIFTED = SMALL.replace("10,14,", "11,14,")
 OWN = {
     "the right mask": (SMALL.replace("mask = 0,1,2", "mask = 1,2,3"), arrays()),

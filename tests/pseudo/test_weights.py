@@ -1,4 +1,4 @@
-"""Weights of detectors are a file of one's own, or a known one that is looked for and downloaded;
+"""Weights of detectors are your own file, or a known one that is looked for and downloaded;
 tested against a local server.
 """
 

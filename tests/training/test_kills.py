@@ -82,7 +82,7 @@ def test_a_chain_of_kills_changes_nothing(forks, tmp_path, precision, kills):
         )
         if (killed / "state.pt").exists():
             steps.append(torch.load(killed / "state.pt", weights_only=True)["step"])
-    # it goes on; one that began anew would end with the same bytes
+    # it continues; one that began again would end with the same bytes
     assert all(a < b for a, b in pairwise(steps))
     assert len(steps) >= kills - 1
     assert not (killed / "calibration.npz").exists()

@@ -206,7 +206,7 @@ def load_videos(
 
     Args:
         name: "synthetic" (rendered, needs nothing), "ped1", "ped2", "avenue", "shanghaitech", or
-            "folder" (one's own videos).
+            "folder" (your own videos).
         split: "train" (normal videos only) or "test" (with frame labels and masks where the copy
             has them).
         root: the folder that holds the dataset's own folder, such as `ped2/`; for "folder" the data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ class PixelError(NamedTuple):
     measure: Callable[[Tensor, Tensor], Tensor]
 
 
-class Component:
+class Component(ABC):
     """Base of score components.
 
     Attributes:
@@ -47,6 +48,7 @@ class Component:
     floor = 1e-5
     whole_frame = False
 
+    @abstractmethod
     def values(
         self, maps: ErrorMaps, window: int | None, frames: int, causal: bool = False
     ) -> np.ndarray:
@@ -59,7 +61,6 @@ class Component:
             frames: the number of frames that errors are averaged over.
             causal: average over past frames only, instead of centred ones.
         """
-        raise NotImplementedError
 
     def raw(self, values: np.ndarray) -> np.ndarray:
         """Turn the largest values of frames, float64 (T,), into raw scores of about one scale."""
