@@ -172,5 +172,6 @@ def local_means(
 
 def _over_time(errors: np.ndarray, frames: int, causal: bool) -> np.ndarray:
     origin = (frames - 1) // 2 if causal else 0
-    averaged = uniform_filter1d(errors, frames, axis=0, mode="nearest", origin=origin)
-    return np.maximum(averaged, 0)  # the filter's running sums can end a little below 0
+    averaged: np.ndarray = uniform_filter1d(errors, frames, axis=0, mode="nearest", origin=origin)
+    np.maximum(averaged, 0, out=averaged)  # the filter's running sums can end a little below 0
+    return averaged

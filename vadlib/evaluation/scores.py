@@ -75,12 +75,15 @@ def smooth(scores: np.ndarray, sigma: float, causal: bool = False) -> np.ndarray
     """
     if sigma == 0:
         return scores
+    smoothed: np.ndarray
     if not causal:
-        return gaussian_filter1d(scores, sigma, mode="nearest", radius=math.ceil(4 * sigma))
+        smoothed = gaussian_filter1d(scores, sigma, mode="nearest", radius=math.ceil(4 * sigma))
+        return smoothed
     past = np.arange(-math.ceil(4 * sigma), 1)
     kernel = np.zeros(2 * len(past) - 1)
     kernel[: len(past)] = np.exp(-0.5 * np.square(past / sigma))
-    return correlate1d(scores, kernel / kernel.sum(), mode="nearest")
+    smoothed = correlate1d(scores, kernel / kernel.sum(), mode="nearest")
+    return smoothed
 
 
 def _component(name: str) -> Component:
