@@ -27,9 +27,6 @@ def assert_order_of_scene(frames):
     assert np.array_equal(errors.argmin(1), np.arange(40))
 
 
-# --- the frames
-
-
 @pytest.mark.parametrize("name", FORMATS)
 def test_all_frames_come_as_opencv_reads_them_in_any_order(video, name):
     frames = decoded(video(name))
@@ -154,9 +151,6 @@ def test_ten_bits_are_rounded(tmp_path):
     assert np.abs(np.array(frames).astype(int) - 90).max() <= 2
 
 
-# --- colours
-
-
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize(
     ("matrix", "red", "blue"),
@@ -250,9 +244,6 @@ def test_what_is_not_turned_by_quarters_is_refused(tmp_path, turn):
         decoded(path)
 
 
-# --- times
-
-
 @pytest.mark.parametrize("name", ["h264.mp4", "fragmented.mp4", "h264.mkv", "mpeg4.m4v"])
 def test_irregular_times_come_back_exactly(tmp_path, name):
     codec, options = FORMATS[name]
@@ -280,9 +271,6 @@ def test_an_edit_list_decides_what_is_shown(tmp_path, video):
     assert np.array_equal(frames, np.array(decoded(video("h264.mp4")))[15:35])
     assert np.array_equal(frames[7], decoded(path)[7])
     assert frames.times[0] == 0
-
-
-# --- other streams
 
 
 def with_sound(path, is_film=True, has_cover=False):
@@ -386,9 +374,6 @@ def test_a_copy_starts_closed(video):
     for t in (0, 30, 7):
         assert np.array_equal(copy[t], expected[t])
         assert np.array_equal(frames[t], expected[t])
-
-
-# --- the real thing
 
 
 def test_avenue_is_read_as_opencv_reads_it(real_data):

@@ -57,19 +57,6 @@ def test_missing_shuffled_and_coarse_stamps(stamps, tick, seconds, wrong):
 
 
 @given(
-    steps=st.lists(st.integers(1, 10**6), min_size=8, max_size=60),
-    first=st.integers(-(10**12), 10**12),
-    tick=st.sampled_from([MILLISECOND, Fraction(1, 90_000), Fraction(1001, 30_000), Fraction(1)]),
-)
-def test_increasing_stamps_are_never_changed(steps, first, tick):
-    stamps = [first + step for step in np.cumsum([0, *steps]).tolist()]
-    seconds, wrong = frame_times(np.array(stamps, float), tick, RATE)
-    expected = [float((stamp - first) * tick) for stamp in stamps]
-    np.testing.assert_allclose(seconds, expected, rtol=1e-12)
-    assert wrong == 0
-
-
-@given(
     st.lists(
         st.none() | st.integers(-(2**63), 2**63 - 1) | st.integers(0, 50), min_size=1, max_size=60
     )
@@ -81,9 +68,6 @@ def test_any_stamps_give_increasing_times(stamps):
     assert np.isfinite(seconds).all()
     assert (np.diff(seconds) > 0).all()
     assert 0 <= wrong <= len(stamps)
-
-
-# --- rates
 
 
 @pytest.mark.parametrize("fps", [1e-6, 1 / 3600, 0.00164, 0.3, 1, 12.5, 29.97, 239.9, 960])
