@@ -52,7 +52,6 @@ ADVICE = {
     "frame-count": "trust the decoded frames, or extract images again",
     DROPPED: "nothing to do: the other frames keep their times; labels count the frames here",
     NO_KEY: "nothing to do: the file is whole from its first key frame on; labels count from it",
-    "deep-pixels": "if too few levels are left, stretch all videos in the same way to 8 bits",
     # problems
     "too-short": "leave the video out, or make clips shorter (clips.length in the config)",
     "partial-copy": "get the missing clips; without them, results are not comparable",
@@ -230,7 +229,7 @@ class _Check:
             self.note("nothing-abnormal", f"{split}: no frame is labelled abnormal")
 
     def _look_at_file(self, frames: VideoFrames) -> None:
-        """Note frames of a video file that are not shown, wrong times and rounded pixels."""
+        """Note frames of a video file that are not shown, and wrong times."""
         path, scan = frames.path, frames.scan
         skipped = scan.skipped
         if DROPPED in skipped:
@@ -243,10 +242,6 @@ class _Check:
         if scan.wrong_times:
             line = f"{path}: {scan.wrong_times} of {len(frames)} frames have no or a wrong time"
             self.note("wrong-times", line)
-        if scan.bits > 8:
-            levels = f"{scan.levels} levels of 256"
-            line = f"{path}: {scan.bits} bits a sample, rounded to {levels}"
-            self.note("deep-pixels", line)
 
     # --- files
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 import av
@@ -60,49 +60,32 @@ def encode_video(
     """
     message = f"{path}: {fps} frames a second; expected {1 / LARGEST:.2g} to {FASTEST:g}"
     require(1 / LARGEST <= fps <= FASTEST, message, "out-of-range", file=path, field="fps")
-    rate = _fraction(fps)
-    if times is None:
-        # More ticks than needed: players expect some thousands a second.
-        finer = max(1, min(10_000 // rate.numerator, LARGEST // rate.denominator))
-        clock, tick = rate.numerator * finer, 1 / rate
-        stamps: Iterator[int] = count()
-    else:
-        clock = _ticks_a_second(times, fps)
-        tick = Fraction(1, clock)
-        stamps = _stamps(times, clock)
-    images = _even_images(frames, path)
+    images = iter(frames)
     first = next(images, None)
     if first is None:
         message = f"{path}: no frames to write; expected at least one"
         raise InputError(message, "too-few", file=path, field="frames")
+    rate = _fraction(fps)
+    clock = _ticks_a_second(rate, fps, times)
+    tick = 1 / rate if times is None else Fraction(1, clock)
+    stamps = count() if times is None else _stamps(times, clock)
+    height, width = first.shape[:2]
     with av.open(str(file), "w", options={"video_track_timescale": str(clock)}) as container:
-        if comment:
-            container.metadata["comment"] = comment
+        container.metadata["comment"] = comment
         stream = container.add_stream("libx264", rate=rate)
-        stream.height, stream.width = first.shape[:2]
+        stream.height, stream.width = height // 2 * 2, width // 2 * 2
         stream.pix_fmt = "yuv420p"
         # mbtree gives other bytes each time where x264 uses AVX-512.
         stream.options = {"x264-params": "mbtree=0"}
         stream.codec_context.time_base = tick
-        image: np.ndarray | None = first
-        while image is not None:
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = next(stamps), tick
+        for stamp, pixels in zip(stamps, chain([first], images), strict=False):
+            message = f"{path}: a frame of {pixels.shape} after one of {first.shape}; resize them"
+            require(pixels.shape == first.shape, message, "mixed-sizes", file=path, field="frames")
+            rgb = np.broadcast_to(pixels, (height, width, 3))[: stream.height, : stream.width]
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+            frame.pts, frame.time_base = stamp, tick
             container.mux(stream.encode(frame))
-            image = next(images, None)
         container.mux(stream.encode())
-
-
-def _even_images(frames: Iterable[np.ndarray], path: Path) -> Iterator[np.ndarray]:
-    """RGB of each frame, cut to an even height and width; all must have one shape."""
-    shape = None
-    for pixels in frames:
-        shape = shape or pixels.shape
-        message = f"{path}: a frame of {pixels.shape} after one of {shape}; resize the frames"
-        require(pixels.shape == shape, message, "mixed-sizes", file=path, field="frames")
-        height, width = pixels.shape[:2]
-        rgb = np.broadcast_to(pixels, (height, width, 3))
-        yield np.ascontiguousarray(rgb[: height // 2 * 2, : width // 2 * 2])
 
 
 def _fraction(fps: float) -> Fraction:
@@ -114,15 +97,16 @@ def _fraction(fps: float) -> Fraction:
     return 1 / Fraction(1 / fps).limit_denominator(max(1, min(1001, int(LARGEST * fps))))
 
 
-def _ticks_a_second(times: np.ndarray, fps: float) -> int:
-    """As many as the longest step allows."""
+def _ticks_a_second(rate: Fraction, fps: float, times: np.ndarray | None) -> int:
+    if times is None:
+        # More than needed: players expect some thousands.
+        return rate.numerator * max(1, min(10_000 // rate.numerator, LARGEST // rate.denominator))
     longest = max(1 / fps, float(np.diff(times).max(initial=0)))
     return max(1, min(90_000, int(LARGEST / longest)))
 
 
 def _stamps(times: np.ndarray, clock: int) -> Iterator[int]:
     """The time of each frame in ticks, strictly increasing."""
-    stamp = -1
-    for seconds in times:
-        stamp = max(round(float(seconds) * clock), stamp + 1)
-        yield stamp
+    frames = np.arange(len(times))
+    later = np.rint(times * clock).astype(np.int64) - frames
+    return iter((np.maximum.accumulate(later) + frames).tolist())
