@@ -27,7 +27,7 @@ from vadlib.evaluation.metrics import micro_auc, per_video
 from vadlib.evaluation.scores import raw_score
 from vadlib.model.run import Run
 from vadlib.pseudo.detectors import find_boxes
-from vadlib.pseudo.paste import follow_box, paste_patch
+from vadlib.pseudo.kinds import follow_box, paste_patch
 from vadlib.pseudo.patches import BuiltinPatches
 from vadlib.training.fit import hold_out
 

@@ -36,9 +36,8 @@ from vadlib.data.clips import ClipDataset
 from vadlib.data.video import Video
 from vadlib.errors import InputError
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.pseudo.detectors import DarknetDetector, find_boxes
+from vadlib.pseudo.detectors import DarknetDetector, find_boxes, find_weights
 from vadlib.pseudo.mixer import KINDS, make_mixer
-from vadlib.pseudo.weights import find_weights
 from vadlib.training.fit import hold_out
 from vadlib.training.samples import Batch, Samples, derived_generator
 from vadlib.training.trainer import Trainer
@@ -161,35 +160,30 @@ def detector_table(train: list[Video]) -> dict:
     return report
 
 
-def as_published(weights: Path, folder: Path) -> Path:
-    """Link the weights of yolov3-tiny into a folder, beside a .cfg that keeps its mask."""
-    text = weights.with_suffix(".cfg").read_text()
-    kept = text.replace("mask = 0,1,2", "mask = 0,1,2\nkeep_mask=1")
-    (folder / "as-published.cfg").write_text(kept)
-    link = folder / "as-published.weights"
-    link.symlink_to(weights.resolve())
-    return link
+def resized_detector(name: str, side: int) -> DarknetDetector:
+    """A detector that resizes frames until their shorter side has so many pixels."""
+    detector = DarknetDetector(name, "cpu")
+    detector.shorter_side = side
+    return detector
 
 
-def known_networks(folder: Path) -> dict[str, DarknetDetector]:
-    """Each network at each size, by "name at size"; weights that are not there are left out.
-
-    Args:
-        folder: takes the .cfg of the published mask.
-    """
+def known_networks() -> dict[str, DarknetDetector]:
+    """Each network at each size, by "name at size"; weights that are not there are left out."""
     networks = {}
     for name in NETWORKS:
         try:
-            weights = find_weights(name)
+            find_weights(name)
         except InputError as error:
             print(error, file=sys.stderr)
             continue
         short = name.removesuffix(".weights").removesuffix("-coco")
         for side in SIDES:
-            networks[f"{short} at {side}"] = DarknetDetector(name, "cpu", side)
+            networks[f"{short} at {side}"] = resized_detector(name, side)
         if short == "yolov3-tiny":
-            published = as_published(weights, folder)
-            networks[f"{short} as published at 480"] = DarknetDetector(str(published), "cpu", 480)
+            published = resized_detector(name, 480)
+            anchors = torch.tensor([[10.0, 14.0], [23.0, 27.0], [37.0, 58.0]])  # mask = 0,1,2
+            published.model.module_list[-1].anchors.copy_(anchors)
+            networks[f"{short} as published at 480"] = published
     return networks
 
 
@@ -208,8 +202,7 @@ def network_table(train: list[Video]) -> dict:
 
     thinned = [Video(v.name, Thinned(v), v.fps) for v in train]
     truth = [moving[v.name][t] for v in train for t in range(0, len(v), 20)]
-    with tempfile.TemporaryDirectory() as folder:
-        networks = known_networks(Path(folder))
+    networks = known_networks()
     seconds = {name: np.zeros(2) for name in networks}
     found = {name: [] for name in networks}
     for detector in networks.values():

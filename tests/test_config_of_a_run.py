@@ -181,11 +181,9 @@ class Dark(PseudoAnomaly):
     def settings(self):
         return super().settings() | {"depth": self.depth}
 
-    def _draw(self, clip, strength, generator):
-        return {"factor": 1 - strength / self.depth}
-
-    def _apply(self, clip, params, generator):
-        return clip.tensor * params["factor"]
+    def _change(self, clip, strength, generator):
+        factor = 1 - strength / self.depth
+        return clip.tensor * factor, {"factor": factor}
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ from vadlib.evaluation.result import Result
 from vadlib.files import expand_home, folder_variable, require_folder_variable, write_json
 from vadlib.jobs import evaluate_once, evaluate_run, make_config, plot_run, score_video, train_run
 from vadlib.model.run import PRETRAINED, Run, open_run
+from vadlib.pseudo.detectors import find_weights
 from vadlib.pseudo.patches import FolderPatches, load_patches
-from vadlib.pseudo.weights import find_weights
 from vadlib.training.fit import require_free
 
 

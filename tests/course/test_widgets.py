@@ -149,7 +149,7 @@ def test_the_chosen_pseudo_anomaly_is_made_drawn_and_played(clips, sources, kind
 class Never(vad.AddNoise):
     """A kind that no clip allows."""
 
-    def _draw(self, clip, strength, generator):
+    def _change(self, clip, strength, generator):
         return None
 
 

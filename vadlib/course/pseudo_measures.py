@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vadlib.pseudo.noise import noise_level
+from vadlib.pseudo.kinds import noise_level
 
 
 def clip_statistics(clip: Tensor) -> dict[str, float]:

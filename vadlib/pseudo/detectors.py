@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import NoReturn
 
 import cv2
 import numpy as np
@@ -15,49 +14,47 @@ import torch
 from tqdm.auto import tqdm
 
 from vadlib.config import WORKING_SIDE
+from vadlib.data.catalog import default_root
+from vadlib.data.download import fetch_file
 from vadlib.data.motion import foreground_components, grey, scene_background
-from vadlib.data.store import keep_arrays, store_frames
+from vadlib.data.store import cache_dir, digest, keep_arrays, store_frames
 from vadlib.data.video import Video, header_shape
 from vadlib.device import pick_device
 from vadlib.errors import require
+from vadlib.files import expand_home
 from vadlib.pseudo.darknet import find_objects, load_darknet
-from vadlib.pseudo.weights import find_weights
 
 # Of the paper: boxes below are dropped; of boxes that overlap by more, the surer one stays.
 CONFIDENCE, IOU = 0.3, 0.5
-# Frames are resized until their shorter side has this many pixels: people of Ped2, 12 x 30 pixels,
-# are too small for a network that was trained on larger ones. benchmarks/README.md has the share of
-# people found and the time at each size.
-NETWORK_SIDE = 480
-STRIDE = 32  # of the networks: sides must be multiples
 PERSON = 0  # the class in COCO
+NANO = "MobileNetV2-YOLOv3-Nano"
+_ULTRALYTICS = "https://github.com/ultralytics/assets/releases/download/v8.4.0/"
+_NANO = f"https://raw.githubusercontent.com/dog-qiuqiu/MobileNet-Yolo/master/{NANO}/COCO/"
+# SHA-256. We know none of ultralytics' files, which are read without unpickling.
+CHECKSUMS = {
+    f"{NANO}-coco.weights": "60a6c2a86735fd39ff54d61f9a16f3ac3fe24a8b2e0d7740585bf2b54a5db81a",
+    f"{NANO}-coco.cfg": "f9c93b9167275c94975984c8b1d8adbff990f2e3a983adc79d02e748d6ed763b",
+}
+# The files that can be downloaded, and their folders.
+KNOWN = dict.fromkeys(("yolov3-tinyu.pt", "yolov3u.pt", "yolov3-sppu.pt"), _ULTRALYTICS)
+KNOWN |= dict.fromkeys(CHECKSUMS, _NANO)
 
 
-class Bar(Protocol):
-    """A progress bar, as tqdm makes it: `n` frames are done."""
+def find_weights(name: str) -> Path:
+    """Return the file of a name: a path, or a known file in `weights/` of the cache folder or of
+    `VADLIB_DATA` (else ./data); if it is in none of them, it is downloaded.
 
-    n: float
-    disable: bool | None
-
-    def update(self, n: float) -> object: ...
-
-
-class Detector(Protocol):
-    """Finds objects in videos of a fixed camera.
-
-    Attributes:
-        per_scene: it must see all videos of a scene together; else it takes them one by one.
+    Raises:
+        InputError: no such file, and none that can be downloaded.
     """
-
-    per_scene: bool
-
-    def identity(self) -> list[object]:
-        """Return a description for JSON; detectors with the same identity find the same boxes."""
-
-    def detect(self, videos: Sequence[Video], bar: Bar) -> list[list[np.ndarray]]:
-        """Return for each video T arrays (N, 4) float32: x0, y0, x1, y1 in native pixels. Update
-        the bar by 1 a frame.
-        """
+    folder = cache_dir() / "weights"
+    shared = default_root() / "weights"
+    for path in (expand_home(name), folder / name, shared / name):
+        if path.is_file():
+            return path
+    message = f"weights {name!r}: not here, in {folder} or {shared}; known are {', '.join(KNOWN)}"
+    require(name in KNOWN, message, "missing-file", file=name, field="weights")
+    return fetch_file(KNOWN[name] + name, CHECKSUMS.get(name), folder, "try the detector 'motion'")
 
 
 class MotionDetector:
@@ -65,12 +62,16 @@ class MotionDetector:
     Needs nothing, works offline.
     """
 
-    per_scene = True
+    per_scene = True  # it must see all videos of a scene together
 
     def identity(self) -> list[object]:
+        """Return a description for JSON; detectors with the same identity find the same boxes."""
         return ["motion", 1, WORKING_SIDE]
 
-    def detect(self, videos: Sequence[Video], bar: Bar) -> list[list[np.ndarray]]:
+    def detect(self, videos: Sequence[Video], bar: tqdm[NoReturn]) -> list[list[np.ndarray]]:
+        """Return for each video T arrays (N, 4) float32: x0, y0, x1, y1 in native pixels. Update
+        the bar by 1 a frame.
+        """
         stored = store_frames(videos, progress=not bar.disable, shorter_side=WORKING_SIDE)
         background = scene_background(stored)
         boxes = []
@@ -87,8 +88,11 @@ class PersonDetector(ABC):
     they come; none are stored.
     """
 
-    per_scene = False
-    shorter_side = NETWORK_SIDE
+    per_scene = False  # it takes them one by one
+    # Frames are resized until their shorter side has this many pixels: people of Ped2, 12 x 30
+    # pixels, are too small for a network that was trained on larger ones. benchmarks/README.md has
+    # the share of people found and the time at each size.
+    shorter_side = 480
 
     def __init__(self, weights: str, device: str = "auto"):
         self.weights = find_weights(weights)
@@ -97,16 +101,16 @@ class PersonDetector(ABC):
         self.batch = 1 if self.device.type == "cpu" else 16
 
     def identity(self) -> list[object]:
-        digest = pooch.file_hash(str(self.weights))
-        return [type(self).__name__, 1, digest, self.shorter_side, CONFIDENCE, IOU]
+        checksum = pooch.file_hash(str(self.weights))
+        return [type(self).__name__, 2, checksum, self.shorter_side, CONFIDENCE, IOU]
 
-    def detect(self, videos: Sequence[Video], bar: Bar) -> list[list[np.ndarray]]:
+    def detect(self, videos: Sequence[Video], bar: tqdm[NoReturn]) -> list[list[np.ndarray]]:
         return [self._detect_in_one(video, bar) for video in videos]
 
-    def _detect_in_one(self, video: Video, bar: Bar) -> list[np.ndarray]:
+    def _detect_in_one(self, video: Video, bar: tqdm[NoReturn]) -> list[np.ndarray]:
         sides = video.frames.shape[1:3]
-        multiples = [side * self.shorter_side / min(sides) / STRIDE for side in sides]
-        size = [max(1, round(multiple)) * STRIDE for multiple in multiples]
+        multiples = [side * self.shorter_side / min(sides) / 32 for side in sides]
+        size = [max(1, round(multiple)) * 32 for multiple in multiples]
         boxes: list[np.ndarray] = []
         for start in range(0, len(video), self.batch):
             positions = range(start, min(start + self.batch, len(video)))
@@ -127,31 +131,26 @@ class DarknetDetector(PersonDetector):
     `yolov3-spp-ultralytics.pt`.
     """
 
-    default = "MobileNetV2-YOLOv3-Nano-coco.weights"
+    default = f"{NANO}-coco.weights"
 
     def __init__(self, weights: str = default, device: str = "auto"):
         super().__init__(weights, device)
-        cfg = None
-        if weights == self.default:
-            cfg = find_weights(weights.replace(".weights", ".cfg"))
+        cfg = find_weights(f"{NANO}-coco.cfg") if weights == self.default else None
         model = load_darknet(self.weights, cfg)
-        message = f"{model.cfg}: channels={model.channels}; expected 3, a network of colour images"
-        require(model.channels == 3, message, "conflict", file=model.cfg, field="channels")
         self.model = model.to(memory_format=torch.channels_last).to(self.device)
 
     def identity(self) -> list[object]:
-        cfg = pooch.file_hash(str(self.model.cfg))  # it holds anchors and the like
-        # Boxes in the cache that were found before the mask was corrected are different ones.
-        corrected = ["mask 1,2,3"] if self.model.mask_corrected else []
-        return [*super().identity(), cfg, *corrected]
+        # The .cfg holds anchors and the like.
+        return [*super().identity(), pooch.file_hash(str(self.model.cfg))]
 
     @torch.inference_mode()
     def find(self, images: np.ndarray) -> list[np.ndarray]:
         batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255
-        people = []
-        for objects in find_objects(self.model, batch, CONFIDENCE, IOU):
-            people.append(objects[objects[:, 5] == PERSON, :4].cpu().numpy())
-        return people
+        results = find_objects(self.model, batch, CONFIDENCE, IOU)
+        return [objects[objects[:, 5] == PERSON, :4].cpu().numpy() for objects in results]
+
+
+Detector = MotionDetector | PersonDetector
 
 
 def load_detector(name: str, device: str = "auto") -> Detector:
@@ -170,8 +169,7 @@ def load_detector(name: str, device: str = "auto") -> Detector:
         return MotionDetector()
     kind = name.split(":")[0]
     weights = name[len(kind) + 1 :]
-    names = "motion, boxes (the dataset's own), yolov3, darknet, yolov3:WEIGHTS or darknet:WEIGHTS"
-    message = f"detector {name!r} is unknown; expected {names}"
+    message = f"detector {name!r}: expected motion, boxes, darknet[:WEIGHTS] or yolov3[:WEIGHTS]"
     require(kind in ("yolov3", "darknet"), message, "unknown-name", field="detector")
     if kind == "darknet":
         return DarknetDetector(weights or DarknetDetector.default, device)
@@ -203,33 +201,28 @@ def find_boxes(
         InputError: an unknown detector, missing weights, or "boxes" for a dataset without boxes.
     """
     names = [video.name for video in videos]
-    message = f"two videos are called {max(names, key=names.count)!r}; expected different names"
-    require(len(set(names)) == len(names), message, "duplicate-name", field="videos")
+    is_clear = len(set(names)) == len(names)
+    require(is_clear, f"two videos of one name: {names}", "duplicate-name", field="videos")
     if detector == "boxes":
-        for video in videos:
-            message = f"video {video.name}: the dataset has no boxes; use the detector 'motion'"
-            require(video.boxes is not None, message, "conflict", field="detector")
+        bare = [video.name for video in videos if video.boxes is None]
+        require(not bare, f"no boxes: {bare}; use detector 'motion'", "conflict", field="detector")
         return {video.name: list(video.boxes or []) for video in videos}
     finder = load_detector(detector, device) if isinstance(detector, str) else detector
     groups: dict[str, list[Video]] = {}
     for video in videos:
         groups.setdefault(video.scene if finder.per_scene else video.name, []).append(video)
     boxes: dict[str, list[np.ndarray]] = {}
-    frames = sum(header_shape(video.frames)[0] for video in videos)
-    with tqdm(total=frames, unit="frame", disable=not progress, leave=False) as bar:
-        bar.set_description("finding people once")
+    total = sum(header_shape(video.frames)[0] for video in videos)
+    with tqdm(None, "finding people", total, False, unit="frame", disable=not progress) as bar:
         for group in groups.values():
             boxes |= _detect_once(group, finder, bar)
     return {name: boxes[name] for name in names}
 
 
 def _detect_once(
-    videos: Sequence[Video], detector: Detector, bar: Bar
+    videos: list[Video], detector: Detector, bar: tqdm[NoReturn]
 ) -> dict[str, list[np.ndarray]]:
     """Detect, or read what was detected before from the cache."""
-    frames = [[video.name, video.frames.identity()] for video in videos]
-    identity = json.dumps([detector.identity(), frames])
-    done = bar.n
 
     def detect() -> dict[str, np.ndarray]:
         arrays = {}
@@ -238,8 +231,8 @@ def _detect_once(
             arrays[f"count_{i}"] = np.array([len(of_frame) for of_frame in boxes])
         return arrays
 
-    arrays = keep_arrays("boxes", hashlib.sha256(identity.encode()).hexdigest()[:32], detect)
-    bar.update(done + sum(map(len, videos)) - bar.n)  # of boxes that came from the cache
+    frames = [[video.name, video.frames.identity()] for video in videos]
+    arrays = keep_arrays("boxes", digest([detector.identity(), frames]), detect)
     boxes = {}
     for i, video in enumerate(videos):
         ends = np.cumsum(arrays[f"count_{i}"])
@@ -249,8 +242,7 @@ def _detect_once(
 
 def _scale(size: Sequence[int], native: Sequence[int]) -> np.ndarray:
     """Return the factors of x0, y0, x1, y1 from a (height, width) to the native one."""
-    factors = [native[1] / size[1], native[0] / size[0]]
-    return np.array(factors * 2, np.float32)
+    return np.array([native[1] / size[1], native[0] / size[0]] * 2, np.float32)
 
 
 def _resized(frame: np.ndarray, size: Sequence[int]) -> np.ndarray:

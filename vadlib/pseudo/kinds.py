@@ -1,30 +1,32 @@
 """The kinds of pseudo-anomaly: each turns a normal clip into one that looks or moves wrongly, and
 says which pixels changed.
 
-Every kind draws its parameters in `_draw`, from an explicit generator, and applies them in
-`_apply`: the same generator state gives the same pseudo-anomaly, so a widget can replay it and a
-test can fix it.
+Every kind draws its parameters from an explicit generator: the same generator state gives the same
+pseudo-anomaly, so a widget can replay it and a test can fix it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Sequence
+from functools import cache
+from typing import ClassVar, NamedTuple, Self
 
+import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from vadlib.config import PseudoConfig
 from vadlib.data.clips import Clip, to_tensor
+from vadlib.data.store import resize_frame
 from vadlib.errors import require
-from vadlib.pseudo.noise import noise_level
-from vadlib.pseudo.paste import follow_box, paste_patch
 from vadlib.pseudo.patches import Patches, load_patches
 
-Params = dict[str, Any]  # name -> value; each kind has its own
+Params = dict[str, object]  # each kind has its own
+Change = tuple[Tensor, Params]
 Strength = float | tuple[float, float]
+Boxes = Sequence[np.ndarray]  # of each frame, float32 (N, 4): x0, y0, x1, y1
 
 
 class PseudoClip(NamedTuple):
@@ -58,48 +60,44 @@ class PseudoAnomaly(ABC):
 
     name: ClassVar[str]
     default_strength: ClassVar[Strength] = (0.25, 1.0)
+    options: ClassVar[tuple[str, ...]] = ()  # fields of `PseudoConfig` that are its attributes
 
     def __init__(self, strength: Strength | None = None):
         strength = self.default_strength if strength is None else strength
-        span = tuple(strength) if isinstance(strength, (tuple, list)) else (strength, strength)
-        is_numbers = len(span) == 2 and all(isinstance(value, (int, float)) for value in span)
-        fits = is_numbers and 0 <= span[0] <= span[1] <= 1
-        kind = type(self).__name__
-        expected = "expected a number in [0, 1], or (low, high) in it"
-        message = f"{kind}: strength = {strength!r}; {expected}"
-        require(fits, message, "out-of-range", field=f"{kind}.strength")
-        self.strength = (float(span[0]), float(span[1]))
+        low, high = strength if isinstance(strength, tuple) else (strength, strength)
+        field = f"{type(self).__name__}.strength"
+        message = f"{field} = {strength}; expected a number in [0, 1], or (low, high) in it"
+        require(0 <= low <= high <= 1, message, "out-of-range", field=field)
+        self.strength = (float(low), float(high))
 
     @classmethod
     def from_config(cls, config: PseudoConfig, strength: Strength | None = None) -> Self:
-        """Make the kind with the settings of a config; a kind that takes some overrides this."""
-        return cls(strength)
+        """Make the kind with the settings of a config that it takes."""
+        return cls(strength=strength, **{name: getattr(config, name) for name in cls.options})
 
     def settings(self) -> dict[str, object]:
-        """Return what makes this kind what it is, as JSON: the range of its strength, and more if
-        it takes more.
+        """Return what makes this kind what it is, as JSON. A run is resumed only with the same.
 
-        A kind that takes more overrides this: `super().settings() | {"grain": self.grain}`. A run
-        is resumed only with the same settings.
+        A kind with settings that `PseudoConfig` lacks overrides this:
+        `super().settings() | {"depth": self.depth}`.
         """
-        return {"strength": list(self.strength)}
+        options = {name: getattr(self, name) for name in self.options}
+        return {"strength": list(self.strength)} | options
 
     def __call__(self, clip: Clip, generator: Generator) -> PseudoClip | None:
         low, high = self.strength
         strength = low + (high - low) * float(torch.rand((), generator=generator))
-        params = self._draw(clip, strength, generator)
-        if params is None:
+        change = self._change(clip, strength, generator)
+        if change is None:
             return None
-        tensor = self._apply(clip, params, generator)
+        tensor, params = change
         return PseudoClip(tensor, (tensor != clip.tensor).any(0), self.name, params)
 
     @abstractmethod
-    def _draw(self, clip: Clip, strength: float, generator: Generator) -> Params | None:
-        """Draw the physical parameters; None if this kind cannot be made of the clip."""
-
-    @abstractmethod
-    def _apply(self, clip: Clip, params: Params, generator: Generator) -> Tensor:
-        """Return the changed clip, of the shape and range of `clip.tensor`."""
+    def _change(self, clip: Clip, strength: float, generator: Generator) -> Change | None:
+        """Draw the physical parameters, and return the changed clip, of the shape and range of
+        `clip.tensor`, with them; None if this kind cannot be made of the clip.
+        """
 
 
 class SkipFrames(PseudoAnomaly):
@@ -111,18 +109,16 @@ class SkipFrames(PseudoAnomaly):
 
     name = "skip"
 
-    def _draw(self, clip: Clip, strength: float, generator: Generator) -> Params | None:
-        wanted = 1 + round(4 * strength)
-        possible = 1 + len(clip.lookahead) // max(1, clip.tensor.shape[1] - 1)
-        stride = min(wanted, possible)
-        return None if stride == 1 < wanted else {"stride": stride}
-
-    def _apply(self, clip: Clip, params: Params, generator: Generator) -> Tensor:
+    def _change(self, clip: Clip, strength: float, generator: Generator) -> Change | None:
         length = clip.tensor.shape[1]
-        positions = torch.arange(length) * params["stride"]
-        inside = positions[positions < length]
-        ahead = positions[positions >= length] - length
-        return torch.cat([clip.tensor[:, inside], to_tensor(clip.lookahead[ahead])], dim=1)
+        wanted = 1 + round(4 * strength)
+        stride = min(wanted, 1 + len(clip.lookahead) // max(1, length - 1))
+        if stride == 1 < wanted:
+            return None
+        positions = torch.arange(length) * stride
+        inside = clip.tensor[:, positions[positions < length]]
+        ahead = clip.lookahead[positions[positions >= length] - length]
+        return torch.cat([inside, to_tensor(ahead)], dim=1), {"stride": stride}
 
 
 class ShuffleMotion(PseudoAnomaly):
@@ -137,22 +133,20 @@ class ShuffleMotion(PseudoAnomaly):
 
     name = "shuffle"
 
-    def _draw(self, clip: Clip, strength: float, generator: Generator) -> Params:
+    def _change(self, clip: Clip, strength: float, generator: Generator) -> Change:
         length = clip.tensor.shape[1]
-        message = f"ShuffleMotion needs clips of at least 4 frames (got {length})"
+        message = f"ShuffleMotion needs clips of at least 4 frames, not {length}"
         require(length >= 4, message, "too-few", field="ClipConfig.length")
         count = round(strength * length)
         order = torch.arange(length)
         if count == length:
-            order = _without_neighbours(length, generator)
+            while (order.diff().abs() == 1).any():  # about e^-2 of all orders will do
+                order = torch.randperm(length, generator=generator)
         elif count >= 2:
             positions = torch.randperm(length, generator=generator)[:count]
             # One cycle through these frames: each of them moves.
             order[positions] = order[positions.roll(1)]
-        return {"order": order.tolist()}
-
-    def _apply(self, clip: Clip, params: Params, generator: Generator) -> Tensor:
-        return clip.tensor[:, params["order"]]
+        return clip.tensor[:, order], {"order": order.tolist()}
 
 
 class AddNoise(PseudoAnomaly):
@@ -169,31 +163,20 @@ class AddNoise(PseudoAnomaly):
     """
 
     name = "noise"
-    paper_sigma: ClassVar[float] = 0.81
+    options = ("grain",)
 
     def __init__(self, strength: Strength | None = None, grain: int = 1):
         super().__init__(strength)
-        fits = isinstance(grain, int) and grain >= 1
-        message = f"AddNoise: grain = {grain!r}; expected a whole number of pixels, at least 1"
-        require(fits, message, "out-of-range", field="AddNoise.grain")
+        message = f"AddNoise.grain = {grain}; expected a whole number of pixels, at least 1"
+        require(grain in range(1, 10**6), message, "out-of-range", field="AddNoise.grain")
         self.grain = grain
 
-    @classmethod
-    def from_config(cls, config: PseudoConfig, strength: Strength | None = None) -> Self:
-        return cls(strength, config.grain)
-
-    def settings(self) -> dict[str, object]:
-        return super().settings() | {"grain": self.grain}
-
-    def _draw(self, clip: Clip, strength: float, generator: Generator) -> Params:
-        sigma = self.paper_sigma * strength * float(clip.tensor.std())
-        return {"sigma": sigma, "grain": self.grain}
-
-    def _apply(self, clip: Clip, params: Params, generator: Generator) -> Tensor:
-        if params["sigma"] == 0:
-            return clip.tensor
-        noise = _gaussian(clip.tensor.shape, params["grain"], generator)
-        return _reflect(clip.tensor + params["sigma"] * noise)
+    def _change(self, clip: Clip, strength: float, generator: Generator) -> Change:
+        sigma = 0.81 * strength * float(clip.tensor.std())
+        tensor = clip.tensor
+        if sigma > 0:
+            tensor = _reflect(tensor + sigma * _gaussian(tensor.shape, self.grain, generator))
+        return tensor, {"sigma": sigma, "grain": self.grain}
 
 
 class PasteObjects(PseudoAnomaly):
@@ -211,44 +194,29 @@ class PasteObjects(PseudoAnomaly):
     """
 
     name = "object"
+    options = ("patches",)
     default_strength = (0.5, 1.0)
 
     def __init__(self, patches: str | Patches = "builtin", strength: Strength | None = None):
         super().__init__(strength)
-        self.patches = load_patches(patches) if isinstance(patches, str) else patches
+        self.pictures = load_patches(patches) if isinstance(patches, str) else patches
+        self.patches = self.pictures.source
 
-    @classmethod
-    def from_config(cls, config: PseudoConfig, strength: Strength | None = None) -> Self:
-        return cls(config.patches, strength)
-
-    def settings(self) -> dict[str, object]:
-        return super().settings() | {"patches": self.patches.source}
-
-    def _draw(self, clip: Clip, strength: float, generator: Generator) -> Params | None:
-        height, width = clip.tensor.shape[2:]
-        track = follow_box(clip.boxes, (height, width), generator)
+    def _change(self, clip: Clip, strength: float, generator: Generator) -> Change | None:
+        track = follow_box(clip.boxes, clip.tensor.shape[2:], generator)
         if track is None:
             return None
         size = 0.5 + 0.5 * strength
         room = (1 - size) * (track[:, 2:] - track[:, :2])[0]
-        offset = room * (torch.rand(2, generator=generator).numpy() - 0.5)
-        return {
-            "opacity": strength,
-            "size": size,
-            "track": track + np.tile(offset, 2),
-            "patch": self.patches.draw(generator),
-            "noise": noise_level(clip.tensor),
-        }
-
-    def _apply(self, clip: Clip, params: Params, generator: Generator) -> Tensor:
-        if params["opacity"] == 0:
-            return clip.tensor
-        placement = (params["patch"], params["track"], params["opacity"], params["size"])
-        pasted, weight = paste_patch(clip.tensor, *placement)
+        track = track + np.tile(room * (torch.rand(2, generator=generator).numpy() - 0.5), 2)
+        patch = self.pictures.draw(generator)
+        noise = noise_level(clip.tensor)
+        pasted, weight = paste_patch(clip.tensor, patch, track, strength, size)
         # Blending left (1 - weight) of the camera's noise; this much more restores its variance.
-        missing = params["noise"] * (1 - (1 - weight) ** 2).sqrt()
+        missing = noise * (1 - (1 - weight) ** 2).sqrt()
         noisy = _reflect(pasted + missing * torch.randn(pasted.shape, generator=generator))
-        return torch.where(weight > 0, noisy, clip.tensor)
+        params: Params = {"opacity": strength, "size": size, "track": track, "patch": patch}
+        return torch.where(weight > 0, noisy, clip.tensor), params | {"noise": noise}
 
 
 def _gaussian(shape: torch.Size, grain: int, generator: Generator) -> Tensor:
@@ -260,7 +228,8 @@ def _gaussian(shape: torch.Size, grain: int, generator: Generator) -> Tensor:
     height, width = shape[2:]
     coarse = (*shape[:2], -(-height // grain) + 1, -(-width // grain) + 1)
     noise = torch.randn(coarse, generator=generator)
-    noise = F.interpolate(noise, scale_factor=grain, mode="bicubic")[..., :height, :width]
+    noise = nn.functional.interpolate(noise, scale_factor=grain, mode="bicubic")
+    noise = noise[..., :height, :width]
     return noise / noise.std()  # interpolation makes it smaller
 
 
@@ -269,11 +238,123 @@ def _reflect(values: Tensor) -> Tensor:
     return 1 - (torch.remainder(values + 1, 4) - 2).abs()
 
 
-def _without_neighbours(length: int, generator: Generator) -> Tensor:
-    # About e^-2 of all orders qualify, so a few draws do; a fixed number of tries, as a loop must
-    # end for every length.
-    for _ in range(200):
-        order = torch.randperm(length, generator=generator)
-        if (order.diff().abs() != 1).all():
-            return order
-    return torch.from_numpy(np.r_[1:length:2, 0:length:2])  # odd numbers, then even ones: 1 3 0 2
+def noise_level(clip: Tensor) -> float:
+    """Estimate the standard deviation of the camera's noise in a clip (C, T, H, W).
+
+    It is measured where the clip changes least from frame to frame: in the stillest tenth of the
+    pixels, since a window around moving people may show little else.
+    """
+    return _least_change(clip) / _least_change_of_noise(*clip.shape[:2])
+
+
+def _least_change(clip: Tensor) -> float:
+    return float(clip.diff(dim=1).abs().mean(dim=(0, 1)).flatten().quantile(0.1))
+
+
+@cache
+def _least_change_of_noise(channels: int, frames: int) -> float:
+    """Return `_least_change` of noise of deviation 1, where some pixels are still by chance."""
+    generator = torch.Generator().manual_seed(0)
+    return _least_change(torch.randn(channels, frames, 128, 128, generator=generator))
+
+
+def follow_box(boxes: Boxes | None, size: Sequence[int], rng: Generator) -> np.ndarray | None:
+    """Draw one box of the middle frame and follow it through the clip by overlap (IoU).
+
+    If the box is lost, it goes on at its last speed. The width and height are the track's medians
+    and the centres are smoothed: detections jitter, and a patch that jitters or flickers would give
+    itself away.
+
+    Args:
+        boxes: T arrays (N, 4) float32: x0, y0, x1, y1; None if no detector ran.
+        size: (height, width) of the clip; only boxes whose centre is inside are drawn.
+        rng: draws the box.
+
+    Returns:
+        float32 (T, 4), or None if no box qualifies.
+    """
+    if boxes is None:
+        return None
+    middle = len(boxes) // 2
+    centres = boxes[middle].reshape(-1, 2, 2).mean(1)
+    candidates = boxes[middle][((centres >= 0) & (centres < size[::-1])).all(1)]
+    if not len(candidates):
+        return None
+    first = candidates[int(torch.randint(len(candidates), (1,), generator=rng))]
+    earlier = _walk(first, boxes[:middle][::-1])
+    track = np.array([*earlier[::-1], first, *_walk(first, boxes[middle + 1 :])], np.float32)
+    half = np.median(track[:, 2:] - track[:, :2], axis=0) / 2
+    centres = track.reshape(-1, 2, 2).mean(1)
+    padded = np.pad(centres, ((2, 2), (0, 0)), mode="reflect", reflect_type="odd")
+    centres = np.stack([np.convolve(axis, np.ones(5) / 5, mode="valid") for axis in padded.T], 1)
+    return np.concatenate([centres - half, centres + half], axis=1).astype(np.float32)
+
+
+def _walk(box: np.ndarray, frames: Boxes) -> list[np.ndarray]:
+    """Follow a box through frames; return one box for each frame."""
+    from torchvision.ops import box_iou  # here, since importing torchvision takes seconds
+
+    track: list[np.ndarray] = []
+    speed = np.zeros(2, np.float32)
+    for candidates in frames:
+        following = box + np.tile(speed, 2)
+        if len(candidates):
+            overlaps = box_iou(torch.from_numpy(box[None]), torch.from_numpy(candidates))[0]
+            best = candidates[int(overlaps.argmax())]
+            area, best_area = ((b[2:] - b[:2]).prod() for b in (box, best))
+            # Blobs merge and split: boxes of one person may overlap little from frame to frame, and
+            # the centre of a merged blob, of twice the area, says nothing about one person.
+            if overlaps.max() >= 0.1 and abs(best_area - area) < area:
+                step = (best - box).reshape(2, 2).mean(0)
+                speed = 0.5 * speed + 0.5 * step if track else step
+                following = best
+        box = following
+        track.append(box)
+    return track
+
+
+def paste_patch(
+    clip: Tensor, patch: np.ndarray, track: np.ndarray, opacity: float, size: float
+) -> tuple[Tensor, Tensor]:
+    """Blend one picture into a moving box.
+
+    A picture without alpha fills the box and fades towards a soft elliptical border. One with alpha
+    keeps its shape and its proportions, and covers as much area as the box.
+
+    Args:
+        clip: float32 (C, T, H, W) in [-1, 1]; not changed.
+        patch: uint8 RGB (h, w, 3) or RGBA (h, w, 4); turned grey for a grey clip.
+        track: float32 (T, 4), the box in each frame.
+        opacity: in [0, 1], where the picture is most opaque.
+        size: share of the box's width and height that the picture takes.
+
+    Returns:
+        The changed clip, float32 (C, T, H, W), in [-1, 1], and the picture's weight in each pixel,
+        float32 (T, H, W) in [0, 1].
+    """
+    sides = np.maximum((track[0, 2:] - track[0, :2]) * size, 3)  # of 2 pixels, both were border
+    if patch.shape[2] == 4:
+        proportions = np.array(patch.shape[1::-1])
+        sides = proportions * (sides.prod() / proportions.prod()) ** 0.5
+    wide, tall = (max(1, round(float(side))) for side in sides)
+    patch = resize_frame(patch, (tall, wide))
+    # 1 over the inner half of an ellipse, then falling to 0
+    y, x = np.mgrid[-1 : 1 : tall * 1j, -1 : 1 : wide * 1j]
+    alpha = patch[..., 3] / 255 if patch.shape[2] == 4 else np.clip(2 * (1 - np.hypot(x, y)), 0, 1)
+    alpha = (opacity * alpha).astype(np.float32)
+    patch = np.ascontiguousarray(patch[..., :3])
+    if len(clip) == 1:
+        patch = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)[..., None]
+    picture = to_tensor(patch[None])[:, 0].permute(1, 2, 0).float().numpy()
+    changed = clip.clone()
+    weights = torch.zeros(clip.shape[1:])
+    shape = clip.shape[:1:-1]  # (W, H), as OpenCV takes it
+    for t, (x, y) in enumerate(track.reshape(-1, 2, 2).mean(1)):
+        # Shifting by fractions of a pixel keeps the motion as smooth as the person's; whole pixels
+        # would make it jump.
+        shift = np.array([[1, 0, x - wide / 2], [0, 1, y - tall / 2]], np.float32)
+        weights[t] = torch.from_numpy(cv2.warpAffine(alpha, shift, shape))
+        moved = cv2.warpAffine(picture, shift, shape, borderMode=cv2.BORDER_REPLICATE)
+        layer = torch.from_numpy(moved.reshape(*clip.shape[2:], len(clip))).permute(2, 0, 1)
+        changed[:, t] = torch.lerp(clip[:, t], layer, weights[t])
+    return changed.clamp_(-1, 1), weights

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from vadlib.config import PseudoConfig
 from vadlib.data.clips import Clip
 from vadlib.errors import require, require_known
-from vadlib.pseudo.kinds import (
-    AddNoise,
-    PasteObjects,
-    PseudoAnomaly,
-    PseudoClip,
-    ShuffleMotion,
-    SkipFrames,
-)
+from vadlib.pseudo import kinds as builtin
+from vadlib.pseudo.kinds import PseudoAnomaly, PseudoClip
 
 # A kind in this table can be chosen by name. It joins no preset by that.
 KINDS: dict[str, type[PseudoAnomaly]] = {
-    "skip": SkipFrames,
-    "shuffle": ShuffleMotion,
-    "noise": AddNoise,
-    "object": PasteObjects,
+    "skip": builtin.SkipFrames,
+    "shuffle": builtin.ShuffleMotion,
+    "noise": builtin.AddNoise,
+    "object": builtin.PasteObjects,
 }
 
 
@@ -56,6 +49,7 @@ class Mixed(NamedTuple):
     outcome: Outcome
 
 
+@dataclass(eq=False)
 class PseudoAnomalyMixer:
     """Each sample draws on its own whether it becomes a pseudo-anomaly (probability p), and of
     which kind.
@@ -71,29 +65,21 @@ class PseudoAnomalyMixer:
         InputError: p outside [0, 1], p > 0 without kinds, or weights that do not fit.
     """
 
-    def __init__(
-        self,
-        kinds: Sequence[PseudoAnomaly],
-        p: float = 0.5,
-        weights: Sequence[float] | None = None,
-        detector: str = "motion",
-    ):
-        count = len(kinds)
-        message = f"p = {p}; expected a probability in [0, 1]"
-        require(0 <= p <= 1, message, "out-of-range", field="p")
-        message = f"p = {p} without any kind of pseudo-anomaly; name at least one, or set p to 0"
-        require(p == 0 or count > 0, message, "conflict", field="kinds")
-        if weights is None:
-            weights = [1.0 for _ in kinds]
-        is_sound = all(weight >= 0 for weight in weights) and 0 < sum(weights) < math.inf
-        expected = "expected one number of at least 0 for each kind, and not 0 for all"
-        message = f"weights = {weights} for {count} kinds; {expected}"
-        fits = len(weights) == count and (is_sound or count == 0)
-        require(fits, message, "out-of-range", field="weights")
-        self.kinds = list(kinds)
-        self.p = float(p)
+    kinds: Sequence[PseudoAnomaly]
+    p: float = 0.5
+    weights: Sequence[float] | None = None
+    detector: str = "motion"
+
+    def __post_init__(self) -> None:
+        require(0 <= self.p <= 1, f"p = {self.p}; expected 0 to 1", "out-of-range", field="p")
+        message = f"p = {self.p} without kinds of pseudo-anomaly; name one, or set p to 0"
+        require(self.p == 0 or len(self.kinds) > 0, message, "conflict", field="kinds")
+        weights = [1.0 for _ in self.kinds] if self.weights is None else self.weights
         self.weights = [float(weight) for weight in weights]
-        self.detector = detector
+        fits = len(weights) == len(self.kinds) and min(weights, default=0) >= 0
+        fits = fits and (0 < sum(weights) < np.inf or not weights)
+        message = f"weights = {weights}; expected for each kind a number of at least 0, not all 0"
+        require(fits, message, "out-of-range", field="weights")
 
     def __call__(self, clip: Clip, generator: torch.Generator) -> Mixed:
         """Make a pseudo-anomaly of the clip, or leave it normal: by chance, or since the kind that
@@ -102,19 +88,15 @@ class PseudoAnomalyMixer:
         turned, position = torch.rand(2, generator=generator).tolist()
         if turned >= self.p:
             return Mixed(None, Outcome())
-        shares = list(accumulate(self.weights))
-        kind = self.kinds[bisect(shares, position * shares[-1])]
+        shares = np.cumsum(self.weights or ())
+        kind = self.kinds[int(np.searchsorted(shares, position * shares[-1], side="right"))]
         pseudo = kind(clip, generator)
-        if pseudo is None or not bool(pseudo.mask.any()):
-            return Mixed(None, Outcome(kind.name))
-        return Mixed(pseudo, Outcome(kind.name, success=True))
+        success = pseudo is not None and bool(pseudo.mask.any())
+        return Mixed(pseudo if success else None, Outcome(kind.name, success))
 
     def count(self, outcomes: Iterable[Outcome]) -> dict[str, int]:
         """Count the samples of each outcome: "made_KIND" and "not_made_KIND" -> a number."""
-        totals = {}
-        for kind in self.kinds:
-            totals[f"made_{kind.name}"] = 0
-            totals[f"not_made_{kind.name}"] = 0
+        totals = {f"{end}_{kind.name}": 0 for kind in self.kinds for end in ("made", "not_made")}
         for name, success in outcomes:
             if name is not None:
                 totals[f"made_{name}" if success else f"not_made_{name}"] += 1
@@ -123,18 +105,12 @@ class PseudoAnomalyMixer:
     @property
     def config(self) -> PseudoConfig:
         """The mixer as a run's config.json holds it, without further settings of your own kinds."""
-        settings: dict[str, Any] = {}
+        strengths = tuple(kind.strength for kind in self.kinds)
+        settings: dict[str, Any] = {"weights": tuple(self.weights or ()), "strengths": strengths}
         for kind in self.kinds:
-            settings |= kind.settings()
-        return PseudoConfig(
-            kinds=tuple(kind.name for kind in self.kinds),
-            p=self.p,
-            detector=self.detector,
-            patches=settings.get("patches", PseudoConfig.patches),
-            weights=tuple(self.weights),
-            strengths=tuple(kind.strength for kind in self.kinds),
-            grain=settings.get("grain", PseudoConfig.grain),
-        )
+            settings |= {name: getattr(kind, name) for name in kind.options}
+        names = tuple(kind.name for kind in self.kinds)
+        return PseudoConfig(names, self.p, self.detector, **settings)
 
 
 def make_mixer(config: PseudoConfig) -> PseudoAnomalyMixer:
@@ -144,12 +120,9 @@ def make_mixer(config: PseudoConfig) -> PseudoAnomalyMixer:
         InputError: an unknown kind, strengths that do not fit, or what `PseudoAnomalyMixer`
             refuses.
     """
-    count = len(config.kinds)
-    strengths: Sequence[tuple[float, float] | None] = [None for _ in config.kinds]
-    if config.strengths is not None:
-        strengths = config.strengths
-    message = f"strengths = {strengths} for {count} kinds; expected (low, high) for each kind"
-    require(len(strengths) == count, message, "conflict", field="strengths")
+    strengths = [None for _ in config.kinds] if config.strengths is None else config.strengths
+    message = f"strengths = {strengths}; expected (low, high) for each of {config.kinds}"
+    require(len(strengths) == len(config.kinds), message, "conflict", field="strengths")
     kinds = []
     for name, strength in zip(config.kinds, strengths, strict=True):
         require_known(name, KINDS, "kind", field="kinds")

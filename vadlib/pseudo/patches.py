@@ -4,13 +4,13 @@ such as CIFAR-100's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import PIL.Image
-import torch
 from sklearn.datasets import load_sample_images
+from torch import Generator, randint
 
 from vadlib.data.catalog import default_root
 from vadlib.data.download import fetch_file
@@ -19,63 +19,41 @@ from vadlib.data.video import is_junk, list_images, read_image
 from vadlib.errors import InputError, require
 from vadlib.files import expand_home, is_disk_full, not_written
 
-SPRITES = Path(__file__).with_name("sprites.png")
 
-
-class Patches(Protocol):
-    """A source of pictures.
+class Patches:
+    """A source of pictures, all equally likely. Your own may be any class with these attributes.
 
     Attributes:
         source: where they come from, as `load_patches` takes it.
+        pictures: uint8 RGB (h, w, 3), or RGBA (h, w, 4) of things that are cut out.
     """
 
-    source: str
+    def __init__(self, source: str, pictures: Sequence[np.ndarray] | np.ndarray):
+        self.source = source
+        self.pictures = pictures
 
-    def draw(self, generator: torch.Generator) -> np.ndarray:
-        """Draw one picture, uint8 RGB (h, w, 3), or RGBA (h, w, 4) of a thing that is cut out."""
+    def draw(self, generator: Generator) -> np.ndarray:
+        """Draw one picture, uint8 (h, w, 3) or (h, w, 4)."""
+        return np.asarray(self.pictures[_below(len(self.pictures), generator)])
 
 
-class BuiltinPatches:
+class BuiltinPatches(Patches):
     """Square crops, 32 to 128 pixels wide, of scikit-learn's sample images: a temple and a flower.
     Needs no download.
     """
 
-    source = "builtin"
-
     def __init__(self) -> None:
-        self.images = load_sample_images().images
+        super().__init__("builtin", load_sample_images().images)
 
-    def draw(self, generator: torch.Generator) -> np.ndarray:
-        image = self.images[_below(len(self.images), generator)]
+    def draw(self, generator: Generator) -> np.ndarray:
+        image = super().draw(generator)
         side = 32 + _below(97, generator)
         y = _below(image.shape[0] - side, generator)
         x = _below(image.shape[1] - side, generator)
-        crop: np.ndarray = image[y : y + side, x : x + side]
-        return crop
+        return np.asarray(image[y : y + side, x : x + side])
 
 
-class SpritePatches:
-    """Animals and things, cut out, up to 64 x 64 pixels with alpha: `sprites.png`. Needs no
-    download.
-
-    None of them is among the anomalies of the rendered street. They are 32 of Microsoft's Fluent
-    Emoji (MIT licence).
-    """
-
-    source = "sprites"
-
-    def __init__(self) -> None:
-        sheet = np.asarray(PIL.Image.open(SPRITES).convert("RGBA"))
-        self.sprites = []
-        for row in range(0, sheet.shape[0], 64):
-            for column in range(0, sheet.shape[1], 64):
-                self.sprites.append(_trimmed(sheet[row : row + 64, column : column + 64]))
-
-    def draw(self, generator: torch.Generator) -> np.ndarray:
-        return self.sprites[_below(len(self.sprites), generator)]
-
-
-class FolderPatches:
+class FolderPatches(Patches):
     """Images in class folders, `ROOT/CLASS/*.png`; a class is drawn first, then one of its images.
 
     Raises:
@@ -83,83 +61,74 @@ class FolderPatches:
     """
 
     def __init__(self, root: str | Path):
-        self.source = str(root)
+        super().__init__(str(root), [])
         root = expand_home(root)
-        expected = "expected 'builtin', 'sprites', 'cifar100', or a folder of class folders"
-        message = f"patches {str(root)!r}: no such folder; {expected}"
+        message = f"patches {root}: no such folder; expected builtin, sprites, cifar100 or a folder"
         require(root.is_dir(), message, "missing-file", file=root, field="patches")
-        folders = sorted(p for p in root.iterdir() if p.is_dir() and not is_junk(p))
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and not is_junk(path))
         self.classes = [files for files in map(list_images, folders) if files]
-        example = root / "apple" / "0001.png"
-        message = f"{root}: no images in class folders; expected files such as {example}"
+        message = f"{root}: no images in class folders; expected files such as apple/0001.png"
         require(bool(self.classes), message, "too-few", file=root, field="patches")
 
-    def draw(self, generator: torch.Generator) -> np.ndarray:
+    def draw(self, generator: Generator) -> np.ndarray:
         files = self.classes[_below(len(self.classes), generator)]
         return read_image(files[_below(len(files), generator)], channels=3)
 
 
-class CIFAR100Patches:
-    """The 50,000 training pictures of CIFAR-100, 32 x 32 pixels, read by torchvision, which
-    verifies them by their MD5.
+def load_patches(source: str) -> Patches:
+    """Return the patch source of a name.
 
-    They are read from `cifar-100-python/` below `VADLIB_DATA` (else ./data), or downloaded into the
-    cache folder (169 MB).
+    Args:
+        source: "builtin"; "sprites", 32 animals and things that are cut out, none of which is among
+            the anomalies of the rendered street; "cifar100"; or the path of a folder of class
+            folders. "cifar100" takes class folders, `cifar100/train/CLASS/*.png` below
+            `VADLIB_DATA` (else ./data), if there are any. Else torchvision reads its own copy, the
+            50,000 training pictures in `cifar-100-python/` there. Else they are downloaded into the
+            cache folder (169 MB).
 
     Raises:
-        InputError: they are damaged, or cannot be downloaded, or there is no room to unpack them.
-    """
-
-    source = "cifar100"
-
-    def __init__(self) -> None:
-        from torchvision.datasets import CIFAR100  # here, since importing torchvision takes seconds
-
-        root = default_root()
-        is_cached = not (root / CIFAR100.base_folder).is_dir()
-        if is_cached:
-            root = cache_dir() / "patches"
-        folder = root / CIFAR100.base_folder
-        if not folder.is_dir():
-            advice = "take the patches 'builtin', which need no download"
-            fetch_file(CIFAR100.url, f"md5:{CIFAR100.tgz_md5}", root, advice)
-        try:
-            # "Download" finds the archive there, or its contents, and unpacks it if needed.
-            self.pixels = CIFAR100(root, train=True, download=is_cached).data
-        except (OSError, RuntimeError, EOFError) as error:
-            if is_disk_full(error):
-                raise not_written(folder, error) from error
-            message = f"{folder}: damaged ({error}); remove it, and it is downloaded again"
-            raise InputError(message, "damaged-file", file=folder) from error
-
-    def draw(self, generator: torch.Generator) -> np.ndarray:
-        picture: np.ndarray = self.pixels[_below(len(self.pixels), generator)]
-        return picture
-
-
-def load_patches(source: str) -> Patches:
-    """Return the patch source of a name: "builtin", "sprites", "cifar100", else the path of a
-    folder of class folders.
-
-    "cifar100" takes class folders, `cifar100/train/CLASS/*.png` below `VADLIB_DATA` (else ./data),
-    if there are any, else torchvision's copy.
+        InputError: the folder is missing or empty, or CIFAR-100 is damaged or cannot be downloaded
+            or unpacked.
     """
     if source == "builtin":
         return BuiltinPatches()
     if source == "sprites":
-        return SpritePatches()
-    if source == "cifar100":
-        folders = default_root() / "cifar100" / "train"
-        return FolderPatches(folders) if folders.is_dir() else CIFAR100Patches()
-    return FolderPatches(source)
+        return Patches(source, _sprites())
+    folders = default_root() / "cifar100" / "train"
+    if source == "cifar100" and not folders.is_dir():
+        return Patches(source, _cifar100())
+    return FolderPatches(folders if source == "cifar100" else source)
 
 
-def _trimmed(sprite: np.ndarray) -> np.ndarray:
-    """Cut the transparent border off."""
-    rows = np.flatnonzero(sprite[..., 3].any(1))
-    columns = np.flatnonzero(sprite[..., 3].any(0))
-    return np.ascontiguousarray(sprite[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+def _sprites() -> list[np.ndarray]:
+    """Cut the sheet of Microsoft's Fluent Emoji (MIT licence), 64 x 64 pixels each, and trim it."""
+    sheet = PIL.Image.open(Path(__file__).with_name("sprites.png")).convert("RGBA")
+    sprites = []
+    for y in range(0, sheet.height, 64):
+        for x in range(0, sheet.width, 64):
+            sprite = sheet.crop((x, y, x + 64, y + 64))
+            sprites.append(np.array(sprite.crop(sprite.getbbox())))
+    return sprites
 
 
-def _below(limit: int, generator: torch.Generator) -> int:
-    return int(torch.randint(limit, (1,), generator=generator))
+def _cifar100() -> np.ndarray:
+    """Read the training pictures, uint8 (50000, 32, 32, 3), which torchvision verifies by MD5."""
+    from torchvision.datasets import CIFAR100  # here, since importing torchvision takes seconds
+
+    root = default_root()
+    is_cached = not (root / CIFAR100.base_folder).is_dir()
+    if is_cached:
+        root = cache_dir() / "patches"
+        fetch_file(CIFAR100.url, f"md5:{CIFAR100.tgz_md5}", root, "take the patches 'builtin'")
+    try:
+        # "Download" finds the archive there, or its contents, and unpacks it if needed.
+        return np.asarray(CIFAR100(root, train=True, download=is_cached).data)
+    except (OSError, RuntimeError, EOFError) as error:
+        folder = root / CIFAR100.base_folder
+        message = f"{folder}: damaged ({error}); remove it, and it is downloaded again"
+        damaged = InputError(message, "damaged-file", file=folder)
+        raise (not_written(folder, error) if is_disk_full(error) else damaged) from error
+
+
+def _below(limit: int, generator: Generator) -> int:
+    return int(randint(limit, (1,), generator=generator))

@@ -37,38 +37,28 @@ class YOLOv3Detector(PersonDetector):
         super().__init__(weights, device)
         with unchanged_process():
             try:
-                import ultralytics
+                from ultralytics import YOLO, utils  # type: ignore[attr-defined]  # lazily
             except ModuleNotFoundError as error:
                 message = "the detector yolov3 needs ultralytics: pip install 'vadlib[yolov3]'"
                 raise InputError(message, "not-available", field="detector") from error
-            is_safe = getattr(ultralytics.utils, "SAFE_LOAD", False)
+            is_safe = getattr(utils, "SAFE_LOAD", False)
             message = "ultralytics would unpickle weights; restart Python, or install 8.4 or later"
             require(is_safe, message, "not-available", field="ULTRALYTICS_SAFE_LOAD")
             try:
-                detector = ultralytics.YOLO  # type: ignore[attr-defined]  # exported lazily
-                self.model: Any = detector(str(self.weights), task="detect")
+                self.model: Any = YOLO(str(self.weights), task="detect")
                 person = self.model.names.get(PERSON)  # loads the network
             except Exception as error:  # of many types; all mean that this is no detector's file
-                reason = " ".join(str(error).split())
-                message = f"{self.weights}: not a detector that ultralytics can read ({reason})"
-                message += "; download it again, or choose another"
+                message = f"{self.weights}: not a detector ({' '.join(str(error).split())})"
                 raise InputError(message, "wrong-kind-of-file", file=self.weights) from error
         message = f"{self.weights}: its class 0 is {person!r}; expected 'person', as in COCO"
         require(person == "person", message, "wrong-kind-of-file", file=self.weights)
 
     def find(self, images: np.ndarray) -> list[np.ndarray]:
         bgr = [np.ascontiguousarray(image[..., ::-1]) for image in images]
+        settings = {"imgsz": images.shape[1:3], "device": str(self.device)}
+        limits = {"conf": CONFIDENCE, "iou": IOU, "classes": [PERSON]}
         with unchanged_process():
-            results = self.model.predict(
-                bgr,
-                imgsz=images.shape[1:3],
-                conf=CONFIDENCE,
-                iou=IOU,
-                classes=[PERSON],
-                device=str(self.device),
-                verbose=False,
-                save=False,
-            )
+            results = self.model.predict(bgr, verbose=False, save=False, **settings, **limits)
         return [result.boxes.xyxy.cpu().numpy() for result in results]
 
 
@@ -79,15 +69,9 @@ def unchanged_process() -> Iterator[None]:
     """
     folder = cache_dir() / "ultralytics"
     folder.mkdir(parents=True, exist_ok=True)  # else it falls back to other places
-    settings = {
-        "YOLO_CONFIG_DIR": str(folder),
-        "YOLO_OFFLINE": "true",
-        "YOLO_AUTOINSTALL": "false",
-        "YOLO_VERBOSE": "false",
-        "ULTRALYTICS_SAFE_LOAD": "1",
-    }
-    threads = torch.get_num_threads()
-    cv2_threads = cv2.getNumThreads()
+    settings = {"YOLO_CONFIG_DIR": str(folder), "YOLO_OFFLINE": "true", "YOLO_VERBOSE": "false"}
+    settings |= {"YOLO_AUTOINSTALL": "false", "ULTRALYTICS_SAFE_LOAD": "1"}
+    threads = (torch.get_num_threads(), cv2.getNumThreads())
     with (
         patch.dict(os.environ, settings),
         patch.multiple(torch, save=torch.save, load=torch.load),
@@ -98,6 +82,6 @@ def unchanged_process() -> Iterator[None]:
         try:
             yield
         finally:
-            torch.set_num_threads(threads)
-            cv2.setNumThreads(cv2_threads)
+            torch.set_num_threads(threads[0])
+            cv2.setNumThreads(threads[1])
             torch.set_printoptions(profile="default")  # type: ignore[no-untyped-call]
