@@ -12,7 +12,7 @@ import numpy as np
 
 from vadlib.data.copies import FrameFolderDataset
 from vadlib.data.labels import GroundTruth, read_mat
-from vadlib.data.layout import below, numbered, numbered_lengths
+from vadlib.data.layout import below, numbered
 from vadlib.data.store import file_key, keep_arrays
 from vadlib.data.video import LazyStack, Stack, Video, list_files
 from vadlib.errors import require
@@ -52,12 +52,7 @@ class Avenue(FrameFolderDataset):
     label_files = (("avenue.mat", "community"), ("frame_labels_avenue.npy", "community"))
     fps = 25.0
     channels = 3
-    test_lengths = numbered_lengths(TEST_LENGTHS)
-    numbered = True
-
-    def __init__(self, root: Path):
-        self.root = root
-        super().__init__(root)
+    numbered_lengths = TEST_LENGTHS
 
     def ground_truths(self) -> list[GroundTruth]:
         masks = self._mask_folder()
@@ -66,9 +61,9 @@ class Avenue(FrameFolderDataset):
 
     def _mask_folder(self) -> Path | None:
         """The first folder with masks; some programs unpack the archive into one of its name."""
-        archive = "ground_truth_demo"
-        places = (self.folder, self.folder.parent, self.root, self.root / "avenue")
-        for place, parent in product(places, (f"{archive}/", "", f"{archive}/{archive}/")):
+        archive = "ground_truth_demo/"
+        places = product((self.folder, *self.folder.parents[:2]), (archive, "", archive * 2))
+        for place, parent in places:
             folder = below(place, f"{parent}testing_label_mask")
             if folder is not None and _mat_files(folder):
                 return folder
@@ -93,9 +88,6 @@ class VolLabels(GroundTruth):
         labels = {}
         for name, path in _mat_files(self.path).items():
             labels[name] = VolMasks(path).labels
-            message = f"{path}: {len(labels[name])} masks; expected {self.lengths[name]}"
-            is_whole = len(labels[name]) == self.lengths[name]
-            require(is_whole, message, "label-length", file=path)
         return labels
 
 

@@ -69,22 +69,27 @@ class DatasetCard:
 
 
 class RenderedCopy(DatasetCopy):
-    """The rendered street, which needs no files; the path of a clip is the name of its split."""
+    """The rendered street, which needs no files; the path of a clip only tells it from others."""
 
     layout = "rendered"
 
+    def __init__(self, root: Path):
+        self.videos: dict[Path, Video] = {}
+
     def clips(self, split: str) -> dict[str, Path]:
-        return {video.name: Path(split) for video in load_synthetic(split)}
+        videos = {Path(split, video.name): video for video in load_synthetic(split)}
+        self.videos |= videos
+        return {path.name: path for path in videos}
 
     def open_clip(self, name: str, path: Path) -> Video:
-        return {video.name: video for video in load_synthetic(path.name)}[name]
+        return self.videos[path]
 
 
 _UCSD = "Mahadevan et al., Anomaly Detection in Crowded Scenes, doi:10.1109/CVPR.2010.5539872"
 DATASETS = {
     "synthetic": DatasetCard(
         title="a rendered street; abnormal: bicycles, carts, running, loitering, wrong ways, bags",
-        copy=lambda root: RenderedCopy(),
+        copy=RenderedCopy,
         terms="MIT, as vadlib",
         citation="this software",
         get="nothing to get: it is rendered",

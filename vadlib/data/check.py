@@ -85,19 +85,21 @@ def check_dataset(
         InputError: the dataset or the ground truth is unknown.
     """
     check = _Check(name, root)
-    try:
+    copy = None
+    with check.errors():
         copy = find_copy(name, root, ground_truth)
-    except InputError as error:
-        if error.field in {"dataset", "ground_truth"}:
-            raise
-        check.error(error)
+    if copy is None:
         return check.report
     check.report["layout"] = copy.layout
     for split in copy.splits:
         with check.errors():
-            videos = list(copy.open_each(split, ground_truth, on_error=check.error))
-            bar = tqdm(videos, f"reading {split}", unit="clip", disable=not progress)
-            check.summarise(split, [video for video in bar if check.read(video)])
+            opened = list(copy.open_each(split, ground_truth, check.errors))
+            videos = []
+            for video in tqdm(opened, f"reading {split}", unit="clip", disable=not progress):
+                with check.errors():
+                    check.read(video)
+                    videos.append(video)
+            check.summarise(split, videos)
     check.report["folder"] = str(copy.folder) if copy.folder else None
     with check.errors():
         check.look_around(copy)
@@ -127,31 +129,25 @@ class _Check:
         if condition:
             self.report[kind].append({"code": code, "where": line, "fix": ADVICE[code]})
 
-    def error(self, error: InputError) -> None:
-        """Report an error, whose line says how to fix it."""
-        problem = {"code": error.code, "where": str(error), "fix": ""}
-        if problem not in self.report["problems"]:  # a wrong root is one problem, not one a split
-            self.report["problems"].append(problem)
-
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Report an error of the block, which ends it."""
+        """Report an error of the block, which ends it and says how to fix it."""
         try:
             yield
         except InputError as error:
-            self.error(error)
+            if error.field in {"dataset", "ground_truth"}:
+                raise
+            problem = {"code": error.code, "where": str(error), "fix": ""}
+            if problem not in self.report["problems"]:
+                self.report["problems"].append(problem)
 
-    def read(self, video: Video) -> bool:
+    def read(self, video: Video) -> None:
         """Read all frames and masks of a video, and compare masks with labels.
 
-        Returns:
-            False for a video file that cannot be decoded.
+        Raises:
+            InputError: a video file that cannot be decoded.
         """
-        count = 0
-        with self.errors():
-            count = len(video)  # decodes all of a video file
-        if not count:
-            return False
+        count = len(video)  # decodes all of a video file
         line = f"video {video.name}: {count} frames, shorter than a clip of {ClipConfig.length}"
         self.find(count < ClipConfig.length, line, "too-short", "problems")
         masks, labels = video.masks, video.labels
@@ -165,7 +161,6 @@ class _Check:
                     conflicts.append(t)
         line = f"video {video.name}, frame {first_of(conflicts)}: its mask contradicts its label"
         self.find(conflicts, line, "label-mask-conflict", "problems")
-        return True
 
     def summarise(self, split: str, videos: list[Video]) -> None:
         """Describe the videos of a split, and note what is unusual about them."""

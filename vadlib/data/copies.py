@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -20,6 +21,7 @@ from vadlib.errors import InputError, require
 from vadlib.files import is_broken_link
 
 Clips = Mapping[str, Path]
+Errors = Callable[[], AbstractContextManager[None]]
 # Endings of arrays, labels and features in copies of known datasets, whose counts are known.
 _DATA = {".npy", ".npz", ".mat", ".m", ".json", ".csv", ".pkl", ".pickle", ".h5", ".pt"}
 
@@ -77,9 +79,7 @@ class DatasetCopy(ABC):
         truths = {truth.name: truth for truth in self.ground_truths()}
         is_here = name in truths if name else bool(truths) or not self.label_files
         files = " or ".join(file for file, _ in self.label_files)
-        message = (
-            f"{self.folder}: no labels {name or ''} in it, but {list(truths)}; expected {files}"
-        )
+        message = f"{self.folder}: no labels for the test clips {name or ''}; expected {files}"
         field = "ground_truth" if name else ""
         require(is_here, message, "missing-labels", file=self.folder, field=field)
         truth = truths[name] if name else next(iter(truths.values()), None)
@@ -88,32 +88,24 @@ class DatasetCopy(ABC):
         return truth
 
     def open_each(
-        self,
-        split: str,
-        ground_truth: str | None = None,
-        on_error: Callable[[InputError], None] | None = None,
+        self, split: str, ground_truth: str | None = None, errors: Errors = nullcontext
     ) -> Iterator[Video]:
         """Open the clips of a split one by one, those of "test" with labels and masks.
 
         Args:
             split: "train" or "test".
             ground_truth: see `ground_truth`.
-            on_error: is told why a clip cannot be opened, which is then left out; by default the
-                error is raised.
+            errors: makes a context in which each clip is opened; one that suppresses an
+                `InputError` leaves the clip out.
         """
         clips = self.clips(split)
         truth = self.ground_truth(ground_truth, clips) if split == "test" else None
         for name, path in clips.items():
-            try:
+            with errors():
                 video = self.open_clip(name, path)
                 if truth is not None:
                     video = replace(video, labels=truth.read(video, path), ground_truth=truth.name)
                     video = replace(video, masks=self.masks(video, path, truth.name))
-            except InputError as error:
-                if on_error is None:
-                    raise
-                on_error(error)
-            else:
                 yield video
 
     def open(self, split: str, ground_truth: str | None = None) -> list[Video]:
@@ -165,7 +157,8 @@ class DatasetCopy(ABC):
         Raises:
             InputError: a folder that cannot be read.
         """
-        paths = layout.list_tree(self.folder) if self.folder is not None else []
+        tree = layout.walk(self.folder) if self.folder is not None else ()
+        paths = [here / name for here, _, files, _ in tree for name in files]
         paths = self.unread([path for path in paths if not layout.is_harmless(path)])
         return sorted(paths, key=lambda path: natural_key(str(path)))
 
@@ -193,7 +186,7 @@ class FrameFolderDataset(DatasetCopy):
             of a split.
         test_lengths: test clip -> its frames, of a complete copy, in order; files with the labels
             of the whole set are cut by them.
-        numbered: clips are called by the number in their name ("01").
+        numbered_lengths: in its place, where clips are called by the number in their name ("01").
 
     Raises:
         InputError: there is no copy; the message says what was looked for, and where.
@@ -209,13 +202,15 @@ class FrameFolderDataset(DatasetCopy):
     channels: int
     official: tuple[str, ...] = ()
     test_lengths: Mapping[str, int] = {}
-    numbered: bool = False
+    numbered_lengths: tuple[int, ...] = ()
 
     def __init__(self, root: Path):
         self.folder = self._find_folder(root)
         official = self.official or (self.train[0], self.test[0])
         is_official = any(below(self.folder, path) for path in official)
         self.layout = "official" if is_official else "community"
+        for number, length in enumerate(self.numbered_lengths, start=1):
+            self.test_lengths = {**self.test_lengths, f"{number:02d}": length}
 
     def _find_folder(self, root: Path) -> Path:
         advice = f"--root (or VADLIB_DATA) must name the folder that holds {self.places[0]}/"
@@ -233,11 +228,11 @@ class FrameFolderDataset(DatasetCopy):
         choices = self.train if split == "train" else self.test
         folders = [below(self.folder, choice) for choice in choices]
         clips = next(filter(None, [_clips_in(folder) for folder in folders if folder]), [])
-        expected = self.folder / choices[0 if self.layout == "official" else -1]
-        code = "too-few" if any(folders) else "missing-file"
-        message = f"{expected}: no clips; expected folders of images, or video files"
-        require(bool(clips), message, code, file=expected)
-        if self.numbered:
+        message = (
+            f"{self.folder}: no clips; expected folders of images, or videos, in {choices[-1]}"
+        )
+        require(bool(clips), message, "too-few", file=self.folder)
+        if self.numbered_lengths:
             return layout.numbered(clips, len(self.test_lengths) if split == "test" else None)
         return {layout.clip_name(path): path for path in clips}
 

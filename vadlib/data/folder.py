@@ -119,12 +119,10 @@ class OwnVideos(DatasetCopy):
                 folder = self.label_paths.get(kind)
                 path = below(folder, file) if folder and folder.is_dir() else None
                 read |= {path} if path else set()
-        others = []
-        for path in paths:
-            is_picture = path.suffix.lower() in IMAGE_SUFFIXES and path.parent in read
-            if not is_picture and path not in read and path not in self.label_paths.values():
-                others.append(path)
-        return others
+        read.update(path for path in self.label_paths.values() if path.is_file())
+        pictures = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
+        read.update(path for path in pictures if path.parent in read)
+        return [path for path in paths if path not in read]
 
 
 class TableLabels(GroundTruth):

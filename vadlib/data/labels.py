@@ -207,11 +207,12 @@ def _load(path: Path, heads: tuple[bytes, ...], load: Callable[[], Any]) -> Any:
         return load()
     # NumPy and scipy raise many kinds for damaged files; all mean the same to the user
     except Exception as error:
-        code = "damaged-file" if head.startswith(heads) else "wrong-kind-of-file"
         # pickles of protocols 2 to 5 begin so; arrays of objects hold one
-        code = "pickle" if head.startswith(b"\x80") or "Python objects" in str(error) else code
+        is_pickle = head.startswith(b"\x80") or "Python objects" in str(error)
         message = f"{path}: no plain {path.suffix} file ({one_line(error)}); get another one"
-        raise InputError(message, code, file=path) from error
+        require(not is_pickle, message, "pickle", file=path)
+        require(not head.startswith(heads), message, "damaged-file", file=path)
+        raise InputError(message, "wrong-kind-of-file", file=path) from error
 
 
 def read_text(path: Path) -> str:

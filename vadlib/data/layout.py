@@ -88,11 +88,6 @@ def walk(base: Path) -> Iterator[tuple[Path, list[str], list[str], list[str]]]:
         yield path, folders, files, sorted(results, key=natural_key)
 
 
-def list_tree(base: Path) -> list[Path]:
-    """List all files below a folder, without junk and results of vadlib; see `walk`."""
-    return [here / name for here, _, files, _ in walk(base) for name in files]
-
-
 def is_harmless(path: Path) -> bool:
     """Tell a text, program or checksum beside the data, by its name, from what may be labels."""
     is_beside_labels = path.parent.name.lower() in {"labels", "masks"}
@@ -122,8 +117,9 @@ def require_root(root: Path, advice: str) -> None:
         InputError: the root is missing or is a file.
     """
     refuse_broken_link(root)
-    code = "wrong-kind-of-file" if root.exists() else "missing-file"
-    require(root.is_dir(), f"{root}: no such folder; {advice}", code, file=root, field="--root")
+    message = f"{root}: no such folder; {advice}"
+    require(root.exists(), message, "missing-file", file=root, field="--root")
+    require(root.is_dir(), message, "wrong-kind-of-file", file=root, field="--root")
 
 
 def open_clip(path: Path, name: str, channels: int, fps: float, scene: str) -> Video:
@@ -194,8 +190,3 @@ def numbered(paths: Iterable[Path], count: int | None = None) -> dict[str, Path]
         message = f"{path}: has the clip number of {other}; remove one of them"
         require(other == path, message, "duplicate-name", file=path)
     return {name: clips[name] for name in sorted(clips, key=int)}
-
-
-def numbered_lengths(lengths: Sequence[int]) -> dict[str, int]:
-    """Name the lengths of a numbered test set's clips: "01" -> frames."""
-    return {f"{number:02d}": length for number, length in enumerate(lengths, start=1)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vadlib.data.copies import FrameFolderDataset
-from vadlib.data.layout import below, numbered_lengths, read_masks
+from vadlib.data.layout import below, read_masks
 from vadlib.data.video import Stack, Video
 
 TEST_LENGTHS = {
@@ -42,7 +42,6 @@ class Ucsd(FrameFolderDataset):
     test = ("Test", "testing/frames")
     fps = 10.0
     channels = 1
-    numbered = True
 
     def __init__(self, root: Path):
         name = self.title.lower()
@@ -51,7 +50,7 @@ class Ucsd(FrameFolderDataset):
         self.expected = f"{name}/training/frames/01/*.jpg and testing, or {archive}/Train and Test,"
         files = (f"Test/UCSD{name}.m", f"{name}.mat", f"frame_labels_{name}.npy")
         self.label_files = tuple((file, file.rpartition(".")[2]) for file in files)
-        self.test_lengths = numbered_lengths(TEST_LENGTHS[name])
+        self.numbered_lengths = TEST_LENGTHS[name]
         super().__init__(root)
 
     def masks(self, video: Video, path: Path, ground_truth: str) -> Stack | None:
