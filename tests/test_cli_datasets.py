@@ -7,10 +7,9 @@ import re
 
 import numpy as np
 import pytest
-from test_cli import FILES, METRICS, succeed, vadlib
-from trees import official_shanghaitech, own_videos, scene, write_video
+from test_cli import METRICS, succeed, vadlib
+from trees import own_videos, scene, write_video
 
-from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.result import Result
 
 TINY = {"clips": {"clip_step": 16}, "model": {"width": 8, "slots": 16}, "training": {"epochs": 1}}
@@ -50,19 +49,6 @@ def test_the_real_avenue_in_colour_and_by_both_ground_truths(real_data, run_on, 
     assert metrics["protocols"]["all, community"]["abnormal_frames"] == other["abnormal_frames"]
 
 
-def test_shanghaitech(run_on, tmp_path):
-    truth = official_shanghaitech(tmp_path, {"01_0014": 40, "01_0015": 30, "02_0128": 50})
-    metrics = run_on("shanghaitech", tmp_path)
-    out = tmp_path / "run"
-    assert {path.name for path in out.iterdir()} == FILES
-    assert set(metrics) >= METRICS | {"baselines"}
-    assert (metrics["frames"], metrics["ground_truth"]) == (120, "frame_mask")
-    assert metrics["abnormal_frames"] == sum(int(clip.sum()) for clip in truth.values())
-    scenes = set(Calibration.load(out / "calibration.npz").scenes)
-    assert scenes == {"shanghaitech 01", "shanghaitech 02"}  # one a camera
-    assert {path.stem for path in (out / "curves").iterdir()} == set(truth)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("labels", ["csv", None])
 def test_your_own_videos(run_on, tmp_path, labels):
@@ -96,19 +82,3 @@ def test_a_name_that_the_console_cannot_write_does_not_end_the_command(tmp_path)
     done = vadlib("data", "check", "folder", "--root", tmp_path / "监控", PYTHONIOENCODING="cp1252")
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
     assert "20 frames" in done.stdout
-
-
-COMMANDS = {f"data download {name} --root .": [name] for name in ("shanghaitech", "folder", "ped3")}
-COMMANDS |= {"run --ground-truth community --out run": ["'community'", "avenue"]}
-
-
-@pytest.mark.parametrize(("command", "words"), COMMANDS.items())
-def test_what_cannot_be_done_is_one_line_at_once(
-    vadlib_command, tmp_path, monkeypatch, command, words
-):
-    """A ground truth that the dataset does not have, and what cannot be downloaded."""
-    monkeypatch.chdir(tmp_path)
-    *result, error = vadlib_command(*command.split())
-    assert (result, len(error.splitlines())) == ([1, ""], 1)
-    assert all(word in error for word in words)
-    assert list(tmp_path.iterdir()) == []

@@ -47,16 +47,6 @@ def holds(split, **expected):
 # --- copies of known datasets
 
 
-def test_the_real_avenue(real_data):
-    report = check("avenue", real_data)
-    [line] = lines(report, "notes")["two-ground-truths"]
-    assert "testing_label_mask (vol) and " in line
-    assert set(lines(report)) == {"partial-copy"}
-    holds(report["splits"]["train"], clips=2, frames=389, size=["640x360"], fps=[25.0])
-    holds(report["splits"]["test"], clips=2, frames=349, abnormal=207, labels="vol", masks=2)
-    assert report["known"]["abnormal"] == {"vol": 3712, "community": 3867}
-
-
 def test_the_tiny_copy_is_partial_and_otherwise_sound(tiny_ped2):
     report = check("ped2", tiny_ped2.root)
     assert lines(report) == {"partial-copy": ["train: 3 clips of 16, 120 frames of 2550"]}

@@ -9,30 +9,25 @@ import hashlib
 import os
 import pickle
 import shutil
-import time
 
 import numpy as np
 import pytest
+import trees
 from PIL import Image
-from trees import (
-    POINTER,
-    matlab_script,
-    official_avenue,
-    official_shanghaitech,
-    own_videos,
-    scene,
-    write_images,
-    write_video,
-)
+from trees import matlab_script, scene, write_images, write_video
 
 from vadlib.data.catalog import find_copy
 from vadlib.data.ucsd import TEST_LENGTHS
 from vadlib.errors import InputError
 
-WRONG = [b"", POINTER, b"404 Not Found\n", b"<!DOCTYPE html><html><body>Sign in</body></html>"]
+WRONG = [
+    b"",
+    trees.POINTER,
+    b"404 Not Found\n",
+    b"<!DOCTYPE html><html><body>Sign in</body></html>",
+]
 WRONG += [pickle.dumps(np.zeros(5), 2), pickle.dumps({"gt": [1]}, 5), b"PK\x03\x04" + bytes(60)]
 WRONG += [b"\x1f\x8b\x08" + bytes(60), bytes(5000), b"\xff" * 5000, b"\x7fELF" + bytes(range(256))]
-SECONDS = 20  # far more than any of them takes; a hang would take longer
 
 
 def read_all(name, root):
@@ -50,7 +45,6 @@ def expect_refusal(name, root, path, whole):
     """Reading must raise an InputError of `path`, or one whose line names its clip, or give what it
     gave before the damage.
     """
-    started = time.monotonic()
     try:
         assert read_all(name, root) == whole, f"{path}: the damage went unnoticed"
     except InputError as error:
@@ -58,7 +52,6 @@ def expect_refusal(name, root, path, whole):
         clips = (path.parent.name.removesuffix("_gt"), path.stem, "video 08", "video 09")
         assert "\n" not in line
         assert error.file == path or any(clip in line for clip in clips), line
-    assert time.monotonic() - started < SECONDS
 
 
 def damages(path):
@@ -79,9 +72,9 @@ def templates(tmp_path_factory):
     """name -> (root, digest) of small sound copies."""
     names = ("folder", "avenue", "shanghaitech", "ped2")
     roots = {name: tmp_path_factory.mktemp(name) for name in names}
-    own_videos(roots["folder"], "csv")
-    official_avenue(roots["avenue"], {8: 36}, train=1)
-    official_shanghaitech(roots["shanghaitech"], {"01_0014": 20}, train=("01_001",))
+    trees.own_videos(roots["folder"], "csv")
+    trees.official_avenue(roots["avenue"], {8: 36}, train=1)
+    trees.official_shanghaitech(roots["shanghaitech"], {"01_0014": 20}, train=("01_001",))
     base = roots["ped2"] / "UCSD_Anomaly_Dataset.v1p2/UCSDped2"
     frames = np.random.default_rng(0).integers(0, 255, (120, 10, 12), dtype=np.uint8)
     write_images(base / "Train/Train001", frames[:5], "{:03d}.tif", 1)
