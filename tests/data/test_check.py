@@ -1,6 +1,4 @@
-"""`vadlib data check` sees what is there and what is wrong: files that nothing reads, links without
-a target, damaged files, and counts that are not the published ones.
-"""
+"""`vadlib data check` sees what is wrong: files that nothing reads, lost links, damage, counts."""
 
 import json
 import pickle
