@@ -7,13 +7,9 @@ import re
 
 import numpy as np
 import pytest
-from test_cli import FILES, METRICS, succeed, vadlib
-from trees import official_shanghaitech, official_ucsd, own_videos, scene, write_video
+from test_cli import METRICS, succeed, vadlib
+from trees import own_videos, scene, write_video
 
-from vadlib.data.catalog import load_videos
-from vadlib.data.ucsd import TEST_LENGTHS
-from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.evaluate import evaluate
 from vadlib.evaluation.result import Result
 
 TINY = {"clips": {"clip_step": 16}, "model": {"width": 8, "slots": 16}, "training": {"epochs": 1}}
@@ -37,80 +33,34 @@ def run_on(tmp_path):
 @pytest.mark.slow
 def test_the_real_avenue_in_colour_and_by_both_ground_truths(real_data, run_on, tmp_path):
     """With people found by a real Darknet network, and pictures of CIFAR-100 pasted onto them."""
-    weights = real_data / "weights" / "MobileNetV2-YOLOv3-Nano-coco.weights"
-    patches = real_data / "cifar100" / "train"
-    options = ["--detector", f"darknet:{weights}", "--patches", patches]
+    weights = real_data / "weights/MobileNetV2-YOLOv3-Nano-coco.weights"
+    options = ["--detector", f"darknet:{weights}", "--patches", real_data / "cifar100/train"]
     metrics = run_on("avenue", real_data, *options)
     assert set(metrics) >= METRICS
     out = tmp_path / "run"
     history = np.genfromtxt(out / "history.csv", delimiter=",", names=True)
     assert min(history[f"made_{kind}"] for kind in ("skip", "shuffle", "noise", "object")) > 0
     assert (metrics["frames"], metrics["ground_truth"]) == (349, "vol")
-    config = json.loads((out / "config.json").read_text())
-    assert (config["model"]["channels"], config["clips"]["shorter_side"]) == (3, 240)
     options = ["--root", real_data, "--ground-truth", "community", "--json"]
     other = json.loads(succeed("evaluate", out, *options))
-    community = int(np.load(real_data / "avenue" / "frame_labels_avenue.npy").ravel()[-349:].sum())
-    assert (other["abnormal_frames"], other["ground_truth"]) == (community, "community")
-    # Each is measured beside the other, on the same scores.
-    beside = other["protocols"]["all, vol"]
-    assert metrics["protocols"]["all, community"]["abnormal_frames"] == community
+    beside = other["protocols"]["all, vol"]  # each is measured beside the other
     assert metrics["abnormal_frames"] == beside["abnormal_frames"] == 207
     assert beside["micro_auc_raw"] == pytest.approx(metrics["micro_auc_raw"], abs=1e-3)
-
-
-def test_shanghaitech(run_on, tmp_path):
-    truth = official_shanghaitech(tmp_path, {"01_0014": 40, "01_0015": 30, "02_0128": 50})
-    metrics = run_on("shanghaitech", tmp_path)
-    out = tmp_path / "run"
-    assert {path.name for path in out.iterdir()} == FILES
-    assert set(metrics) >= METRICS | {"baselines"}
-    assert (metrics["frames"], metrics["ground_truth"]) == (120, "frame_mask")
-    assert metrics["abnormal_frames"] == sum(int(clip.sum()) for clip in truth.values())
-    scenes = set(Calibration.load(out / "calibration.npz").scenes)
-    assert scenes == {"shanghaitech 01", "shanghaitech 02"}  # one a camera
-    assert {path.stem for path in (out / "curves").iterdir()} == set(truth)
+    assert metrics["protocols"]["all, community"]["abnormal_frames"] == other["abnormal_frames"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("labels", ["csv", None])
 def test_your_own_videos(run_on, tmp_path, labels):
     own_videos(tmp_path / "mine", labels)
-    out = tmp_path / "run"
-    metrics = run_on("folder", tmp_path / "mine")
-    assert (metrics is None, (out / "roc.png").exists()) == (labels is None, labels is not None)
+    assert (run_on("folder", tmp_path / "mine") is None) == (labels is None)
     options = ["--root", tmp_path / "mine", "--protocol", "center", "--baselines"]
-    output = succeed("evaluate", out, *options)
+    output = succeed("evaluate", tmp_path / "run", *options)
     is_measured = bool(re.search(r"all, csv +center, csv +best baseline", output))
-    assert is_measured == (labels is not None)
-    assert str(out) in output
-    assert (out / "curves" / "cam1" / "friday.png").is_file()
-    result = Result.load(out)
+    assert is_measured == (tmp_path / "run/roc.png").exists() == (labels is not None)
+    result = Result.load(tmp_path / "run")
     assert np.isfinite(result.scores["cam1/friday"]).all()
     assert len(result.scores["cam2/sunday"]) == len(result.times["cam2/sunday"]) == 60
-
-
-@pytest.mark.slow
-def test_ped2_in_the_official_layout_gives_the_same_labels_and_the_same_scores(
-    real_data, pretrained_on_ped2, tmp_path
-):
-    folder = real_data / "ped2"
-    community = load_videos("ped2", "test", real_data)
-    test = {}
-    for n in range(1, 13):
-        parts = [folder / "testing" / part / f"{n:02d}" for part in ("frames", "masks")]
-        test[n] = tuple(sorted(part.iterdir()) for part in parts)
-    train = [sorted((folder / "training" / "frames" / "01").iterdir())[:20]]
-    official_ucsd("ped2", tmp_path, train, test, [video.labels for video in community])
-    official = load_videos("ped2", "test", tmp_path)
-    assert tuple(map(len, official)) == TEST_LENGTHS["ped2"]
-    assert sum(int(video.labels.sum()) for video in official) == 1648
-    for a, b in zip(community, official, strict=True):
-        assert (a.name, a.scene, a.fps) == (b.name, b.scene, b.fps)
-        assert np.array_equal(a.labels, b.labels)
-        assert np.array_equal(a.masks[::20], b.masks[::20])
-    for name, scores in evaluate("ped2", official[:3], "cpu", progress=False).raw.items():
-        assert np.allclose(scores, pretrained_on_ped2.raw[name], atol=1e-3)
 
 
 def test_data_list_names_every_dataset_its_terms_and_where_it_is(real_data, tmp_path):
@@ -121,36 +71,14 @@ def test_data_list_names_every_dataset_its_terms_and_where_it_is(real_data, tmp_
     assert present == ["synthetic", "ped1", "ped2", "avenue"]
     ped2 = [entries["ped2"][name] for name in ("frames", "size", "layout")]
     assert ped2 == [4560, "360x240", "community"]
-    assert "vadlib data download shanghaitech" in entries["shanghaitech"]["get"]
     assert all(entry["terms"] and entry["citation"] for entry in entries.values())
     text = succeed("data", "list", "--root", tmp_path)
-    assert "vadlib data download avenue" in text
+    assert f"vadlib data download avenue --root {tmp_path}" in text
     assert "doi:10.1109/ICCV.2013.338" in text
 
 
 def test_a_name_that_the_console_cannot_write_does_not_end_the_command(tmp_path):
-    write_video(tmp_path / "监控" / "周一.mp4", scene(1, 20)[0][0])
+    write_video(tmp_path / "监控/周一.mp4", scene(1, 20)[0][0])
     done = vadlib("data", "check", "folder", "--root", tmp_path / "监控", PYTHONIOENCODING="cp1252")
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
     assert "20 frames" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("command", "words"),
-    [
-        ("train --ground-truth community --out run", ["'community'", "avenue"]),
-        ("run --ground-truth community --out run", ["'community'", "avenue"]),
-        ("data download shanghaitech --root .", ["shanghaitech"]),
-        ("data download folder --root .", ["folder"]),
-        ("data download ped3 --root .", ["ped3"]),
-    ],
-)
-def test_what_cannot_be_done_is_one_line_at_once(
-    vadlib_command, tmp_path, monkeypatch, command, words
-):
-    """A ground truth that the dataset does not have, and what cannot be downloaded."""
-    monkeypatch.chdir(tmp_path)
-    *result, error = vadlib_command(*command.split())
-    assert (result, len(error.splitlines())) == ([1, ""], 1)
-    assert all(word in error for word in words)
-    assert list(tmp_path.iterdir()) == []

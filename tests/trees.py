@@ -21,7 +21,6 @@ from vadlib.model.run import Run
 from vadlib.training.fit import fit
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12\n"
-JUNK = (".DS_Store", "._001.tif", "Thumbs.db", "001.tif~")
 
 
 class Hostile:
@@ -77,44 +76,6 @@ def spot(labels: np.ndarray, size: tuple[int, int] = (48, 64)) -> np.ndarray:
     masks = np.zeros((len(labels), *size), bool)
     masks[labels == 1, 10:20, 12:30] = True
     return masks
-
-
-def official_ucsd(
-    name: str,
-    root: Path,
-    train: list[list[Path]],
-    test: dict[int, tuple[list[Path], list[Path] | None]],
-    labels: list[np.ndarray],
-):
-    """The official tree of Ped1 or Ped2, with the junk of real copies: `train` has the frames of
-    each clip, `test` those and the masks or None by clip number, `labels` are of all test clips.
-    """
-    folder = root / "UCSD_Anomaly_Dataset.v1p2" / f"UCSD{name}"
-    tests = folder / "Test"
-    for i, files in enumerate(train, start=1):
-        _official_clip(folder / "Train" / f"Train{i:03d}", files, "{:03d}.tif")
-    for number, (frames, masks) in test.items():
-        _official_clip(tests / f"Test{number:03d}", frames, "{:03d}.tif")
-        if masks is not None:
-            # In real copies the masks of Ped2's clips 6, 9 and 12 are called so.
-            pattern = "frame{:03d}.bmp" if number in (6, 9, 12) else "{:03d}.bmp"
-            _official_clip(tests / f"Test{number:03d}_gt", masks, pattern)
-    (tests / f"UCSD{name}.m").write_text(matlab_script(labels))
-    stale = [clip.copy() for clip in labels]
-    stale[5 % len(stale)][-40:] = 0  # a backup of the editor's, with another end for clip 6
-    (tests / f"UCSD{name}.m~").write_text(matlab_script(stale))
-    (tests / f"._UCSD{name}.m").write_bytes(b"\0\5\x16\7")
-    (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
-    return folder
-
-
-def _official_clip(folder: Path, files: list[Path], pattern: str) -> None:
-    folder.mkdir(parents=True)
-    for t, file in enumerate(files, start=1):
-        with Image.open(file) as image:
-            image.convert("L").save(folder / pattern.format(t))
-    for junk in JUNK:
-        (folder / junk).write_bytes(b"\0\5\x16\7junk")
 
 
 def matlab_script(labels: list[np.ndarray]) -> str:
@@ -182,26 +143,26 @@ def own_videos(root: Path, labels: str | None = "csv") -> dict[str, np.ndarray]:
     test videos.
     """
     first, second = scene(2, 60), scene(2, 60, seed=5, size=(56, 72))
-    write_video(root / "training" / "cam1" / "monday.mp4", first[0][0], codec="libx264")
-    write_video(root / "training" / "cam1" / "tuesday.avi", first[1][0])
-    write_images(root / "training" / "cam2" / "walk", second[0][0], "frame{}.jpg", first=1)
-    write_video(root / "training" / "cam2" / "more.mkv", second[1][0], codec="libx264")
-    truth, rows = {}, []
+    write_video(root / "training/cam1/monday.mp4", first[0][0], codec="libx264")
+    write_video(root / "training/cam1/tuesday.avi", first[1][0])
+    write_images(root / "training/cam2/walk", second[0][0], "frame{}.jpg", first=1)
+    write_video(root / "training/cam2/more.mkv", second[1][0], codec="libx264")
+    truth, entries = {}, []
     for i, (name, size) in enumerate((("cam1/friday", (48, 64)), ("cam2/sunday", (56, 72)))):
         [(frames, clip)] = scene(1, 60, labelled=True, seed=20 + i, size=size)
         write_video(root / "testing" / f"{name}.mp4", frames, codec="libx264")
         truth[name] = clip
-        rows += [(name, start - 1, end) for start, end in one_based(clip)]
+        for start, end in one_based(clip):
+            entries.append({"video": f"{name}.mp4", "start": start - 1, "end": end})
         if labels == "npy":
             (root / "labels" / name).parent.mkdir(parents=True, exist_ok=True)
             np.save(root / "labels" / f"{name}.npy", clip)
         elif labels == "masks":
             write_images(root / "masks" / name, spot(clip, size))
     if labels == "csv":
-        lines = "".join(f"{name},{start},{end}\n" for name, start, end in rows)
-        (root / "labels.csv").write_text(f"video,start,end\n{lines}")
+        lines = ["{video},{start},{end}\n".format(**entry) for entry in entries]
+        (root / "labels.csv").write_text("video,start,end\n" + "".join(lines).replace(".mp4", ""))
     elif labels == "json":
-        entries = [{"video": f"{name}.mp4", "start": a, "end": b} for name, a, b in rows]
         (root / "labels.json").write_text(json.dumps(entries))
     return truth
 

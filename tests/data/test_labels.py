@@ -1,8 +1,8 @@
-"""Label files in the forms in which they circulate: the right labels, or an error that names the
-file; nothing is unpickled.
+"""Label files as they circulate, and as R, Python and spreadsheets write them: the right labels, or
+an error that names the file; nothing is unpickled.
 """
 
-import re
+import json
 
 import numpy as np
 import pytest
@@ -10,20 +10,18 @@ import scipy.io
 from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
-from trees import POINTER, save_cells
+from trees import POINTER, save_cells, scene, write_images, write_video
 
 from vadlib.data import labels
 from vadlib.data.catalog import load_videos
+from vadlib.data.labels import Interval, mark
 from vadlib.data.ucsd import TEST_LENGTHS as UCSD_LENGTHS
-from vadlib.errors import InputError
 
 TEST_LENGTHS = UCSD_LENGTHS["ped2"]
-frames = st.integers(1, 180)
-intervals = st.lists(st.tuples(frames, frames).map(sorted), min_size=1, max_size=4)
-types = st.sampled_from([np.uint8, np.int16, np.float64])
+intervals = st.lists(st.tuples(*[st.integers(1, 180)] * 2).map(sorted), min_size=1, max_size=4)
 
 
-@given(st.lists(intervals, min_size=12, max_size=12), types)
+@given(st.lists(intervals, min_size=12, max_size=12), st.sampled_from(["u1", "i2", "f8"]))
 def test_intervals_are_one_based_and_inclusive(tmp_path_factory, clips, dtype):
     """Also as uint8, in which 140 + 180 is 64, and 1 - 2 is 255."""
     path = tmp_path_factory.mktemp("mat") / "labels.mat"
@@ -35,91 +33,159 @@ def test_intervals_are_one_based_and_inclusive(tmp_path_factory, clips, dtype):
         assert values.tolist() == expected.tolist()
 
 
-@pytest.mark.parametrize(("start", "end"), [(0, 5), (5, 4), (100, 181), (181, 200)])
-def test_an_interval_outside_its_clip_is_refused_with_its_ends(tiny_ped2, start, end):
-    clips = list(np.full((12, 2, 1), [[1], [2]], np.uint8))
-    clips[3] = np.array([[start], [end]], np.uint8)
-    save_cells(tiny_ped2.folder / "ped2.mat", "gt", clips)
-    with refused("label-values", file=tiny_ped2.folder / "ped2.mat") as caught:
-        load_videos("ped2", "test", tiny_ped2.root)
-    numbers = re.findall(r"\d+", str(caught.error).split(": ", 1)[1])
-    assert numbers[:3] == ["4", str(start), str(end)]
+CELLS = np.array([np.array([[9], [5]], np.uint8)] * 11 + [0], object)[:11]
+MATS = [("other", 1, "unknown-key"), ("gt", np.arange(12), "wrong-type")]
+MATS += [("gt", np.array(["a"] * 12, object), "wrong-shape"), ("gt", CELLS, "label-values")]
+MATS += [("gt", CELLS * 0, "label-values"), ("gt", CELLS * 0 + 1, "label-length")]
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-def test_a_damaged_mat_file_is_refused_wherever_it_is_cut(tiny_ped2, compressed):
-    path = tiny_ped2.folder / "ped2.mat"
-    content = scipy.io.loadmat(path)
-    path.unlink()
-    scipy.io.savemat(path, {"gt": content["gt"]}, do_compression=compressed)
-    whole, codes = path.read_bytes(), set()
-    for length in range(len(whole)):
-        path.write_bytes(whole[:length])
-        with pytest.raises(InputError) as caught:
-            labels.from_mat(path, TEST_LENGTHS)
-        assert caught.value.file == path
-        codes.add((length >= len(b"MATLAB"), caught.value.code))
-    # Cut right behind its header, it is a sound file without arrays.
-    short = {(False, "empty-file"), (False, "wrong-kind-of-file")}
-    assert codes == short | {(True, "damaged-file"), (True, "unknown-key")}
-
-
-@pytest.mark.parametrize(
-    ("shape", "dtype"), [((1, 2010), np.uint8), ((2010,), np.float32), ((2010, 1), bool)]
-)
-def test_label_arrays_of_any_shape_in_circulation(tmp_path, shape, dtype):
-    flat = np.random.default_rng(0).integers(0, 2, 2010)
-    np.save(tmp_path / "labels.npy", flat.astype(dtype).reshape(shape))
-    read = labels.from_whole_npy(tmp_path / "labels.npy", TEST_LENGTHS)
-    assert [len(clip) for clip in read] == list(TEST_LENGTHS)
-    assert np.array_equal(np.concatenate(read), flat)
-    assert {clip.dtype for clip in read} == {np.dtype(np.uint8)}
-
-
-@pytest.mark.parametrize("count", [11, 13])
-def test_intervals_for_another_number_of_clips_are_refused(tmp_path, count):
-    save_cells(tmp_path / "ped2.mat", "gt", list(np.full((count, 2, 1), [[1], [2]], np.uint8)))
-    with refused("label-length", file=tmp_path / "ped2.mat", field="gt") as caught:
-        labels.from_mat(tmp_path / "ped2.mat", TEST_LENGTHS)
-    assert re.findall(r"\d+", str(caught.error).split(": ", 1)[1]) == [str(count), "12"]
-
-
-@pytest.mark.parametrize("count", [0, 2009, 2011, 1962])
-def test_a_label_array_of_another_length_is_refused(tmp_path, count):
-    np.save(tmp_path / "labels.npy", np.zeros(count))
-    with refused("label-length", file=tmp_path / "labels.npy") as caught:
-        labels.from_whole_npy(tmp_path / "labels.npy", TEST_LENGTHS)
-    assert re.findall(r"\d+", str(caught.error).split(": ", 1)[1])[:2] == [str(count), "2010"]
-
-
-TEXTS = np.array(["a"] * 12, object)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "code"),
-    [
-        ("other", 1, "unknown-key"),
-        ("gt", np.arange(12), "wrong-type"),
-        ("gt", TEXTS, "wrong-shape"),
-    ],
-)
-def test_a_mat_file_of_another_shape_is_refused(tmp_path, key, value, code):
+@pytest.mark.parametrize(("key", "value", "code"), MATS)
+def test_a_mat_file_with_something_else_is_refused(tmp_path, key, value, code):
     scipy.io.savemat(tmp_path / "ped2.mat", {key: value})
-    with refused(code, file=tmp_path / "ped2.mat", field="gt"):
+    with refused(code, file=tmp_path / "ped2.mat"):
         labels.from_mat(tmp_path / "ped2.mat", TEST_LENGTHS)
 
 
 def test_label_files_that_are_no_arrays_of_0_and_1_are_refused(tmp_path):
     path = tmp_path / "labels.npy"
     np.savez(tmp_path / "labels.npz", labels=np.zeros(2010))
-    whole = (tmp_path / "labels.npz").read_bytes()
     kinds = {b"": "empty-file", b"text": "wrong-kind-of-file", POINTER: "git-lfs-pointer"}
-    kinds |= {b"\x93NUMPY": "damaged-file", whole[:200]: "damaged-file"}
-    kinds |= {whole: "wrong-kind-of-file"}  # sound, but an archive of arrays
+    kinds |= {(tmp_path / "labels.npz").read_bytes(): "wrong-kind-of-file"}
     for value in (2, -1, 255, 0.5, np.nan):
         np.save(path, np.r_[np.zeros(2009), value])
         kinds[path.read_bytes()] = "label-values"
+    for count in (0, 2009, 2011, 1962):
+        np.save(path, np.zeros(count))
+        kinds[path.read_bytes()] = "label-length"
     for content, code in kinds.items():
         path.write_bytes(content)
         with refused(code, file=path):
             labels.from_whole_npy(path, TEST_LENGTHS)
+
+
+ENTRY = "TestVideoFile{end+1}.gt_frame = "
+SCRIPTS = {"x = 3;": "wrong-format", f"{ENTRY}[61:];": "wrong-format", "": "label-length"}
+SCRIPTS |= {f"{ENTRY}[{range}];": "label-values" for range in ("0:5", "5:201", "9:5")}
+
+
+@pytest.mark.parametrize(("line", "code"), SCRIPTS.items())
+def test_other_matlab_scripts_are_refused(tmp_path, line, code):
+    (tmp_path / "x.m").write_text(f"TestVideoFile = {{}};\n{line}\n")
+    with refused(code, file=tmp_path / "x.m"):
+        labels.from_m(tmp_path / "x.m", (200, 200))
+
+
+def test_matlab_scripts_with_comments_blanks_and_windows_line_ends(tmp_path):
+    lines = ["% ground truth", "TestVideoFile = {};", "", f"{ENTRY}[ 1 : 3,  5 ];  % two"]
+    lines += [f"{ENTRY}[2:3 7:8]", f"{ENTRY}[];", ""]
+    (tmp_path / "x.m").write_bytes("\r\n".join(lines).encode())
+    clips = labels.from_m(tmp_path / "x.m", (9, 9, 9))
+    assert [np.flatnonzero(clip).tolist() for clip in clips] == [[0, 1, 2, 4], [1, 2, 6, 7], []]
+
+
+# --- tables of your own
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """Two folders of 20 frames; 25 frames a second are assumed."""
+    root = tmp_path_factory.mktemp("tree")
+    for clip in ("training/monday", "testing/tuesday"):
+        write_images(root / clip, np.zeros((20, 8, 8), np.uint8))
+    return root
+
+
+def labels_of(root, name, content):
+    """The abnormal frames of tuesday by a label file, which is removed afterwards."""
+    path = root / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    try:
+        [video] = load_videos("folder", "test", root)
+    finally:
+        path.unlink()
+    return np.flatnonzero(video.labels).tolist()
+
+
+TABLES = {
+    "plain": "video,start,end\ntuesday,3,7\n",
+    "case 06, quoted": '"video","start","end"\n"tuesday","3","7"\n',
+    "case 06, columns": "video,start,end,,\ntuesday,3,7,,\n",
+    "case 06, rows": "video,start,end\ntuesday,3,7\n,,\n",
+    "case 06, order": "start,end,video\n3,7,tuesday\n",
+    "whole numbers as floats": "video,start,end\ntuesday,3.0,7.0\n",
+    "a byte-order mark and quotes": b'\xef\xbb\xbf"video","start","end"\r\n"tuesday",3,7\r\n',
+    "semicolons, capitals": "Video;Start;End\r\ntuesday;3;7\r\n",
+    "touching rows": "video,start,end\ntuesday,3,5\ntuesday,5,7\n",
+    "seconds": "video,start_s,end_s\ntuesday,0.12,0.28\n",
+    "seconds: rounded": "video,start_s,end_s\ntuesday,0.1204,0.2796\n",
+    "seconds: between the frames": "video,start_s,end_s\ntuesday,0.09,0.25\n",
+}
+ENTRIES = {
+    "plain": {"video": "tuesday", "start": 3, "end": 7},
+    "floats, capitals": {"Video": "tuesday", "Start": 3.0, "End": "7"},
+    "seconds": {"video": "tuesday", "start_s": 0.12, "end_s": 0.28},
+}
+FILES = {name: ("labels.csv", table) for name, table in TABLES.items()}
+FILES |= {f"JSON: {name}": ("labels.json", json.dumps([e])) for name, e in ENTRIES.items()}
+
+
+@pytest.mark.parametrize(("name", "content"), FILES.values(), ids=list(FILES))
+def test_a_table_as_programs_write_it(tree, name, content):
+    assert labels_of(tree, name, content) == [3, 4, 5, 6]
+
+
+HEADER, SECONDS = "video,start,end\n", "video,start_s,end_s\n"
+REFUSED = {
+    "no header": ("tuesday,3,7\n", "wrong-format", ""),
+    "a Git LFS pointer": (POINTER, "git-lfs-pointer", ""),
+    "a further column": ("video,start,end,kind\ntuesday,3,7,run\n", "wrong-format", ""),
+    "a column twice": ("video,start,end,start\ntuesday,3,7,3\n", "wrong-format", ""),
+    "numbered rows": (",video,start,end\n0,tuesday,3,7\n", "wrong-format", ""),
+    "a remark without a column": (f"{HEADER}tuesday,3,7,runs\n", "wrong-format", ""),
+    "a row without an end": (f"{HEADER}tuesday,3\n", "wrong-type", "end"),
+    "a row without a video": (f"{HEADER},3,7\n", "wrong-format", ""),
+    "not whole": (f"{HEADER}tuesday,3.5,7\n", "wrong-type", "start"),
+    "thousands with a point": (f"{HEADER}tuesday,3,1.000\n", "wrong-type", "end"),
+    "a decimal comma": ("video;start_s;end_s\ntuesday;0,12;0,28\n", "wrong-type", "start"),
+    "not a number": (f"{SECONDS}tuesday,nan,0.28\n", "wrong-type", "start"),
+    "backwards": (f"{SECONDS}tuesday,0.28,0.12\n", "label-values", "end"),
+    "behind the end": (f"{SECONDS}tuesday,0.1,0.9\n", "label-values", "end"),
+    "nothing but blanks": (" \n,,\n\n", "wrong-format", ""),
+    "UTF-16": (HEADER.encode("utf-16"), "wrong-format", ""),
+    "Latin-1": (f"{HEADER}m\u00fcnster,3,7\n".encode("latin-1"), "wrong-format", ""),
+    "a quote that never ends": (f'{HEADER}"tuesday,3,7\n', "wrong-type", "start"),
+    "no video of that name": (f"{HEADER}wednesday,3,7\n", "unknown-name", "video"),
+}
+OBJECTS = ["{", "[1]", '{"video": 1}', "[" * 100_000, "[" + "9" * 5000 + "]"]
+OBJECTS += ['[{"video": "tuesday", "start": 2}]', '[{"video": null, "start": 2, "end": 3}]']
+WRONG = {name: ("labels.csv", *row) for name, row in REFUSED.items()}
+WRONG |= {f"JSON: {text[:40]}": ("labels.json", text, "wrong-format", "") for text in OBJECTS}
+for value in ("3.5", "true", "[7]", "NaN", "1e400"):
+    text = f'[{{"video": "tuesday", "start": {value}, "end": 9}}]'
+    WRONG[f"JSON: start {value}"] = ("labels.json", text, "wrong-type", "start")
+
+
+@pytest.mark.parametrize(("name", "content", "code", "field"), WRONG.values(), ids=list(WRONG))
+def test_a_table_that_may_mean_something_else_is_refused(tree, name, content, code, field):
+    with refused(code, file=tree / name, field=field):
+        labels_of(tree, name, content)
+
+
+@given(st.integers(1, 200), st.sampled_from([25.0, 12.5, 29.97, 10.0, 30000 / 1001]), st.data())
+def test_seconds_with_three_decimals_mean_the_frames_that_they_were_taken_from(count, fps, data):
+    """Times as `vadlib score` writes them into scores.csv."""
+    start = data.draw(st.integers(0, count - 1))
+    end = data.draw(st.integers(start + 1, count))
+    row = Interval("a", round(start / fps, 3), round(end / fps, 3), "line 2", True)
+    expected = [start <= t < end for t in range(count)]
+    assert mark([row], np.arange(count) / fps, fps, "labels.csv").tolist() == expected
+
+
+def test_seconds_follow_the_times_of_a_video(tmp_path):
+    row = Interval("a", 0.2, 1.1, "line 2", True)
+    marks = mark([row], np.array([0, 0.1, 0.2, 1.0, 1.1, 5.0]), 1.0, "labels.csv")
+    assert marks.tolist() == [0, 0, 1, 1, 0, 0]
+    write_video(tmp_path / "testing/b.mp4", scene(1, 20)[0][0], fps=10)
+    (tmp_path / "labels.csv").write_text(f"{SECONDS}b.mp4,0.5,0.8\n")
+    [video] = load_videos("folder", "test", tmp_path)
+    assert np.flatnonzero(video.labels).tolist() == [5, 6, 7]

@@ -4,16 +4,15 @@ wrong way are abnormal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from vadlib.data.copies import COMMUNITY, FrameFolderDataset, Layout
-from vadlib.data.ground_truths import GroundTruth, WholeSetLabels, require_same_length
-from vadlib.data.labels import read_mat
-from vadlib.data.layout import below, numbered, numbered_lengths
+from vadlib.data.copies import FrameFolderDataset
+from vadlib.data.labels import GroundTruth, read_mat
+from vadlib.data.layout import below, numbered
 from vadlib.data.store import file_key, keep_arrays
 from vadlib.data.video import LazyStack, Stack, Video, list_files
 from vadlib.errors import require
@@ -24,8 +23,6 @@ TEST_LENGTHS = (
     1271, 549, 507, 1001, 740, 426, 294, 248, 273, 76,
 )
 # fmt: on
-
-
 _FOLDERS = ("Avenue Dataset", "Avenue_Dataset", "Avenue_Dataset/Avenue Dataset")
 
 
@@ -48,49 +45,28 @@ class Avenue(FrameFolderDataset):
     """
 
     title = "Avenue"
-    places = (
-        *(f"avenue/{name}" for name in _FOLDERS),
-        *_FOLDERS,
-        "avenue",
-    )
-    layouts = (Layout("official", train=("training_videos",), test=("testing_videos",)), COMMUNITY)
-    expected = (
-        "avenue/Avenue Dataset/training_videos/01.avi and testing_videos/01.avi, "
-        "or avenue/training/frames/01/*.jpg,"
-    )
-    expected_labels = (
-        "ground_truth_demo/testing_label_mask/1_label.mat ... beside it, "
-        "or avenue.mat or frame_labels_avenue.npy"
-    )
+    places = (*(f"avenue/{name}" for name in _FOLDERS), *_FOLDERS, "avenue")
+    train = ("training_videos", "training/frames")
+    test = ("testing_videos", "testing/frames")
+    expected = "avenue/Avenue Dataset/training_videos/01.avi, or avenue/training/frames/01/*.jpg,"
+    label_files = (("avenue.mat", "community"), ("frame_labels_avenue.npy", "community"))
     fps = 25.0
     channels = 3
-    test_lengths = numbered_lengths(TEST_LENGTHS)
-    numbered = True
-
-    def __init__(self, root: Path):
-        self.root = root
-        super().__init__(root)
+    numbered_lengths = TEST_LENGTHS
 
     def ground_truths(self) -> list[GroundTruth]:
-        truths: list[GroundTruth] = []
         masks = self._mask_folder()
-        if masks is not None:
-            truths.append(VolLabels("vol", masks, self.test_lengths))
-        for place in (self.folder, self.folder.parent):
-            for name in ("avenue.mat", "frame_labels_avenue.npy"):
-                path = below(place, name)
-                if path is not None:
-                    return [*truths, WholeSetLabels("community", path, self.test_lengths)]
-        return truths
+        truths = [VolLabels("vol", masks, self.test_lengths)] if masks else []
+        return [*truths, *super().ground_truths()]
 
     def _mask_folder(self) -> Path | None:
         """The first folder with masks; some programs unpack the archive into one of its name."""
-        archive = "ground_truth_demo"
-        for place in (self.folder, self.folder.parent, self.root, self.root / "avenue"):
-            for parents in ((archive,), (), (archive, archive)):
-                folder = below(place, *parents, "testing_label_mask")
-                if folder is not None and _mat_files(folder):
-                    return folder
+        archive = "ground_truth_demo/"
+        places = product((self.folder, *self.folder.parents[:2]), (archive, "", archive * 2))
+        for place, parent in places:
+            folder = below(place, f"{parent}testing_label_mask")
+            if folder is not None and _mat_files(folder):
+                return folder
         return None
 
     def masks(self, video: Video, path: Path, ground_truth: str) -> Stack | None:
@@ -100,10 +76,6 @@ class Avenue(FrameFolderDataset):
 
 class VolLabels(GroundTruth):
     """The authors' labels: a frame is abnormal when any pixel of its mask is."""
-
-    def __init__(self, name: str, path: Path, lengths: Mapping[str, int]):
-        super().__init__(name, path)
-        self.lengths = lengths
 
     def read(self, video: Video, clip: Path) -> np.ndarray:
         files = _mat_files(self.path)
@@ -116,7 +88,6 @@ class VolLabels(GroundTruth):
         labels = {}
         for name, path in _mat_files(self.path).items():
             labels[name] = VolMasks(path).labels
-            require_same_length(path, self.lengths[name], labels[name])
         return labels
 
 
@@ -150,15 +121,12 @@ def _packed_vol(path: Path, changed: int) -> np.ndarray:
 
 
 def _read_vol(path: Path) -> np.ndarray:
-    cells = read_mat(path, "volLabel").ravel()
-    message = f"{path}: 'volLabel' holds no masks; get it again"
-    require(cells.size > 0, message, "label-length", file=path, field="volLabel")
-    masks = [np.asarray(cell) for cell in cells]
-    shapes = sorted({mask.shape for mask in masks})
-    message = f"{path}: 'volLabel' holds shapes {shapes[:3]}; expected one size (height, width)"
-    require(len(shapes) == 1, message, "mixed-sizes", file=path, field="volLabel")
-    are_masks = masks[0].ndim == 2 and {mask.dtype.kind for mask in masks} <= set("bui")
-    require(are_masks, message, "wrong-shape", file=path, field="volLabel")
+    masks = [np.asarray(cell) for cell in read_mat(path, "volLabel").ravel()]
+    shapes = {mask.shape for mask in masks}
+    are_masks = len(shapes) == 1 and {mask.dtype.kind for mask in masks} <= set("bui")
+    message = f"{path}: 'volLabel' holds {list(shapes)[:3]}; expected masks of one size"
+    is_sound = are_masks and masks[0].ndim == 2
+    require(is_sound, message, "wrong-shape", file=path, field="volLabel")
     return np.stack(masks) > 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,16 +49,16 @@ class DatasetCard:
         counts: those of a complete copy; None where there is no such thing.
         terms: what its owners allow, as far as they say.
         citation: whom to cite, with a DOI where there is one.
-        get: how to get it.
+        get: how to get it; "": by `vadlib data download`.
         shorter_side: of its frames in training, in pixels, where its people are too tall for
             windows of 48 pixels; None takes that of the preset.
     """
 
     title: str
     copy: Callable[[Path], DatasetCopy]
-    terms: str
     citation: str
-    get: str
+    terms: str = "no licence is stated; for research, with a citation"
+    get: str = ""
     counts: CopyCounts | None = None
     shorter_side: int | None = None
 
@@ -69,37 +69,26 @@ class DatasetCard:
 
 
 class RenderedCopy(DatasetCopy):
-    """The rendered street, which needs no files."""
+    """The rendered street, which needs no files; the path of a clip only tells it from others."""
 
     layout = "rendered"
 
     def __init__(self, root: Path):
-        self.folder = None
+        self.videos: dict[Path, Video] = {}
 
     def clips(self, split: str) -> dict[str, Path]:
-        return {video.name: Path() for video in load_synthetic(split)}
+        videos = {Path(split, video.name): video for video in load_synthetic(split)}
+        self.videos |= videos
+        return {path.name: path for path in videos}
 
     def open_clip(self, name: str, path: Path) -> Video:
-        raise NotImplementedError("rendered videos have no files")
-
-    def open_each(
-        self,
-        split: str,
-        ground_truth: str | None = None,
-        on_error: Callable[[InputError], None] | None = None,
-    ) -> Iterator[Video]:
-        yield from load_synthetic(split)
+        return self.videos[path]
 
 
-_NO_LICENCE = "no licence is stated; for research, with a citation"
-_UCSD = (
-    "V. Mahadevan, W. Li, V. Bhalodia, N. Vasconcelos: Anomaly Detection in Crowded Scenes, "
-    "CVPR 2010, doi:10.1109/CVPR.2010.5539872"
-)
+_UCSD = "Mahadevan et al., Anomaly Detection in Crowded Scenes, doi:10.1109/CVPR.2010.5539872"
 DATASETS = {
     "synthetic": DatasetCard(
-        title="a rendered street; cyclists, carts, running children, loiterers and walkers the "
-        "wrong way are abnormal, and a bag that is left",
+        title="a rendered street; abnormal: bicycles, carts, running, loitering, wrong ways, bags",
         copy=RenderedCopy,
         terms="MIT, as vadlib",
         citation="this software",
@@ -107,41 +96,29 @@ DATASETS = {
         shorter_side=160,
     ),
     "ped1": DatasetCard(
-        title="UCSD Ped1, a walkway seen from its end; bicycles, skateboards and carts are "
-        "abnormal",
+        title="UCSD Ped1, a walkway seen from its end; abnormal: bicycles, skateboards and carts",
         copy=Ped1,
         counts=CopyCounts(34, 6800, 36, 7200, {"": 4045}, "238x158", 10.0),
-        terms=_NO_LICENCE,
         citation=_UCSD,
-        get="vadlib data download ped1",
     ),
     "ped2": DatasetCard(
-        title="UCSD Ped2, a walkway seen from its side; bicycles, skateboards and carts are "
-        "abnormal",
+        title="UCSD Ped2, a walkway seen from its side; abnormal: bicycles, skateboards and carts",
         copy=Ped2,
         counts=CopyCounts(16, 2550, 12, 2010, {"": 1648}, "360x240", 10.0),
-        terms=_NO_LICENCE,
         citation=_UCSD,
-        get="vadlib data download ped2",
     ),
     "avenue": DatasetCard(
-        title="CUHK Avenue, people before a building; running, throwing and walking the wrong way "
-        "are abnormal",
+        title="CUHK Avenue, people before a building; abnormal: running, throwing, wrong ways",
         copy=Avenue,
         counts=CopyCounts(16, 15328, 21, 15324, {"vol": 3712, "community": 3867}, "640x360", 25.0),
-        terms=_NO_LICENCE,
-        citation="C. Lu, J. Shi, J. Jia: Abnormal Event Detection at 150 FPS in MATLAB, ICCV 2013, "
-        "doi:10.1109/ICCV.2013.338",
-        get="vadlib data download avenue",
+        citation="Lu et al., Abnormal Event Detection at 150 FPS, doi:10.1109/ICCV.2013.338",
     ),
     "shanghaitech": DatasetCard(
-        title="ShanghaiTech Campus, thirteen cameras; bicycles, fights, running and more are "
-        "abnormal",
+        title="ShanghaiTech Campus, thirteen cameras; abnormal: bicycles, fights, running and more",
         copy=ShanghaiTech,
         counts=CopyCounts(330, 274515, 107, 40791, {"": 17326}, "856x480", 24.0),
         terms="see its page; for research, with a citation",
-        citation="W. Luo, W. Liu, S. Gao: A Revisit of Sparse Coding Based Anomaly Detection in "
-        "Stacked RNN Framework, ICCV 2017, doi:10.1109/ICCV.2017.45",
+        citation="Luo et al., A Revisit of Sparse Coding, doi:10.1109/ICCV.2017.45",
         get="only by hand: vadlib data download shanghaitech says how",
     ),
     "folder": DatasetCard(
@@ -152,6 +129,10 @@ DATASETS = {
         get="vadlib data check folder --root DIR looks at them",
     ),
 }
+
+
+# dataset -> the names of its ground truths, of those that have several
+GROUND_TRUTHS = {name: card.ground_truths for name, card in DATASETS.items() if card.ground_truths}
 
 
 def default_root(to_make: bool = False) -> Path:
@@ -165,8 +146,7 @@ def default_root(to_make: bool = False) -> Path:
     """
     folder = folder_variable("VADLIB_DATA")
     if not to_make:
-        holds = "the datasets' own folders, such as ped2/"
-        folder = require_folder_variable("VADLIB_DATA", holds)
+        folder = require_folder_variable("VADLIB_DATA", "the datasets' folders, such as ped2/")
     return folder or Path("data")
 
 
@@ -182,18 +162,15 @@ def find_copy(
         InputError: an unknown name or ground truth, or no copy there, or not with that ground
             truth.
     """
-    message = f"dataset {name!r} is unknown; expected one of: {', '.join(DATASETS)}"
-    require(isinstance(name, str) and name in DATASETS, message, "unknown-name", field="dataset")
-    card = DATASETS[name]
+    require_known(name, DATASETS, "dataset")
     if ground_truth is not None:
-        several = ", ".join(other for other in DATASETS if DATASETS[other].ground_truths)
-        message = f"ground truth {ground_truth!r}: {name} has one; only {several} has several"
-        require(bool(card.ground_truths), message, "conflict", field="ground_truth")
-        require_known(ground_truth, card.ground_truths, "ground truth", field="ground_truth")
+        message = f"ground truth {ground_truth!r}: only {', '.join(GROUND_TRUTHS)} has several"
+        require(name in GROUND_TRUTHS, message, "conflict", field="ground_truth")
+        require_known(ground_truth, GROUND_TRUTHS[name], "ground truth", field="ground_truth")
     if root is None:
         # what is rendered needs none
         root = Path("data") if name == "synthetic" else default_root()
-    copy = card.copy(expand_home(root))
+    copy = DATASETS[name].copy(expand_home(root))
     if ground_truth is not None:
         copy.ground_truth(ground_truth)
     return copy
@@ -234,24 +211,18 @@ def list_datasets(root: str | Path | None = None) -> list[dict[str, object]]:
     folder = expand_home(root) if root is not None else default_root()
     entries = []
     for name, card in DATASETS.items():
-        download = command_line("data", "download", name)
         counts = card.counts
-        entry: dict[str, object] = {
-            "name": name,
-            "title": card.title,
-            "frames": counts.train_frames + counts.test_frames if counts else None,
-            "size": counts.size if counts else None,
-            "terms": card.terms,
-            "citation": card.citation,
-            "get": card.get.replace(download, command_line("data", "download", name, *options)),
-        }
+        entry: dict[str, object] = {"name": name, "title": card.title, "frames": None, "size": None}
+        if counts:
+            entry |= {"frames": counts.train_frames + counts.test_frames, "size": counts.size}
+        get = card.get or command_line("data", "download", name, *options)
+        entry |= {"terms": card.terms, "citation": card.citation, "get": get}
         try:
             copy = card.copy(folder)
-        except InputError as error:
-            entry |= {"there": False, "layout": None, "folder": None, "reason": str(error)}
-        else:
             path = str(copy.folder) if copy.folder else None
             entry |= {"there": name != "folder", "layout": copy.layout, "folder": path}
+        except InputError as error:
+            entry |= {"there": False, "layout": None, "folder": None, "reason": str(error)}
         entries.append(entry)
     return entries
 

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from vadlib.data import layout
 from vadlib.data.decode import VIDEO_SUFFIXES
-from vadlib.data.ground_truths import GroundTruth, require_same_length
-from vadlib.data.layout import (
-    DATA_SUFFIXES,
-    below,
-    clip_name,
-    find_folder,
-    is_harmless,
-    list_clips,
-    list_tree,
-    numbered,
-    open_clip,
-    walk,
-)
-from vadlib.data.video import IMAGE_SUFFIXES, Stack, Video, natural_key
+from vadlib.data.labels import ClipLabels, GroundTruth, WholeSetLabels
+from vadlib.data.layout import below
+from vadlib.data.video import IMAGE_SUFFIXES, Stack, Video, is_junk, natural_key
 from vadlib.errors import InputError, require
 from vadlib.files import is_broken_link
+
+Clips = Mapping[str, Path]
+Errors = Callable[[], AbstractContextManager[None]]
+# Endings of arrays, labels and features in copies of known datasets, whose counts are known.
+_DATA = {".npy", ".npz", ".mat", ".m", ".json", ".csv", ".pkl", ".pickle", ".h5", ".pt"}
 
 
 class DatasetCopy(ABC):
@@ -37,11 +33,14 @@ class DatasetCopy(ABC):
         folder: the dataset's own folder; None for the rendered scene, which has no files.
         layout: "official", "community", or what else describes the tree.
         splits: the splits that it should have; your own videos may lack "test".
+        label_files: (file or folder of labels, what results call them); where there are some, a
+            copy needs one of them.
     """
 
     folder: Path | None = None
     layout: str
     splits: tuple[str, ...] = ("train", "test")
+    label_files: tuple[tuple[str, str], ...] = ()
 
     @abstractmethod
     def clips(self, split: str) -> dict[str, Path]:
@@ -67,46 +66,46 @@ class DatasetCopy(ABC):
         """Find the pixel masks of a test clip, bool (T, H, W); None if there are none."""
         return None
 
-    def ground_truth(self, name: str | None = None) -> GroundTruth | None:
+    def ground_truth(self, name: str | None, clips: Clips | None = None) -> GroundTruth | None:
         """Return the ground truth of that name, by default the first; None if there is none.
 
+        Args:
+            name: one of `ground_truths`.
+            clips: the test clips; what holds the labels of several of them is then read.
+
         Raises:
-            InputError: this copy does not have that ground truth.
+            InputError: this copy does not have that ground truth, or its files are damaged.
         """
         truths = {truth.name: truth for truth in self.ground_truths()}
-        if name is None:
-            return next(iter(truths.values()), None)
-        message = f"{self.folder}: no ground truth {name!r}; it has: {', '.join(truths) or 'none'}"
-        is_here = name in truths
-        require(is_here, message, "missing-labels", file=self.folder, field="ground_truth")
-        return truths[name]
+        is_here = name in truths if name else bool(truths) or not self.label_files
+        files = " or ".join(file for file, _ in self.label_files)
+        message = f"{self.folder}: no labels for the test clips {name or ''}; expected {files}"
+        field = "ground_truth" if name else ""
+        require(is_here, message, "missing-labels", file=self.folder, field=field)
+        truth = truths[name] if name else next(iter(truths.values()), None)
+        if truth and clips is not None:
+            truth.prepare(clips)
+        return truth
 
     def open_each(
-        self,
-        split: str,
-        ground_truth: str | None = None,
-        on_error: Callable[[InputError], None] | None = None,
+        self, split: str, ground_truth: str | None = None, errors: Errors = nullcontext
     ) -> Iterator[Video]:
         """Open the clips of a split one by one, those of "test" with labels and masks.
 
         Args:
             split: "train" or "test".
             ground_truth: see `ground_truth`.
-            on_error: is told why a clip cannot be opened, which is then left out; by default the
-                error is raised.
+            errors: makes a context in which each clip is opened; one that suppresses an
+                `InputError` leaves the clip out.
         """
         clips = self.clips(split)
-        truth = self._prepared_truth(clips, ground_truth) if split == "test" else None
+        truth = self.ground_truth(ground_truth, clips) if split == "test" else None
         for name, path in clips.items():
-            try:
+            with errors():
                 video = self.open_clip(name, path)
                 if truth is not None:
-                    video = self._add_truth(video, path, truth)
-            except InputError as error:
-                if on_error is None:
-                    raise
-                on_error(error)
-            else:
+                    video = replace(video, labels=truth.read(video, path), ground_truth=truth.name)
+                    video = replace(video, masks=self.masks(video, path, truth.name))
                 yield video
 
     def open(self, split: str, ground_truth: str | None = None) -> list[Video]:
@@ -121,9 +120,12 @@ class DatasetCopy(ABC):
             InputError: this copy does not have it, or the labels do not fit one of the videos.
         """
         clips = self.clips("test")
-        truth = self._prepared_truth(clips, ground_truth)
+        truth = self.ground_truth(ground_truth, clips)
         assert truth is not None
-        return {video.name: _read(truth, video, clips[video.name]) for video in videos}
+        labels = {video.name: truth.read(video, clips[video.name]) for video in videos}
+        for video in videos:
+            replace(video, labels=labels[video.name])  # refuses labels of another length
+        return labels
 
     def all_labels(self) -> dict[str, dict[str, np.ndarray]]:
         """Read all ground truths of the test clips that each of them knows, without opening a
@@ -132,20 +134,19 @@ class DatasetCopy(ABC):
         Raises:
             InputError: a label file is damaged.
         """
-        truths = {truth.name: truth.read_all() for truth in self.ground_truths()}
-        common = set.intersection(*(set(labels) for labels in truths.values()))
-        every = {}
-        for name, labels in truths.items():
-            every[name] = {clip: labels[clip] for clip in sorted(common)}
+        every = {truth.name: truth.read_all() for truth in self.ground_truths()}
+        common = sorted(set.intersection(*map(set, every.values())))
+        for name, labels in every.items():
+            every[name] = {clip: labels[clip] for clip in common}
         return every
 
     def require_test(self, ground_truth: str | None = None) -> None:
         """Raise `InputError` unless there are test clips that can be scored: see `open_each`."""
-        self._prepared_truth(self.clips("test"), ground_truth)
+        self.ground_truth(ground_truth, self.clips("test"))
 
     def unread(self, paths: Sequence[Path]) -> list[Path]:
         """Pick the files that nothing reads: here those that are no films, pictures or arrays."""
-        read = IMAGE_SUFFIXES | VIDEO_SUFFIXES | DATA_SUFFIXES
+        read = IMAGE_SUFFIXES | VIDEO_SUFFIXES | _DATA
         return [path for path in paths if path.suffix.lower() not in read]
 
     def unread_files(self) -> list[Path]:
@@ -156,77 +157,36 @@ class DatasetCopy(ABC):
         Raises:
             InputError: a folder that cannot be read.
         """
-        paths = list_tree(self.folder) if self.folder is not None else []
-        paths = [path for path in paths if not is_harmless(path) and not is_broken_link(path)]
-        return sorted(self.unread(paths), key=lambda path: natural_key(str(path)))
+        tree = layout.walk(self.folder) if self.folder is not None else ()
+        paths = [here / name for here, _, files, _ in tree for name in files]
+        paths = self.unread([path for path in paths if not layout.is_harmless(path)])
+        return sorted(paths, key=lambda path: natural_key(str(path)))
 
     def result_files(self) -> list[Path]:
         """List what vadlib itself has written below the folder, which is left out."""
-        if self.folder is None:
-            return []
-        return [listing.path / name for listing in walk(self.folder) for name in listing.results]
-
-    def _prepared_truth(
-        self, clips: Mapping[str, Path], ground_truth: str | None
-    ) -> GroundTruth | None:
-        truth = self.ground_truth(ground_truth)
-        if truth is not None:
-            truth.prepare(clips)
-        return truth
-
-    def _add_truth(self, video: Video, path: Path, truth: GroundTruth) -> Video:
-        labels = _read(truth, video, path)
-        masks = self.masks(video, path, truth.name)
-        return replace(video, labels=labels, masks=masks, ground_truth=truth.name)
-
-
-def _read(truth: GroundTruth, video: Video, path: Path) -> np.ndarray:
-    labels = truth.read(video, path)
-    require_same_length(path, len(video), labels)
-    return labels
-
-
-class Layout(NamedTuple):
-    """One way in which a dataset lies on the disk.
-
-    Attributes:
-        name: "official", "community", or what else describes it.
-        train: the folders that may hold the training clips (paths with /), best first.
-        test: those of the test clips.
-    """
-
-    name: str
-    train: tuple[str, ...]
-    test: tuple[str, ...]
-
-    def children(self) -> list[str]:
-        """The folders of which a dataset in this layout has at least one."""
-        return [choice.split("/")[0] for choice in (*self.train, *self.test)]
-
-
-COMMUNITY = Layout(
-    "community", train=("training/frames", "training"), test=("testing/frames", "testing")
-)
+        tree = layout.walk(self.folder) if self.folder is not None else ()
+        return [here / name for here, _, _, results in tree for name in results]
 
 
 class FrameFolderDataset(DatasetCopy):
     """A dataset that has one folder per split, and in it one folder of frames, or one video file,
-    per clip.
-
-    A subclass describes a dataset by class attributes, and defines `ground_truths` and, if there
-    are any, `masks`. Making one looks for a copy below `root`.
+    per clip. A subclass describes it by class attributes. Making one looks for a copy below `root`.
 
     Attributes:
         title: how messages call the dataset.
-        places: where its folder may be below the root (paths with /), best first.
-        layouts: how it may lie in that folder, best first.
+        places: where its folder may be below the root, or one level deeper (paths with /), best
+            first.
+        train, test: the folders in it that may hold the clips of a split, the official one first.
         expected: an example of such a tree, for messages.
-        expected_labels: the label files, for messages.
+        label_files: those of which the first one is read, in or beside the dataset's folder: a file
+            for the whole test set, or a folder with an array for each clip.
         fps: frames a second of folders of frames.
         channels: 1 reads grey, 3 reads RGB.
+        official: what tells the official layout from a community one; by default, the first folder
+            of a split.
         test_lengths: test clip -> its frames, of a complete copy, in order; files with the labels
             of the whole set are cut by them.
-        numbered: clips are called by the number in their name ("01").
+        numbered_lengths: in its place, where clips are called by the number in their name ("01").
 
     Raises:
         InputError: there is no copy; the message says what was looked for, and where.
@@ -235,38 +195,70 @@ class FrameFolderDataset(DatasetCopy):
     folder: Path
     title: str
     places: tuple[str, ...]
-    layouts: tuple[Layout, ...]
+    train: tuple[str, ...]
+    test: tuple[str, ...]
     expected: str
-    expected_labels: str = "labels"
     fps: float
     channels: int
-    test_lengths: Mapping[str, int]
-    numbered: bool = False
+    official: tuple[str, ...] = ()
+    test_lengths: Mapping[str, int] = {}
+    numbered_lengths: tuple[int, ...] = ()
 
     def __init__(self, root: Path):
-        children = [child for layout in self.layouts for child in layout.children()]
-        self.folder = find_folder(root, self.title, self.places, children, self.expected)
-        for layout in reversed(self.layouts):
-            if any(below(self.folder, child) for child in layout.children()):
-                self.layout = layout.name
-                self.split_choices = {"train": layout.train, "test": layout.test}
+        self.folder = self._find_folder(root)
+        official = self.official or (self.train[0], self.test[0])
+        is_official = any(below(self.folder, path) for path in official)
+        self.layout = "official" if is_official else "community"
+        for number, length in enumerate(self.numbered_lengths, start=1):
+            self.test_lengths = {**self.test_lengths, f"{number:02d}": length}
+
+    def _find_folder(self, root: Path) -> Path:
+        advice = f"--root (or VADLIB_DATA) must name the folder that holds {self.places[0]}/"
+        layout.require_root(root, advice)
+        children = {choice.split("/")[0] for choice in (*self.train, *self.test)}
+        inside = sorted(path for path in root.iterdir() if path.is_dir() and not is_junk(path))
+        for base, place in product((root, *inside), self.places):
+            folder = below(base, place)
+            if folder and any(below(folder, child) for child in children):
+                return folder
+        message = f"{root}: no frames of {self.title} here; expected {self.expected}"
+        raise InputError(message, "missing-file", file=root, field="--root")
 
     def clips(self, split: str) -> dict[str, Path]:
-        clips = list_clips(self.folder, self.split_choices[split])
-        if self.numbered:
-            return numbered(clips, len(self.test_lengths) if split == "test" else None)
-        return {clip_name(path): path for path in clips}
+        choices = self.train if split == "train" else self.test
+        folders = [below(self.folder, choice) for choice in choices]
+        clips = next(filter(None, [_clips_in(folder) for folder in folders if folder]), [])
+        message = (
+            f"{self.folder}: no clips; expected folders of images, or videos, in {choices[-1]}"
+        )
+        require(bool(clips), message, "too-few", file=self.folder)
+        if self.numbered_lengths:
+            return layout.numbered(clips, len(self.test_lengths) if split == "test" else None)
+        return {layout.clip_name(path): path for path in clips}
 
     def open_clip(self, name: str, path: Path) -> Video:
-        return open_clip(path, name, self.channels, self.fps, self.scene(name))
+        return layout.open_clip(path, name, self.channels, self.fps, self.scene(name))
 
     def scene(self, name: str) -> str:
         """Return the scene of a clip: clips of one camera share it."""
         return self.title.lower()
 
-    def ground_truth(self, name: str | None = None) -> GroundTruth | None:
-        truth = super().ground_truth(name)
-        expected = self.expected_labels
-        message = f"{self.folder}: no labels for the test clips; expected {expected} in it"
-        require(truth is not None, message, "missing-labels", file=self.folder)
-        return truth
+    def ground_truths(self) -> list[GroundTruth]:
+        for file, name in self.label_files:
+            path = below(self.folder, file) or below(self.folder.parent, file)
+            if path is not None:  # the others would say the same
+                reader = WholeSetLabels if path.suffix else ClipLabels
+                return [reader(name, path, self.test_lengths)]
+        return []
+
+
+def _clips_in(folder: Path) -> list[Path]:
+    """List folders, video files, and links without a target, which opening will refuse; not junk,
+    results of vadlib and ground truth (`Test001_gt`).
+    """
+    listing = next(layout.walk(folder))
+    clips = [folder / name for name in listing[1] if not layout.is_truth(name)]
+    for path in [folder / name for name in listing[2]]:
+        if path.suffix.lower() in VIDEO_SUFFIXES or is_broken_link(path):
+            clips.append(path)
+    return sorted(clips, key=lambda path: natural_key(path.name))

@@ -1,31 +1,110 @@
-"""Frame labels in the forms in which they circulate. Nothing is ever unpickled.
+"""Ground truths: the frame labels of test videos, in the forms in which they circulate.
 
 Labels are uint8 (T,), 0 normal and 1 abnormal. What cannot be read is an `InputError` that names
-the file.
+the file. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
-import codecs
+import csv
+import json
 import re
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy.io
+from numpy.lib.format import open_memmap
 
-from vadlib.data.video import lfs_pointer
+from vadlib.data.layout import below
+from vadlib.data.video import Video, lfs_pointer, wrong_kind
 from vadlib.errors import InputError, require
 from vadlib.files import refuse_broken_link
 
-_RANGE = r"\d+(?:\s*:\s*\d+)?"
-_ENTRY = re.compile(
-    r"TestVideoFile\{end\+1\}\.gt_frame\s*=\s*"
-    rf"\[[\s,;]*((?:{_RANGE}(?:[\s,;]+{_RANGE})*)?)[\s,;]*\]\s*;?"
-)
+_EXPECTED = "expected video, start, end (frames) or video, start_s, end_s (seconds), each once"
+_FRAMES = re.compile(r"\d+(\.0)?")  # 1.000 may be one or a thousand
+_SECONDS = re.compile(r"(\d+(\.\d*)?|\.\d+)(e-?\d+)?", re.IGNORECASE)
+_ROUNDED = 0.00051  # seconds: times are often written with three decimals
+_ITEMS = r"(?:[\s,;]*\d+(?:\s*:\s*\d+)?(?![\d:]))*"
+_ENTRY = re.compile(rf"TestVideoFile\{{end\+1\}}\.gt_frame\s*=\s*\[({_ITEMS})[\s,;]*\]\s*;?")
 _PREAMBLE = re.compile(r"(clear|close|clc).*|TestVideoFile\s*=\s*\{\}\s*;?|")
+
+
+class GroundTruth(ABC):
+    """Frame labels of a copy's test videos.
+
+    Args:
+        name: what results call it, such as "mat" or "vol".
+        path: the file or folder that holds the labels.
+        lengths: test clip -> its frames, of a complete copy, in order, where they are known.
+    """
+
+    def __init__(self, name: str, path: Path, lengths: Mapping[str, int] | None = None):
+        self.name = name
+        self.path = path
+        self.lengths = lengths or {}
+
+    def prepare(self, clips: Mapping[str, Path]) -> None:
+        """Read what holds the labels of several clips, before any video is opened.
+
+        Args:
+            clips: the test clips that are here, name -> path.
+
+        Raises:
+            InputError: a file is missing or damaged, or it does not fit the clips.
+        """
+        return
+
+    @abstractmethod
+    def read(self, video: Video, clip: Path) -> np.ndarray:
+        """Return the labels of one test video, uint8 (T,).
+
+        Args:
+            video: opened, without labels.
+            clip: its folder or file, for messages.
+
+        Raises:
+            InputError: there are none, or they are damaged.
+        """
+
+    def read_all(self) -> dict[str, np.ndarray]:
+        """Read the labels of all clips of known length, also of those that are not here: name ->
+        uint8 (T,).
+        """
+        return {}
+
+
+class ClipLabels(GroundTruth):
+    """A folder with one array of 0 and 1 per clip, `NAME.npy`."""
+
+    def read(self, video: Video, clip: Path) -> np.ndarray:
+        expected = self.path / f"{video.name}.npy"
+        path = below(self.path, f"{video.name}.npy")
+        message = f"{expected}: no labels of {clip}; expected 0 or 1 for each of its frames"
+        require(path is not None, message, "missing-labels", file=expected)
+        return from_npy(path or expected)
+
+
+class WholeSetLabels(GroundTruth):
+    """One file with the labels of the whole test set: UCSD's .m, or a .mat or .npy."""
+
+    def prepare(self, clips: Mapping[str, Path]) -> None:
+        self.labels = self.read_all()
+
+    def read(self, video: Video, clip: Path) -> np.ndarray:
+        message = f"{clip}: no test clip of this dataset is called so; rename or move it"
+        require(video.name in self.labels, message, "unexpected-clip", file=clip)
+        return self.labels[video.name]
+
+    def read_all(self) -> dict[str, np.ndarray]:
+        readers = {".m": from_m, ".mat": from_mat, ".npy": from_whole_npy}
+        clips = readers[self.path.suffix.lower()](self.path, list(self.lengths.values()))
+        return dict(zip(self.lengths, clips, strict=True))
 
 
 def from_m(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
@@ -36,7 +115,6 @@ def from_m(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
         path: the script.
         lengths: frames of each clip.
     """
-    require_content(path)
     clips = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         statement = line.split("%")[0].strip()  # % starts a comment
@@ -44,8 +122,7 @@ def from_m(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
             continue
         entry = _ENTRY.fullmatch(statement)
         if entry is None:
-            expected = "TestVideoFile{end+1}.gt_frame = [5:90, 140:200];"
-            message = f"{path}: line {number} is {statement[:60]!r}; expected such as {expected}"
+            message = f"{path}: line {number} is no list of intervals of a clip: {statement[:60]!r}"
             raise InputError(message, "wrong-format", file=path)
         ranges = re.findall(r"(\d+)(?:\s*:\s*(\d+))?", entry[1])
         clips.append([(int(start), int(end or start)) for start, end in ranges])
@@ -59,43 +136,33 @@ def from_mat(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
     clips = []
     for number, cell in enumerate(read_mat(path, "gt").ravel(), start=1):
         ends = np.asarray(cell)
-        if ends.ndim != 2 or ends.shape[0] != 2 or ends.dtype.kind not in "uif":
-            message = f"{path}: clip {number} has an array {ends.shape}; expected numbers (2, k)"
-            raise InputError(message, "wrong-shape", file=path, field="gt")
+        is_sound = ends.ndim == 2 and ends.shape[0] == 2 and ends.dtype.kind in "uif"
+        message = f"{path}: clip {number} has an array {ends.shape}; expected numbers (2, k)"
+        require(is_sound, message, "wrong-shape", file=path, field="gt")
         # Stored as uint8, which would wrap around in sums.
         clips.append(ends.astype(np.int64).T.tolist())
-    return _from_intervals(path, clips, lengths, field="gt")
+    return _from_intervals(path, clips, lengths)
 
 
-def _from_intervals(
-    path: Path,
-    clips: Sequence[Sequence[tuple[int, int]]],
-    lengths: Sequence[int],
-    field: str = "",
-) -> list[np.ndarray]:
+def _from_intervals(path: Path, clips: list[Any], lengths: Sequence[int]) -> list[np.ndarray]:
     """Labels of each clip from its 1-based, inclusive intervals."""
     labels = []
     for number, (intervals, length) in enumerate(zip(clips, lengths, strict=False), start=1):
         values = np.zeros(length, np.uint8)
         for start, end in intervals:
-            message = (
-                f"{path}: clip {number} has the interval {start} to {end}; "
-                f"expected 1 <= start <= end <= {length}"
-            )
+            message = f"{path}: clip {number} has an interval {start} to {end} of {length} frames"
             require(1 <= start <= end <= length, message, "label-values", file=path)
             values[start - 1 : end] = 1
         labels.append(values)
     message = f"{path}: intervals for {len(clips)} clips; expected {len(lengths)} clips"
-    require(len(clips) == len(lengths), message, "label-length", file=path, field=field)
+    require(len(clips) == len(lengths), message, "label-length", file=path)
     return labels
 
 
 def from_whole_npy(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
     """Read one array over all test clips in order, (1, N) or (N,), and cut it by their lengths."""
     values = from_npy(path)
-    message = (
-        f"{path}: {len(values)} labels; expected {sum(lengths)}, one per frame of the test set"
-    )
+    message = f"{path}: {len(values)} labels; expected {sum(lengths)}, one per test frame"
     require(len(values) == sum(lengths), message, "label-length", file=path)
     return np.split(values, np.cumsum(lengths)[:-1])
 
@@ -103,42 +170,21 @@ def from_whole_npy(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
 def from_npy(path: Path) -> np.ndarray:
     """Read a NumPy array of zeros and ones of any shape."""
     values = read_npy(path).ravel()
-    message = f"{path}: values of type {values.dtype}; expected numbers 0 (normal) and 1 (abnormal)"
+    message = f"{path}: values of type {values.dtype}; expected numbers 0 (normal), 1 (abnormal)"
     require(values.dtype.kind in "buif", message, "wrong-type", file=path)
-    others = values[~np.isin(values, (0, 1))]
-    if len(others):
-        message = f"{path}: values other than 0 (normal) and 1 (abnormal), such as {others[0]}"
-        raise InputError(message, "label-values", file=path)
+    message = f"{path}: values other than 0 (normal) and 1 (abnormal); get the labels again"
+    require(bool(np.isin(values, (0, 1)).all()), message, "label-values", file=path)
     return values.astype(np.uint8)
 
 
-def read_npy(path: Path, mmap: bool = False) -> npt.NDArray[Any]:
-    """Read a plain array from a .npy file, memory-mapped if asked for.
+def read_npy(path: Path) -> npt.NDArray[Any]:
+    """Open a plain array in a .npy file, memory-mapped.
 
     Raises:
         InputError: it is missing, damaged, or a pickle.
     """
-    require_content(path)
-    with path.open("rb") as file:
-        head = file.read(8)
-    try:
-        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    # NumPy raises many kinds for damaged headers; all mean the same to the user
-    except Exception as error:
-        reason = f"{path}: not a plain NumPy array"
-        # protocols 2 to 5 begin so; object arrays hold a pickle
-        if head.startswith(b"\x80") or "Object arrays" in str(error):
-            message = f"{reason} but a Python pickle, which could run any code; get a .npy or .mat"
-            raise InputError(message, "pickle", file=path) from error
-        is_numpy = head.startswith((b"\x93NUMPY", b"PK"))
-        raise InputError(
-            f"{reason} ({one_line(error) if is_numpy else head!r}); get it again",
-            "damaged-file" if is_numpy else "wrong-kind-of-file",
-            file=path,
-        ) from error
-    message = f"{path}: an archive of several arrays; expected one .npy array"
-    require(isinstance(array, np.ndarray), message, "wrong-kind-of-file", file=path)
-    return np.asanyarray(array)
+    array: npt.NDArray[Any] = _load(path, (b"\x93NUMPY",), partial(open_memmap, path, mode="r"))
+    return array
 
 
 def read_mat(path: Path, name: str) -> npt.NDArray[np.object_]:
@@ -147,47 +193,169 @@ def read_mat(path: Path, name: str) -> npt.NDArray[np.object_]:
     Raises:
         InputError: it is missing or damaged, or no cell array of that name is in it.
     """
-    require_content(path)
-    with path.open("rb") as file:
-        is_matlab = file.read(6) == b"MATLAB"
-    try:
-        arrays = scipy.io.loadmat(path, variable_names=[name])
-    # scipy raises a dozen kinds for damaged files; all mean the same to the user
-    except Exception as error:
-        raise InputError(
-            f"{path}: not a MATLAB file with {name!r} ({one_line(error)}); get it again",
-            "damaged-file" if is_matlab else "wrong-kind-of-file",
-            file=path,
-        ) from error
-    message = f"{path}: no array {name!r} in it; expected a cell array: get it again"
+    arrays = _load(path, (b"MATLAB",), partial(scipy.io.loadmat, path, variable_names=[name]))
+    message = f"{path}: no cell array {name!r} in it; get it again"
     require(name in arrays, message, "unknown-key", file=path, field=name)
     cells = np.asarray(arrays[name])
-    message = f"{path}: {name!r} is an array of {cells.dtype}; expected a cell array: get it again"
     require(cells.dtype == object, message, "wrong-type", file=path, field=name)
     return cells
 
 
-def read_text(path: Path) -> str:
-    """Read a text in UTF-8, or in UTF-16 with its mark."""
-    content = path.read_bytes()
-    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+def _load(path: Path, heads: tuple[bytes, ...], load: Callable[[], Any]) -> Any:
+    head = read_head(path)
     try:
-        text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
+        return load()
+    # NumPy and scipy raise many kinds for damaged files; all mean the same to the user
+    except Exception as error:
+        # pickles of protocols 2 to 5 begin so; arrays of objects hold one
+        is_pickle = head.startswith(b"\x80") or "Python objects" in str(error)
+        message = f"{path}: no plain {path.suffix} file ({one_line(error)}); get another one"
+        require(not is_pickle, message, "pickle", file=path)
+        require(not head.startswith(heads), message, "damaged-file", file=path)
+        raise InputError(message, "wrong-kind-of-file", file=path) from error
+
+
+def read_text(path: Path) -> str:
+    """Read a text in UTF-8, with or without its mark."""
+    read_head(path)
+    try:
+        return path.read_text("utf-8-sig")
     except UnicodeError as error:
-        message = f"{path}: not readable as text ({one_line(error)}); save it as UTF-8"
+        message = f"{path}: not a text in UTF-8 ({one_line(error)}); save it as one"
         raise InputError(message, "wrong-format", file=path) from error
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def require_content(path: Path) -> None:
-    """Refuse a file that is missing, empty, or a pointer of Git LFS."""
+def read_head(path: Path) -> bytes:
+    """Return the first bytes of a file; refuse one that is missing, empty, or a Git LFS pointer."""
     refuse_broken_link(path)
-    message = f"{path}: no such file; it was there when the dataset was listed"
-    require(path.is_file(), message, "missing-file", file=path)
-    pointer = lfs_pointer(path)
-    require(not pointer, f"{path}: {pointer}", "git-lfs-pointer", file=path)
-    message = f"{path}: an empty file; copy or download it again"
-    require(path.stat().st_size > 0, message, "empty-file", file=path)
+    require(path.is_file(), f"{path}: no such file", "missing-file", file=path)
+    with path.open("rb") as file:
+        head = file.read(8)
+    if not head or lfs_pointer(path):
+        raise wrong_kind(path, head, "label file", {".npy", ".mat", ".m", ".csv", ".json"})
+    return head
+
+
+class Interval(NamedTuple):
+    """An abnormal interval of one video, start inclusive, end exclusive.
+
+    Attributes:
+        video: its name as the file spells it.
+        start: a frame from 0, or seconds since the first frame.
+        end: the same.
+        place: the line or entry of the file, for messages.
+        in_seconds: whether start and end are seconds.
+    """
+
+    video: str
+    start: float
+    end: float
+    place: str
+    in_seconds: bool = False
+
+
+def read_intervals(path: Path) -> list[Interval]:
+    """Read a table of abnormal intervals, one per row.
+
+    CSV: columns video, start and end in any order, separated by commas, semicolons or tabs, in
+    UTF-8. Empty rows and empty columns are skipped. JSON: a list of objects with these keys.
+    Numbers are frames from 0; start_s and end_s are seconds. A video without a row is normal.
+
+    Raises:
+        InputError: the file is damaged, a column is missing, unknown or there twice, or a row is
+            incomplete or no interval.
+    """
+    text = read_text(path)
+    is_json = path.suffix.lower() == ".json"
+    first = next((line for line in text.split("\n") if line.strip('"\t ,;')), "")
+    delimiter = max(",;\t", key=first.count)
+    lines = csv.reader(text.split("\n"), delimiter=delimiter, skipinitialspace=True)
+    try:
+        content = json.loads(text) if is_json else list(lines)
+    except (csv.Error, ValueError, RecursionError) as error:
+        message = f"{path}: no table ({one_line(error)}); {_EXPECTED}"
+        raise InputError(message, "wrong-format", file=path) from error
+    rows = _json_rows(path, content) if is_json else _csv_rows(path, content)
+    return [_interval(path, place, row) for place, row in rows.items()]
+
+
+def mark(rows: Sequence[Interval], seconds: np.ndarray, fps: float, path: Path) -> np.ndarray:
+    """Return the labels of one video, uint8 (T,), from its rows.
+
+    Args:
+        rows: abnormal intervals.
+        seconds: when each frame was taken, float (T,), since the first one.
+        fps: frames a second; the last frame lasts as long as its inverse.
+        path: the file of the rows, for messages.
+
+    Raises:
+        InputError: an interval that ends after the video, or one in seconds without a frame.
+    """
+    labels = np.zeros(len(seconds), np.uint8)
+    for row in rows:
+        ends = np.array([row.start, row.end])
+        longest = float(len(labels))
+        if row.in_seconds:
+            ends = np.searchsorted(seconds, ends - _ROUNDED)
+            longest = float(seconds[-1]) + 1 / fps + _ROUNDED
+        start, end = ends.astype(int)
+        message = f"{path}: {row.place} is no interval within {row.video}, which has {longest:g}"
+        is_inside = start < end and row.end <= longest
+        require(is_inside, message, "label-values", file=path, field="end")
+        labels[start:end] = 1
+    return labels
+
+
+def _json_rows(path: Path, entries: object) -> dict[str, dict[str, object]]:
+    rows = {}
+    for number, entry in enumerate(entries if isinstance(entries, list) else [entries], start=1):
+        message = f"{path}: entry {number} is no object; {_EXPECTED}"
+        require(isinstance(entry, dict), message, "wrong-format", file=path)
+        rows[f"entry {number}"] = {name.lower(): value for name, value in entry.items()}
+        _require_columns(path, f"entry {number}", [name.lower() for name in entry])
+    return rows
+
+
+def _csv_rows(path: Path, table: list[list[str]]) -> dict[str, dict[str, object]]:
+    header: list[str] = []
+    rows: dict[str, dict[str, object]] = {}
+    for number, row in enumerate(table, start=1):
+        cells = [cell.strip() for cell in row]
+        if header and any(cells):
+            pairs = list(zip_longest(header, cells, fillvalue=""))
+            message = f"{path}: line {number} has a value without a column; {_EXPECTED}"
+            is_sound = not any(cell for name, cell in pairs if not name)
+            require(is_sound, message, "wrong-format", file=path)
+            rows[f"line {number}"] = dict(pairs)
+        elif any(cells):
+            header = [cell.lower() for cell in cells]
+    _require_columns(path, "its header", [name for name in header if name])
+    return rows
+
+
+def _require_columns(path: Path, place: str, columns: Sequence[str]) -> None:
+    unit = "_s" if "start_s" in columns else ""
+    message = f"{path}: {place} is {', '.join(columns)[:80]!r}; {_EXPECTED}"
+    is_sound = sorted(columns) == [f"end{unit}", f"start{unit}", "video"]
+    require(is_sound, message, "wrong-format", file=path)
+
+
+def _interval(path: Path, place: str, row: Mapping[str, object]) -> Interval:
+    unit = "_s" if "start_s" in row else ""
+    video = str(row["video"] or "")
+    require(video != "", f"{path}: {place} names no video", "wrong-format", file=path)
+    start = _number(path, place, row, f"start{unit}")
+    end = _number(path, place, row, f"end{unit}")
+    return Interval(video, start, end, place, unit == "_s")
+
+
+def _number(path: Path, place: str, row: Mapping[str, object], column: str) -> float:
+    text = str(row[column])
+    pattern = _SECONDS if column.endswith("_s") else _FRAMES
+    message = f"{path}: {place} has {column} {text!r}; expected such as 12, or 12.5 (seconds)"
+    is_number = pattern.fullmatch(text) is not None
+    require(is_number, message, "wrong-type", file=path, field=column.removesuffix("_s"))
+    return float(text)
 
 
 def one_line(error: Exception) -> str:

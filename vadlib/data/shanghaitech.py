@@ -8,55 +8,30 @@ from pathlib import Path
 
 import numpy as np
 
-from vadlib.data.copies import FrameFolderDataset, Layout
-from vadlib.data.ground_truths import ClipLabels, GroundTruth, WholeSetLabels
+from vadlib.data.copies import FrameFolderDataset
 from vadlib.data.labels import read_npy
 from vadlib.data.layout import below
 from vadlib.data.video import LazyStack, Stack, Video
-from vadlib.errors import InputError
+from vadlib.errors import require
 
-# Of the test clips, by camera: number and length. Whole-set label files are cut by them.
-_TEST = {
-    "01": (
-        "0014:265 0015:433 0016:337 0025:601 0026:505 0027:409 0028:457 0029:313 0030:409 "
-        "0051:337 0052:337 0053:457 0054:577 0055:313 0056:529 0063:193 0064:289 0073:289 "
-        "0076:265 0129:241 0130:337 0131:289 0132:265 0133:217 0134:433 0135:409 0136:529 "
-        "0138:313 0139:217 0140:241 0141:313 0162:193 0163:265 0177:317"
-    ),
-    "02": "0128:457 0161:337 0164:361",
-    "03": (
-        "0031:529 0032:409 0033:313 0035:385 0036:457 0039:481 0041:457 0059:433 0060:385 0061:241"
-    ),
-    "04": "0001:553 0003:937 0004:865 0010:505 0011:313 0012:361 0013:361 0046:529 0050:337",
-    "05": "0017:433 0018:481 0019:649 0020:649 0021:409 0022:337 0023:769 0024:433",
-    "06": "0144:241 0145:217 0147:265 0150:265 0153:217 0155:265",
-    "07": "0005:409 0006:385 0007:481 0008:457 0009:313 0047:601 0048:241 0049:481",
-    "08": (
-        "0044:313 0058:337 0077:457 0078:217 0079:241 0080:289 0156:337 0157:313 0158:337 "
-        "0159:265 0178:265 0179:337"
-    ),
-    "09": "0057:361",
-    "10": "0037:433 0038:241 0042:433 0074:601 0075:505",
-    "11": "0176:337",
-    "12": (
-        "0142:601 0143:265 0148:313 0149:241 0151:289 0152:361 0154:385 0173:217 0174:337 0175:265"
-    ),
-}
-
-
-def _test_lengths() -> dict[str, int]:
-    lengths = {}
-    for camera, clips in _TEST.items():
-        for clip in clips.split():
-            number, length = clip.split(":")
-            lengths[f"{camera}_{number}"] = int(length)
-    return lengths
-
-
-TEST_LENGTHS = _test_lengths()
-
-
-_TRAIN = ("training/videos", "training/frames", "training")
+# Of the test clips: camera, number and frames.
+_TEST = """
+01_0014:265 01_0015:433 01_0016:337 01_0025:601 01_0026:505 01_0027:409 01_0028:457 01_0029:313
+01_0030:409 01_0051:337 01_0052:337 01_0053:457 01_0054:577 01_0055:313 01_0056:529 01_0063:193
+01_0064:289 01_0073:289 01_0076:265 01_0129:241 01_0130:337 01_0131:289 01_0132:265 01_0133:217
+01_0134:433 01_0135:409 01_0136:529 01_0138:313 01_0139:217 01_0140:241 01_0141:313 01_0162:193
+01_0163:265 01_0177:317 02_0128:457 02_0161:337 02_0164:361 03_0031:529 03_0032:409 03_0033:313
+03_0035:385 03_0036:457 03_0039:481 03_0041:457 03_0059:433 03_0060:385 03_0061:241 04_0001:553
+04_0003:937 04_0004:865 04_0010:505 04_0011:313 04_0012:361 04_0013:361 04_0046:529 04_0050:337
+05_0017:433 05_0018:481 05_0019:649 05_0020:649 05_0021:409 05_0022:337 05_0023:769 05_0024:433
+06_0144:241 06_0145:217 06_0147:265 06_0150:265 06_0153:217 06_0155:265 07_0005:409 07_0006:385
+07_0007:481 07_0008:457 07_0009:313 07_0047:601 07_0048:241 07_0049:481 08_0044:313 08_0058:337
+08_0077:457 08_0078:217 08_0079:241 08_0080:289 08_0156:337 08_0157:313 08_0158:337 08_0159:265
+08_0178:265 08_0179:337 09_0057:361 10_0037:433 10_0038:241 10_0042:433 10_0074:601 10_0075:505
+11_0176:337 12_0142:601 12_0143:265 12_0148:313 12_0149:241 12_0151:289 12_0152:361 12_0154:385
+12_0173:217 12_0174:337 12_0175:265
+"""
+TEST_LENGTHS = {word[:7]: int(word[8:]) for word in _TEST.split()}
 
 
 class ShanghaiTech(FrameFolderDataset):
@@ -75,34 +50,17 @@ class ShanghaiTech(FrameFolderDataset):
 
     title = "ShanghaiTech"
     places = ("shanghaitech", "shanghai")
-    layouts = (Layout("official", train=_TRAIN, test=("testing/frames", "testing")),)
-    expected = (
-        "shanghaitech/training/videos/01_001.avi and shanghaitech/testing/frames/01_0014/*.jpg, "
-        "or shanghaitech/training/frames,"
-    )
-    expected_labels = "testing/test_frame_mask/*.npy or frame_labels_shanghai.npy"
+    train = ("training/videos", "training/frames")
+    test = ("testing/frames",)
+    official = ("training/videos", "testing/test_frame_mask")
+    expected = "shanghaitech/training/videos/01_001.avi and testing/frames/01_0014/*.jpg"
+    label_files = (("testing/test_frame_mask", "frame_mask"), ("frame_labels_shanghai.npy", "npy"))
     fps = 24.0
     channels = 3
     test_lengths = TEST_LENGTHS
 
-    def __init__(self, root: Path):
-        super().__init__(root)
-        official = [("training", "videos"), ("testing", "test_frame_mask")]
-        if not any(below(self.folder, *names) for names in official):
-            self.layout = "community"
-
-    def ground_truths(self) -> list[GroundTruth]:
-        masks = below(self.folder, "testing", "test_frame_mask")
-        if masks is not None:
-            return [ClipLabels("frame_mask", masks)]
-        for name in ("frame_labels_shanghai.npy", "frame_labels_shanghaitech.npy"):
-            path = below(self.folder, name)
-            if path is not None:
-                return [WholeSetLabels("npy", path, self.test_lengths)]
-        return []
-
     def masks(self, video: Video, path: Path, ground_truth: str) -> Stack | None:
-        file = below(self.folder, "testing", "test_pixel_mask", f"{video.name}.npy")
+        file = below(self.folder, f"testing/test_pixel_mask/{video.name}.npy")
         return NpyMasks(file) if file is not None else None
 
     def scene(self, name: str) -> str:
@@ -117,12 +75,10 @@ class NpyMasks(LazyStack):
     dtype = bool
 
     def __init__(self, path: Path):
-        self.masks = read_npy(path, mmap=True)
-        if self.masks.ndim != 3 or self.masks.dtype.kind not in "buif":
-            message = (
-                f"{path}: an array {self.masks.shape}; expected numbers (frames, height, width)"
-            )
-            raise InputError(message, "wrong-shape", file=path)
+        self.masks = read_npy(path)
+        message = f"{path}: an array {self.masks.shape}; expected numbers (frames, height, width)"
+        is_sound = self.masks.ndim == 3 and self.masks.dtype.kind in "buif"
+        require(is_sound, message, "wrong-shape", file=path)
         self.shape = self.masks.shape
 
     def _read(self, i: int) -> np.ndarray:

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vadlib.data.copies import COMMUNITY, FrameFolderDataset, Layout
-from vadlib.data.ground_truths import GroundTruth, WholeSetLabels
-from vadlib.data.layout import below, numbered_lengths, read_masks
+from vadlib.data.copies import FrameFolderDataset
+from vadlib.data.layout import below, read_masks
 from vadlib.data.video import Stack, Video
 
 TEST_LENGTHS = {
@@ -39,59 +38,34 @@ class Ucsd(FrameFolderDataset):
     are called by it ("01").
     """
 
-    name: str
-    layouts = (Layout("official", train=("Train",), test=("Test",)), COMMUNITY)
+    train = ("Train", "training/frames")
+    test = ("Test", "testing/frames")
     fps = 10.0
     channels = 1
-    numbered = True
 
     def __init__(self, root: Path):
-        official = f"UCSD{self.name}"
-        archive = "UCSD_Anomaly_Dataset.v1p2"
-        self.title = self.name.capitalize()
-        self.places = (
-            self.name,
-            f"{archive}/{official}",
-            official,
-            f"{self.name}/{official}",
-            f"{self.name}/{archive}/{official}",
-        )
-        self.expected = (
-            f"{self.name}/training/frames/01/*.jpg and {self.name}/testing/frames/01/*.jpg, "
-            f"or {archive}/{official}/Train and Test,"
-        )
-        self.test_lengths = numbered_lengths(TEST_LENGTHS[self.name])
+        name = self.title.lower()
+        archive = f"UCSD_Anomaly_Dataset.v1p2/UCSD{name}"
+        self.places = (name, archive, f"UCSD{name}", f"{name}/UCSD{name}", f"{name}/{archive}")
+        self.expected = f"{name}/training/frames/01/*.jpg and testing, or {archive}/Train and Test,"
+        files = (f"Test/UCSD{name}.m", f"{name}.mat", f"frame_labels_{name}.npy")
+        self.label_files = tuple((file, file.rpartition(".")[2]) for file in files)
+        self.numbered_lengths = TEST_LENGTHS[name]
         super().__init__(root)
-        self.expected_labels = " or ".join(self._label_files())
-
-    def _label_files(self) -> list[str]:
-        if self.layout == "official":
-            return [f"Test/UCSD{self.name}.m"]
-        return [f"{self.name}.mat", f"frame_labels_{self.name}.npy"]
-
-    def ground_truths(self) -> list[GroundTruth]:
-        for name in self._label_files():
-            path = below(self.folder, *name.split("/"))
-            if path is not None:  # the others would say the same
-                return [WholeSetLabels(path.suffix[1:].lower(), path, self.test_lengths)]
-        return []
 
     def masks(self, video: Video, path: Path, ground_truth: str) -> Stack | None:
-        folder = below(self.folder, "testing", "masks", path.name)
-        if self.layout == "official":
-            folder = below(path.parent, f"{path.name}_gt")
-        if folder is None or not folder.is_dir():
-            return None
-        return read_masks(folder, len(video))
+        folder = below(path.parent, f"{path.name}_gt")
+        folder = folder or below(self.folder, f"testing/masks/{path.name}")
+        return read_masks(folder, len(video)) if folder is not None else None
 
 
 class Ped1(Ucsd):
     """UCSD Ped1: 34 training clips (6,800 frames), 36 test clips (7,200 frames, 4,045 abnormal)."""
 
-    name = "ped1"
+    title = "Ped1"
 
 
 class Ped2(Ucsd):
     """UCSD Ped2: 16 training clips (2,550 frames), 12 test clips (2,010 frames, 1,648 abnormal)."""
 
-    name = "ped2"
+    title = "Ped2"
