@@ -99,7 +99,7 @@ def real_data() -> Path:
     folder = os.environ.get("VADLIB_DATA")
     if folder and (Path(folder) / "ped2").is_dir():
         return Path(folder)
-    reason = f"no real data: VADLIB_DATA is {folder or 'not set'}, and must name a folder with ped2/ in it"
+    reason = f"no real data: VADLIB_DATA is {folder or 'not set'}; it must hold ped2/"
     if os.environ.get("VADLIB_REQUIRE_DATA") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -135,11 +135,11 @@ def walker() -> Callable[..., tuple[np.ndarray, list[np.ndarray]]]:
         rng = np.random.default_rng(seed)
         frames = np.repeat(rng.integers(110, 200, (1, 48, 64, channels)), length, axis=0)
         figure = rng.integers(0, 60, (18, 10, channels))
-        left = 4 + np.abs((np.arange(length) * speed + 40) % 80 - 40).astype(int)
-        for t, x in enumerate(left):
+        start = 4 + np.abs((np.arange(length) * speed + 40) % 80 - 40).astype(int)
+        for t, x in enumerate(start):
             frames[t, 15:33, x : x + 10] = figure
         frames = np.clip(frames + rng.normal(0, 1.5, frames.shape), 0, 255).astype(np.uint8)
-        return frames, [np.float32([[x, 15, x + 10, 33]]) for x in left]
+        return frames, [np.float32([[x, 15, x + 10, 33]]) for x in start]
 
     return make
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,65 +18,44 @@ import torch
 from PIL import Image
 from refusals import refused as expect_refused
 from results import maps_of
+from trees import POINTER
 
+import vadlib
 from vadlib import cli
 from vadlib.config import ModelConfig, RunConfig, ScoreConfig, TrainConfig
 from vadlib.errors import InputError
 from vadlib.evaluation.calibration import calibrate
 from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.model.run import save_weights
-
-LFS_POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{0:064}\nsize 12345\n"
-BAR = re.compile(
-    r"\d+%\||\d+(frame|clip)/s|^(decoding|looking for|scoring|training|reading|finding)"
-)
+from vadlib.model.run import open_run, save_weights
 
 
 @pytest.fixture
-def vad(vadlib_command, monkeypatch):
-    """(*arguments) -> exit status, standard output, lines of standard error without progress bars.
-
-    `vad.error` is the `InputError` that the last call turned into an exit status, or None.
+def refused(vadlib_command, monkeypatch):
+    """(code, *arguments, file=None, field=None) -> the last line on standard error, with exit
+    status 1; the error behind it has this code, file and field, and the line names the file.
     """
-    app = cli.app
+    app, errors = cli.app, []
 
     def watched(*args, **kwargs):
         try:
             return app(*args, **kwargs)
         except InputError as error:
             # A copy, since a traceback would keep progress bars alive.
-            call.error = InputError(str(error), error.code, file=error.file, field=error.field)
+            errors.append(InputError(str(error), error.code, file=error.file, field=error.field))
             raise
 
-    def call(*arguments):
-        call.error = None
-        *result, err = vadlib_command(*arguments)
-        lines = [line for line in re.split(r"[\r\n]+", err) if line.strip()]
-        return *result, [line for line in lines if not BAR.search(line)]
-
-    monkeypatch.setattr(cli, "app", watched)
-    return call
-
-
-@pytest.fixture
-def refused(vad):
-    """(code, *arguments, file=None, field=None) -> the one line on standard error, with exit status
-    1; the error behind it has this code, file and field, and the line names the file.
-    """
-
     def call(code, *arguments, file=None, field=None):
-        status, *output = vad(*arguments)
-        assert status == 1, output
-        [line] = output[1]
-        assert line.startswith("vadlib: ")
-        assert "Traceback" not in output[0] + line
-        assert vad.error is not None
+        status, *output = vadlib_command(*arguments)
+        line = re.split(r"[\r\n]+", output[1].strip())[-1]
+        assert (status, "Traceback" in str(output)) == (1, False), output
         with expect_refused(code, file=file, field=field):
-            raise vad.error
+            raise errors.pop()
+        assert line.startswith("vadlib: ")
         assert str(file or "") in line
         return line
 
+    monkeypatch.setattr(cli, "app", watched)
     return call
 
 
@@ -95,21 +75,14 @@ def tree(tiny_ped2_template, tmp_path):
 @pytest.fixture
 def arguments(tree, tmp_path):
     """The words of a training on the tiny Ped2, with whole frames and a tiny model."""
-    parts = {
-        "clips": {"crop": None, "clip_step": 4},
-        "model": {"width": 8, "slots": 4},
-        "training": {"batch_size": 4},
-    }
-    write_json(tmp_path / "small.json", parts)
+    parts = {"clips": {"crop": None, "clip_step": 4}, "model": {"width": 8, "slots": 4}}
+    write_json(tmp_path / "small.json", parts | {"training": {"batch_size": 4}})
     return train_arguments(tree.root, tmp_path, "--config", tmp_path / "small.json")
 
 
 def train_arguments(root, tmp_path, *more):
     words = ["train", "--data", "ped2", "--device", "cpu"]
     return [*words, "--root", root, "--out", tmp_path / "run", *more]
-
-
-# --- a dataset at fault
 
 
 def test_an_empty_folder_as_root(refused, tmp_path):
@@ -120,17 +93,16 @@ def test_an_empty_folder_as_root(refused, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "code", "t"),
+    ("content", "code"),
     [
-        (b"", "empty-file", 0),
-        (LFS_POINTER.encode(), "git-lfs-pointer", 23),
-        ("cut", "damaged-file", 0),
-        ("cut", "damaged-file", 23),
-        (b"text", "wrong-kind-of-file", 23),
+        (b"", "empty-file"),
+        (POINTER, "git-lfs-pointer"),
+        (b"text", "wrong-kind-of-file"),
+        ("cut", "damaged-file"),
     ],
 )
-def test_a_damaged_frame(refused, tree, tmp_path, arguments, content, code, t):
-    path = tree.frame(2, t, "training")
+def test_a_damaged_frame(refused, tree, tmp_path, arguments, content, code):
+    path = tree.frame(2, 23, "training")
     if content == "cut":
         noise = np.random.default_rng(0).integers(0, 256, (16, 24), np.uint8)
         Image.fromarray(noise).save(tmp_path / "noise.png")
@@ -143,18 +115,7 @@ def test_a_video_shorter_than_a_clip(refused, tree, arguments):
     for t in range(12, 40):
         tree.frame(3, t, "training").unlink()
     line = refused("too-short", *arguments, field="ClipConfig.length")
-    assert re.findall(r"\d+", line) == ["03", "12", "16"]
-
-
-def test_a_cache_that_cannot_be_written(refused, arguments, tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("VADLIB_CACHE", str(tmp_path / "file"))
-    line = refused("not-writable", *arguments, field="VADLIB_CACHE")
-    assert str(tmp_path / "file") in line
-    assert "VADLIB_CACHE" in line
-
-
-# --- values at fault
+    assert {"03", "12", "16"} <= set(re.findall(r"\d+", line))
 
 
 @pytest.mark.parametrize(
@@ -167,11 +128,11 @@ def test_a_cache_that_cannot_be_written(refused, arguments, tmp_path, monkeypatc
         ("--objective", "minimize", "unknown-name", "TrainConfig.objective"),
         ("--preset", "huge", "unknown-name", "preset"),
         ("--epochs", "0", "out-of-range", "TrainConfig.epochs"),
-        ("--seed", "-1", "out-of-range", "TrainConfig.seed"),
         ("--patches", "nowhere", "missing-file", "patches"),
         ("--detector", "yolo9000", "unknown-name", "detector"),
         ("--detector", "boxes", "conflict", "detector"),
         ("--device", "tpu9", "unknown-name", "device"),
+        ("--data", "", "unknown-name", "dataset"),
     ],
 )
 def test_wrong_values(refused, arguments, tmp_path, option, value, code, field):
@@ -182,56 +143,38 @@ def test_wrong_values(refused, arguments, tmp_path, option, value, code, field):
 @pytest.mark.parametrize(
     ("content", "code", "field"),
     [
-        ("{", "wrong-format", ""),
-        ("\udcff", "wrong-format", ""),
-        ("[1, 2]", "wrong-type", ""),
-        ({"modle": {}}, "unknown-key", "RunConfig.modle"),
-        ({"clips": 3}, "wrong-type", "RunConfig.clips"),
-        ({"model": {"width": 12.5}}, "wrong-type", "ModelConfig.width"),
-        ({"pseudo": {"kinds": [["skip"]]}}, "wrong-type", "PseudoConfig.kinds"),
+        (b"{", "wrong-format", ""),
+        (b"\xff", "wrong-format", ""),
+        (b"[1, 2]", "wrong-type", ""),
+        (b'{"modle": {}}', "unknown-key", "RunConfig.modle"),
+        (b'{"clips": 3}', "wrong-type", "RunConfig.clips"),
+        (b'{"model": {"width": 12.5}}', "wrong-type", "ModelConfig.width"),
+        (b'{"pseudo": {"kinds": [["skip"]]}}', "wrong-type", "PseudoConfig.kinds"),
+        (b'{"dataset": 3}', "wrong-type", "RunConfig.dataset"),
+        (b'{"dataset": null}', "conflict", "dataset"),
     ],
     ids=str,
 )
-def test_wrong_config_files(refused, tree, tmp_path, content, code, field):
+def test_wrong_config_files(refused, tmp_path, content, code, field):
     path = tmp_path / "wrong.json"
-    if isinstance(content, dict):
-        content = json.dumps({"clips": {"crop": None}} | content)
-    path.write_bytes(content.encode(errors="surrogateescape"))
-    words = train_arguments(tree.root, tmp_path, "--config", path)
-    refused(code, *words, file=path, field=field)
-
-
-# --- a run at fault
+    path.write_bytes(content)
+    refused(code, "train", "--out", tmp_path / "run", "--config", path, file=path, field=field)
 
 
 @pytest.fixture
 def run(tmp_path):
-    """A run's folder with a tiny model and no calibration."""
+    """A run's folder with a tiny model for colour."""
     torch.manual_seed(0)
-    model = ModelConfig(width=8, slots=4)
+    model = ModelConfig(channels=3, width=8, slots=4)
     config = RunConfig("ped2", model=model, training=TrainConfig(precision="fp32"))
-    write_json(tmp_path / "made" / "config.json", dataclasses.asdict(config))
-    save_weights(DualPathAutoencoder(model), tmp_path / "made" / "model.safetensors")
-    return tmp_path / "made"
-
-
-def change(run, **parts):
-    config = json.loads((run / "config.json").read_text())
-    for part, values in parts.items():
-        config[part] |= values
-    write_json(run / "config.json", config)
-
-
-def calibrate_by_noise(run):
+    write_json(tmp_path / "done" / "config.json", dataclasses.asdict(config))
+    save_weights(DualPathAutoencoder(model), tmp_path / "done" / "model.safetensors")
     maps = maps_of(*np.random.default_rng(0).random((3, 20, 2, 3)))
-    calibrate({"ped2": [maps]}, ScoreConfig()).save(run / "calibration.npz")
+    calibrate({"ped2": [maps]}, ScoreConfig()).save(tmp_path / "done" / "calibration.npz")
+    return tmp_path / "done"
 
 
 def test_a_run_for_colour_on_grey_videos(refused, tree, run):
-    calibrate_by_noise(run)
-    change(run, model={"channels": 3})
-    model = DualPathAutoencoder(ModelConfig(channels=3, width=8, slots=4))
-    save_weights(model, run / "model.safetensors")
     line = refused("wrong-shape", "evaluate", run, "--root", tree.root)
     assert re.findall(r"\d+", line)[:3] == ["09", "1", "3"]
 
@@ -243,18 +186,14 @@ def test_an_out_folder_that_holds_a_run_is_noticed_before_any_work(refused, tmp_
     assert "--resume" in refused("already-exists", *words, file=run, field="out")
 
 
-def test_check_reports_problems_as_json(vad, tiny_ped2):
-    damaged = tiny_ped2.frame(3, 17)
-    tiny_ped2.replace(damaged, LFS_POINTER.encode())
-    status, *output = vad("data", "check", "ped2", "--root", tiny_ped2.root, "--json")
-    assert (status, output[1]) == (1, [])
-    report = json.loads(output[0])
-    [entry] = [e for e in report["problems"] if e["code"] == "git-lfs-pointer"]
+def test_check_reports_problems_as_json(vadlib_command, tree):
+    damaged = tree.frame(9, 17)
+    tree.replace(damaged, POINTER)
+    status, *output = vadlib_command("data", "check", "ped2", "--root", tree.root, "--json")
+    assert status == 1
+    problems = json.loads(output[0])["problems"]
+    [entry] = [entry for entry in problems if entry["code"] == "git-lfs-pointer"]
     assert entry["where"].startswith(f"{damaged}: ")
-    assert report["splits"]["test"]["frames"] == 2010
-
-
-# --- options
 
 
 @pytest.mark.parametrize(
@@ -269,16 +208,16 @@ def test_check_reports_problems_as_json(vad, tiny_ped2):
         ("data chekc", "chekc"),
     ],
 )
-def test_unknown_or_unparsable_options_exit_with_2(vad, arguments, name):
-    status, *output = vad(*arguments.split())
+def test_unknown_or_unparsable_options_exit_with_2(vadlib_command, arguments, name):
+    status, *output = vadlib_command(*arguments.split())
     assert status == 2
-    assert name in "".join(output[1])
+    assert name in output[1]
     assert "Traceback" not in str(output)
 
 
-def test_debug_shows_the_traceback(vad, tmp_path):
+def test_debug_shows_the_traceback(vadlib_command, tmp_path):
     with expect_refused("missing-file", file=tmp_path / "nowhere", field="--root"):
-        vad("--debug", *train_arguments(tmp_path / "nowhere", tmp_path))
+        vadlib_command("--debug", *train_arguments(tmp_path / "nowhere", tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -293,3 +232,14 @@ def test_exit_status_and_the_one_line_of_a_process(program, tmp_path):
         assert done.returncode == status
         assert "Traceback" not in done.stderr
         assert status != 1 or len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shlex reads the quotes of a POSIX shell")
+def test_commands_in_messages_are_quoted_for_the_shell(tmp_path):
+    for name in ("my run", "it's (mine) & yours"):
+        with expect_refused("missing-file", file=tmp_path / name) as caught:
+            open_run(tmp_path / name)
+        [command] = re.findall("`(vadlib .+)`", str(caught.error))
+        assert shlex.split(command) == ["vadlib", "train", "--out", str(tmp_path / name)]
+    for path in Path(vadlib.__file__).parent.rglob("*.py"):
+        assert not re.search(r"`vadlib [^`\n]*\{", path.read_text(encoding="utf-8")), path
