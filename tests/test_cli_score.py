@@ -105,6 +105,7 @@ def test_a_folder_of_images_and_a_named_scene(run, tmp_path, score):
     (tmp_path / "walk").mkdir()
     for t, frame in enumerate(moving_videos(1, length=20)[0].frames.frames):
         Image.fromarray(frame[..., 0]).save(tmp_path / "walk" / f"{t}.png")
+    score("ped2", tmp_path / "walk")
     score(run, tmp_path / "walk", "--scene", "one", "--device", "cpu")
     np.testing.assert_allclose(table(tmp_path / "out")["time"], np.arange(20) / 25, atol=5e-4)
 
@@ -112,11 +113,8 @@ def test_a_folder_of_images_and_a_named_scene(run, tmp_path, score):
 EVEN = [40 * t for t in range(20)]
 CLOCKS = {  # milliseconds of each frame in the file -> the true ones
     "a picture an hour": ([3_600_000 * t for t in range(20)],) * 2,
-    "ten minutes, nearly": ([600_000 * t + 7919 * t * t % 30_000 for t in range(20)],) * 2,
     "240 frames a second": ([1000 * t // 240 for t in range(20)],) * 2,
-    "a pause of an hour": ([40 * t + 3_600_000 * (t > 9) for t in range(20)],) * 2,
     "one stamp twice": ([*EVEN[:10], 360, *EVEN[11:]], EVEN),
-    "one stamp huge": ([*EVEN[:10], 2**50, *EVEN[11:]], EVEN),
     "clock set from 1970 to now": (EVEN[:10] + [2**41 + time for time in EVEN[10:]], EVEN),
 }
 
@@ -134,19 +132,9 @@ def test_table_curve_and_film_follow_real_time(run, tmp_path, score, name):
     np.testing.assert_allclose(film_times, seconds, atol=1e-5)
 
 
-def test_another_size_is_no_known_scene(run, tmp_path, score):
-    film = write(tmp_path / "a.mp4", size=(64, 80), length=12)
-    assert "no single scene" in score(run, film)
-
-
 def no_video(folder):
     (folder / "text.mp4").write_text("not a video")
     return "text.mp4", "text.mp4"
-
-
-def videos_inside(folder):
-    write(folder / "cam" / "monday.mp4", length=20)
-    return "cam", str(Path("cam") / "monday.mp4")  # which to name instead
 
 
 def short(folder):
@@ -161,7 +149,7 @@ def odd_frame(folder):
     return "odd", str(Path("odd") / "25.png")
 
 
-@pytest.mark.parametrize("make", [no_video, videos_inside, short, odd_frame])
+@pytest.mark.parametrize("make", [no_video, short, odd_frame])
 def test_a_video_that_cannot_be_scored_leaves_and_takes_nothing(run, tmp_path, failing, make):
     video, name = make(tmp_path)
     assert name in failing(run, tmp_path / video)
@@ -181,7 +169,3 @@ def test_a_run_that_cannot_score_is_refused(run, film, tmp_path, failing):
     assert failing(run, film, "--scene", "two").startswith("vadlib: scene 'two'")
     assert failing(run, film, "--out", film).startswith(f"vadlib: {film}")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_pretrained_run_can_be_named(score, film):
-    score("ped2", film)

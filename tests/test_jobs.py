@@ -5,7 +5,6 @@
 import json
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,14 +27,13 @@ from vadlib.jobs import evaluate_once, evaluate_run, make_config, train_run
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import PRETRAINED, Run, pretrained_names, read_config
 from vadlib.output.report import describe_metrics
-from vadlib.pseudo.kinds import AddNoise, PasteObjects, PseudoAnomaly, SkipFrames
+from vadlib.pseudo.kinds import AddNoise, PasteObjects
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
 from vadlib.training.fit import fit
 
 SMALL = {
     "fast": {"clips": {"clip_step": 16, "crop": [24, 24]}},
     "compact": {"clips": {"size": [32, 32], "clip_step": 8}},
-    "paper": {"clips": {"size": [32, 32], "clip_step": 8}},
 }
 TINY = {"model": {"width": 8, "slots": 8}, "training": {"epochs": 1, "batch_size": 4}}
 PSEUDO = {"kinds": ["object", "noise"], "weights": [1, 3], "grain": 2, "p": 0.75}
@@ -139,22 +137,6 @@ def test_a_run_of_an_earlier_version_is_refused(tmp_path):
         Run.load(tmp_path)
 
 
-class Dark(PseudoAnomaly):
-    """A kind that no table knows."""
-
-    name = "dark"
-    depth = 2
-
-    def settings(self):
-        return super().settings() | {"depth": self.depth}
-
-    def _draw(self, clip, strength, generator):
-        return {"factor": 1 - strength / self.depth}
-
-    def _apply(self, clip, params, generator):
-        return clip.tensor * params["factor"]
-
-
 def train(mixer, out, **options):
     boxes = {f"{number:02}": [np.float32([[4, 4, 12, 14]])] * 40 for number in (1, 2, 3)}
     config = ClipConfig(length=8, crop=(16, 16), clip_step=8)
@@ -178,16 +160,6 @@ def test_a_mixer_made_in_python_is_stored_as_its_config(tmp_path, expected):
     run = train(MIXERS[expected], tmp_path / "run")
     assert run.config.pseudo == expected
     assert Run.load(run.folder).config == run.config
-
-
-def test_a_kind_that_no_table_knows_is_compared(tmp_path, monkeypatch):
-    mixer = PseudoAnomalyMixer([Dark(), SkipFrames()], 0.5)
-    path = train(mixer, tmp_path / "run", dataset="synthetic").folder / "config.json"
-    monkeypatch.setattr(Dark, "depth", 3)
-    with refused("other-run", field="fingerprint"):
-        train(mixer, tmp_path / "run", dataset="synthetic", resume=True)
-    with refused("unknown-name", field="kinds"):
-        train_run(make_config(file=path), tmp_path / "b")
 
 
 # --- results
@@ -221,16 +193,16 @@ def test_the_published_protocol_and_the_baselines_are_beside_the_flat_metrics(ro
         evaluate_run(run, None, root, protocol="middle")
 
 
+class Opposite(TableLabels):
+    def read(self, video, clip):
+        return 1 - super().read(video, clip)
+
+
 class TwoTruths(OwnVideos):
     """Own videos with a second ground truth, which calls normal what the first calls abnormal."""
 
     def ground_truths(self):
         return [*super().ground_truths(), Opposite("other", self.label_paths["csv"])]
-
-
-class Opposite(TableLabels):
-    def read(self, video, clip):
-        return 1 - super().read(video, clip)
 
 
 def test_all_ground_truths_are_measured_under_each_protocol(root, run, monkeypatch):
@@ -248,15 +220,6 @@ def test_all_ground_truths_are_measured_under_each_protocol(root, run, monkeypat
     metrics = evaluate_run(run, "avenue", root).metrics
     assert metrics["not_measured"] == {"other": "1_label.mat: missing"}
     assert "1_label.mat: missing" in describe_metrics(metrics)
-
-
-def test_normal_videos_are_scored_without_metrics_that_need_both(root, run, videos, monkeypatch):
-    normal = [replace(video, labels=np.zeros(len(video), np.uint8)) for video in videos]
-    copy = SimpleNamespace(open=lambda split, truth: normal, ground_truths=list)
-    monkeypatch.setattr("vadlib.jobs.find_copy", lambda *arguments: copy)
-    metrics = evaluate_run(run, None, root, with_baselines=True).metrics
-    assert metrics["micro_auc_raw"] is None
-    assert "baselines" not in metrics
 
 
 def test_scores_are_computed_once_for_the_same_run_and_videos(run, videos, tmp_path):
