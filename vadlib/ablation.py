@@ -88,11 +88,9 @@ def ablate(
     selected = _selected(rows)
     require(every >= 1, f"every = {every}; expected 1, 2, ...", "out-of-range", field="every")
     videos = load_videos(data, "test", root)[::every]
-    labels = {video.name: video.labels for video in videos if video.labels is not None}
-    require(len(labels) == len(videos), f"{data}: no labels", "missing-labels", field="data")
     path = expand_home(out) / "ablation.csv"
     earlier = _earlier_rows(path, len(videos))
-    best = _best_baselines(data, root, videos, labels)  # refuses labels of one kind
+    best = _best_baselines(data, root, videos)
     common: Row = {"data": data, "videos": len(videos)}
     base: dict[str, Curves] = {}
     table: dict[str, Row] = {}
@@ -108,10 +106,11 @@ def ablate(
         curves: dict[str, Curves] = dict(zip(MEASURES, scores, strict=True))
         base = base or curves
         if name == BASE:
-            table[BEST] = {"row": BEST} | _measured(best, base, labels) | common
-        row = {"row": name} | _measured(curves, base, labels) | common
+            table[BEST] = {"row": BEST} | _measured(best, base, result.labels) | common
+        row = {"row": name} | _measured(curves, base, result.labels) | common
         plain = result.rescore("calibrated", plain=1, temporal=0, contrast=0, weights={})
-        row |= {"plain_calibrated": micro_auc(labels, plain), "seed": config.training.seed}
+        row |= {"plain_calibrated": micro_auc(result.labels, plain)}
+        row["seed"] = config.training.seed
         row["minutes"] = earlier[name]["minutes"] if name in earlier else minutes
         table[name] = row
         if processes().is_main_process:
@@ -187,10 +186,12 @@ def _earlier_rows(path: Path, video_count: int) -> dict[str, Row]:
     return rows
 
 
-def _best_baselines(
-    data: str, root: Path | None, videos: Sequence[Video], labels: Curves
-) -> dict[str, Curves]:
-    """Return the scores of the best baseline by each measure; none is calibrated."""
+def _best_baselines(data: str, root: Path | None, videos: Sequence[Video]) -> dict[str, Curves]:
+    """Return the scores of the best baseline by each measure; none is calibrated. Videos without
+    labels, or with labels of one kind only, are refused.
+    """
+    labels = {video.name: video.labels for video in videos if video.labels is not None}
+    require(len(labels) == len(videos), f"{data}: no labels", "missing-labels", field="data")
     scores = baseline_scores(load_videos(data, "train", root), videos)
     measured = measure_baselines(scores, labels)
     raw, scaled = (str(best_baseline(measured, name)) for name in (MEASURES[0], MEASURES[2]))

@@ -32,13 +32,6 @@ OBJECTIVES = ("inpaint", "maximize", "none")
 PRECISIONS = ("auto", "fp32", "bf16")
 
 
-# What each preset changes in the defaults, by the part of `RunConfig`.
-# fast: ours, for a CPU. A window of 48 pixels around what moves holds a person of Ped2 and her next
-#   steps; larger frames are shrunk to Ped2's height.
-# short: the same network at half the width on smaller frames, for a training of minutes. People are
-#   half as tall there, and so is the window of the score.
-# paper, compact: the first and the second release of Wei et al., layer by layer, on whole frames,
-#   with their objective, rate and epochs. Batches stay ours: theirs hold 2 clips.
 def _published(side: int, width: int, slots: int, p: float) -> dict[str, dict[str, object]]:
     training = {"objective": "maximize", "learning_rate": 1e-4, "epochs": 30}
     return {
@@ -49,6 +42,13 @@ def _published(side: int, width: int, slots: int, p: float) -> dict[str, dict[st
     }
 
 
+# What each preset changes in the defaults, by the part of `RunConfig`.
+# fast: ours, for a CPU. A window of 48 pixels around what moves holds a person of Ped2 and her next
+#   steps; larger frames are shrunk to Ped2's height.
+# short: the same network at half the width on smaller frames, for a training of minutes. People are
+#   half as tall there, and so is the window of the score.
+# paper, compact: the first and the second release of Wei et al., layer by layer, on whole frames,
+#   with their objective, rate and epochs. Batches stay ours: theirs hold 2 clips.
 PRESETS: dict[str, dict[str, dict[str, object]]] = {
     "fast": {"clips": {"crop": (48, 48), "clip_step": 4, "shorter_side": WORKING_SIDE}},
     "short": {
