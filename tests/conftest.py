@@ -5,7 +5,7 @@ copies of Ped2.
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,6 @@ from servers import Host
 
 from vadlib.data.clips import Clip, to_tensor
 from vadlib.data.video import Video
-from vadlib.evaluation.result import Result
 from vadlib.jobs import evaluate_run
 
 # Runs share slow machines, so a single slow example is no failure; and a run that failed fails
@@ -33,55 +32,37 @@ TRAIN_CLIPS = 3  # of 40 frames each
 TEST_LENGTHS = (180, 180, 150, 180, 150, 180, 180, 180, 120, 150, 180, 180)
 # 1-based, inclusive; 1,648 abnormal frames, as in the real set. The last clip's are given as two
 # intervals side by side.
-INTERVALS = (
-    [(61, 180)],
-    [(95, 180)],
-    [(1, 146)],
-    [(31, 180)],
-    [(1, 129)],
-    [(1, 159)],
-    [(46, 180)],
-    [(1, 180)],
-    [(1, 120)],
-    [(1, 150)],
-)
-INTERVALS += ([(1, 180)], [(88, 100), (101, 180)])
+STARTS = (61, 95, 1, 31, 1, 1, 46, 1, 1, 1)
+ENDS = (180, 180, 146, 180, 129, 159, 180, 180, 120, 150)
+INTERVALS = [[pair] for pair in zip(STARTS, ENDS, strict=True)]
+INTERVALS += [[(1, 180)], [(88, 100), (101, 180)]]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """No test touches the user's cache, and none finds what an earlier run left; pytest-xdist's
-    processes share one.
+    processes share one. And one thread: tensors are tiny here, so threads cost more than they gain.
     """
     folder = tmp_path_factory.getbasetemp()
     of_this_run = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VADLIB_CACHE", str(of_this_run / "shared-cache"))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Tensors are tiny here: threads that wait for each other cost more than they gain, above all
-    on a busy machine.
-    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VADLIB_CACHE", str(of_this_run / "shared-cache"))
         patch.setenv("OMP_NUM_THREADS", "1")  # for processes that tests start
         yield
     torch.set_num_threads(threads)
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch) -> Path:
+def cache(tmp_path, monkeypatch):
     """A cache folder for this test alone."""
     monkeypatch.setenv("VADLIB_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
-def host(monkeypatch) -> Iterator[Host]:
+def host(monkeypatch):
     """A web server, and no waiting: neither for its answers nor between two tries."""
     server = Host()
     monkeypatch.setenv("NO_PROXY", "*")
@@ -92,71 +73,64 @@ def host(monkeypatch) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="session")
-def real_data() -> Path:
+def real_data():
     """The folder of real datasets; the test is skipped without it, but fails where
     VADLIB_REQUIRE_DATA=1 demands it.
     """
     folder = os.environ.get("VADLIB_DATA")
     if folder and (Path(folder) / "ped2").is_dir():
         return Path(folder)
-    reason = f"no real data: VADLIB_DATA is {folder or 'not set'}, and must name a folder with ped2/ in it"
+    reason = f"no real data: VADLIB_DATA is {folder or 'not set'}; it must hold ped2/"
     if os.environ.get("VADLIB_REQUIRE_DATA") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
-def pretrained_on_ped2(real_data) -> Result:
+def pretrained_on_ped2(real_data):
     """The pretrained run's result on the real test set, which takes a minute."""
     return evaluate_run("ped2", None, real_data, "cpu")
 
 
 @pytest.fixture(scope="session")
-def array_video() -> Callable[..., Video]:
+def array_video():
     """(frames uint8 (T, H, W, C), name="a", **Video's fields) -> a `Video` in memory."""
 
-    def make(frames: np.ndarray, name: str = "a", **fields) -> Video:
-        return Video(
-            name, ArrayFrames(np.asarray(frames, np.uint8)), fields.pop("fps", 10.0), **fields
-        )
+    def make(frames, name="a", fps=10.0, **fields):
+        return Video(name, ArrayFrames(np.asarray(frames, np.uint8)), fps, **fields)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def walker() -> Callable[..., tuple[np.ndarray, list[np.ndarray]]]:
+def walker():
     """(length, channels=1, seed=0, speed=1) -> frames uint8 (T, 48, 64, C) of a dark figure of 10 x
     18 pixels that walks over textured ground, 40 pixels and back again, and its box in each frame.
     """
 
-    def make(
-        length: int, channels: int = 1, seed: int = 0, speed: float = 1
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
+    def make(length, channels=1, seed=0, speed=1):
         rng = np.random.default_rng(seed)
         frames = np.repeat(rng.integers(110, 200, (1, 48, 64, channels)), length, axis=0)
         figure = rng.integers(0, 60, (18, 10, channels))
-        left = 4 + np.abs((np.arange(length) * speed + 40) % 80 - 40).astype(int)
-        for t, x in enumerate(left):
+        start = 4 + np.abs((np.arange(length) * speed + 40) % 80 - 40).astype(int)
+        for t, x in enumerate(start):
             frames[t, 15:33, x : x + 10] = figure
         frames = np.clip(frames + rng.normal(0, 1.5, frames.shape), 0, 255).astype(np.uint8)
-        return frames, [np.float32([[x, 15, x + 10, 33]]) for x in left]
+        return frames, [np.float32([[x, 15, x + 10, 33]]) for x in start]
 
     return make
 
 
 @pytest.fixture(scope="session")
-def make_clip(walker) -> Callable[..., Clip]:
+def make_clip(walker):
     """(length=16, channels=1, seed=0, ahead=64) -> a clip of the walker with its boxes and `ahead`
-    later frames.
-
-    The walker takes half a pixel a frame, so that it does not turn back within 80 frames.
+    later frames. It takes half a pixel a frame, so that it does not turn back within 80 frames.
     """
 
-    def make(length: int = 16, channels: int = 1, seed: int = 0, ahead: int = 64) -> Clip:
+    def make(length=16, channels=1, seed=0, ahead=64):
         frames, boxes = walker(length + ahead, channels, seed, 0.5)
-        return Clip(
-            to_tensor(frames[:length]), "a", 0, torch.from_numpy(frames[length:]), boxes[:length]
-        )
+        later = torch.from_numpy(frames[length:])
+        return Clip(to_tensor(frames[:length]), "a", 0, later, boxes[:length])
 
     return make
 
@@ -191,7 +165,7 @@ class TinyPed2:
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory) -> list[Path]:
+def pictures(tmp_path_factory):
     """180 grey pictures of 24 x 16 pixels: picture t has level t."""
     folder = tmp_path_factory.mktemp("pictures")
     paths = [folder / f"{t:03d}.png" for t in range(max(TEST_LENGTHS))]
@@ -201,37 +175,33 @@ def pictures(tmp_path_factory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def tiny_ped2_template(pictures, tmp_path_factory) -> TinyPed2:
+def tiny_ped2_template(pictures, tmp_path_factory):
     """The tree that `tiny_ped2` copies."""
     root = tmp_path_factory.mktemp("tiny")
     labels = [np.zeros(length, np.uint8) for length in TEST_LENGTHS]
-    for clip, intervals in zip(labels, INTERVALS, strict=True):
+    cells = np.empty((1, len(INTERVALS)), object)
+    for i, intervals in enumerate(INTERVALS):
+        cells[0, i] = np.array(intervals, np.uint8).T
         for start, end in intervals:
-            clip[start - 1 : end] = 1
+            labels[i][start - 1 : end] = 1
     tree = TinyPed2(root, labels)
-    normal, abnormal = root / "normal.png", root / "abnormal.png"
-    Image.new("L", (24, 16), 0).save(normal)
+    masks = [root / "normal.png", root / "abnormal.png"]
     spot = Image.new("L", (24, 16), 0)
+    spot.save(masks[0])
     spot.paste(255, (3, 5, 9, 10))
-    spot.save(abnormal)
+    spot.save(masks[1])
     for number in range(1, TRAIN_CLIPS + 1):
         link(pictures[:40], tree.clip(number, "training"))
     for number, clip in enumerate(labels, start=1):
         link(pictures[: len(clip)], tree.clip(number))
-        link(
-            [abnormal if a else normal for a in clip],
-            tree.folder / "testing" / "masks" / f"{number:02d}",
-        )
-    cells = np.empty((1, len(INTERVALS)), object)
-    for i, intervals in enumerate(INTERVALS):
-        cells[0, i] = np.array(intervals, np.uint8).T
+        link([masks[a] for a in clip], tree.folder / "testing" / "masks" / f"{number:02d}")
     scipy.io.savemat(tree.folder / "ped2.mat", {"gt": cells})
     np.save(tree.folder / "frame_labels_ped2.npy", np.concatenate(labels)[None])
     return tree
 
 
 @pytest.fixture
-def tiny_ped2(tiny_ped2_template, tmp_path) -> Iterator[TinyPed2]:
+def tiny_ped2(tiny_ped2_template, tmp_path):
     """A tiny Ped2 that the test may change; replace files (`TinyPed2.replace`), never write into
     them: they are hard links.
     """
@@ -240,7 +210,7 @@ def tiny_ped2(tiny_ped2_template, tmp_path) -> Iterator[TinyPed2]:
     shutil.rmtree(tmp_path / "data")  # a file can have about 65,000 links; pytest keeps its folders
 
 
-def link(sources: Sequence[Path], folder: Path) -> None:
+def link(sources, folder):
     """Hard-link files as 000.png, 001.png, ... into a new folder."""
     folder.mkdir(parents=True)
     for t, source in enumerate(sources):

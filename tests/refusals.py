@@ -1,10 +1,5 @@
-"""What a test expects of an `InputError`: its code, and the file and the field that it names; never
-its wording.
-"""
+"""What a test expects of an `InputError`: its code, file and field; never its wording."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,17 +8,9 @@ from vadlib.errors import InputError
 
 
 @contextmanager
-def refused(
-    code: str,
-    *,
-    file: Path | str | None = None,
-    field: str | None = None,
-) -> Iterator[SimpleNamespace]:
+def refused(code, *, file=None, field=None):
     """Expect an `InputError` with this code, and with this file and this field where they are
-    given.
-
-    Yields:
-        an object whose `error` is the exception, once the block has ended.
+    given; yield an object whose `error` is the exception, once the block has ended.
     """
     caught = SimpleNamespace(error=None)
     try:

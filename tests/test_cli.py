@@ -101,15 +101,11 @@ def pixel_auc_by_the_book(result, videos):
 
 
 @pytest.mark.slow
-def test_data_check_of_the_real_ped2(real_data):
+def test_data_check_of_the_real_ped2_and_of_the_synthetic_scene(real_data):
     report = json.loads(succeed("data", "check", "ped2", "--root", real_data, "--json"))
-    assert report["problems"] == []
     for split in ("train", "test"):
         for item in ("clips", "frames"):
             assert report["splits"][split][item] == report["known"][f"{split}_{item}"]
     assert report["splits"]["test"]["abnormal"] == report["known"]["abnormal"][""] == 1648
-
-
-@pytest.mark.slow
-def test_data_check_of_the_synthetic_scene():
+    assert report["problems"] == []
     assert json.loads(succeed("data", "check", "synthetic", "--json"))["problems"] == []

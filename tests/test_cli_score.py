@@ -10,32 +10,22 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import torch
 from films import jpeg, matroska
 from PIL import Image
 from scenes import moving_videos
+from trees import short_run
 
-from vadlib.config import ClipConfig, ModelConfig, TrainConfig
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipDataset
 from vadlib.data.decode import VideoFrames
 from vadlib.data.encode import write_video
 from vadlib.evaluation.evaluate import evaluate
-from vadlib.model.network import DualPathAutoencoder
-from vadlib.training.fit import fit
 
 FILES = ["annotated.mp4", "curve.png", "scores.csv"]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    torch.manual_seed(0)
-    config = ClipConfig(length=8, crop=(16, 16), clip_step=4)
-    clips = ClipDataset(moving_videos(3), config, progress=False)
-    model = DualPathAutoencoder(ModelConfig(width=8, slots=16))
-    training = TrainConfig(epochs=1, precision="fp32", device="cpu")
-    folder = tmp_path_factory.mktemp("runs") / "a"
-    return fit(model, clips, None, training, folder, progress=False).folder
+    return short_run(moving_videos(3), tmp_path_factory.mktemp("runs") / "a").folder
 
 
 def write(path, fps=10, **options):
@@ -65,13 +55,13 @@ def score(vadlib_command, tmp_path):
 
 
 @pytest.fixture
-def failing(vadlib_command):
-    """(run, video, out, *options) -> the last line of standard error."""
+def failing(vadlib_command, tmp_path):
+    """(run, video, *options) -> the last line of standard error."""
 
-    def call(run, video, out, *options):
-        *result, err = vadlib_command("score", run, video, "--out", out, *options)
-        assert result == [1, ""]
-        assert "Traceback" not in err
+    def call(run, video, *options):
+        words = ["score", run, video, "--out", tmp_path / "out", *options]
+        *result, err = vadlib_command(*words)
+        assert (result, "Traceback" in err) == ([1, ""], False)
         return re.split(r"[\r\n]+", err.strip())[-1]
 
     return call
@@ -115,6 +105,7 @@ def test_a_folder_of_images_and_a_named_scene(run, tmp_path, score):
     (tmp_path / "walk").mkdir()
     for t, frame in enumerate(moving_videos(1, length=20)[0].frames.frames):
         Image.fromarray(frame[..., 0]).save(tmp_path / "walk" / f"{t}.png")
+    score("ped2", tmp_path / "walk")
     score(run, tmp_path / "walk", "--scene", "one", "--device", "cpu")
     np.testing.assert_allclose(table(tmp_path / "out")["time"], np.arange(20) / 25, atol=5e-4)
 
@@ -122,11 +113,8 @@ def test_a_folder_of_images_and_a_named_scene(run, tmp_path, score):
 EVEN = [40 * t for t in range(20)]
 CLOCKS = {  # milliseconds of each frame in the file -> the true ones
     "a picture an hour": ([3_600_000 * t for t in range(20)],) * 2,
-    "ten minutes, nearly": ([600_000 * t + 7919 * t * t % 30_000 for t in range(20)],) * 2,
     "240 frames a second": ([1000 * t // 240 for t in range(20)],) * 2,
-    "a pause of an hour": ([40 * t + 3_600_000 * (t > 9) for t in range(20)],) * 2,
     "one stamp twice": ([*EVEN[:10], 360, *EVEN[11:]], EVEN),
-    "one stamp huge": ([*EVEN[:10], 2**50, *EVEN[11:]], EVEN),
     "clock set from 1970 to now": (EVEN[:10] + [2**41 + time for time in EVEN[10:]], EVEN),
 }
 
@@ -144,19 +132,9 @@ def test_table_curve_and_film_follow_real_time(run, tmp_path, score, name):
     np.testing.assert_allclose(film_times, seconds, atol=1e-5)
 
 
-def test_another_size_is_no_known_scene(run, tmp_path, score):
-    film = write(tmp_path / "a.mp4", size=(64, 80), length=12)
-    assert "no single scene" in score(run, film)
-
-
 def no_video(folder):
     (folder / "text.mp4").write_text("not a video")
     return "text.mp4", "text.mp4"
-
-
-def videos_inside(folder):
-    write(folder / "cam" / "monday.mp4", length=20)
-    return "cam", str(Path("cam") / "monday.mp4")  # which to name instead
 
 
 def short(folder):
@@ -171,32 +149,23 @@ def odd_frame(folder):
     return "odd", str(Path("odd") / "25.png")
 
 
-@pytest.mark.parametrize("make", [no_video, videos_inside, short, odd_frame])
-def test_a_video_that_cannot_be_scored_leaves_nothing_and_takes_nothing(
-    run, tmp_path, failing, make
-):
+@pytest.mark.parametrize("make", [no_video, short, odd_frame])
+def test_a_video_that_cannot_be_scored_leaves_and_takes_nothing(run, tmp_path, failing, make):
     video, name = make(tmp_path)
-    line = failing(run, tmp_path / video, tmp_path / "out")
-    assert line.startswith("vadlib: ")
-    assert name in line
+    assert name in failing(run, tmp_path / video)
     assert not (tmp_path / "out").exists()
     (tmp_path / "out").mkdir()
     for file in FILES:
         (tmp_path / "out" / file).write_text("old")
-    failing(run, tmp_path / video, tmp_path / "out")
+    failing(run, tmp_path / video)
     assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["old"] * 3
 
 
 def test_a_run_that_cannot_score_is_refused(run, film, tmp_path, failing):
-    out = tmp_path / "out"
     other = tmp_path / "run"
     shutil.copytree(run, other, ignore=shutil.ignore_patterns("calibration.npz"))
-    assert failing(other, film, out).startswith(f"vadlib: {other / 'calibration.npz'}")
-    assert failing(tmp_path / "nothing", film, out).startswith(f"vadlib: {tmp_path / 'nothing'}")
-    assert failing(run, film, out, "--scene", "two").startswith("vadlib: scene 'two'")
-    assert failing(run, film, film).startswith(f"vadlib: {film}")
-    assert not out.exists()
-
-
-def test_a_pretrained_run_can_be_named(score, film):
-    score("ped2", film)
+    assert failing(other, film).startswith(f"vadlib: {other / 'calibration.npz'}")
+    assert failing(tmp_path / "nothing", film).startswith(f"vadlib: {tmp_path / 'nothing'}")
+    assert failing(run, film, "--scene", "two").startswith("vadlib: scene 'two'")
+    assert failing(run, film, "--out", film).startswith(f"vadlib: {film}")
+    assert not (tmp_path / "out").exists()

@@ -1,7 +1,6 @@
 """Devices are chosen by what is there, precisions by what the hardware does well."""
 
 import platform
-import re
 from types import SimpleNamespace
 
 import pytest
@@ -24,11 +23,9 @@ def test_a_device_is_taken_if_it_is_there(name):
             pick_device(name)
 
 
-@pytest.mark.parametrize(
-    ("name", "code"), [("gpu", "unknown-name"), ("", "unknown-name"), ("meta", "not-available")]
-)
-def test_an_unknown_device_is_refused(name, code):
-    with refused(code, field="device"):
+@pytest.mark.parametrize("name", ["gpu", "", "meta"])
+def test_an_unknown_device_is_refused(name):
+    with refused("unknown-name", field="device"):
         pick_device(name)
 
 
@@ -37,14 +34,10 @@ def test_precision_is_bf16_only_where_the_cpu_has_it(monkeypatch, native):
     cpu = torch.device("cpu")
     monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: native)
     automatic = torch.bfloat16 if native else None
-    for variable, name, expected in (
-        ("", "auto", automatic),
-        ("", "fp32", None),
-        ("", "bf16", torch.bfloat16),
-        ("fp32", "auto", None),
-        ("bf16", "auto", torch.bfloat16),
-        ("fp32", "bf16", torch.bfloat16),  # asked for by name
-    ):
+    table = [("", "auto", automatic), ("", "fp32", None), ("", "bf16", torch.bfloat16)]
+    table += [("fp32", "auto", None), ("bf16", "auto", torch.bfloat16)]
+    table += [("fp32", "bf16", torch.bfloat16)]  # asked for by name
+    for variable, name, expected in table:
         monkeypatch.setenv("VADLIB_PRECISION", variable)
         assert pick_precision(name, cpu) is expected
     monkeypatch.setenv("VADLIB_PRECISION", "half")
@@ -57,10 +50,10 @@ def test_precision_is_bf16_only_where_the_cpu_has_it(monkeypatch, native):
 
 
 def test_autocast_of_none_leaves_float32():
-    layer, x = torch.nn.Linear(4, 4), torch.ones(1, 4)
+    layer = torch.nn.Linear(4, 4)
     for precision in (None, torch.bfloat16):
         with autocast(torch.device("cpu"), precision):
-            assert layer(x).dtype is (precision or torch.float32)
+            assert layer(torch.ones(1, 4)).dtype is (precision or torch.float32)
 
 
 def test_alone_there_is_one_main_process_that_does_everything():
@@ -71,22 +64,17 @@ def test_alone_there_is_one_main_process_that_does_everything():
     assert devices.share_out(lambda x: x * x, [3, 1, 2]) == [9, 1, 4]
 
 
-@pytest.mark.parametrize(
-    ("device", "size", "count", "field"),
-    [("mps", 2, 1, "WORLD_SIZE"), ("cuda", 4, 2, "LOCAL_WORLD_SIZE")],
-)
-def test_processes_that_cannot_work_together_are_refused(monkeypatch, device, size, count, field):
+@pytest.mark.parametrize(("device", "field"), [("mps", "WORLD_SIZE"), ("cuda", "LOCAL_WORLD_SIZE")])
+def test_processes_that_cannot_work_together_are_refused(monkeypatch, device, field):
     """Each would train on its own without a word: they share no device, or there are fewer GPUs."""
-    variables = ["WORLD_SIZE", "LOCAL_WORLD_SIZE"] if device == "cuda" else ["WORLD_SIZE"]
-    for name in variables:
-        monkeypatch.setenv(name, str(size))
     monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     alone = SimpleNamespace(num_processes=1, device=device)
     monkeypatch.setattr(devices, "PartialState", lambda **_: alone)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-    with refused("not-available", field=field) as caught:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with refused("not-available", field=field):
         processes(torch.device(device))
-    assert re.findall(r"\d+", str(caught.error)) == [str(size), str(count)]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told")

@@ -10,30 +10,31 @@ import numpy as np
 import pytest
 from refusals import refused
 from scenes import moving_videos
-from trees import scene, short_run, write_images, write_video
+from trees import short_run, write_images
 
 from vadlib import course
 from vadlib.ablation import read_ablation
-from vadlib.course.dataset_tables import load_test_videos, two_ground_truths
+from vadlib.course.dataset_tables import load_test_videos
 from vadlib.data.catalog import default_root, find_copy, list_datasets, load_videos
 from vadlib.data.check import check_dataset
 from vadlib.data.download import download_dataset
-from vadlib.data.encode import write_video as write_mp4
+from vadlib.data.encode import write_video
 from vadlib.data.folder import open_video
 from vadlib.data.store import cache_dir, keep_arrays
 from vadlib.device import pick_device, pick_precision
 from vadlib.evaluation.result import Result
-from vadlib.files import expand_home, folder_variable, require_folder_variable, write_json
+from vadlib.files import expand_home, write_json
 from vadlib.jobs import evaluate_once, evaluate_run, make_config, plot_run, score_video, train_run
-from vadlib.model.run import PRETRAINED, Run, open_run
+from vadlib.model.run import PRETRAINED, open_run
 from vadlib.pseudo.detectors import find_weights
 from vadlib.pseudo.patches import FolderPatches, load_patches
-from vadlib.training.fit import require_free
+
+EMPTY = np.zeros((20, 8, 8), np.uint8)
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A home folder of the test's own, and a working folder without anything in it."""
+    """A home folder of the test's own, and a working folder in which nothing may be written."""
     folder = tmp_path / "home"
     folder.mkdir()
     (tmp_path / "work").mkdir()
@@ -42,47 +43,36 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLCONFIGDIR", matplotlib.get_configdir())
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("USERPROFILE", str(folder))
-    return folder
+    yield folder
+    assert os.listdir() == []
 
 
-@pytest.mark.parametrize("path", ["~", "~/videos", "~/a/../b", "~//videos"])
-def test_a_leading_tilde_is_the_home_folder(home, path):
-    assert expand_home(path) == expand_home(Path(path)) == home / path[1:].strip("/")
-
-
-@pytest.mark.parametrize("path", ["a/~/b", "a~", "/~", "~nobody-of-that-name", "~$labels.csv", ""])
-def test_other_tildes_are_names(home, path):
-    assert expand_home(path) == Path(path)
-
-
-def test_a_video_whose_name_begins_with_a_tilde_is_read(home):
-    write_video(Path("~old.mp4"), scene(1, 20)[0][0])
-    assert len(open_video(Path("~old.mp4"))) == 20
+def test_only_a_leading_tilde_is_the_home_folder(home):
+    for path in ("~", "~/videos", "~/a/../b", "~//videos"):
+        assert expand_home(path) == expand_home(Path(path)) == home / path[1:].strip("/")
+    for path in ("a/~/b", "a~", "/~", "~nobody-of-that-name", "~$labels.csv", ""):
+        assert expand_home(path) == Path(path)
 
 
 def test_functions_take_a_tilde_for_what_they_read(home):
-    write_images(home / "mine" / "training" / "a", np.zeros((20, 8, 8), np.uint8))
-    write_video(home / "film.mp4", scene(1, 20)[0][0])
+    write_images(home / "mine" / "training" / "a", EMPTY)
     shutil.copytree(PRETRAINED / "synthetic", home / "run")
     shutil.copy(PRETRAINED / "ablation.csv", home / "ablation.csv")
     write_images(home / "pictures" / "cats", np.zeros((2, 8, 8, 3), np.uint8))
     (home / "net.pt").write_bytes(b"x")
     (home / "data" / "UCSD_Anomaly_Dataset.v1p2").mkdir(parents=True)
-    (home / "chosen.json").write_text(json.dumps({"dataset": "ped2"}))
-    for root in ("~/mine", Path("~/mine")):
-        assert [video.name for video in load_videos("folder", "train", root)] == ["a"]
-        assert check_dataset("folder", root, progress=False)["problems"] == []
-        assert find_copy("folder", root).folder == home / "mine"
-    assert len(open_video(Path("~/film.mp4"))) == 20
-    assert open_run("~/run").folder == Run.load(Path("~/run")).folder == home / "run"
+    (home / "parts.json").write_text(json.dumps({"dataset": "ped2"}))
+    assert [video.name for video in load_videos("folder", "train", "~/mine")] == ["a"]
+    assert check_dataset("folder", Path("~/mine"), progress=False)["problems"] == []
+    assert find_copy("folder", "~/mine").folder == home / "mine"
+    assert open_run("~/run").folder == open_run(Path("~/run")).folder == home / "run"
     assert read_ablation("~/ablation.csv") == read_ablation()
     assert len(FolderPatches("~/pictures").classes) == 1
     assert find_weights("~/net.pt") == home / "net.pt"
-    assert make_config(file=Path("~/chosen.json")).dataset == "ped2"
+    assert make_config(file=Path("~/parts.json")).dataset == "ped2"
     available = [entry["name"] for entry in list_datasets("~/mine") if entry["there"]]
     assert available == ["synthetic"]
     assert download_dataset("ped2", Path("~/data"), progress=False)[0].startswith(str(home))
-    assert os.listdir() == []
 
 
 def test_functions_take_a_tilde_for_what_they_write(home):
@@ -94,36 +84,32 @@ def test_functions_take_a_tilde_for_what_they_write(home):
     result = evaluate_once(run, videos, Path("~/once"), "cpu")
     result.save("~/saved")
     plot_run(result, Path("~/plots"))
-    write_mp4("~/film.mp4", videos[0].frames[:], 10)
+    write_video("~/film.mp4", videos[0].frames[:], 10)
+    assert len(open_video(Path("~/film.mp4"))) == 20
     score_video(run, Path("~/film.mp4"), Path("~/scored"), "cpu", progress=False)
     assert Result.load("~/saved").scores.keys() == result.scores.keys()
     for name in ("once/scores.npz", "plots/curves", "scored/scores.csv", "film.mp4"):
         assert (home / name).exists()
-    assert os.listdir() == []
 
 
 @pytest.mark.parametrize("form", [["--root", "~/mine"], ["--root=~/mine"]])
 def test_commands_take_a_tilde(home, vadlib_command, form):
-    write_images(home / "mine" / "training" / "a", np.zeros((20, 8, 8), np.uint8))
-    result = vadlib_command("data", "check", "folder", *form)
-    assert (result[0], str(home / "mine") in result[1]) == (0, True)
-    for words, named in (
-        (["train", "--data", "folder", *form, "--out=~/run", "--config=~/none.json"], "none.json"),
-        (["evaluate", "~/none", *form, "--out=~/results"], "none"),
-        (["score", "synthetic", "~/none.mp4", "--out=~/results"], "none.mp4"),
+    write_images(home / "mine" / "training" / "a", EMPTY)
+    for words, status, name in (
+        (["data", "check", "folder", *form], 0, "mine"),
+        (["train", "--data", "folder", *form, "--out=~/a", "--config=~/no.json"], 1, "no.json"),
+        (["evaluate", "~/none", *form, "--out=~/results"], 1, "none"),
+        (["score", "synthetic", "~/none.mp4", "--out=~/results"], 1, "none.mp4"),
     ):
         result = vadlib_command(*words)
-        assert (result[0], str(home / named) in result[2]) == (1, True)
-    assert os.listdir() == []
+        assert (result[0], str(home / name) in "".join(result[1:])) == (status, True)
 
 
 READERS = (
     lambda: load_videos("ped2"),
     lambda: load_videos("folder"),
-    lambda: find_copy("avenue"),
     list_datasets,
     load_test_videos,
-    lambda: two_ground_truths([]),
     lambda: evaluate_run("ped2", None, None, "cpu"),
     lambda: find_weights("none.pt"),
     lambda: load_patches("cifar100"),
@@ -134,33 +120,27 @@ READERS = (
 
 
 @pytest.mark.parametrize("value", ["~/missing", "file", "link"])
-def test_data_that_are_not_where_the_variable_says(home, tmp_path, monkeypatch, value):
+def test_data_that_are_not_where_the_variable_says(
+    home, tmp_path, monkeypatch, vadlib_command, value
+):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     folder = expand_home(value) if value.startswith("~") else tmp_path / value
     monkeypatch.setenv("VADLIB_DATA", value if value.startswith("~") else str(folder))
     code = "wrong-kind-of-file" if value == "file" else "missing-file"
     for reader in READERS:
-        with refused(code, file=folder, field="VADLIB_DATA") as caught:
+        with refused(code, file=folder, field="VADLIB_DATA"):
             reader()
-        assert "VADLIB_DATA" in str(caught.error)
-
-
-@pytest.mark.parametrize("words", ["data check ped2", "data list", "evaluate ped2"])
-def test_commands_name_the_variable_in_one_line(tmp_path, monkeypatch, vadlib_command, words):
-    monkeypatch.setenv("VADLIB_DATA", str(tmp_path / "missing"))
-    *result, error = vadlib_command(*words.split())
-    assert (result, len(error.splitlines())) == ([1, ""], 1)
-    assert error.startswith(f"vadlib: {tmp_path / 'missing'}: ")
-    assert "VADLIB_DATA" in error
-
-
-def test_what_needs_no_data_does_not_ask_for_them(tmp_path, monkeypatch):
-    monkeypatch.setenv("VADLIB_DATA", str(tmp_path / "missing"))
-    assert default_root(to_make=True) == tmp_path / "missing"  # as for a download
+    for words in ("data check ped2", "data list", "evaluate ped2"):
+        *result, error = vadlib_command(*words.split())
+        assert (result, len(error.splitlines())) == ([1, ""], 1)
+        assert error.startswith(f"vadlib: {folder}: ")
+        assert "VADLIB_DATA" in error
+    # what needs no data does not ask for them
+    assert default_root(to_make=True) == folder  # as for a download
     assert find_copy("synthetic").layout == "rendered"
     assert load_patches("builtin").source == "builtin"
-    write_images(tmp_path / "mine" / "a", np.zeros((20, 8, 8), np.uint8))
+    write_images(tmp_path / "mine" / "a", EMPTY)
     assert len(load_videos("folder", "train", tmp_path / "mine")) == 1
 
 
@@ -178,30 +158,23 @@ def test_an_empty_variable_counts_as_unset(home, monkeypatch, value):
     for name in names:
         monkeypatch.setenv(f"VADLIB_{name}", value)
     assert settings() == unset
-    assert folder_variable("VADLIB_DATA") is None
-    assert require_folder_variable("VADLIB_DATA", "all") is None
-
-
-def write_into(variable):
-    """Write something into the folder that the variable names."""
-    if variable == "VADLIB_CACHE":
-        keep_arrays("labels", "key", lambda: {"a": np.zeros(1)})
-    else:
-        folder = course.run_folder("a")
-        require_free(folder, resume=False)
-        write_json(folder / "metrics.json", {"a": 1})
 
 
 @pytest.mark.parametrize("kind", ["file", "file/below", "link"])
 @pytest.mark.parametrize("variable", ["VADLIB_CACHE", "VADLIB_RUNS"])
 def test_folders_for_results_are_made_or_named(tmp_path, monkeypatch, variable, kind):
+    def write():
+        keep_arrays("labels", "key", lambda: {"a": np.zeros(1)})
+        write_json(course.run_folder("a") / "metrics.json", {"a": 1})
+
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     monkeypatch.setenv(variable, str(tmp_path / kind))
-    with refused("missing-file" if kind == "link" else "not-writable") as caught:
-        write_into(variable)
+    with refused("not-writable") as caught:
+        write()
     assert variable in str(caught.error)
     assert str(tmp_path / kind) in str(caught.error)
     monkeypatch.setenv(variable, str(tmp_path / "new" / "folder"))
-    write_into(variable)
+    monkeypatch.chdir(tmp_path)
+    write()
     assert any((tmp_path / "new" / "folder").iterdir())

@@ -10,9 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from vadlib.data.catalog import load_videos
 from vadlib.data.video import Video
@@ -21,13 +18,12 @@ from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation.baselines import BEST, baseline_scores, best_baseline, measure_baselines
 from vadlib.evaluation.curves import Curves
 from vadlib.evaluation.metrics import bootstrap, micro_auc, per_video
-from vadlib.evaluation.result import Result
 from vadlib.files import atomic, expand_home
 from vadlib.jobs import evaluate_once, make_config, train_run
 from vadlib.model.run import PRETRAINED
 
-Row = dict[str, Any]  # of the table: column -> text, number or None
-Settings = Mapping[str, Mapping[str, Any]]  # parts of a run's config
+Row = dict[str, str | float | None]  # of the table: column -> text, number or None
+Settings = Mapping[str, Mapping[str, object]]  # parts of a run's config
 
 SMALL: Settings = {"clips": {"clip_step": 12}, "training": {"epochs": 2}}  # a ninth of the steps
 BASE = "default"
@@ -52,7 +48,6 @@ ROWS: dict[str, Settings] = {
     "one memory, one decoder": {"model": {"memories": 1, "decoders": 1}},
 }
 MEASURES = ("micro_auc_raw", "micro_auc_calibrated", "micro_auc_per_video")
-TEXT = ("row", "data")  # columns of words; all others hold numbers
 
 
 def ablate(
@@ -90,45 +85,50 @@ def ablate(
             in `out`, runs of other settings or rows that were measured on another number of test
             videos.
     """
-    selected = _checked_rows(rows)
-    videos = _test_videos(data, root, every)
-    out = expand_home(out)
-    path = out / "ablation.csv"
+    selected = _selected(rows)
+    require(every >= 1, f"every = {every}; expected 1, 2, ...", "out-of-range", field="every")
+    videos = load_videos(data, "test", root)[::every]
+    path = expand_home(out) / "ablation.csv"
     earlier = _earlier_rows(path, len(videos))
-    common = {"data": data, "videos": len(videos)}
-    table: list[Row] = []
-    base: Result | None = None
+    best = _best_baselines(data, root, videos)
+    common: Row = {"data": data, "videos": len(videos)}
+    base: dict[str, Curves] = {}
+    table: dict[str, Row] = {}
     for name in selected:
-        folder = out / re.sub(r"[^\w.]+", "_", name)
         started = time.monotonic()
-        config = make_config(data, "fast", _settings(name, size, device))
+        config = make_config(data, "fast", size).changed(ROWS[name])
+        config = config.changed({"training": {"device": device or "auto"}})
+        folder = path.parent / re.sub(r"[^\w.]+", "_", name)
         run = train_run(config, folder, root, resume=True)
-        is_finished = name in earlier and (folder / "scores.npz").is_file()
         result = evaluate_once(run, videos, folder, device or "auto")
-        minutes = (time.monotonic() - started) / 60
-        if is_finished:
-            minutes = earlier[name]["minutes"]
-        base = base or result
-        if not table:
-            table.append(_baseline_row(data, root, videos, result) | common)
-        row = {"row": name, **_row(result, base), "minutes": round(minutes, 2), **common}
-        table.append(row | {"seed": run.config.training.seed})
+        minutes = round((time.monotonic() - started) / 60, 2)
+        scores = (result.raw, result.scores, per_video(result.raw))
+        curves: dict[str, Curves] = dict(zip(MEASURES, scores, strict=True))
+        base = base or curves
+        if name == BASE:
+            table[BEST] = {"row": BEST} | _measured(best, base, result.labels) | common
+        row = {"row": name} | _measured(curves, base, result.labels) | common
+        plain = result.rescore("calibrated", plain=1, temporal=0, contrast=0, weights={})
+        row |= {"plain_calibrated": micro_auc(result.labels, plain)}
+        row["seed"] = config.training.seed
+        row["minutes"] = earlier[name]["minutes"] if name in earlier else minutes
+        table[name] = row
         if processes().is_main_process:
-            names = [row["row"] for row in table]
-            _write(path, table + [row for row in earlier.values() if row["row"] not in names])
-    return table
+            _write(path, list((table | earlier | table).values()))
+    return list(table.values())
 
 
 def describe_ablation(table: Sequence[Row]) -> str:
     """Return the table as text."""
-    heads = [f"{name.removeprefix('micro_auc_'):>12}" for name in MEASURES]
-    lines = [f"{'':24}{''.join(heads)}{'change of raw':>20}{'minutes':>10}"]
+    heads = "".join(f"{name.removeprefix('micro_auc_'):>12}" for name in MEASURES)
+    lines = [f"{'':24}{heads}{'change of raw':>20}{'minutes':>10}"]
     for row in table:
-        values = [row[name] for name in MEASURES]
-        cells = "".join("           -" if value is None else f"{value:12.3f}" for value in values)
-        low = row.get("micro_auc_raw_low")
-        change = "" if low is None else f"{low:+.3f} to {row['micro_auc_raw_high']:+.3f}"
-        lines.append(f"{row['row']:24}{cells}{change:>20}{row.get('minutes') or '':>10}")
+        line = f"{row['row']:24}"
+        for name in MEASURES:
+            line += f"{'-':>12}" if row[name] is None else f"{row[name]:12.3f}"
+        low, high = row.get("micro_auc_raw_low"), row.get("micro_auc_raw_high")
+        change = "" if low is None else f"{low:+.3f} to {high:+.3f}"
+        lines.append(f"{line}{change:>20}{row.get('minutes') or '':>10}")
     return "\n".join(lines)
 
 
@@ -151,103 +151,59 @@ def read_ablation(path: str | Path | None = None) -> list[Row]:
         InputError: no such file, or not such a table.
     """
     path = expand_home(path or PRETRAINED / "ablation.csv")
-    message = f"{path}: no such file; expected a table written by `vadlib ablate`"
-    require(path.is_file(), message, "missing-file", file=path)
-    table = []
+    advice = "write it with `vadlib ablate`"
+    require(path.is_file(), f"{path}: no such file; {advice}", "missing-file", file=path)
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            for fields in csv.DictReader(file):
-                row: Row = {"row": fields["row"]}
-                for column, text in fields.items():
-                    number = float(text) if text and column not in TEXT else None
-                    row[column] = text if column in TEXT else number
-                table.append(row)
-    except (ValueError, TypeError, KeyError) as error:
-        message = f"{path}: not a table of an ablation ({error}); write it with `vadlib ablate`"
+            table = [_typed(fields) for fields in csv.DictReader(file)]
+    except (ValueError, TypeError, KeyError, csv.Error) as error:
+        message = f"{path}: not a table of an ablation ({error}); {advice}"
         raise InputError(message, "wrong-format", file=path) from error
-    message = f"{path}: no rows; write it again with `vadlib ablate`"
-    require(len(table) > 0, message, "wrong-format", file=path)
+    require(len(table) > 0, f"{path}: no rows; {advice}", "wrong-format", file=path)
     return table
 
 
-def _checked_rows(rows: Sequence[str] | None) -> list[str]:
+def _typed(fields: dict[str, str]) -> Row:
+    """Convert a row's numbers; a missing column of words is a `KeyError`."""
+    row: Row = {column: fields.pop(column) for column in ("row", "data")}
+    return row | {column: float(text) if text else None for column, text in fields.items()}
+
+
+def _selected(rows: Sequence[str] | None) -> list[str]:
     selected = list(ROWS if rows is None else rows)
     for name in selected:
         require_known(name, ROWS, "row", field="rows")
-    message = f"rows {', '.join(selected)}; expected {BASE!r} first, to compare the others with"
-    require(selected[:1] == [BASE], message, "conflict", field="rows")
+    require(selected[:1] == [BASE], f"expected {BASE!r} first", "conflict", field="rows")
     return selected
-
-
-def _test_videos(data: str, root: Path | None, every: int) -> list[Video]:
-    """Load every n-th test video, and require labels of both kinds."""
-    require(every >= 1, f"every = {every}; expected 1, 2, ...", "out-of-range", field="every")
-    videos = load_videos(data, "test", root)[::every]
-    labels = [video.labels for video in videos if video.labels is not None]
-    both = len(labels) == len(videos) and len(np.unique(np.concatenate(labels))) == 2
-    message = f"the test videos of {data} need labels, with normal and abnormal frames"
-    require(both, message, "missing-labels", field="data")
-    return videos
 
 
 def _earlier_rows(path: Path, video_count: int) -> dict[str, Row]:
     """Read the rows of an earlier call, which must be of as many test videos."""
-    if not path.is_file():
-        return {}
-    rows = {row["row"]: row for row in read_ablation(path)}
-    for name, row in rows.items():
-        tested = row.get("videos") or video_count
-        message = (
-            f"{path}: {name}: {tested:.0f} test videos, now {video_count}; choose another folder"
-        )
-        require(tested == video_count, message, "other-run", file=path)
+    rows = {str(row["row"]): row for row in read_ablation(path)} if path.is_file() else {}
+    counts = {row.get("videos") for row in rows.values()} - {None, video_count}
+    message = f"{path}: rows of {counts} test videos, now {video_count}; choose another folder"
+    require(not counts, message, "other-run", file=path)
     return rows
 
 
-def _settings(name: str, size: Settings, device: str | None) -> dict[str, dict[str, Any]]:
-    """Return the parts of the config of a row's run."""
-    parts = {}
-    for part in ("clips", "pseudo", "model", "training"):
-        parts[part] = {**size.get(part, {}), **ROWS[name].get(part, {})}
-    parts["training"]["device"] = device
-    return parts
-
-
-def _row(result: Result, base: Result) -> Row:
-    """Return the AUCs of a row and the intervals of their differences to the base's."""
-    scores = _scores(result)
-    plain = result.rescore("calibrated", plain=1, temporal=0, contrast=0, weights={})
-    row = _areas(scores, result.labels) | {"plain_calibrated": micro_auc(result.labels, plain)}
-    return row if result is base else row | _differences(scores, base)
-
-
-def _baseline_row(data: str, root: Path | None, videos: Sequence[Video], base: Result) -> Row:
-    """Return the row of the best baseline of each measure; none is calibrated."""
+def _best_baselines(data: str, root: Path | None, videos: Sequence[Video]) -> dict[str, Curves]:
+    """Return the scores of the best baseline by each measure; none is calibrated. Videos without
+    labels, or with labels of one kind only, are refused.
+    """
+    labels = {video.name: video.labels for video in videos if video.labels is not None}
+    require(len(labels) == len(videos), f"{data}: no labels", "missing-labels", field="data")
     scores = baseline_scores(load_videos(data, "train", root), videos)
-    measured = measure_baselines(scores, base.labels)
-    raw = scores[str(best_baseline(measured, "micro_auc_raw"))]
-    scaled = scores[str(best_baseline(measured, "micro_auc_per_video"))]
-    best: dict[str, Curves] = {"micro_auc_raw": raw, "micro_auc_per_video": per_video(scaled)}
-    return {"row": BEST, **_areas(best, base.labels), **_differences(best, base)}
+    measured = measure_baselines(scores, labels)
+    raw, scaled = (str(best_baseline(measured, name)) for name in (MEASURES[0], MEASURES[2]))
+    return {MEASURES[0]: scores[raw], MEASURES[2]: per_video(scores[scaled])}
 
 
-def _scores(result: Result) -> dict[str, Curves]:
-    """Return the scores of each of `MEASURES`."""
-    return dict(zip(MEASURES, (result.raw, result.scores, per_video(result.raw)), strict=True))
-
-
-def _areas(scores: Mapping[str, Curves], labels: Curves) -> Row:
-    areas = {name: micro_auc(labels, curves) for name, curves in scores.items()}
-    return {name: areas.get(name) for name in MEASURES}
-
-
-def _differences(scores: Mapping[str, Curves], base: Result) -> dict[str, float]:
-    """Return the intervals of the differences of AUCs to the base's."""
-    base_scores = _scores(base)
-    differences = {}
+def _measured(scores: Mapping[str, Curves], base: Mapping[str, Curves], labels: Curves) -> Row:
+    """Return AUCs, and the intervals of their differences to those of other scores."""
+    row: Row = dict.fromkeys(MEASURES)
     for name, curves in scores.items():
-        interval = bootstrap(base.labels, curves, base_scores[name])
+        row[name] = micro_auc(labels, curves)
+        interval = None if scores is base else bootstrap(labels, curves, base[name])
         if interval:
-            differences[f"{name}_low"] = interval.low
-            differences[f"{name}_high"] = interval.high
-    return differences
+            row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return row

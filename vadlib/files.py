@@ -8,10 +8,10 @@ import errno
 import json
 import os
 import re
+import secrets
 import shlex
 import shutil
 import subprocess
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -42,22 +42,9 @@ def folder_variable(name: str) -> Path | None:
     """Return the folder that an environment variable names; None if it is unset or blank.
 
     The folder need not be there yet: see `require_folder_variable`.
-
-    Raises:
-        InputError: it is a link whose target is missing.
     """
     value = os.environ.get(name, "").strip()
-    if not value:
-        return None
-    folder = expand_home(value)
-    require(
-        not is_broken_link(folder),
-        f"{folder}: a link whose target is missing; mount its disk, or change or unset {name}",
-        "missing-file",
-        file=folder,
-        field=name,
-    )
-    return folder
+    return expand_home(value) if value else None
 
 
 def require_folder_variable(name: str, holds: str) -> Path | None:
@@ -68,17 +55,14 @@ def require_folder_variable(name: str, holds: str) -> Path | None:
         holds: what the folder should hold, for the message.
 
     Raises:
-        InputError: it is missing or a file, or what `folder_variable` refuses.
+        InputError: it is missing or a file.
     """
     folder = folder_variable(name)
-    if folder is None or folder.is_dir():
-        return folder
-    message = (
-        f"{folder}: expected a folder; set {name} to the folder that holds {holds}, or unset it"
-    )
-    if folder.exists():
-        raise InputError(message, "wrong-kind-of-file", file=folder, field=name)
-    raise InputError(message, "missing-file", file=folder, field=name)
+    if folder is not None and not folder.is_dir():
+        message = f"{folder}: set {name} to the folder that holds {holds}, or unset it"
+        code = "wrong-kind-of-file" if folder.exists() else "missing-file"
+        raise InputError(message, code, file=folder, field=name)
+    return folder
 
 
 def is_broken_link(path: Path) -> bool:
@@ -91,12 +75,8 @@ def refuse_broken_link(path: Path) -> None:
 
     Such links are what git-annex, DVC and disks that are not mounted leave behind.
     """
-    if is_broken_link(path):
-        message = (
-            f"{path}: a link to {os.readlink(path)}, which is missing; get that file (such as "
-            "`git annex get` or `dvc pull`), mount its disk, or remove the link"
-        )
-        raise InputError(message, "missing-file", file=path)
+    message = f"{path}: a link whose target is missing; get that file, or remove the link"
+    require(not is_broken_link(path), message, "missing-file", file=path)
 
 
 def read_arrays(path: Path, advice: str) -> dict[str, np.ndarray]:
@@ -113,12 +93,9 @@ def read_arrays(path: Path, advice: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
-    except PermissionError as error:
-        message = f"{path}: cannot be read ({error.strerror}); change its permissions"
-        raise InputError(message, "not-readable", file=path) from error
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        message = f"{path}: a damaged file ({error}); {advice}"
-        raise InputError(message, "damaged-file", file=path) from error
+        code = "not-readable" if isinstance(error, PermissionError) else "damaged-file"
+        raise InputError(f"{path}: cannot be read ({error}); {advice}", code, file=path) from error
 
 
 def json_text(value: object) -> str:
@@ -141,41 +118,21 @@ def atomic(path: Path) -> Iterator[Path]:
         InputError: the folder cannot be written, or the disk is full. Errors of Python, PyAV, torch
             and safetensors about writing are translated.
     """
+    # The suffix stays: NumPy and matplotlib go by it.
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix stays: NumPy and matplotlib go by it.
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
-        )
+        temporary.touch(exist_ok=False)
     except OSError as error:
         raise not_written(path.parent, error) from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files for their owner only; results are to be shared as any new file is.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) or _write_errno(error) is not None:
             raise not_written(path, error) from error
         raise
-
-
-def require_writable(folder: Path) -> None:
-    """Make a folder, if need be, and try to write there: before hours of computing, not after.
-
-    Raises:
-        InputError: nothing can be written there.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise not_written(folder, error) from error
 
 
 def require_room(folder: Path, needed: int) -> None:
@@ -200,15 +157,12 @@ def not_written(path: Path, error: BaseException) -> InputError:
     """
     # torch reports a full disk by positions in its file.
     is_plain = isinstance(error, (OSError, SafetensorError))
-    reason = str(error) if is_plain else "not all of it could be written"
-    places = (
-        "choose another folder (VADLIB_CACHE sets that of the cache, VADLIB_RUNS that of the "
-        "notebooks' runs)"
-    )
+    reason = error if is_plain else "not all of it could be written"
+    message = f"{path}: cannot be written ({reason}); choose another folder (see VADLIB_CACHE, "
+    message += "VADLIB_RUNS)"
     if is_disk_full(error):
-        message = f"{path}: no room to write it ({reason}); make room on the disk, or {places}"
-        return InputError(message, "disk-full", file=path)
-    return InputError(f"{path}: cannot be written ({reason}); {places}", "not-writable", file=path)
+        return InputError(f"{message}, or make room on the disk", "disk-full", file=path)
+    return InputError(message, "not-writable", file=path)
 
 
 # The last one is the number of Windows, which safetensors passes on.
@@ -219,11 +173,8 @@ def _write_errno(error: BaseException) -> int | None:
     """Return the number of the operating system's error, None if it is not about files."""
     if isinstance(error, OSError):
         return error.errno
-    if isinstance(error, SafetensorError):
-        number = re.search(r"os error (\d+)", str(error))
-        return int(number[1]) if number else None
+    match = re.search(r"os error (\d+)|inline_container|Pytorch", str(error))
+    if match is None or not isinstance(error, (SafetensorError, RuntimeError)):
+        return None
     # torch does not say why it cannot write; the usual reason is a full disk.
-    is_torch = isinstance(error, RuntimeError) and re.search(
-        r"inline_container|Pytorch", str(error)
-    )
-    return errno.ENOSPC if is_torch else None
+    return int(match[1] or errno.ENOSPC)

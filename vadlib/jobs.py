@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -32,21 +33,18 @@ from vadlib.evaluation.evaluate import evaluate as evaluate_videos
 from vadlib.evaluation.evaluate import measure
 from vadlib.evaluation.result import Result, VideoResult
 from vadlib.evaluation.stream import find_scene, stream_scores
-from vadlib.files import atomic, expand_home, require_writable
+from vadlib.files import atomic, expand_home
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, open_run
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import make_mixer
 from vadlib.training.fit import fit, require_free
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 def make_config(
     data: str | None = None,
     preset: str | None = None,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    options: Mapping[str, Mapping[str, object]] | None = None,
     file: Path | None = None,
 ) -> RunConfig:
     """Return the settings of a training. Options win over the file, and the file over the preset.
@@ -63,12 +61,9 @@ def make_config(
         InputError: an unknown name or key, a wrong value, or a file that names no dataset although
             it has that key.
     """
-    values: dict[str, Any] = {}
-    source: str | Path = "options"
-    if file is not None:
-        source = expand_home(file)
-        values = read_config_file(source)
-    named = RunConfig().changed(values, source).dataset  # checks names and types
+    path = expand_home(file) if file else None
+    values: dict[str, Any] = read_config_file(path) if path else {}
+    named = RunConfig().changed(values, path or "options").dataset  # checks names and types
     if data is None:
         message = f"{file}: dataset is null; name one with --data"
         is_named = named is not None or "dataset" not in values
@@ -79,7 +74,7 @@ def make_config(
     side = config.clips.shorter_side
     if largest is not None and side is not None:
         config = config.changed({"clips": {"shorter_side": min(largest, side)}})
-    config = config.changed(values, source)
+    config = config.changed(values, path or "options")
     changes: dict[str, Any] = {"dataset": data}
     for part, settings in (options or {}).items():
         changes[part] = {name: value for name, value in settings.items() if value is not None}
@@ -107,7 +102,6 @@ def train_run(
     state = processes(pick_device(config.training.device))
     require_free(out, resume)
     name = config.dataset or ""
-    require(name != "", "the config names no dataset", "nothing-to-do", field="dataset")
     videos = load_videos(name, "train", root)
     channels = config.clips.channels or header_shape(videos[0].frames)[3]
     torch.manual_seed(config.training.seed)
@@ -115,10 +109,9 @@ def train_run(
     progress = state.is_main_process
     with state.main_process_first():  # the others get frames, boxes and patches from the cache
         mixer = make_mixer(config.pseudo)
-        boxes = None
-        if "object" in config.pseudo.kinds and config.pseudo.p > 0:
-            detector = config.pseudo.detector
-            boxes = find_boxes(videos, detector, progress, config.training.device)
+        needs_boxes = "object" in config.pseudo.kinds and config.pseudo.p > 0
+        search = (config.pseudo.detector, progress, config.training.device)
+        boxes = find_boxes(videos, *search) if needs_boxes else None
         clips = ClipDataset(videos, config.clips, boxes, progress)
     return fit(model, clips, mixer, config.training, out, resume, name, score=config.score)
 
@@ -155,15 +148,13 @@ def evaluate_run(
     """
     run = open_run(run)
     data = data or run.config.dataset or ""
-    message = f"{run.folder}: its config does not name a dataset; name one with --data"
-    require(data != "", message, "nothing-to-do", file=run.folder, field="data")
     require_known(protocol, PROTOCOLS, "protocol")
     copy = find_copy(data, root, ground_truth)
     videos = copy.open("test", ground_truth)
     progress = processes(pick_device(device)).is_main_process
     result = evaluate_videos(run, videos, device, progress)
     if result.metrics:
-        results = {result.protocol: result}
+        results = {"all": result}
         if protocol == "center":
             centre = evaluate_videos(run, videos, device, progress, protocol)
             # Without the error maps, which take 1.5 GB for a large set.
@@ -186,21 +177,21 @@ def _measure_protocols(
     """Add the other protocols and ground truths to the metrics of protocol "all"."""
     metrics = results["all"].metrics
     metrics["protocols"] = {}
-    truths = {videos[0].ground_truth: dict(results["all"].labels)}
+    first = videos[0].ground_truth
+    truths = {first: dict(results["all"].labels)}
     for truth in copy.ground_truths():
         try:
-            if truth.name not in truths:
+            if truth.name != first:
                 truths[truth.name] = copy.labels(truth.name, videos)
         # Told in the metrics: half a copy of the one must not cost the scores by the other.
         except InputError as error:
             metrics.setdefault("not_measured", {})[truth.name] = str(error)
-    for name, labels in truths.items():
-        for protocol, result in results.items():
-            parts = {}
-            for video, of_video in labels.items():
-                parts[video] = of_video[scored_frames(len(of_video), run.config.clips, protocol)]
-            if (protocol, name) != ("all", videos[0].ground_truth):
-                metrics["protocols"][f"{protocol}, {name}"] = measure(result, parts)
+    for (name, labels), (protocol, result) in product(truths.items(), results.items()):
+        parts = {}
+        for video, values in labels.items():
+            parts[video] = values[scored_frames(len(values), run.config.clips, protocol)]
+        if (protocol, name) != ("all", first):
+            metrics["protocols"][f"{protocol}, {name}"] = measure(result, parts)
 
 
 def evaluate_once(
@@ -216,42 +207,35 @@ def evaluate_once(
         folder: where the result is stored.
 
     Raises:
-        InputError: see `evaluate`, or the folder cannot be written.
+        InputError: see `evaluate` and `Result.save`.
     """
     run = open_run(run)
     folder = expand_home(folder)
-    stored = _stored_result(folder)
-    if stored is not None and _is_result_of(stored, run, videos):
-        return stored
-    require_writable(folder)
-    is_main = processes(pick_device(device)).is_main_process
-    result = evaluate_videos(run, videos, device, is_main)
-    if is_main:
-        result.save(folder)
+    result = _stored_result(folder, run, videos)
+    if result is None:
+        is_main = processes(pick_device(device)).is_main_process
+        result = evaluate_videos(run, videos, device, is_main)
+        if is_main:
+            result.save(folder)
     return result
 
 
-def _stored_result(folder: Path) -> Result | None:
-    """Return the result in a folder; None if there is none or it cannot be read, because then it
-    is computed again.
+def _stored_result(folder: Path, run: Run, videos: Sequence[Video]) -> Result | None:
+    """Return the result in a folder; None if there is none, it cannot be read, or it is of another
+    run or other videos, because then it is computed again.
     """
-    if not (folder / "scores.npz").is_file():
-        return None
     try:
-        return Result.load(folder)
+        result = Result.load(folder)
     except InputError:
         return None
-
-
-def _is_result_of(result: Result, run: Run, videos: Sequence[Video]) -> bool:
-    labels = {video.name: video.labels for video in videos if video.labels is not None}
     lengths = {video.name: len(video) for video in videos}
-    if lengths != {name: len(scores) for name, scores in result.scores.items()}:
-        return False
-    if bool(result.metrics) != (len(labels) == len(videos)):
-        return False  # The metrics are written last, so a kill left the result incomplete.
-    arrays = Calibration.load(run.folder / "calibration.npz").arrays()
-    return _equal(result.labels, labels) and _equal(result.calibration.arrays(), arrays)
+    labels = {video.name: video.labels for video in videos if video.labels is not None}
+    # The metrics are written last, so a kill left the result incomplete.
+    is_whole = bool(result.metrics) == (len(labels) == len(videos))
+    is_whole &= lengths == {name: len(scores) for name, scores in result.scores.items()}
+    calibration = Calibration.load(run.folder / "calibration.npz").arrays()
+    is_same = _equal(result.labels, labels) and _equal(result.calibration.arrays(), calibration)
+    return result if is_whole and is_same else None
 
 
 def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
@@ -274,20 +258,21 @@ def plot_run(result: Result, out: str | Path) -> None:
     for name in result.scores:
         # A name such as cam1/monday makes a folder.
         with atomic(out / "curves" / f"{name}.png") as temporary:
-            _save_plot(plot_scores(result, name), temporary)
+            plot_scores(result, name)
+            _save_figure(temporary)
     if result.metrics.get("micro_auc_raw") is not None:
         curves = {"calibrated score": result.scores, "raw score": result.raw}
         with atomic(out / "roc.png") as temporary:
-            _save_plot(plot_roc(result.labels, curves), temporary)
+            plot_roc(result.labels, curves)
+            _save_figure(temporary)
 
 
-def _save_plot(axes: Axes, path: Path) -> None:
+def _save_figure(path: Path) -> None:
+    """Write the figure that was plotted last."""
     import matplotlib.pyplot as plt
 
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    plt.savefig(path, dpi=120)
+    plt.close()
 
 
 def score_video(
@@ -341,25 +326,19 @@ def score_video(
 
     out = expand_home(out)
     names = ("scores.csv", "curve.png", "annotated.mp4")
-    with _new_folder(out), ExitStack() as files, steady_memory():
+    with ExitStack() as files, steady_memory():
+        files.callback(_remove_if_empty, out)  # after an error
         paths = {name: files.enter_context(atomic(out / name)) for name in names}
         with paths["scores.csv"].open("w", encoding="utf-8") as table:
-            frames = annotated(table)
-            film = paths["annotated.mp4"]
+            frames, film = annotated(table), paths["annotated.mp4"]
             encode_video(film, frames, video.fps, seconds, out / "annotated.mp4", ANNOTATED)
         videos = {video.name: VideoResult(np.array(scores), seconds, scene)}
         result = Result(videos, calibration)
-        _save_plot(plot_scores(result, video.name), paths["curve.png"])
+        plot_scores(result, video.name)
+        _save_figure(paths["curve.png"])
     return result
 
 
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[None]:
-    """Remove a folder that was made inside the block and stayed empty because of an error."""
-    is_new = not folder.exists()
-    try:
-        yield
-    except BaseException:
-        if is_new and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
