@@ -11,9 +11,7 @@ from refusals import refused
 from scenes import ArrayFrames, moving_videos
 
 from vadlib.config import ClipConfig, ModelConfig, RunConfig, ScoreConfig, TrainConfig
-from vadlib.data.catalog import load_videos
 from vadlib.data.clips import stored_frames
-from vadlib.data.folder import open_video
 from vadlib.data.video import Video
 from vadlib.evaluation.calibration import Calibration, calibrate
 from vadlib.evaluation.error_maps import error_maps
@@ -162,19 +160,3 @@ def test_a_video_that_cannot_be_scored_is_refused_at_once(make_run, shape, code,
     run, calibration = make_run(CROPPED)
     with refused(code, field=f"ClipConfig.{field}"):
         stream_scores(run, calibration, video_of(shape), "one", "cpu")
-
-
-def test_scores_of_the_real_ped2(make_run, real_data):
-    """A folder of frames, opened as your own, against the same clip of the dataset; its first
-    frames, which are enough to see.
-    """
-    run, _ = make_run(ClipConfig.preset("fast"))
-    [reference] = [v for v in load_videos("ped2", "test", real_data) if v.name == "09"]
-    own = open_video(real_data / "ped2" / "testing" / "frames" / "09")
-    # grey pictures that are stored as RGB
-    assert (own.name, own.frames.shape, own.labels) == ("09", (120, 240, 360, 3), None)
-    own, reference = (
-        Video("09", ArrayFrames(v.frames[:37]), 10.0, "one") for v in (own, reference)
-    )
-    whole = evaluate(run, [reference], "cpu", progress=False)
-    np.testing.assert_allclose(streamed(run, own)[0], whole.scores["09"], rtol=1e-6)

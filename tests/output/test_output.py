@@ -2,21 +2,18 @@
 alarm is seen without colour.
 """
 
-import itertools
 import re
 
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 from refusals import refused
 from results import result_of
 from sklearn.metrics import roc_auc_score
 
 from vadlib.output import plots
 from vadlib.output.annotation import annotate
-from vadlib.output.figure import BLUE, GREEN, ORANGE
 from vadlib.output.report import describe_metrics
 
 
@@ -145,16 +142,6 @@ def test_roc_curves_have_the_areas_of_scikit_learn_and_differ_by_more_than_colou
     assert len({line.get_linestyle() for line in ax.get_lines()[:2]}) == 2
     with refused("out-of-range", field="curves"):
         plots.plot_roc(result.labels, dict.fromkeys("abcde", result.raw))
-
-
-def test_colours_differ_for_colour_blind_readers():
-    """Brettel's model reduced to its deuteranopia matrix (Viénot 1999); the pairs used together
-    must stay apart.
-    """
-    deuteranopia = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
-    seen = [deuteranopia @ np.square(to_rgb(colour)) for colour in (BLUE, ORANGE, GREEN)]
-    for one, other in itertools.combinations(seen, 2):
-        assert np.abs(one - other).max() > 0.1
 
 
 # --- the table of metrics
