@@ -79,7 +79,8 @@ def test_the_contrast_lights_up_where_the_errors_are(calibration):
     """
     config = ScoreConfig(window=8, frames=1)
     errors = np.full((3, 2, 8, 9), 0.04)
-    errors[0, :, 2, 3], errors[2, 0], errors[2, 1] = 0.2, 0.3, 0.01
+    errors[0, :, 2, 3] = 0.2
+    errors[2, 0], errors[2, 1] = 0.3, 0.01
     maps = maps_of(*errors)
     score_map = calibration.score_map(maps, "street", config)
     alone = calibration.score_map(maps, "street", replace(config, contrast=0))

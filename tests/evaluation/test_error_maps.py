@@ -109,12 +109,11 @@ def test_windows_cover_what_moves_and_nothing_else():
     assert maps_of(darker, still, CROPPED)["plain"].max() == 0
 
 
-@pytest.mark.parametrize("absent", [[], ["pseudo_memory"], ["pseudo_decoder"]])
-def test_a_path_with_a_part_of_its_own_has_errors_of_its_own(absent):
-    maps = maps_of(darker, walker(20), CROPPED, absent=absent)
-    moved = maps["plain"] > 0
-    np.testing.assert_allclose(maps["pseudo"][moved], 0.25, rtol=1e-3)
-    assert not maps["pseudo"][~moved].any()
+def test_a_path_with_a_part_of_its_own_has_errors_of_its_own():
+    for absent in ([], ["pseudo_memory"], ["pseudo_decoder"]):
+        maps = maps_of(darker, walker(20), CROPPED, absent=absent)
+        expected = np.where(maps["plain"] > 0, 0.25, 0)
+        np.testing.assert_allclose(maps["pseudo"], expected, rtol=1e-3)
     maps = maps_of(darker, walker(20), WHOLE, absent=["pseudo_memory", "pseudo_decoder"])
     np.testing.assert_array_equal(maps["pseudo"], maps["plain"])  # it has no path of its own
 

@@ -46,25 +46,14 @@ def scored(run, videos, **options):
     return evaluate(run, videos, "cpu", progress=False, **options)
 
 
-def test_every_frame_has_a_score_and_the_anomaly_is_found(result, videos):
-    for video in videos:
-        part = result.videos[video.name]
-        assert part.scores.shape == part.raw.shape == part.times.shape == (len(video),)
+def test_the_anomaly_is_found(result):
     assert result.metrics["micro_auc_raw"] > 0.9
     assert result.metrics["micro_auc_calibrated"] > 0.9
     # no contrast where the pseudo path has learned nothing
     assert result.calibration.score_config == ScoreConfig(frames=8, contrast=0)
 
 
-SETTINGS = [
-    {},
-    {"plain": 0, "contrast": 1},
-    {"window": 8, "mean": 0.4, "frames": 1, "smoothing": 5},
-    {"causal": True},
-]
-
-
-@pytest.mark.parametrize("changes", SETTINGS, ids=str)
+@pytest.mark.parametrize("changes", [{}, {"window": 8, "mean": 0.4, "frames": 1, "smoothing": 5}])
 def test_rescoring_a_stored_result_equals_scoring_again(result, run, videos, tmp_path, changes):
     result.save(tmp_path)
     loaded = Result.load(tmp_path)
@@ -92,16 +81,15 @@ def test_a_saved_result_comes_back_and_damage_is_refused(result, tmp_path):
         for part in ("scene", "scores", "raw", "labels", "times"):
             np.testing.assert_array_equal(getattr(loaded.videos[name], part), getattr(video, part))
         assert np.array_equal(loaded.score_map(name).max((1, 2)), video.scores)
+        plain = loaded.window_errors(name, window=8)
+        np.testing.assert_allclose(plain, video.maps["plain"], rtol=1e-5)
     with np.load(path) as stored:
         arrays = dict(stored)
-    for absent in ("scores/", "times/", "calibration/", "protocol"):
+    for absent in ("scores/", "times/", "calibration/", "protocol", "nothing"):
+        (tmp_path / "metrics.json").write_text("{")
         np.savez(path, **{name: arrays[name] for name in arrays if not name.startswith(absent)})
-        with refused("damaged-file", file=path):
+        with refused("damaged-file", file=tmp_path / "metrics.json" if "no" in absent else path):
             Result.load(tmp_path)
-    np.savez(path, **arrays)
-    (tmp_path / "metrics.json").write_text("{")
-    with refused("damaged-file", file=tmp_path / "metrics.json"):
-        Result.load(tmp_path)
 
 
 def test_an_unknown_scale_or_setting_is_refused(result):
@@ -119,7 +107,8 @@ def test_every_metric_is_of_the_score_that_the_readme_says():
     """On a result whose raw and calibrated scores rank differently, with a one-sided video."""
     generator = np.random.default_rng(5)
     labels = {"a": np.repeat([0, 1, 0], 20), "b": np.repeat([1, 0], 25), "c": np.zeros(30, int)}
-    raw, calibrated = ({k: generator.normal(v * 2.0) for k, v in labels.items()} for _ in "12")
+    raw = {name: generator.normal(values * 2.0) for name, values in labels.items()}
+    calibrated = {name: generator.normal(values * 2.0) for name, values in labels.items()}
     measured = measure(result_of(calibrated, labels, raw, threshold=2.5))
     curves = {"raw": raw, "calibrated": calibrated, "per_video": metrics.per_video(raw)}
     for name, scores in curves.items():
@@ -150,15 +139,14 @@ def test_the_published_protocol_leaves_out_the_borders(run, result, videos):
         assert not np.array_equal(video.raw, whole.raw[4:-3])
     assert centre.metrics["frames"] == 135 - 21
     assert centre.metrics["micro_auc_raw"] > 0.9
-    one_clip = scored(run, moving_videos(1, length=8, labelled=True), protocol="center")
-    assert len(one_clip.scores["01"]) == one_clip.metrics["frames"] == 1
 
 
 def test_pixels_and_kinds_are_measured_where_they_are_known(run, result, videos):
     """Against the definitions: masks of dark pixels, at the frames' own size; one kind in two of
     the videos, another in the third.
     """
-    films, shares, above = [], [], {"cart": [], "runner": []}
+    films, shares = [], []
+    above = {"cart": [], "runner": []}
     normal = np.concatenate([result.scores[v.name][v.labels == 0] for v in videos])
     for video, kind in zip(videos, ("cart", "cart", "runner"), strict=True):
         events = np.flatnonzero(video.labels)

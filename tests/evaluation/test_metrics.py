@@ -1,13 +1,17 @@
-"""Metrics against hand-made cases, literal counts, scikit-learn and published numbers."""
+"""Metrics against hand-made cases, literal counts, scikit-learn and published numbers; what they
+accept and refuse.
+"""
 
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
+from results import result_of
 from scipy.optimize import brentq
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
@@ -40,7 +44,7 @@ def test_numbers_are_those_of_scikit_learn(seed):
     assert metrics.kind_aucs(labels, scores, kinds)["runner"] == pytest.approx(runner)
     precision = average_precision_score(truth, pooled)
     assert metrics.average_precision(labels, scores) == pytest.approx(precision)
-    false, true, _ = roc_curve(truth, pooled)
+    false, true = roc_curve(truth, pooled)[:2]
     crossing = brentq(lambda rate: 1 - rate - np.interp(rate, false, true), -1e-9, 1)
     assert metrics.equal_error_rate(labels, scores) == pytest.approx(crossing, abs=1e-8)
     areas = []
@@ -94,15 +98,10 @@ def test_alarms_by_hand():
     scores = {"a": np.array([0, 9, 0, 0, 9, 9, 0, 0.0]), "b": np.array([9, 0, 9, 9.0])}
     labels = {"a": np.array([0, 0, 0, 1, 1, 1, 0, 1]), "b": np.zeros(4, int)}
     times = {"a": np.arange(8) / 2, "b": np.arange(4) / 2}
-    assert metrics.alarm_metrics(labels, scores, times, 5)._asdict() == {
-        "events": 2,
-        "events_found": 1,  # frames 3 to 5, half a second late; frame 7 is missed
-        "detection_delay": 0.5,
-        "false_alarms": 3,  # frame 1 of a; frame 0, and frames 2 and 3, of b
-        "normal_frames_above": 4 / 8,
-        # eight normal frames of half a second
-        "false_alarms_per_hour": pytest.approx(3 / (8 / 2) * 3600),
-    }
+    # Frames 3 to 5 are found, half a second late; frame 7 is missed. False alarms are frame 1 of a,
+    # and frames 0 and 2 to 3 of b, in eight normal frames of half a second.
+    expected = (2, 1, 0.5, 3, 4 / 8, 3 / (8 / 2) * 3600)
+    assert metrics.alarm_metrics(labels, scores, times, 5) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +143,8 @@ def test_the_bootstrap_counts_pairs_as_scikit_learn_does(seed):
         names = np.repeat(list(labels), counts)
         truth = np.concatenate([labels[name] for name in names])
         if len(np.unique(truth)) == 2:
-            pairs = (np.concatenate([part[name] for name in names]) for part in (scores, base))
-            areas.append([roc_auc_score(truth, pooled) for pooled in pairs])
+            rows = np.concatenate([np.stack([scores[name], base[name]]) for name in names], axis=1)
+            areas.append([roc_auc_score(truth, row) for row in rows])
     own, other = np.array(areas).T
     for values, compared in ((own, None), (own - other, base)):
         interval = metrics.bootstrap(labels, scores, compared, draws=25, seed=seed)
@@ -175,9 +174,124 @@ def test_published_scores_give_their_published_numbers(name):
     parts = {"score": {}, "label": {}}
     with np.load(folder / f"{name}.npz") as stored:
         for key, values in stored.items():
-            part, _, video = key.partition("/")
+            part, video = key.split("/", 1)
             parts["score" if part == "score" else "label"][video] = values
     numbers = [sum(map(len, parts["score"].values()))]
     for scores in (parts["score"], metrics.per_video(parts["score"])):
         numbers.append(metrics.micro_auc(parts["label"], scores))
     assert numbers == pytest.approx(PUBLISHED[name], abs=5e-5)
+
+
+# --- valid curves in any form give the same numbers, everything else the same refusal
+
+TRUTH = {"a": np.repeat([0, 1], [60, 40]), "b": np.repeat([0, 1], [30, 50])}
+VALUES, TIMES = {}, {}
+KINDS = {}
+for video, truth in TRUTH.items():
+    VALUES[video] = truth + np.random.default_rng(len(truth)).normal(size=len(truth))
+    TIMES[video] = np.arange(len(truth)) / 25
+    KINDS[video] = np.where(truth == 1, "cart", "")
+METRICS = (
+    *(metrics.micro_auc, metrics.macro_auc, metrics.average_precision, metrics.equal_error_rate),
+    *(metrics.bootstrap, lambda labels, scores: metrics.kind_aucs(labels, scores, KINDS)),
+    lambda labels, scores: metrics.alarm_metrics(labels, scores, TIMES, 0.5),
+)
+# field -> a function that takes these curves
+CURVES = {
+    "y_true": lambda curves: metrics.micro_auc(curves, VALUES),
+    "labels": lambda curves: result_of(VALUES, curves),
+    "y_score": metrics.per_video,
+    "base": lambda curves: metrics.bootstrap(TRUTH, VALUES, curves),
+    "times": lambda curves: metrics.alarm_metrics(TRUTH, VALUES, curves, 0.5),
+    "raw": lambda curves: result_of(VALUES, raw=curves),
+}
+WRONG = {  # values of one video -> the code of the refusal
+    "a column": (lambda v: v[:, None], "wrong-shape"),
+    "one number": (lambda v: 0, "wrong-shape"),
+    "text": (lambda v: v.astype(str), "wrong-type"),
+    "a list with a gap": (lambda v: [None, *v[1:].tolist()], "wrong-type"),
+    "complex": (lambda v: v.astype(complex), "wrong-type"),
+    "ragged": (lambda v: [[0, 1], *v[1:].tolist()], "wrong-type"),
+    "masked": (lambda v: np.ma.masked_array(v, mask=np.arange(len(v)) == 2), "wrong-type"),
+    "with gradients": (lambda v: torch.tensor(1.0 * v, requires_grad=True), "wrong-type"),
+}
+WRONG_SCORES = WRONG | {
+    "not a number": (lambda v: [np.nan, *v[1:]], "out-of-range"),
+    "infinite": (lambda v: [np.inf, *v[1:]], "out-of-range"),
+    "no frames": (lambda v: v[:0], "too-few"),
+}
+WRONG_LABELS = WRONG | {
+    "0 and 255": (lambda v: (255 * v).astype(np.uint8), "label-values"),
+    "1 and 2": (lambda v: v + 1, "label-values"),
+    "probabilities": (lambda v: v * 0.5, "label-values"),
+    "not a number": (lambda v: [np.nan, *v[1:]], "label-values"),
+    "256, which is 0 in eight bits": (lambda v: v * 256, "label-values"),
+    "one frame less": (lambda v: v[1:], "label-length"),
+}
+
+
+@pytest.mark.parametrize("field", CURVES)
+def test_curves_that_cannot_be_right_are_refused(field):
+    are_labels = field in ("y_true", "labels")
+    curves = TRUTH if are_labels else {"a": VALUES["a"], "b": np.sort(VALUES["b"])}
+    for change, code in (WRONG_LABELS if are_labels else WRONG_SCORES).values():
+        with refused(code, field=field) as caught:
+            CURVES[field](curves | {"b": change(curves["b"])})
+        assert "'b'" in str(caught.error)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_other_videos_are_refused_by_every_metric(metric):
+    swapped = {"a": TRUTH["b"], "b": TRUTH["a"]}  # the sum of their lengths agrees
+    with refused("label-length", field="y_true") as caught:
+        metric(swapped, VALUES)
+    assert all(part in str(caught.error) for part in ("'a'", "80", "100"))
+    for code, labels in (
+        ("missing-labels", {"a": TRUTH["a"]}),
+        ("labels-without-frames", TRUTH | {"c": TRUTH["a"]}),
+        ("label-values", {"a": TRUTH["a"] * 2 - 1, "b": TRUTH["b"]}),
+    ):
+        with refused(code, field="y_true"):
+            metric(labels, VALUES)
+    for code, scores in (("wrong-type", np.zeros(3)), ("too-few", {})):
+        with refused(code, field="y_score"):
+            metric(TRUTH, scores)
+
+
+def test_further_arguments_must_fit():
+    for kinds, code in ((KINDS["b"], "label-length"), (["cart"] * 100, "conflict")):
+        with refused(code, field="kinds"):
+            metrics.kind_aucs(TRUTH, VALUES, KINDS | {"a": kinds})
+    with refused("out-of-range", field="times"):
+        metrics.alarm_metrics(TRUTH, VALUES, TIMES | {"a": TIMES["a"][::-1]}, 0.5)
+    with refused("out-of-range", field="threshold"):
+        metrics.alarm_metrics(TRUTH, VALUES, TIMES, float("nan"))
+    with refused("out-of-range", field="draws"):
+        metrics.bootstrap(TRUTH, VALUES, draws=0)
+
+
+def test_a_result_refuses_parts_that_do_not_fit_and_holds_arrays_of_one_type():
+    for part in ("labels", "times", "raw"):
+        with refused("label-length", field=part):
+            result_of(VALUES, **{part: {"a": TRUTH["b"], "b": TRUTH["b"]}})
+    with refused("too-few", field="videos"):
+        result_of({})
+    lists = {name: values.tolist() for name, values in VALUES.items()}
+    result = result_of(lists, {name: values.tolist() for name, values in TRUTH.items()})
+    assert result.scores["a"].dtype == result.times["a"].dtype == np.float64
+    assert result.labels["a"].dtype == np.uint8
+    np.testing.assert_array_equal(result.scores["a"], VALUES["a"])
+
+
+FORMS = {"list": list, "tensor": torch.tensor, "masked nowhere": np.ma.masked_array}
+FORMS |= {"int8": lambda v: v.astype(np.int8), "big-endian": lambda v: v.astype(">f4")}
+# hold in eight bits, signed or not
+INTEGERS = {name: np.clip(60 * values, 0, 127).round() for name, values in VALUES.items()}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_form_and_order_do_not_change_the_number(form):
+    scores = {name: FORMS[form](values) for name, values in INTEGERS.items()}
+    labels = {name: FORMS[form](values) for name, values in reversed(TRUTH.items())}
+    for metric in METRICS:
+        assert metric(labels, scores) == metric(TRUTH, INTEGERS)

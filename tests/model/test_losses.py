@@ -6,8 +6,6 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from vadlib.config import ModelConfig
 from vadlib.model import losses
@@ -109,7 +107,7 @@ def test_the_pseudo_path_borrows_what_it_lacks(make_model, batch, changes, objec
 
 
 def literally(model, normal, inputs, is_pseudo, margin, objective):
-    """All terms, clip by clip, from whole paths (group norm only: batch norm looks at the batch)."""
+    """All terms, clip by clip, from whole paths (not with batch norm)."""
     terms = {"rebuild": [], "inpaint": [], "pseudo": [], "maximize": [], "sparsity": []}
     means = {False: [], True: []}
     for x, clip, changed in zip(normal, inputs, is_pseudo.tolist(), strict=True):
@@ -123,9 +121,9 @@ def literally(model, normal, inputs, is_pseudo, margin, objective):
         terms["maximize"] += [max(0.0, margin - failure)] if changed else []
         reads = paths.values() if changed and objective == "inpaint" else [own]
         terms["sparsity"] += [float(entropy(read.weights).mean()) for read in reads]
+    rows = [torch.cat(row) for kind in (False, True) for row in means[kind]]
     normal_means, pseudo_means = (
-        [torch.stack(part).mean(0).double() for part in zip(*rows, strict=True)]
-        for rows in means.values()
+        torch.stack(part).mean(0).double().split([32, 8]) for part in (rows[:2], rows[2:])
     )
 
     def kl(one, other):
@@ -171,16 +169,10 @@ def test_defect_11_no_term_is_unbounded(make_model, batch):
     assert all(abs(value) < 100 for name, value in large.items() if name != "rebuild")
 
 
-@given(st.lists(st.tuples(*[st.floats(-50, 50)] * 4), min_size=2, max_size=20))
-def test_separation_is_bounded_and_zero_only_for_equal_means(rows):
-    means = [torch.tensor(column, dtype=torch.float64) for column in zip(*rows, strict=True)]
-    assert -3 * FARTHEST <= float(separation(*means)) <= 1e-9
-    assert float(separation(means[0], means[0], means[1], means[1])) == 0
-
-
 def test_separation_does_not_grow_with_the_number_of_channels():
     """The published KL term is multiplied by the size of an array."""
     means = [torch.zeros(4), torch.tensor([0.1, -0.1, 0.1, -0.1])] * 2
+    assert float(separation(*means[:1] * 4)) == 0 > float(separation(*means))
     repeated = [mean.repeat(100) for mean in means]
     assert float(separation(*repeated)) == pytest.approx(float(separation(*means)), rel=1e-3)
 
@@ -203,10 +195,10 @@ def test_a_term_is_a_mean_over_clips_of_its_kind_and_zero_without(make_model, ba
 
 def test_defect_12_terms_of_an_earlier_batch_leave_no_trace(make_model, batch):
     model = make_model()
-    no_pseudo = (batch[0], batch[0], torch.zeros(4, dtype=torch.bool))
-    before = objective_terms(model, *no_pseudo, "inpaint")
-    objective_terms(model, *batch, "inpaint")
-    assert values(before) == values(objective_terms(model, *no_pseudo, "inpaint"))
+    terms = []
+    for inputs, flags in ((batch[0], batch[2] & False), batch[1:], (batch[0], batch[2] & False)):
+        terms.append(values(objective_terms(model, batch[0], inputs, flags, "inpaint")))
+    assert terms[0] == terms[2] != terms[1]
 
 
 def test_weights_are_one_but_where_one_is_given():

@@ -58,43 +58,32 @@ def test_any_size_comes_back(make_model, shape):
 
 
 def test_skip_joins_the_encoders_features(make_model):
-    sizes = []
     for skip in (False, True):
         model = make_model(skip=skip)
-        sizes.append(sum(p.numel() for p in model.normal_decoder.parameters()))
-        features = model.encode(torch.rand(1, 1, 16, 16, 16))
-        outputs = []
-        for top in (features[0], features[0] + 1):
-            output = model.reconstruct([top, features[1]], "normal", torch.Size((1, 1, 16, 16, 16)))
-            outputs.append(output.reconstruction)
-        assert torch.equal(*outputs) != skip
-    joined = features[0].shape[1]
-    assert sizes[1] - sizes[0] == 27 * joined * joined
+        top, bottom = model.encode(torch.rand(1, 1, 16, 16, 16))
+        decoded = [model.normal_decoder(bottom, features)[0] for features in (top, top + 1)]
+        assert torch.equal(*decoded) != skip
 
 
 def test_ablations_leave_out_what_they_say(make_model):
-    def parts(**changes):
-        return {name for name, _ in make_model(**changes).named_children()}
-
-    everything = {"encoder", "normal_memory", "pseudo_memory", "normal_decoder", "pseudo_decoder"}
-    assert parts() == everything
-    assert parts(memories=1) == everything - {"pseudo_memory"}
-    assert parts(memories=0) == everything - {"normal_memory", "pseudo_memory"}
-    assert parts(decoders=1) == everything - {"pseudo_decoder"}
-    model = make_model(memories=0)
-    clips = torch.rand(1, 1, 16, 16, 16)
-    features = model.encode(clips)
-    expected = model.normal_decoder(features[1], features[0])[0]
-    torch.testing.assert_close(model(clips).reconstruction, expected)
-
-
-def test_the_pseudo_decoder_starts_as_a_copy_of_its_own():
-    model = DualPathAutoencoder(SMALL)
-    for normal, pseudo in zip(
-        model.normal_decoder.parameters(), model.pseudo_decoder.parameters(), strict=True
+    both = ["encoder", "normal_memory", "pseudo_memory", "normal_decoder", "pseudo_decoder"]
+    for changes, absent in (
+        ({}, []),
+        ({"memories": 1}, ["pseudo_memory"]),
+        ({"memories": 0}, ["normal_memory", "pseudo_memory"]),
+        ({"decoders": 1}, ["pseudo_decoder"]),
     ):
-        assert torch.equal(normal, pseudo)
-        assert normal.data_ptr() != pseudo.data_ptr()
+        model = make_model(**changes)
+        parts = [name for name in both if name not in absent]
+        assert [name for name, _ in model.named_children()] == parts
+    model = make_model(memories=0)
+    features = model.encode(torch.ones(1, 1, 16, 16, 16))
+    for path in ("normal", "pseudo"):  # which starts as a copy
+        expected = model.normal_decoder(features[1], features[0])[0]
+        torch.testing.assert_close(
+            model(torch.ones(1, 1, 16, 16, 16), path).reconstruction, expected
+        )
+    assert model.normal_decoder.head.weight is not model.pseudo_decoder.head.weight
 
 
 @pytest.mark.parametrize(
@@ -107,8 +96,8 @@ def test_the_pseudo_decoder_starts_as_a_copy_of_its_own():
 def test_published_presets_have_the_counted_parameters(preset, expected):
     with torch.device("meta"):
         model = DualPathAutoencoder(ModelConfig.preset(preset))
-        counts = [sum(p.numel() for p in part.parameters()) for part in model.children()]
-        assert counts == expected
+        for part, count in zip(model.children(), expected, strict=True):
+            assert sum(p.numel() for p in part.parameters()) == count
         shapes = [tuple(level.shape) for level in model.encode(torch.empty(1, 1, 16, 256, 256))]
     r = model.config.width
     assert shapes == [(1, 4 * r, 4, 64, 64), (1, 8 * r, 2, 32, 32)]

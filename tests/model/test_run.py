@@ -1,6 +1,5 @@
 """A run's folder is written atomically and read without trust."""
 
-import json
 from dataclasses import asdict
 
 import pytest
@@ -44,19 +43,7 @@ def test_weights_of_another_shape_or_damaged_are_refused(folder):
         path.write_bytes(content)
         with refused("damaged-file", file=path):
             Run.load(folder)
-
-
-@pytest.mark.parametrize(
-    ("text", "code", "field"),
-    [
-        ("{", "wrong-format", ""),
-        ("[]", "wrong-type", ""),
-        (json.dumps({"clips": {}}), "not-a-run", None),
-        (json.dumps(asdict(CONFIG) | {"model": {"depth": 3}}), "unknown-key", "ModelConfig.depth"),
-    ],
-    ids=["cut", "list", "parts", "unknown"],
-)
-def test_a_broken_config_is_refused(folder, text, code, field):
-    (folder / "config.json").write_text(text)
-    with refused(code, file=folder / "config.json", field=field):
-        Run.load(folder)
+    for text, code in (("{", "wrong-format"), ("[]", "wrong-type"), ('{"clips": {}}', "not-a-run")):
+        (folder / "config.json").write_text(text)
+        with refused(code, file=folder / "config.json"):
+            Run.load(folder)
