@@ -18,8 +18,7 @@ from held_out import Disturbed, held_out_aucs, held_out_maps
 from vadlib.config import ScoreConfig
 from vadlib.evaluation import calibration
 from vadlib.evaluation.calibration import WINDOWS, Calibration, calibrate
-from vadlib.evaluation.components import Contrast, ErrorMaps
-from vadlib.evaluation.scores import component_values
+from vadlib.evaluation.scores import Contrast, ErrorMaps, component_values
 from vadlib.model.run import Run
 
 WEIGHTS = {

@@ -21,10 +21,9 @@ from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset, to_frames, to_tensor
 from vadlib.errors import require
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.components import ErrorMaps
 from vadlib.evaluation.error_maps import error_maps
 from vadlib.evaluation.metrics import micro_auc, per_video
-from vadlib.evaluation.scores import raw_score
+from vadlib.evaluation.scores import ErrorMaps, raw_score
 from vadlib.model.run import Run
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.kinds import follow_box, paste_patch

@@ -16,8 +16,7 @@ from vadlib.data.video import Video
 from vadlib.device import processes
 from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation.baselines import BEST, baseline_scores, best_baseline, measure_baselines
-from vadlib.evaluation.curves import Curves
-from vadlib.evaluation.metrics import bootstrap, micro_auc, per_video
+from vadlib.evaluation.metrics import Curves, bootstrap, micro_auc, per_video
 from vadlib.files import atomic, expand_home
 from vadlib.jobs import evaluate_once, make_config, train_run
 from vadlib.model.run import PRETRAINED

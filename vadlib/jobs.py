@@ -175,7 +175,7 @@ def _measure_protocols(
     results: Mapping[str, Result], copy: DatasetCopy, videos: Sequence[Video], run: Run
 ) -> None:
     """Add the other protocols and ground truths to the metrics of protocol "all"."""
-    metrics = results["all"].metrics
+    metrics: dict[str, Any] = results["all"].metrics
     metrics["protocols"] = {}
     first = videos[0].ground_truth
     truths = {first: dict(results["all"].labels)}

@@ -6,8 +6,6 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from vadlib.config import ModelConfig
 from vadlib.model import losses
@@ -36,16 +34,17 @@ def batch():
     return normal, inputs, is_pseudo
 
 
-def make(config, batch):
-    torch.manual_seed(0)
-    model = DualPathAutoencoder(config)
-    model.fill_memories(batch[0], torch.Generator().manual_seed(0))
-    return model
-
-
 @pytest.fixture
-def model(batch):
-    return make(FAST, batch)
+def make_model(batch):
+    """(config) -> a model whose memories are filled."""
+
+    def make(config=FAST):
+        torch.manual_seed(0)
+        model = DualPathAutoencoder(config)
+        model.fill_memories(batch[0], torch.Generator().manual_seed(0))
+        return model
+
+    return make
 
 
 def values(terms):
@@ -53,224 +52,153 @@ def values(terms):
 
 
 def reached(model, loss):
+    """The parts of the model with a gradient."""
     model.zero_grad(set_to_none=True)
     loss.backward(retain_graph=True)
-    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
-    parts = {part: getattr(model, name) for part, name in PARTS.items()}
     names = set()
-    for part, module in parts.items():
-        if module and any(p.grad is not None and p.grad.any() for p in module.parameters()):
+    for part, name in PARTS.items():
+        module = getattr(model, name)
+        gradients = [p.grad for p in module.parameters() if p.grad is not None] if module else []
+        assert all(torch.isfinite(gradient).all() for gradient in gradients)
+        if any(gradient.any() for gradient in gradients):
             names.add(part)
     return names
 
 
+ALL = "E M_n M_p D_n D_p"
+SHARED = {"rebuild": "E M_n D_n", "sparsity": "E M_n M_p", "separation": ALL}
+REACHED = {  # objective -> term -> the parts of the model that it trains
+    "inpaint": SHARED | {"inpaint": "E M_n D_n", "pseudo": "M_p D_p"},
+    "maximize": SHARED | {"maximize": "E M_p D_p"},
+    "none": {"rebuild": "E M_n D_n", "sparsity": "E M_n"},
+}
+
+
 @pytest.mark.parametrize("config", [FAST, PUBLISHED], ids=["fast", "published"])
-@pytest.mark.parametrize(
-    ("objective", "term", "parts"),
-    [
-        ("inpaint", "rebuild", {"E", "M_n", "D_n"}),
-        ("inpaint", "inpaint", {"E", "M_n", "D_n"}),
-        ("inpaint", "pseudo", {"M_p", "D_p"}),
-        ("inpaint", "sparsity", {"E", "M_n", "M_p"}),
-        ("inpaint", "separation", {"E", "M_n", "M_p", "D_n", "D_p"}),
-        ("maximize", "rebuild", {"E", "M_n", "D_n"}),
-        ("maximize", "maximize", {"E", "M_p", "D_p"}),
-        ("maximize", "sparsity", {"E", "M_n", "M_p"}),
-        ("maximize", "separation", {"E", "M_n", "M_p", "D_n", "D_p"}),
-        ("none", "rebuild", {"E", "M_n", "D_n"}),
-        ("none", "sparsity", {"E", "M_n"}),
-    ],
-)
+@pytest.mark.parametrize("objective", REACHED)
 def test_defect_10_each_term_reaches_its_parameters_and_no_others(
-    config, batch, objective, term, parts
+    make_model, config, batch, objective
 ):
-    model = make(config, batch)
-    assert reached(model, objective_terms(model, *batch, objective, MARGIN)[term].value) == parts
+    model = make_model(config)
+    terms = objective_terms(model, *batch, objective, MARGIN)
+    assert terms.keys() == REACHED[objective].keys()
+    for name, parts in REACHED[objective].items():
+        assert reached(model, terms[name].value) == set(parts.split()), name
+    if objective != "none":
+        model.zero_grad(set_to_none=True)
+        weighted(terms, {"sparsity": 2e-4, "separation": 2e-4}).backward()
+        for name, parameter in model.named_parameters():
+            assert parameter.grad.abs().sum() > 0, name
 
 
 @pytest.mark.parametrize(
     ("changes", "objective", "term", "parts"),
     [
         ({"memories": 1}, "maximize", "maximize", {"E", "M_n", "D_p"}),
-        ({"memories": 0}, "maximize", "maximize", {"E", "D_p"}),
         ({"decoders": 1}, "maximize", "maximize", {"E", "M_p", "D_n"}),
         ({"memories": 0, "decoders": 1}, "inpaint", "pseudo", {"D_n"}),
-        ({"memories": 1}, "inpaint", "pseudo", {"M_n", "D_p"}),
     ],
 )
-def test_without_a_part_of_its_own_the_pseudo_path_uses_the_normal_one(
-    batch, changes, objective, term, parts
-):
-    model = make(ModelConfig(width=8, slots=12, **changes), batch)
+def test_the_pseudo_path_borrows_what_it_lacks(make_model, batch, changes, objective, term, parts):
+    model = make_model(ModelConfig(width=8, slots=12, **changes))
     terms = objective_terms(model, *batch, objective, MARGIN)
     assert reached(model, terms[term].value) == parts
-    assert all(math.isfinite(value) for value in values(terms).values())
-    if changes.get("memories") == 0:
-        assert values(terms)["sparsity"] == 0
-
-
-def test_the_reads_alone_are_separated_without_touching_the_decoders(model, batch):
-    terms = objective_terms(model, *batch, "inpaint")
-    assert terms["separation"].value < 0
-    features = model.encode(batch[1])
-    reads = [
-        model.reconstruct([f[rows] for f in features], path, batch[0][rows].shape).read.mean(0)
-        for path, rows in ROUTES
-    ]
-    constant = torch.zeros(8)
-    assert reached(model, separation(*reads, constant, constant)) == {"E", "M_n", "M_p"}
-
-
-ROUTES = (
-    ("normal", torch.tensor([True, False, True, False])),
-    ("pseudo", torch.tensor([False, True, False, True])),
-)
-
-
-@pytest.mark.parametrize("objective", ["inpaint", "maximize"])
-@pytest.mark.parametrize("config", [FAST, PUBLISHED], ids=["fast", "published"])
-def test_every_parameter_is_trained(config, batch, objective):
-    model = make(config, batch)
-    terms = objective_terms(model, *batch, objective, MARGIN)
-    weighted(terms, {"sparsity": 2e-4, "separation": 2e-4}).backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+    assert (values(terms)["sparsity"] == 0) == (changes.get("memories") == 0)
 
 
 def literally(model, normal, inputs, is_pseudo, margin, objective):
-    """All terms, clip by clip, from whole paths (group norm only: batch norm looks at the batch)."""
-    rebuild, inpaint, pseudo, maximize = [], [], [], []
-    inpaint_entropies, maximize_entropies = [], []
+    """All terms, clip by clip, from whole paths (not with batch norm)."""
+    terms = {"rebuild": [], "inpaint": [], "pseudo": [], "maximize": [], "sparsity": []}
     means = {False: [], True: []}
     for x, clip, changed in zip(normal, inputs, is_pseudo.tolist(), strict=True):
-        through_normal = model(clip[None], "normal")
-        through_pseudo = model(clip[None], "pseudo")
-        error = float(((through_normal.reconstruction - x) ** 2).mean())
-        own = through_pseudo if changed else through_normal
+        paths = {path: model(clip[None], path) for path in ("normal", "pseudo")}
+        own = paths["pseudo" if changed else "normal"]
         means[changed].append((own.read[0], own.last[0]))
-        inpaint_entropies.append(entropy(through_normal.weights).mean())
-        maximize_entropies.append(entropy(own.weights).mean())
-        if changed:
-            failure = float(((through_pseudo.reconstruction - clip) ** 2).mean())
-            inpaint.append(error)
-            pseudo.append(failure)
-            maximize.append(max(0.0, margin - failure))
-            inpaint_entropies.append(entropy(through_pseudo.weights).mean())
-        else:
-            rebuild.append(error)
-    n, p = (
-        [torch.stack(part).mean(0).double() for part in zip(*rows, strict=True)]
-        for rows in means.values()
+        error = float(((paths["normal"].reconstruction - x) ** 2).mean())
+        terms["inpaint" if changed else "rebuild"].append(error)
+        failure = float(((paths["pseudo"].reconstruction - clip) ** 2).mean())
+        terms["pseudo"] += [failure] if changed else []
+        terms["maximize"] += [max(0.0, margin - failure)] if changed else []
+        reads = paths.values() if changed and objective == "inpaint" else [own]
+        terms["sparsity"] += [float(entropy(read.weights).mean()) for read in reads]
+    rows = [torch.cat(row) for kind in (False, True) for row in means[kind]]
+    normal_means, pseudo_means = (
+        torch.stack(part).mean(0).double().split([32, 8]) for part in (rows[:2], rows[2:])
     )
 
     def kl(one, other):
         one, other = torch.softmax(one, 0), torch.softmax(other, 0)
-        pairs = zip(one.tolist(), other.tolist(), strict=True)
-        return sum(a * math.log(a / b) for a, b in pairs)
+        return float((one * (one / other).log()).sum())
 
-    l1 = sum(abs(a - b) for a, b in zip(n[0].tolist(), p[0].tolist(), strict=True)) / len(n[0])
-    apart = -(min(l1, FARTHEST) + min(kl(n[0], p[0]), FARTHEST) + min(kl(n[1], p[1]), FARTHEST))
-    average = lambda numbers: float(sum(numbers) / len(numbers))  # noqa: E731
-    lists = {
-        "inpaint": {"rebuild": rebuild, "inpaint": inpaint, "pseudo": pseudo},
-        "maximize": {"rebuild": rebuild, "maximize": maximize},
-    }
-    lists["inpaint"]["sparsity"] = inpaint_entropies
-    lists["maximize"]["sparsity"] = maximize_entropies
-    expected = {name: average(numbers) for name, numbers in lists[objective].items()}
-    return expected | {"separation": apart}
+    distances = [float((normal_means[0] - pseudo_means[0]).abs().mean())]
+    distances += map(kl, normal_means, pseudo_means)
+    names = ["rebuild", *(["maximize"] if objective == "maximize" else ["inpaint", "pseudo"])]
+    expected = {name: sum(terms[name]) / len(terms[name]) for name in [*names, "sparsity"]}
+    return expected | {"separation": -sum(min(distance, FARTHEST) for distance in distances)}
 
 
 @pytest.mark.parametrize("objective", ["inpaint", "maximize"])
-def test_terms_are_their_formulas_sample_by_sample(model, batch, objective):
+def test_terms_are_their_formulas_sample_by_sample(make_model, batch, objective):
     """Defect 9: each sample takes the branch of its own, here computed one clip at a time."""
+    model = make_model()
     with torch.no_grad():
         expected = literally(model, *batch, 0.35, objective)
         terms = values(objective_terms(model, *batch, objective, 0.35))
     assert terms == pytest.approx(expected, rel=1e-4, abs=1e-7)
-    assert list(terms) == list(expected)
+    none = objective_terms(model, *batch, "none")
+    error = ((model(batch[0]).reconstruction - batch[0]) ** 2).mean()
+    torch.testing.assert_close(none["rebuild"].value, error)
 
 
-def test_without_a_memory_what_is_read_are_the_features(batch):
-    model = make(ModelConfig(width=8, slots=12, memories=0), batch)
-    with torch.no_grad():
-        expected = model.normal_decoder(model.encode(batch[0])[-1], None)[0]
-    torch.testing.assert_close(model(batch[0]).reconstruction.detach(), expected)
-
-
-def test_defect_11_no_term_is_unbounded(batch):
+def test_defect_11_no_term_is_unbounded(make_model, batch):
     """What is maximised stops at the margin, what is driven apart stops at `FARTHEST`; then neither
     has a gradient.
     """
     for distance in (10.0, 1e3):
-        far = [torch.full((16,), 0.0), torch.linspace(-distance, distance, 16).requires_grad_()]
-        apart = separation(*far, *far)
+        near, far = torch.zeros(16), torch.linspace(-distance, distance, 16).requires_grad_()
+        apart = separation(near, far, near, far)
         assert float(apart.detach()) == pytest.approx(-3 * FARTHEST)
         apart.backward()
-        assert not far[1].grad.any()
-    model = make(FAST, batch)
-    errors = objective_terms(model, *batch, "inpaint")["pseudo"].value
-    terms = objective_terms(model, *batch, "maximize", margin=float(errors.detach()) / 10)
+        assert not far.grad.any()
+    model = make_model()
+    error = float(objective_terms(model, *batch, "inpaint")["pseudo"].value.detach())
+    terms = objective_terms(model, *batch, "maximize", margin=error / 10)
     assert values(terms)["maximize"] == 0
     assert reached(model, terms["maximize"].value) == set()
-    large = objective_terms(model, batch[0], batch[1] * 100, batch[2], "maximize")
-    assert all(abs(value) < 100 for name, value in values(large).items() if name != "rebuild")
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.tuples(*[st.floats(-50, 50)] * 4), min_size=2, max_size=20))
-def test_separation_is_bounded_and_zero_only_for_equal_means(rows):
-    means = [torch.tensor(column, dtype=torch.float64) for column in zip(*rows, strict=True)]
-    assert -3 * FARTHEST <= float(separation(*means)) <= 1e-9
-    assert float(separation(means[0], means[0], means[1], means[1])) == 0
+    large = values(objective_terms(model, batch[0], batch[1] * 100, batch[2], "maximize"))
+    assert all(abs(value) < 100 for name, value in large.items() if name != "rebuild")
 
 
 def test_separation_does_not_grow_with_the_number_of_channels():
     """The published KL term is multiplied by the size of an array."""
-    one, other = torch.zeros(4), torch.tensor([0.1, -0.1, 0.1, -0.1])
-    small = float(separation(one, other, one, other))
-    repeated = [values.repeat(100) for values in (one, other)]
-    large = float(separation(*repeated, *repeated))
-    assert large == pytest.approx(small, rel=1e-3)
+    means = [torch.zeros(4), torch.tensor([0.1, -0.1, 0.1, -0.1])] * 2
+    assert float(separation(*means[:1] * 4)) == 0 > float(separation(*means))
+    repeated = [mean.repeat(100) for mean in means]
+    assert float(separation(*repeated)) == pytest.approx(float(separation(*means)), rel=1e-3)
 
 
 @pytest.mark.parametrize("objective", ["inpaint", "maximize"])
-@pytest.mark.parametrize(
-    ("flags", "absent"),
-    [
-        ([False] * 4, {"inpaint", "pseudo", "maximize", "separation"}),
-        ([True] * 4, {"rebuild", "separation"}),
-    ],
-)
-def test_a_term_without_clips_of_its_kind_is_zero(model, batch, objective, flags, absent):
-    terms = objective_terms(model, batch[0], batch[1], torch.tensor(flags), objective, MARGIN)
-    assert {name for name, value in values(terms).items() if value == 0} == absent & set(terms)
-    assert {name for name, term in terms.items() if term.clips == 0} == absent & set(terms)
-    assert torch.isfinite(weighted(terms, {"sparsity": 2e-4}))
-
-
-def test_a_term_says_of_how_many_clips_it_is_the_mean(model, batch):
+def test_a_term_is_a_mean_over_clips_of_its_kind_and_zero_without(make_model, batch, objective):
+    model = make_model()
+    for is_pseudo, absent in ((False, {"inpaint", "pseudo", "maximize"}), (True, {"rebuild"})):
+        flags = torch.full((4,), is_pseudo)
+        terms = objective_terms(model, *batch[:2], flags, objective, MARGIN)
+        empty = (absent | {"separation"}) & set(terms)
+        assert {name for name, value in values(terms).items() if value == 0} == empty
+        assert {name for name, term in terms.items() if term.clips == 0} == empty
+        assert torch.isfinite(weighted(terms, {"sparsity": 2e-4}))
     flags = torch.tensor([True, False, False, False])
     terms = objective_terms(model, *batch[:2], flags, "inpaint")
     counts = {name: int(term.clips) for name, term in terms.items()}
     assert counts == {"rebuild": 3, "inpaint": 1, "pseudo": 1, "sparsity": 5, "separation": 4}
 
 
-def test_defect_12_terms_of_an_earlier_batch_leave_no_trace(model, batch):
-    normal, inputs, is_pseudo = batch
-    no_pseudo = torch.zeros(4, dtype=torch.bool)
-    before = objective_terms(model, normal, normal, no_pseudo, "inpaint")
-    objective_terms(model, normal, inputs, is_pseudo, "inpaint")
-    assert values(before) == values(objective_terms(model, normal, normal, no_pseudo, "inpaint"))
-
-
-def test_objective_none_rebuilds_normal_clips_only(model, batch):
-    normal, _, _ = batch
-    terms = objective_terms(model, *batch, "none")
-    assert set(terms) == {"rebuild", "sparsity"}
-    expected = ((model(normal).reconstruction - normal) ** 2).mean()
-    torch.testing.assert_close(terms["rebuild"].value, expected)
+def test_defect_12_terms_of_an_earlier_batch_leave_no_trace(make_model, batch):
+    model = make_model()
+    terms = []
+    for inputs, flags in ((batch[0], batch[2] & False), batch[1:], (batch[0], batch[2] & False)):
+        terms.append(values(objective_terms(model, batch[0], inputs, flags, "inpaint")))
+    assert terms[0] == terms[2] != terms[1]
 
 
 def test_weights_are_one_but_where_one_is_given():
@@ -283,19 +211,13 @@ def test_weights_are_one_but_where_one_is_given():
 
 
 @pytest.mark.parametrize("objective", ["inpaint", "maximize", "none"])
-def test_terms_of_weight_0_are_not_computed_and_change_no_gradient(batch, objective, monkeypatch):
-    torch.manual_seed(0)
-    model = DualPathAutoencoder(FAST)
-    complete = objective_terms(model, *batch, objective, MARGIN)
-    weighted(complete, {"sparsity": 0.0, "separation": 0.0}).backward()
-    expected = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
-    model.zero_grad(set_to_none=True)
-
+def test_terms_of_weight_0_are_not_computed_and_change_nothing(
+    make_model, batch, objective, monkeypatch
+):
+    model = make_model()
+    complete = values(objective_terms(model, *batch, objective, MARGIN))
     for name in ("entropy", "separation"):
         monkeypatch.setattr(losses, name, lambda *_: pytest.fail("a term off was computed"))
-    errors = objective_terms(model, *batch, objective, MARGIN, regularisers=())
+    errors = values(objective_terms(model, *batch, objective, MARGIN, regularisers=()))
     assert errors.keys() == complete.keys() - {"sparsity", "separation"}
-    weighted(errors, {}).backward()
-    for parameter, gradient in zip(model.parameters(), expected, strict=True):
-        assert (parameter.grad is None) == (gradient is None)
-        assert gradient is None or torch.equal(parameter.grad, gradient)
+    assert errors.items() <= complete.items()

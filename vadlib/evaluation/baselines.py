@@ -24,21 +24,23 @@ import numpy as np
 from scipy.ndimage import uniform_filter, uniform_filter1d
 
 from vadlib.config import WORKING_SIDE
-from vadlib.data.motion import FOREGROUND_LEVELS, foreground_components, grey, scene_background
+from vadlib.data import motion
 from vadlib.data.store import store_frames
 from vadlib.data.video import Video
 from vadlib.errors import require_known
-from vadlib.evaluation.curves import Curves
-from vadlib.evaluation.metrics import macro_auc, micro_auc, per_video
+from vadlib.evaluation.metrics import Curves, macro_auc, micro_auc, per_video
 
 BEST = "best baseline"  # its name in tables
 METRICS = ("micro_auc_raw", "micro_auc_per_video", "macro_auc")
+KINDS = ("frame difference", "moving area", "foreground area", "motion energy")
 SPANS = (1, 16)  # frames
 WINDOW = 48  # pixels
 # Noise of two levels is far below this after the blur, and a walker's outline far above. Of 5, 10
 # and 18 levels none makes the strongest baseline everywhere; 10 is the middle one.
 CHANGED_LEVELS = 10
 BLOCK = 256  # frames
+
+Measures = dict[str, dict[str, float | None]]  # baseline -> metric -> value
 
 
 def baseline_scores(
@@ -60,24 +62,28 @@ def baseline_scores(
     for video in test:
         same_scene = [other for other in train if other.scene == video.scene]
         if same_scene and video.scene not in empty_scenes:
-            empty_scenes[video.scene] = scene_background(_stored(same_scene))
-        [frames] = _stored([video])
-        empty = empty_scenes[video.scene] if same_scene else scene_background([frames])
-        for name, curve in _curves(frames, empty, every).items():
-            scores.setdefault(name, {})[video.name] = curve
+            stored = store_frames(same_scene, shorter_side=WORKING_SIDE)
+            empty_scenes[video.scene] = motion.scene_background(stored)
+        [frames] = store_frames([video], shorter_side=WORKING_SIDE)
+        empty = empty_scenes[video.scene] if same_scene else motion.scene_background([frames])
+        areas = _areas(frames, empty)
+        averaged = uniform_filter1d(areas, SPANS[1], axis=1, mode="nearest")
+        energies = _motion_energies(frames, empty, every)
+        curves = zip([*areas, energies[0]], [*averaged, energies[1]], strict=True)
+        for kind, (single, average) in zip(KINDS, curves, strict=True):
+            scores.setdefault(f"{kind}, 1 frame", {})[video.name] = single
+            scores.setdefault(f"{kind}, 16 frames", {})[video.name] = average
     return scores
 
 
-def measure_baselines(
-    scores: Mapping[str, Curves], labels: Curves
-) -> dict[str, dict[str, float | None]]:
+def measure_baselines(scores: Mapping[str, Curves], labels: Curves) -> Measures:
     """Return `METRICS` of each baseline, by its name. The macro AUC is None if the frames of every
     video have one label.
 
     Raises:
         InputError: all frames have one label.
     """
-    measured: dict[str, dict[str, float | None]] = {}
+    measured: Measures = {}
     for name, curves in scores.items():
         areas = (micro_auc(labels, curves), micro_auc(labels, per_video(curves)))
         measured[name] = dict(zip(METRICS, (*areas, macro_auc(labels, curves).mean), strict=True))
@@ -97,38 +103,19 @@ def best_baseline(measured: Mapping[str, Mapping[str, float | None]], metric: st
     return max(numbers, key=lambda name: numbers[name], default=None)
 
 
-def _stored(videos: Sequence[Video]) -> list[np.ndarray]:
-    return store_frames(videos, shorter_side=WORKING_SIDE)
-
-
-def _curves(frames: np.ndarray, empty: np.ndarray, every: int) -> dict[str, np.ndarray]:
-    curves = {}
-    for name, values in _areas(frames, empty).items():
-        curves[f"{name}, 1 frame"] = values
-        curves[f"{name}, 16 frames"] = uniform_filter1d(values, 16, mode="nearest")
-    single, averaged = _motion_energies(frames, empty, every)
-    return curves | {"motion energy, 1 frame": single, "motion energy, 16 frames": averaged}
-
-
-def _areas(frames: np.ndarray, empty: np.ndarray) -> dict[str, np.ndarray]:
-    """Return frame difference, moving area and foreground area of each frame, float64 (T,); the
+def _areas(frames: np.ndarray, empty: np.ndarray) -> np.ndarray:
+    """Return frame difference, moving area and foreground area of each frame, float64 (3, T); the
     first frame takes the second's changes.
     """
-    names = ("frame difference", "moving area", "foreground area")
-    areas = np.zeros((len(names), len(frames)))
-    before = grey(frames[:1])[0]
+    areas = np.zeros((3, len(frames)))
     for t in range(len(frames)):
-        picture = grey(frames[t : t + 1])[0]
-        areas[0, t] = cv2.absdiff(picture, before).mean()
-        areas[1, t] = (cv2.absdiff(_blurred(picture), _blurred(before)) > CHANGED_LEVELS).mean()
-        areas[2, t] = (_blurred(cv2.absdiff(picture, empty)) > FOREGROUND_LEVELS).mean()
-        before = picture
+        pair = motion.grey(frames[[max(t - 1, 0), t]])
+        difference = motion.blur(cv2.absdiff(pair[1], empty)[None])
+        areas[0, t] = cv2.absdiff(*pair).mean()
+        areas[1, t] = (cv2.absdiff(*motion.blur(pair)) > CHANGED_LEVELS).mean()
+        areas[2, t] = (difference > motion.FOREGROUND_LEVELS).mean()
     areas[:2, 0] = areas[:2, min(1, len(frames) - 1)]
-    return dict(zip(names, areas, strict=True))
-
-
-def _blurred(picture: np.ndarray) -> np.ndarray:
-    return cv2.GaussianBlur(picture, (5, 5), 0)
+    return areas
 
 
 def _motion_energies(frames: np.ndarray, empty: np.ndarray, every: int) -> list[np.ndarray]:
@@ -138,7 +125,7 @@ def _motion_energies(frames: np.ndarray, empty: np.ndarray, every: int) -> list[
     # blocks, so that memory does not grow with the video
     for first in range(0, len(frames), BLOCK):
         start = max(first - max(SPANS) - 1, 0)
-        block = grey(frames[start : first + BLOCK + max(SPANS)])
+        block = motion.grey(frames[start : first + BLOCK + max(SPANS)])
         signed = block.astype(np.float32) / 127.5 - 1
         changes = np.square(np.diff(signed, axis=0, prepend=signed[:1]))
         if start == 0:
@@ -152,21 +139,17 @@ def _motion_energies(frames: np.ndarray, empty: np.ndarray, every: int) -> list[
     return [np.interp(np.arange(len(frames)), sampled, values) for values in logarithms.T]
 
 
-def _window_centres(frame: np.ndarray, empty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and columns of the centres of windows on what differs from the empty scene, moved
-    inwards at the border.
+def _window_centres(frame: np.ndarray, empty: np.ndarray) -> np.ndarray:
+    """Return rows and columns (2, N) of the centres of windows on what differs from the empty
+    scene. Windows lie inside the frame, or as far inside as they can.
     """
-    boxes, centroids = foreground_components(frame, empty)
+    boxes, centroids = motion.foreground_components(frame, empty)
     centres = [np.reshape(centroids, (-1, 2))]
     for x0, y0, x1, y1 in boxes:  # things larger than a window are covered by several
         if max(x1 - x0, y1 - y0) > WINDOW:
             x, y = np.meshgrid(np.arange(x0, x1, WINDOW / 2), np.arange(y0, y1, WINDOW / 2))
             centres.append(np.stack([x.ravel(), y.ravel()], axis=1))
-    columns, rows = np.concatenate(centres).T.astype(int)
-    return _moved_inwards(rows, frame.shape[0]), _moved_inwards(columns, frame.shape[1])
-
-
-def _moved_inwards(centres: np.ndarray, side: int) -> np.ndarray:
-    """Move centres so that their windows lie inside a side, or as far inside as they can."""
-    half = min(WINDOW, side) // 2
-    return centres.clip(half, max(half, side - half - 1))
+    sides = np.array(frame.shape[::-1])
+    half = np.minimum(WINDOW, sides) // 2
+    inside = np.concatenate(centres).astype(int).clip(half, np.maximum(half, sides - half - 1))
+    return inside.T[::-1]

@@ -5,8 +5,10 @@ is compared with what is usual there.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +16,7 @@ import numpy as np
 
 from vadlib.config import ScoreConfig, from_dict
 from vadlib.errors import InputError, require
-from vadlib.evaluation.components import ErrorMaps
-from vadlib.evaluation.scores import COMPONENTS, component_values, smooth
+from vadlib.evaluation.scores import COMPONENTS, ErrorMaps, component_values, smooth
 from vadlib.files import atomic, read_arrays
 from vadlib.model.run import continue_training
 
@@ -66,13 +67,13 @@ class Calibration:
         """
         score = np.zeros(len(maps["plain"]))
         for window, share in score_config.windows.items():
-            score += share * self.score_map(maps, scene, score_config, window).max((1, 2))
+            of_window = replace(score_config, window=window)
+            score += share * self.score_map(maps, scene, of_window).max((1, 2))
         return smooth(score, score_config.smoothing, score_config.causal)
 
-    def score_map(
-        self, maps: ErrorMaps, scene: str, score_config: ScoreConfig, window: int | None
-    ) -> np.ndarray:
-        """Score each place, float64 (T, H', W'): the weighted mean of its standardised components.
+    def score_map(self, maps: ErrorMaps, scene: str, config: ScoreConfig) -> np.ndarray:
+        """Score each place, float64 (T, H', W'): the weighted mean of its components, standardised,
+        in the config's window.
 
         A whole-frame component such as the contrast has one value per frame, which says that the
         frame is abnormal, but not where. Added everywhere, a positive value would light up the
@@ -81,12 +82,11 @@ class Calibration:
         as near counts 1/16. The frame's largest value, its score, stays the same. A negative value
         counts everywhere, because the whole frame looks normal.
         """
-        frames, causal = score_config.frames, score_config.causal
         local = np.zeros((1, 1, 1))
         whole_frame = []
-        for name, share in score_config.shares.items():
-            values = component_values(name, maps, window, frames, causal)
-            moments = self._moments(scene, (name, window, frames))
+        for name, share in config.shares.items():
+            values = component_values(name, maps, config.window, config.frames, config.causal)
+            moments = self._moments(scene, (name, config.window, config.frames))
             if moments.mean.shape != values.shape[1:]:
                 moments = moments.picture_wide()  # another camera or another frame size
             weighted = share * COMPONENTS[name].standardise(values, *moments).astype(np.float64)
@@ -102,7 +102,10 @@ class Calibration:
     def _moments(self, scene: str, key: Key) -> Moments:
         """Return the moments of a scene; of an unknown one the mean of all picture-wide moments."""
         scenes = [self.scenes[scene]] if scene in self.scenes else list(self.scenes.values())
-        _require_key(scenes[0], key)
+        settings = [other[1:] for other in scenes[0] if other[0] == key[0]]
+        field = "frames" if (key[1], 1) in settings else "window"
+        message = f"{key[0]!r} is not calibrated for (window, frames) = {key[1:]}, only: {settings}"
+        require(key in scenes[0], message, "out-of-range", field=f"ScoreConfig.{field}")
         if scene in self.scenes:
             return scenes[0][key]
         averages = [moments[key].picture_wide() for moments in scenes]
@@ -111,40 +114,31 @@ class Calibration:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as arrays, by name."""
-        arrays = {
-            "threshold": np.array(self.threshold),
-            "quantile": np.array(THRESHOLD_QUANTILE),
-            "score_config": np.array(json.dumps(asdict(self.score_config))),
-        }
+        config = json.dumps(asdict(self.score_config))
+        arrays = {"threshold": np.array(self.threshold), "score_config": np.array(config)}
+        arrays["quantile"] = np.array(THRESHOLD_QUANTILE)
         for scene, scene_moments in self.scenes.items():
-            for (component, window, frames), moments in scene_moments.items():
-                name = f"{component}/{window or 'all'}/{frames}/{scene}"
-                arrays[f"mean/{name}"] = moments.mean
-                arrays[f"deviation/{name}"] = moments.deviation
+            for key, moments in scene_moments.items():
+                name = f"{key[0]}/{key[1] or 'all'}/{key[2]}/{scene}"
+                arrays[f"mean/{name}"], arrays[f"deviation/{name}"] = moments
         return arrays
 
     @classmethod
-    def from_arrays(cls, stored: Mapping[str, np.ndarray], path: Path, advice: str) -> Calibration:
+    def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> Calibration:
         """Invert `arrays`.
 
         Raises:
-            InputError: something is missing, or the arrays are of an earlier version.
+            ValueError, KeyError: something is missing, or the arrays are of an earlier version.
         """
+        config = from_dict(ScoreConfig, json.loads(str(stored["score_config"])), "score_config")
+        parts = split_names(stored)
         scenes: dict[str, dict[Key, Moments]] = {}
-        try:
-            score_config = from_dict(ScoreConfig, json.loads(str(stored["score_config"])), path)
-            threshold = float(stored["threshold"])
-            for name, mean in stored.items():
-                if name.startswith("mean/"):
-                    moments = Moments(mean, stored[name.replace("mean/", "deviation/", 1)])
-                    parts = name.split("/", 4)
-                    window = None if parts[2] == "all" else int(parts[2])
-                    scenes.setdefault(parts[4], {})[parts[1], window, int(parts[3])] = moments
-            require(len(scenes) > 0, "no scenes", "damaged-file")
-        except (ValueError, KeyError, AttributeError) as error:
-            message = f"{path}: damaged, or of an earlier version ({error}); {advice}"
-            raise InputError(message, "damaged-file", file=path) from error
-        return cls(scenes, threshold, score_config)
+        for name, mean in parts["mean"].items():
+            *key, scene = name.split("/", 3)
+            window = None if key[1] == "all" else int(key[1])
+            moments = Moments(mean, parts["deviation"][name])
+            scenes.setdefault(scene, {})[key[0], window, int(key[2])] = moments
+        return cls(scenes, float(stored["threshold"]), config)
 
     def save(self, path: Path) -> None:
         """Write `calibration.npz`, atomically."""
@@ -158,15 +152,39 @@ class Calibration:
         Raises:
             InputError: it is missing, damaged, or of an earlier version.
         """
-        advice = f"{continue_training(path.parent)}, because the training is not complete"
-        require(path.is_file(), f"{path}: no such file; {advice}", "missing-file", file=path)
-        advice = f"remove it and {continue_training(path.parent)}"
-        return cls.from_arrays(read_arrays(path, advice), path, advice)
+        advice = continue_training(path.parent)
+        if path.is_file():
+            advice = f"remove it and {advice}"
+        stored = read_arrays(path, advice)
+        with readable(path, advice):
+            return cls.from_arrays(stored)
 
 
-def calibrate(
-    held_out: Mapping[str, Sequence[ErrorMaps]], score_config: ScoreConfig
-) -> Calibration:
+def split_names(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """Group arrays whose names are "PART/NAME": part -> name -> values."""
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for key, values in arrays.items():
+        part = key.split("/")[0]
+        parts.setdefault(part, {})[key[len(part) + 1 :]] = values
+    return parts
+
+
+@contextmanager
+def readable(path: Path, advice: str) -> Iterator[None]:
+    """Translate errors of reading what a file holds into an `InputError` about the file.
+
+    Args:
+        path: the file.
+        advice: what to do when it is damaged, for the message.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        message = f"{path}: damaged, or of an earlier version ({error}); {advice}"
+        raise InputError(message, "damaged-file", file=path) from error
+
+
+def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], config: ScoreConfig) -> Calibration:
     """Compute the moments of normal frames, for all `COMPONENTS` and `WINDOWS`, over single frames
     and over those of the score, and the threshold.
 
@@ -179,7 +197,7 @@ def calibrate(
     Args:
         held_out: scene -> the error maps of its held-out normal videos. Scenes in which nothing
             moves are left out, and judged as unknown ones.
-        score_config: the score that the threshold is for; its windows are some of `WINDOWS`.
+        config: the score that the threshold is for; its windows are some of `WINDOWS`.
 
     Raises:
         InputError: nothing moves in any of the videos.
@@ -190,27 +208,16 @@ def calibrate(
         moving = [maps for maps in videos if maps["plain"].any()]
         if not moving:
             continue
-        sums = [_video_sums(maps, score_config.frames) for maps in moving]
+        sums = [_video_sums(maps, config.frames) for maps in moving]
         scenes[scene] = _scene_moments(sums)
         for i, maps in enumerate(moving):
-            others = sums[:i] + sums[i + 1 :] if len(sums) > 1 else sums
-            calibration = Calibration({scene: _scene_moments(others)}, 0.0, score_config)
-            scores.append(calibration.score(maps, scene, score_config))
+            others = sums[:i] + sums[i + 1 :] or sums
+            calibration = Calibration({scene: _scene_moments(others)}, 0.0, config)
+            scores.append(calibration.score(maps, scene, config))
     message = "nothing moves in the held-out training videos; add videos with motion"
     require(len(scenes) > 0, message, "nothing-to-do", field="held_out")
     threshold = float(np.quantile(np.concatenate(scores), THRESHOLD_QUANTILE))
-    return Calibration(scenes, threshold, score_config)
-
-
-def _require_key(moments: Mapping[Key, Moments], key: Key) -> None:
-    """Refuse a component, window or number of frames that was not calibrated."""
-    settings = [(window, frames) for component, window, frames in moments if component == key[0]]
-    field = "weights"
-    if settings:
-        field = "frames" if (key[1], 1) in settings else "window"
-    message = f"{key[0]!r} is not calibrated for a window of {key[1]} over {key[2]} frames; choose "
-    message += f"one of (window, frames) = {settings}, or raw scores"
-    require(key in moments, message, "out-of-range", field=f"ScoreConfig.{field}")
+    return Calibration(scenes, threshold, config)
 
 
 def _video_sums(maps: ErrorMaps, frames: int) -> dict[Key, np.ndarray]:
@@ -218,14 +225,12 @@ def _video_sums(maps: ErrorMaps, frames: int) -> dict[Key, np.ndarray]:
     something moved at a place, and the sums of the values and of their squares.
     """
     sums = {}
-    for name, component in COMPONENTS.items():
-        for window in WINDOWS:
-            for span in {1, frames}:
-                values = component_values(name, maps, window, span).astype(np.float64)
-                moved = values > component.floor
-                values[~moved] = 0
-                parts = [moved.sum(0), values.sum(0), np.square(values).sum(0)]
-                sums[name, window, span] = np.stack(parts)
+    for name, window, span in product(COMPONENTS, WINDOWS, {1, frames}):
+        values = component_values(name, maps, window, span).astype(np.float64)
+        moved = values > COMPONENTS[name].floor
+        values[~moved] = 0
+        parts = [moved.sum(0), values.sum(0), np.square(values).sum(0)]
+        sums[name, window, span] = np.stack(parts)
     return sums
 
 
@@ -233,12 +238,10 @@ def _scene_moments(sums: Sequence[Mapping[Key, np.ndarray]]) -> dict[Key, Moment
     """Combine the sums of a scene's videos."""
     moments = {}
     for key in sums[0]:
-        pooled = sum((video[key] for video in sums), np.zeros(()))
-        count = pooled[0]
-        mean, square = [
-            (part + PRIOR * part.sum() / max(count.sum(), 1)) / (count + PRIOR)
-            for part in pooled[1:]
-        ]
+        totals = sum((video[key] for video in sums), np.zeros(()))
+        count = totals[0]
+        picture_wide = PRIOR * totals.sum((1, 2), keepdims=True) / max(count.sum(), 1)
+        mean, square = ((totals + picture_wide) / (count + PRIOR))[1:]
         deviation = np.sqrt(np.maximum(square - np.square(mean), 1e-12))
         moments[key] = Moments(mean.astype(np.float32), deviation.astype(np.float32))
     return moments
@@ -247,7 +250,6 @@ def _scene_moments(sums: Sequence[Mapping[Key, np.ndarray]]) -> dict[Key, Moment
 def _nearness(local: np.ndarray) -> np.ndarray:
     """Scale local errors (T, H', W') to [0, 1] within each frame; constant ones become 1."""
     lowest = local.min((1, 2), keepdims=True)
-    highest = local.max((1, 2), keepdims=True)
-    scaled = np.ones_like(local)
-    np.divide(local - lowest, highest - lowest, out=scaled, where=highest > lowest)
-    return scaled
+    spread = local.max((1, 2), keepdims=True) - lowest
+    scaled = np.divide(local - lowest, spread, out=np.ones_like(local), where=spread > 0)
+    return np.asarray(scaled)

@@ -15,8 +15,7 @@ from vadlib.data.clips import scoring_starts, to_tensor
 from vadlib.data.motion import ClipFrames, RollingBlur, motion_windows, moving_pixels
 from vadlib.device import autocast, pick_precision
 from vadlib.errors import require_known
-from vadlib.evaluation.components import ErrorMaps, PixelError
-from vadlib.evaluation.scores import needed_errors
+from vadlib.evaluation.scores import ErrorMaps, PixelError, needed_errors
 from vadlib.model.network import DualPathAutoencoder
 
 PROTOCOLS = ("all", "center")
@@ -52,17 +51,14 @@ def error_maps(
         bar: advanced by one per frame.
         protocol: "all" or "center".
     """
-    length = len(frames)
-    height, width = frames.shape[1:3]
     errors = needed_errors()
-    cells = (-(-height // CELL), -(-width // CELL))
-    maps = np.zeros((len(errors), length, *cells), np.float16)
-    for first, part in cell_errors(model, frames, config, device, errors, precision, protocol):
-        maps[:, first : first + part.shape[1]] = part
+    parts = []
+    for part in cell_errors(model, frames, config, device, errors, precision, protocol):
+        parts.append(part.astype(np.float16))
         if bar is not None:
             bar.update(part.shape[1])
-    scored = maps[:, scored_frames(length, config, protocol)]
-    return dict(zip(errors, scored, strict=True))
+    maps = np.concatenate(parts, axis=1)[:, scored_frames(len(frames), config, protocol)]
+    return dict(zip(errors, maps, strict=True))
 
 
 def scored_frames(length: int, config: ClipConfig, protocol: str = "all") -> slice:
@@ -72,9 +68,8 @@ def scored_frames(length: int, config: ClipConfig, protocol: str = "all") -> sli
     require_known(protocol, PROTOCOLS, "protocol")
     if protocol == "all":
         return slice(0, length)
-    before = config.length // 2
-    after = config.length - 1 - before
-    return slice(before * config.frame_step, length - after * config.frame_step)
+    after = (config.length - 1) // 2
+    return slice(config.length // 2 * config.frame_step, length - after * config.frame_step)
 
 
 def cell_errors(
@@ -85,9 +80,9 @@ def cell_errors(
     errors: Mapping[str, PixelError],
     precision: str = "auto",
     protocol: str = "all",
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (first frame, errors float32 (N, T', H', W')) in order, as soon as no later clip can
-    add to them; see `error_maps`. N is the number of `errors`.
+) -> Iterator[np.ndarray]:
+    """Yield the errors of some further frames (N, T', H', W'), in order, as soon as no later clip
+    can add to them; see `error_maps`. N is the number of `errors`.
 
     Only the frames of one clip are held, so memory does not grow with the video, and `frames` may
     be a stream: no frame before the current clip is read again.
@@ -107,14 +102,15 @@ def cell_errors(
     for start, following in zip(starts, [*starts[1:], len(frames)], strict=True):
         numbers = slice(start, start + span, step)
         corners = scoring_windows(blurred[numbers], config)
-        clip = frames[numbers]
-        for (y, x), error in window_errors(model, clip, corners, window, device, errors, precision):
-            place = (slice(None, None, step), slice(y, y + window[0]), slice(x, x + window[1]))
-            total[:, *place] += error * weight
-            weights[place] += weight
+        for batch, clips in read_windows(frames[numbers], corners, window, device):
+            measured = _clip_errors(model, clips, errors, precision)
+            for (y, x), error in zip(batch, measured, strict=True):
+                place = (slice(None, None, step), slice(y, y + window[0]), slice(x, x + window[1]))
+                total[:, *place] += error * weight
+                weights[place] += weight
         # frames before the following clip are complete
         done = following - start
-        yield start, _cell_means(total[:, :done] / np.maximum(weights[:done], 1e-12))
+        yield _cell_means(total[:, :done] / np.maximum(weights[:done], 1e-12))
         # the others move to the front
         total[:, :-done] = total[:, done:].copy()
         weights[:-done] = weights[done:].copy()
@@ -123,37 +119,21 @@ def cell_errors(
 
 
 @torch.inference_mode()
-def window_errors(
-    model: DualPathAutoencoder,
-    frames: np.ndarray,
-    corners: np.ndarray,
-    window: tuple[int, int],
-    device: torch.device,
-    errors: Mapping[str, PixelError],
-    precision: str = "auto",
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Reconstruct windows of one clip, and yield each (corner (2,), errors float32 (N, T, h, w)).
-
-    Args:
-        model, device, precision: see `error_maps`.
-        frames: of the clip, uint8 (T, H, W, C).
-        corners: int (windows, 2), each (top, left).
-        window: (height, width).
-        errors: to measure, by name; N of them. Paths that none needs are not computed.
+def _clip_errors(
+    model: DualPathAutoencoder, clips: Tensor, errors: Mapping[str, PixelError], precision: str
+) -> np.ndarray:
+    """Reconstruct clips (B, C, T, H, W) along the paths that are needed, and measure float32
+    (B, N, T, H, W).
     """
-    paths = {error.path if model.two_paths else "normal" for error in errors.values()}
-    for batch_corners, clips in read_windows(frames, corners, window, device):
-        reconstructions = {}
-        with autocast(device, pick_precision(precision, device)):
-            features = model.encode(clips)
-            for path in paths:
-                output = model.reconstruct(features, path, clips.shape)
-                reconstructions[path] = output.reconstruction.float()
-        measured = []
-        for error in errors.values():
-            path = error.path if model.two_paths else "normal"
-            measured.append(error.measure(reconstructions[path], clips))
-        yield from zip(batch_corners, torch.stack(measured, 1).cpu().numpy(), strict=True)
+    paths = [error.path if model.two_paths else "normal" for error in errors.values()]
+    outputs = {}
+    with autocast(clips.device, pick_precision(precision, clips.device)):
+        features = model.encode(clips)
+        for path in set(paths):
+            outputs[path] = model.reconstruct(features, path, clips.shape).reconstruction.float()
+    pairs = zip(errors.values(), paths, strict=True)
+    measured = [error.measure(outputs[path], clips) for error, path in pairs]
+    return torch.stack(measured, 1).cpu().numpy()
 
 
 def scoring_windows(blurred: np.ndarray, config: ClipConfig) -> np.ndarray:
@@ -187,25 +167,24 @@ def _window_weight(config: ClipConfig, window: tuple[int, int], protocol: str) -
     """
     time = _hann(config.length)
     if protocol == "center":
-        time = np.where(np.arange(config.length) == config.length // 2, time, np.float32(0))
+        time[np.arange(config.length) != config.length // 2] = 0
     if config.crop is None:
         return np.broadcast_to(time[:, None, None], (config.length, *window))
     return np.asarray(time[:, None, None] * _hann(window[0])[:, None] * _hann(window[1]))
 
 
 def _hann(length: int) -> np.ndarray:
-    weights: np.ndarray = torch.hann_window(length + 2, periodic=False)[1:-1].numpy()
-    weights[weights < 0.05] = 0.05
-    return weights
+    weights = torch.hann_window(length + 2, periodic=False)[1:-1].numpy()
+    return np.asarray(np.maximum(weights, np.float32(0.05)))
 
 
 def _cell_means(errors: np.ndarray) -> np.ndarray:
     """Average (N, T, H, W) over cells -> (N, T, H / 8, W / 8), rounded up; cells at the border
     average the pixels they have.
     """
-    height, width = errors.shape[2:]
-    rows = np.add.reduceat(errors, range(0, height, CELL), axis=2)
-    cells = np.add.reduceat(rows, range(0, width, CELL), axis=3)
-    tall = np.diff([*range(0, height, CELL), height])
-    wide = np.diff([*range(0, width, CELL), width])
-    return np.asarray(cells / (tall[:, None] * wide))
+    counts = np.ones(errors.shape[2:], np.int64)
+    for axis in (-2, -1):
+        starts = range(0, counts.shape[axis], CELL)
+        errors = np.add.reduceat(errors, starts, axis=axis)
+        counts = np.add.reduceat(counts, starts, axis=axis)
+    return np.asarray(errors / counts)

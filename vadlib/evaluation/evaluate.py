@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from vadlib.config import ClipConfig
 from vadlib.data.clips import stored_frames, too_short
 from vadlib.data.video import Video
 from vadlib.device import pick_device, processes, share_out, steady_memory
 from vadlib.errors import require, require_known
 from vadlib.evaluation import metrics
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.components import ErrorMaps
-from vadlib.evaluation.curves import Curves
 from vadlib.evaluation.error_maps import PROTOCOLS, error_maps, scored_frames
-from vadlib.evaluation.result import Result, VideoResult
-from vadlib.evaluation.scores import raw_score
+from vadlib.evaluation.metrics import Curves
+from vadlib.evaluation.result import Metrics, Result, VideoResult
+from vadlib.evaluation.scores import ErrorMaps, raw_score
 from vadlib.model.run import Run, open_run
 
 
@@ -32,6 +31,8 @@ def evaluate(
     protocol: str = "all",
 ) -> Result:
     """Score the frames of the videos and, if all are labelled, measure the scores.
+
+    Each of several processes scores its share of the videos, and gets all scores.
 
     Args:
         run: what `fit` or `load_pretrained` returned, a run's folder, or a pretrained name.
@@ -47,58 +48,56 @@ def evaluate(
     """
     run = open_run(run)
     calibration = Calibration.load(run.folder / "calibration.npz")
-    maps = score_videos(run, videos, device, progress, protocol)
+    maps = _score_videos(run, videos, device, progress, protocol)
     config = calibration.score_config
-    numbers = {v.name: scored_frames(len(v), run.config.clips, protocol) for v in videos}
     results = {}
-    for video in videos:
-        scored = numbers[video.name]
-        scores = calibration.score(maps[video.name], video.scene, config)
-        raw = raw_score(maps[video.name], config)
-        labels = None if video.labels is None else video.labels[scored]
-        parts = (video.seconds[scored], video.scene, raw, labels, maps[video.name])
+    for video, errors in zip(videos, maps, strict=True):
+        frames = scored_frames(len(video), run.config.clips, protocol)
+        scores = calibration.score(errors, video.scene, config)
+        raw = raw_score(errors, config)
+        labels = None if video.labels is None else video.labels[frames]
+        parts = (video.seconds[frames], video.scene, raw, labels, errors)
         results[video.name] = VideoResult(scores, *parts)
     result = Result(results, calibration, protocol=protocol)
     if len(result.labels) < len(videos):
         return result
     measured = measure(result)
     if measured["micro_auc_raw"] is not None:
-        measured |= _pixel_metrics(result, videos, numbers) | _kind_metrics(result, videos, numbers)
+        measured |= _pixel_metrics(result, videos, run.config.clips)
+        measured |= _kind_metrics(result, videos, run.config.clips)
     measured["ground_truth"] = videos[0].ground_truth
     return replace(result, metrics=measured)
 
 
-def score_videos(
-    run: Run,
-    videos: Sequence[Video],
-    device: str = "auto",
-    progress: bool = True,
-    protocol: str = "all",
-) -> dict[str, ErrorMaps]:
-    """Return the error maps of some videos, by name. Each of several processes scores its share of
-    the videos, and gets all maps.
-    """
+def _score_videos(
+    run: Run, videos: Sequence[Video], device: str, progress: bool, protocol: str
+) -> list[ErrorMaps]:
+    """Return the error maps of each video."""
     require(len(videos) > 0, "no videos to score; expected one or more", "too-few", field="videos")
     target = pick_device(device)
     require_known(protocol, PROTOCOLS, "protocol")  # before anything is decoded
+    config = run.config.clips
     for video in videos:
-        _require_fitting(run, video)
+        channels = config.channels or video.frames.shape[3]
+        expected = run.model.config.channels
+        message = f"video {video.name}: {channels} channels; the model of this run takes {expected}"
+        require(channels == expected, message, "wrong-shape", field="ModelConfig.channels")
+        if len(video) < config.length * config.frame_step:
+            raise too_short(video, len(video), config.length * config.frame_step)
     model = run.model.to(target).eval()
     precision = run.config.training.precision
     with processes().main_process_first():  # the others find the frames in the store
-        frames = stored_frames(videos, run.config.clips, progress)
-    total = sum(len(video) for video in videos)
-    bar = tqdm(total=total, desc="scoring", unit="frame", disable=not progress)
+        stored = stored_frames(videos, config, progress)
+    bar = tqdm(total=sum(map(len, videos)), desc="scoring", unit="frame", disable=not progress)
 
-    def video_maps(video_frames: np.ndarray) -> ErrorMaps:
-        return error_maps(model, video_frames, run.config.clips, target, precision, bar, protocol)
+    def video_maps(frames: np.ndarray) -> ErrorMaps:
+        return error_maps(model, frames, config, target, precision, bar, protocol)
 
     with bar, steady_memory():
-        maps = share_out(video_maps, frames)
-    return {video.name: part for video, part in zip(videos, maps, strict=True)}
+        return share_out(video_maps, stored)
 
 
-def measure(result: Result, labels: Curves | None = None) -> dict[str, Any]:
+def measure(result: Result, labels: Curves | None = None) -> Metrics:
     """Compute the flat metrics of a result from the labels of its frames. AUCs and rates are None
     if all frames have one label.
 
@@ -116,15 +115,16 @@ def measure(result: Result, labels: Curves | None = None) -> dict[str, Any]:
     curves["micro_auc_per_video"] = metrics.per_video(raw)
     truth = np.concatenate(list(y_true.values()))
     macro = metrics.macro_auc(y_true, raw)
-    measured: dict[str, Any] = dict.fromkeys(curves)
+    measured: Metrics = dict.fromkeys(curves)
     measured |= {"macro_auc": macro.mean, "macro_auc_left_out": macro.one_sided}
     measured |= dict.fromkeys(("macro_auc_counted", "macro_auc_padded", "average_precision", "eer"))
-    measured["intervals"] = dict.fromkeys(curves)
+    intervals: dict[str, list[float] | None] = dict.fromkeys(curves)
+    measured["intervals"] = intervals
     if len(np.unique(truth)) == 2:
         for name, scores in curves.items():
             measured[name] = metrics.micro_auc(y_true, scores)
             interval = metrics.bootstrap(y_true, scores)
-            measured["intervals"][name] = list(interval) if interval else None
+            intervals[name] = list(interval) if interval else None
         for one_sided in ("counted", "padded"):
             measured[f"macro_auc_{one_sided}"] = metrics.macro_auc(y_true, raw, one_sided).mean
         measured["average_precision"] = metrics.average_precision(y_true, calibrated)
@@ -134,17 +134,17 @@ def measure(result: Result, labels: Curves | None = None) -> dict[str, Any]:
     return measured | alarms._asdict() | counts
 
 
-def _pixel_metrics(
-    result: Result, videos: Sequence[Video], numbers: dict[str, slice]
-) -> dict[str, object]:
-    """Compute `pixel_auc` if all videos have masks. `numbers` are those of the scored frames."""
+def _pixel_metrics(result: Result, videos: Sequence[Video], config: ClipConfig) -> Metrics:
+    """Compute `pixel_auc` if all videos have masks."""
     values: list[float] = []
     truth: list[int] = []
+    frame_count = 0
     for video in videos:
         if video.masks is None:
             return {}
-        frames = range(len(video))[numbers[video.name]]
         labels = result.labels[video.name]
+        frame_count += len(labels)
+        frames = range(len(video))[scored_frames(len(video), config, result.protocol)]
         for t, score_map, label in zip(frames, result.score_map(video.name), labels, strict=True):
             mask = video.masks[t] if label else np.zeros(video.frames.shape[1:3], bool)
             # an abnormal frame without abnormal pixels cannot be found by them
@@ -154,27 +154,15 @@ def _pixel_metrics(
     area = None
     if len(set(truth)) == 2:
         area = metrics.micro_auc({"all": np.array(truth)}, {"all": np.array(values)})
-    frame_count = sum(len(labels) for labels in result.labels.values())
     return {"pixel_auc": area, "pixel_auc_left_out": frame_count - len(truth)}
 
 
-def _kind_metrics(
-    result: Result, videos: Sequence[Video], numbers: dict[str, slice]
-) -> dict[str, object]:
+def _kind_metrics(result: Result, videos: Sequence[Video], config: ClipConfig) -> Metrics:
     """Compute `kind_auc` if all videos name the kinds of their anomalies."""
     kinds = {}
     for video in videos:
         if video.kinds is None:
             return {}
-        kinds[video.name] = list(video.kinds)[numbers[video.name]]
+        frames = scored_frames(len(video), config, result.protocol)
+        kinds[video.name] = list(video.kinds)[frames]
     return {"kind_auc": metrics.kind_aucs(result.labels, result.scores, kinds)}
-
-
-def _require_fitting(run: Run, video: Video) -> None:
-    channels = run.config.clips.channels or video.frames.shape[3]
-    expected = run.model.config.channels
-    message = f"video {video.name}: {channels} channels; the model of this run expects {expected}"
-    require(channels == expected, message, "wrong-shape", field="ModelConfig.channels")
-    needed = run.config.clips.length * run.config.clips.frame_step
-    if len(video) < needed:
-        raise too_short(video, len(video), needed)

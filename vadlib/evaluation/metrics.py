@@ -3,29 +3,25 @@
 All functions take labels and scores as `(y_true, y_score)`. Both are `Curves`, dictionaries of
 video name -> (T,), and cover the same videos and frames. Scores may be any finite numbers, lists
 too, and labels any type that holds 0 and 1. Anything else raises the same `InputError` in every
-metric; see `vadlib.evaluation.curves`. AUCs are fractions in [0, 1].
+metric, see `checked_pair`. AUCs are fractions in [0, 1].
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from vadlib.errors import require, require_known
-from vadlib.evaluation.curves import (
-    Curves,
-    checked_pair,
-    checked_scores,
-    checked_zeros_and_ones,
-    require_increasing,
-    require_same_frames,
-)
+from vadlib.errors import InputError, require, require_known
 
 ONE_SIDED = ("left_out", "counted", "padded")
+
+Curves = Mapping[str, np.ndarray]  # video name -> (T,)
+Kinds = Mapping[str, Sequence[str]]  # video name -> T kinds of anomaly, "" for normal frames
+Pair = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
 
 class MacroAUC(NamedTuple):
@@ -66,6 +62,95 @@ class AlarmMetrics(NamedTuple):
     false_alarms_per_hour: float | None
 
 
+def checked_pair(y_true: Curves, y_score: Curves) -> Pair:
+    """Return labels as uint8 and scores as float64, of the same videos in the order of the scores.
+
+    Raises:
+        InputError: what `checked_curves` refuses, labels other than 0 and 1, or other videos or
+            lengths in `y_true` than in `y_score`.
+    """
+    scores = checked_curves(y_score, "y_score")
+    labels = checked_curves(y_true, "y_true")
+    require_frames(scores, labels, "y_true")
+    return {name: labels[name] for name in scores}, scores
+
+
+def checked_curves(curves: Curves, field: str) -> dict[str, np.ndarray]:
+    """Return numbers as float64, or labels as uint8, (T,) by video; see `checked`.
+
+    Args:
+        curves: video name -> values (T,).
+        field: their name in messages and `InputError.field`.
+
+    Raises:
+        InputError: not a mapping, no videos, or what `checked` refuses.
+    """
+    is_mapping = isinstance(curves, Mapping)
+    require(is_mapping, f"{field}: expected video name -> values (T,)", "wrong-type", field=field)
+    require(len(curves) > 0, f"{field}: no videos; expected one or more", "too-few", field=field)
+    return {name: checked(values, name, field) for name, values in curves.items()}
+
+
+def checked(values: np.ndarray, name: str, field: str) -> np.ndarray:
+    """Return the values of one video as float64 (T,), T >= 1, or its labels as uint8 (T,).
+
+    Args:
+        values: finite numbers or labels (T,); lists, integers and booleans are converted.
+        name: of the video.
+        field: the name of the values in messages and `InputError.field`; "labels" and "y_true" are
+            labels.
+
+    Raises:
+        InputError: another type or shape, numbers that are not finite or none, or labels other
+            than 0 and 1.
+    """
+    subject = f"{field} of video {name!r}"
+    try:
+        array = np.asarray(values)
+    # ragged lists; tensors on a GPU or with gradients
+    except (ValueError, TypeError, RuntimeError) as error:
+        message = f"{subject}: not an array ({error}); expected numbers (T,)"
+        raise InputError(message, "wrong-type", field=field) from error
+    message = f"{subject}: shape {array.shape}; expected (T,), one value per frame"
+    require(array.ndim == 1, message, "wrong-shape", field=field)
+    is_numeric = array.dtype.kind in "biuf" and not np.ma.is_masked(values)
+    message = f"{subject}: values of type {array.dtype}, or masked; expected numbers"
+    require(is_numeric, message, "wrong-type", field=field)
+    if field in ("labels", "y_true"):
+        others = np.unique(array[(array != 0) & (array != 1)])
+        message = f"{subject}: values {others[:5]}; expected 0 (normal) and 1 (abnormal)"
+        require(len(others) == 0, message, "label-values", field=field)
+        return array.astype(np.uint8)
+    require(len(array) > 0, f"{subject}: no frames", "too-few", field=field)
+    numbers = array.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    message = f"{subject}: not finite in {len(bad)} frames, such as {bad[:5]}"
+    require(len(bad) == 0, message, "out-of-range", field=field)
+    return numbers
+
+
+def require_frames(scores: Curves, others: Mapping[str, Sized], field: str) -> None:
+    """Refuse values that do not cover the videos and frames of the scores.
+
+    Args:
+        scores: video name -> (T,).
+        others: must have the same names and lengths.
+        field: the name of `others` in messages and `InputError.field`.
+
+    Raises:
+        InputError: a video that one side lacks, or another number of frames; the message names the
+            video and both lengths.
+    """
+    for name in [*scores, *others]:
+        message = f"video {name!r} has scores, but no {field}"
+        require(name in others, message, "missing-labels", field=field)
+        message = f"video {name!r} has {field}, but no scores"
+        require(name in scores, message, "labels-without-frames", field=field)
+        numbers = [len(scores[name]), len(others[name])]
+        message = f"video {name!r}: {numbers[1]} {field} for {numbers[0]} scores"
+        require(numbers[0] == numbers[1], message, "label-length", field=field)
+
+
 def pool(y_true: Curves, y_score: Curves) -> tuple[np.ndarray, np.ndarray]:
     """Concatenate the frames of all videos: labels uint8 (N,) and scores float64 (N,).
 
@@ -76,7 +161,7 @@ def pool(y_true: Curves, y_score: Curves) -> tuple[np.ndarray, np.ndarray]:
     truth = np.concatenate(list(labels.values()))
     kind = "abnormal" if truth.any() else "normal"
     message = f"all {len(truth)} frames are {kind}; the AUC needs normal and abnormal frames"
-    require(len(np.unique(truth)) == 2, message, "missing-labels", field="labels")
+    require(len(np.unique(truth)) == 2, message, "missing-labels", field="y_true")
     return truth, np.concatenate(list(scores.values()))
 
 
@@ -97,7 +182,7 @@ def per_video(y_score: Curves) -> dict[str, np.ndarray]:
     common in papers and cannot be used live.
     """
     scaled = {}
-    for name, values in checked_scores(y_score).items():
+    for name, values in checked_curves(y_score, "y_score").items():
         halves = values / 2  # the difference of two halves cannot overflow
         low = halves.min()
         spread = halves.max() - low
@@ -124,15 +209,14 @@ def macro_auc(y_true: Curves, y_score: Curves, one_sided: str = "left_out") -> M
     one_sided_videos = 0
     for name, values in scores.items():
         truth = labels[name]
-        is_one_sided = len(np.unique(truth)) < 2
-        one_sided_videos += is_one_sided
+        one_sided_videos += len(np.unique(truth)) < 2
         if one_sided == "padded":
             truth = np.append(truth, [0, 1])
             values = np.append(values, [values.min(), values.max()])
-        elif is_one_sided:
-            areas += [1.0] if one_sided == "counted" else []
-            continue
-        areas.append(roc_auc_score(truth, values))
+        if len(np.unique(truth)) == 2:
+            areas.append(roc_auc_score(truth, values))
+        elif one_sided == "counted":
+            areas.append(1.0)
     return MacroAUC(float(np.mean(areas)) if areas else None, one_sided_videos)
 
 
@@ -157,26 +241,22 @@ def equal_error_rate(y_true: Curves, y_score: Curves) -> float:
     return float(np.interp(1.0, false + true, false))  # the sum never falls along the curve
 
 
-def kind_aucs(
-    y_true: Curves, y_score: Curves, kinds: Mapping[str, Sequence[str]]
-) -> dict[str, float]:
+def kind_aucs(y_true: Curves, y_score: Curves, kinds: Kinds) -> dict[str, float]:
     """Compute the AUC of each kind of anomaly against all normal frames: kind -> AUC.
 
     Args:
         y_true, y_score: labels and scores.
-        kinds: video name -> T strings, the kind of an abnormal frame and "" for a normal one.
+        kinds: the kind of anomaly of each frame.
 
     Raises:
         InputError: all frames have one label, or `kinds` lacks a video or a frame or contradicts
             the labels.
     """
     truth, pooled = pool(y_true, y_score)
-    require_same_frames(y_score, kinds, "kinds")
+    require_frames(y_score, kinds, "kinds")
     names = np.concatenate([np.asarray(kinds[video], dtype=str) for video in y_score])
     wrong = int(np.sum((names != "") != (truth == 1)))
-    message = (
-        f"kinds contradict the labels in {wrong} frames; expected '' where the label is 0 only"
-    )
+    message = f"kinds contradict labels in {wrong} frames"
     require(wrong == 0, message, "conflict", field="kinds")
     areas = {}
     for kind in np.unique(names[truth == 1]):
@@ -191,9 +271,9 @@ def intervals(y_true: np.ndarray) -> list[tuple[int, int]]:
     Raises:
         InputError: other values than 0 and 1, or another shape.
     """
-    ones = checked_zeros_and_ones(y_true, "labels", "labels").astype(np.int8)
-    edges = np.flatnonzero(np.diff(ones, prepend=0, append=0))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    ones = checked(y_true, "", "y_true").astype(np.int8)
+    edges = np.flatnonzero(np.diff(ones, prepend=0, append=0)).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def frame_edges(seconds: np.ndarray) -> np.ndarray:
@@ -201,6 +281,13 @@ def frame_edges(seconds: np.ndarray) -> np.ndarray:
     (T + 1,). The last frame lasts as long as the one before it.
     """
     return np.append(seconds, 2 * seconds[-1] - seconds[-min(2, len(seconds))])
+
+
+def require_increasing(seconds: np.ndarray, name: str) -> None:
+    """Refuse times (T,) of a video that decrease from one frame to the next."""
+    early = np.flatnonzero(np.diff(seconds) < 0) + 1
+    message = f"times of video {name!r}: frames {early[:5]} are earlier than the ones before them"
+    require(len(early) == 0, message, "out-of-range", field="times")
 
 
 def alarm_metrics(y_true: Curves, y_score: Curves, times: Curves, threshold: float) -> AlarmMetrics:
@@ -218,10 +305,10 @@ def alarm_metrics(y_true: Curves, y_score: Curves, times: Curves, threshold: flo
             threshold that is not a number.
     """
     labels, scores = checked_pair(y_true, y_score)
-    times = checked_scores(times, "times")
-    require_same_frames(scores, times, "times")
-    number = "threshold is not a number; expected one on the scale of the scores"
-    require(not math.isnan(threshold), number, "out-of-range", field="threshold")
+    times = checked_curves(times, "times")
+    require_frames(scores, times, "times")
+    is_number = not math.isnan(threshold)
+    require(is_number, "threshold is not a number", "out-of-range", field="threshold")
     delays: list[float] = []
     events = false_alarms = 0
     normal_seconds = 0.0
@@ -238,14 +325,10 @@ def alarm_metrics(y_true: Curves, y_score: Curves, times: Curves, threshold: flo
                 first = start + int(above[start:end].argmax())
                 delays.append(times[name][first] - times[name][start])
     normal = np.concatenate([scores[name][labels[name] == 0] for name in scores])
-    return AlarmMetrics(
-        events=events,
-        events_found=len(delays),
-        detection_delay=float(np.mean(delays)) if delays else None,
-        false_alarms=false_alarms,
-        normal_frames_above=float(np.mean(normal > threshold)) if len(normal) else None,
-        false_alarms_per_hour=false_alarms / normal_seconds * 3600 if normal_seconds else None,
-    )
+    delay = float(np.mean(delays)) if delays else None
+    share = float(np.mean(normal > threshold)) if len(normal) else None
+    per_hour = false_alarms / normal_seconds * 3600 if normal_seconds else None
+    return AlarmMetrics(events, len(delays), delay, false_alarms, share, per_hour)
 
 
 def found_pixels(score_map: np.ndarray, mask: np.ndarray) -> float:
@@ -268,11 +351,7 @@ def found_pixels(score_map: np.ndarray, mask: np.ndarray) -> float:
 
 
 def bootstrap(
-    y_true: Curves,
-    y_score: Curves,
-    base: Curves | None = None,
-    draws: int = 2000,
-    seed: int = 0,
+    y_true: Curves, y_score: Curves, base: Curves | None = None, draws: int = 2000, seed: int = 0
 ) -> Interval | None:
     """Estimate the 95% confidence interval of the micro AUC by resampling videos with replacement.
 
@@ -297,8 +376,8 @@ def bootstrap(
     require(draws >= 1, f"{draws} draws; expected at least 1", "out-of-range", field="draws")
     labels, scores = checked_pair(y_true, y_score)
     if base is not None:
-        base = checked_scores(base, "base")
-        require_same_frames(scores, base, "base")
+        base = checked_curves(base, "base")
+        require_frames(scores, base, "base")
     videos = len(scores)
     if videos < 2:
         return None
@@ -317,19 +396,13 @@ def _resampled_areas(labels: Curves, scores: Curves, counts: np.ndarray) -> np.n
     """Return the micro AUC of each resample that has both labels."""
     abnormal = [np.sort(scores[name][labels[name] == 1]) for name in labels]
     normal = [np.sort(scores[name][labels[name] == 0]) for name in labels]
-    # The AUC is the share of pairs of an abnormal and a normal frame that are ranked correctly. The
-    # pairs of each two videos are counted once, and serve all resamples.
+    # The AUC is the share of pairs of an abnormal and a normal frame that are ranked correctly,
+    # where ties count half. The pairs of each two videos are counted once, and serve all resamples.
     correct = np.zeros((len(abnormal), len(normal)))
-    for a, high in enumerate(abnormal):
-        for n, low in enumerate(normal):
-            correct[a, n] = _correct_pairs(high, low)
-    pairs = (counts @ [len(part) for part in abnormal]) * (counts @ [len(part) for part in normal])
+    for a, n in np.ndindex(correct.shape):
+        below = np.searchsorted(normal[n], abnormal[a], "left")
+        below_or_equal = np.searchsorted(normal[n], abnormal[a], "right")
+        correct[a, n] = (below + below_or_equal).sum() / 2
+    pairs = (counts @ list(map(len, abnormal))) * (counts @ list(map(len, normal)))
     ranked = np.einsum("da,an,dn->d", counts, correct, counts)
     return np.asarray(ranked[pairs > 0] / pairs[pairs > 0])
-
-
-def _correct_pairs(abnormal: np.ndarray, normal: np.ndarray) -> float:
-    """Count pairs of sorted values in which the abnormal one is larger; ties count half."""
-    below = np.searchsorted(normal, abnormal, "left")
-    below_or_equal = np.searchsorted(normal, abnormal, "right")
-    return float((below + below_or_equal).sum() / 2)

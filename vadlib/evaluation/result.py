@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vadlib.config import ScoreConfig
-from vadlib.errors import InputError, require, require_known
-from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.components import ErrorMaps, local_means
-from vadlib.evaluation.curves import (
-    checked_numbers,
-    checked_zeros_and_ones,
-    require_increasing,
-    require_length,
-)
-from vadlib.evaluation.metrics import per_video
-from vadlib.evaluation.scores import raw_score
+from vadlib.config import ScoreConfig, from_dict
+from vadlib.errors import require, require_known
+from vadlib.evaluation.calibration import Calibration, readable, split_names
+from vadlib.evaluation.metrics import checked, per_video, require_frames, require_increasing
+from vadlib.evaluation.scores import ErrorMaps, local_means, raw_score
 from vadlib.files import atomic, command_line, expand_home, json_text, read_arrays
 
 SCALES = ("raw", "calibrated", "per_video")
+Metrics = dict[str, object]  # as in `metrics.json`
+CURVES = ("scores", "times", "raw", "labels")  # parts of a `VideoResult` with a value per frame
 
 
 @dataclass(frozen=True)
@@ -67,35 +62,42 @@ class Result:
 
     videos: dict[str, VideoResult]
     calibration: Calibration
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
     protocol: str = "all"
 
     def __post_init__(self) -> None:
         require(len(self.videos) > 0, "no videos; expected one or more", "too-few", field="videos")
-        checked = {name: _checked(name, video) for name, video in self.videos.items()}
-        object.__setattr__(self, "videos", checked)
+        videos = dict(self.videos)
+        for part in CURVES:
+            for name, values in self._curves(part).items():
+                curve: Any = checked(values, name, part)
+                videos[name] = replace(videos[name], **{part: curve})
+                require_frames({name: videos[name].scores}, {name: curve}, part)
+        for name, video in videos.items():
+            require_increasing(video.times, name)
+            for values in (video.maps or {}).values():
+                require_frames({name: video.scores}, {name: values}, "maps")
+        object.__setattr__(self, "videos", videos)
 
     @property
     def scores(self) -> dict[str, np.ndarray]:
         """Calibrated scores: video name -> float64 (T,)."""
-        return {name: video.scores for name, video in self.videos.items()}
+        return self._curves("scores")
 
     @property
     def raw(self) -> dict[str, np.ndarray]:
         """Raw scores of the videos that have some: video name -> float64 (T,)."""
-        return {name: video.raw for name, video in self.videos.items() if video.raw is not None}
+        return self._curves("raw")
 
     @property
     def labels(self) -> dict[str, np.ndarray]:
         """Labels of the videos that have some: video name -> uint8 (T,)."""
-        return {
-            name: video.labels for name, video in self.videos.items() if video.labels is not None
-        }
+        return self._curves("labels")
 
     @property
     def times(self) -> dict[str, np.ndarray]:
         """Seconds of each frame since the first: video name -> float64 (T,)."""
-        return {name: video.times for name, video in self.videos.items()}
+        return self._curves("times")
 
     @property
     def threshold(self) -> float:
@@ -112,15 +114,12 @@ class Result:
                 smoothing=32`.
 
         Raises:
-            InputError: an unknown scale, a wrong value, or a calibrated score of a window that the
-                calibration does not know.
+            InputError: an unknown scale or field, a wrong value, or a calibrated score of a window
+                that the calibration does not know.
         """
         require_known(scale, SCALES, "scale")
-        settings = [setting.name for setting in fields(ScoreConfig)]
-        unknown = ", ".join(name for name in changes if name not in settings)
-        message = f"score setting {unknown} is unknown; expected one of: {', '.join(settings)}"
-        require(not unknown, message, "unknown-key", field=unknown)
-        score_config = replace(self.calibration.score_config, **changes)  # type: ignore[arg-type]
+        settings = asdict(self.calibration.score_config) | changes
+        score_config = from_dict(ScoreConfig, settings, "rescore")
         scores = {}
         for name, video in self.videos.items():
             maps = self._maps(name)
@@ -146,16 +145,19 @@ class Result:
         """Return the places that a video's calibrated scores come from: float64 (T, H / 8, W / 8).
         The largest value of a frame is its score.
         """
-        config = self.calibration.score_config
+        calibration = self.calibration
         maps = self._maps(name)
-        return self.calibration.score_map(maps, self.videos[name].scene, config, config.window)
+        return calibration.score_map(maps, self.videos[name].scene, calibration.score_config)
+
+    def _curves(self, part: str) -> dict[str, np.ndarray]:
+        curves = {name: getattr(video, part) for name, video in self.videos.items()}
+        return {name: values for name, values in curves.items() if values is not None}
 
     def _maps(self, name: str) -> ErrorMaps:
         require_known(name, self.videos, "video", field="name")
-        maps = self.videos[name].maps
-        if maps is None:
-            message = f"video {name!r} has no error maps; evaluate it again"
-            raise InputError(message, "nothing-to-do", field="maps")
+        maps = self.videos[name].maps or {}
+        message = f"video {name!r} has no error maps; evaluate it again"
+        require("plain" in maps, message, "nothing-to-do", field="maps")
         return maps
 
     def save(self, folder: str | Path) -> None:
@@ -166,15 +168,15 @@ class Result:
             InputError: the folder cannot be written, or the disk is full; the earlier files are
                 unchanged.
         """
-        arrays = {"protocol": np.array(self.protocol)}
+        arrays = {f"calibration/{key}": part for key, part in self.calibration.arrays().items()}
+        arrays["protocol"] = np.array(self.protocol)
         for name, video in self.videos.items():
-            for part in ("scores", "times", "scene", "raw", "labels"):
-                if getattr(video, part) is not None:
-                    arrays[f"{part}/{name}"] = np.asarray(getattr(video, part))
+            arrays[f"scene/{name}"] = np.array(video.scene)
             for error, values in (video.maps or {}).items():
                 arrays[f"maps/{error}/{name}"] = values
-        for key, values in self.calibration.arrays().items():
-            arrays[f"calibration/{key}"] = values
+        for part in CURVES:
+            for name, values in self._curves(part).items():
+                arrays[f"{part}/{name}"] = values
         folder = expand_home(folder)
         path = folder / "metrics.json"
         with ExitStack() as files:
@@ -195,56 +197,21 @@ class Result:
         """
         folder = expand_home(folder)
         path = folder / "scores.npz"
-        command = command_line("evaluate", "RUN", "--out", folder)
-        if (folder / "config.json").is_file():
-            command = command_line("evaluate", folder)
-        advice = f"write it with `{command}`"
-        stored = read_arrays(path, advice)
-        calibration = {}
-        videos: dict[str, dict[str, Any]] = {}
-        for key, values in stored.items():
-            part, name = key.split("/", 1) if "/" in key else (key, "")
-            if part == "calibration":
-                calibration[name] = values
-            elif part == "maps":
-                error, name = name.split("/", 1)
-                videos.setdefault(name, {}).setdefault("maps", {})[error] = values
-            elif part == "scene":
-                videos.setdefault(name, {})["scene"] = str(values)
-            elif part in VideoResult.__dataclass_fields__:
-                videos.setdefault(name, {})[part] = values
-        try:
-            results = {name: VideoResult(**parts) for name, parts in videos.items()}
-            protocol = str(stored["protocol"])
-            run_calibration = Calibration.from_arrays(calibration, path, advice)
-            return cls(results, run_calibration, _read_metrics(folder, advice), protocol)
-        except (InputError, TypeError, KeyError) as error:
-            message = f"{path}: incomplete, or of an earlier version ({error}); {advice}"
-            raise InputError(message, "damaged-file", file=path) from error
-
-
-def _checked(name: str, video: VideoResult) -> VideoResult:
-    """Convert the arrays of a video to their types, and refuse what cannot be right."""
-    arrays = {}
-    for part in ("scores", "times", "raw", "labels"):
-        values = getattr(video, part)
-        if values is not None:
-            check = checked_zeros_and_ones if part == "labels" else checked_numbers
-            arrays[part] = check(values, f"{part} of video {name!r}", part)
-            require_length(values, len(arrays["scores"]), name, part)
-    require_increasing(arrays["times"], name)
-    for error, values in (video.maps or {}).items():
-        require_length(values, len(arrays["scores"]), name, f"maps of {error}")
-    return replace(video, **arrays)  # type: ignore[arg-type]  # the names are fields
-
-
-def _read_metrics(folder: Path, advice: str) -> dict[str, Any]:
-    path = folder / "metrics.json"
-    if not path.is_file():
-        return {}
-    try:
-        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        message = f"{path}: not JSON ({error}); {advice}"
-        raise InputError(message, "wrong-format", file=path) from error
-    return metrics
+        advice = f"write it with `{command_line('evaluate', folder)}`"
+        parts = split_names(read_arrays(path, advice))
+        with readable(path, advice):
+            calibration = Calibration.from_arrays(parts.pop("calibration"))
+            protocol = str(parts.pop("protocol")[""])
+            maps = split_names(parts.pop("maps", {}))
+            videos = {}
+            for name in parts["scores"]:
+                fields: dict[str, Any] = {part: values.get(name) for part, values in parts.items()}
+                fields["scene"] = str(parts["scene"][name])
+                of_video = {error: values[name] for error, values in maps.items() if name in values}
+                videos[name] = VideoResult(**fields, maps=of_video or None)
+            result = cls(videos, calibration, protocol=protocol)
+        path = folder / "metrics.json"
+        if path.is_file():
+            with readable(path, advice):
+                result.metrics.update(json.loads(path.read_text(encoding="utf-8")))
+        return result

@@ -4,10 +4,11 @@ the frame store.
 
 from __future__ import annotations
 
-import unicodedata
+import math
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
@@ -32,7 +33,8 @@ class ScoredFrame(NamedTuple):
     Attributes:
         score: the frame's calibrated score.
         map: float64 (H', W'), the places that the score comes from, one value for 8 x 8 pixels of
-            the frame as the model sees it; `score` is the largest.
+            the frame as the model sees it; `score` is the largest, unless the run's score is
+            smoothed or mixed with that of the whole frame.
         frame: uint8 (H, W, C), the frame itself, shrunk to a shorter side of `SHOWN_SIDE` if it is
             larger.
     """
@@ -53,9 +55,9 @@ class PreparedFrames:
     def __init__(self, video: Video, config: ClipConfig, channels: int):
         self.source = video.frames
         self.shape = stored_shape(video, config.size, config.shorter_side, channels)
+        self.passed_on_size = stored_shape(video, None, SHOWN_SIDE)[1:3]
         self.held: deque[np.ndarray] = deque(maxlen=(config.length - 1) * config.frame_step + 1)
         self.passed_on: deque[np.ndarray] = deque()
-        self.passed_on_size = stored_shape(video, None, SHOWN_SIDE)[1:3]
         self.read = 0
 
     def __len__(self) -> int:
@@ -69,7 +71,6 @@ class PreparedFrames:
             self.passed_on.append(resize_frame(frame, self.passed_on_size))
             self.read += 1
         first = self.read - len(self.held)
-        assert numbers[0] >= first, "frames are read forward only"
         return np.stack([self.held[t - first] for t in numbers])
 
 
@@ -87,8 +88,8 @@ def find_scene(
     """
     if scene is not None:
         # A terminal may write an accent in another Unicode form than the folder of the videos.
-        forms = {unicodedata.normalize("NFC", name): name for name in calibration.scenes}
-        scene = forms.get(unicodedata.normalize("NFC", scene), scene)
+        forms = {normalize("NFC", name): name for name in calibration.scenes}
+        scene = forms.get(normalize("NFC", scene), scene)
         require_known(scene, calibration.scenes, "scene")
         return scene
     height, width = stored_shape(video, config.size, config.shorter_side)[1:3]
@@ -122,47 +123,37 @@ def stream_scores(
             windows that the model sees; later, if a frame cannot be read.
     """
     config = run.config.clips
+    score_config = calibration.score_config
     target = pick_device(device)
     frames = PreparedFrames(video, config, run.model.config.channels)
-    needed = config.length * config.frame_step
-    if len(frames) < needed:
-        raise too_short(video, len(frames), needed)
+    if len(frames) < config.length * config.frame_step:
+        raise too_short(video, len(frames), config.length * config.frame_step)
     height, width = frames.shape[1:3]
     tall, wide = config.crop or (1, 1)
-    message = f"video {video.name}: frames of {height}x{width}; the windows of this run are "
-    message += f"{tall}x{wide}. Record larger frames, or train a run with a smaller crop"
+    message = f"video {video.name}: {height}x{width}, smaller than the run's crop of {tall}x{wide}"
     fits = height >= tall and width >= wide
     require(fits, message, "wrong-shape", field="ClipConfig.crop")
-    errors = needed_errors(calibration.score_config.shares)
-    precision = run.config.training.precision
+    errors = needed_errors(score_config.shares)
     model = run.model.to(target).eval()
-    parts = cell_errors(model, frames, config, target, errors, precision)
-    return _score(list(errors), parts, frames, calibration, scene)
+    parts = cell_errors(model, frames, config, target, errors, run.config.training.precision)
+    # averages and smoothing use at most so many frames before and after each
+    reach = score_config.frames + math.ceil(4 * score_config.smoothing)
 
+    def scored_frames() -> Iterator[ScoredFrame]:
+        scored = first = 0  # frames that were passed on, and the first one whose errors are held
+        held = np.zeros((len(errors), 0, -(-height // CELL), -(-width // CELL)), np.float16)
+        for part in parts:
+            held = np.concatenate([held, part.astype(np.float16)], axis=1)  # as stored maps are
+            end = first + held.shape[1]
+            ready = end if end == len(frames) else max(scored, end - reach)
+            maps = dict(zip(errors, held, strict=True))
+            scores = calibration.score(maps, scene, score_config)
+            score_maps = calibration.score_map(maps, scene, score_config)
+            for t in range(scored - first, ready - first):
+                yield ScoredFrame(float(scores[t]), score_maps[t], frames.passed_on.popleft())
+            scored = ready
+            surplus = max(0, scored - reach - first)
+            held = held[:, surplus:]
+            first += surplus
 
-def _score(
-    names: list[str],
-    parts: Iterator[tuple[int, np.ndarray]],
-    frames: PreparedFrames,
-    calibration: Calibration,
-    scene: str,
-) -> Iterator[ScoredFrame]:
-    """Score frames as soon as all errors that their averages need are there."""
-    score_config = calibration.score_config
-    reach = score_config.frames  # averages use at most so many frames before and after each
-    scored = first = 0  # frames that were passed on, and the first one whose errors are held
-    held: np.ndarray | None = None  # float16, as stored maps are: (N, T', H', W')
-    for _, part in parts:
-        part = part.astype(np.float16)
-        held = part if held is None else np.concatenate([held, part], axis=1)
-        end = first + held.shape[1]
-        ready = end if end == len(frames) else max(scored, end - reach)
-        if ready > scored:
-            maps = dict(zip(names, held, strict=True))
-            score_maps = calibration.score_map(maps, scene, score_config, score_config.window)
-            for score_map in score_maps[scored - first : ready - first]:
-                yield ScoredFrame(float(score_map.max()), score_map, frames.passed_on.popleft())
-        scored = ready
-        surplus = max(0, scored - reach - first)
-        held = held[:, surplus:]
-        first += surplus
+    return scored_frames()

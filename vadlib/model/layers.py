@@ -1,10 +1,11 @@
-"""Convolutions and blocks that the networks share, and what makes a network."""
+"""The networks, encoder and decoder, and the convolutions and blocks that they share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -82,3 +83,101 @@ def pixel_shuffle_space(quarters: Tensor) -> Tensor:
     """(B, 4c, T, H, W) -> (B, c, T, 2H, 2W)."""
     # pixel_shuffle works on the last three dimensions.
     return F.pixel_shuffle(quarters.movedim(2, 1), 2).movedim(1, 2)
+
+
+class FastEncoder(nn.Module):
+    """Our own encoder, for a CPU: the first level has half the resolution, the bottleneck a quarter
+    of the frames.
+
+    (B, c, T, H, W) -> (B, 2r, T/2, H/4, W/4) and (B, 4r, T/4, H/8, W/8)."""
+
+    def __init__(self, channels: int, r: int):
+        super().__init__()
+        first = Conv(channels, r, stride=(1, 2, 2))
+        self.stem = nn.Sequential(first, nn.ReLU(), conv_relu(r, r))
+        self.middle = nn.Sequential(Conv(r, 2 * r, stride=2), group_block(2 * r, 2 * r))
+        down = Conv(2 * r, 4 * r, stride=2)
+        self.bottom = nn.Sequential(down, group_block(4 * r, 4 * r), Conv(4 * r, 4 * r))
+
+    def forward(self, clips: Tensor) -> list[Tensor]:
+        middle = self.middle(self.stem(clips))
+        return [middle, self.bottom(middle)]
+
+
+class FastDecoder(nn.Module):
+    """(B, 4r, T/4, H/8, W/8), and the encoder's (B, 2r, T/2, H/4, W/4) with a skip, -> (B, c, T, H,
+    W) and its last r features.
+    """
+
+    def __init__(self, channels: int, r: int, skip: bool):
+        super().__init__()
+        self.skip = skip
+        self.bottom = group_block(4 * r, 4 * r)
+        self.up_middle = up(4 * r, 2 * r)
+        self.middle = group_block(4 * r if skip else 2 * r, 2 * r)
+        self.top = nn.Sequential(up(2 * r, r), conv_relu(r, r))
+        # One convolution at half the resolution writes the full one: four output pixels for each
+        # position and channel.
+        self.head = Conv(r, 4 * channels)
+
+    def forward(self, read: Tensor, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        middle = self.up_middle(self.bottom(read))
+        if self.skip:
+            middle = torch.cat([middle, encoded], 1)
+        last = self.top(self.middle(middle))
+        return pixel_shuffle_space(self.head(last)), last
+
+
+FAST = Network(FastEncoder, FastDecoder, strides=(4, 8, 8), bottleneck=4)
+
+
+class PublishedEncoder(nn.Module):
+    """The published encoder (Wei et al. 2026), layer by layer: with its decoder, a 3-D U-Net of
+    three stages with one skip.
+
+    (B, c, T, H, W) -> (B, 4r, T/4, H/4, W/4) and (B, 8r, T/8, H/8, W/8).
+    """
+
+    def __init__(self, channels: int, r: int):
+        super().__init__()
+        self.top = double_conv(channels, r)
+        self.stages = nn.ModuleList(_down(width) for width in (r, 2 * r, 4 * r))
+
+    def forward(self, clips: Tensor) -> list[Tensor]:
+        levels = [self.top(clips)]
+        for stage in self.stages:
+            levels.append(stage(levels[-1]))
+        return levels[-2:]
+
+
+class PublishedDecoder(nn.Module):
+    """(B, 8r, T/8, H/8, W/8), and the encoder's (B, 4r, T/4, H/4, W/4) with the skip, -> (B, c, T,
+    H, W) and its last r features.
+    """
+
+    def __init__(self, channels: int, r: int, skip: bool):
+        super().__init__()
+        self.skip = skip
+        self.ups = nn.ModuleList(up(2 * width, width) for width in (4 * r, 2 * r, r))
+        first = double_conv(8 * r if skip else 4 * r, 4 * r)
+        self.convs = nn.ModuleList([first, double_conv(2 * r, 2 * r), double_conv(r, r)])
+        self.head = nn.Conv3d(r, channels, 1)
+
+    def forward(self, read: Tensor, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        last = read
+        for level, (double, conv) in enumerate(zip(self.ups, self.convs, strict=True)):
+            last = double(last)
+            if self.skip and level == 0:
+                last = torch.cat([last, encoded], 1)
+            last = conv(last)
+        return self.head(last), last
+
+
+def _down(width: int) -> nn.Sequential:
+    """Halve the size and double the channels, by a convolution without norm and ReLU, then two
+    convolutions.
+    """
+    return nn.Sequential(Conv(width, 2 * width, stride=2), double_conv(2 * width, 2 * width))
+
+
+PUBLISHED = Network(PublishedEncoder, PublishedDecoder, strides=(8, 8, 8), bottleneck=8)

@@ -106,9 +106,9 @@ def objective_terms(
     terms = {"rebuild": mean(restored.error[was_normal])}
     reads = [restored]
 
+    if objective == "inpaint":
+        features = [level.detach() for level in features]
     if objective != "none":
-        if objective == "inpaint":
-            features = [level.detach() for level in features]
         pseudo = _follow(model, features, "pseudo", is_pseudo, inputs)
         reads.append(pseudo)
     if objective == "inpaint":
@@ -121,25 +121,22 @@ def objective_terms(
         entropies = [entropy(rows.weights).mean((1, 2, 3)) for rows in reads]
         terms["sparsity"] = mean(torch.cat(entropies))
     if "separation" in regularisers and objective != "none":
-        normal_means = mean(restored.read[was_normal]), mean(restored.last[was_normal])
-        terms["separation"] = _separation_term(normal_means, (mean(pseudo.read), mean(pseudo.last)))
+        rows = (restored.read[was_normal], pseudo.read, restored.last[was_normal], pseudo.last)
+        terms["separation"] = _separation_term([mean(part) for part in rows])
     return terms
 
 
-def separation(
-    normal_read: Tensor, pseudo_read: Tensor, normal_last: Tensor, pseudo_last: Tensor
-) -> Tensor:
+def separation(*means: Tensor) -> Tensor:
     """Compute minus three distances between the paths' channel means (C,): mean L1 and KL of the
     reads, KL of the decoders' last features.
 
     KL is that of the softmaxed normal from the softmaxed pseudo means. Each distance counts up to
     `FARTHEST` and has no gradient beyond it.
+
+    Args:
+        means: normal and pseudo read, normal and pseudo last features.
     """
-    distances = [
-        (normal_read - pseudo_read).abs().mean(),
-        _kl(normal_read, pseudo_read),
-        _kl(normal_last, pseudo_last),
-    ]
+    distances = [(means[0] - means[1]).abs().mean(), _kl(*means[:2]), _kl(*means[2:])]
     return -torch.stack(distances).clamp_max(FARTHEST).sum()
 
 
@@ -147,9 +144,8 @@ def weighted(terms: Mapping[str, Term], weights: Mapping[str, float]) -> Tensor:
     """Compute the loss: each term times its weight, by default 1; weight 0 leaves a term out."""
     loss = torch.zeros(())
     for name, term in terms.items():
-        weight = weights.get(name, 1.0)
-        if weight != 0:
-            loss = loss + weight * term.value
+        if weights.get(name, 1.0) != 0:
+            loss = loss + weights.get(name, 1.0) * term.value
     return loss
 
 
@@ -159,11 +155,7 @@ def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
 
 
 def _follow(
-    model: DualPathAutoencoder,
-    features: list[Tensor],
-    path: str,
-    selected: Tensor,
-    targets: Tensor,
+    model: DualPathAutoencoder, features: list[Tensor], path: str, selected: Tensor, targets: Tensor
 ) -> PathRows:
     """Send the selected (bool (B,)) of the encoded clips along a path."""
     if not selected.any():
@@ -179,12 +171,11 @@ def _follow(
     return PathRows(errors, output.weights, output.read, output.last)
 
 
-def _separation_term(normal: tuple[Term, Term], pseudo: tuple[Term, Term]) -> Term:
-    """Return the term of the (read, last) means of both paths; 0 unless there are clips of both."""
-    (normal_read, normal_last), (pseudo_read, pseudo_last) = normal, pseudo
-    has_both = normal_read.clips * pseudo_read.clips > 0
-    value = separation(normal_read.value, pseudo_read.value, normal_last.value, pseudo_last.value)
-    clips = (normal_read.clips + pseudo_read.clips) * has_both
+def _separation_term(means: list[Term]) -> Term:
+    """Return the term of four means, see `separation`; 0 unless there are clips of both paths."""
+    has_both = means[0].clips * means[1].clips > 0
+    value = separation(*(term.value for term in means))
+    clips = (means[0].clips + means[1].clips) * has_both
     return Term(torch.where(has_both, value, 0.0), clips)
 
 

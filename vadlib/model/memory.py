@@ -55,8 +55,7 @@ def entropy(weights: Tensor) -> Tensor:
 
     It is 0 when one slot is read and ln N when all are read alike.
     """
-    terms: Tensor = torch.special.entr(weights.clamp_min(1e-12))
-    return terms.sum(-1)
+    return torch.special.entr(weights.clamp_min(1e-12)).sum(-1)  # type: ignore[no-any-return]
 
 
 def _unit(vectors: Tensor) -> Tensor:
@@ -107,9 +106,8 @@ class Memory(nn.Module):
 
 def pass_on(features: Tensor) -> Read:
     """Return the features themselves, with weights over no slots: the read without a memory."""
-    positions = features.shape[2:]
-    weights = features.new_zeros(len(features), *positions, 0, dtype=torch.float32)
-    return Read(features, weights)
+    shape = (len(features), *features.shape[2:], 0)
+    return Read(features, features.new_zeros(shape, dtype=torch.float32))
 
 
 def _without_autocast(device: str) -> AbstractContextManager[object]:

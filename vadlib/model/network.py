@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from vadlib.config import ModelConfig, require_known_field
 from vadlib.errors import require
-from vadlib.model.fast import FAST
+from vadlib.model.layers import FAST, PUBLISHED
 from vadlib.model.memory import Memory, pass_on
-from vadlib.model.published import PUBLISHED
 
 NETWORKS = {
     "fast": FAST,
@@ -83,21 +82,16 @@ class DualPathAutoencoder(nn.Module):
         Raises:
             InputError: clips of another shape.
         """
-        expected = f"expected (B, {self.config.channels}, T, H, W)"
-        require(
-            clips.ndim == 5 and clips.shape[1] == self.config.channels,
-            f"clips of shape {tuple(clips.shape)}; {expected}",
-            "wrong-shape",
-            field="clips",
-        )
+        message = f"clips {tuple(clips.shape)}; expected (B, {self.config.channels}, T, H, W)"
+        fits = clips.ndim == 5 and clips.shape[1] == self.config.channels
+        require(fits, message, "wrong-shape", field="clips")
         padding = []  # F.pad begins with the last dimension
         for size, stride in zip(clips.shape[:1:-1], self.strides[::-1], strict=True):
             padding += [0, -size % stride]
         if any(padding):
             clips = F.pad(clips, padding, mode="replicate")
-        features: list[Tensor] = self.encoder(
-            clips.contiguous(memory_format=torch.channels_last_3d)
-        )
+        clips = clips.contiguous(memory_format=torch.channels_last_3d)
+        features: list[Tensor] = self.encoder(clips)
         return features
 
     def reconstruct(self, features: list[Tensor], path: str, shape: torch.Size) -> PathOutput:
@@ -105,22 +99,18 @@ class DualPathAutoencoder(nn.Module):
         memory, decoder = self.parts(path)
         read = memory(features[-1]) if memory else pass_on(features[-1])
         clips, last = decoder(read.features, features[0])
-        return PathOutput(
-            reconstruction=clips[:, :, : shape[2], : shape[3], : shape[4]].float(),
-            weights=read.weights,
-            read=read.features.float().mean((2, 3, 4)),
-            last=last.float().mean((2, 3, 4)),
-        )
+        reconstruction = clips[:, :, : shape[2], : shape[3], : shape[4]].float()
+        means = [part.float().mean((2, 3, 4)) for part in (read.features, last)]
+        return PathOutput(reconstruction, read.weights, *means)
 
     def parts(self, path: str) -> tuple[Memory | None, nn.Module]:
         """Return the memory (None without one) and the decoder of the "normal" or the "pseudo"
         path.
         """
-        memory, decoder = self.normal_memory, self.normal_decoder
-        if path == "pseudo":
-            memory = self.pseudo_memory or memory
-            decoder = self.pseudo_decoder or decoder
-        return memory, decoder
+        if path == "normal":
+            return self.normal_memory, self.normal_decoder
+        memory = self.pseudo_memory or self.normal_memory
+        return memory, self.pseudo_decoder or self.normal_decoder
 
     @torch.no_grad()
     def fill_memories(self, clips: Tensor, generator: torch.Generator) -> None:

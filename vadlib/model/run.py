@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import safetensors
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from vadlib.config import RunConfig, read_config_file
@@ -97,17 +97,17 @@ def read_config(folder: Path) -> RunConfig:
     """
     path = folder / "config.json"
     origin = f"a folder written by `{command_line('train', '--out', folder)}`"
-    pretrained = f"the name of a pretrained run ({', '.join(pretrained_names())})"
-    message = f"{folder}: no such run; expected {origin}, or {pretrained}"
+    names = ", ".join(pretrained_names())
+    message = f"{folder}: no such run; expected {origin}, or the name of a pretrained run ({names})"
     require(folder.is_dir(), message, "missing-file", file=folder)
     message = f"{folder}: not a run (no config.json in it); expected {origin}"
     require(path.is_file(), message, "not-a-run", file=folder)
     values = read_config_file(path)
-    missing = [field.name for field in fields(RunConfig) if field.name not in values]
-    names = ", ".join(missing)
-    message = f"{path}: {names} missing, so it is incomplete or of an earlier version; train the "
-    message += "run again"
-    require(not missing, message, "not-a-run", file=path, field=names)
+    missing = ", ".join(field.name for field in fields(RunConfig) if field.name not in values)
+    message = (
+        f"{path}: incomplete or of an earlier version ({missing} missing); train the run again"
+    )
+    require(not missing, message, "not-a-run", file=path, field=missing)
     return RunConfig().changed(values, path)
 
 
@@ -119,9 +119,9 @@ def continue_training(folder: Path) -> str:
 
 def save_weights(model: torch.nn.Module, path: Path) -> None:
     """Write the weights as safetensors, atomically."""
-    state = model.state_dict()
+    weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     with atomic(path) as temporary:
-        save_file({name: value.cpu().contiguous() for name, value in state.items()}, temporary)
+        save_file(weights, temporary)
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:
@@ -130,28 +130,25 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     Raises:
         InputError: the file is missing or damaged, or was saved by a model of another shape.
     """
-    message = f"{path}: no such file; the training is not complete"
     advice = continue_training(path.parent)
-    require(path.is_file(), f"{message}, so {advice}", "not-a-run", file=path)
+    message = f"{path}: no such file; the training is not complete, so {advice}"
+    require(path.is_file(), message, "not-a-run", file=path)
     try:
         weights = load_file(path)
-    except (safetensors.SafetensorError, OSError) as error:
+    except (SafetensorError, OSError) as error:
         message = f"{path}: a damaged file ({error}); copy it again, or train the run again"
         raise InputError(message, "damaged-file", file=path) from error
     mismatch = first_mismatch(model, weights)
-    message = f"{path}: weights of another model ({mismatch}); use the config.json that was saved "
-    message += "with them"
+    message = f"{path}: weights of another model ({mismatch}); use their own config.json"
     require(mismatch is None, message, "other-run", file=path)
     model.load_state_dict(weights)
 
 
 def first_mismatch(model: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> str | None:
     """Describe the first tensor in which the model and some weights differ; None where all fit."""
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    shapes = {name: tuple(value.shape) for name, value in weights.items()}
-    for name in sorted(expected.keys() | shapes.keys()):
-        shape = shapes.get(name, "missing")
-        expected_shape = expected.get(name, "no such tensor")
-        if shape != expected_shape:
-            return f"{name} is {shape}, expected {expected_shape}"
+    own = model.state_dict()
+    for name in sorted(own.keys() | weights.keys()):
+        shapes = [tuple(part[name].shape) if name in part else None for part in (weights, own)]
+        if shapes[0] != shapes[1]:
+            return f"{name} is {shapes[0]}, expected {shapes[1]}"
     return None

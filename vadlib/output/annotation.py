@@ -10,8 +10,6 @@ from vadlib.output.figure import BLUE, ORANGE
 
 SMALLEST_SIDE = 240  # pixels: smaller pictures are enlarged, so that texts can be read
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-WIDEST_TIME = "00:00:00"
-ALARM = "ALARM"
 WHITE = (255, 255, 255)
 
 
@@ -40,27 +38,22 @@ def annotate(
     width = round(frame.shape[1] * enlargement / 2) * 2
     colour = np.broadcast_to(frame, (*frame.shape[:2], 3)).copy()
     picture = cv2.resize(colour, (width, height), interpolation=cv2.INTER_AREA)
-    # the ends of the bar
-    low = min(0.0, threshold - 1)
+    low = min(0.0, threshold - 1)  # the ends of the bar
     high = threshold + 2 * max(threshold, 1)
-    picture = _heated(picture, score_map, threshold, high)
+    picture = _heated(picture, score_map - threshold, high - threshold)
     if score > threshold:
         cv2.rectangle(picture, (0, 0), (width - 1, height - 1), WHITE, 5)
     shares = [(value - low) / (high - low) for value in (score, threshold)]
     return np.concatenate([picture, _bar(width, height, shares, score > threshold, seconds)])
 
 
-def _heated(
-    picture: np.ndarray, score_map: np.ndarray, threshold: float, high: float
-) -> np.ndarray:
-    """Blend the map over the picture where it is above the threshold, and outline these places."""
+def _heated(picture: np.ndarray, excess: np.ndarray, highest: float) -> np.ndarray:
+    """Blend a map over the picture where it is above 0, and outline these places."""
     size = (picture.shape[1], picture.shape[0])
-    cells = (score_map > threshold).astype(np.uint8)
-    above = cv2.resize(cells, size, interpolation=cv2.INTER_NEAREST)
+    above = cv2.resize((excess > 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     if not above.any():
         return picture
-    shares = np.clip((score_map - threshold) / (high - threshold), 0, 1)
-    heat = cv2.resize((255 * shares).astype(np.uint8), size)
+    heat = cv2.resize((255 * np.clip(excess / highest, 0, 1)).astype(np.uint8), size)
     colours = cv2.applyColorMap(heat, cv2.COLORMAP_VIRIDIS)[..., ::-1]
     blended = cv2.addWeighted(picture, 0.5, colours, 0.5, 0)
     picture = np.where(above[..., None] > 0, blended, picture)
@@ -75,32 +68,26 @@ def _bar(width: int, height: int, shares: list[float], alarm: bool, seconds: flo
     """Draw uint8 (h, width, 3): the time, the bar, filled by the score's share, a mark at the
     threshold's share, and the word ALARM.
     """
-    # a narrow picture has room for small texts only
-    tall = max(24, min(height // 24, width // 20) * 2)
+    tall = max(24, min(height // 24, width // 20) * 2)  # small in a narrow picture
     size = tall / 50
     strip = np.full((tall, width, 3), 20, np.uint8)
-    baseline = tall // 2 + round(11 * size)
     clock = _clock(seconds)
-    cv2.putText(strip, clock, (tall // 4, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
     # the bar begins after the widest time, which a time-lapse may exceed, and ends before the word
-    start = max(_text_width(clock, size), _text_width(WIDEST_TIME, size)) + tall // 2
-    stop = width - _text_width(ALARM, size) - tall // 2
-    rows = slice(tall // 4, tall - tall // 4)
-    strip[rows, start:stop] = 60
-    end = start + round((stop - start) * float(np.clip(shares[0], 0, 1)))
-    colour = ORANGE if alarm else BLUE
-    strip[rows, start:end] = [round(255 * part) for part in to_rgb(colour)]
+    widths = [cv2.getTextSize(text, FONT, size, 1)[0][0] for text in (clock, "00:00:00", "ALARM")]
+    start = max(widths[:2]) + tall // 2
+    stop = width - widths[2] - tall // 2
+    bar = strip[tall // 4 : tall - tall // 4, :stop]
+    bar[:, start:] = 60
+    end, mark = (start + round((stop - start) * min(max(share, 0), 1)) for share in shares)
+    bar[:, start:end] = [round(255 * part) for part in to_rgb(ORANGE if alarm else BLUE)]
+    baseline = tall // 2 + round(11 * size)
+    cv2.putText(strip, clock, (tall // 4, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
     if alarm:
-        y, x = np.mgrid[rows, start:end]
-        strip[rows, start:end][(x + y) % 8 < 2] = WHITE
-        cv2.putText(strip, ALARM, (stop + tall // 4, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
-    centre = start + round((stop - start) * shares[1])
-    strip[2 : tall - 2, centre - 1 : centre + 1] = WHITE
+        y, x = np.mgrid[tall // 4 : tall - tall // 4, start:end]
+        bar[:, start:end][(x + y) % 8 < 2] = WHITE
+        cv2.putText(strip, "ALARM", (stop + tall // 4, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
+    strip[2 : tall - 2, mark - 1 : mark + 1] = WHITE
     return strip
-
-
-def _text_width(text: str, size: float) -> int:
-    return int(cv2.getTextSize(text, FONT, size, 1)[0][0])
 
 
 def _clock(seconds: float) -> str:

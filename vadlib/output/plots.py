@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import roc_curve
 
 from vadlib.data.video import Video
 from vadlib.errors import require, require_known
-from vadlib.evaluation.curves import Curves
-from vadlib.evaluation.metrics import frame_edges, intervals, pool
+from vadlib.evaluation.metrics import Curves, frame_edges, intervals, micro_auc, pool
 from vadlib.evaluation.result import Result
 from vadlib.output.figure import BLUE, GREEN, GREY, ORANGE, PINK
 
@@ -67,16 +66,12 @@ def plot_roc(labels: Curves, curves: Mapping[str, Curves], ax: Axes | None = Non
     Raises:
         InputError: no labels, labels of other frames than the scores, or too many curves.
     """
-    message = "these videos have no labels, so there is no ROC curve"
-    require(len(labels) > 0, message, "missing-labels", field="labels")
+    require(len(curves) <= 4, f"{len(curves)} curves, not 1 to 4", "out-of-range", field="curves")
     styles = [(BLUE, "-"), (ORANGE, ":"), (GREEN, "-."), (PINK, "--")]
-    message = f"{len(curves)} curves; expected at most {len(styles)}"
-    require(len(curves) <= len(styles), message, "out-of-range", field="curves")
     ax = ax or plt.subplots(figsize=(4.4, 4.2), layout="constrained")[1]
     for (name, scores), (colour, style) in zip(curves.items(), styles, strict=False):
-        truth, pooled = pool(labels, scores)
-        false, true = roc_curve(truth, pooled)[:2]
-        text = f"{name}: AUC {roc_auc_score(truth, pooled):.3f}"
+        false, true = roc_curve(*pool(labels, scores))[:2]
+        text = f"{name}: AUC {micro_auc(labels, scores):.3f}"
         ax.plot(false, true, style, color=colour, label=text)
     ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     ax.set(xlabel="false-positive rate", ylabel="true-positive rate", aspect="equal")
@@ -89,11 +84,10 @@ def plot_frames(video: Video, frames: Sequence[int]) -> np.ndarray:
     """Plot some frames side by side, abnormal pixels outlined where the video has masks. Return the
     Axes.
     """
-    columns = len(frames)
     height, width = video.frames.shape[1:3]
-    size = (9, 9 / columns * height / width + 0.5)
+    size = (9, 9 / len(frames) * height / width + 0.5)
     figure = plt.figure(figsize=size, layout="constrained")
-    axes: np.ndarray = figure.subplots(1, columns, squeeze=False)[0]
+    axes: np.ndarray = figure.subplots(1, len(frames), squeeze=False)[0]
     for ax, t in zip(axes, frames, strict=True):
         ax.imshow(video.frames[t].squeeze(), cmap="gray", vmin=0, vmax=255)
         ax.set(xticks=[], yticks=[])

@@ -16,8 +16,8 @@ from vadlib.data.clips import ClipDataset, too_short
 from vadlib.device import pick_device, processes, share_out, steady_memory
 from vadlib.errors import InputError, require
 from vadlib.evaluation.calibration import calibrate
-from vadlib.evaluation.components import ErrorMaps
 from vadlib.evaluation.error_maps import error_maps
+from vadlib.evaluation.scores import ErrorMaps
 from vadlib.files import expand_home, write_json
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, load_weights, read_config, save_weights
