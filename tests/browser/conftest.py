@@ -90,8 +90,8 @@ def serve(tmp_path):
 
 @pytest.fixture
 def open_lab(chromium, serve):
-    """(code, or a whole notebook; height=1000, **environment) -> a page on which the first cell runs,
-    and a list that collects the page's errors and those of its console.
+    """(code, or a whole notebook; height=1000, **environment) -> a page on which the first cell
+    runs, and a list that collects the page's errors and those of its console.
     """
     pages = []
 
