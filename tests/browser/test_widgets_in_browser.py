@@ -233,7 +233,6 @@ class ExplorerPage:
 def test_the_explorer_follows_keyboard_and_mouse(open_lab, explored):
     page, complaints = open_lab(EXPLORER)
     tool = ExplorerPage(page, *explored)
-    tool.picture.wait_for()
     tool.box.scroll_into_view_if_needed()
     name, t = course.sample_views(tool.result)[0][:2]
     tool.expect(name, t)
