@@ -110,7 +110,9 @@ paste = vad.PasteObjects("sprites", strength=1.0)
 # %%
 clip = clips[{"synthetic": 103, "ped2": 12}[data]]
 generator = torch.Generator().manual_seed(2)
-pseudo_clips = [kind(clip, generator) for kind in (skip, shuffle, noise, paste)]
+pseudo_clips = []
+for kind in (skip, shuffle, noise, paste):
+    pseudo_clips.append(kind(clip, generator))
 course.show(
     course.plot_kinds(clip, pseudo_clips),
     "A normal clip, and the same clip corrupted in four ways.",
@@ -166,9 +168,8 @@ short_run = vad.fit(model, clips, mixer, training, folder, resume=True, dataset=
 
 # %%
 history = course.read_history(short_run)
-axes = course.plot_history(
-    {"short training": short_run}, ["rebuild", "inpaint"], same_scale=True
-)
+runs = {"short training": history}
+axes = course.plot_history(runs, ["rebuild", "inpaint"], same_scale=True)
 course.show(axes, "Mean squared errors of D_n over the epochs of the short training.")
 
 # %% [markdown]
@@ -234,7 +235,9 @@ course.show(
 
 # %%
 result = vad.evaluate(run, test)
-scores = {v.name: result.window_errors(v.name).max((1, 2)) for v in test}
+scores = {}
+for name in result.labels:
+    scores[name] = result.window_errors(name).max((1, 2))
 simple = course.baseline_scores(train, test)
 baselines = vad.measure_baselines(simple, result.labels)
 best = vad.best_baseline(baselines, "micro_auc_raw")
@@ -344,8 +347,8 @@ course.check_answer("00-1", answer)
 # The next exercise needs the frames of all videos in one array:
 
 # %%
-pooled = np.concatenate([scores[v.name] for v in test])
-truth = np.concatenate([v.labels for v in test])
+pooled = np.concatenate(list(scores.values()))
+truth = np.concatenate(list(result.labels.values()))
 
 # %% [markdown]
 # **Exercise 00-2.** The threshold should cause about one false alarm in 100 normal

@@ -141,10 +141,9 @@ run = vad.fit(model, clips, mixer, config, folder, resume=True, dataset=data)
 
 # %%
 history = course.read_history(run)
+columns = ["rebuild", "inpaint", "pseudo"]
 course.show(
-    course.plot_history(
-        {"inpaint": run}, ["rebuild", "inpaint", "pseudo"], same_scale=True
-    ),
+    course.plot_history({"inpaint": history}, columns, same_scale=True),
     f"Three errors by epoch; rebuild ends at {history['rebuild'][-1]:.3f}.",
 )
 

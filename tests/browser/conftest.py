@@ -17,6 +17,11 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
 FLAGS += "--disable-background-networking --disable-component-update"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+# What JupyterLab makes of a traceback and of text on stderr
+FAULTS = ", ".join(
+    f'.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.{kind}"]'
+    for kind in ("error", "stderr")
+)
 
 
 def lacking(reason):
@@ -42,17 +47,12 @@ def chromium():
 
 
 @pytest.fixture
-def lab(tmp_path):
-    """(code, or a whole notebook; **environment) -> the address of a running JupyterLab that shows
-    it.
-    """
+def serve(tmp_path):
+    """(notebook, **environment) -> the address of a running JupyterLab that shows it."""
     servers = []
 
-    def serve(code, **environment):
-        if isinstance(code, str):
-            cells = [nbformat.v4.new_code_cell(code)]
-            code = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
-        nbformat.write(code, tmp_path / "widget.ipynb")
+    def start(notebook, **environment):
+        nbformat.write(notebook, tmp_path / "widget.ipynb")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -65,20 +65,12 @@ def lab(tmp_path):
         folder.mkdir(parents=True)
         # or cells out of sight, and their faults, are not in the page
         (folder / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
-        options = [
-            "--no-browser",
-            f"--port={port}",
-            "--ip=127.0.0.1",
-            "--ServerApp.port_retries=0",
-            f"--IdentityProvider.token={token}",
-            f"--ServerApp.root_dir={tmp_path}",
-            "--allow-root",
-        ]
+        command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"]
+        command += [f"--port={port}", "--ip=127.0.0.1", "--ServerApp.port_retries=0"]
+        command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path}"]
         with (tmp_path / "lab.log").open("wb") as log:
-            command = [sys.executable, "-m", "jupyter", "lab", *options]
             variables = os.environ | home | environment
-            server = subprocess.Popen(command, stdout=log, stderr=log, env=variables)
-            servers.append(server)
+            servers.append(subprocess.Popen(command, stdout=log, stderr=log, env=variables))
         address = f"http://127.0.0.1:{port}"
         end = time.monotonic() + 90
         while True:
@@ -86,22 +78,27 @@ def lab(tmp_path):
                 with urllib.request.urlopen(f"{address}/api", timeout=5):
                     return f"{address}/lab/tree/widget.ipynb?reset&token={token}"
             except OSError:
-                assert server.poll() is None, (tmp_path / "lab.log").read_text()
+                assert servers[-1].poll() is None, (tmp_path / "lab.log").read_text()
                 assert time.monotonic() < end, "JupyterLab did not start"
                 time.sleep(0.3)
 
-    yield serve
+    yield start
     for server in servers:
         server.terminate()
         server.wait(30)
 
 
 @pytest.fixture
-def open_page(chromium):
-    """(height=1000) -> a page, and a list that collects its errors and those of its console."""
+def open_lab(chromium, serve):
+    """(code, or a whole notebook; height=1000, **environment) -> a page on which the first cell
+    runs, and a list that collects the page's errors and those of its console.
+    """
     pages = []
 
-    def open_one(height=1000):
+    def open_page(notebook, height=1000, **environment):
+        if isinstance(notebook, str):
+            cells = [nbformat.v4.new_code_cell(notebook)]
+            notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
         page, complaints = chromium.new_page(viewport={"width": 1300, "height": height}), []
         pages.append(page)
 
@@ -112,42 +109,29 @@ def open_page(chromium):
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", listen)
         page.set_default_timeout(240_000)
+        page.goto(serve(notebook, **environment))
+        run_first_cell(page)
         return page, complaints
 
-    yield open_one
+    yield open_page
     for page in pages:
         page.close()
 
 
-@pytest.fixture(scope="session")
-def faults():
-    """Selects what JupyterLab makes of a traceback and of text on stderr."""
-    return ", ".join(
-        f'.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.{kind}"]'
-        for kind in ("error", "stderr")
-    )
-
-
-@pytest.fixture(scope="session")
-def run_first_cell():
-    """(page) -> None: a request to run that comes before the kernel is connected is lost, and
-    nothing on the page tells that it is.
+def run_first_cell(page):
+    """Ask until it runs: a request that comes before the kernel is connected is lost, and nothing
+    on the page tells that it is.
     """
-
-    def run(page):
-        prompt = page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt").first
-        for _ in range(20):
-            asked = page.locator(".jp-Dialog .jp-mod-accept")
-            # on a busy machine JupyterLab complains of a slow server, or asks for the kernel
-            if asked.count():
-                print("JupyterLab asked:", page.locator(".jp-Dialog").first.inner_text())
-                asked.first.click()
-            page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.click()
-            page.keyboard.press("Control+Enter")
-            for _ in range(10):
-                if re.search(r"[*\d]", prompt.inner_text()):
-                    return
-                time.sleep(0.2)
-        pytest.fail("the cell did not run")
-
-    return run
+    prompt = page.locator(".jp-Notebook .jp-CodeCell .jp-InputPrompt").first
+    for _ in range(20):
+        dialog = page.locator(".jp-Dialog .jp-mod-accept")
+        # on a busy machine JupyterLab complains of a slow server, or asks for the kernel
+        if dialog.count():
+            dialog.first.click()
+        page.locator(".jp-Notebook .jp-CodeCell .cm-content").first.click()
+        page.keyboard.press("Control+Enter")
+        for _ in range(10):
+            if re.search(r"[*\d]", prompt.inner_text()):
+                return
+            time.sleep(0.2)
+    pytest.fail("the cell did not run")

@@ -1,10 +1,20 @@
-"""The notebooks' profile, data and run folder follow the environment."""
+"""The notebooks' profile, data and run folder follow the environment, and what they show has a text
+for people who cannot see it.
+"""
 
+import base64
+import io
+import re
+
+import av
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 from refusals import refused
 
 from vadlib import course
+from vadlib.course import display
 
 
 @pytest.mark.parametrize(
@@ -22,13 +32,22 @@ def test_profile_is_what_the_environment_says_else_follows_the_gpu(
         course.profile()
 
 
-def test_tutorial_data_takes_ped2_only_where_it_is(monkeypatch, tmp_path):
+def test_only_what_needs_no_download_is_offered(monkeypatch, tmp_path):
+    def offered():
+        return course.tutorial_data(), course.tutorial_detectors(), course.tutorial_patches()
+
     monkeypatch.delenv("VADLIB_DATA", raising=False)
-    assert course.tutorial_data() == "synthetic"
+    assert offered() == ("synthetic", ["motion", "boxes"], ["builtin", "sprites"])
     monkeypatch.setenv("VADLIB_DATA", str(tmp_path))
     assert course.tutorial_data() == "synthetic"
-    (tmp_path / "ped2").mkdir()
-    assert course.tutorial_data() == "ped2"
+    for name in ("ped2", "weights", "cifar100"):
+        (tmp_path / name).mkdir()
+    # without its .cfg, which would be downloaded
+    (tmp_path / "weights" / "MobileNetV2-YOLOv3-Nano-coco.weights").touch()
+    assert offered() == ("ped2", ["motion"], ["builtin", "sprites"])
+    (tmp_path / "weights" / "MobileNetV2-YOLOv3-Nano-coco.cfg").touch()
+    (tmp_path / "cifar100" / "train").mkdir()
+    assert offered() == ("ped2", ["motion", "darknet"], ["builtin", "sprites", "cifar100"])
 
 
 def test_run_folder_is_the_same_from_the_repository_and_from_its_notebooks(monkeypatch, tmp_path):
@@ -41,35 +60,11 @@ def test_run_folder_is_the_same_from_the_repository_and_from_its_notebooks(monke
     monkeypatch.chdir(tmp_path)
     assert course.run_folder("00") == tmp_path / "runs" / "00-quick"
     monkeypatch.setenv("VADLIB_RUNS", str(tmp_path / "elsewhere"))
-    assert course.run_folder("00") == tmp_path / "elsewhere" / "00-quick"
-    monkeypatch.setenv("VADLIB_PROFILE", "full")
-    assert course.run_folder("00") == tmp_path / "elsewhere" / "00-full"
-
-
-def test_only_what_needs_no_download_is_offered(monkeypatch, tmp_path):
-    monkeypatch.delenv("VADLIB_DATA", raising=False)
-    assert course.tutorial_detectors() == ["motion", "boxes"]
-    assert course.tutorial_patches() == ["builtin", "sprites"]
-    monkeypatch.setenv("VADLIB_DATA", str(tmp_path))
-    for name in ("ped2", "weights", "cifar100"):
-        (tmp_path / name).mkdir()
-    # without its .cfg, which would be downloaded
-    (tmp_path / "weights" / "MobileNetV2-YOLOv3-Nano-coco.weights").touch()
-    assert course.tutorial_detectors() == ["motion"]
-    assert course.tutorial_patches() == ["builtin", "sprites"]
-    (tmp_path / "weights" / "MobileNetV2-YOLOv3-Nano-coco.cfg").touch()
-    (tmp_path / "cifar100" / "train").mkdir()
-    assert course.tutorial_detectors() == ["motion", "darknet"]
-    assert course.tutorial_patches() == ["builtin", "sprites", "cifar100"]
-
-
-def test_a_fresh_run_folder_holds_nothing(monkeypatch, tmp_path):
-    monkeypatch.setenv("VADLIB_RUNS", str(tmp_path))
-    folder = course.run_folder("a")
-    folder.mkdir()
-    (folder / "config.json").touch()
-    assert course.run_folder("a").exists()
-    assert course.run_folder("a", fresh=True) == folder
+    folder = course.run_folder("00")
+    assert folder == tmp_path / "elsewhere" / "00-quick"
+    folder.mkdir(parents=True)
+    assert course.run_folder("00").exists()
+    assert course.run_folder("00", fresh=True) == folder
     assert not folder.exists()
 
 
@@ -80,3 +75,33 @@ def test_a_process_is_killed_after_it_wrote_the_file(tmp_path):
     assert not (tmp_path / "second").exists()
     with refused("missing-file", file=tmp_path / "never"):
         course.kill_after(["-c", "raise SystemExit(3)"], tmp_path / "never", seconds=0)
+
+
+def decode(markup):
+    return base64.b64decode(re.search(r"base64,([^\"]+)", markup)[1])
+
+
+def test_pictures_and_videos_hold_what_is_shown_and_its_text(monkeypatch):
+    outputs = []
+    monkeypatch.setattr("IPython.display.display", outputs.append)
+    figure = plt.figure(figsize=(1, 1))
+    display.show(figure, 'A line that rises <fast> & "far".')
+    markup = outputs[0].data
+    text = "A line that rises &lt;fast&gt; &amp; &quot;far&quot;."
+    assert f'alt="{text}"' in markup
+    # for those who see it, once for those who hear it
+    assert re.search(r'<figcaption aria-hidden="true".*?>(.*?)</figcaption>', markup)[1] == text
+    assert decode(markup).startswith(b"\x89PNG")
+    assert not plt.fignum_exists(figure.number)
+    levels = np.arange(20, 240, 30)
+    frames = [np.full((34, 51, 3), level, np.uint8) for level in levels]
+    markup = display.video_tag(frames, 12.5, 'frames that grow <brighter> & "brighter"')
+    assert "&lt;brighter&gt; &amp; &quot;" in markup
+    with av.open(io.BytesIO(decode(markup))) as container:
+        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    np.testing.assert_allclose(np.mean(decoded, (1, 2, 3)), levels, atol=4)
+    with refused("too-few", field="alt"):
+        display.show(plt.figure(), "a score curve")
+    with refused("too-few", field="text"):
+        display.video_tag(frames, 10, "one two three four")
+    plt.close("all")

@@ -68,9 +68,7 @@ def load_test_videos() -> tuple[dict[str, list[Video]], dict[str, str]]:
         if labelled and min(shares) < 1 and max(shares) > 0:
             available[name] = labelled
         else:
-            absent[name] = (
-                f"{len(videos)} test videos without both normal and abnormal frames; get more clips"
-            )
+            absent[name] = f"{len(videos)} test videos without both normal and abnormal frames"
     return available, absent
 
 
@@ -85,14 +83,13 @@ def frame_changes(video: Video) -> np.ndarray:
     """
     size = stored_shape(video, None, WORKING_SIDE)[1:3]
     changes = np.zeros(len(video))
-    before = None
+    before = np.zeros(0)
     for t in range(len(video)):
         frame = grey(resize_frame(video.frames[t], size)[None])[0].astype(np.int16)
-        if before is not None:
+        if t > 0:
             changes[t] = np.abs(frame - before).mean()
         before = frame
-    if len(changes) > 1:
-        changes[0] = changes[1]
+    changes[0] = changes[min(1, t)]
     return changes
 
 

@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -80,13 +80,11 @@ def show_annotated(video: Video, score_map: np.ndarray, threshold: float, text: 
         threshold: above it a frame is an alarm.
         text: what the video shows, in at least five words, for people who cannot see it.
     """
-
-    def frames() -> Iterator[np.ndarray]:
-        for t, shares in enumerate(score_map / threshold):
-            seconds = float(video.seconds[t])
-            yield annotate(video.frames[t], shares, float(shares.max()), 1.0, seconds)
-
-    show_html(video_tag(frames(), video.fps, text))
+    frames = []
+    for t, shares in enumerate(score_map / threshold):
+        seconds = float(video.seconds[t])
+        frames.append(annotate(video.frames[t], shares, float(shares.max()), 1.0, seconds))
+    show_html(video_tag(frames, video.fps, text))
 
 
 def _require_words(text: str, field: str) -> None:

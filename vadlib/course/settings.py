@@ -33,10 +33,7 @@ def profile() -> str:
 
 def tutorial_data() -> str:
     """Return "ped2" where `VADLIB_DATA` holds `ped2/`, else "synthetic", which needs no files."""
-    folder = _data_folder()
-    if folder is not None and (folder / "ped2").is_dir():
-        return "ped2"
-    return "synthetic"
+    return "ped2" if _data_holds("ped2") else "synthetic"
 
 
 def tutorial_detectors() -> list[str]:
@@ -48,11 +45,9 @@ def tutorial_detectors() -> list[str]:
     detectors = ["motion"]
     if tutorial_data() == "synthetic":
         detectors.append("boxes")
-    folder = _data_folder()
-    if folder is not None:
-        stem = folder / "weights" / "MobileNetV2-YOLOv3-Nano-coco"
-        if stem.with_suffix(".weights").is_file() and stem.with_suffix(".cfg").is_file():
-            detectors.append("darknet")
+    network = "weights/MobileNetV2-YOLOv3-Nano-coco"
+    if _data_holds(f"{network}.weights") and _data_holds(f"{network}.cfg"):
+        detectors.append("darknet")
     return detectors
 
 
@@ -62,16 +57,14 @@ def tutorial_patches() -> list[str]:
     They are "builtin", "sprites", and "cifar100" if `VADLIB_DATA` holds it.
     """
     sources = ["builtin", "sprites"]
-    folder = _data_folder()
-    if folder is not None:
-        unpacked = (folder / "cifar100" / "train", folder / "cifar-100-python")
-        if any(path.is_dir() for path in unpacked):
-            sources.append("cifar100")
+    if _data_holds("cifar100/train") or _data_holds("cifar-100-python"):
+        sources.append("cifar100")
     return sources
 
 
-def _data_folder() -> Path | None:
-    return require_folder_variable("VADLIB_DATA", "the datasets' own folders, such as ped2/")
+def _data_holds(path: str) -> bool:
+    folder = require_folder_variable("VADLIB_DATA", "the datasets' own folders, such as ped2/")
+    return folder is not None and (folder / path).exists()
 
 
 def run_folder(name: str, fresh: bool = False) -> Path:
@@ -84,21 +77,15 @@ def run_folder(name: str, fresh: bool = False) -> Path:
         name: of the run.
         fresh: remove what an earlier run of that name left.
     """
-    folder = _runs_folder() / f"{name}-{profile()}"
-    if fresh:
-        shutil.rmtree(folder, ignore_errors=True)
-    return folder
-
-
-def _runs_folder() -> Path:
     runs = folder_variable("VADLIB_RUNS")
-    if runs is not None:
-        return runs
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if (folder / "notebooks" / "src").is_dir():
-            return folder / "build" / "runs"
-    return here / "runs"
+        if runs is None and (folder / "notebooks" / "src").is_dir():
+            runs = folder / "build" / "runs"
+    own = (runs or here / "runs") / f"{name}-{profile()}"
+    if fresh:
+        shutil.rmtree(own, ignore_errors=True)
+    return own
 
 
 def kill_after(arguments: Sequence[str | Path], path: str | Path, seconds: float) -> int:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from vadlib.errors import InputError, require, require_known
+from vadlib.errors import require, require_known
 from vadlib.evaluation.metrics import micro_auc
 
 Curves = Mapping[str, np.ndarray]
@@ -62,7 +62,7 @@ def oracle_gap(
         InputError: the default is not a candidate, or all frames are of one kind.
     """
     areas = _areas(candidates, labels, default)
-    best = _best(areas)
+    best = max(areas, key=lambda candidate: areas[candidate])
     return best, areas[best] - areas[default]
 
 
@@ -97,19 +97,20 @@ def split_gains(
     generator = np.random.default_rng(seed)
     gains = []
     for _ in range(splits):
-        names = generator.permutation(list(labels))
-        first, second = np.array_split(names, 2)
-        one = {name: labels[name] for name in first}
-        other = {name: labels[name] for name in second}
-        if _has_both_kinds(one) and _has_both_kinds(other):
-            here = _areas(candidates, one, default)
-            there = _areas(candidates, other, default)
-            claimed = _gain(here, _best(here), default) + _gain(there, _best(there), default)
-            true = _gain(here, _best(there), default) + _gain(there, _best(here), default)
-            gains.append((claimed / 2, true / 2))
-    if not gains:
-        message = "no half of the videos has both kinds of frame; expected more videos"
-        raise InputError(message, "too-few", field="labels")
+        halves = []
+        for half in np.array_split(generator.permutation(list(labels)), 2):
+            truth = {name: labels[name] for name in half}
+            if half.size and len(np.unique(np.concatenate(list(truth.values())))) == 2:
+                halves.append(_areas(candidates, truth, default))
+        if len(halves) == 2:
+            gain = [0.0, 0.0]
+            for here, there in (halves, halves[::-1]):
+                best = max(here, key=lambda candidate: here[candidate])
+                gain[0] += (here[best] - here[default]) / 2
+                gain[1] += (there[best] - there[default]) / 2
+            gains.append(gain)
+    message = "no half of the videos has both kinds of frame; expected more videos"
+    require(len(gains) > 0, message, "too-few", field="labels")
     return np.array(gains)
 
 
@@ -119,15 +120,3 @@ def _areas(candidates: Mapping[Name, Curves], labels: Curves, default: Name) -> 
     for candidate, scores in candidates.items():
         areas[candidate] = micro_auc(labels, {name: scores[name] for name in labels})
     return areas
-
-
-def _best(areas: Mapping[Name, float]) -> Name:
-    return max(areas, key=lambda candidate: areas[candidate])
-
-
-def _gain(areas: Mapping[Name, float], candidate: Name, default: Name) -> float:
-    return areas[candidate] - areas[default]
-
-
-def _has_both_kinds(labels: Curves) -> bool:
-    return len(labels) > 0 and len(np.unique(np.concatenate(list(labels.values())))) == 2

@@ -15,7 +15,6 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
 from vadlib.course.dataset_tables import require_labels, require_masks
-from vadlib.course.exercises.key import Value
 from vadlib.course.inspection.slots import removal_errors
 from vadlib.data.clips import Clip
 from vadlib.data.video import Video
@@ -26,7 +25,8 @@ from vadlib.model.run import Run
 from vadlib.pseudo.kinds import PseudoAnomaly
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
 
-Values = dict[str, Value | list[Value]]
+Value = float | str | set[str] | np.number | torch.Tensor
+Values = dict[str, Value]
 Curves = Mapping[str, np.ndarray]
 Usage = Mapping[str, Mapping[str, np.ndarray]]  # group of windows -> memory -> share of each slot
 
@@ -35,13 +35,10 @@ def false_alarm_rate(scores: np.ndarray, truth: np.ndarray, threshold: float) ->
     """Find the share of the normal frames whose score is above the threshold."""
     above = scores > threshold
     normal = truth == 0
-    values: Values = {"right": above[normal].mean(), "quiet": 1 - above[normal].mean()}
-    values["of all frames"] = above.mean()
+    rate = above[normal].mean()
+    values: Values = {"right": rate, "quiet": 1 - rate, "of all frames": above.mean()}
     values["false of all"] = (above & normal).mean()
-    if above.any():
-        values["false of alarms"] = normal[above].mean()
-    values["hits"] = above[~normal].mean()
-    return values
+    return values | {"hits": above[~normal].mean()}
 
 
 def small_anomalies(videos: Sequence[Video]) -> Values:
@@ -49,39 +46,31 @@ def small_anomalies(videos: Sequence[Video]) -> Values:
     areas = np.concatenate([require_masks(video)[:].mean((1, 2)) for video in videos])
     abnormal = np.concatenate([require_labels(video) for video in videos]) == 1
     small = areas < 0.005
-    values: Values = {"right": small[abnormal].mean(), "large": 1 - small[abnormal].mean()}
-    values["of all frames"] = small.mean()
+    share = small[abnormal].mean()
+    values: Values = {"right": share, "large": 1 - share, "of all frames": small.mean()}
     values["abnormal of all"] = (small & abnormal).mean()
     values["5 percent"] = (areas[abnormal] < 0.05).mean()
-    values["count"] = small[abnormal].sum()
-    return values
+    return values | {"count": small[abnormal].sum()}
 
 
 def labels_one_off(videos: Sequence[Video]) -> Values:
     """Count the frames on which labels that are rolled by one differ from the true ones."""
-    frames, by_one = 0, 0
-    by_two, subtracted = 0, 0
+    frames, count = 0, 0
     for video in videos:
         labels = require_labels(video)
-        rolled = np.roll(labels, 1)
         frames += len(labels)
-        by_one += int((rolled != labels).sum())
-        by_two += int((np.roll(labels, 2) != labels).sum())
-        subtracted += int(np.abs(rolled - labels).sum())
-    values: Values = {"right": by_one, "events": by_one / 2, "share": by_one / frames}
-    return values | {"subtracted": subtracted, "by two": by_two}
+        count += int((np.roll(labels, 1) != labels).sum())
+    values: Values = {"right": count, "events": count / 2, "share": count / frames}
+    return values | {"subtracted": 128 * count}  # 0 - 1 is 255 in labels, so a pair of ends is 256
 
 
 def change_by_skipping(clip: torch.Tensor, skipped: torch.Tensor, shuffled: torch.Tensor) -> Values:
     """Divide the mean absolute change of the pixels by skipping by that by shuffling."""
-    skip, shuffle = skipped - clip, shuffled - clip
-    by_skip, by_shuffle = float(skip.abs().mean()), float(shuffle.abs().mean())
+    by_skip = float((skipped - clip).abs().mean())
+    by_shuffle = float((shuffled - clip).abs().mean())
     ratio = by_skip / by_shuffle
     values: Values = {"right": ratio, "inverse": 1 / ratio, "more": ratio - 1}
-    values["difference"] = by_skip - by_shuffle
-    values["squared"] = skip.square().mean() / shuffle.square().mean()
-    values["signed"] = skip.mean() / shuffle.mean()
-    return values
+    return values | {"difference": by_skip - by_shuffle}
 
 
 def noise_in_grey_levels(clip: torch.Tensor) -> Values:
@@ -97,11 +86,11 @@ def share_without_object(clips: Sequence[Clip]) -> Values:
     without = 0
     for i in range(len(clips)):
         clip = clips[i]
-        height, width = clip.tensor.shape[2:]
+        length, *size = clip.tensor.shape[1:]
         assert clip.boxes is not None
-        boxes = clip.boxes[clip.tensor.shape[1] // 2]
+        boxes = clip.boxes[length // 2]
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-        inside = ((centres >= 0) & (centres < (width, height))).all(axis=1)
+        inside = ((centres >= 0) & (centres < size[::-1])).all(axis=1)
         without += int(not inside.any())
     share = without / len(clips)
     return {"right": share, "with": 1 - share, "count": without}
@@ -119,10 +108,8 @@ def least_possible_kind(
     for i in range(len(clips)):
         outcomes.append(mixer(clips[i], torch.Generator().manual_seed(i)).outcome)
     counts = mixer.count(outcomes)
-    names = [kind.name for kind in mixer.kinds]
-    right = max(names, key=lambda name: counts[f"not_made_{name}"])
-    values: Values = {name: name for name in names if name != right}
-    return values | {"right": right}
+    values: Values = {kind.name: kind.name for kind in mixer.kinds}
+    return values | {"right": max(values, key=lambda name: counts[f"not_made_{name}"])}
 
 
 def negated_scores(raw: Curves, labels: Curves) -> Values:
@@ -134,18 +121,17 @@ def negated_scores(raw: Curves, labels: Curves) -> Values:
 def false_alarms_at(found: np.ndarray, false: np.ndarray) -> Values:
     """Find the false-positive rate at which the ROC curve reaches a true-positive rate of 0.8."""
     first = int(np.argmax(found >= 0.8))
-    values: Values = {"right": false[first], "place": first, "true rate": found[first]}
-    return values | {"axes swapped": found[np.argmax(false >= 0.8)]}
+    return {"right": false[first], "place": first, "true rate": found[first]}
 
 
 def without_the_future(result: Result) -> Values:
     """Find the calibrated micro AUC with averages that only look back."""
-
-    def area(scale: str, causal: bool) -> float:
-        return micro_auc(result.labels, result.rescore(scale, causal=causal))
-
-    values: Values = {"right": area("calibrated", True), "centred": area("calibrated", False)}
-    return values | {"raw": area("raw", True), "raw and centred": area("raw", False)}
+    values: Values = {}
+    cases = {"right": ("calibrated", True), "centred": ("calibrated", False)}
+    cases |= {"raw": ("raw", True), "raw and centred": ("raw", False)}
+    for name, (scale, causal) in cases.items():
+        values[name] = micro_auc(result.labels, result.rescore(scale, causal=causal))
+    return values
 
 
 def idle_slots(usage: Usage) -> Values:
@@ -153,50 +139,31 @@ def idle_slots(usage: Usage) -> Values:
     shares = usage["normal"]["M_n"]
     idle = (shares < 0.001).sum()
     values: Values = {"right": idle, "read": len(shares) - idle, "share": idle / len(shares)}
-    values["of M_p"] = (usage["normal"]["M_p"] < 0.001).sum()
-    others = [group for group in usage if group != "normal"]
-    values["of other groups"] = [(usage[group]["M_n"] < 0.001).sum() for group in others]
-    values["hundredth"] = (shares < 0.01).sum()
-    values["never read"] = (shares <= 0).sum()
-    return values
+    return values | {"of M_p": (usage["normal"]["M_p"] < 0.001).sum()}
 
 
 def busy_slots(usage: Usage) -> Values:
     """Count the slots of M_n, the most read first, that get 90% of the reads of normal windows."""
     shares = usage["normal"]["M_n"]
     upwards = np.sort(shares)
-    slots = _slots_for_most_reads(upwards[::-1])
-    values: Values = {"right": slots, "one less": slots - 1, "share": slots / len(shares)}
-    values["upwards"] = _slots_for_most_reads(upwards)
-    values["unsorted"] = _slots_for_most_reads(shares)
-    return values
-
-
-def _slots_for_most_reads(shares: np.ndarray) -> int:
-    return int(np.searchsorted(np.cumsum(shares), 0.9)) + 1
+    counts = []
+    for order in (upwards[::-1], upwards, shares):
+        counts.append(int(np.searchsorted(np.cumsum(order), 0.9)) + 1)
+    values: Values = {"right": counts[0], "one less": counts[0] - 1, "upwards": counts[1]}
+    return values | {"unsorted": counts[2], "share": counts[0] / len(shares)}
 
 
 def without_the_busiest(run: Run, windows: Sequence[torch.Tensor], usage: Usage) -> Values:
     """Divide D_p's mean error on pseudo windows without M_p's most read slot by that with it."""
-    busiest = {name: int(shares.argmax()) for name, shares in usage["pseudo"].items()}
-
-    def errors(path: str, memory: str, step: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        removed = {"it": [busiest[memory]]}
-        measured = removal_errors(run, windows[::step], removed, path)
-        return measured["nothing"], measured["it"]
-
-    def ratio(before: np.ndarray, without: np.ndarray) -> float:
-        return float(without.mean() / before.mean())
-
-    before, without = errors("pseudo", "M_p")
-    right = ratio(before, without)
-    values: Values = {"right": right, "inverse": 1 / right, "more": right - 1}
+    removed = {name: [int(shares.argmax())] for name, shares in usage["pseudo"].items()}
+    errors = removal_errors(run, windows, removed, "pseudo")
+    before, without = errors["nothing"], errors["M_p"]
+    of_normal = removal_errors(run, windows, {"M_p": removed["M_p"]}, "normal")
+    ratio = without.mean() / before.mean()
+    values: Values = {"right": ratio, "inverse": 1 / ratio, "more": ratio - 1}
     values["new error"] = without.mean()
-    values["mean ratio"] = (without / before).mean()
-    values["of D_n"] = ratio(*errors("normal", "M_p"))
-    values["every second"] = ratio(*errors("pseudo", "M_p", step=2))
-    values["slot of M_n"] = ratio(*errors("pseudo", "M_n"))
-    return values
+    values["of D_n"] = of_normal["M_p"].mean() / of_normal["nothing"].mean()
+    return values | {"slot of M_n": errors["M_n"].mean() / before.mean()}
 
 
 def spread_of_a_difference(seeds: Sequence[float]) -> Values:
@@ -211,24 +178,19 @@ def rows_without_contrast(rows: Mapping[str, Mapping[str, float]]) -> Values:
 
     `rows`: a row's name -> its numbers.
     """
-    trained = {name: row for name, row in rows.items() if row["plain_calibrated"] is not None}
-    gains = {}
-    for name, row in trained.items():
-        gains[name] = row["micro_auc_calibrated"] - row["plain_calibrated"]
-    equal = {name for name, gain in gains.items() if gain == 0}
-    values: Values = {"right": equal, "different": gains.keys() - equal}
-    values["lower"] = {name for name, gain in gains.items() if gain < 0}
-    values["with baseline"] = equal | {BEST}
-    values["p = 0 alone"] = {"p = 0"}
-    values["with one decoder"] = equal | {"one decoder"}
-    return values
+    equal, different = set[str](), set[str]()
+    for name, row in rows.items():
+        if row["plain_calibrated"] is not None:
+            is_equal = row["micro_auc_calibrated"] == row["plain_calibrated"]
+            (equal if is_equal else different).add(name)
+    values: Values = {"right": equal, "different": different, "p = 0 alone": {"p = 0"}}
+    return values | {"with baseline": equal | {BEST}}
 
 
 def alarms(table: Path) -> Values:
     """Count the alarms, which are runs of 1, in the column `abnormal` of a `scores.csv`."""
     abnormal = np.genfromtxt(table, delimiter=",", names=True)["abnormal"].astype(int)
-    steps = np.diff(abnormal, prepend=0, append=0)
-    count = int((steps == 1).sum())
+    count = int((np.diff(abnormal, prepend=0) == 1).sum())
     return {"right": count, "frames": abnormal.sum(), "steps": 2 * count}
 
 
@@ -237,13 +199,8 @@ def patient_threshold(calm: np.ndarray) -> Values:
 
     The film's last 16 frames do not count.
     """
-
-    def highest_minimum(scores: np.ndarray, length: int) -> float:
-        return float(sliding_window_view(scores, length).min(axis=1).max())
-
     inner = calm[:-16]
-    values: Values = {"right": highest_minimum(inner, 10), "anywhere": np.sort(inner)[-10]}
-    values["whole film"] = highest_minimum(calm, 10)
-    for name, length in (("no frame", 1), ("nine", 9), ("eleven", 11)):
-        values[name] = highest_minimum(inner, length)
+    values: Values = {"anywhere": np.sort(inner)[-10], "no frame": inner.max()}
+    for name, scores in (("right", inner), ("whole film", calm)):
+        values[name] = sliding_window_view(scores, 10).min(axis=1).max()
     return values

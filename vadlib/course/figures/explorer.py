@@ -15,13 +15,13 @@ from matplotlib.patches import Rectangle
 from vadlib.config import CELL, ClipConfig
 from vadlib.course.figures.datasets import draw_frame
 from vadlib.course.figures.memory import draw_heat, draw_picture, heat_limit
-from vadlib.course.figures.style import Look, draw_box, legend_above
+from vadlib.course.figures.style import Look, describe_place, draw_box, legend_above
 from vadlib.course.inspection.explanation import Explanation, explain_clip
 from vadlib.data.clips import scoring_starts
 from vadlib.data.video import Video
 from vadlib.errors import require, require_known
-from vadlib.evaluation.metrics import intervals, per_video
-from vadlib.evaluation.result import SCALES, Result
+from vadlib.evaluation.metrics import intervals
+from vadlib.evaluation.result import Result
 from vadlib.model.run import Run
 from vadlib.output.figure import BLUE, GREY, ORANGE
 
@@ -38,7 +38,6 @@ class ExplorerView(NamedTuple):
     video: str
     frame: int
     threshold: float
-    scale: str = "calibrated"
 
 
 class FrameCounts(NamedTuple):
@@ -50,15 +49,12 @@ class FrameCounts(NamedTuple):
     quiet: int
 
     @property
-    def rates(self) -> list[float]:
+    def rates(self) -> np.ndarray:
         """Precision, recall and false-alarm rate; NaN where there is no frame to divide by."""
-        precision = _share(self.hits, self.false_alarms)
-        recall = _share(self.hits, self.misses)
-        return [precision, recall, _share(self.false_alarms, self.quiet)]
-
-
-def _share(part: int, rest: int) -> float:
-    return part / (part + rest) if part + rest else float("nan")
+        parts = np.array([self.hits, self.hits, self.false_alarms])
+        totals = parts + np.array([self.false_alarms, self.misses, self.quiet])
+        rates: np.ndarray = np.divide(parts, totals, out=np.full(3, np.nan), where=totals > 0)
+        return rates
 
 
 def count_frames(scores: Curves, labels: Curves, threshold: float) -> FrameCounts:
@@ -69,13 +65,11 @@ def count_frames(scores: Curves, labels: Curves, threshold: float) -> FrameCount
         labels: video -> (T,), 0 normal, 1 abnormal.
         threshold: on the scale of the scores.
     """
-    counts = np.zeros((2, 2), int)  # by label and by alarm
-    for name, score in scores.items():
-        if name in labels:
-            np.add.at(counts, (labels[name].astype(int), (score > threshold).astype(int)), 1)
-    quiet, misses = counts[:, 0].tolist()
-    false_alarms, hits = counts[:, 1].tolist()
-    return FrameCounts(hits, false_alarms, misses, quiet)
+    counts = np.zeros(4, int)  # quiet, misses, false alarms, hits
+    for name in scores.keys() & labels.keys():
+        outcomes = (labels[name] > 0) + 2 * (scores[name] > threshold)
+        counts += np.bincount(outcomes, minlength=4)
+    return FrameCounts(*counts[::-1].tolist())
 
 
 def next_wrong(
@@ -98,20 +92,17 @@ def next_wrong(
     names = list(scores)
     places = []
     for number, name in enumerate(names):
-        if name not in labels:
-            continue
-        is_alarm, is_abnormal = scores[name] > threshold, labels[name] > 0
-        if kind == "false alarm":
-            wrong, distance = is_alarm & ~is_abnormal, scores[name]
-        else:
-            wrong, distance = ~is_alarm & is_abnormal, -scores[name]
-        for start, end in intervals(wrong):
-            places.append((number, start + int(distance[start:end].argmax())))
-    here = (names.index(video), frame)
-    after = [place for place in places if place > here]
+        if name in labels:
+            is_alarm, is_abnormal = scores[name] > threshold, labels[name] > 0
+            is_wrong, distance = is_alarm & ~is_abnormal, scores[name]
+            if kind == "miss":
+                is_wrong, distance = ~is_alarm & is_abnormal, -scores[name]
+            for start, end in intervals(is_wrong):
+                places.append((number, start + int(distance[start:end].argmax())))
     if not places:
         return None
-    number, t = min(after or places)
+    here = (names.index(video), frame)
+    number, t = min(places, key=lambda place: (place <= here, place))
     return names[number], t
 
 
@@ -133,22 +124,6 @@ def clip_around(frame: int, length: int, config: ClipConfig) -> tuple[int, int]:
         if rest == 0 and 0 <= place < config.length:
             clips.append((start, place))
     return min(clips, key=lambda clip: abs(clip[1] - middle))
-
-
-def curves(result: Result, scale: str) -> dict[str, np.ndarray]:
-    """Return the scores of `result.rescore(scale)` without computing them again."""
-    require_known(scale, SCALES, "scale")
-    if scale == "calibrated":
-        return dict(result.scores)
-    return dict(result.raw) if scale == "raw" else per_video(result.raw)
-
-
-def start_threshold(result: Result, scale: str) -> float:
-    """Return the run's threshold; on other scales the value with as many frames above it."""
-    if scale == "calibrated":
-        return float(result.threshold)
-    below = np.mean(np.concatenate(list(result.scores.values())) <= result.threshold)
-    return float(np.quantile(np.concatenate(list(curves(result, scale).values())), below))
 
 
 def plot_explorer(
@@ -175,7 +150,7 @@ def plot_explorer(
         The figure and its alt text.
 
     Raises:
-        InputError: an unknown video, frame or scale, or a result of other videos.
+        InputError: an unknown video or frame, or a result of other videos.
     """
     by_name = videos_of_result(result, videos)
     require_known(view.video, by_name, "video", field="View.video")
@@ -185,24 +160,22 @@ def plot_explorer(
     start, place = clip_around(view.frame, len(video), run.config.clips)
     clip = explain(run, video, start)
     local = result.score_map(video.name)[view.frame]
-    aspect = video.frames.shape[1] / video.frames.shape[2]
-    axes = _explorer_panels(min(aspect, 1))
-    frame, curve = axes[0], axes[-1]
-    small = axes[1:-1]
-    draw_frame(frame, video, view.frame)
-    _mark_worst_place(frame, video, clip.seen.shape, result.calibration.score_config.window, local)
+    height, width = video.frames.shape[1:3]
+    figure = plt.figure()
+    axes = _explorer_panels(figure, min(height / width, 1))
+    draw_frame(axes[0], video, view.frame)
+    scale = (height / clip.seen.shape[0], width / clip.seen.shape[1])
+    _mark_worst_place(axes[0], scale, result.calibration.score_config.window, local)
     # outlines may reach beyond it
-    frame.set(xlim=(-0.5, video.frames.shape[2] - 0.5), ylim=(video.frames.shape[1] - 0.5, -0.5))
+    axes[0].set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    draw_picture(axes[1], clip.reconstruction[place], "reconstructed by D_n")
+    draw_heat(axes[2], clip.error[place], "squared error", heat_limit(clip.error) or 1)
     highest = heat_limit(clip.entropy, share=1) or 1
-    draw_picture(small[0], clip.reconstruction[place], "reconstructed by D_n")
-    draw_heat(small[1], clip.error[place], "squared error", heat_limit(clip.error) or 1)
-    draw_heat(small[2], clip.entropy, "entropy of M_n (nats)", highest)
-    small[2].set_xlabel("hatched: nothing moves", fontsize="small")
+    draw_heat(axes[3], clip.entropy, "entropy of M_n (nats)", highest)
+    axes[3].set_xlabel("hatched: nothing moves", fontsize="small")
     highest = max(result.scores[video.name].max(), 1)
-    draw_heat(small[3], local, "calibrated score by place", highest)
-    _draw_curve(curve, result, view)
-    figure = frame.figure
-    assert isinstance(figure, Figure)
+    draw_heat(axes[4], local, "calibrated score by place", highest)
+    _draw_curve(axes[5], result, view)
     return figure, describe_view(result, view, local)
 
 
@@ -223,8 +196,8 @@ def videos_of_result(result: Result, videos: Sequence[Video]) -> dict[str, Video
     return {video.name: video for video in videos}
 
 
-def _explorer_panels(aspect: float) -> list[Axes]:
-    """Make the panels: the frame, four small pictures of height / width `aspect`, the curve.
+def _explorer_panels(figure: Figure, aspect: float) -> list[Axes]:
+    """Add the panels: the frame, four small pictures of height / width `aspect`, the curve.
 
     All sizes are in inches. Beside the pictures is room for colour bars, between them for titles.
     """
@@ -232,7 +205,7 @@ def _explorer_panels(aspect: float) -> list[Axes]:
     picture_height = (end - LEFT) * WIDTH / 4.9 * aspect
     gap = 0.32
     height = 2 * picture_height + gap + 2.5
-    figure = plt.figure(figsize=(WIDTH, height))
+    figure.set_size_inches(WIDTH, height)
     # The figure is cut to its content when shown. This background keeps the margins, by which the
     # slider below the curve is placed.
     background: Look = {"transform": figure.transFigure, "facecolor": "white", "zorder": -1}
@@ -246,23 +219,21 @@ def _explorer_panels(aspect: float) -> list[Axes]:
 
 
 def _mark_worst_place(
-    ax: Axes, video: Video, size: tuple[int, ...], window: int | None, local: np.ndarray
+    ax: Axes, scale: tuple[float, float], window: int | None, local: np.ndarray
 ) -> None:
     """Draw the window with the largest calibrated score onto a frame.
 
-    `size` is that of the model's frames, which may be smaller than the video's.
+    `scale` is (height, width) of the video's frames divided by those of the model's frames.
     """
     if local.size == 1 or window is None:
         return
-    down = video.frames.shape[1] / size[0]
-    across = video.frames.shape[2] / size[1]
-    row, column = np.unravel_index(local.argmax(), local.shape)
-    cells = window // CELL
-    corner = ((column - cells // 2) * CELL * across, (row - cells // 2) * CELL * down)
-    width, height = cells * CELL * across, cells * CELL * down
+    cells, side = window // CELL, np.array(scale) * CELL
+    place = np.array(np.unravel_index(local.argmax(), local.shape))
+    y, x = (place - cells // 2) * side
+    height, width = cells * side
     dashed: Look = {"edgecolor": BLUE, "linewidth": 1.5, "linestyle": (0, (3, 2))}
-    draw_box(ax, corner, width, height, edgecolor="white", linewidth=2.6)
-    draw_box(ax, corner, width, height, **dashed)
+    draw_box(ax, (x, y), width, height, edgecolor="white", linewidth=2.6)
+    draw_box(ax, (x, y), width, height, **dashed)
     note = "dashed: the worst place"
     if ax.collections:  # the mask's outline
         note = f"outlined: the truth; {note}"
@@ -270,14 +241,14 @@ def _mark_worst_place(
 
 
 def _draw_curve(ax: Axes, result: Result, view: ExplorerView) -> None:
-    score = curves(result, view.scale)[view.video]
+    score = result.scores[view.video]
     shade: Look = {"facecolor": ORANGE, "alpha": 0.2, "hatch": "//", "edgecolor": ORANGE}
     shade["label"] = "abnormal (truth)"
     if view.video in result.labels:
         for start, end in intervals(result.labels[view.video]):
             ax.axvspan(start - 0.5, end - 0.5, **shade)
             shade["label"] = None  # once in the legend
-    ax.plot(score, color=BLUE, label=f"{view.scale.replace('_', ' ')} score")
+    ax.plot(score, color=BLUE, label="calibrated score")
     dashed: Look = {"color": GREY, "linestyle": "--", "linewidth": 1.2}
     ax.axhline(view.threshold, label=f"threshold {view.threshold:.2f}", **dashed)
     ax.axvline(view.frame, color="black", linewidth=1.5)
@@ -290,59 +261,43 @@ def _draw_curve(ax: Axes, result: Result, view: ExplorerView) -> None:
 
 def describe_view(result: Result, view: ExplorerView, local: np.ndarray) -> str:
     """Return the alt text of a view, with the worst place of the calibrated score (H', W')."""
-    score = curves(result, view.scale)[view.video]
+    score = result.scores[view.video]
     value = score[view.frame]
-    is_alarm = value > view.threshold
-    side = "above" if is_alarm else "not above"
-    text = (
-        f"video {view.video}, frame {view.frame} of {len(score)}, "
-        f"{view.scale.replace('_', ' ')} score {value:.2f}, "
-        f"{side} the threshold of {view.threshold:.2f}: "
-    )
-    if view.video not in result.labels:
-        text += "an alarm, unlabelled" if is_alarm else "quiet, unlabelled"
-    elif result.labels[view.video][view.frame]:
-        text += "a hit" if is_alarm else "a miss"
-    else:
-        text += "a false alarm" if is_alarm else "normal and quiet"
+    is_alarm = int(value > view.threshold)
+    outcomes = ("quiet, unlabelled", "an alarm, unlabelled")
+    if view.video in result.labels:
+        is_abnormal = result.labels[view.video][view.frame]
+        outcomes = ("a miss", "a hit") if is_abnormal else ("normal and quiet", "a false alarm")
+    text = f"video {view.video}, frame {view.frame} of {len(score)}, "
+    text += f"calibrated score {value:.2f}, "
+    text += f"{'above' if is_alarm else 'not above'} the threshold of {view.threshold:.2f}: "
+    text += outcomes[is_alarm]
     if local.size > 1:
         row, column = np.unravel_index(local.argmax(), local.shape)
-        down, across = (row + 0.5) / local.shape[0], (column + 0.5) / local.shape[1]
-        text += f"; the worst place is {across:.0%} from the left and {down:.0%} from the top"
+        place = describe_place((row + 0.5) / local.shape[0], (column + 0.5) / local.shape[1])
+        text += f"; the worst place is {place}"
     return text
 
 
 def describe_counts(result: Result, names: Sequence[str], view: ExplorerView) -> str:
     """Return the counts of the view's video and of all the named ones as an HTML table.
 
-    It is a sentence where none of them has labels.
+    Videos without labels are left out.
     """
-    scores = {}
-    for name, score in curves(result, view.scale).items():
-        if name in names and name in result.labels:
-            scores[name] = score
-    if not scores:
-        text = "These videos have no labels: hits, misses and false alarms cannot be counted."
-        return f"<p>{text}</p>"
+    scores = {name: result.scores[name] for name in names if name in result.labels}
+    one = {name: score for name, score in scores.items() if name == view.video}
+    groups = {f"video {view.video}": one, "all videos": scores}
     header = "frames of|hits (TP)|false alarms (FP)|misses (FN)|quiet (TN)"
     header += "|precision|recall|false-alarm rate"
-    rows, note = [_table_row("th", header.split("|"))], ""
-    if view.video in scores:
-        one = {view.video: scores[view.video]}
-        rows.append(_count_row(f"video {view.video}", one, result.labels, view.threshold))
-    else:
-        note = f"<p>video {html.escape(view.video)} has no labels</p>"
-    rows.append(_count_row("all videos", scores, result.labels, view.threshold))
+    rows = _table_row("th", header.split("|"))
+    for name, group in groups.items():
+        if not group:
+            continue
+        counts = count_frames(group, result.labels, view.threshold)
+        rates = ["none" if np.isnan(share) else f"{share:.1%}" for share in counts.rates]
+        rows += _table_row("td", [name, *map(str, counts), *rates])
     style = "border-spacing: 0.7em 0; line-height: 1.6; text-align: right; white-space: nowrap"
-    return f'<table style="{style}">{"".join(rows)}</table>{note}'
-
-
-def _count_row(name: str, scores: Curves, labels: Curves, threshold: float) -> str:
-    counts = count_frames(scores, labels, threshold)
-    cells = [name, *(str(count) for count in counts)]
-    for share in counts.rates:
-        cells.append("none" if np.isnan(share) else f"{share:.1%}")
-    return _table_row("td", cells)
+    return f'<table style="{style}">{rows}</table>'
 
 
 def _table_row(tag: str, cells: Sequence[str]) -> str:
@@ -356,24 +311,17 @@ def sample_views(result: Result) -> list[ExplorerView]:
     The threshold is the run's. What does not occur is left out. Without labels, it is the frame
     with the highest score.
     """
-    distances: list[dict[str, np.ndarray]] = [{}, {}, {}]  # hits, false alarms, misses
-    for name, labels in result.labels.items():
-        above = result.scores[name] - result.threshold
-        for of_kind, label, sign in zip(distances, (1, 0, 1), (1, 1, -1), strict=True):
-            of_kind[name] = np.where(labels == label, sign * above, -np.inf)
     views = []
-    for of_kind in distances:
-        place = _highest_frame(of_kind)
-        if place is not None and of_kind[place[0]][place[1]] > 0:
-            views.append(ExplorerView(*place, result.threshold))
-    place = _highest_frame(result.scores)
-    if not views and place is not None:
-        views.append(ExplorerView(*place, result.threshold))
+    for label, sign in ((1, 1), (0, 1), (1, -1)):
+        best, farthest = None, 0.0
+        for name, labels in result.labels.items():
+            distance = sign * (result.scores[name] - result.threshold)
+            distance = np.where(labels == label, distance, 0)
+            if distance.max() > farthest:
+                best, farthest = (name, int(distance.argmax())), distance.max()
+        if best is not None:
+            views.append(ExplorerView(*best, result.threshold))
+    if not views:
+        name = max(result.scores, key=lambda name: float(result.scores[name].max()))
+        views.append(ExplorerView(name, int(result.scores[name].argmax()), result.threshold))
     return views
-
-
-def _highest_frame(values: Curves) -> tuple[str, int] | None:
-    if not values:
-        return None
-    best = max(values, key=lambda name: float(values[name].max()))
-    return best, int(values[best].argmax())

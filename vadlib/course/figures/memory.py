@@ -6,6 +6,7 @@ Places that were not reconstructed are hatched: they have no value, which differ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,26 +34,33 @@ def plot_reconstruction(
     Returns:
         The Axes, (2, 3).
     """
-    normal, pseudo = explanation, _pseudo_path(explanation)
-    middle = len(normal.frames) // 2
-    axes = _map_panels(2, 3, normal.seen)
-    draw_picture(axes[0, 0], normal.frames[middle], title)
-    draw_picture(axes[0, 1], normal.reconstruction[middle], "D_n (hatched: nothing moves)")
-    draw_picture(axes[0, 2], pseudo.reconstruction[middle], "D_p")
-    difference = np.abs(pseudo.reconstruction[middle] - normal.reconstruction[middle]).mean(-1)
-    highest = heat_limit(normal.error[middle], pseudo.error[middle])
-    draw_heat(axes[1, 0], difference, "|D_p - D_n| (grey levels)")
-    draw_heat(axes[1, 1], normal.error[middle], "squared error of D_n", highest)
-    draw_heat(axes[1, 2], pseudo.error[middle], "squared error of D_p", highest)
+    middle = len(explanation.frames) // 2
+    axes = _map_panels(2, 3, explanation.seen)
+    titles = (title, "D_n (hatched: nothing moves)", "D_p")
+    panes = [*axes[0], *axes[1, 1:]]
+    _draw_both_paths(panes, explanation, np.s_[middle], titles)
+    assert explanation.pseudo is not None
+    change = explanation.pseudo.reconstruction[middle] - explanation.reconstruction[middle]
+    draw_heat(axes[1, 0], np.abs(change).mean(-1), "|D_p - D_n| (grey levels)")
     if mask is not None and mask.any():
         for ax in (axes[0, 0], *axes[1]):
             ax.contour(mask, [0.5], colors=ORANGE, linewidths=0.8)
     return axes
 
 
-def _pseudo_path(explanation: Explanation) -> Explanation:
-    assert explanation.pseudo is not None, "the explanation is of the pseudo path alone"
-    return explanation.pseudo
+def _draw_both_paths(
+    axes: Sequence[Axes] | np.ndarray, explanation: Explanation, part: Any, titles: Sequence[str]
+) -> None:
+    """Draw a part of a clip, both its reconstructions, and their errors on one scale of colours."""
+    normal, pseudo = explanation, explanation.pseudo
+    assert pseudo is not None, "the explanation is of the pseudo path alone"
+    pictures = (normal.frames, normal.reconstruction, pseudo.reconstruction)
+    for ax, picture, title in zip(axes[:3], pictures, titles, strict=True):
+        draw_picture(ax, picture[part], title)
+    errors = {"D_n": normal.error[part], "D_p": pseudo.error[part]}
+    highest = heat_limit(*errors.values())
+    for ax, (name, error) in zip(axes[3:], errors.items(), strict=True):
+        draw_heat(ax, error, f"squared error of {name}", highest)
 
 
 def plot_reconstruction_over_time(explanation: Explanation, row: int) -> np.ndarray:
@@ -65,21 +73,15 @@ def plot_reconstruction_over_time(explanation: Explanation, row: int) -> np.ndar
     Returns:
         The Axes, (5,).
     """
-    normal, pseudo = explanation, _pseudo_path(explanation)
     axes: np.ndarray = panels(5, 1, 9, 5.2, sharex=True)[:, 0]
-    draw_picture(axes[0], normal.frames[:, row], "frames")
-    draw_picture(axes[1], normal.reconstruction[:, row], "D_n")
-    draw_picture(axes[2], pseudo.reconstruction[:, row], "D_p")
-    highest = heat_limit(normal.error[:, row], pseudo.error[:, row])
-    draw_heat(axes[3], normal.error[:, row], "squared error of D_n", highest)
-    draw_heat(axes[4], pseudo.error[:, row], "squared error of D_p", highest)
+    _draw_both_paths(axes, explanation, np.s_[:, row], ("frames", "D_n", "D_p"))
     for ax in axes:
-        ax.set(aspect="auto", yticks=[0, len(normal.frames) - 1])
+        ax.set(aspect="auto", yticks=[0, len(explanation.frames) - 1])
         ax.set_ylabel("frame", fontsize="small")
-    columns = np.flatnonzero(normal.seen[row])
+    columns = np.flatnonzero(explanation.seen[row])
     if len(columns):
         axes[0].set_xlim(columns[0] - 0.5, columns[-1] + 0.5)
-    axes[-1].set_xticks(np.arange(0, normal.seen.shape[1], 40))
+    axes[-1].set_xticks(np.arange(0, explanation.seen.shape[1], 40))
     axes[-1].set_xlabel(f"x, in row {row} (hatched: nothing moves)", fontsize="small")
     return axes
 
@@ -97,17 +99,18 @@ def plot_attention(normal: Explanation, abnormal: Explanation) -> np.ndarray:
         The Axes, (3,).
     """
     axes: np.ndarray = _map_panels(1, 3, normal.seen)[0]
+    curves = axes[2]
     highest = heat_limit(normal.entropy, abnormal.entropy, share=1)
     draw_heat(axes[0], normal.entropy, "normal clip: entropy of M_n (nats)", highest)
     draw_heat(axes[1], abnormal.entropy, "abnormal clip: entropy of M_n (nats)", highest)
     axes[0].set_xlabel("hatched: nothing moves", fontsize="small")
     ranks = np.argsort(normal.usage)[::-1]
-    axes[2].plot(normal.usage[ranks], color=BLUE, label="normal clip")
-    axes[2].plot(abnormal.usage[ranks], ".", color=ORANGE, markersize=3, label="abnormal clip")
-    axes[2].set_xlabel("slots, in the order of the normal clip", fontsize="small")
-    axes[2].set_ylabel("share of the reads")
-    axes[2].set_title("slots of M_n read", fontsize="small")
-    axes[2].legend(fontsize="small")
+    curves.plot(normal.usage[ranks], color=BLUE, label="normal clip")
+    curves.plot(abnormal.usage[ranks], ".", color=ORANGE, markersize=3, label="abnormal clip")
+    curves.set_xlabel("slots, in the order of the normal clip", fontsize="small")
+    curves.set_ylabel("share of the reads")
+    curves.set_title("slots of M_n read", fontsize="small")
+    curves.legend(fontsize="small")
     return axes
 
 
@@ -129,8 +132,6 @@ def plot_slot_maps(explanation: Explanation) -> np.ndarray:
     title = f"frame {middle} of the clip (hatched: nothing moves)"
     draw_picture(axes[0, 0], explanation.frames[middle], title)
     usage = explanation.usage
-    for ax in axes.flat[1 + len(usage) :]:
-        ax.axis("off")
     for ax, slot in zip(axes.flat[1:], np.argsort(usage)[::-1], strict=False):
         title = f"slot {slot}: {usage[slot]:.1%} of the reads"
         draw_heat(ax, explanation.attention[slot], title)
@@ -183,16 +184,10 @@ def plot_slot_atlas(pages: Sequence[SlotPicture], clips: Sequence[Tensor]) -> np
         for ax, number, weight in zip(row[1:], page.nearest, page.weights, strict=False):
             frames = to_frames(clips[number])
             draw_picture(ax, frames[len(frames) // 2], f"weight {weight:.2f}")
-            height, width = frames.shape[1:3]
-            corner = (_middle_cell(width), _middle_cell(height))
-            draw_box(ax, corner, CELL, CELL, edgecolor=ORANGE, linewidth=1.5)
+            cells = -(-np.array(frames.shape[1:3]) // CELL)
+            y, x = cells // 2 * CELL - 0.5  # where the memory's middle position begins
+            draw_box(ax, (x, y), CELL, CELL, edgecolor=ORANGE, linewidth=1.5)
     return axes
-
-
-def _middle_cell(size: int) -> float:
-    """Return where the memory's middle position begins, in pixels."""
-    positions = -(-size // CELL)
-    return positions // 2 * CELL - 0.5
 
 
 def plot_slot_removal(
@@ -208,10 +203,10 @@ def plot_slot_removal(
         The Axes, (2,).
     """
     first = next(iter(errors.values()))
-    groups = [[name for name in first if name not in ("nothing", *apart)], apart]
-    widths = [len(names) + 0.5 for names in groups]
+    single = [name for name in first if name not in ("nothing", *apart)]
+    widths = (len(single) + 0.5, len(apart) + 0.5)
     axes: np.ndarray = panels(1, 2, 9, 3, width_ratios=widths)[0]
-    for ax, names in zip(axes, groups, strict=True):
+    for ax, names in zip(axes, (single, apart), strict=True):
         changes = {}
         for kind, of_kind in errors.items():
             before = of_kind["nothing"].mean()

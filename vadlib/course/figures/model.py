@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
-from vadlib.course.figures.style import ARROW, Look, beside, evenly, one_panel, panels
+from vadlib.course.figures import style
 from vadlib.data.clips import to_frames
+from vadlib.errors import require
 from vadlib.model.losses import squared_error
 from vadlib.model.memory import address
 from vadlib.model.network import DualPathAutoencoder
@@ -30,25 +31,33 @@ PARTS = {
     "D_p": "pseudo_decoder",
 }
 Shape = tuple[int, ...]
+ARROW: style.Look = {"arrowstyle": "->", "shrinkA": 0, "shrinkB": 0}
 
 
 def part_shapes(model: DualPathAutoencoder, clip_shape: Sequence[int]) -> dict[str, list[Shape]]:
-    """Return the different shapes (C, T, H, W) of each part's outputs, in order.
+    """Return the different shapes (C, T, H, W) of the outputs of each of `PARTS`, in order.
 
-    The parts are "E", "M_n", "D_n", "M_p" and "D_p", where the model has them. Forward hooks
-    record the shapes on a copy of the model on the meta device, so nothing is computed.
+    Forward hooks record the shapes on a copy of the model on the meta device, so nothing is
+    computed.
 
     Args:
-        model: of any configuration.
+        model: with two memories and two decoders.
         clip_shape: (C, T, H, W).
+
+    Raises:
+        InputError: the paths share a part, or have no memory.
     """
     model = copy.deepcopy(model).to("meta")
-    shapes: dict[str, list[Shape]] = {}
+    is_whole = model.pseudo_memory is not None and model.pseudo_decoder is not None
+    message = "expected a model with two memories and two decoders"
+    require(is_whole, message, "conflict", field="ModelConfig.memories")
+    shapes: dict[str, list[Shape]] = {name: [] for name in PARTS}
     for name, attribute in PARTS.items():
         part = getattr(model, attribute)
-        if part is not None:
-            shapes[name] = []
-            _record_shapes(part, shapes[name], is_layer=name != "E")
+        for layer in part.modules():
+            is_whole_part = layer is part and name != "E"
+            if is_whole_part or isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d)):
+                layer.register_forward_hook(partial(_record_shape, shapes[name]))
     clips = torch.empty(1, *clip_shape, device="meta")
     features = model.encode(clips)
     for path in ("normal", "pseudo"):
@@ -56,19 +65,12 @@ def part_shapes(model: DualPathAutoencoder, clip_shape: Sequence[int]) -> dict[s
     return shapes
 
 
-def _record_shapes(part: nn.Module, shapes: list[Shape], is_layer: bool) -> None:
-    """Append new shapes of the outputs of a part's convolutions, and of the part (`is_layer`)."""
-
-    def record(_layer: nn.Module, _inputs: Any, output: Any) -> None:
-        tensor = output[0] if isinstance(output, tuple) else output
-        shape = tuple(tensor.shape[1:])
-        if shape not in shapes:  # the paths may share a part
-            shapes.append(shape)
-
-    for layer in part.modules():
-        is_convolution = isinstance(layer, (nn.Conv3d, nn.ConvTranspose3d))
-        if is_convolution or (layer is part and is_layer):
-            layer.register_forward_hook(record)
+def _record_shape(shapes: list[Shape], _layer: nn.Module, _inputs: Any, output: Any) -> None:
+    """Append the shape of a layer's output, unless the layer before has the same."""
+    tensor = output[0] if isinstance(output, tuple) else output
+    shape = tuple(tensor.shape[1:])
+    if shape not in shapes:
+        shapes.append(shape)
 
 
 def plot_method(normal: Tensor, broken: Tensor) -> Axes:
@@ -77,7 +79,7 @@ def plot_method(normal: Tensor, broken: Tensor) -> Axes:
     Args:
         normal, broken: clips (C, T, H, W); their middle frames are drawn.
     """
-    ax = one_panel(9, 4.2)
+    ax = style.one_panel(9, 4.2)
     ax.set(xlim=(0, 18), ylim=(0, 8.4), aspect="equal")
     ax.axis("off")
     _draw_input(ax, normal, 5.0, "x: a normal clip")
@@ -101,7 +103,7 @@ def _draw_input(ax: Axes, clip: Tensor, bottom: float, name: str) -> None:
 
 def _draw_part(ax: Axes, centre: tuple[float, float], label: str, colour: str) -> None:
     x, y = centre
-    look: Look = {"facecolor": "white", "edgecolor": colour, "linewidth": 1.6}
+    look: style.Look = {"facecolor": "white", "edgecolor": colour, "linewidth": 1.6}
     if colour == ORANGE:
         look["hatch"] = "////"
     ax.add_patch(Rectangle((x - 0.9, y - 0.8), 1.8, 1.6, **look))
@@ -127,7 +129,7 @@ def _draw_arrow(
 
 
 def plot_network(model: DualPathAutoencoder, clip_shape: Sequence[int]) -> Axes:
-    """Draw a clip (C, T, H, W) on its way through the network.
+    """Draw a clip (C, T, H, W) on its way through a network with two memories and two decoders.
 
     The normal path is above, the pseudo path (hatched) below. A box is as high as the pictures it
     holds, and wider for more channels. The text below it gives channels and T x H x W, the text
@@ -136,53 +138,52 @@ def plot_network(model: DualPathAutoencoder, clip_shape: Sequence[int]) -> Axes:
     shapes = {"clip": [tuple(clip_shape)], **part_shapes(model, clip_shape)}
     encoder_end = 1 + len(shapes["E"])
     columns = {"c": 0, "E": 1, "M": encoder_end, "D": encoder_end + 1}
-    ax = one_panel(9, 5.4)
+    ax = style.one_panel(9, 5.4)
+    boxes = {}
     for name, levels in shapes.items():
-        _draw_levels(ax, name, levels, columns[name[0]], clip_shape[2])
+        boxes[name] = _draw_levels(ax, name, levels, columns[name[0]], clip_shape[2])
         label = name
         if name in PARTS:
             parameters = sum(p.numel() for p in getattr(model, PARTS[name]).parameters())
             label += f"\n{parameters:,}"
         x = columns[name[0]] + (len(levels) - 1) / 2
-        top = _middle(name) + max(level[2] for level in levels) / clip_shape[2] / 2
+        top = _middle(name) + max(box.get_height() for box in boxes[name]) / 2
         ax.text(x, top + 0.04, label, ha="center", fontsize=8, bbox=GROUND)
     for path in "np":
-        parts = ["E", f"M_{path}", f"D_{path}"]
-        if path == "p":  # what the paths share belongs to the normal one
-            parts = [part if part in shapes else part[:2] + "n" for part in parts]
-        parts = [part for part in parts if part in shapes]
-        for one, two in pairwise(parts):
-            start = (_edges(one, shapes[one], columns, -1)[1], _middle(one))
-            end = (_edges(two, shapes[two], columns, 0)[0], _middle(two))
-            _draw_arrow(ax, start, end)
+        memory, decoder = f"M_{path}", f"D_{path}"
+        for one, two in (("E", memory), (memory, decoder)):
+            _connect(ax, boxes[one][-1], boxes[two][0])
         if model.config.skip:
-            decoder, encoded = parts[-1], shapes["E"][-2]
             sizes = [level[1:] for level in shapes[decoder]]
-            joined = sizes.index(encoded[1:])
-            start = (_edges("E", shapes["E"], columns, -2)[1], _middle("E"))
-            end = (_edges(decoder, shapes[decoder], columns, joined)[0], _middle(decoder))
-            _draw_arrow(ax, start, end, linestyle="--", color=GREEN)
+            joined = sizes.index(shapes["E"][-2][1:])
+            look: style.Look = {"linestyle": "--", "color": GREEN}
+            _connect(ax, boxes["E"][-2], boxes[decoder][joined], **look)
     ax.set(xlim=(-0.6, columns["D"] + len(shapes["D_n"]) - 0.4), ylim=(-1.85, 1.8))
     ax.axis("off")
     return ax
 
 
-GROUND: Look = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+GROUND: style.Look = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 
 
-def _draw_levels(ax: Axes, name: str, levels: Sequence[Shape], column: int, full: int) -> None:
+def _draw_levels(
+    ax: Axes, name: str, levels: Sequence[Shape], column: int, full: int
+) -> list[Rectangle]:
     """Draw a part's boxes from a column on; `full` is the height of the clip's pictures."""
-    look: Look = {"facecolor": GREY}
+    look: style.Look = {"facecolor": GREY}
     if name.endswith("_n"):
         look = {"facecolor": BLUE}
     elif name.endswith("_p"):
         look = {"facecolor": "white", "edgecolor": ORANGE, "hatch": "////"}
+    boxes = []
     for x, (channels, frames, height, width) in enumerate(levels, column):
-        tall, wide = height / full, _box_width(channels)
+        tall, wide = height / full, 0.1 + 0.07 * math.log2(channels)
         bottom = _middle(name) - tall / 2
-        ax.add_patch(Rectangle((x - wide / 2, bottom), wide, tall, **look))
+        boxes.append(Rectangle((x - wide / 2, bottom), wide, tall, **look))
+        ax.add_patch(boxes[-1])
         label = f"{channels}\n{frames} x {height} x {width}"
         ax.text(x, bottom - 0.03, label, ha="center", va="top", fontsize=6.5, bbox=GROUND)
+    return boxes
 
 
 def _middle(name: str) -> float:
@@ -190,17 +191,11 @@ def _middle(name: str) -> float:
     return {"_n": 1.0, "_p": -1.0}.get(name[-2:], 0.0)
 
 
-def _box_width(channels: int) -> float:
-    return 0.1 + 0.07 * math.log2(channels)
-
-
-def _edges(
-    name: str, levels: Sequence[Shape], columns: dict[str, int], level: int
-) -> tuple[float, float]:
-    """Return the left and right edge of one of a part's boxes."""
-    x = columns[name[0]] + level % len(levels)
-    half = _box_width(levels[level][0]) / 2
-    return x - half, x + half
+def _connect(ax: Axes, one: Rectangle, two: Rectangle, **look: Any) -> None:
+    """Draw an arrow from the right edge of a box to the left edge of another."""
+    start = (one.get_x() + one.get_width(), one.get_y() + one.get_height() / 2)
+    end = (two.get_x(), two.get_y() + two.get_height() / 2)
+    _draw_arrow(ax, start, end, **look)
 
 
 def plot_addressing(slots: Tensor, query: Tensor, sharpness: float, shrink: float) -> np.ndarray:
@@ -211,18 +206,17 @@ def plot_addressing(slots: Tensor, query: Tensor, sharpness: float, shrink: floa
     """
     softmax = address(query, slots, sharpness, 0.0)
     weights = address(query, slots, sharpness, shrink)
-    axes: np.ndarray = panels(1, 2, 9, 3.4)[0]
+    axes: np.ndarray = style.panels(1, 2, 9, 3.4)[0]
     for i, slot in enumerate(slots):
-        _draw_vector(axes[0], f"slot {i}", slot, bool(slot[1] < 0), color=BLUE)
-    _draw_vector(axes[0], "query", query, bool(query[1] < 0), color=ORANGE, linestyle="--")
-    # the read often has the query's direction, so its label is below
-    _draw_vector(axes[0], "read", weights @ slots, True, color=GREEN, linestyle=":")
+        _draw_vector(axes[0], f"slot {i}", slot, color=BLUE)
+    _draw_vector(axes[0], "query", query, color=ORANGE, linestyle="--")
+    _draw_vector(axes[0], "read", weights @ slots, color=GREEN, linestyle=":")
     reach = 1.5 * float(torch.cat([slots, query[None]]).abs().max())
     limits = (-reach, reach)
     axes[0].set(xlim=limits, ylim=limits, aspect="equal")
     axes[0].set_title("slots, query and what is read")
     places = np.arange(len(slots))
-    white: Look = {"facecolor": "white", "edgecolor": BLUE, "hatch": "///"}
+    white: style.Look = {"facecolor": "white", "edgecolor": BLUE, "hatch": "///"}
     axes[1].bar(places - 0.2, softmax, 0.4, label="softmax", **white)
     axes[1].bar(places + 0.2, weights, 0.4, color=GREEN, label="cut and rescaled")
     cut = shrink * float(softmax.max())
@@ -233,11 +227,12 @@ def plot_addressing(slots: Tensor, query: Tensor, sharpness: float, shrink: floa
     return axes
 
 
-def _draw_vector(ax: Axes, label: str, vector: Tensor, below: bool, **look: Any) -> None:
+def _draw_vector(ax: Axes, label: str, vector: Tensor, **look: Any) -> None:
     end = (float(vector[0]), float(vector[1]))
     ax.annotate("", end, (0, 0), arrowprops={"arrowstyle": "->", "linewidth": 1.6, **look})
-    offset = (4, -12 if below else 4)
-    text: Look = {"textcoords": "offset points", "color": look["color"], "fontsize": 9}
+    # the read often has the query's direction, so its label is below
+    offset = (4, -12 if label == "read" or end[1] < 0 else 4)
+    text: style.Look = {"textcoords": "offset points", "color": look["color"], "fontsize": 9}
     ax.annotate(label, end, offset, **text)
 
 
@@ -249,22 +244,20 @@ def plot_path_reconstructions(model: DualPathAutoencoder, clip: Tensor) -> np.nd
     Returns:
         The Axes, (5,).
     """
-    frames = evenly(clip.shape[1], 8)
-    strips = {"clip": beside(to_frames(clip)[frames], 255)}
+    frames = style.evenly(clip.shape[1], 8)
+    strips = {"clip": style.beside(to_frames(clip)[frames], 255, 0)}
     for name, path in (("D_n", "normal"), ("D_p", "pseudo")):
         with torch.no_grad():
             reconstruction = model(clip[None], path).reconstruction[0]
         error = squared_error(reconstruction, clip).mean(0)[frames, ..., None].numpy()
-        strips[name] = beside(to_frames(reconstruction)[frames], 255)
-        strips[f"error of {name}"] = beside(error, np.nan)
+        strips[name] = style.beside(to_frames(reconstruction)[frames], 255, 0)
+        strips[f"error of {name}"] = style.beside(error, np.nan, 0)
     height, width = strips["clip"].shape[:2]
-    axes: np.ndarray = panels(len(strips), 1, 9, 5 * (8 * height / width + 0.1))[:, 0]
+    axes: np.ndarray = style.panels(len(strips), 1, 9, 5 * (8 * height / width + 0.1))[:, 0]
     for ax, (name, strip) in zip(axes, strips.items(), strict=True):
-        colours: Look = {"cmap": "gray", "vmin": 0, "vmax": 255}
-        if "error" in name:
-            colours = {"cmap": "viridis", "vmin": 0, "vmax": 0.3}
-        image = ax.imshow(strip.squeeze(), interpolation="nearest", **colours)
-        ax.set(xticks=[], yticks=[])
+        colours: style.Look = {"cmap": "viridis", "vmax": 0.3} if "error" in name else {}
+        style.draw_pixels(ax, strip, interpolation="nearest", **colours)
         ax.set_ylabel(name, fontsize="small")
-    plt.colorbar(image, ax=list(axes), shrink=0.5, extend="max", label="squared error")
+    look: style.Look = {"shrink": 0.5, "extend": "max", "label": "squared error"}
+    plt.colorbar(axes[-1].images[0], ax=list(axes), **look)
     return axes

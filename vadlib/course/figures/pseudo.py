@@ -1,36 +1,34 @@
-"""Figures of pseudo-anomalies: before and after, over time, at several strengths, in a batch."""
+"""Figures of pseudo-anomalies: before and after, over time, at several strengths, in a batch; and
+the pictures of the laboratory.
+"""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import cv2
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vadlib.course.figures.style import (
-    GAP,
-    GAP_GREY,
-    KIND_COLOURS,
-    Look,
-    beside,
-    draw_box,
-    draw_pixels,
-    evenly,
-    panels,
-)
+from vadlib.config import DEFAULT_KINDS
+from vadlib.course.display import video_tag
+from vadlib.course.figures import style
 from vadlib.data.clips import Clip, ClipDataset, to_frames
 from vadlib.data.video import Video
 from vadlib.output.figure import GREY, ORANGE
-from vadlib.pseudo.kinds import PseudoAnomaly, PseudoClip
-from vadlib.pseudo.mixer import Outcome, PseudoAnomalyMixer
+from vadlib.pseudo.kinds import PasteObjects, PseudoAnomaly, PseudoClip
+from vadlib.pseudo.mixer import KINDS, Outcome, PseudoAnomalyMixer
 from vadlib.pseudo.patches import Patches
 from vadlib.training.samples import Samples
 
 BATCH = 48  # samples of `plot_training_batch`, in rows of 12
+
+Clips = Mapping[str, ClipDataset]  # detector -> the same clips with the boxes that it found
+Sources = Mapping[str, Patches]  # name -> patch source
 
 
 def plot_pseudo(clip: Clip, pseudo: PseudoClip, columns: int = 6) -> np.ndarray:
@@ -115,7 +113,7 @@ def plot_xt_slices(clips: Mapping[str, torch.Tensor], row: int | None = None) ->
     if row is None:
         first = next(iter(clips.values()))
         row = int(first.std(dim=1).mean(dim=(0, 2)).argmax())
-    axes: np.ndarray = panels(1, len(clips), 2.4 * len(clips), 2.6)[0]
+    axes: np.ndarray = style.panels(1, len(clips), 2.4 * len(clips), 2.6)[0]
     for ax, (name, clip) in zip(axes, clips.items(), strict=True):
         pixels = to_frames(clip)[:, row].squeeze()
         ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, aspect="auto")
@@ -138,13 +136,13 @@ def plot_boxes(video: Video, frame: int, boxes: Mapping[str, Sequence[np.ndarray
         The Axes, (detectors,).
     """
     height, width = video.frames.shape[1:3]
-    axes: np.ndarray = panels(1, len(boxes), 9, 9 / len(boxes) * height / width + 0.4)[0]
+    axes: np.ndarray = style.panels(1, len(boxes), 9, 9 / len(boxes) * height / width + 0.4)[0]
     for ax, (name, of_video) in zip(axes, boxes.items(), strict=True):
-        draw_pixels(ax, video.frames[frame])
+        style.draw_pixels(ax, video.frames[frame])
         for x0, y0, x1, y1 in of_video[frame]:
             # visible on dark and on bright ground
-            draw_box(ax, (x0, y0), x1 - x0, y1 - y0, edgecolor="white", linewidth=2.4)
-            draw_box(ax, (x0, y0), x1 - x0, y1 - y0, edgecolor=ORANGE, linewidth=1.2)
+            style.draw_box(ax, (x0, y0), x1 - x0, y1 - y0, edgecolor="white", linewidth=2.4)
+            style.draw_box(ax, (x0, y0), x1 - x0, y1 - y0, edgecolor=ORANGE, linewidth=1.2)
         ax.set(xlim=(0, width), ylim=(height, 0))
         ax.set_title(f"{name}: {len(of_video[frame])} boxes", fontsize="small")
     return axes
@@ -154,8 +152,10 @@ def plot_patches(sources: Mapping[str, Patches]) -> np.ndarray:
     """Draw twelve pictures of each patch source as squares. Return the Axes, (sources,)."""
     strips = {}
     for name, source in sources.items():
-        patches = [source.draw(torch.Generator().manual_seed(seed)) for seed in range(12)]
-        strips[name] = np.stack([_square(patch) for patch in patches])
+        squares = []
+        for seed in range(12):
+            squares.append(_square(source.draw(torch.Generator().manual_seed(seed))))
+        strips[name] = np.stack(squares)
     return _draw_strips(strips, 12, titles=False)
 
 
@@ -167,7 +167,7 @@ def _square(picture: np.ndarray) -> np.ndarray:
     if picture.shape[2] == 3:
         return cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
     height, width = picture.shape[:2]
-    canvas = np.full((64, 64, 3), GAP_GREY, np.float32)
+    canvas = np.full((64, 64, 3), style.GAP_GREY, np.float32)
     y, x = max(0, (64 - height) // 2), max(0, (64 - width) // 2)
     ground = canvas[y : y + height, x : x + width]
     patch = picture[: ground.shape[0], : ground.shape[1]].astype(np.float32)
@@ -188,67 +188,55 @@ def plot_training_batch(
     """
     samples = Samples(clips, np.arange(len(clips)), mixer, seed)
     size = min(BATCH, len(clips))
-    batch = [samples[key] for key in samples.batches(0, size)[0]]
-    pictures = np.stack([to_frames(inputs)[inputs.shape[1] // 2] for _, inputs, _ in batch])
-    outcomes = [outcome for _, _, outcome in batch]
-    # as a grid, whose last row is filled up with white
     columns = min(12, size)
-    rows = -(-size // columns)
-    height, width = pictures.shape[1:3]
-    grid = np.full((rows * columns, *pictures.shape[1:]), 255, np.uint8)
-    grid[:size] = pictures
-    strips = [beside(row, GAP_GREY, GAP) for row in np.split(grid, rows)]
-    size_in_inches = (9, 9 * rows * (height + GAP) / (columns * (width + GAP)) + 0.4)
-    figure, ax = plt.subplots(figsize=size_in_inches, layout="constrained")
-    _draw_mosaic(ax, np.concatenate(strips))
+    pictures, outcomes = [], []
+    for key in samples.batches(0, size)[0]:
+        sample = samples[key]
+        frames = to_frames(sample[1])
+        pictures.append(frames[len(frames) // 2])
+        outcomes.append(sample[2])
+    while len(pictures) % columns:  # the last row is filled up with white
+        pictures.append(np.full_like(pictures[0], 255))
+    grid = np.stack(pictures).reshape(-1, columns, *pictures[0].shape)
+    height, width = pictures[0].shape[:2]
+    mosaic = np.concatenate([style.beside(row) for row in grid])
+    ax = style.one_panel(9, 9 * mosaic.shape[0] / mosaic.shape[1] + 0.4)
+    _draw_mosaic(ax, mosaic)
     for k, outcome in enumerate(outcomes):
         if outcome.kind is not None:
-            corner = (k % columns * (width + GAP), k // columns * (height + GAP))
-            _frame_sample(ax, corner, (height, width), outcome.kind, outcome.success)
+            corner = (k % columns * (width + style.GAP), k // columns * (height + style.GAP))
+            _frame_sample(ax, corner, (height, width), outcome)
     text = _describe_batch(mixer, outcomes)
-    title = f"{text}; expected {mixer.p * size:.1f}"
-    ax.set_title(title, fontsize="small", loc="left")
-    return figure, text
+    ax.set_title(f"{text}; expected {mixer.p * size:.1f}", fontsize="small", loc="left")
+    assert isinstance(ax.figure, Figure)
+    return ax.figure, text
 
 
 def _frame_sample(
-    ax: Axes, corner: tuple[int, int], size: tuple[int, int], kind: str, was_turned: bool
+    ax: Axes, corner: tuple[int, int], size: tuple[int, int], outcome: Outcome
 ) -> None:
     """Frame one sample of a batch, and write its kind below."""
-    (x, y), (height, width) = corner, size
-    colour = KIND_COLOURS.get(kind, GREY)
-    outline: Look = {"linewidth": 2.5}
-    label: Look = {"color": "white", "backgroundcolor": colour}
-    if not was_turned:
+    height, width = size
+    kind = outcome.kind or ""
+    colour = style.KIND_COLOURS.get(kind, GREY)
+    outline: style.Look = {"linewidth": 2.5}
+    label: style.Look = {"fontsize": 6, "color": "white", "backgroundcolor": colour}
+    if not outcome.success:
         kind = f"no {kind}"
         outline = {"linewidth": 1.5, "linestyle": ":"}
-        label = {"color": "black", "backgroundcolor": "white"}
-    draw_box(ax, corner, width, height, edgecolor=colour, **outline)
-    ax.text(x + width / 2, y + height, kind, fontsize=6, ha="center", va="bottom", **label)
+        label |= {"color": "black", "backgroundcolor": "white"}
+    style.draw_box(ax, corner, width, height, edgecolor=colour, **outline)
+    place = (corner[0] + width / 2, corner[1] + height)
+    ax.text(*place, kind, ha="center", va="bottom", **label)
 
 
 def _describe_batch(mixer: PseudoAnomalyMixer, outcomes: Sequence[Outcome]) -> str:
     counts = mixer.count(outcomes)
-    turned = {kind.name: counts[f"made_{kind.name}"] for kind in mixer.kinds}
-    missed = sum(counts[f"not_made_{name}"] for name in turned)
-    kinds = ", ".join(f"{count} {name}" for name, count in turned.items())
-    total = f"{sum(turned.values())} of {len(outcomes)} samples turned"
+    turned = [counts[f"made_{kind.name}"] for kind in mixer.kinds]
+    missed = sum(counts[f"not_made_{kind.name}"] for kind in mixer.kinds)
+    kinds = ", ".join(f"{n} {kind.name}" for n, kind in zip(turned, mixer.kinds, strict=True))
+    total = f"{sum(turned)} of {len(outcomes)} samples turned"
     return f"p = {mixer.p:g}: {total} ({kinds}); {missed} could not be made"
-
-
-def side_by_side(clip: Clip, pseudo: PseudoClip) -> list[np.ndarray]:
-    """Return frames of a video, uint8 (H, W, 3): the clip, the pseudo-anomaly, and the mask.
-
-    They are enlarged by a whole number to about 224 rows.
-    """
-    masks = _mask_frames(pseudo)
-    scale = max(1, round(224 / masks.shape[1]))
-    film = []
-    for pictures in zip(to_frames(clip.tensor), to_frames(pseudo.tensor), masks, strict=True):
-        rgb = [np.broadcast_to(picture, (*picture.shape[:2], 3)) for picture in pictures]
-        row = beside(np.stack(rgb), GAP_GREY, GAP)
-        film.append(row.repeat(scale, axis=0).repeat(scale, axis=1))
-    return film
 
 
 def _mask_frames(pseudo: PseudoClip) -> np.ndarray:
@@ -258,17 +246,16 @@ def _mask_frames(pseudo: PseudoClip) -> np.ndarray:
 
 def _draw_strips(strips: Mapping[str, np.ndarray], columns: int, titles: bool = True) -> np.ndarray:
     """Draw a row of evenly spaced pictures for each (T, H, W, C); return the Axes, (strips,)."""
-    first = next(iter(strips.values()))
-    length = len(first)
-    height, width = first.shape[1:3]
-    frames = evenly(length, columns)
+    shape = next(iter(strips.values())).shape
+    frames = style.evenly(shape[0], columns)
+    height, width = shape[1:3]
     row_height = 9 * height / (width * len(frames)) + 0.08
-    axes: np.ndarray = panels(len(strips), 1, 9, row_height * len(strips) + 0.3)[:, 0]
+    axes: np.ndarray = style.panels(len(strips), 1, 9, row_height * len(strips) + 0.3)[:, 0]
     for ax, (name, pictures) in zip(axes, strips.items(), strict=True):
-        _draw_mosaic(ax, beside(pictures[frames], GAP_GREY, GAP))
+        _draw_mosaic(ax, style.beside(pictures[frames]))
         ax.set_ylabel(name, fontsize="small")
     if titles:
-        places = np.arange(len(frames)) * (width + GAP) + width / 2
+        places = np.arange(len(frames)) * (width + style.GAP) + width / 2
         axes[0].xaxis.tick_top()
         axes[0].set_xticks(places, [f"t = {t}" for t in frames], fontsize="small")
         axes[0].tick_params(length=0)
@@ -276,7 +263,108 @@ def _draw_strips(strips: Mapping[str, np.ndarray], columns: int, titles: bool = 
 
 
 def _draw_mosaic(ax: Axes, picture: np.ndarray) -> None:
-    ax.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_color(GREY)
-    ax.spines[:].set_linewidth(0.5)
+    style.draw_pixels(ax, picture, interpolation="nearest")
+    ax.spines[:].set(color=GREY, linewidth=0.5)
+
+
+class LabSettings(NamedTuple):
+    """The values of the laboratory's controls."""
+
+    kind: str = "skip"
+    strength: float = 0.5
+    number: int = 0  # of the clip
+    seed: int = 0
+    detector: str = "motion"
+    patches: str = "builtin"
+    p: float = 0.2
+
+
+def make_lab_anomaly(
+    clips: Clips, sources: Sources, settings: LabSettings
+) -> tuple[PseudoClip | None, str]:
+    """Make the chosen pseudo-anomaly of the chosen clip.
+
+    Args:
+        clips: detector -> clips.
+        sources: name -> patch source.
+        settings: what to make.
+
+    Returns:
+        The pseudo-anomaly, None where it cannot be made, and a description.
+    """
+    clip = clips[settings.detector][settings.number]
+    generator = torch.Generator().manual_seed(settings.seed)
+    pseudo = _make_kind(settings.kind, sources, settings)(clip, generator)
+    place = f"clip {settings.number}, from frame {clip.start} of video {clip.video}"
+    recipe = f"{settings.kind} at strength {settings.strength:g}, seed {settings.seed}"
+    if settings.kind == "object":
+        recipe += f", boxes of {settings.detector}, pictures of {settings.patches}"
+    if pseudo is None:
+        reasons = {"skip": "no frames left to skip to"}
+        reasons["object"] = f"{settings.detector} found no person in it"
+        reason = reasons.get(settings.kind, "the kind does not apply to this clip")
+        return None, f"{recipe} cannot be made of {place}: {reason}"
+    text = f"{recipe}, on {place}: {pseudo.mask.float().mean():.0%} of its pixels changed"
+    parameters = []
+    for name, value in pseudo.params.items():
+        if isinstance(value, (int, float)):
+            parameters.append(f"{name} {value:.3g}")
+    if parameters:
+        text += f" ({', '.join(parameters)})"
+    return pseudo, text
+
+
+def plot_lab(clips: Clips, sources: Sources, settings: LabSettings) -> tuple[Figure, str]:
+    """Draw the chosen pseudo-anomaly as strips; the clip as it is where none can be made.
+
+    Arguments are those of `make_lab_anomaly`.
+
+    Returns:
+        The figure and its alt text.
+    """
+    clip = clips[settings.detector][settings.number]
+    pseudo, text = make_lab_anomaly(clips, sources, settings)
+    if pseudo is None:
+        unchanged = torch.zeros(clip.tensor.shape[1:], dtype=torch.bool)
+        pseudo = PseudoClip(clip.tensor, unchanged, "not possible", {})
+    figure: Figure = plot_pseudo(clip, pseudo, columns=8)[0].figure
+    return figure, text
+
+
+def play_lab(clips: Clips, sources: Sources, settings: LabSettings) -> str:
+    """Return an HTML video: the chosen clip, its pseudo-anomaly and the mask, side by side.
+
+    The frames are enlarged by a whole number to about 224 rows. Where no pseudo-anomaly can be
+    made, it is a text.
+    """
+    clip = clips[settings.detector][settings.number]
+    pseudo, text = make_lab_anomaly(clips, sources, settings)
+    if pseudo is None:
+        return f"<p>{html.escape(text)}</p>"
+    normal, changed = to_frames(clip.tensor), to_frames(pseudo.tensor)
+    masks = np.broadcast_to(_mask_frames(pseudo), normal.shape)
+    scale = max(1, round(224 / masks.shape[1]))
+    film = []
+    for pictures in zip(normal, changed, masks, strict=True):
+        row = style.beside(np.stack(pictures))
+        rgb = np.broadcast_to(row, (*row.shape[:2], 3))
+        film.append(rgb.repeat(scale, axis=0).repeat(scale, axis=1))
+    rates = {video.name: video.fps for video in clips[settings.detector].videos}
+    return video_tag(film, rates[clip.video], f"normal clip, pseudo-anomaly and mask: {text}")
+
+
+def plot_lab_batch(clips: Clips, sources: Sources, settings: LabSettings) -> tuple[Figure, str]:
+    """Draw which samples p turns, with the default kinds at the chosen strength.
+
+    See `plot_training_batch`.
+    """
+    kinds = [_make_kind(name, sources, settings) for name in DEFAULT_KINDS]
+    mixer = PseudoAnomalyMixer(kinds, settings.p)
+    return plot_training_batch(clips[settings.detector], mixer, settings.seed)
+
+
+def _make_kind(name: str, sources: Sources, settings: LabSettings) -> PseudoAnomaly:
+    if name == "object":
+        return PasteObjects(sources[settings.patches], settings.strength)
+    kind: PseudoAnomaly = KINDS[name](settings.strength)
+    return kind

@@ -39,7 +39,6 @@ BARS: list[Look] = [
     {"facecolor": "white", "edgecolor": GREEN, "hatch": "////"},
     {"facecolor": ORANGE, "edgecolor": "white", "hatch": "..."},
 ]
-ARROW: Look = {"arrowstyle": "->", "shrinkA": 0, "shrinkB": 0}
 
 GAP, GAP_GREY = 2, 170  # pixels between pictures; masks may be white, and differences black
 
@@ -51,20 +50,16 @@ def one_panel(width: float, height: float) -> Axes:
 
 def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> np.ndarray:
     """Make a figure of several panels; return their Axes, (rows, columns)."""
-    size = (width, height)
-    axes: np.ndarray = plt.subplots(
-        rows, columns, figsize=size, layout="constrained", squeeze=False, **options
-    )[1]
+    options |= {"figsize": (width, height), "layout": "constrained", "squeeze": False}
+    axes: np.ndarray = plt.subplots(rows, columns, **options)[1]
     return axes
 
 
 def legend_above(ax: Axes, columns: int, right: bool = False, **entries: Any) -> None:
     """Put the legend above the panel, where it hides nothing."""
     look: Look = {"ncols": columns, "fontsize": "small", "frameon": False}
-    look |= {"loc": "lower left", "bbox_to_anchor": (0, 1)}
-    if right:
-        look |= {"loc": "lower right", "bbox_to_anchor": (1, 1)}
-    ax.legend(**look, **entries)
+    look["loc"] = "lower right" if right else "lower left"
+    ax.legend(bbox_to_anchor=(int(right), 1), **look, **entries)
 
 
 def list_downwards(ax: Axes, names: Sequence[str]) -> None:
@@ -73,9 +68,10 @@ def list_downwards(ax: Axes, names: Sequence[str]) -> None:
     ax.set_ylim(len(names) - 0.5, -0.5)
 
 
-def draw_pixels(ax: Axes, picture: np.ndarray) -> None:
-    """Draw a picture (H, W, C) in [0, 255] without ticks."""
-    ax.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=255)
+def draw_pixels(ax: Axes, picture: np.ndarray, **look: Any) -> None:
+    """Draw a picture (H, W, C) without ticks, in [0, 255] unless `look` sets other colours."""
+    colours: Look = {"cmap": "gray", "vmin": 0, "vmax": 255}
+    ax.imshow(picture.squeeze(), **colours | look)
     ax.set(xticks=[], yticks=[])
 
 
@@ -93,7 +89,7 @@ def spans(labels: np.ndarray | None) -> list[tuple[int, int]]:
     return [(start, end - start) for start, end in intervals(labels)]
 
 
-def beside(pictures: np.ndarray, grey: float, below: int = 0) -> np.ndarray:
+def beside(pictures: np.ndarray, grey: float = GAP_GREY, below: int = GAP) -> np.ndarray:
     """Join pictures (N, H, W, C) to (H + below, N * (W + GAP), C), with grey after each."""
     margins = ((0, 0), (0, below), (0, GAP), (0, 0))
     padded = np.pad(pictures, margins, constant_values=grey)
@@ -103,3 +99,8 @@ def beside(pictures: np.ndarray, grey: float, below: int = 0) -> np.ndarray:
 def evenly(length: int, count: int) -> np.ndarray:
     """Return up to `count` numbers from 0 to length - 1, evenly spaced."""
     return np.linspace(0, length - 1, min(count, length)).round().astype(int)
+
+
+def describe_place(down: float, across: float) -> str:
+    """Say where in a picture a place is, from shares of its height and width."""
+    return f"{across:.0%} from the left and {down:.0%} from the top"

@@ -17,10 +17,10 @@ from vadlib.model.run import PRETRAINED, Run
 
 OBJECTIVE_RUNS = PRETRAINED / "objectives"
 
-Columns = Mapping[str, np.ndarray]
+Columns = dict[str, np.ndarray]
 
 
-def read_history(run: Run | str | Path) -> dict[str, np.ndarray]:
+def read_history(run: Run | str | Path) -> Columns:
     """Read the columns of a run's `history.csv`, with a value for each epoch.
 
     The columns are "epoch", the mean of each loss term, "made_KIND" and "not_made_KIND".
@@ -36,7 +36,7 @@ def read_history(run: Run | str | Path) -> dict[str, np.ndarray]:
     return {name: rows[name] for name in rows.dtype.names or ()}
 
 
-def read_objectives() -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[str, np.ndarray]]]:
+def read_objectives() -> tuple[dict[str, Columns], dict[str, Columns]]:
     """Read what ships of three full runs on the synthetic street, one for each objective.
 
     `benchmarks/objectives.py` makes these files.
@@ -55,12 +55,12 @@ def read_objectives() -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[
 
 
 def plot_history(
-    runs: Mapping[str, Run | Columns], terms: Sequence[str], same_scale: bool = False
+    histories: Mapping[str, Columns], terms: Sequence[str], same_scale: bool = False
 ) -> np.ndarray:
     """Draw each loss term's mean over the epochs, a panel per term and a curve per run.
 
     Args:
-        runs: a name, up to five -> a run, or what `read_history` returned. Runs without a term are
+        histories: a run's name, up to five -> what `read_history` returned. Runs without a term are
             left out of its panel.
         terms: columns of the history.
         same_scale: one y-axis for all panels, to compare terms.
@@ -68,34 +68,26 @@ def plot_history(
     Returns:
         The Axes, (terms,).
     """
-    histories: dict[str, Columns] = {}
-    for name, run in runs.items():
-        histories[name] = read_history(run) if isinstance(run, Run) else run
-    columns = {column for history in histories.values() for column in history}
+    columns = set[str]().union(*histories.values()) - {"epoch"}
     axes: np.ndarray = panels(1, len(terms), 9, 2.9, sharey=same_scale)[0]
     handles = {}
     for ax, term in zip(axes, terms, strict=True):
-        require_known(term, sorted(columns - {"epoch"}), "term", field="terms")
+        require_known(term, sorted(columns), "term", field="terms")
         for (name, history), look in zip(histories.items(), LINES, strict=False):
             if term in history:
                 [handles[name]] = ax.plot(history["epoch"], history[term], label=name, **look)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="epoch", title=term)
     for ax in axes:
-        _begin_at_zero(ax, list(axes) if same_scale else [ax])
+        limits = [panel.dataLim.intervaly for panel in (axes if same_scale else [ax])]
+        if np.min(limits) >= 0:  # else a curve is negative
+            ax.set_ylim(0, max(1.08 * np.max(limits), 1e-3))
     axes[0].set_ylabel("mean over the epoch's clips", fontsize="small")
-    if len(runs) > 1:
+    if len(histories) > 1:
         legend: Look = {"ncols": len(handles), "fontsize": "small", "frameon": False}
         legend |= {"loc": "outside lower center", "handlelength": 4}
         axes[0].figure.legend(handles.values(), handles, **legend)
     return axes
-
-
-def _begin_at_zero(ax: Axes, sharing: Sequence[Axes]) -> None:
-    """Let the y-axis begin at 0, unless a curve of the panels that share it is negative."""
-    limits = [panel.dataLim for panel in sharing]
-    if min(limit.ymin for limit in limits) >= 0:
-        ax.set_ylim(0, max(1.08 * max(limit.ymax for limit in limits), 1e-3))
 
 
 def plot_clip_errors(errors: Mapping[str, Mapping[str, np.ndarray]]) -> Axes:
@@ -105,15 +97,14 @@ def plot_clip_errors(errors: Mapping[str, Mapping[str, np.ndarray]]) -> Axes:
         errors: run, up to five -> kind of clip -> errors (N,).
     """
     ax = one_panel(8, 3.2)
-    kinds = list(next(iter(errors.values())))
     first = -(len(errors) - 1) / 2
-    for k, ((name, of_run), look) in enumerate(zip(errors.items(), LINES, strict=False)):
-        quartiles = np.array([np.quantile(of_run[kind], [0.25, 0.5, 0.75]) for kind in kinds])
+    for k, ((name, kinds), look) in enumerate(zip(errors.items(), LINES, strict=False)):
+        quartiles = np.array([np.quantile(values, [0.25, 0.5, 0.75]) for values in kinds.values()])
         places = np.arange(len(kinds)) + 0.18 * (first + k)
         lengths = np.diff(quartiles).T
         marks: Look = {"fmt": look["marker"], "color": look["color"], "capsize": 3}
         ax.errorbar(places, quartiles[:, 1], lengths, label=name, **marks)
-    ax.set_xticks(range(len(kinds)), kinds)
+        ax.set_xticks(range(len(kinds)), kinds)
     ax.set(ylabel="squared error of a clip", ylim=(0, None))
     legend_above(ax, len(errors), right=True)
     return ax

@@ -50,9 +50,8 @@ class Explanation(NamedTuple):
 
     def fit(self, mask: np.ndarray) -> np.ndarray:
         """Resize a mask of the video's own frames, bool (H, W), to the explained frames' size."""
-        height, width = self.seen.shape
-        small = mask.astype(np.uint8)
-        return cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        size = self.seen.shape[::-1]
+        return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
 
     @property
     def usage(self) -> np.ndarray:
@@ -84,7 +83,8 @@ def explain_clip(run: Run, video: Video, start: int) -> Explanation:
 
 def _explain_path(run: Run, frames: np.ndarray, path: str) -> Explanation:
     config, model = run.config.clips, run.model
-    window = config.crop or frames.shape[1:3]
+    height, width = frames.shape[1:3]
+    window = config.crop or (height, width)
     corners = scoring_windows(blur(grey(frames)), config)
     pictures: list[np.ndarray] = []
     reads: list[np.ndarray] = []
@@ -92,24 +92,16 @@ def _explain_path(run: Run, frames: np.ndarray, path: str) -> Explanation:
         output = model(clips, path)
         pictures.extend(_pictures(output, clips))
         reads.extend(_reads(output))
-    height, width = frames.shape[1:3]
     slots = model.config.slots if model.config.memories else 0
-    pixel_places, cell_places = [], []
-    for y, x in corners:
-        pixel_places.append((y + np.arange(window[0]), x + np.arange(window[1])))
-        cell_places.append((_cells(y, window[0]), _cells(x, window[1])))
-    picture = _average(pictures, pixel_places, (height, width, len(frames), frames.shape[3] + 1))
-    cell_shape = (-(-height // CELL), -(-width // CELL), slots + 1)
-    read = _average(reads, cell_places, cell_shape)
+    shape: tuple[int, ...] = (height, width, len(frames), frames.shape[3] + 1)
+    picture = _average(pictures, corners, shape)
+    shape = (-(-height // CELL), -(-width // CELL), slots + 1)
+    # in the cells that hold the centres of the memory's positions: windows may be off their grid
+    read = _average(reads, (corners + CELL // 2) // CELL, shape)
     picture, read = np.moveaxis(picture, 2, 0), np.moveaxis(read, 2, 0)
-    return Explanation(
-        frames=frames,
-        seen=~np.isnan(picture[0, ..., 0]),
-        reconstruction=picture[..., :-1],
-        error=picture[..., -1],
-        entropy=read[-1],
-        attention=read[:-1],
-    )
+    seen = ~np.isnan(picture[0, ..., 0])
+    reconstruction, error = picture[..., :-1], picture[..., -1]
+    return Explanation(frames, seen, reconstruction, error, entropy=read[-1], attention=read[:-1])
 
 
 def _pictures(output: PathOutput, clips: Tensor) -> np.ndarray:
@@ -128,31 +120,19 @@ def _reads(output: PathOutput) -> np.ndarray:
     return torch.cat([weights, spread[..., None]], -1).mean(1).cpu().numpy()
 
 
-def _cells(first: int, length: int) -> np.ndarray:
-    """Return the cells that hold the centres of the memory's positions in a window.
-
-    The window begins at pixel `first`, which may be off the cells' grid.
-    """
-    positions = np.arange(-(-length // CELL))
-    return (first + CELL // 2 + CELL * positions) // CELL
-
-
 def _average(
-    windows: Sequence[np.ndarray],
-    places: Sequence[tuple[np.ndarray, np.ndarray]],
-    shape: tuple[int, ...],
+    windows: Sequence[np.ndarray], corners: np.ndarray, shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Average windows (h, w, ...) at rows (h,) and columns (w,) of a picture (H, W, ...).
+    """Average windows (h, w, ...) at their corners (N, 2) in a picture (H, W, ...).
 
     It is NaN where there is no window. Padding beyond the picture is left out.
     """
     total = np.zeros(shape, np.float32)
-    count = np.zeros(shape[:2], np.float32)
-    for values, (rows, columns) in zip(windows, places, strict=True):
-        rows = rows[rows < shape[0]]
-        columns = columns[columns < shape[1]]
-        total[np.ix_(rows, columns)] += values[: len(rows), : len(columns)]
-        count[np.ix_(rows, columns)] += 1
+    count = np.zeros_like(total)
+    for values, (y, x) in zip(windows, corners, strict=True):
+        place = np.s_[y : y + values.shape[0], x : x + values.shape[1]]
+        rows, columns = total[place].shape[:2]
+        total[place] += values[:rows, :columns]
+        count[place] += 1
     count[count == 0] = np.nan
-    extra_axes = tuple(range(2, len(shape)))
-    return total / np.expand_dims(count, extra_axes)
+    return total / count

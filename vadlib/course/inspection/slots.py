@@ -76,15 +76,13 @@ def window_measures(run: Run, clips: Sequence[Tensor]) -> dict[str, np.ndarray]:
     for batch, features in _encoded(run.model, clips):
         output = run.model.reconstruct(features, "normal", batch.shape)
         spreads.append(entropy(output.weights).mean((1, 2, 3)).cpu())
-        errors.append(squared_error(output.reconstruction, batch).mean((1, 2, 3, 4)).cpu())
+        errors.append(clip_errors(output.reconstruction, batch))
     return {"entropy": torch.cat(spreads).numpy(), "error": torch.cat(errors).numpy()}
 
 
 @torch.inference_mode()
-def slot_atlas(
-    run: Run, clips: Sequence[Tensor], slots: Sequence[int], path: str = "normal"
-) -> list[SlotPicture]:
-    """Decode some slots, and find the four clips whose middle reads each most.
+def slot_atlas(run: Run, clips: Sequence[Tensor], slots: Sequence[int]) -> list[SlotPicture]:
+    """Decode some slots of M_n with D_n, and find the four clips whose middle reads each most.
 
     A few hundred clips are enough. A decoder with a skip gets zeros in place of the encoder's
     features.
@@ -93,24 +91,22 @@ def slot_atlas(
         run: its model computes, in float32.
         clips: (C, T, H, W) in [-1, 1] each, of one size, which the decoded slots have too.
         slots: their numbers.
-        path: "normal" (M_n and D_n) or "pseudo" (M_p and D_p, or what the paths share).
 
     Raises:
         InputError: no clips, a slot that does not exist, or a model without a memory.
     """
-    memory = _memory(run.model, path)
+    memory = _memory(run.model, "normal")
     _require_slots(memory, slots)
     middles = []
     for _, features in _encoded(run.model, clips):
         middle = tuple(size // 2 for size in features[-1].shape[2:])
-        weights = memory(features[-1]).weights
-        middles.append(weights[(slice(None), *middle)].cpu())
+        middles.append(memory(features[-1]).weights[(slice(None), *middle)].cpu())
     weights = torch.cat(middles)
     encoded, bottleneck = torch.zeros_like(features[0][:1]), torch.zeros_like(features[-1][:1])
     pages = []
     for slot in slots:
         filled = bottleneck + memory.slots[slot].reshape(-1, 1, 1, 1)
-        clip = _decode(run.model, path, filled, encoded, clips[0].shape)[0]
+        clip = _decode(run.model, "normal", filled, encoded, clips[0].shape)[0]
         best = weights[:, slot].topk(min(4, len(weights)))
         page = SlotPicture(int(slot), to_frames(clip), best.indices.numpy(), best.values.numpy())
         pages.append(page)
@@ -129,7 +125,7 @@ def removal_errors(
         run: its model computes, in float32.
         clips: (C, T, H, W) in [-1, 1] each, of one size.
         removed: a name -> the slots to remove; at least one must remain.
-        path: see `slot_atlas`.
+        path: "normal" (M_n and D_n) or "pseudo" (M_p and D_p, or what the paths share).
 
     Returns:
         "nothing" and each name -> the mean squared error of each clip, (len(clips),).
@@ -146,7 +142,7 @@ def removal_errors(
         for name, memory in memories.items():
             read = memory(features[-1]).features
             decoded = _decode(run.model, path, read, features[0], batch.shape[1:])
-            errors[name].append(squared_error(decoded, batch).mean((1, 2, 3, 4)).cpu())
+            errors[name].append(clip_errors(decoded, batch))
     return {name: torch.cat(parts).numpy() for name, parts in errors.items()}
 
 
@@ -160,21 +156,23 @@ def without_slots(memory: Memory, slots: Sequence[int]) -> Memory:
     return reduced
 
 
+def clip_errors(reconstruction: Tensor, clips: Tensor) -> Tensor:
+    """Return the mean squared error of each clip, (B,)."""
+    return squared_error(reconstruction, clips).mean((1, 2, 3, 4)).cpu()
+
+
 def _memory(model: DualPathAutoencoder, path: str) -> Memory:
     memory, _ = model.parts(path)
     if memory is None:
-        raise InputError(
-            "this model has no memory (ModelConfig.memories = 0); use a run with a memory",
-            "conflict",
-            field="ModelConfig.memories",
-        )
+        message = "this model has no memory (ModelConfig.memories = 0); use a run with a memory"
+        raise InputError(message, "conflict", field="ModelConfig.memories")
     return memory
 
 
 def _require_slots(memory: Memory, slots: Sequence[int]) -> None:
-    wrong = [int(slot) for slot in slots if not 0 <= slot < len(memory.slots)]
-    message = f"no slots {wrong}; expected 0 to {len(memory.slots) - 1}"
-    require(not wrong, message, "out-of-range", field="slots")
+    count = len(memory.slots)
+    message = f"slots {list(slots)}; expected numbers of 0 to {count - 1}"
+    require(set(slots) <= set(range(count)), message, "out-of-range", field="slots")
 
 
 def _encoded(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from importlib import import_module
-from types import ModuleType
 from typing import Any, ParamSpec
 
 from vadlib.errors import InputError
@@ -15,21 +13,18 @@ P = ParamSpec("P")
 _turn = threading.RLock()
 
 
-def load_ipywidgets() -> ModuleType:
+def load_ipywidgets() -> Any:
     """Import ipywidgets, which only widgets need.
 
     Raises:
         InputError: it is not installed.
     """
     try:
-        return import_module("ipywidgets")
+        import ipywidgets
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"sliders need ipywidgets ({error}); pip install 'vadlib[notebooks]', or "
-            "continue, because the next cells do not need it",
-            "not-available",
-            field="ipywidgets",
-        ) from error
+        message = f"sliders need ipywidgets ({error}); pip install 'vadlib[notebooks]', or go on"
+        raise InputError(message, "not-available", field="ipywidgets") from error
+    return ipywidgets
 
 
 def in_turn(handler: Callable[P, None]) -> Callable[P, None]:

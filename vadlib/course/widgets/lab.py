@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vadlib.course.display import image_tag
-from vadlib.course.figures.lab import Clips, LabSettings, play_lab, plot_lab, plot_lab_batch
+from vadlib.course.figures.pseudo import Clips, LabSettings, play_lab, plot_lab, plot_lab_batch
 from vadlib.course.widgets.controls import Panel, in_turn, load_ipywidgets
 from vadlib.errors import require
 from vadlib.pseudo.mixer import KINDS
@@ -30,40 +30,32 @@ class Lab(Panel):
 
     def __init__(self, clips: Clips, patches: Sequence[str] = ("builtin",)):
         widgets = load_ipywidgets()
-        require(
-            len(clips) > 0 and len(patches) > 0,
-            "nothing to show: expected clips of at least one detector, and a patch source",
-            "too-few",
-            field="clips",
-        )
+        message = "nothing to show: expected clips of at least one detector, and a patch source"
+        require(len(clips) > 0 and len(patches) > 0, message, "too-few", field="clips")
         self._clips = clips
         self._sources = {name: load_patches(name) for name in patches}
-        start = LabSettings()
+        options = {"kind": KINDS, "detector": clips, "patches": patches}
         last = len(next(iter(clips.values()))) - 1
-        wide = {
-            "style": {"description_width": "6em"},
-            "layout": widgets.Layout(width="34em"),
-            "continuous_update": False,
-        }
-        style = {"description_width": "6em", "button_width": "auto"}
-        buttons = widgets.ToggleButtons
-        slider, share = widgets.IntSlider, widgets.FloatSlider
-        # one control for each field of `LabSettings`
-        self.controls = {
-            "kind": buttons(options=list(KINDS), description="kind", style=style),
-            "strength": share(start.strength, max=1, step=0.05, description="strength", **wide),
-            "number": slider(start.number, 0, last, description="clip", **wide),
-            "seed": slider(start.seed, 0, 99, description="seed", **wide),
-            "detector": buttons(options=list(clips), description="detector", style=style),
-            "patches": buttons(options=list(self._sources), description="patches", style=style),
-            "p": share(start.p, max=1, step=0.01, description="p", **wide),
-        }
+        limits = {"strength": (1.0, 0.05), "number": (last, 1), "seed": (99, 1), "p": (1.0, 0.01)}
+        narrow = {"description_width": "6em"}
+        wide = {"layout": widgets.Layout(width="34em"), "continuous_update": False}
+        self.controls = {}
+        for field, start in LabSettings()._asdict().items():
+            label = {"description": "clip" if field == "number" else field}
+            if field in options:
+                style = narrow | {"button_width": "auto"}
+                control = widgets.ToggleButtons(options=list(options[field]), style=style, **label)
+            else:
+                slider = widgets.FloatSlider if isinstance(start, float) else widgets.IntSlider
+                most, step = limits[field]
+                look = label | wide | {"style": narrow}
+                control = slider(start, min=0, max=most, step=step, **look)
+            control.observe(self._follow, "value")
+            self.controls[field] = control
         self.film, self.strips = widgets.HTML(), widgets.HTML()
         self.batch = widgets.HTML()
         *of_clip, p = self.controls.values()
         self.box = widgets.VBox([*of_clip, self.film, self.strips, p, self.batch])
-        for control in self.controls.values():
-            control.observe(self._follow, "value")
         self._draw_clip()
         self._draw_batch()
 

@@ -1,14 +1,23 @@
-"""Abnormal windows of test videos, and normal windows for a fair comparison."""
+"""Windows to compare: abnormal ones with normal partners, and clips with what was made of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from vadlib.course.dataset_tables import require_masks
 from vadlib.course.figures.style import evenly
+from vadlib.course.inspection.slots import clip_errors
 from vadlib.data.clips import Clip, ClipDataset
 from vadlib.errors import require
+from vadlib.model.run import Run
+from vadlib.pseudo.kinds import PseudoAnomaly
+
+BATCH = 16
 
 Place = tuple[str, int, int]  # scene, top and left of a window
 
@@ -56,8 +65,7 @@ def paired_windows(
         groups["normal"].append(clips[same_place[n % len(same_place)]])
         again = n + len(same_place) // 2
         groups["normal again"].append(clips[same_place[again % len(same_place)]])
-    count = len(groups["abnormal"])
-    anywhere = np.linspace(0, len(normal) - 1, count).round().astype(int)
+    anywhere = np.linspace(0, len(normal) - 1, len(groups["abnormal"])).round().astype(int)
     groups["elsewhere"] = [clips[normal[k]] for k in anywhere]
     return groups
 
@@ -85,3 +93,41 @@ def _abnormal_shares(clips: ClipDataset) -> tuple[np.ndarray, np.ndarray]:
         shares[i] = masks[config.length // 2][window].mean()
         is_normal[i] = not ever[window].any()
     return shares, is_normal
+
+
+def errors_by_kind(
+    run: Run, clips: Sequence[Clip], kinds: Sequence[PseudoAnomaly]
+) -> dict[str, np.ndarray]:
+    """Measure the error of D_n on clips, and on the pseudo-anomalies made of them.
+
+    As in scoring, the reconstruction is compared with the input.
+
+    Args:
+        run: its model computes, in float32.
+        clips: normal ones that it was not trained on.
+        kinds: how to change them; clip i is changed with seed i, so that all models get the same
+            pseudo-anomalies.
+
+    Returns:
+        "normal" and each kind's name -> mean squared error of each clip, (N,). Clips that a kind
+        cannot change are left out.
+    """
+    errors = {"normal": _errors(run, [clip.tensor for clip in clips])}
+    for kind in kinds:
+        changed = []
+        for i, clip in enumerate(clips):
+            pseudo = kind(clip, torch.Generator().manual_seed(i))
+            if pseudo is not None:
+                changed.append(pseudo.tensor)
+        errors[kind.name] = _errors(run, changed)
+    return errors
+
+
+@torch.inference_mode()
+def _errors(run: Run, clips: list[Tensor]) -> np.ndarray:
+    device = next(run.model.parameters()).device
+    parts = [torch.zeros(0)]
+    for first in range(0, len(clips), BATCH):
+        batch = torch.stack(clips[first : first + BATCH]).to(device)
+        parts.append(clip_errors(run.model(batch).reconstruction, batch))
+    return torch.cat(parts).numpy()
