@@ -48,6 +48,11 @@ class Component(ABC):
     floor = 1e-5
     whole_frame = False
 
+    @property
+    def needs_pseudo_path(self) -> bool:
+        """True if the component reads an error of the pseudo path."""
+        return any(error.path == "pseudo" for error in self.needs.values())
+
     @abstractmethod
     def values(
         self, maps: ErrorMaps, window: int | None, frames: int, causal: bool = False
