@@ -18,33 +18,31 @@ pytestmark = pytest.mark.slow
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"^### (A .*?)\n(.*?)(?=^##)", TEXT, re.MULTILINE | re.DOTALL))
 FILE = re.compile(r"`((?:(?:vadlib|tests|notebooks)/[\w/]+|small)\.(?:py|json|toml))`")
-PARTS = ("vadlib", "tests", "tools", "notebooks", "benchmarks", "book", "docs", "gallery")
-FILES = ("pyproject.toml", "README.md", "CONTRIBUTING.md", "Makefile", "LICENSE")
+PARTS = "vadlib tests tools notebooks benchmarks book docs gallery pyproject.toml README.md"
+PARTS += " CONTRIBUTING.md Makefile LICENSE"
 
 
-def copy_project(folder):
+def follow(folder, titles):
+    """Copy the project and do what the blocks of some examples say; return their commands."""
     ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-    for part in PARTS:
-        shutil.copytree(ROOT / part, folder / part, ignore=ignored)
-    for file in FILES:
-        shutil.copy(ROOT / file, folder)
-
-
-def follow(title, folder):
-    """Do what the blocks of an example say in a copy of the project; return its commands."""
-    commands = []
+    for part in PARTS.split():
+        copy = shutil.copy if (ROOT / part).is_file() else shutil.copytree
+        options = {} if (ROOT / part).is_file() else {"ignore": ignored}
+        copy(ROOT / part, folder / part, **options)
+    commands = {title: [] for title in titles}
     path = None
-    blocks = re.findall(r"(.*?)^```(\w*)\n(.*?)^```$", EXAMPLES[title], re.MULTILINE | re.DOTALL)
-    for text, language, block in blocks:
-        files = FILE.findall(text)
-        path = folder / files[-1] if files else path
-        if language in ("python", "json"):
-            assert not path.exists()
-            path.write_text(block, encoding="utf-8")
-        elif language == "diff":
-            change(path, block)
-        else:
-            commands += block.splitlines()
+    for title in titles:
+        blocks = re.findall(r"(.*?)^```(\w*)\n(.*?)^```$", EXAMPLES[title], re.M | re.S)
+        for text, language, block in blocks:
+            files = FILE.findall(text)
+            path = folder / files[-1] if files else path
+            if language in ("python", "json"):
+                assert not path.exists()
+                path.write_text(block, encoding="utf-8")
+            elif language == "diff":
+                change(path, block)
+            else:
+                commands[title] += block.splitlines()
     return commands
 
 
@@ -67,8 +65,7 @@ def run(command, folder):
     for variable in ("CI", "VADLIB_DATA", "VADLIB_REQUIRE_DATA"):
         environment.pop(variable, None)
     words = shlex.split(command.removeprefix("python "))
-    if words[0] == "vadlib":
-        words = ["-m", *words]
+    words = ["-m", *words] if words[0] == "vadlib" else words
     options = {"cwd": folder, "env": environment, "capture_output": True, "text": True}
     process = subprocess.run([sys.executable, *words], **options)
     output = process.stdout[-3000:] + process.stderr[-3000:]
@@ -80,31 +77,20 @@ def run(command, folder):
 def project(tmp_path_factory):
     """A copy of the project with all examples but the notebook; and their commands by title."""
     folder = tmp_path_factory.mktemp("project")
-    copy_project(folder)
-    titles = [title for title in EXAMPLES if title != "A notebook"]
-    return folder, {title: follow(title, folder) for title in titles}
+    return folder, follow(folder, [title for title in EXAMPLES if title != "A notebook"])
 
 
-def test_there_is_an_example_for_each_thing_to_add():
+def test_the_examples_keep_the_layout_and_change_no_default(project):
     expected = ["A kind of pseudo-anomaly", "A dataset", "A score", "A network", "A notebook"]
     assert list(EXAMPLES) == expected
-
-
-def test_the_examples_keep_the_layout(project):
     folder, _ = project
     run("python -m ruff format --check --quiet vadlib tests", folder)
     run("python -m ruff check --quiet vadlib tests", folder)
-    files = [file for file in FILE.findall(TEXT) if not (ROOT / file).exists()]
-    files = [file for file in files if file.startswith("vadlib/")]
-    assert len(files) == 4
-    run(f"python tools/style.py check {' '.join(files)}", folder)
-
-
-@pytest.mark.parametrize("title", ["A kind of pseudo-anomaly", "A score", "A network"])
-def test_the_tests_of_the_example_pass(project, title):
-    folder, commands = project
-    for command in commands[title]:
-        run(command, folder)
+    run("python tools/style.py check vadlib", folder)
+    code = "import vadlib.ablation as a, vadlib.config as c; "
+    code += "print(c.PseudoConfig(), c.ScoreConfig(), c.PRESETS, a.ROWS)"
+    outputs = [run(f"python -c '{code}'", place) for place in (ROOT, folder)]
+    assert outputs[0] == outputs[1]
 
 
 def test_a_dataset_is_checked_trained_and_measured(project):
@@ -112,10 +98,9 @@ def test_a_dataset_is_checked_trained_and_measured(project):
     data = folder / "data" / "corridor"
     (data / "labels").mkdir(parents=True)
     videos = scene(3, 40, labelled=True)
-    friday, labels = videos[2]
-    write_video(data / "normal" / "monday.mp4", videos[0][0])
-    write_video(data / "normal" / "tuesday.mp4", videos[1][0])
-    write_video(data / "test" / "friday.mp4", friday)
+    for name, (frames, _) in zip(("normal/monday", "normal/tuesday", "test/friday"), videos):
+        write_video(data / f"{name}.mp4", frames)
+    labels = videos[2][1]
     np.save(data / "labels" / "friday.npy", labels)
     for command in commands["A dataset"]:
         run(command, folder)
@@ -124,34 +109,17 @@ def test_a_dataset_is_checked_trained_and_measured(project):
     assert (metrics["frames"], metrics["abnormal_frames"]) == (40, int(labels.sum()))
 
 
-def test_what_is_registered_changes_no_default(project):
-    folder, _ = project
-    code = (
-        "from vadlib.ablation import ROWS; from vadlib.config import PRESETS, PseudoConfig; "
-        "from vadlib.config import ScoreConfig; print(PseudoConfig(), ScoreConfig(), PRESETS, ROWS)"
-    )
-    outputs = []
-    for place in (ROOT, folder):
-        environment = os.environ | {"PYTHONPATH": str(place)}
-        command = [sys.executable, "-c", code]
-        outputs.append(subprocess.check_output(command, cwd=place, env=environment, text=True))
-    assert outputs[0] == outputs[1]
-
-
 def test_the_whole_fast_suite_passes_with_all_examples(project):
-    folder, _ = project
-    run("python -m pytest -q -x -p no:cacheprovider -m 'not slow' tests", folder)
+    run("python -m pytest -q -x -p no:cacheprovider -m 'not slow' tests", project[0])
 
 
 @pytest.mark.usefixtures("own_cache")
 def test_a_notebook(tmp_path):
-    copy_project(tmp_path)
-    commands = follow("A notebook", tmp_path)
+    build, test, execute = follow(tmp_path, ["A notebook"])["A notebook"]
     run("python -m ruff check --quiet vadlib notebooks/src", tmp_path)
-    run(commands[0], tmp_path)
-    output = run(f"{commands[1]} -v", tmp_path)
-    assert "test_notebook_is_thin[12_my_notebook] PASSED" in output
-    run(f"{commands[2]} --overwrite", tmp_path)
+    run(build, tmp_path)
+    assert "test_notebook_is_thin[12_my_notebook] PASSED" in run(f"{test} -v", tmp_path)
+    run(f"{execute} --overwrite", tmp_path)
     notebook = json.loads((tmp_path / "notebooks" / "12_my_notebook.ipynb").read_text("utf-8"))
     outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
     printed = ["".join(output["text"]) for output in outputs if "text" in output]

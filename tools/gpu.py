@@ -260,8 +260,8 @@ def markdown_table(reports: list[dict]) -> str:
     for report in reports:
         rows.append(machine_cells(report) + [cell(report, column) for column in COLUMNS])
     if not rows:
-        rows = [["none yet"] + ["not measured"] * (len(titles) - 1)]
-    lines = [titles, ["---"] * len(titles), *rows]
+        rows = [["none yet", *("not measured" for _ in titles[1:])]]
+    lines = [titles, ["---" for _ in titles], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -115,7 +115,7 @@ class Trainer:
                 self.history.append({"epoch": epoch + 1} | means | self.counts)
                 self.sums, self.counts = {}, {}
                 self.save()
-        self.save()  # the history may be older than the checkpoint
+        self.write_history()  # it may be older than the checkpoint
 
     def workers(self) -> int:
         """Return how many processes read clips ahead."""
@@ -177,16 +177,20 @@ class Trainer:
         state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         with atomic(self.path) as temporary:
             torch.save(state, temporary)
-        if self.history:
+        self.write_history()
+        config = self.run.folder / "config.json"
+        if not config.exists():
+            write_json(config, asdict(self.run.config))
+
+    def write_history(self) -> None:
+        """Write `history.csv`: the mean of each term over an epoch's clips, and the counts."""
+        if self.history and processes().is_main_process:
             columns = max(self.history, key=len)  # an epoch of skipped steps has no terms
             path = self.path.with_name("history.csv")
             with atomic(path) as temporary, temporary.open("w", newline="") as file:
                 writer = csv.DictWriter(file, columns, restval="")
                 writer.writeheader()
                 writer.writerows(self.history)
-        config = self.run.folder / "config.json"
-        if not config.exists():
-            write_json(config, asdict(self.run.config))
 
     def load(self) -> None:
         """Restore `state.pt` on this device.
@@ -202,7 +206,8 @@ class Trainer:
                 setattr(self, name, state[name])
         # torch raises many kinds for a damaged file; all mean the same to the user
         except Exception as error:
-            message = f"{self.path}: damaged ({error!r:.200}); remove it to start again"
+            reason = str(error).partition("\n")[0]
+            message = f"{self.path}: damaged ({reason}); remove it to start again"
             raise InputError(message, "damaged-file", file=self.path) from error
         message = f"{self.path}: of another model ({mismatch}); remove it to start again"
         require(mismatch is None, message, "other-run", file=self.path)
@@ -227,7 +232,8 @@ def plain_errors(device: torch.device) -> Iterator[None]:
         # Without enough memory on a CPU, PyTorch raises a plain RuntimeError of its allocator.
         if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
             raise InputError(message, "out-of-memory", field="TrainConfig.batch_size") from error
-        message = f"the model cannot be compiled ({error!r:.200}); set compile to false"
+        reason = str(error).partition("\n")[0]
+        message = f"the model cannot be compiled ({reason}); set compile to false"
         if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise InputError(message, "not-available", field="TrainConfig.compile") from error
         raise
