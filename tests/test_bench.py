@@ -1,6 +1,4 @@
-"""The published recipe is what its description says, and the report's ratios are those of its
-rates; nothing is timed here.
-"""
+"""The published recipe is what its description says, and ratios are those of rates."""
 
 import json
 
@@ -12,7 +10,7 @@ import torch
 from benchmarks import speed
 
 RATIOS = [
-    ("train_ratio", "compact_train_batch8", "published_train"),
+    ("train_ratio_batch2", "compact_train_batch2", "published_train"),
     ("fast_train_ratio_batch2", "fast_train_batch2", "published_train"),
     ("score_ratio", "compact_score", "published_score"),
     ("read_ratio", "read", "published_read"),
@@ -55,7 +53,6 @@ def test_defect_9_the_published_step_encodes_the_whole_batch_for_every_clip(publ
 def test_the_report_names_every_ratio_of_the_contract():
     """One round, really run; slow where it must be (the published recipe at its own size)."""
     report = json.loads(json.dumps(speed.run_bench(progress=False, rounds=1)))
-    assert "train_ratio_batch2" in report
     rates = report["rates"]
     for name, ours, theirs in RATIOS:
         assert report[name] == pytest.approx(rates[ours] / rates[theirs], rel=0.02)

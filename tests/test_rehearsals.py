@@ -9,9 +9,7 @@ OUTCOMES = [
     ("00_quickstart", "offline", "ended"),
     ("00_quickstart", "no widgets", "ended"),
     ("00_quickstart", "read-only", "/sys/runs/00_quickstart-"),
-    ("04_pseudo_anomaly_lab", "offline", "ended"),
     ("04_pseudo_anomaly_lab", "no widgets", "ipywidgets"),
-    ("04_pseudo_anomaly_lab", "read-only", "ended"),
 ]
 STOPS = [
     ("no widgets", "import ipywidgets", "ModuleNotFoundError"),  # no helpful sentence
