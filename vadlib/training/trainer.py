@@ -65,8 +65,11 @@ class Trainer:
         field = "TrainConfig.batch_size"
         count, size = len(samples.positions), self.config.batch_size
         least = processes().num_processes
-        message = f"batch_size {size}; expected {least} (processes) to {count} (training clips)"
+        message = (
+            f"{count} training clips, fewer than a batch of {size}; lower batch_size or clip_step"
+        )
         require(count >= size, message, "too-few", field=field)
+        message = f"batch_size = {size} for {least} processes; expected at least one clip for each"
         require(size >= least, message, "conflict", field=field)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
         self.per_epoch = count // size
