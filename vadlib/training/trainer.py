@@ -63,16 +63,14 @@ class Trainer:
         self.precision = pick_precision(self.config.precision, self.device)
         self.path = run.folder / "state.pt"
         field = "TrainConfig.batch_size"
-        count, size = len(samples.positions), self.config.batch_size
+        n, size = len(samples.positions), self.config.batch_size
+        message = f"{n} training clips, fewer than a batch of {size}; lower batch_size or clip_step"
+        require(n >= size, message, "too-few", field=field)
         least = processes().num_processes
-        message = (
-            f"{count} training clips, fewer than a batch of {size}; lower batch_size or clip_step"
-        )
-        require(count >= size, message, "too-few", field=field)
         message = f"batch_size = {size} for {least} processes; expected at least one clip for each"
         require(size >= least, message, "conflict", field=field)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
-        self.per_epoch = count // size
+        self.per_epoch = n // size
         self.step = 0
         # Of the current epoch: each term's sum over its clips and their number, and what the mixer
         # made and could not make.
