@@ -167,6 +167,7 @@ def test_what_the_machine_lacks_is_one_clear_error(tmp_path, monkeypatch):
         monkeypatch.setattr(training.Loss, "forward", Mock(side_effect=error))
         with refused(code, field=f"TrainConfig.{field}"):
             train(tmp_path)
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("part", ["model", "step", "optimizer", "counts", "slots", "Weights only"])

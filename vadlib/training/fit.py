@@ -17,7 +17,7 @@ from vadlib.evaluation.calibration import calibrate
 from vadlib.evaluation.components import ErrorMaps
 from vadlib.evaluation.error_maps import error_maps
 from vadlib.evaluation.scores import COMPONENTS
-from vadlib.files import expand_home, require_writable
+from vadlib.files import expand_home, write_json
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, load_weights, read_config, save_weights
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
@@ -77,9 +77,10 @@ def fit(
     run = Run(expand_home(out), settings, model)
     _require_consistent(run, clips, mixer)
     require_free(run.folder, resume)
-    is_begun = (run.folder / "config.json").exists()
+    path = run.folder / "config.json"
+    is_begun = path.exists()
     if is_begun:
-        _require_same(run)
+        _require_same(run, path)
     if is_begun and all((run.folder / name).exists() for name in RESULTS):
         load_weights(model, run.folder / "model.safetensors")
         model.eval()
@@ -87,10 +88,15 @@ def fit(
     positions, held_out = hold_out(clips)
     trainer = Trainer(run, Samples(clips, positions, mixer, config.seed))
     with plain_errors(trainer.device), steady_memory():
-        require_writable(run.folder)
-        _start(trainer, is_begun)
-        trainer.train(progress)
-        _finish(trainer, held_out)
+        _start(trainer, path, is_begun)
+        try:
+            trainer.train(progress)
+            _finish(trainer, held_out)
+        except Exception:
+            # Without a checkpoint there is nothing to continue, so no run is left behind.
+            if not is_begun and not trainer.path.exists():
+                path.unlink(missing_ok=True)
+            raise
     return run
 
 
@@ -106,8 +112,10 @@ def _require_consistent(run: Run, clips: ClipDataset, mixer: PseudoAnomalyMixer 
         require(len(values) <= 1, message, "conflict", field=f"PseudoConfig.{name}")
 
 
-def _start(trainer: Trainer, is_begun: bool) -> None:
-    """Load the checkpoint, or else fill the memories with features of the first batch."""
+def _start(trainer: Trainer, path: Path, is_begun: bool) -> None:
+    """Load the checkpoint, or else fill the memories with features of the first batch; write
+    `config.json` unless it exists.
+    """
     if is_begun and trainer.path.exists():
         trainer.load()
     elif processes().is_main_process:
@@ -118,6 +126,8 @@ def _start(trainer: Trainer, is_begun: bool) -> None:
     # The other processes get the main one's weights, and no process writes before all have seen
     # that the folder is free.
     processes().wait_for_everyone()
+    if processes().is_main_process and not is_begun:
+        write_json(path, asdict(trainer.run.config))
 
 
 def _finish(trainer: Trainer, held_out: list[tuple[str, np.ndarray]]) -> None:
@@ -216,9 +226,8 @@ def fingerprint(clips: ClipDataset, mixer: PseudoAnomalyMixer | None) -> str:
     return digest.hexdigest()[:16]
 
 
-def _require_same(run: Run) -> None:
+def _require_same(run: Run, path: Path) -> None:
     """Refuse to continue a run with other settings."""
-    path = run.folder / "config.json"
     stored = _flat(read_config(run.folder))
     for name, value in _flat(run.config).items():
         message = f"{path}: {name} was {stored[name]!r}, now {value!r}; choose another folder"

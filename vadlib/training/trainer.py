@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import cached_property
 
 import torch
@@ -21,7 +20,7 @@ from tqdm.auto import tqdm
 from vadlib.config import TrainConfig
 from vadlib.device import autocast, pick_device, pick_precision, processes, sum_over_processes
 from vadlib.errors import InputError, require
-from vadlib.files import atomic, write_json
+from vadlib.files import atomic
 from vadlib.model.losses import Term, objective_terms, weighted
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, first_mismatch
@@ -66,9 +65,8 @@ class Trainer:
         n, size = len(samples.positions), self.config.batch_size
         message = f"{n} training clips, fewer than a batch of {size}; lower batch_size or clip_step"
         require(n >= size, message, "too-few", field=field)
-        least = processes().num_processes
-        message = f"batch_size = {size} for {least} processes; expected at least one clip for each"
-        require(size >= least, message, "conflict", field=field)
+        message = f"batch_size = {size}; expected at least one clip for each process"
+        require(size >= processes().num_processes, message, "conflict", field=field)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
         self.per_epoch = n // size
         self.step = 0
@@ -167,10 +165,7 @@ class Trainer:
             self.sums[name] = [total + float(term.value) * added, clips + added]
 
     def save(self) -> None:
-        """Write `state.pt`, `history.csv` and `config.json`, atomically, in the main process.
-
-        The config comes last: without it there is no run to continue.
-        """
+        """Write `state.pt` and `history.csv`, atomically, in the main process."""
         self.saved = time.monotonic()
         if not processes().is_main_process:
             return
@@ -179,9 +174,6 @@ class Trainer:
         with atomic(self.path) as temporary:
             torch.save(state, temporary)
         self.write_history()
-        config = self.run.folder / "config.json"
-        if not config.exists():
-            write_json(config, asdict(self.run.config))
 
     def write_history(self) -> None:
         """Write `history.csv`: the mean of each term over an epoch's clips, and the counts."""
