@@ -55,7 +55,7 @@ COPIES := build/test/notebooks
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python tools/style.py check vadlib
+	$(BIN)/python tools/style.py check vadlib tools benchmarks
 	$(BIN)/mypy
 	$(BIN)/python tools/notebooks.py copy
 	rm -rf build/test/runs

@@ -84,15 +84,14 @@ def held_out_maps(
 def held_out_aucs(
     disturbed: list[Disturbed], score_config: ScoreConfig, calibration: Calibration | None
 ) -> tuple[float, ...]:
-    """Micro AUCs of a score: raw, per video and, with a calibration that knows it, calibrated."""
+    """Return the micro AUCs of a score: raw, per video and, with a calibration, calibrated."""
     labels = {str(i): part.labels for i, part in enumerate(disturbed)}
     raw = {str(i): raw_score(part.maps, score_config) for i, part in enumerate(disturbed)}
     areas = [micro_auc(labels, raw), micro_auc(labels, per_video(raw))]
     if calibration is not None:
-        scores = {
-            str(i): calibration.score(part.maps, part.scene, score_config)
-            for i, part in enumerate(disturbed)
-        }
+        scores = {}
+        for i, part in enumerate(disturbed):
+            scores[str(i)] = calibration.score(part.maps, part.scene, score_config)
         areas.append(micro_auc(labels, scores))
     return tuple(areas)
 
@@ -103,80 +102,82 @@ def disturb(
     rng: np.random.Generator,
     torch_rng: torch.Generator,
 ):
-    """A copy of a video uint8 (T, H, W, C) with one pseudo-anomaly, and its labels (T,); None where
-    the draw did not fit.
+    """Return a copy of a video uint8 (T, H, W, C) with one pseudo-anomaly, and its labels (T,).
+
+    Returns None where the random draw does not fit.
     """
     frames = np.asarray(frames)
-    kind, length, total = (
-        rng.choice(["skip", "shuffle", "object"]),
-        int(rng.integers(35, 60)),
-        len(frames),
-    )
+    total = len(frames)
+    kind = rng.choice(["skip", "shuffle", "object"])
+    length = int(rng.integers(35, 60))
     stride = int(rng.integers(2, 4)) if kind == "skip" else 1
     first = int(rng.integers(5, max(6, total - length * stride - 5)))
-    when = np.arange(first, first + min(length, (total - first - 1) // stride))
+    times = np.arange(first, first + min(length, (total - first - 1) // stride))
     changed, labels = frames.copy(), np.zeros(total, np.uint8)
-    labels[when] = 1
+    labels[times] = 1
     if kind == "object":
-        track = follow_box(boxes[when[0] : when[-1] + 1], frames.shape[1:3], torch_rng)
+        track = follow_box(boxes[times[0] : times[-1] + 1], frames.shape[1:3], torch_rng)
         if track is None:
             return None
         patch = BuiltinPatches().draw(torch_rng)
-        changed[when] = to_frames(
-            paste_patch(to_tensor(frames[when]), patch, track, float(rng.uniform(0.6, 1)), 1.0)[0]
-        )
+        opacity = float(rng.uniform(0.6, 1))
+        pasted, _ = paste_patch(to_tensor(frames[times]), patch, track, opacity, 1.0)
+        changed[times] = to_frames(pasted)
         return changed, labels
-    there = boxes[when[len(when) // 2]]
-    if not len(there):
+    people = boxes[times[len(times) // 2]]
+    if not len(people):
         return None
-    x0, y0, x1, y1 = there[rng.integers(len(there))]
+    box = people[rng.integers(len(people))]
     y, x = np.mgrid[: frames.shape[1], : frames.shape[2]]
-    distance = np.maximum(abs(y - (y0 + y1) / 2), 0.6 * abs(x - (x0 + x1) / 2))
+    x_distance, y_distance = abs(x - (box[0] + box[2]) / 2), abs(y - (box[1] + box[3]) / 2)
+    distance = np.maximum(y_distance, 0.6 * x_distance)
     inside = np.clip((40 - distance) / 8, 0, 1)[None, ..., None]
-    source = first + stride * np.arange(len(when))
+    source = first + stride * np.arange(len(times))
     if kind == "shuffle":
-        source = np.concatenate(
-            [rng.permutation(part) for part in np.array_split(when, max(1, len(when) // 16))]
-        )
-    changed[when] = np.rint(frames[source] * inside + frames[when] * (1 - inside))
+        parts = np.array_split(times, max(1, len(times) // 16))
+        source = np.concatenate([rng.permutation(part) for part in parts])
+    changed[times] = np.rint(frames[source] * inside + frames[times] * (1 - inside))
     return changed, labels
 
 
 def glide(frames: np.ndarray, boxes: list[np.ndarray], rng: np.random.Generator):
-    """A copy of a video through which the still picture of a person glides, 2.5 to 5 pixels a
-    frame, and its labels (T,); None likewise.
+    """Return a copy of a video through which the still picture of a person glides, 2.5 to 5 pixels
+    a frame, and its labels (T,); None where the random draw does not fit.
     """
-    total, height, width, _ = frames.shape
+    total = len(frames)
+    height, width = frames.shape[1:3]
     length = min(int(rng.integers(35, 60)), total - 11)
     first, source = int(rng.integers(5, total - length - 5)), int(rng.integers(total))
-    people = [
-        box for box in boxes[source] if 12 <= box[2] - box[0] <= 32 and 20 <= box[3] - box[1] <= 60
-    ]
+    people = [box for box in boxes[source] if is_person(box)]
     if not people:
         return None
-    x0, y0, x1, y1 = (round(float(v)) for v in people[rng.integers(len(people))])
-    x0, y0, x1, y1 = max(0, x0 - 2), max(0, y0 - 2), min(width, x1 + 2), min(height, y1 + 2)
-    picture = frames[source, y0:y1, x0:x1].astype(np.float32)
-    y, x = np.mgrid[-1 : 1 : (y1 - y0) * 1j, -1 : 1 : (x1 - x0) * 1j]
+    box = people[rng.integers(len(people))]
+    corner = np.array([max(0, round(float(value)) - 2) for value in box[:2]])
+    end = np.array([round(float(value)) + 2 for value in box[2:]]).clip(max=(width, height))
+    size = end - corner
+    picture = frames[source, corner[1] : end[1], corner[0] : end[0]].astype(np.float32)
+    y, x = np.mgrid[-1 : 1 : size[1] * 1j, -1 : 1 : size[0] * 1j]
     soft = np.clip(3 * (1 - x**2 - y**4), 0, 1).astype(np.float32)
-    speed, angle = (
-        rng.uniform(2.5, 5),
-        rng.uniform(-0.25, 0.25) + (np.pi if rng.random() < 0.5 else 0),
-    )
-    step, middle = (
-        speed * np.array([np.cos(angle), np.sin(angle)]),
-        np.array([width / 2 + rng.uniform(-0.2, 0.2) * width, (y0 + y1) / 2]),
-    )
+    speed = rng.uniform(2.5, 5)
+    angle = rng.uniform(-0.25, 0.25) + (np.pi if rng.random() < 0.5 else 0)
+    step = speed * np.array([np.cos(angle), np.sin(angle)])
+    x_middle = width / 2 + rng.uniform(-0.2, 0.2) * width
+    middle = np.array([x_middle, (corner[1] + end[1]) / 2])
     changed, labels = np.array(frames), np.zeros(total, np.uint8)
     for k in range(length):
-        x, y = middle + step * (k - length / 2) - [(x1 - x0) / 2, (y1 - y0) / 2]
+        x, y = middle + step * (k - length / 2) - size / 2
         shift = np.float32([[1, 0, x], [0, 1, y]])
         weight = cv2.warpAffine(soft, shift, (width, height))[..., None]
         if weight.sum() < 0.5 * soft.sum():
             continue  # mostly out of the picture
-        layer = cv2.warpAffine(
-            picture, shift, (width, height), borderMode=cv2.BORDER_REPLICATE
-        ).reshape(height, width, -1)
+        border = cv2.BORDER_REPLICATE
+        layer = cv2.warpAffine(picture, shift, (width, height), borderMode=border)
+        layer = layer.reshape(height, width, -1)
         changed[first + k] = np.rint(frames[first + k] * (1 - weight) + layer * weight)
         labels[first + k] = 1
     return (changed, labels) if labels.sum() >= 20 else None
+
+
+def is_person(box: np.ndarray) -> bool:
+    """Return whether a box (4,) has the size of a person in Ped2."""
+    return 12 <= box[2] - box[0] <= 32 and 20 <= box[3] - box[1] <= 60

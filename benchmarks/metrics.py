@@ -32,9 +32,8 @@ def median_seconds(job: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("file")
     stored = np.load(parser.parse_args().file)
     videos = [key.partition("/")[2] for key in stored.files if key.startswith("score/")]

@@ -1,11 +1,11 @@
 """Train three full runs on the rendered street that differ in their objective. Their curves and
 errors ship for notebook 06.
 
-    python benchmarks/objectives.py train none|inpaint|maximize    17 minutes on one core; resumes where it stopped
-    python benchmarks/objectives.py write                          write vadlib/pretrained/objectives
+    python benchmarks/objectives.py train none|inpaint|maximize    17 minutes on one core
+    python benchmarks/objectives.py write                          into vadlib/pretrained/objectives
 
-All take preset `fast` and seed 0. `none` takes p = 0 and the others p = 0.5, so that `inpaint`
-repeats the run that ships.
+`train` resumes where it stopped. All runs use the preset `fast` and seed 0. `none` uses p = 0 and
+the others p = 0.5, so that `inpaint` repeats the run that ships.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def held_out_clips(run: vad.Run) -> list[vad.Clip]:
     """Return clips of the videos that no run has trained on."""
     videos = vad.load_videos("synthetic", "train")
     clips = vad.ClipDataset(videos, run.config.clips, vad.find_boxes(videos))
-    chosen, _ = hold_out(clips)
-    unseen = sorted(set(range(len(clips))) - set(chosen.tolist()))
+    trained, _ = hold_out(clips)
+    unseen = sorted(set(range(len(clips))) - set(trained.tolist()))
     return [clips[i] for i in unseen[:: len(unseen) // CLIPS]]
 
 
@@ -54,16 +54,13 @@ def write() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(run.folder / "history.csv", folder)
         errors = course.errors_by_kind(run, clips, kinds)
-        write_json(
-            folder / "errors.json",
-            {kind: values.round(6).tolist() for kind, values in errors.items()},
-        )
+        rounded = {kind: values.round(6).tolist() for kind, values in errors.items()}
+        write_json(folder / "errors.json", rounded)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("command", choices=["train", "write"])
     parser.add_argument("objective", nargs="?", choices=PROBABILITIES)
     options = parser.parse_args()

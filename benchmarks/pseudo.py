@@ -1,18 +1,22 @@
-"""What pseudo-anomalies cost in training, and how fast and how well detectors find the people of
-Ped2.
+"""Measure what pseudo-anomalies cost in training, and how fast and how well detectors find the
+people of Ped2.
 
-    python benchmarks/pseudo.py --root DATA            needs ped2/ and weights/ there, 15 minutes
+    python benchmarks/pseudo.py --root DATA                            15 minutes
     python benchmarks/pseudo.py --root DATA --part networks            5 minutes of one core
 
-mixer: time to mix a batch of `fast` (the default kinds), over the time of the training step that
-it is for; both in one process, alternating, on the same batches of 8; milliseconds to make one of
-each kind, and to cut a clip.
-detectors: seconds for Ped2's training set with an empty cache, decoding included, and once more;
-the share of what moves of which a detector's boxes cover at least half, over all frames.
+needs ped2/ and weights/ in DATA.
+
+mixer: the time to mix a batch of `fast` (the default kinds), divided by the time of its training
+step; both in one process, in turns, on the same batches of 8. It also gives the milliseconds to
+make one pseudo-anomaly of each kind, and to cut a clip.
+detectors: the seconds for Ped2's training set with an empty cache, decoding included, and for a
+second call; and the share of moving objects that a detector's boxes cover at least half, over all
+frames.
 networks: the same share on every 20th frame, for `motion` and for each Darknet network whose
-weights are there, with frames resized to several sizes; and milliseconds a frame, by the clock and
-of the processor alone, which other programs disturb less. The networks take turns, video by video.
-"as published" runs the official yolov3-tiny with mask = 0,1,2, which vadlib otherwise corrects.
+weights are available, with frames resized to several sizes; and the milliseconds per frame, by the
+clock and of the processor alone, which other programs disturb less. The networks take turns, video
+by video. "as published" runs the official yolov3-tiny with mask = 0,1,2, which vadlib otherwise
+corrects.
 """
 
 from __future__ import annotations
@@ -23,20 +27,24 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
+from vadlib.config import PseudoConfig, RunConfig, TrainConfig
 from vadlib.course.pseudo_measures import coverage
 from vadlib.data.catalog import load_videos
-from vadlib.data.clips import ClipDataset
+from vadlib.data.clips import Clip, ClipDataset
 from vadlib.data.video import Video
 from vadlib.errors import InputError
 from vadlib.model.network import DualPathAutoencoder
+from vadlib.model.run import Run
 from vadlib.pseudo.detectors import DarknetDetector, find_boxes, find_weights
+from vadlib.pseudo.kinds import PseudoAnomaly
 from vadlib.pseudo.mixer import KINDS, make_mixer
 from vadlib.training.fit import hold_out
 from vadlib.training.samples import Batch, Samples, derived_generator
@@ -50,7 +58,8 @@ class Thinned:
     """Every 20th frame of a video."""
 
     def __init__(self, video: Video):
-        self.frames, self.numbers = video.frames, range(0, len(video), 20)
+        self.frames = video.frames
+        self.numbers = range(0, len(video), 20)
         self.shape = (len(self.numbers), *video.frames.shape[1:])
 
     def __len__(self) -> int:
@@ -63,87 +72,78 @@ class Thinned:
         return ["thinned", self.frames.identity()]
 
 
-def milliseconds(do, times: int) -> float:
-    """Median time of one call."""
-    taken = []
+def milliseconds(job: Callable[[int], object], times: int) -> float:
+    """Return the median time of one call."""
+    durations = []
     for k in range(times):
         started = time.perf_counter()
-        do(k)
-        taken.append(1000 * (time.perf_counter() - started))
-    return float(np.median(taken))
+        job(k)
+        durations.append(1000 * (time.perf_counter() - started))
+    return round(float(np.median(durations)), 3)
 
 
 def mixer_cost(train: list[Video]) -> dict:
-    """Times of mixing and of training steps."""
-    clips, config = (
-        ClipDataset(
-            train, ClipConfig.preset("fast"), find_boxes(train, progress=False), progress=False
-        ),
-        TrainConfig(device="cpu"),
-    )
-    mixer, size = make_mixer(PseudoConfig()), TrainConfig.batch_size
-    samples, model = (
-        Samples(clips, hold_out(clips)[0], mixer, 0),
-        DualPathAutoencoder(ModelConfig.preset("fast")),
-    )
-    mixing, stepping, reading = [], [], []
+    """Time mixing and training steps."""
+    config = RunConfig.preset("fast").changed({"training": {"device": "cpu"}})
+    boxes = find_boxes(train, progress=False)
+    clips = ClipDataset(train, config.clips, boxes, progress=False)
+    mixer = make_mixer(PseudoConfig())
+    samples = Samples(clips, hold_out(clips)[0], mixer, 0)
+    seconds = []
     with tempfile.TemporaryDirectory() as out:
-        trainer = Trainer(model, samples, config, torch.device("cpu"), Path(out))
-        for keys in samples.batches(0, size)[:BATCHES]:
-            times = [time.perf_counter()]
-            drawn = [
-                (clips.clip(int(samples.positions[position])), derived_generator(0, *key))
-                for key in keys
-                for position in [key[1]]
-            ]
-            times.append(time.perf_counter())
-            mixed = [mixer(clip, generator) for clip, generator in drawn]
-            times.append(time.perf_counter())
-            normal = torch.stack([clip.tensor for clip, _ in drawn])
-            inputs = torch.stack(
-                [
-                    clip.tensor if m.pseudo is None else m.pseudo.tensor
-                    for (clip, _), m in zip(drawn, mixed, strict=True)
-                ]
-            )
-            outcomes = [m.outcome for m in mixed]
-            is_pseudo = torch.tensor([outcome.success for outcome in outcomes])
-            batch = Batch(normal, inputs, is_pseudo, outcomes)
-            times.append(time.perf_counter())
-            trainer.update(batch, 1000)
-            times.append(time.perf_counter())
-            steps = np.diff(times)
-            reading.append(steps[0])
-            mixing.append(steps[1])
-            stepping.append(steps[3])
+        trainer = Trainer(Run(Path(out), config, DualPathAutoencoder(config.model)), samples)
+        for keys in samples.batches(0, TrainConfig.batch_size)[:BATCHES]:
+            seconds.append(batch_seconds(trainer, keys))
     # Sums, not medians: most batches of 8 hold one or two pseudo-anomalies, some none. The first
     # steps warm up.
-    read, mix, step = (1000 * float(np.mean(values[10:])) for values in (reading, mixing, stepping))
-    report = {
-        "mixer_share": round(mix / step, 4),
-        "mix_ms": round(mix, 2),
-        "read_ms": round(read, 2),
-        "step_ms": round(step, 1),
-    }
-    many = [clips[i] for i in np.random.default_rng(0).integers(0, len(clips), 200)]
+    means = 1000 * np.mean(seconds[10:], axis=0)
+    report = {"mixer_share": round(means[1] / means[2], 4), "mix_ms": round(means[1], 2)}
+    report |= {"read_ms": round(means[0], 2), "step_ms": round(means[2], 1)}
+    numbers = np.random.default_rng(0).integers(0, len(clips), 200)
+    many = [clips[i] for i in numbers]
     for name, kind in KINDS.items():
-        made = kind()
-        report[f"{name}_ms"] = round(
-            milliseconds(lambda k, made=made: made(many[k], torch.Generator().manual_seed(k)), 200),
-            3,
-        )
+        make = partial(make_pseudo, kind(), many)
+        report[f"{name}_ms"] = milliseconds(make, len(many))
     return report
 
 
+def batch_seconds(trainer: Trainer, keys: list[tuple[int, int]]) -> tuple[float, float, float]:
+    """Return the seconds to read a batch, to mix it, and to train on it."""
+    samples = trainer.samples
+    times = [time.perf_counter()]
+    pairs = []
+    for key in keys:
+        clip = samples.clips.clip(int(samples.positions[key[1]]))
+        pairs.append((clip, derived_generator(0, *key)))
+    times.append(time.perf_counter())
+    mixed = [samples.mixer(clip, generator) for clip, generator in pairs]
+    times.append(time.perf_counter())
+    normal, inputs = [], []
+    for (clip, _), result in zip(pairs, mixed, strict=True):
+        normal.append(clip.tensor)
+        inputs.append((result.pseudo or clip).tensor)
+    outcomes = [result.outcome for result in mixed]
+    is_pseudo = torch.tensor([outcome.success for outcome in outcomes])
+    batch = Batch(torch.stack(normal), torch.stack(inputs), is_pseudo, outcomes)
+    times.append(time.perf_counter())
+    trainer.update(batch, 1000)
+    times.append(time.perf_counter())
+    return times[1] - times[0], times[2] - times[1], times[4] - times[3]
+
+
+def make_pseudo(kind: PseudoAnomaly, clips: list[Clip], k: int) -> None:
+    kind(clips[k], torch.Generator().manual_seed(k))
+
+
 def share_covered(boxes: dict, moving: dict, train: list[Video]) -> float:
-    """Coverage over all frames of all videos."""
+    """Return the coverage over all frames of all videos."""
     covered = [coverage(boxes[v.name], moving[v.name]) for v in train]
     counts = [sum(map(len, moving[v.name])) for v in train]
     return round(float(np.average(covered, weights=counts)), 3)
 
 
 def detector_table(train: list[Video]) -> dict:
-    """Times and coverage of whole videos."""
+    """Measure times and coverage of whole videos."""
     report, moving = {}, {}
     for name in ("motion", "darknet"):
         with tempfile.TemporaryDirectory() as cache:
@@ -154,9 +154,9 @@ def detector_table(train: list[Video]) -> dict:
                 boxes = find_boxes(train, name, progress=False, device="cpu")
                 times.append(round(time.perf_counter() - started, 2))
         moving = moving or boxes
-        found = sum(map(len, (b for v in train for b in boxes[v.name])))
+        count = sum(len(frame_boxes) for v in train for frame_boxes in boxes[v.name])
         share = share_covered(boxes, moving, train)
-        report[name] = {"first_s": times[0], "again_s": times[1], "coverage": share, "boxes": found}
+        report[name] = {"first_s": times[0], "again_s": times[1], "coverage": share, "boxes": count}
     return report
 
 
@@ -167,8 +167,8 @@ def resized_detector(name: str, side: int) -> DarknetDetector:
     return detector
 
 
-def known_networks() -> dict[str, DarknetDetector]:
-    """Each network at each size, by "name at size"; weights that are not there are left out."""
+def available_networks() -> dict[str, DarknetDetector]:
+    """Return each network at each size, by "name at size"; missing weights are skipped."""
     networks = {}
     for name in NETWORKS:
         try:
@@ -188,7 +188,7 @@ def known_networks() -> dict[str, DarknetDetector]:
 
 
 def network_table(train: list[Video]) -> dict:
-    """Times and coverage on every 20th frame.
+    """Measure times and coverage on every 20th frame.
 
     `motion` sees all frames, from which it learns the empty scene.
     """
@@ -202,24 +202,24 @@ def network_table(train: list[Video]) -> dict:
 
     thinned = [Video(v.name, Thinned(v), v.fps) for v in train]
     truth = [moving[v.name][t] for v in train for t in range(0, len(v), 20)]
-    networks = known_networks()
+    networks = available_networks()
     seconds = {name: np.zeros(2) for name in networks}
-    found = {name: [] for name in networks}
+    boxes = {name: [] for name in networks}
     for detector in networks.values():
         detector.detect(thinned[:1], tqdm(disable=True))  # the first frames take longer
     for video in thinned:
         for name, detector in networks.items():
             before = np.array([time.perf_counter(), time.process_time()])
-            found[name] += detector.detect([video], tqdm(disable=True))[0]
+            boxes[name] += detector.detect([video], tqdm(disable=True))[0]
             seconds[name] += np.array([time.perf_counter(), time.process_time()]) - before
     for name in networks:
         clock, processor = seconds[name] / len(truth)
-        report[name] = row(clock, processor, coverage(found[name], truth))
+        report[name] = row(clock, processor, coverage(boxes[name], truth))
     return report
 
 
 def row(clock: float, processor: float, share: float) -> dict:
-    """A row of the table; the times are in seconds a frame."""
+    """Return a row of the table; the times are in seconds per frame."""
     return {
         "ms_a_frame": round(1000 * clock, 1),
         "processor_ms_a_frame": round(1000 * processor, 1),
@@ -231,9 +231,8 @@ PARTS = {"mixer": mixer_cost, "detectors": detector_table, "networks": network_t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("--root", type=Path, default=Path(os.environ.get("VADLIB_DATA", "data")))
     parser.add_argument("--part", choices=PARTS, action="append", help="default: all of them")
     options = parser.parse_args()

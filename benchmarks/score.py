@@ -107,9 +107,8 @@ def parts(run: Run, film: Path) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--root", type=Path, default=Path(os.environ.get("VADLIB_DATA", "data")))
     parser.add_argument("--minutes", type=int, default=10, help="length of the film")

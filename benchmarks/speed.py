@@ -1,5 +1,5 @@
-"""`vadlib bench`: training, scoring and reading against the published recipe, in turns in one run,
-as ratios.
+"""`vadlib bench`: compare training, scoring and reading with the published recipe, in turns in one
+run, as ratios.
 
 The published recipe is written out here from its description: float32, contiguous tensors, 16 JPEG
 files decoded for each clip, batches of 2 clips that are sent through the network once for every
@@ -16,7 +16,6 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from multiprocessing.pool import Pool
 from pathlib import Path
@@ -29,12 +28,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
+from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, RunConfig, TrainConfig
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
 from vadlib.device import pick_device, pick_precision, steady_memory
 from vadlib.evaluation.error_maps import error_maps
 from vadlib.model.network import DualPathAutoencoder
+from vadlib.model.run import Run
 from vadlib.pseudo.mixer import make_mixer
 from vadlib.training.fit import hold_out
 from vadlib.training.samples import Samples, load_batches
@@ -58,31 +58,29 @@ class Published:
         torch.manual_seed(0)
         self.paths = sorted(folder.glob("*.jpg"))
         self.device = device
-        self.model = DualPathAutoencoder(ModelConfig.preset("compact")).to(
-            device, memory_format=torch.contiguous_format
-        )
+        model = DualPathAutoencoder(ModelConfig.preset("compact"))
+        self.model = model.to(device, memory_format=torch.contiguous_format)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4)
 
     def read(self, start: int) -> Tensor:
-        """One clip, (1, 16, 128, 128), each frame decoded, resized and z-scored by its own mean and
-        deviation.
+        """Return one clip (1, 16, 128, 128), each frame decoded, resized and z-scored by its own
+        mean and deviation.
         """
-        frames = [
-            cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-            for path in self.paths[start : start + LENGTH]
-        ]
-        frames = [cv2.resize(frame, (SIDE, SIDE)).astype(np.float32) for frame in frames]
-        return torch.from_numpy(np.stack([(f - f.mean()) / (f.std() + 1e-6) for f in frames]))[None]
+        frames = []
+        for path in self.paths[start : start + LENGTH]:
+            frame = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            frame = cv2.resize(frame, (SIDE, SIDE)).astype(np.float32)
+            frames.append((frame - frame.mean()) / (frame.std() + 1e-6))
+        return torch.from_numpy(np.stack(frames))[None]
 
     def forward(self, clips: Tensor) -> Tensor:
-        """E, M_n and D_n, in contiguous tensors."""
+        """Return the reconstruction of E, M_n and D_n, in contiguous tensors."""
         features = self.model.encoder(clips)
-        return self.model.normal_decoder(
-            self.model.normal_memory(features[-1]).features.contiguous(), features[0]
-        )[0]
+        read = self.model.normal_memory(features[-1]).features.contiguous()
+        return self.model.normal_decoder(read, features[0])[0]
 
     def train_step(self, starts: list[int]) -> None:
-        """One step of 2 clips, sent through the network once for each of them."""
+        """Train one step of 2 clips, sent through the network once for each of them."""
         clips = torch.stack([self.read(start) for start in starts]).to(self.device)
         for _ in starts:
             rebuilt = self.forward(clips)
@@ -92,7 +90,7 @@ class Published:
 
     @torch.no_grad()
     def score(self, start: int) -> float:
-        """The error of frame 8 of one clip."""
+        """Return the error of frame 8 of one clip."""
         clip = self.read(start)[None].to(self.device)
         return float((self.forward(clip) - clip)[:, :, LENGTH // 2].square().mean())
 
@@ -122,18 +120,14 @@ class Ours:
         self, preset: str, clips: ClipDataset, batch_size: int, device: torch.device, out: Path
     ):
         mixer = make_mixer(PseudoConfig(("skip", "shuffle", "noise"), 0.02))
-        self.clips, self.samples = clips, Samples(clips, hold_out(clips)[0], mixer, 0)
-        config = replace(TrainConfig.preset(preset), batch_size=batch_size, device=device.type)
-        self.trainer = Trainer(
-            DualPathAutoencoder(ModelConfig.preset(preset)).to(device),
-            self.samples,
-            config,
-            device,
-            out,
-        )
+        self.samples = Samples(clips, hold_out(clips)[0], mixer, 0)
+        changes = {"batch_size": batch_size, "device": device.type}
+        config = RunConfig.preset(preset).changed({"training": changes})
+        run = Run(out, config, DualPathAutoencoder(config.model))
+        self.trainer = Trainer(run, self.samples)
 
     def train(self, steps: int) -> None:
-        """Read and train so many batches."""
+        """Read and train `steps` batches."""
         size = self.trainer.config.batch_size
         self.trainer.model.train()
         for batch in load_batches(self.samples, self.samples.batches(0, size)[:steps], 0, False):
@@ -202,24 +196,22 @@ def _jobs(
 
 
 def describe_bench(report: dict) -> str:
-    """The report as lines of text."""
-    machine = "; ".join(f"{key}: {value}" for key, value in report["machine"].items())
-    rates = [
-        f"{name:28}{rate:10.2f} {'frames' if 'score' in name else 'clips'}/s"
-        for name, rate in report["rates"].items()
-    ]
-    ratios = [
-        f"{name:28}{value:10.1f} x"
-        for name, value in report.items()
-        if name.endswith(("ratio", "batch2"))
-    ]
-    return "\n".join([machine, "", *rates, "", *ratios])
+    """Return the report as lines of text."""
+    lines = ["; ".join(f"{key}: {value}" for key, value in report["machine"].items()), ""]
+    for name, rate in report["rates"].items():
+        unit = "frames" if "score" in name else "clips"
+        lines.append(f"{name:28}{rate:10.2f} {unit}/s")
+    lines.append("")
+    for name, value in report.items():
+        if name.endswith(("ratio", "batch2")):
+            lines.append(f"{name:28}{value:10.1f} x")
+    return "\n".join(lines)
 
 
 def _rate(
     job: Callable[[T], object], items: Sequence[T], outputs: int, device: torch.device
 ) -> float:
-    """Return the job's throughput in outputs per second; each item yields so many `outputs`."""
+    """Return the job's throughput in outputs per second; `outputs` is the number per item."""
     started = time.perf_counter()
     for item in items:
         job(item)
@@ -233,26 +225,25 @@ def _report(rates: dict[str, list[float]], device: torch.device) -> dict:
         return round(median(a / b for a, b in zip(rates[ours], rates[published], strict=True)), 2)
 
     report = {"read_ratio": ratio("read", "published_read")}
+    size = TrainConfig.batch_size
     for preset, prefix in (("compact", ""), ("fast", "fast_")):
-        report[f"{prefix}train_ratio"] = ratio(
-            f"{preset}_train_batch{TrainConfig.batch_size}", "published_train"
-        )
+        train = f"{preset}_train_batch{size}"
+        report[f"{prefix}train_ratio"] = ratio(train, "published_train")
         report[f"{prefix}train_ratio_batch2"] = ratio(f"{preset}_train_batch2", "published_train")
         report[f"{prefix}score_ratio"] = ratio(f"{preset}_score", "published_score")
     precision = pick_precision("auto", device)
+    name = platform.processor() or platform.machine()
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
     machine = {
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"{platform.processor() or platform.machine()}",
+        "device": name,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "precision": "float32" if precision is None else "bf16",
-        "batch": TrainConfig.batch_size,
+        "batch": size,
     }
-    return report | {
-        "rates": {name: round(median(values), 3) for name, values in rates.items()},
-        "machine": machine,
-    }
+    medians = {name: round(median(values), 3) for name, values in rates.items()}
+    return report | {"rates": medians, "machine": machine}
 
 
 def main() -> None:

@@ -1,15 +1,14 @@
-"""How far the notebooks' results move from machine to machine, and the tolerances that follow from
-it.
+"""Measure how far the notebooks' results move from machine to machine, and derive tolerances.
 
-    python benchmarks/spread.py run [--settings "one thread" ...]     execute; resumes where it stopped
-    python benchmarks/spread.py table                                 write benchmarks/spread.csv and the tolerances
+    python benchmarks/spread.py run [--settings "one thread" ...]     execute the notebooks
+    python benchmarks/spread.py table       write benchmarks/spread.csv and the tolerances
 
-Each setting changes one thing of the reference: float32, two threads, the widest instructions of
-this machine, seed 0. The last one changes three at once. The notebooks run in the quick profile, on
-the rendered street and on Ped2 (`VADLIB_DATA`). Results whose tolerance is 0 in
-`notebooks/expected.json` depend on the data alone and must not move. For the others the tolerance
-becomes `MARGIN` times the largest move, rounded up to two digits, and at least `LEAST`, or 1 for a
-count: other processors than this one were not measured.
+`run` resumes where it stopped. Each setting changes one thing of the reference: float32, two
+threads, the widest instructions of this machine, seed 0. The last one changes three at once. The
+notebooks run in the quick profile, on the rendered street and on Ped2 (`VADLIB_DATA`). Results
+whose tolerance is 0 in `notebooks/expected.json` depend on the data alone and must not move. For
+the others the tolerance becomes `MARGIN` times the largest move, rounded up to two digits, and at
+least `LEAST`, or 1 for a count: other processors than this one were not measured.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ import json
 import math
 import os
 import sys
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 import nbformat
@@ -54,8 +55,8 @@ SEEDS = {
 
 
 def with_seed(source: str) -> str:
-    """A code cell with other seeds of weights and trainings; what draws single pseudo-anomalies
-    stays.
+    """Return a code cell with other seeds of weights and trainings; the seeds of single
+    pseudo-anomalies stay.
     """
     for old, new in SEEDS.items():
         source = source.replace(old, new)
@@ -63,15 +64,12 @@ def with_seed(source: str) -> str:
 
 
 def has_seed(name: str) -> bool:
-    """True where another seed changes a notebook's code."""
-    cells = [
-        cell
-        for cell in tools.copy_of(tools.SOURCES / f"{name}.py").cells
-        if cell.cell_type == "code"
-    ]
-    return any(
-        with_seed(cell.source) != cell.source for cell in cells if cell.id not in tools.ADDED
-    )
+    """Return whether another seed changes a notebook's code."""
+    for cell in tools.copy_of(tools.SOURCES / f"{name}.py").cells:
+        is_own = cell.cell_type == "code" and cell.id not in tools.ADDED
+        if is_own and with_seed(cell.source) != cell.source:
+            return True
+    return False
 
 
 def execute(name: str, setting: str, data: str) -> dict:
@@ -87,9 +85,8 @@ def execute(name: str, setting: str, data: str) -> dict:
     environment.pop("VADLIB_DATA", None)
     if data == "ped2":
         environment["VADLIB_DATA"] = str(Path(os.environ["VADLIB_DATA"]).resolve())
-    client = NotebookClient(
-        notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-    )
+    resources = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources=resources)
     folder.mkdir(parents=True, exist_ok=True)
     client.execute(env=environment)
     nbformat.write(notebook, folder / f"{name}.ipynb")
@@ -97,26 +94,20 @@ def execute(name: str, setting: str, data: str) -> dict:
 
 
 def run(settings: list[str], datasets: list[str], names: list[str]) -> None:
-    for setting in settings:
-        for data in datasets:
-            for name in names:
-                path = WORK / "reports" / f"{setting}, {data}, {name}.json"
-                if path.exists():
-                    continue
-                if setting == "seed 1" and not has_seed(name):
-                    continue  # the reference itself
-                found = execute(name, setting, data)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(found, indent=2), encoding="utf-8")
-                print(
-                    f"{setting:26}{data:10}{name:32}{found['seconds']:6.0f} s",
-                    found["results"],
-                    flush=True,
-                )
+    for setting, data, name in product(settings, datasets, names):
+        path = WORK / "reports" / f"{setting}, {data}, {name}.json"
+        is_reference = setting == "seed 1" and not has_seed(name)
+        if path.exists() or is_reference:
+            continue
+        report = execute(name, setting, data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=2), encoding="utf-8")
+        progress = f"{setting:26}{data:10}{name:32}{report['seconds']:6.0f} s"
+        print(progress, report["results"], flush=True)
 
 
 def round_up(value: float) -> float:
-    """To two significant digits, upwards: 0.0123 -> 0.013."""
+    """Round up to two significant digits: 0.0123 -> 0.013."""
     if value == 0:
         return 0.0
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
@@ -135,54 +126,57 @@ def table(names: list[str]) -> None:
     rows = []
     for name in names:
         entry = whole["notebooks"][name]
-        moves = dict.fromkeys(entry["results"], 0.0)
-        counts = dict.fromkeys(entry["results"], True)
+        notebook_rows = []
         for data in ("synthetic", "ped2"):
-            reports = {setting: read_report(setting, data, name) for setting in SETTINGS}
-            for setting, found in reports.items():
-                broken = [claim for claim, holds in found["claims"].items() if not holds]
-                if broken:
-                    print(f"{setting}, {data}, {name}: does not hold: {'; '.join(broken)}")
-            for result in entry["results"]:
-                values = {setting: found["results"][result] for setting, found in reports.items()}
-                spread = max(abs(value - values["reference"]) for value in values.values())
-                rows.append(
-                    {"notebook": name, "result": result, "data": data}
-                    | values
-                    | {"largest move": spread}
-                )
-                moves[result] = max(moves[result], spread)
-                counts[result] &= all(value == int(value) for value in values.values())
-        for result, move in moves.items():
-            if entry["tolerances"][result] != 0:
-                least = 1 if counts[result] else LEAST
-                entry["tolerances"][result] = max(round_up(MARGIN * move), least)
+            notebook_rows += spread_rows(name, data, entry["results"])
+        for result, tolerance in entry["tolerances"].items():
+            values = [row for row in notebook_rows if row["result"] == result]
+            if tolerance != 0:
+                entry["tolerances"][result] = new_tolerance(values)
+        rows += notebook_rows
     with TABLE.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {
-                key: f"{value:.4f}" if isinstance(value, float) else value
-                for key, value in row.items()
-            }
-            for row in rows
-        )
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(rows[0])
+        for row in rows:
+            cells = row.values()
+            writer.writerow(f"{cell:.4f}" if isinstance(cell, float) else cell for cell in cells)
     tools.EXPECTED_RESULTS.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
     print(TABLE.read_text(encoding="utf-8"))
 
 
+def spread_rows(name: str, data: str, results: Iterable[str]) -> list[dict]:
+    """Return the rows of a notebook on a dataset, and print the claims that do not hold."""
+    reports = {setting: read_report(setting, data, name) for setting in SETTINGS}
+    for setting, report in reports.items():
+        broken = [claim for claim, holds in report["claims"].items() if not holds]
+        if broken:
+            print(f"{setting}, {data}, {name}: does not hold: {'; '.join(broken)}")
+    rows = []
+    for result in results:
+        values = {setting: report["results"][result] for setting, report in reports.items()}
+        move = max(abs(value - values["reference"]) for value in values.values())
+        row = {"notebook": name, "result": result, "data": data}
+        rows.append(row | values | {"largest move": move})
+    return rows
+
+
+def new_tolerance(rows: list[dict]) -> float:
+    """Return the tolerance of a result that has these rows."""
+    move = max(row["largest move"] for row in rows)
+    numbers = [row[setting] for row in rows for setting in SETTINGS]
+    is_count = all(number == int(number) for number in numbers)
+    return max(round_up(MARGIN * move), 1 if is_count else LEAST)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("command", choices=["run", "table"])
     parser.add_argument("--settings", nargs="*", default=list(SETTINGS), choices=SETTINGS)
-    parser.add_argument(
-        "--data", nargs="*", default=["synthetic", "ped2"], choices=["synthetic", "ped2"]
-    )
-    parser.add_argument(
-        "--notebooks", nargs="*", default=[source.stem for source in tools.sources()]
-    )
+    datasets = ["synthetic", "ped2"]
+    parser.add_argument("--data", nargs="*", default=datasets, choices=datasets)
+    names = [source.stem for source in tools.sources()]
+    parser.add_argument("--notebooks", nargs="*", default=names)
     options = parser.parse_args()
     if options.command == "run":
         run(options.settings, options.data, options.notebooks)

@@ -5,21 +5,18 @@ these copies.
 """
 
 import ast
-import importlib.util
-import json
 import os
 import re
 import shutil
-import symtable
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import nbformat
 import pytest
-import reference
 import style
+
+import gallery
+import notebooks as tools
 
 ROOT = Path(__file__).parents[1]
 MOST_STATEMENTS = 6  # in a cell
@@ -31,150 +28,69 @@ SLACK = 2  # times its budget that a notebook may take, because a machine is bus
 IMPORT_SECONDS = 15  # imports from a cold disk, which the reference workload does not cover
 HEADER_PARTS = ("**After it you can**", "**You need**", "**Time**", "**Memory**", "**Words**")
 PARTS = ("**Predict:**", "**Common mistake.**", "## Exercises", "## Summary", "## References")
-
-
-def load_tool(name):
-    """Import a script of tools/ by its path."""
-    spec = importlib.util.spec_from_file_location(f"{name}_tool", ROOT / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tools = load_tool("notebooks")
+UNFIT = (*style.FUNCTIONS, ast.ClassDef, ast.Lambda, ast.NamedExpr)
+OURS = {"import vadlib as vad", "from vadlib import course"}
 each_notebook = pytest.mark.parametrize("name", [source.stem for source in tools.sources()])
 
 
-def read(name: str) -> nbformat.NotebookNode:
+def read(name):
     return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
 
 
-def read_text(name: str) -> str:
+def read_text(name):
     """Return the text of a notebook without its code."""
     return "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "markdown")
 
 
-def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def exercises(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    return [cell for cell in notebook.cells if "exercise" in cell.metadata.get("tags", [])]
-
-
-def executed(name: str) -> nbformat.NotebookNode:
+def executed(name):
     """Read the copy that nbmake executed. Skip if it is missing or older; fail in CI."""
     path = tools.COPIES / f"{name}.ipynb"
     if tools.is_executed(tools.SOURCES / f"{name}.py", tools.COPIES):
         return nbformat.read(path, as_version=4)
-    reason = f"{path.relative_to(ROOT)} is missing or outdated; `make test` executes it"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{path}: outdated; run `make test`")
 
 
-def layout_faults(code: str) -> Iterator[str]:
-    """List what makes a cell hard to read."""
-    nodes = list(ast.walk(ast.parse(code)))
-    statements = [node for node in nodes if isinstance(node, ast.stmt)]
-    if len(statements) > MOST_STATEMENTS:
-        yield f"{len(statements)} statements"
-    if max(map(len, code.splitlines())) > MOST_COLUMNS:
-        yield "a long line"
-    for node in nodes:
-        if isinstance(node, (*style.FUNCTIONS, ast.ClassDef, ast.Lambda, ast.NamedExpr)):
-            yield f"{type(node).__name__} in a notebook"
-        if isinstance(node, style.COMPREHENSIONS):
-            inner = [child for child in ast.walk(node) if isinstance(child, style.COMPREHENSIONS)]
-            if len(inner) > 1 or len(node.generators) > 1:
-                yield "a nested comprehension"
-        if isinstance(node, ast.Assign):
-            names = [child for target in node.targets for child in ast.walk(target)]
-            if sum(is_variable(child) for child in names) > style.MOST_NAMES:
-                yield "too many names in one assignment"
-        if is_variable(node) and node.id in style.POOR_NAMES:
-            yield f"the variable {node.id} is not named by a noun"
+def names(code, context):
+    """Return the names that a cell assigns (ast.Store) or reads (ast.Load)."""
+    nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)]
+    return {node.id for node in nodes if isinstance(node.ctx, context)}
 
 
-def is_variable(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-
-
-def imported_modules(code: str) -> Iterator[str]:
-    """List the modules that a cell imports; `from vadlib import course` counts as vadlib.course."""
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module == "vadlib":
-            yield from (f"vadlib.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module
-
-
-def names_of(code: str) -> tuple[set[str], set[str]]:
-    """Return the names that a cell assigns and those that it reads."""
-    table = symtable.symtable(code, "cell", "exec")
-    symbols = table.get_symbols()
-    assigned = {symbol.get_name() for symbol in symbols if symbol.is_assigned()}
-    for child in table.get_children():  # what lives only inside a comprehension is neither
-        symbols += [symbol for symbol in child.get_symbols() if symbol.is_global()]
-    return assigned, {symbol.get_name() for symbol in symbols if symbol.is_referenced()}
-
-
-def test_notebooks_are_what_their_sources_generate():
+def test_notebooks_are_what_their_sources_generate(tmp_path, monkeypatch):
     assert tools.differences() == []
-    for source in tools.sources():  # jupytext draws random cell ids
-        assert tools.generate(source) == tools.generate(source)
-
-
-@pytest.mark.parametrize("change", ["edited", "removed", "extra", "outputs"])
-def test_check_reports_a_difference(change, tmp_path, monkeypatch):
-    notebooks = tmp_path / "notebooks"
-    ignored = shutil.ignore_patterns(".ipynb_checkpoints")
-    shutil.copytree(ROOT / "notebooks", notebooks, ignore=ignored)
+    notebooks = shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     monkeypatch.setattr(tools, "ROOT", tmp_path)
     monkeypatch.setattr(tools, "NOTEBOOKS", notebooks)
-    monkeypatch.setattr(tools, "SOURCES", notebooks / "src")
-    assert tools.differences() == []
     path = notebooks / "00_quickstart.ipynb"
-    if change == "edited":
-        text = path.read_text(encoding="utf-8").replace("Quickstart", "Quick start")
-        path.write_text(text, encoding="utf-8")
-    elif change == "removed":
-        path.unlink()
-    elif change == "extra":
-        shutil.copy(path, path.with_name("99_more.ipynb"))
-    else:
-        notebook = nbformat.read(path, as_version=4)
-        code_cells(notebook)[0].outputs = [nbformat.v4.new_output("stream", text="1")]
-        nbformat.write(notebook, path)
-    assert len(tools.differences()) == 1
-    with pytest.raises(SystemExit, match="ipynb"):
+    path.write_text(path.read_text("utf-8").replace("Quickstart", "Quick start"), "utf-8")
+    shutil.copy(path, path.with_name("99_more.ipynb"))
+    path.with_name("01_datasets.ipynb").unlink()
+    monkeypatch.setattr(tools, "SOURCES", notebooks / "src")
+    assert len(tools.differences()) == 3
+    with pytest.raises(SystemExit, match="99_more"):
         tools.check()
 
 
 @each_notebook
-def test_notebook_is_stored_without_outputs_and_opens_without_asking_for_a_kernel(name):
+def test_notebook_is_thin_without_outputs_and_opens_without_asking(name, tmp_path):
     notebook = read(name)
     nbformat.validate(notebook)
     assert notebook.metadata.kernelspec.name == "python3"
-    assert "widgets" not in notebook.metadata
     assert [c.id for c in notebook.cells] == [f"cell-{i:02d}" for i in range(len(notebook.cells))]
-    assert not any(c.get("outputs") or c.get("execution_count") for c in notebook.cells)
-
-
-@each_notebook
-def test_notebook_is_thin(name):
-    faults = {cell.source: list(layout_faults(cell.source)) for cell in code_cells(read(name))}
-    assert not any(faults.values()), faults
-
-
-@each_notebook
-def test_notebook_imports_vad_and_course_and_no_private_module(name):
-    for cell in code_cells(read(name)):
-        for module in imported_modules(cell.source):
-            assert module.split(".")[0] in LIBRARIES, module
-            assert not module.startswith("vadlib.") or module == "vadlib.course", module
+    for cell in code_cells(notebook):
+        assert (cell.outputs, cell.execution_count) == ([], None)
+        (tmp_path / "cell.py").write_text(cell.source, encoding="utf-8")
+        assert list(style.violations(tmp_path / "cell.py")) == [], cell.source
+        assert max(map(len, cell.source.splitlines())) <= MOST_COLUMNS, cell.source
+        nodes = list(ast.walk(ast.parse(cell.source)))
+        assert sum(isinstance(node, ast.stmt) for node in nodes) <= MOST_STATEMENTS, cell.source
+        assert not any(isinstance(node, UNFIT) for node in nodes), cell.source
+        for line, module in re.findall(r"^((?:import|from) (\w+).*)$", cell.source, re.MULTILINE):
+            assert line in OURS if module == "vadlib" else module in LIBRARIES, line
 
 
 @each_notebook
@@ -202,14 +118,14 @@ def test_words_are_in_the_glossary(name):
 
 @each_notebook
 def test_no_cell_needs_the_result_of_an_exercise(name):
-    """The student edition runs from top to bottom before anything is solved."""
+    """The student edition runs before anything is solved."""
     answers = set()
     for cell in code_cells(read(name)):
         solution, rest = "", cell.source
         if "exercise" in cell.metadata.get("tags", []):
             solution, rest = tools.split_exercise(cell.source)
-        of_solution = names_of(solution)[0] - {"answer"}
-        assigned, needed = names_of(rest)
+        of_solution = names(solution, ast.Store) - {"answer"}
+        assigned, needed = names(rest, ast.Store), names(rest, ast.Load)
         assert not (needed - assigned) & (answers | of_solution), cell.source
         answers = (answers | of_solution) - assigned
 
@@ -243,69 +159,24 @@ def test_budgets_are_in_the_readme_and_in_each_header():
         assert f"**Memory** {entry['memory_gb']:g} GB" in header, name
 
 
-def test_slowness_is_relative_to_the_reference_machine():
-    seconds = dict(reference.REFERENCE_SECONDS)
-    slow = {name: 3 * value for name, value in seconds.items()}
-    assert reference.slowness(seconds) == pytest.approx(1)
-    assert reference.slowness(slow) == pytest.approx(3)
-    assert set(reference.measure()) == set(reference.SHARES) == set(seconds)
-    assert sum(reference.SHARES.values()) == pytest.approx(1)
-
-
-def test_a_report_uses_the_slower_timing_and_leaves_out_the_time_of_the_workload():
-    def cell(cell_id: str, start: int, end: int, text: str = "") -> nbformat.NotebookNode:
-        outputs = [nbformat.v4.new_output("stream", text=text)] if text else []
-        code = nbformat.v4.new_code_cell("pass", id=cell_id, execution_count=1, outputs=outputs)
-        code.metadata["execution"] = {
-            "iopub.status.busy": f"2026-01-01T00:00:{start:02d}+00:00",
-            "iopub.status.idle": f"2026-01-01T00:00:{end:02d}+00:00",
-        }
-        return code
-
-    slow = {name: 2 * value for name, value in reference.REFERENCE_SECONDS.items()}
-    cells = [
-        cell("reference-before", 0, 10, json.dumps(reference.REFERENCE_SECONDS)),
-        cell("cell-01", 10, 15),
-        cell("cell-03", 15, 18),
-        cell("report", 18, 19, json.dumps({"results": {"a": 1.0}})),
-        cell("reference-after", 19, 40, json.dumps(slow)),
-    ]
-    report = tools.report(nbformat.v4.new_notebook(cells=cells))
-    assert report == {"results": {"a": 1.0}, "seconds": 8, "slowness": pytest.approx(2)}
-
-
 @each_notebook
-def test_exercises_of_the_executed_notebook_are_solved(name):
-    for number, cell in enumerate(exercises(executed(name)), 1):
+def test_executed_notebook_has_solved_exercises_and_figures_with_their_own_alt_texts(name):
+    solved, html = [], ""
+    cells = code_cells(executed(name))
+    for cell in cells:
         printed = "".join(output.get("text", "") for output in cell.outputs)
-        assert printed.splitlines()[-1] == f"{name[:2]}-{number}: right"
-
-
-class Images(HTMLParser):
-    """Collect the alt text of every image, None where there is no such attribute."""
-
-    def __init__(self):
-        super().__init__()
-        self.alts: list[str | None] = []
-
-    def handle_starttag(self, tag, attributes):
-        if tag == "img":
-            self.alts.append(dict(attributes).get("alt"))
-
-
-@each_notebook
-def test_executed_notebook_has_figures_with_their_own_alt_texts_and_no_warnings(name):
-    notebook, images = executed(name), Images()
-    for cell in code_cells(notebook):
+        assert "Warning" not in printed
+        if "exercise" in cell.metadata.get("tags", []):
+            solved.append(printed.splitlines()[-1])
         for output in cell.outputs:
             data = output.get("data", {})
-            images.feed("".join(data.get("text/html", "")))
-            assert "Warning" not in output.get("text", ""), output.text
+            html += "".join(data.get("text/html", ""))
             assert not any(kind.startswith("image/") for kind in data), "use course.show"
-    figures = sum(cell.source.count("course.show(") for cell in code_cells(notebook))
-    assert len(images.alts) >= figures > 0
-    assert all(alt and len(alt.split()) >= 5 for alt in images.alts), images.alts
-    assert len(set(images.alts)) == len(images.alts), images.alts
+    assert solved == [f"{name[:2]}-{number}: right" for number in range(1, len(solved) + 1)]
+    alts = re.findall(r'<img\b[^>]*\balt="([^"]*)"', html)
+    figures = sum(cell.source.count("course.show(") for cell in cells)
+    assert html.count("<img") == len(set(alts)) >= figures > 0
+    assert all(len(alt.split()) >= 5 for alt in alts), alts
 
 
 def test_exported_page_fetches_nothing_and_keeps_alt_texts():
@@ -314,20 +185,17 @@ def test_exported_page_fetches_nothing_and_keeps_alt_texts():
     widget = {tools.WIDGET: {"model_id": "x"}, "text/plain": "  0%|"}
     bar = nbformat.v4.new_output("display_data", widget)
     code = nbformat.v4.new_code_cell("show()", execution_count=1, outputs=[bar, figure])
-    cells = [nbformat.v4.new_markdown_cell("# Title"), code]
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"widgets": {}})
+    notebook = nbformat.v4.new_notebook(cells=[code], metadata={"widgets": {}})
     page = tools.to_html(notebook, "title")
     assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", page)
     assert not re.search(r"import\(|cdnjs|unpkg|jsdelivr", page)
     assert 'alt="a curve that rises"' in page
     assert "0%|" not in page
-    assert notebook.cells[1].outputs == [bar, figure]  # the argument does not change
 
 
 def test_the_gallery_of_the_readme_has_the_alt_texts_of_its_command():
-    alts = load_tool("gallery").ALTS
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     images = re.findall(r"!\[([^\]]*)\]\(gallery/(\w+)\.(?:png|webp)\)", readme)
-    assert {name: alt for alt, name in images} == alts
-    assert {path.stem for path in (ROOT / "gallery").iterdir()} == set(alts)
+    assert {name: alt for alt, name in images} == gallery.ALTS
+    assert {path.stem for path in (ROOT / "gallery").iterdir()} == set(gallery.ALTS)
     assert (ROOT / "gallery" / "alarm.webp").stat().st_size < 2e6

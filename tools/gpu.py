@@ -34,26 +34,9 @@ BUILD = ROOT / "build" / "gpu"
 SUBSET = BUILD / "data"
 BEGIN, END = "<!-- gpu rows: python tools/gpu.py table -->", "<!-- end -->"
 VERSION = 1  # of the reports; raise it when a key that `table` reads changes its meaning
-# What the parts import -> what it is called for pip.
-PACKAGES = {
-    "torch": "torch",
-    "torchvision": "torchvision",
-    "accelerate": "accelerate",
-    "numpy": "numpy",
-    "scipy": "scipy",
-    "sklearn": "scikit-learn",
-    "cv2": "opencv-python",
-    "PIL": "pillow",
-    "av": "av",
-    "pooch": "pooch",
-    "requests": "requests",
-    "tqdm": "tqdm",
-    "safetensors": "safetensors",
-    "platformdirs": "platformdirs",
-    "psutil": "psutil",
-    "pytest": "pytest",
-    "hypothesis": "hypothesis",
-}
+MODULES = "torch torchvision accelerate numpy scipy sklearn cv2 PIL av pooch requests tqdm"
+MODULES += " safetensors platformdirs psutil pytest hypothesis"
+PIP_NAMES = {"sklearn": "scikit-learn", "cv2": "opencv-python", "PIL": "pillow"}
 # Seconds that each part may take on a GPU; together less than 8 minutes.
 LIMITS = {
     "machine": 30,
@@ -82,8 +65,8 @@ class Column(NamedTuple):
 
 def missing_packages() -> list[str]:
     """Return pip's names of the packages that the parts need and this Python does not have."""
-    missing = (module for module in PACKAGES if importlib.util.find_spec(module) is None)
-    return [PACKAGES[module] for module in missing]
+    missing = [name for name in MODULES.split() if importlib.util.find_spec(name) is None]
+    return [PIP_NAMES.get(name, name) for name in missing]
 
 
 def measure(arguments: argparse.Namespace) -> None:
@@ -91,11 +74,7 @@ def measure(arguments: argparse.Namespace) -> None:
     missing = missing_packages()
     if missing:
         install = f"{sys.executable} -m pip install {' '.join(missing)}"
-        sys.exit(
-            f"{sys.executable} lacks these packages: {', '.join(missing)}. Install them "
-            f"({install}), or name another Python (make gpu GPU_PYTHON=...). CONTRIBUTING.md says "
-            "how to bring packages to a machine without a network.",
-        )
+        sys.exit(f"packages are missing; run {install}, or make gpu GPU_PYTHON=another-python")
     device = arguments.device or default_device()
     root = ped2_root(arguments.root)
     started = time.monotonic()
@@ -177,14 +156,8 @@ def run_part(name: str, device: str, limit: float, root: Path | None) -> dict:
 def wait_for(command: list[str], environment: dict, log: object, limit: float) -> int | None:
     """Return the exit status of a command; None if it was killed at its limit."""
     posix = os.name == "posix"
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=posix,
-    )
+    options = {"stdout": log, "stderr": subprocess.STDOUT, "start_new_session": posix}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, **options)
     try:
         return process.wait(limit)
     except subprocess.TimeoutExpired:
@@ -260,8 +233,8 @@ def markdown_table(reports: list[dict]) -> str:
     for report in reports:
         rows.append(machine_cells(report) + [cell(report, column) for column in COLUMNS])
     if not rows:
-        rows = [["none yet"] + ["not measured"] * (len(titles) - 1)]
-    lines = [titles, ["---"] * len(titles), *rows]
+        rows = [["none yet", *("not measured" for _ in titles[1:])]]
+    lines = [titles, ["---" for _ in titles], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -318,10 +291,9 @@ def resume_text(result: dict) -> str:
     if result["resumed"]["equal"]:
         return "equal"
     resumed, repeated = result["resumed"], result["repeated"]
-    texts = [
-        f"weights differ by up to {resumed['largest_difference']:.0e}",
-        f"those of a repetition without a kill by {repeated['largest_difference']:.0e}",
-    ]
+    texts = [f"weights differ by up to {resumed['largest_difference']:.0e}"]
+    difference = repeated["largest_difference"]
+    texts.append(f"those of a repetition without a kill by {difference:.0e}")
     if result["without_deterministic_form"]:
         texts.append(f"not deterministic: {', '.join(result['without_deterministic_form'])}")
     return "; ".join(texts)
@@ -331,9 +303,8 @@ def precision_text(result: dict) -> str:
     """Return bf16's speed, final errors and gradients beside float32's, for each preset."""
     texts = []
     for preset, measured in result.items():
-        errors = (
-            f"{measured['bf16']['final_error']:.4f} against {measured['fp32']['final_error']:.4f}"
-        )
+        final = [measured[name]["final_error"] for name in ("bf16", "fp32")]
+        errors = f"{final[0]:.4f} against {final[1]:.4f}"
         worst = f"gradients differ by up to {measured['gradients']['bf16']['largest']:.1%}"
         texts.append(f"`{preset}` {measured['speedup']:.2f} x, error {errors}, {worst}")
     return "; ".join(texts)

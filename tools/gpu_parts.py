@@ -26,7 +26,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -39,13 +39,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import vadlib
-from vadlib.config import ClipConfig, ModelConfig, PseudoConfig, TrainConfig
+from vadlib.config import PseudoConfig, RunConfig, TrainConfig
 from vadlib.data.catalog import load_videos
 from vadlib.data.clips import ClipDataset
 from vadlib.device import autocast, pick_device, pick_precision, steady_memory
 from vadlib.evaluation.evaluate import evaluate
 from vadlib.files import write_json
 from vadlib.model.network import DualPathAutoencoder
+from vadlib.model.run import Run
 from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import PseudoAnomalyMixer, make_mixer
 from vadlib.training import trainer as training_loop
@@ -64,9 +65,13 @@ NEGLIGIBLE = 1e-5
 HELD_BATCHES = 4  # that no step of the part "precision" sees
 BENCH_ROUNDS = 5
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-SHORT_DATA = ClipConfig(length=8, size=(80, 120), channels=1, crop=(24, 24), clip_step=40)
-SHORT_MODEL = ModelConfig(width=8, slots=16)
-SHORT_TRAINING = TrainConfig(epochs=2, batch_size=4)
+# Changes of a shortened part.
+SHORT = {
+    "clips": {"length": 8, "size": (80, 120), "shorter_side": None, "crop": (24, 24)},
+    "model": {"width": 8, "slots": 16},
+    "training": {"epochs": 2, "batch_size": 4},
+}
+SHORT["clips"]["clip_step"] = 40
 
 
 class Job(NamedTuple):
@@ -93,16 +98,16 @@ class Job(NamedTuple):
 def machine(job: Job) -> dict:
     """Describe the device, and the software that drives it."""
     precision = pick_precision("auto", job.device)
-    found = {"device": device_name(job.device), "type": job.device.type}
-    found |= {"driver": driver_version(job)}
-    found |= {"cuda": torch.version.cuda, "torch": torch.__version__, "vadlib": vadlib.__version__}
-    found |= {"python": platform.python_version(), "system": platform.platform()}
-    found |= {"processors": os.cpu_count(), "threads": torch.get_num_threads()}
-    found |= {"precision": precision_name(precision)}
+    result = {"device": device_name(job.device), "type": job.device.type}
+    result |= {"driver": driver_version(job), "cuda": torch.version.cuda}
+    result |= {"torch": torch.__version__, "vadlib": vadlib.__version__}
+    result |= {"python": platform.python_version(), "system": platform.platform()}
+    result |= {"processors": os.cpu_count(), "threads": torch.get_num_threads()}
+    result |= {"precision": precision_name(precision)}
     if job.device.type == "cuda":
-        found["cudnn"] = torch.backends.cudnn.version()
-        found["memory_bytes"] = torch.cuda.get_device_properties(job.device).total_memory
-    return found
+        result["cudnn"] = torch.backends.cudnn.version()
+        result["memory_bytes"] = torch.cuda.get_device_properties(job.device).total_memory
+    return result
 
 
 def device_name(device: torch.device) -> str:
@@ -148,7 +153,8 @@ def tests(job: Job) -> dict:
 
 def count_outcomes(record: str) -> dict:
     """Count the tests in JUnit's XML: passed, failed (with names) and skipped (with reasons)."""
-    passed, failures, skips = 0, [], Counter()
+    passed = 0
+    failures, skips = [], Counter()
     for case in ElementTree.fromstring(record).iter("testcase"):
         skipped = case.find("skipped")
         if case.find("failure") is not None or case.find("error") is not None:
@@ -175,76 +181,87 @@ def training(job: Job) -> dict:
         train, test = train[:3], test[3:5]
     boxes = find_boxes(train, "motion", progress=False)
     mixer = make_mixer(PseudoConfig())
-    data, shape, config = settings(job, "fast")
-    clips = ClipDataset(train, data, boxes, progress=False)
+    config = settings(job, "fast")
+    clips = ClipDataset(train, config.clips, boxes, progress=False)
     result = {"data": name, "train_videos": len(train), "test_videos": len(test)}
     result |= {"train_frames": sum(map(len, train)), "test_frames": sum(map(len, test))}
     if not job.short:
-        rate = pilot_rate(job, clips, mixer, shape, config)
+        rate = pilot_rate(job, clips, mixer, config)
         step, epochs = plan_training(rate, len(hold_out(clips)[0]), FIT_SECONDS)
-        data = replace(data, clip_step=data.clip_step * step)
-        config = replace(config, epochs=epochs)
-        clips = ClipDataset(train, data, boxes, progress=False)
+        clip_step = config.clips.clip_step * step
+        config = config.changed({"clips": {"clip_step": clip_step}, "training": {"epochs": epochs}})
+        clips = ClipDataset(train, config.clips, boxes, progress=False)
         result["pilot_clips_per_second"] = rate
     result["preparing_seconds"] = time.monotonic() - started
-
-    torch.manual_seed(config.seed)
-    folder, started = job.folder / "run", time.monotonic()
-    model = DualPathAutoencoder(shape)
-    run = fit(model, clips, mixer, config, folder, dataset=name, progress=False)
-    state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
-    # `fit` writes config.json before the first step, and state.pt after the last one.
-    seconds = (folder / "state.pt").stat().st_mtime - (folder / "config.json").stat().st_mtime
-    trained = state["step"] * config.batch_size
-    result |= {"epochs": config.epochs, "clip_step": data.clip_step, "steps": state["step"]}
-    result |= {"batch_size": config.batch_size, "precision": state["computed"]["precision"]}
-    result |= {"clips": trained, "training_seconds": seconds, "clips_per_second": trained / seconds}
-    result |= {"fit_seconds": time.monotonic() - started}
-    result |= {"errors": [row.get("rebuild") for row in state["history"]]}
+    run = timed_fit(job, clips, mixer, config, name, result)
     job.save(result)
 
     started = time.monotonic()
     metrics = evaluate(run, test, job.device.type, progress=False).metrics
-    seconds = time.monotonic() - started
-    frames_per_second = result["test_frames"] / seconds
-    result |= {"scoring_seconds": seconds, "frames_per_second": frames_per_second}
+    result["scoring_seconds"] = time.monotonic() - started
+    result["frames_per_second"] = result["test_frames"] / result["scoring_seconds"]
     for scale in ("raw", "calibrated", "per_video"):
         result[f"micro_auc_{scale}"] = metrics[f"micro_auc_{scale}"]
     return result
 
 
-def settings(job: Job, preset: str) -> tuple[ClipConfig, ModelConfig, TrainConfig]:
-    """Return a preset's settings for the job's device, or the tiny ones of a shortened part."""
-    if job.short:
-        return SHORT_DATA, SHORT_MODEL, replace(SHORT_TRAINING, device=job.device.type)
-    return preset_settings(job, preset)
-
-
-def preset_settings(job: Job, preset: str) -> tuple[ClipConfig, ModelConfig, TrainConfig]:
-    """Return a preset's settings for grey clips on the job's device."""
-    data = replace(ClipConfig.preset(preset), channels=1)
-    config = replace(TrainConfig.preset(preset), device=job.device.type)
-    return data, ModelConfig.preset(preset), config
-
-
-def pilot_rate(
+def timed_fit(
     job: Job,
     clips: ClipDataset,
     mixer: PseudoAnomalyMixer,
-    shape: ModelConfig,
-    config: TrainConfig,
-) -> float:
+    config: RunConfig,
+    name: str,
+    result: dict,
+) -> Run:
+    """Train, and add the speed and the errors to the result."""
+    training = config.training
+    torch.manual_seed(training.seed)
+    folder = job.folder / "run"
+    started, began = time.monotonic(), time.time()
+    model = DualPathAutoencoder(config.model)
+    run = fit(model, clips, mixer, training, folder, dataset=name, progress=False)
+    state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+    seconds = (folder / "state.pt").stat().st_mtime - began  # without calibration
+    count = state["step"] * training.batch_size
+    precision = pick_precision(training.precision, job.device)
+    result |= {"epochs": training.epochs, "clip_step": config.clips.clip_step}
+    result |= {"steps": state["step"], "batch_size": training.batch_size}
+    result |= {"clips": count, "precision": precision_name(precision)}
+    result |= {"training_seconds": seconds, "clips_per_second": count / seconds}
+    result |= {"fit_seconds": time.monotonic() - started}
+    result |= {"errors": [row.get("rebuild") for row in state["history"]]}
+    return run
+
+
+def settings(job: Job, preset: str) -> RunConfig:
+    """Return a preset's settings for the job's device, or the tiny ones of a shortened part."""
+    config = preset_settings(job, preset)
+    return config.changed(SHORT) if job.short else config
+
+
+def preset_settings(job: Job, preset: str) -> RunConfig:
+    """Return a preset's settings for grey clips on the job's device."""
+    changes = {"clips": {"channels": 1}, "training": {"device": job.device.type}}
+    return RunConfig.preset(preset).changed(changes)
+
+
+def new_run(job: Job, config: RunConfig) -> Run:
+    """Return an untrained run in the job's folder."""
+    return Run(job.folder, config, DualPathAutoencoder(config.model))
+
+
+def pilot_rate(job: Job, clips: ClipDataset, mixer: PseudoAnomalyMixer, config: RunConfig) -> float:
     """Return the clips per second of the first steps of a training, reading included."""
-    samples = Samples(clips, hold_out(clips)[0], mixer, config.seed)
-    model = DualPathAutoencoder(shape).to(job.device).train()
-    pilot = Trainer(model, samples, config, job.device, job.folder)
-    batches = samples.batches(0, config.batch_size)[:PILOT_STEPS]
+    size = config.training.batch_size
+    samples = Samples(clips, hold_out(clips)[0], mixer, config.training.seed)
+    pilot = Trainer(new_run(job, config), samples)
+    batches = samples.batches(0, size)[:PILOT_STEPS]
     times = []
     for batch in load_batches(samples, batches, pilot.workers(), job.device.type == "cuda"):
         pilot.update(batch, 10_000)  # waits for the device: it returns a number
         times.append(time.perf_counter())
     warm = min(WARM_STEPS, len(times) // 2)
-    return (len(times) - 1 - warm) * config.batch_size / (times[-1] - times[warm])
+    return (len(times) - 1 - warm) * size / (times[-1] - times[warm])
 
 
 def plan_training(rate: float, clips: int, seconds: float) -> tuple[int, int]:
@@ -283,23 +300,21 @@ def memory(job: Job) -> dict:
 
 def memory_row(job: Job, preset: str, precision: str) -> dict:
     """Measure one preset in one precision; all clips are pseudo-anomalies, which take most."""
-    data, shape, config = preset_settings(job, preset)
-    config = replace(config, precision=precision)
+    config = preset_settings(job, preset).changed({"training": {"precision": precision}})
     gc.collect()
     if job.device.type == "cuda":
         torch.cuda.empty_cache()
     before = memory_in_use(job.device)
-    model = DualPathAutoencoder(shape).to(job.device).train()
     samples = SimpleNamespace(positions=range(10_000), mixer=None)
-    measured = Trainer(model, samples, config, job.device, job.folder)
-    clip_shape = (1, data.length, *(data.crop or data.size))
+    measured = Trainer(new_run(job, config), samples)
+    clip_shape = (1, config.clips.length, *(config.clips.crop or config.clips.size))
     generator = torch.Generator().manual_seed(0)
 
     def random_batch(size: int) -> Batch:
         clips = torch.rand(size, *clip_shape, generator=generator) * 2 - 1
         return Batch(clips, clips, torch.ones(size, dtype=torch.bool), [])
 
-    size = config.batch_size
+    size = config.training.batch_size
     row = {"preset": preset, "precision": precision_name(measured.precision), "batch_size": size}
     batch = random_batch(size)
     reset_peak(job.device)
@@ -410,13 +425,15 @@ def killed_deterministic(job: Job) -> dict:
 
 def short_training(job: Job, folder: Path) -> Path:
     """Train on three videos of the street, or resume such a training; returns its folder."""
-    data, shape, config = settings(job, "fast")
+    config = settings(job, "fast")
     if not job.short:
-        data, config = replace(data, clip_step=48), replace(config, epochs=3)
-    clips = ClipDataset(load_videos("synthetic", "train")[:3], data, {}, progress=False)
+        config = config.changed({"clips": {"clip_step": 48}, "training": {"epochs": 3}})
+    videos = load_videos("synthetic", "train")[:3]
+    clips = ClipDataset(videos, config.clips, {}, progress=False)
     mixer = make_mixer(PseudoConfig(("skip", "shuffle", "noise"), 0.5))
-    torch.manual_seed(config.seed)
-    fit(DualPathAutoencoder(shape), clips, mixer, config, folder, resume=True, progress=False)
+    torch.manual_seed(config.training.seed)
+    model = DualPathAutoencoder(config.model)
+    fit(model, clips, mixer, config.training, folder, resume=True, progress=False)
     return folder
 
 
@@ -461,37 +478,38 @@ def precision(job: Job) -> dict:
 
 def compare_precisions(job: Job, preset: str, steps: int) -> dict:
     """Train the same steps in both precisions; the batches are read beforehand."""
-    data, shape, config = settings(job, preset)
-    clips = ClipDataset(load_videos("synthetic", "train")[:2], data, {}, progress=False)
+    config = settings(job, preset)
+    seed, size = config.training.seed, config.training.batch_size
+    clips = ClipDataset(load_videos("synthetic", "train")[:2], config.clips, {}, progress=False)
     mixer = make_mixer(PseudoConfig(("skip", "shuffle", "noise"), 0.5))
-    samples = Samples(clips, np.arange(len(clips)), mixer, config.seed)
-    keys = samples.batches(0, config.batch_size)[: steps + HELD_BATCHES]
+    samples = Samples(clips, np.arange(len(clips)), mixer, seed)
+    keys = samples.batches(0, size)[: steps + HELD_BATCHES]
     batches = list(load_batches(samples, keys, 0, False))
     held, seen = batches[:HELD_BATCHES], batches[HELD_BATCHES:]
 
-    result = {"steps": steps, "batch_size": config.batch_size}
+    result = {"steps": steps, "batch_size": size}
     for name in ("bf16", "fp32"):
-        torch.manual_seed(config.seed)
-        model = DualPathAutoencoder(shape).to(job.device).train()
-        model.fill_memories(seen[0].normal.to(job.device), derived_generator(config.seed, 0, 0, 0))
-        named = replace(config, precision=name)
-        trainer = Trainer(model, samples, named, job.device, job.folder)
+        torch.manual_seed(seed)
+        run = new_run(job, config.changed({"training": {"precision": name}}))
+        trainer = Trainer(run, samples)
+        model = run.model
+        model.fill_memories(seen[0].normal.to(job.device), derived_generator(seed, 0, 0, 0))
         times = []
         for step in range(steps):
             trainer.update(seen[step % len(seen)], steps)
             times.append(time.perf_counter())
         warm = min(WARM_STEPS, steps // 2)
-        rate = (steps - 1 - warm) * config.batch_size / (times[-1] - times[warm])
+        rate = (steps - 1 - warm) * size / (times[-1] - times[warm])
         result[name] = {"clips_per_second": rate, "final_error": normal_error(model, held, job)}
     result["speedup"] = result["bf16"]["clips_per_second"] / result["fp32"]["clips_per_second"]
     # The model is now the one trained in float32.
-    exact = gradients(model, held[0], config, job, None, tf32=False)
-    compared = {"bf16": gradients(model, held[0], config, job, torch.bfloat16, tf32=False)}
+    exact = gradients(model, held[0], config.training, job, None, tf32=False)
+    compared = {"bf16": gradients(model, held[0], config.training, job, torch.bfloat16, tf32=False)}
     if job.device.type == "cuda":
-        compared["tf32"] = gradients(model, held[0], config, job, None, tf32=True)
+        compared["tf32"] = gradients(model, held[0], config.training, job, None, tf32=True)
     result["gradients"] = {}
-    for name, found in compared.items():
-        result["gradients"][name] = compare_gradients(exact, found)
+    for name, rounded in compared.items():
+        result["gradients"][name] = compare_gradients(exact, rounded)
     return result
 
 
@@ -534,13 +552,13 @@ def gradients(
     return {name: p.grad.double().cpu() for name, p in named if p.grad is not None}
 
 
-def compare_gradients(exact: dict[str, Tensor], found: dict[str, Tensor]) -> dict:
+def compare_gradients(exact: dict[str, Tensor], rounded: dict[str, Tensor]) -> dict:
     """Return each layer's relative difference, |g - exact| / |exact|, and the largest of them."""
     whole = torch.stack([gradient.norm() for gradient in exact.values()]).norm()
     layers, negligible = {}, []
     for name, gradient in exact.items():
         if gradient.norm() > NEGLIGIBLE * whole:
-            layers[name] = float((found[name] - gradient).norm() / gradient.norm())
+            layers[name] = float((rounded[name] - gradient).norm() / gradient.norm())
         else:
             negligible.append(name)
     worst = max(layers, key=layers.get)
@@ -567,18 +585,12 @@ KILLED_PARTS = {"killed": killed, "killed_deterministic": killed_deterministic}
 
 
 def main() -> None:
-    name, device, folder, result, *root = sys.argv[1:]
-    path = Path(result)
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    torch_device = pick_device(device)
-    job = Job(
-        torch_device,
-        Path(folder),
-        Path(root[0]) if root else None,
-        lambda found: write_json(path, found),
-    )
-    part = (PARTS | KILLED_PARTS)[name]
-    job.save(part(job))
+    name, device = sys.argv[1:3]
+    folder, path = map(Path, sys.argv[3:5])
+    root = Path(sys.argv[5]) if len(sys.argv) > 5 else None
+    folder.mkdir(parents=True, exist_ok=True)
+    save = partial(write_json, path)
+    save((PARTS | KILLED_PARTS)[name](Job(pick_device(device), folder, root, save)))
 
 
 if __name__ == "__main__":

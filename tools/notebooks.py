@@ -76,23 +76,15 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 # nbconvert's page without what it would fetch from other hosts: require.js, MathJax, Mermaid, and
 # the widgets' renderer. Long lines of code are wrapped, not cut off.
-OFFLINE_PAGE = (
-    "{% extends 'index.html.j2' %}{% block html_head_css %}"
-    "<style>.highlight pre {white-space: pre-wrap !important}</style>{% endblock %}"
-    + "".join(
-        f"{{% block {name} %}}{{% endblock %}}"
-        for name in (
-            "html_head_js",
-            "html_head_js_mathjax",
-            "html_head_js_mermaidjs",
-            "jupyter_widgets",
-        )
-    )
-)
+WRAP = "<style>.highlight pre {white-space: pre-wrap !important}</style>"
+OFFLINE_PAGE = f"{{% extends 'index.html.j2' %}}{{% block html_head_css %}}{WRAP}{{% endblock %}}"
+for name in ("js", "js_mathjax", "js_mermaidjs"):
+    OFFLINE_PAGE += f"{{% block html_head_{name} %}}{{% endblock %}}"
+OFFLINE_PAGE += "{% block jupyter_widgets %}{% endblock %}"
 
 
 def sources() -> list[Path]:
-    """The notebooks' sources, in the order in which they are read."""
+    """Return the notebooks' sources, in reading order."""
     return sorted(SOURCES.glob("[0-9][0-9]_*.py"))
 
 
@@ -108,20 +100,22 @@ def generate(source: Path, student: bool = False) -> str:
     """
     notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
     if student:
-        notebook.cells = [
-            cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", [])
-        ]
-        for cell in notebook.cells:
-            if "exercise" in cell.metadata.get("tags", []):
-                cell.source = f"{STUB}\n{split_exercise(cell.source)[1]}"
+        notebook.cells = [cell for cell in notebook.cells if "solution" not in tags(cell)]
+    for cell in notebook.cells:
+        if student and "exercise" in tags(cell):
+            cell.source = f"{STUB}\n{split_exercise(cell.source)[1]}"
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:02d}"
-        cell["metadata"] = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        cell["metadata"] = {"tags": tags(cell)} if tags(cell) else {}
     metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     generated = nbformat.v4.new_notebook(cells=notebook.cells, metadata=metadata)
     generated.nbformat_minor = 5
     nbformat.validate(generated)
     return nbformat.writes(generated) + "\n"
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
 
 
 def split_exercise(cell: str) -> tuple[str, str]:
@@ -130,31 +124,25 @@ def split_exercise(cell: str) -> tuple[str, str]:
     first = ast.parse(cell).body[-1].lineno - 1
     solution, check = "\n".join(lines[:first]), "\n".join(lines[first:])
     if not check.startswith("course.check_answer(") or "answer = " not in solution:
-        sys.exit(
-            "a cell with the tag `exercise` must set `answer` and end with a line "
-            f"course.check_answer(...):\n{cell}"
+        expected = (
+            "a cell with the tag `exercise` sets `answer` and ends with course.check_answer()"
         )
+        sys.exit(f"{expected}:\n{cell}")
     return solution, check
 
 
 def differences() -> list[str]:
     """List the notebooks that differ from their sources, one line each."""
     wrong = []
-    for source in sources():
-        notebook = notebook_of(source)
+    notebooks = {notebook_of(source): source for source in sources()}
+    for notebook, source in notebooks.items():
         if not notebook.exists():
-            wrong.append(f"{notebook.relative_to(ROOT)}: missing; run `make notebooks`")
+            wrong.append(f"{notebook.name}: missing; run `make notebooks`")
         elif notebook.read_text(encoding="utf-8") != generate(source):
-            wrong.append(
-                f"{notebook.relative_to(ROOT)}: differs from {source.relative_to(ROOT)}; "
-                "edit the source, then run `make notebooks`"
-            )
-    expected = {notebook_of(source) for source in sources()}
-    wrong += [
-        f"{p.relative_to(ROOT)}: has no source in {SOURCES.relative_to(ROOT)}"
-        for p in NOTEBOOKS.glob("*.ipynb")
-        if p not in expected
-    ]
+            wrong.append(f"{notebook.name}: differs from {source}; edit that, run `make notebooks`")
+    for notebook in NOTEBOOKS.glob("*.ipynb"):
+        if notebook not in notebooks:
+            wrong.append(f"{notebook.name}: has no source in {SOURCES}")
     return wrong
 
 
@@ -173,15 +161,12 @@ def check() -> None:
 def student() -> None:
     """Write an edition without answers to a new folder: an existing one may hold solutions."""
     if STUDENT.exists() and any(STUDENT.iterdir()):
-        sys.exit(
-            f"{STUDENT}: exists, perhaps with a student's answers; move it away or delete it first"
-        )
+        sys.exit(f"{STUDENT}: exists, perhaps with a student's answers; move or delete it first")
     STUDENT.mkdir(parents=True, exist_ok=True)
     copy_pages(STUDENT)
     for source in sources():
-        (STUDENT / f"{source.stem}.ipynb").write_text(
-            generate(source, student=True), encoding="utf-8", newline="\n"
-        )
+        text = generate(source, student=True)
+        (STUDENT / f"{source.stem}.ipynb").write_text(text, encoding="utf-8", newline="\n")
     print(f"the students' edition is in {STUDENT}")
 
 
@@ -199,13 +184,12 @@ def copy_of(source: Path) -> NotebookNode:
     entry = expected()[source.stem]
     results = [f"{name!r}: float({code})" for name, code in entry["results"].items()]
     claims = [f"{claim!r}: bool({code})" for claim, code in entry["claims"].items()]
-    report_code = REPORT.replace("RESULTS", ", ".join(results)).replace("CLAIMS", ", ".join(claims))
-    notebook.cells = [
-        nbformat.v4.new_code_cell(REFERENCE, id=ADDED[0]),
-        *notebook.cells,
-        nbformat.v4.new_code_cell(report_code, id=ADDED[1]),
-        nbformat.v4.new_code_cell(REFERENCE, id=ADDED[2]),
+    code = REPORT.replace("RESULTS", ", ".join(results)).replace("CLAIMS", ", ".join(claims))
+    added = [REFERENCE, code, REFERENCE]
+    cells = [
+        nbformat.v4.new_code_cell(text, id=name) for text, name in zip(added, ADDED, strict=True)
     ]
+    notebook.cells = [cells[0], *notebook.cells, *cells[1:]]
     return notebook
 
 
@@ -214,10 +198,8 @@ def expected() -> dict[str, dict]:
     entries = json.loads(EXPECTED_RESULTS.read_text(encoding="utf-8"))["notebooks"]
     missing = [source.stem for source in sources() if source.stem not in entries]
     if missing:
-        sys.exit(
-            f"{', '.join(missing)}: no entry in {EXPECTED_RESULTS.relative_to(ROOT)}; "
-            "add minutes, memory and results"
-        )
+        names = ", ".join(missing)
+        sys.exit(f"{names}: no entry in {EXPECTED_RESULTS}; add minutes, memory and results")
     return entries
 
 
@@ -245,9 +227,7 @@ def record() -> None:
     whole = json.loads(EXPECTED_RESULTS.read_text(encoding="utf-8"))
     missing = [source.stem for source in sources() if not is_executed(source, COPIES)]
     if missing:
-        sys.exit(
-            f"{', '.join(missing)}: no executed copy in {COPIES.relative_to(ROOT)}; run `make test`"
-        )
+        sys.exit(f"{', '.join(missing)}: no executed copy in {COPIES}; run `make test`")
     for source in sources():
         measured = report(nbformat.read(COPIES / f"{source.stem}.ipynb", as_version=4))
         entry = whole["notebooks"][source.stem]
@@ -258,10 +238,8 @@ def record() -> None:
             "reference": round(measured["seconds"] / measured["slowness"]),
         }
         whole["machine"] = {"cpu": reference.cpu_name(), "precision": measured["precision"]}
-        print(
-            f"{source.stem:32}{measured['seconds']:6.0f} s {measured['memory'] or 0:6.2f} GB",
-            measured["results"],
-        )
+        usage = f"{measured['seconds']:6.0f} s {measured['memory'] or 0:6.2f} GB"
+        print(f"{source.stem:32}{usage}", measured["results"])
     EXPECTED_RESULTS.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
@@ -314,20 +292,18 @@ def execute(source: Path) -> None:
     notebook = nbformat.read(notebook_of(source), as_version=4)
     target, started = EXECUTED / f"{source.stem}.ipynb", time.monotonic()
     print(f"{source.stem} ...", end=" ", flush=True)
-    resources = {"metadata": {"path": str(NOTEBOOKS)}}
     # The kernel's warnings are about the connection to it; what the notebook itself warns of stays
     # in its outputs.
-    quiet = ["--IPKernelApp.log_level=ERROR"]
-    client = NotebookClient(
-        notebook, timeout=None, kernel_name="python3", resources=resources, extra_arguments=quiet
-    )
+    options = {"extra_arguments": ["--IPKernelApp.log_level=ERROR"]}
+    options |= {"resources": {"metadata": {"path": str(NOTEBOOKS)}}}
+    client = NotebookClient(notebook, timeout=None, kernel_name="python3", **options)
     try:
         client.execute()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         nbformat.write(notebook, target)
-        sys.exit(
-            f"failed\n{source.stem}: {_last_line(error)}\nup to the failed cell it is in {target}"
-        )
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
+        reason = lines[-1] if lines else type(error).__name__
+        sys.exit(f"failed\n{source.stem}: {reason}\nup to the failed cell it is in {target}")
     nbformat.write(notebook, target)
     target.with_suffix(".html").write_text(to_html(notebook, source.stem), encoding="utf-8")
     print(f"{time.monotonic() - started:.0f} s")
@@ -360,33 +336,21 @@ def book(executed: Path = EXECUTED, target: Path = BOOK) -> None:
     copy_pages(pages)
     shutil.copytree(DOCS, pages, dirs_exist_ok=True)
     for source in sources():
-        folder = next(
-            (folder for folder in (executed, EXECUTED) if is_executed(source, folder)), None
-        )
-        if folder is None:
+        folder = executed
+        if not is_executed(source, folder):
             folder = EXECUTED
+        if not is_executed(source, folder):
             execute(source)
         notebook = nbformat.read(folder / f"{source.stem}.ipynb", as_version=4)
         nbformat.write(to_page(notebook), pages / f"{source.stem}.ipynb")
     # A broken link or a missing image is a warning, and a warning an error.
-    sphinx = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        "--quiet",
-        "--fail-on-warning",
-        "--nitpicky",
-        "--builder",
-        "html",
-    ]
-    if subprocess.run([*sphinx, str(pages), str(target / "html")]).returncode:
+    sphinx = ["-m", "sphinx", "--quiet", "--fail-on-warning", "--nitpicky", "--builder", "html"]
+    command = [sys.executable, *sphinx, str(pages), str(target / "html")]
+    if subprocess.run(command).returncode:
         sys.exit("the book was not built; the lines above say why")
     print(f"the book is {target / 'html' / 'index.html'}")
     if os.environ.get("VADLIB_DATA"):
-        print(
-            "it shows frames of the datasets in VADLIB_DATA; unset that variable to build a book "
-            "that you may publish"
-        )
+        print("it shows frames of VADLIB_DATA; unset that variable for a book that you may publish")
 
 
 def to_page(notebook: NotebookNode) -> NotebookNode:
@@ -394,63 +358,47 @@ def to_page(notebook: NotebookNode) -> NotebookNode:
     folded answers.
     """
     notebook.cells = [cell for cell in notebook.cells if cell.id not in ADDED]
-    notebook.metadata.pop("widgets", None)
+    remove_widgets(notebook)
     for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        if cell.cell_type == "code":
-            cell.outputs = [
-                output for output in cell.outputs if WIDGET not in output.get("data", {})
-            ]
-            if "exercise" in tags:
-                cell.metadata["tags"] = [*tags, "hide-cell"]
-        elif "solution" in tags:
+        if cell.cell_type == "code" and "exercise" in tags(cell):
+            cell.metadata["tags"] = [*tags(cell), "hide-cell"]
+        elif "solution" in tags(cell):
             parts = cell.source.split(".** ", 1)
             if not cell.source.startswith("**Answer ") or len(parts) < 2:
-                sys.exit(
-                    "a text with the tag `solution` must begin with **Answer NN-N.**:\n"
-                    f"{cell.source}"
-                )
-            cell.source = (
-                f"<details><summary>{parts[0].strip('*')}</summary>\n\n{parts[1]}\n\n</details>"
-            )
+                sys.exit(f"a text with the tag `solution` begins **Answer NN-N.**:\n{cell.source}")
+            summary = f"<summary>{parts[0].strip('*')}</summary>"
+            cell.source = f"<details>{summary}\n\n{parts[1]}\n\n</details>"
     return notebook
+
+
+def remove_widgets(notebook: NotebookNode) -> None:
+    """Remove widgets, progress bars included, from the outputs and the metadata."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {})]
 
 
 def to_html(notebook: NotebookNode, title: str) -> str:
     """Export one page that fetches nothing, without widgets and progress bars."""
     notebook = nbformat.from_dict(notebook)  # a copy
-    notebook.metadata.pop("widgets", None)
+    remove_widgets(notebook)
     notebook.metadata["title"] = title
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [
-                output for output in cell.outputs if WIDGET not in output.get("data", {})
-            ]
     exporter = HTMLExporter(raw_template=OFFLINE_PAGE, exclude_anchor_links=True)
     page, _ = exporter.from_notebook_node(notebook)
-    fetched = re.findall(
-        r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)\s*=\s*[\"']?+(?!data:|#)[^>]*>", page
-    )
+    link = r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)\s*=\s*[\"']?+(?!data:|#)[^>]*>"
+    fetched = re.findall(link, page)
     if fetched:
         sys.exit(f"{title}: the page would fetch {fetched[0][:200]}")
     return page
 
 
-def _last_line(error: Exception) -> str:
-    lines = [
-        line for line in re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines() if line.strip()
-    ]
-    return lines[-1] if lines else type(error).__name__
-
-
 def main() -> None:
     commands = {
-        command.__name__: command
-        for command in (build, check, student, copy, record, table, run, book)
+        job.__name__: job for job in (build, check, student, copy, record, table, run, book)
     }
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     parser.add_argument("command", choices=commands)
     commands[parser.parse_args().command]()
 

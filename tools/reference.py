@@ -1,5 +1,5 @@
-"""A short reference workload: how slow this machine is now, beside the machine for which the
-budgets are stated.
+"""Time a short reference workload: how slow this machine is now, compared with the reference
+machine, for which the budgets are stated.
 
     python tools/reference.py
 
@@ -32,7 +32,7 @@ REPEATS = 3
 
 
 def convolution() -> None:
-    """Two 3-D convolutions of the preset `fast`, forward and backward, on a batch of eight windows."""
+    """Run two 3-D convolutions of the preset `fast`, forward and backward, on eight windows."""
     layers = torch.nn.Sequential(
         torch.nn.Conv3d(16, 16, 3, padding=1),
         torch.nn.ReLU(),
@@ -45,7 +45,7 @@ def convolution() -> None:
 
 
 def product() -> None:
-    """Four products of square matrices."""
+    """Multiply two square matrices four times."""
     matrix = torch.ones(1024, 1024)
     for _ in range(4):
         matrix @ matrix
@@ -68,7 +68,7 @@ PARTS: dict[str, Callable[[], None]] = {
 
 
 def measure() -> dict[str, float]:
-    """Seconds of each part: the mean of a few repetitions, after one that is not counted."""
+    """Return the seconds of each part: the mean of a few repetitions after a first one."""
     seconds = {}
     for name, part in PARTS.items():
         part()
@@ -80,12 +80,12 @@ def measure() -> dict[str, float]:
 
 
 def slowness(seconds: dict[str, float]) -> float:
-    """How many times as long as the reference machine this one takes; below 1 it is faster."""
+    """Return how many times as long this machine takes as the reference machine."""
     return sum(share * seconds[name] / REFERENCE_SECONDS[name] for name, share in SHARES.items())
 
 
 def cpu_name() -> str:
-    """The processor's name and its number of logical cores that torch uses."""
+    """Return the processor's name and the number of threads that torch uses."""
     name = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").is_file():
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -96,9 +96,5 @@ def cpu_name() -> str:
 
 if __name__ == "__main__":
     measured = measure()
-    print(
-        json.dumps(
-            {"cpu": cpu_name(), "slowness": round(slowness(measured), 3), "seconds": measured},
-            indent=2,
-        )
-    )
+    report = {"cpu": cpu_name(), "slowness": round(slowness(measured), 3), "seconds": measured}
+    print(json.dumps(report, indent=2))

@@ -3,7 +3,8 @@ or stop with one helpful sentence.
 
 python tools/rehearse.py [NAME ...]    such as 00_quickstart; none: all
 
-    offline      no network, no GPU, processes that are spawned (as on Windows and macOS), a user folder called Zoë Müller
+    offline      no network, no GPU, processes that are spawned (as on Windows and macOS), a user
+                 folder called Zoë Müller
     no widgets   ipywidgets is not installed
     read-only    the working folder cannot be written to
 """
@@ -31,10 +32,12 @@ import socket
 
 multiprocessing.set_start_method("spawn")
 connect = socket.socket.connect
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def refuse(self, address):
-    if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "localhost", "::1"):
+    is_internet = self.family in (socket.AF_INET, socket.AF_INET6)
+    if is_internet and address[0] not in LOOPBACK:
         raise OSError(f"no network in this rehearsal: {address}")
     return connect(self, address)
 
@@ -60,9 +63,9 @@ READ_ONLY = Path("/sys")
 
 
 def rehearse(name: str, condition: str, folder: Path) -> str:
-    """Execute a notebook under a condition; "ended", or the sentence with which it stopped.
+    """Execute a notebook under a condition; return "ended", or the sentence with which it stopped.
 
-    Its trainings lie in `VADLIB_RUNS` if that is set: those that are there are loaded.
+    If `VADLIB_RUNS` is set, trainings that are there are loaded.
 
     Raises:
         SystemExit: it stopped with anything but an `InputError` of one line.
@@ -71,33 +74,28 @@ def rehearse(name: str, condition: str, folder: Path) -> str:
     site.mkdir(parents=True, exist_ok=True)
     home.mkdir(exist_ok=True)
     (site / "sitecustomize.py").write_text(SITE[condition], encoding="utf-8")
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
-    }
+    paths = filter(None, [str(site), os.environ.get("PYTHONPATH")])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     if condition == "offline":
         environment |= {"CUDA_VISIBLE_DEVICES": "", "HOME": str(home), "USERPROFILE": str(home)}
-        environment.pop("VADLIB_CACHE", None)  # it lies in the user's folder then
+        environment.pop("VADLIB_CACHE", None)  # the user's folder is used then
     environment.setdefault("VADLIB_RUNS", str(home / "runs"))
     if condition == "read-only":
         environment.pop("VADLIB_RUNS")
     notebook = nbformat.reads(generate(SOURCES / f"{name}.py", student=True), as_version=4)
-    where = {"metadata": {"path": str(READ_ONLY if condition == "read-only" else NOTEBOOKS)}}
-    quiet = ["--IPKernelApp.log_level=ERROR"]
-    client = NotebookClient(
-        notebook, timeout=1200, kernel_name="python3", resources=where, extra_arguments=quiet
-    )
+    working_folder = READ_ONLY if condition == "read-only" else NOTEBOOKS
+    options = {"resources": {"metadata": {"path": str(working_folder)}}}
+    options |= {"extra_arguments": ["--IPKernelApp.log_level=ERROR"]}
+    client = NotebookClient(notebook, timeout=1200, kernel_name="python3", **options)
+    expected = "expected its end, or an InputError of one line"
     try:
         client.execute(env=environment)
     except CellExecutionError as error:
         if error.ename != "InputError" or "\n" in error.evalue.strip():
-            sys.exit(
-                f"{name}, {condition}: stopped with {error.ename}: {error.evalue}; expected an InputError of one line, or its end"
-            )
+            sys.exit(f"{name}, {condition}: {error.ename}: {error.evalue}; {expected}")
         return f"stopped: {error.evalue}"
     except (CellTimeoutError, DeadKernelError) as error:
-        sys.exit(
-            f"{name}, {condition}: {type(error).__name__}; expected an InputError of one line, or its end"
-        )
+        sys.exit(f"{name}, {condition}: {type(error).__name__}; {expected}")
     return "ended"
 
 
@@ -107,11 +105,9 @@ def main() -> None:
         for condition in SITE:
             for name in names:
                 started = time.monotonic()
-                said = rehearse(name, condition, Path(folder))
-                print(
-                    f"{condition:12}{name:32}{time.monotonic() - started:5.0f} s  {said}",
-                    flush=True,
-                )
+                outcome = rehearse(name, condition, Path(folder))
+                seconds = time.monotonic() - started
+                print(f"{condition:12}{name:32}{seconds:5.0f} s  {outcome}", flush=True)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,11 @@ class Component(ABC):
     floor = 1e-5
     whole_frame = False
 
+    @property
+    def needs_pseudo_path(self) -> bool:
+        """True if the component reads an error of the pseudo path."""
+        return any(error.path == "pseudo" for error in self.needs.values())
+
     @abstractmethod
     def values(self, maps: ErrorMaps, window: int | None, frames: int, causal: bool) -> np.ndarray:
         """Compute the component at each place: float32 (T, H', W'), or (T, 1, 1) without a window.

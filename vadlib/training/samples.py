@@ -5,11 +5,13 @@ order.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from vadlib.data.clips import ClipDataset
 from vadlib.pseudo.mixer import Outcome, PseudoAnomalyMixer
@@ -31,7 +33,8 @@ class Batch(NamedTuple):
     outcomes: list[Outcome]
 
 
-class Samples(torch.utils.data.Dataset[tuple[Tensor, Tensor, Outcome]]):
+@dataclass(frozen=True)
+class Samples(Dataset[tuple[Tensor, Tensor, Outcome]]):
     """Map (epoch, position) to one training sample.
 
     Its randomness (the window's shift, whether it becomes a pseudo-anomaly, and which) is derived
@@ -39,23 +42,17 @@ class Samples(torch.utils.data.Dataset[tuple[Tensor, Tensor, Outcome]]):
     before.
     """
 
-    def __init__(
-        self, clips: ClipDataset, positions: np.ndarray, mixer: PseudoAnomalyMixer | None, seed: int
-    ):
-        self.clips = clips
-        self.positions = positions  # in `clips`, of those to train on
-        self.mixer = mixer
-        self.seed = seed
+    clips: ClipDataset
+    positions: np.ndarray  # in `clips`, of those to train on
+    mixer: PseudoAnomalyMixer | None
+    seed: int
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor, Outcome]:
         epoch, position = key
         generator = derived_generator(self.seed, epoch, position)
         clip = self.clips.clip(int(self.positions[position]), generator)
-        if self.mixer is None:
-            return clip.tensor, clip.tensor, Outcome()
-        pseudo, outcome = self.mixer(clip, generator)
-        inputs = clip.tensor if pseudo is None else pseudo.tensor
-        return clip.tensor, inputs, outcome
+        pseudo, outcome = self.mixer(clip, generator) if self.mixer else (None, Outcome())
+        return clip.tensor, (pseudo or clip).tensor, outcome
 
     def batches(
         self, epoch: int, size: int, skip: int = 0, process: int = 0, of: int = 1
@@ -76,10 +73,9 @@ def load_batches(
     samples: Samples, batches: list[list[tuple[int, int]]], workers: int, pin: bool
 ) -> Iterator[Batch]:
     """Read the batches, in this process (workers = 0) or in others."""
-    loader = torch.utils.data.DataLoader(
+    yield from DataLoader(
         samples, batch_sampler=batches, num_workers=workers, collate_fn=_collate, pin_memory=pin
     )
-    yield from loader
 
 
 def derived_generator(*key: int) -> torch.Generator:

@@ -5,16 +5,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import os
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
-from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +18,19 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
 from vadlib.config import TrainConfig
-from vadlib.device import autocast, pick_precision, processes, sum_over_processes
+from vadlib.device import autocast, pick_device, pick_precision, processes, sum_over_processes
 from vadlib.errors import InputError, require
 from vadlib.files import atomic
 from vadlib.model.losses import Term, objective_terms, weighted
 from vadlib.model.network import DualPathAutoencoder
-from vadlib.model.run import first_mismatch
-from vadlib.pseudo.mixer import Outcome
+from vadlib.model.run import Run, first_mismatch
 from vadlib.training.samples import Batch, Samples, load_batches
 
 CHECKPOINT_SECONDS = 60
-POSITION = ("step", "sums", "history", "bad_steps")  # what a checkpoint holds of a `Trainer`
+# What a checkpoint holds of a `Trainer`, beside the weights and the optimiser.
+POSITION = ("step", "sums", "counts", "history", "bad_steps")
 MAX_BAD_STEPS = 5  # non-finite steps in a row before training stops
+Terms = dict[str, Term]
 
 
 class Loss(nn.Module):
@@ -42,17 +39,13 @@ class Loss(nn.Module):
     def __init__(self, model: DualPathAutoencoder, config: TrainConfig):
         super().__init__()
         self.model = model
-        self.config = config
         self.weights = {"sparsity": config.sparsity_weight, "separation": config.separation_weight}
-        self.regularisers = [name for name, weight in self.weights.items() if weight > 0]
+        regularisers = [name for name, weight in self.weights.items() if weight > 0]
+        self.objective = (config.objective, config.margin, sum_over_processes, regularisers)
 
-    def forward(
-        self, normal: Tensor, inputs: Tensor, is_pseudo: Tensor
-    ) -> tuple[Tensor, dict[str, Term]]:
+    def forward(self, normal: Tensor, inputs: Tensor, is_pseudo: Tensor) -> tuple[Tensor, Terms]:
         """Return the loss of all processes' batches together, and its terms without gradients."""
-        objective = (self.config.objective, self.config.margin, sum_over_processes)
-        batch = (normal, inputs, is_pseudo)
-        terms = objective_terms(self.model, *batch, *objective, self.regularisers)
+        terms = objective_terms(self.model, normal, inputs, is_pseudo, *self.objective)
         detached = {name: Term(term.value.detach(), term.clips) for name, term in terms.items()}
         return weighted(terms, self.weights), detached
 
@@ -60,27 +53,27 @@ class Loss(nn.Module):
 class Trainer:
     """Weights, optimiser and position of one training, which a checkpoint saves and restores."""
 
-    def __init__(
-        self,
-        model: DualPathAutoencoder,
-        samples: Samples,
-        config: TrainConfig,
-        device: torch.device,
-        out: Path,
-    ):
-        self.model = model
+    def __init__(self, run: Run, samples: Samples):
+        self.run = run
+        self.config = run.config.training
         self.samples = samples
-        self.config = config
-        self.device = device
-        self.out = out
-        self.precision = pick_precision(config.precision, device)
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-        self.per_epoch = len(samples.positions) // config.batch_size
+        self.device = pick_device(self.config.device)
+        self.model = run.model.to(self.device).train()
+        self.precision = pick_precision(self.config.precision, self.device)
+        self.path = run.folder / "state.pt"
+        field = "TrainConfig.batch_size"
+        n, size = len(samples.positions), self.config.batch_size
+        message = f"{n} training clips, fewer than a batch of {size}; lower batch_size or clip_step"
+        require(n >= size, message, "too-few", field=field)
+        message = f"batch_size = {size}; expected at least one clip for each process"
+        require(size >= processes().num_processes, message, "conflict", field=field)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
+        self.per_epoch = n // size
         self.step = 0
         # Of the current epoch: each term's sum over its clips and their number, and what the mixer
         # made and could not make.
         self.sums: dict[str, list[float]] = {}
-        self.counts: Counter[str] = Counter()
+        self.counts: dict[str, int] = {}
         self.history: list[dict[str, float]] = []  # a row for each finished epoch
         self.bad_steps = 0
         self.saved = time.monotonic()
@@ -93,56 +86,40 @@ class Trainer:
         loss = Loss(self.model, self.config)
         if self.config.compile:
             loss.compile()
-        if processes().num_processes == 1:
-            return loss
+        is_alone = processes().num_processes == 1
         # A batch without pseudo-anomalies leaves their path without gradients.
-        return DistributedDataParallel(loss, find_unused_parameters=True)
+        return loss if is_alone else DistributedDataParallel(loss, find_unused_parameters=True)
 
     def train(self, progress: bool) -> None:
         """Train from the current step to the end."""
+        size, state = self.config.batch_size, processes()
         steps = self.config.epochs * self.per_epoch
-        self.saved = time.monotonic()
-        with tqdm(
-            total=steps * self.config.batch_size,
-            initial=self.step * self.config.batch_size,
-            desc="training",
-            unit="clip",
-            disable=not (progress and processes().is_main_process),
-        ) as bar:
+        hidden = not (progress and state.is_main_process)
+        total, initial = steps * size, self.step * size
+        with tqdm(None, "training", total, initial=initial, unit="clip", disable=hidden) as bar:
             while self.step < steps:
-                self._train_epoch(steps, bar)
-        self.write_history()
-
-    def _train_epoch(self, steps: int, bar: tqdm[NoReturn]) -> None:
-        """Train to the end of the current epoch, and write its row of the history."""
-        epoch, done = divmod(self.step, self.per_epoch)
-        size = self.config.batch_size
-        state = processes()
-        batches = self.samples.batches(epoch, size, done, state.process_index, state.num_processes)
-        pin = self.device.type == "cuda"
-        for batch in load_batches(self.samples, batches, self.workers(), pin):
-            error = self.update(batch, steps)
-            bar.update(size)
-            bar.set_postfix({"epoch": epoch + 1, "error": f"{error:.4f}"}, refresh=False)
-            # At the end of an epoch, the row of the history comes first, and then a checkpoint.
-            is_last = self.step % self.per_epoch == 0
-            if not is_last and time.monotonic() - self.saved > CHECKPOINT_SECONDS:
+                epoch, done = divmod(self.step, self.per_epoch)
+                place = (state.process_index, state.num_processes)
+                keys = self.samples.batches(epoch, size, done, *place)
+                pin = self.device.type == "cuda"
+                for batch in load_batches(self.samples, keys, self.workers(), pin):
+                    error = self.update(batch, steps)
+                    bar.update(size)
+                    bar.set_postfix({"epoch": epoch + 1, "error": f"{error:.4f}"}, refresh=False)
+                    is_due = time.monotonic() - self.saved > CHECKPOINT_SECONDS
+                    if is_due and self.step % self.per_epoch:
+                        self.save()
+                # A row of the history: the mean of each term over its clips, and the counts.
+                means = {name: total / max(1, clips) for name, (total, clips) in self.sums.items()}
+                self.history.append({"epoch": epoch + 1} | means | self.counts)
+                self.sums, self.counts = {}, {}
                 self.save()
-        row: dict[str, float] = {"epoch": epoch + 1}
-        for name, (total, clips) in self.sums.items():
-            row[name] = total / max(1, clips)
-        self.history.append(row | self.counts)
-        self.sums = {}
-        self.counts = Counter()
-        self.save()
+        self.write_history()  # it may be older than the checkpoint
 
     def workers(self) -> int:
         """Return how many processes read clips ahead."""
-        if self.config.workers is not None:
-            return self.config.workers
-        if self.device.type == "cpu":
-            return 0
-        return min(4, max(0, (os.cpu_count() or 1) - 1))
+        default = 0 if self.device.type == "cpu" else min(4, (os.cpu_count() or 1) - 1)
+        return default if self.config.workers is None else self.config.workers
 
     def update(self, batch: Batch, steps: int) -> float:
         """Train one step of `steps` and return the error of normal clips.
@@ -160,107 +137,74 @@ class Trainer:
         # The processes' gradients are averaged, but those of parts of one loss must be summed.
         (loss * processes().num_processes).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_gradient)
-        self._count(batch.outcomes)
         errors = torch.stack([term.value for term in terms.values()])
-        if bool(torch.isfinite(errors).all()) and bool(torch.isfinite(norm)):
+        is_finite = bool(errors.isfinite().all()) and bool(norm.isfinite())
+        if is_finite:
             self.optimizer.step()
-            self.bad_steps = 0
-            self._add(terms)
         else:
             for buffer, before in zip(self.model.buffers(), buffers, strict=True):
                 buffer.copy_(before)
-            self._note_bad_step()
+        self._note(batch, terms, is_finite)
         self.step += 1
         return float(terms["rebuild"].value)
 
-    def _add(self, terms: dict[str, Term]) -> None:
-        """Add the terms of one step to the sums of the epoch."""
-        for name, term in terms.items():
-            total, count = self.sums.get(name, [0.0, 0.0])
-            clips = float(term.clips)
-            self.sums[name] = [total + float(term.value) * clips, count + clips]
-
-    def _note_bad_step(self) -> None:
-        self.bad_steps += 1
-        if processes().is_main_process:
-            tqdm.write(f"step {self.step}: the loss or its gradient is not finite; skipped")
-        message = f"training diverged ({MAX_BAD_STEPS} non-finite steps in a row); lower "
-        message += "learning_rate, or set precision to fp32"
-        continues = self.bad_steps < MAX_BAD_STEPS
-        require(continues, message, "diverged", field="TrainConfig.learning_rate")
-
-    def _count(self, outcomes: list[Outcome]) -> None:
-        """Count the mixer's outcomes in all processes' parts of a batch."""
+    def _note(self, batch: Batch, terms: Terms, is_finite: bool) -> None:
+        """Add a step's terms and the mixer's outcomes, of all processes, to those of the epoch."""
         if self.samples.mixer:
-            counts = self.samples.mixer.count(outcomes)
+            counts = self.samples.mixer.count(batch.outcomes)
             totals = sum_over_processes(torch.tensor(list(counts.values()), device=self.device))
-            self.counts.update(dict(zip(counts, totals.tolist(), strict=True)))
-
-    def computed(self) -> dict[str, str | int]:
-        """Return how steps are computed; another way ends with slightly different weights."""
-        precision = str(self.precision or torch.float32)
-        return {"precision": precision, "processes": processes().num_processes}
+            for name, count in zip(counts, totals.tolist(), strict=True):
+                self.counts[name] = self.counts.get(name, 0) + count
+        self.bad_steps = 0 if is_finite else self.bad_steps + 1
+        message = f"training diverged ({self.bad_steps} non-finite steps); lower learning_rate"
+        field = "TrainConfig.learning_rate"
+        require(self.bad_steps < MAX_BAD_STEPS, message, "diverged", field=field)
+        for name, term in terms.items() if is_finite else ():
+            total, clips = self.sums.get(name, [0.0, 0.0])
+            added = float(term.clips)
+            self.sums[name] = [total + float(term.value) * added, clips + added]
 
     def save(self) -> None:
         """Write `state.pt` and `history.csv`, atomically, in the main process."""
         self.saved = time.monotonic()
         if not processes().is_main_process:
             return
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "counts": dict(self.counts),
-            "computed": self.computed(),
-        }
-        state |= {name: getattr(self, name) for name in POSITION}
-        with atomic(self.out / "state.pt") as temporary:
+        state = {name: getattr(self, name) for name in POSITION}
+        state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        with atomic(self.path) as temporary:
             torch.save(state, temporary)
         self.write_history()
 
     def write_history(self) -> None:
-        """Write `history.csv`: one row an epoch, the mean of each term over its clips, and the
-        mixer's counts.
-        """
-        if not self.history or not processes().is_main_process:
-            return
-        columns = max(self.history, key=len)  # an epoch of skipped steps has no terms
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, columns, restval="")
-        writer.writeheader()
-        writer.writerows(self.history)
-        with atomic(self.out / "history.csv") as temporary:
-            temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+        """Write `history.csv`: the mean of each term over an epoch's clips, and the counts."""
+        if self.history and processes().is_main_process:
+            columns = max(self.history, key=len)  # an epoch of skipped steps has no terms
+            path = self.path.with_name("history.csv")
+            with atomic(path) as temporary, temporary.open("w", newline="") as file:
+                writer = csv.DictWriter(file, columns, restval="")
+                writer.writeheader()
+                writer.writerows(self.history)
 
-    def load(self) -> bool:
-        """Restore `state.pt` on this device; return whether there is one.
+    def load(self) -> None:
+        """Restore `state.pt` on this device.
 
         Raises:
             InputError: it is damaged, or from another model.
         """
-        path = self.out / "state.pt"
-        if not path.exists():
-            return False
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            weights = state["model"]
-            optimizer = state["optimizer"]
-            computed = state["computed"]
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            mismatch = first_mismatch(self.model, state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
             for name in POSITION:
                 setattr(self, name, state[name])
-            self.counts = Counter(state["counts"])
         # torch raises many kinds for a damaged file; all mean the same to the user
         except Exception as error:
-            message = f"{path}: a damaged checkpoint ({_reason(error)}); remove it to start again"
-            raise InputError(message, "damaged-file", file=path) from error
-        mismatch = first_mismatch(self.model, weights)
-        message = f"{path}: a checkpoint of another model ({mismatch}); remove it to start again"
-        require(mismatch is None, message, "other-run", file=path)
-        self.model.load_state_dict(weights)
-        self.optimizer.load_state_dict(optimizer)
-        if computed != self.computed() and processes().is_main_process:
-            change = f"continuing with {self.computed()} what began with {computed}"
-            tqdm.write(f"{change}: the weights will differ a little")
-        return True
+            reason = str(error).partition("\n")[0]
+            message = f"{self.path}: damaged ({reason}); remove it to start again"
+            raise InputError(message, "damaged-file", file=self.path) from error
+        message = f"{self.path}: of another model ({mismatch}); remove it to start again"
+        require(mismatch is None, message, "other-run", file=self.path)
+        self.model.load_state_dict(state["model"])
 
 
 def schedule(step: int, steps: int) -> float:
@@ -271,28 +215,18 @@ def schedule(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
 
 
-def _reason(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
-
-
 @contextmanager
-def plain_errors(config: TrainConfig, device: torch.device) -> Iterator[None]:
+def plain_errors(device: torch.device) -> Iterator[None]:
     """Translate out-of-memory and compiler errors into an `InputError` with advice."""
     try:
         yield
     except RuntimeError as error:
-        reason = _reason(error)
+        message = f"out of memory on {device}; lower batch_size, size or crop"
         # Without enough memory on a CPU, PyTorch raises a plain RuntimeError of its allocator.
-        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in reason:
-            message = (
-                f"{device} ran out of memory with batch_size = {config.batch_size}; lower it, "
-            )
-            message += "or make the clips smaller (size or crop)"
-            field = "TrainConfig.batch_size"
-            raise InputError(message, "out-of-memory", field=field) from error
-        of_compiler = type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
-        if config.compile and of_compiler:
-            message = f"the model cannot be compiled here ({reason}); set compile to false, or "
-            message += "install a C++ compiler"
+        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+            raise InputError(message, "out-of-memory", field="TrainConfig.batch_size") from error
+        reason = str(error).partition("\n")[0]
+        message = f"the model cannot be compiled ({reason}); set compile to false"
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise InputError(message, "not-available", field="TrainConfig.compile") from error
         raise
