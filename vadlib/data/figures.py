@@ -7,12 +7,10 @@ covered so far, in metres: it turns wheels and moves legs, so that feet do not s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-Colour = Sequence[float] | np.ndarray  # RGB, 0..255
 Point = tuple[float, float]  # metres: forwards, upwards
 
 PALETTES = {
@@ -26,38 +24,31 @@ PALETTES = {
 TYRE, METAL = (44, 44, 46), (122, 124, 126)
 CREAM = (178, 172, 158)
 SHADED = 0.68  # the far side of a figure is darker by this factor
-THIGH, SHANK = 0.47, 0.46
-UPPER_ARM, FOREARM = 0.29, 0.27
 ANKLE_HEIGHT = 0.09
-WHEEL_RADIUS, CART_WHEEL_RADIUS = 0.35, 0.27
 
 
 class Shape(NamedTuple):
     """A piece of a figure: a disc (one point), a stroke `width` metres wide, or a filled polygon
-    (width 0).
+    (width 0). Colours are RGB, 0..255.
     """
 
-    colour: Colour
+    colour: Sequence[float] | np.ndarray
     points: Sequence[Point] | np.ndarray
     width: float = 0.0
 
 
-@dataclass(frozen=True)
-class Look:
-    """The colours of a person and of what belongs to them (RGB), and their size (1 = 1.75 m)."""
+class Look(NamedTuple):
+    """What tells people apart: the colours of `PALETTES`, their size (1 = 1.75 m), and the metres
+    they covered before they come: people do not walk in step.
+    """
 
-    shirt: np.ndarray
-    trousers: np.ndarray
-    skin: np.ndarray
-    hair: np.ndarray
-    vehicle: np.ndarray
-    bag: np.ndarray
+    colours: dict[str, np.ndarray]
     size: float
     backpack: bool
+    start: float
 
 
-@dataclass(frozen=True)
-class Gait:
+class Gait(NamedTuple):
     """The movement of a person on foot, in metres and radians.
 
     A cycle is two steps. `duty` is the share of it during which a foot stands on the ground.
@@ -82,17 +73,18 @@ WALK = Gait(1.35, 0.6, 0.05, 0.945, 0.02, 0.0, 0.06, 1.0, -7.0, 0.5, 0.0, 0.3, 0
 RUN = Gait(2.4, 0.36, 0.24, 0.93, 0.045, 0.1, 0.5, 0.7, -2.5, 0.95, 0.15, 1.5, 0.0)
 
 
-def draw_look(rng: np.random.Generator) -> Look:
-    """Draw a colour from each palette, a size, and whether there is a backpack."""
+def draw_look(rng: np.random.Generator, size: float = 1.0) -> Look:
+    """Draw how a person looks whose size is about `size`."""
     colours = {}
     for name, palette in PALETTES.items():
         colour = palette[rng.integers(len(palette))]
         colours[name] = np.clip(colour + rng.normal(0, 4, 3), 8, 247)
-    size = rng.uniform(0.96, 1.04)
-    return Look(**colours, size=size, backpack=bool(rng.random() < 0.25))
+    size *= rng.uniform(0.96, 1.04)
+    has_backpack = bool(rng.random() < 0.25)
+    return Look(colours, size, has_backpack, rng.uniform(0, 10))
 
 
-def joint(root: Point, tip: Point, first: float, second: float, bend: int) -> tuple[Point, Point]:
+def joint(root: Point, tip: Point, first: float, second: float, bend: int) -> list[Point]:
     """Return the knee or elbow of two bones from `root` to `tip`, bent forwards (+1) or backwards
     (-1), and the tip, moved within reach.
     """
@@ -103,7 +95,7 @@ def joint(root: Point, tip: Point, first: float, second: float, bend: int) -> tu
     along = (first**2 - second**2 + reach**2) / (2 * reach)
     off = bend * max(first**2 - along**2, 0.0) ** 0.5
     middle = (root[0] + along * dx - off * dy, root[1] + along * dy + off * dx)
-    return middle, (root[0] + reach * dx, root[1] + reach * dy)
+    return [middle, (root[0] + reach * dx, root[1] + reach * dy)]
 
 
 def hang(root: Point, angle: float, length: float) -> Point:
@@ -111,19 +103,18 @@ def hang(root: Point, angle: float, length: float) -> Point:
     return root[0] + length * np.sin(angle), root[1] - length * np.cos(angle)
 
 
-def leg(colour: np.ndarray, hip: Point, ankle: Point, pitch: float) -> list[Shape]:
-    knee, ankle = joint(hip, ankle, THIGH, SHANK, +1)
+def leg(look: Look, light: float, hip: Point, ankle: Point, pitch: float) -> list[Shape]:
+    colour = light * look.colours["trousers"]
+    knee, ankle = joint(hip, ankle, 0.47, 0.46, +1)
     toe = hang((ankle[0], ankle[1] - 0.03), np.pi / 2 + pitch, 0.19)
-    return [
-        Shape(colour, [hip, knee], 0.17),
-        Shape(colour, [knee, ankle], 0.125),
-        Shape(0.35 * colour, [ankle, toe], 0.1),
-    ]
+    shapes = [Shape(colour, [hip, knee], 0.17), Shape(colour, [knee, ankle], 0.125)]
+    return [*shapes, Shape(0.35 * colour, [ankle, toe], 0.1)]
 
 
-def arm(look: Look, light: float, shoulder: Point, elbow: Point, hand: Point) -> list[Shape]:
-    sleeve = Shape(light * look.shirt, [shoulder, elbow, hand], 0.105)
-    return [sleeve, Shape(light * look.skin, [hand], 0.11)]
+def arm(look: Look, light: float, bones: list[Point]) -> list[Shape]:
+    """Return an arm: its bones end at the shoulder, the elbow and the hand."""
+    sleeve = Shape(light * look.colours["shirt"], bones, 0.105)
+    return [sleeve, Shape(light * look.colours["skin"], bones[-1:], 0.11)]
 
 
 def upper_body(look: Look, hip: Point, lean: float) -> tuple[list[Shape], Point]:
@@ -136,15 +127,14 @@ def upper_body(look: Look, hip: Point, lean: float) -> tuple[list[Shape], Point]
     def at(forward: float, up: float) -> Point:
         return hip[0] + forward * cos + up * sin, hip[1] - forward * sin + up * cos
 
-    shapes = []
-    if look.backpack:
-        shapes.append(Shape(look.bag, [at(-0.2, 0.22), at(-0.2, 0.4)], 0.2))
-    shapes.append(Shape(look.shirt, [at(0, 0.05), at(0, 0.4)], 0.3))
-    shapes.append(Shape(look.skin, [at(0.02, 0.5), at(0.04, 0.6)], 0.12))  # neck
-    shapes.append(Shape(look.hair, [at(0.01, 0.725)], 0.26))
-    shapes.append(Shape(look.skin, [at(0.07, 0.69)], 0.19))  # face
-    shapes.append(Shape(look.skin, [at(0.15, 0.68)], 0.06))  # nose
-    return shapes, at(0, 0.47)
+    colours = look.colours
+    torso = [Shape(colours["bag"], [at(-0.2, 0.22), at(-0.2, 0.4)], 0.2)] if look.backpack else []
+    torso.append(Shape(colours["shirt"], [at(0, 0.05), at(0, 0.4)], 0.3))
+    neck = Shape(colours["skin"], [at(0.02, 0.5), at(0.04, 0.6)], 0.12)
+    hair = Shape(colours["hair"], [at(0.01, 0.725)], 0.26)
+    face = Shape(colours["skin"], [at(0.07, 0.69)], 0.19)
+    nose = Shape(colours["skin"], [at(0.15, 0.68)], 0.06)
+    return [*torso, neck, hair, face, nose], at(0, 0.47)
 
 
 def place_ankle(gait: Gait, phase: float) -> Point:
@@ -171,47 +161,36 @@ def person(look: Look, distance: float, gait: Gait = WALK, stoop: float = 0.0) -
     bounce = gait.bounce * np.cos(4 * np.pi * (cycle - 0.05))
     hip = (-0.15 * stoop, gait.hip_height - 0.25 * stoop - bounce)
     body, shoulder = upper_body(look, hip, gait.lean + 1.1 * stoop)
-    legs: list[Shape] = []
-    arms = []
+    legs, arms = [], []
     for phase, light in ((cycle + 0.5) % 1, SHADED), (cycle % 1, 1.0):  # the far side first
         forwards, height = place_ankle(gait, phase)
         ankle = (forwards * gait.duty * gait.stride / 2 - gait.push_off, height)
         heel_strike = 0.3 if phase > 0.9 else 0.0
         pitch = max(gait.pitch * (height - ANKLE_HEIGHT) + heel_strike, -1.3)
-        legs += leg(light * look.trousers, hip, ankle, pitch)
+        legs += leg(look, light, hip, ankle, pitch)
         # Arms swing against the legs.
         swing = -gait.arm_swing * np.cos(2 * np.pi * (phase - 0.05)) * (1 - stoop)
-        elbow = hang(shoulder, swing - gait.arm_back, UPPER_ARM)
-        hand = hang(elbow, swing + (gait.elbow + gait.elbow_swing * swing), FOREARM)
-        arms.append(arm(look, light, shoulder, elbow, hand))
+        elbow = hang(shoulder, swing - gait.arm_back, 0.29)
+        hand = hang(elbow, swing + (gait.elbow + gait.elbow_swing * swing), 0.27)
+        arms.append(arm(look, light, [shoulder, elbow, hand]))
     return arms[0] + legs + body + arms[1]
-
-
-def child(look: Look, distance: float) -> list[Shape]:
-    """Return a child that runs, 1.25 m tall; a step is as short as the legs."""
-    scale = 0.72
-    shapes = []
-    for colour, points, width in person(look, distance / scale, RUN):
-        smaller = [(scale * x, scale * y) for x, y in points]
-        shapes.append(Shape(colour, smaller, scale * width))
-    return shapes
 
 
 def bag(look: Look, distance: float = 0.0) -> list[Shape]:
     """Return a backpack that stands on the ground."""
-    strap = Shape(0.6 * look.bag, [(-0.1, 0.42), (0.0, 0.5), (0.1, 0.42)], 0.04)
-    body = Shape(look.bag, [(0, 0.13), (0, 0.32)], 0.26)
-    pocket = Shape(0.7 * look.bag, [(-0.1, 0.12), (0.1, 0.12)], 0.06)
-    return [strap, body, pocket]
+    colour = look.colours["bag"]
+    strap = Shape(0.6 * colour, [(-0.1, 0.42), (0.0, 0.5), (0.1, 0.42)], 0.04)
+    pocket = Shape(0.7 * colour, [(-0.1, 0.12), (0.1, 0.12)], 0.06)
+    return [strap, Shape(colour, [(0, 0.13), (0, 0.32)], 0.26), pocket]
 
 
 def wheel(hub: Point, distance: float) -> list[Shape]:
     """Return a bicycle's wheel: the tyre and three spokes from rim to rim."""
-    angles = np.linspace(0, 2 * np.pi, 17)
-    rim = np.stack([np.cos(angles), np.sin(angles)], 1) * WHEEL_RADIUS + hub
+    radius, angles = 0.35, np.linspace(0, 2 * np.pi, 17)
+    rim = np.stack([np.cos(angles), np.sin(angles)], 1) * radius + hub
     shapes = [Shape(TYRE, rim, 0.075)]
-    for angle in np.arange(3) * np.pi / 3 - distance / WHEEL_RADIUS:
-        ends = [hang(hub, angle, WHEEL_RADIUS), hang(hub, angle, -WHEEL_RADIUS)]
+    for angle in np.arange(3) * np.pi / 3 - distance / radius:
+        ends = [hang(hub, angle, radius), hang(hub, angle, -radius)]
         shapes.append(Shape(METAL, ends, 0.02))
     return shapes
 
@@ -220,16 +199,11 @@ def cyclist(look: Look, distance: float) -> list[Shape]:
     """Return a person on a bicycle."""
     rear, front = (-0.53, 0.35), (0.55, 0.35)  # hubs
     crank, seat = (-0.06, 0.3), (-0.22, 0.84)
-    head, bar = (0.38, 0.84), (0.42, 1.0)
-    tubes = (
-        [rear, crank, head],
-        [rear, seat],
-        [crank, seat],
-        [seat, head],
-        [front, head, bar, (0.52, 1.02)],
-    )
+    head = (0.38, 0.84)
+    fork = [front, head, (0.42, 1.0), (0.52, 1.02)]
     bicycle = wheel(rear, distance) + wheel(front, distance)
-    bicycle += [Shape(look.vehicle, tube, 0.06) for tube in tubes]
+    for tube in ([rear, crank, head], [rear, seat], [crank, seat], [seat, head], fork):
+        bicycle.append(Shape(look.colours["vehicle"], tube, 0.06))
     bicycle.append(Shape(TYRE, [(-0.34, 0.89), (-0.12, 0.89)], 0.08))  # saddle
     hip = (-0.22, 0.98)
     body, shoulder = upper_body(look, hip, 0.5)
@@ -237,32 +211,24 @@ def cyclist(look: Look, distance: float) -> list[Shape]:
     for side, light in (np.pi, SHADED), (0.0, 1.0):
         # One turn of the pedals every 4.2 m.
         pedal = hang(crank, side - 2 * np.pi * distance / 4.2, 0.17)
-        ankle = (pedal[0] - 0.05, pedal[1] + 0.09)
-        legs.append(leg(light * look.trousers, hip, ankle, -0.2))
-    elbow, hand = joint(shoulder, (0.5, 1.04), 0.31, 0.3, -1)
-    return legs[0] + bicycle + legs[1] + body + arm(look, 1.0, shoulder, elbow, hand)
-
-
-CART_BODY = (
-    *((-1.2, 0.3), (1.2, 0.3), (1.25, 0.62), (1.0, 0.86), (0.62, 0.9)),
-    *((0.5, 0.5), (-0.3, 0.5), (-0.3, 1.12), (-1.2, 1.12)),
-)
-CART_POSTS = ((0.62, 0.88), (0.5, 1.78), (-0.32, 1.78), (-0.32, 1.1))
+        legs.append(leg(look, light, hip, (pedal[0] - 0.05, pedal[1] + 0.09), -0.2))
+    bones = [shoulder, *joint(shoulder, (0.5, 1.04), 0.31, 0.3, -1)]
+    return legs[0] + bicycle + legs[1] + body + arm(look, 1.0, bones)
 
 
 def cart(look: Look, distance: float) -> list[Shape]:
     """Return an open cart with a roof, and its driver."""
+    trousers = SHADED * look.colours["trousers"]
     driver, shoulder = upper_body(look, (0.0, 0.62), 0.1)
-    thigh_and_shank = [(0.0, 0.6), (0.4, 0.62), (0.45, 0.4)]
-    shapes = [Shape(SHADED * look.trousers, thigh_and_shank, 0.16), *driver]
-    shapes.append(Shape(look.vehicle, CART_BODY))
-    shapes.append(Shape(METAL, CART_POSTS, 0.06))
+    shapes = [Shape(trousers, [(0.0, 0.6), (0.4, 0.62), (0.45, 0.4)], 0.16), *driver]
+    bonnet = [(-1.2, 0.3), (1.2, 0.3), (1.25, 0.62), (1.0, 0.86), (0.62, 0.9), (0.5, 0.5)]
+    bench = [(-0.3, 0.5), (-0.3, 1.12), (-1.2, 1.12)]
+    shapes.append(Shape(look.colours["vehicle"], bonnet + bench))
+    shapes.append(Shape(METAL, [(0.62, 0.88), (0.5, 1.78), (-0.32, 1.78), (-0.32, 1.1)], 0.06))
     shapes.append(Shape(CREAM, [(-0.5, 1.8), (0.72, 1.8)], 0.12))  # roof
     shapes.append(Shape(CREAM, [(1.18, 0.62)], 0.14))  # lamp
-    elbow, hand = joint(shoulder, (0.52, 1.0), 0.3, 0.28, -1)
-    shapes += arm(look, 1.0, shoulder, elbow, hand)
+    shapes += arm(look, 1.0, [shoulder, *joint(shoulder, (0.52, 1.0), 0.3, 0.28, -1)])
     for hub in (-0.72, 0.27), (0.78, 0.27):
-        shapes.append(Shape(TYRE, [hub], 0.54))
-        shapes.append(Shape(METAL, [hub], 0.26))
-        shapes.append(Shape(TYRE, [hang(hub, -distance / CART_WHEEL_RADIUS, 0.07)], 0.1))
+        shapes += [Shape(TYRE, [hub], 0.54), Shape(METAL, [hub], 0.26)]
+        shapes.append(Shape(TYRE, [hang(hub, -distance / 0.27, 0.07)], 0.1))  # it turns
     return shapes
