@@ -17,12 +17,11 @@ The world is in metres: X to the right, height upwards, Z away from the camera.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
 from functools import lru_cache, partial
-from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -42,25 +41,22 @@ CAMERA_HEIGHT, HORIZON = 6.25, 20.0
 FACADE, KERB = 26.0, 23.0  # Z of the house and of the pedestrian street's border
 # figures are drawn at 3x with 4 fractional bits: they glide instead of jumping by whole pixels
 ZOOM, SHIFT = 3, 4
-LENGTHS = {
-    "train": (200, 180, 190, 200, 180, 190, 200, 180),
-    "test": (190, 200, 180, 200, 180, 180, 200, 200),
-}
+LENGTHS = {"train": (200, 180, 190, 200, 180, 190, 200, 180)}
+LENGTHS["test"] = (190, 200, 180, 200, 180, 180, 200, 200)
 # What happens in each test clip, one after the other.
-TEST_SCRIPT = [["wrong way"], ["cyclist", "loitering"], ["cart"], ["running child"] * 2]
-TEST_SCRIPT += [
-    ["loitering"],
-    ["wrong way"],
-    ["cyclist", "abandoned bag"],
-    ["running child", "cart"],
-]
+SCRIPT = [["wrong way"], ["cyclist", "loitering"], ["cart"], ["running child"] * 2]
+SCRIPT += [["loitering"], ["wrong way"], ["cyclist", "abandoned bag"], ["running child", "cart"]]
+
+
+Array = np.ndarray
+Pair = tuple[float, float]
 
 
 class Kind(NamedTuple):
     """How people of one kind cross the picture: `heading` is +1 to the right, -1 to the left."""
 
     figure: Callable[[Look, float], list[Shape]] = person
-    speed: tuple[float, float] = (1.3, 1.4)  # m/s, least and most
+    speed: Pair = (1.3, 1.4)  # m/s, least and most
     heading: int = 1
     size: float = 1.0
 
@@ -78,7 +74,7 @@ class Layer:
     """One thing in one frame.
 
     Attributes:
-        kind: "" for people, the name of an anomaly, None for the tree and the display.
+        kind: the name of an anomaly, else "".
         scale: pixels in a metre.
         foot: the place of its origin in the picture, x and y.
         low: top left corner of its box, x and y in whole pixels.
@@ -88,21 +84,20 @@ class Layer:
         size: negative for a figure that looks to the left.
     """
 
-    def __init__(
-        self, shapes: list[Shape], x: float, z: float, kind: str | None = None, size: float = 1.0
-    ):
+    def __init__(self, shapes: list[Shape], x: float, z: float, kind: str = "", size: float = 1.0):
         self.shapes, self.kind = shapes, kind
         self.z = z
         self.scale = abs(size) * FOCAL / z
         self.foot = np.array([WIDTH / 2 + x * FOCAL / z, HORIZON + CAMERA_HEIGHT * FOCAL / z])
         points = np.concatenate([shape.points for shape in shapes])
-        self.points = points * (np.copysign(self.scale, size), -self.scale) + self.foot
+        across, up = np.copysign(self.scale, size) * points.real, self.scale * points.imag
+        self.points = np.stack([across, -up], 1) + self.foot
         radii = np.array([shape.width for shape in shapes]) * self.scale / 2
         radii = np.repeat(radii, [len(shape.points) for shape in shapes])[:, None]
         self.low = np.floor((self.points - radii).min(0)).astype(int)
         self.high = np.ceil((self.points + radii).max(0)).astype(int)
 
-    def draw(self) -> np.ndarray:
+    def draw(self) -> Array:
         """Return uint8 (h, w, 4) from `low` to `high`: RGB times alpha, and alpha.
 
         It is drawn enlarged and then shrunk: edges are smooth.
@@ -147,37 +142,35 @@ class Actor:
         self.look = draw_look(rng, motion.size)
 
     @property
-    def abnormal(self) -> tuple[float, float]:
+    def abnormal(self) -> Pair:
         """The first and last frame of its anomaly; from the first stop to the last if it stops."""
         times = self.times[1:-1] if len(self.times) > 2 else self.times
         return times[0], times[-1]
 
-    def is_abnormal(self, t: np.ndarray | float) -> np.ndarray:
+    def is_abnormal(self, t: Array | float) -> Array:
         first, last = self.abnormal
         return np.logical_and(first <= t, t <= last) & (self.kind != "")
 
-    def place(self, t: np.ndarray | float) -> np.ndarray:
+    def place(self, t: Array | float) -> Array:
         """Return X and Z at frame t, in metres."""
         z = np.interp(t, self.times[[0, -1]], self.depths)
         return np.array([np.interp(t, self.times, self.places), z])
 
-    def shapes(self, t: float) -> list[Shape]:
+    def layer(self, t: int) -> Layer:
         covered = np.cumsum(abs(np.diff(self.places, prepend=self.places[0])))
         distance = self.look.start + float(np.interp(t, self.times, covered))
-        if self.kind != "abandoned bag" or self.figure is bag:
-            return self.figure(self.look, distance)
-        # They stop, put the backpack down and walk on without it.
-        first, last = self.abnormal
-        done = (t - first) / (last - first)
-        look = self.look._replace(backpack=done < 0.5)
-        return person(look, distance, stoop=max(0.0, 1 - abs(2 * done - 1)))
-
-    def layer(self, t: int) -> Layer:
+        shapes = self.figure(self.look, distance)
+        if self.kind == "abandoned bag" and self.figure is person:
+            # They stop, put the backpack down and walk on without it.
+            first, last = self.abnormal
+            done = (t - first) / (last - first)
+            look = self.look._replace(backpack=done < 0.5)
+            shapes = person(look, distance, stoop=max(0.0, 1 - abs(2 * done - 1)))
+        leg = int(np.searchsorted(self.times[1:-1], t, side="right"))
+        heading = -1 if self.places[leg + 1] < self.places[leg] else 1
         x, z = self.place(t).tolist()
-        leg = min(np.searchsorted(self.times, t, side="right"), len(self.times) - 1)
-        heading = -1 if self.places[leg] < self.places[leg - 1] else 1
         kind = self.kind if self.is_abnormal(t) else ""
-        return Layer(self.shapes(t), x, z, kind, heading * self.look.size)
+        return Layer(shapes, x, z, kind, heading * self.look.size)
 
     def collides(self, other: Actor) -> bool:
         """Return True if the two ever come too near.
@@ -229,7 +222,7 @@ def tree(t: int, phase: float, gust_phase: float, gust_rate: float) -> Layer:
     u, v = radius**0.5 * np.cos(angle), radius**0.5 * np.sin(angle)
     gust = 0.75 + 0.25 * np.sin(gust_rate * t + gust_phase)
 
-    def sway(rate: float, ahead: np.ndarray) -> np.ndarray:
+    def sway(rate: float, ahead: Array) -> Array:
         # the displacement, within -1..1, of leaves that swing by `rate` radians a frame, `ahead`
         # radians ahead of the trunk
         slow = 0.75 * np.sin(rate * t + phase + ahead)
@@ -239,15 +232,13 @@ def tree(t: int, phase: float, gust_phase: float, gust_rate: float) -> Layer:
     up = stem + 0.9 * crown * (1 + v)
     branches = 0.18 * (0.3 + up / up.max()) * sway(0.55, 0.6 * u)
     bend = branches + 0.06 * sway(1.3, 9 * u + 7 * v)
-    tips = np.stack([crown * (1.15 * u + bend), up - 0.3 * crown * abs(bend)], 1)
-    shapes = [Shape((70, 54, 40), [(0, 0), (0, stem + crown)], 0.22)]
-    shades = shades * (1.05 + 0.3 * v)
-    for i in range(50):
-        shapes.append(Shape(shades[i] * np.array([84, 98, 66]), tips[[i]], widths[i] * crown))
-    return Layer(shapes, -6.0, 22.4)
+    tips = crown * (1.15 * u + bend) + 1j * (up - 0.3 * crown * abs(bend))
+    greens = (shades * (1.05 + 0.3 * v))[:, None] * (84, 98, 66)
+    trunk = Shape((70, 54, 40), [0, (stem + crown) * 1j], 0.22)
+    return Layer([trunk, *map(Shape, greens, tips[:, None], widths * crown)], -6.0, 22.4)
 
 
-def draw_brightness(length: int, rng: np.random.Generator) -> np.ndarray:
+def draw_brightness(length: int, rng: np.random.Generator) -> Array:
     """Return how bright the display on the house is in each frame, 0..1: it flickers in spells."""
     times, flickers = np.arange(length), np.zeros(length, bool)
     start = -rng.uniform(0, 30)
@@ -259,26 +250,24 @@ def draw_brightness(length: int, rng: np.random.Generator) -> np.ndarray:
     return np.where(flickers, np.repeat(rng.random(length // 3 + 1), 3)[:length], 0.3)
 
 
-def joints(
-    rows: np.ndarray, columns: np.ndarray, size: tuple[float, float], gap: tuple[float, float]
-) -> np.ndarray:
-    """Return the pixels between stones: `size` and `gap` (height, width) in metres.
+def joints(rows: Array, columns: Array, stone: Pair, gap: Pair) -> Array:
+    """Return the pixels between stones: `stone` and `gap` (height, width) in metres.
 
     Every second row is shifted by half a stone.
     """
-    height, width = size
-    shifted = columns + width / 2 * (rows // height % 2)
-    return (rows % height < gap[0]) | (shifted % width < gap[1])
+    shifted = columns + stone[1] / 2 * (rows // stone[0] % 2)
+    return (rows % stone[0] < gap[0]) | (shifted % stone[1] < gap[1])
 
 
 @lru_cache(1)
-def empty_street() -> np.ndarray:
+def empty_street() -> Array:
     """Return the background, float32 (H, W, 3) in 0..255.
 
     It is one place for all seeds: seeds draw the people and the weather.
     """
     rng, fine = np.random.default_rng(7), 3
-    y, x = np.mgrid[0 : HEIGHT * fine, 0 : WIDTH * fine].astype(np.float32) / fine
+    height, width = HEIGHT * fine, WIDTH * fine
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / fine
     # where each pixel lies, in metres
     z = FOCAL * CAMERA_HEIGHT / np.maximum(y - HORIZON, 1)
     across = (x - WIDTH / 2) * np.minimum(z, FACADE) / FOCAL
@@ -296,34 +285,30 @@ def empty_street() -> np.ndarray:
     pane = abs(abs(across % 3.1 - 0.75) - 0.34) < 0.29
     picture[window & (abs(up - 6.3) < 0.5) & pane] = (66, 76, 86)
     for cell, sigma in (3, 4.0), (6, 3.0), (24, 3.0):
-        grain = rng.normal(0, sigma, (HEIGHT * fine // cell, WIDTH * fine // cell))
-        grain = grain.astype(np.float32)
-        size = (WIDTH * fine, HEIGHT * fine)
-        picture += cv2.resize(grain, size, interpolation=cv2.INTER_CUBIC)[..., None]
+        grain = rng.normal(0, sigma, (height // cell, width // cell)).astype(np.float32)
+        picture += cv2.resize(grain, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
     street = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     return np.clip(street, 0, 255)
 
 
 @lru_cache(1)
-def noise_field() -> np.ndarray:
+def noise_field() -> Array:
     """Return sensor noise, float32, larger than a frame: each frame takes another part of it."""
     rng = np.random.Generator(np.random.SFC64(7))
     return np.float32(2) * rng.standard_normal((HEIGHT + 128, WIDTH + 128, 3), np.float32)
 
 
-def overlap(
-    sprite: np.ndarray, corner: Sequence[int] | np.ndarray, picture: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def overlap(sprite: Array, corner: Array, picture: Array) -> tuple[Array, Array]:
     """Return the parts of a sprite, whose top left pixel is at `corner` (x, y), and of the picture
     that lie on each other, as views.
     """
-    (x, y), (height, width) = corner, sprite.shape[:2]
-    under = picture[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
+    (x, y), (right, bottom) = corner, corner + sprite.shape[1::-1]
+    under = picture[max(y, 0) : max(bottom, 0), max(x, 0) : max(right, 0)]
     over = sprite[max(-y, 0) :, max(-x, 0) :]
     return over[: under.shape[0], : under.shape[1]], under
 
 
-def cast_shadow(picture: np.ndarray, layer: Layer, sprite: np.ndarray) -> None:
+def cast_shadow(picture: Array, layer: Layer, sprite: Array) -> None:
     """Darken the ground to the right of the figure and in front of it: the sun is behind the
     house.
     """
@@ -333,7 +318,7 @@ def cast_shadow(picture: np.ndarray, layer: Layer, sprite: np.ndarray) -> None:
     matrix = np.array([[1, -right, right * foot], [0, -down, down * foot + 1]], np.float32)
     size = (sprite.shape[1] + int(right * foot) + 2, int(down * foot) + 4)
     outline = cv2.blur(cv2.warpAffine(sprite[..., 3], matrix, size), (3, 3))
-    shadow, ground = overlap(outline, (layer.low[0], layer.low[1] + int(foot) - 3), picture)
+    shadow, ground = overlap(outline, layer.low + np.array([0, int(foot) - 3]), picture)
     ground *= 1 - np.float32(0.3 / 255) * shadow[..., None]
 
 
@@ -348,22 +333,24 @@ class StreetClip:
         self.light_rate = 2 * np.pi / FPS / rng.uniform(15, 35)
         self.wind = [*rng.uniform(0, 2 * np.pi, 2), rng.uniform(0.06, 0.1)]
         self.brightness = draw_brightness(self.length, rng)
-        self.actors = self._script(TEST_SCRIPT[number], rng) if split == "test" else []
+        self.actors: list[Actor] = []
+        if split == "test":
+            self._add_anomalies(SCRIPT[number], rng)
         self._add_walkers(rng)
 
-    def _script(self, kinds: list[str], rng: np.random.Generator) -> list[Actor]:
+    def _add_anomalies(self, kinds: list[str], rng: np.random.Generator) -> None:
         """Stage the anomalies, one after the other, with normal time around each."""
         events = [stage(kind, rng) for kind in kinds]
-        durations = [actors[0].abnormal[1] for actors in events]
+        durations = np.array([actors[0].abnormal[1] for actors in events])
         if kinds[-1] == "abandoned bag":
             durations[-1] += 30  # in which it lies there alone
-        normal = max(self.length - sum(durations), 0.0)
+        normal = max(self.length - durations.sum(), 0.0)
         waits = normal * rng.dirichlet(np.full(len(events) + 1, 3.0))
-        begins = np.cumsum(waits[:-1]) + np.cumsum([0.0, *durations[:-1]])
+        begins = np.cumsum(waits[:-1]) + np.cumsum(durations) - durations
         for actors, begin in zip(events, begins, strict=True):
             for actor in actors:
                 actor.times += begin
-        return list(chain(*events))
+            self.actors += actors
 
     def _add_walkers(self, rng: np.random.Generator) -> None:
         """Add normal people: a mean gap for the clip, and more or fewer of them as time passes."""
@@ -378,20 +365,19 @@ class StreetClip:
             if not any(walker.collides(other) for other in self.actors):
                 self.actors.append(walker)
 
-    def layers(self, t: int) -> list[Layer]:
-        """Return everything that moves and is in the picture, far to near."""
-        dark, bright = np.array([58, 54, 56]), np.array([180, 168, 130])
-        colour = dark + self.brightness[t] * (bright - dark)
-        display = Shape(colour, [(-1.9, 1.9), (1.9, 1.9), (1.9, 4.3), (-1.9, 4.3)])
-        things = [tree(t, *self.wind), Layer([display], 4.2, FACADE)]
-        things += [a.layer(t) for a in self.actors if a.times[0] <= t <= a.times[-1]]
-        visible = [thing for thing in things if thing.low[0] < WIDTH and thing.high[0] > 0]
-        return sorted(visible, key=lambda thing: -thing.z)
+    def people(self, t: int) -> list[Layer]:
+        """Return everyone and everything on the street and in the picture, far to near."""
+        layers = [a.layer(t) for a in self.actors if a.times[0] <= t <= a.times[-1]]
+        visible = [layer for layer in layers if layer.low[0] < WIDTH and layer.high[0] > 0]
+        return sorted(visible, key=lambda layer: -layer.z)
 
-    def frame(self, t: int) -> np.ndarray:
+    def frame(self, t: int) -> Array:
         """Render frame t, uint8 (H, W, 3)."""
         picture = empty_street().copy()
-        for layer in self.layers(t):
+        dark, bright = np.array([58, 54, 56]), np.array([180, 168, 130])
+        colour = dark + self.brightness[t] * (bright - dark)
+        display = Shape(colour, [-1.9 + 1.9j, 1.9 + 1.9j, 1.9 + 4.3j, -1.9 + 4.3j])
+        for layer in [Layer([display], 4.2, FACADE), tree(t, *self.wind), *self.people(t)]:
             sprite = layer.draw()
             if layer.z < FACADE:
                 cast_shadow(picture, layer, sprite)
@@ -404,25 +390,25 @@ class StreetClip:
         entropy = np.random.SeedSequence((*self.entropy, t + 1))
         row, column = entropy.generate_state(2) % 128
         picture += noise_field()[row:, column:][:HEIGHT, :WIDTH]
-        return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        return np.asarray(np.rint(picture).clip(0, 255), np.uint8)
 
-    def mask(self, t: int) -> np.ndarray:
+    def mask(self, t: int) -> Array:
         """Return bool (H, W): where the anomaly covers more than half of a pixel and is visible.
 
         Empty when fewer than 20 pixels are left.
         """
         mask = np.zeros((HEIGHT, WIDTH), bool)
-        for layer in self.layers(t):
+        for layer in self.people(t):
             if layer.kind or mask.any():
                 figure, under = overlap(layer.draw(), layer.low, mask)
                 under[figure[..., 3] > 127] = bool(layer.kind)
         return mask if mask.sum() >= 20 else np.zeros_like(mask)
 
-    def boxes(self, t: int) -> np.ndarray:
+    def boxes(self, t: int) -> Array:
         """Return float32 (N, 4): x0, y0, x1, y1 in whole pixels, ends exclusive, of everyone in
         the picture, even behind someone else.
         """
-        corners = [[*who.low, *who.high] for who in self.layers(t) if who.kind is not None]
+        corners = [[*layer.low, *layer.high] for layer in self.people(t)]
         inside = np.clip(np.array(corners).reshape(-1, 4), 0, (WIDTH, HEIGHT) * 2)
         return inside.astype(np.float32)
 
@@ -435,32 +421,16 @@ class StreetClip:
 class StreetStack(LazyStack):
     """Frames or masks of a clip, rendered by `render(t)` when asked for."""
 
-    def __init__(self, clip: StreetClip, render: Callable[[int], np.ndarray], *shape: int):
+    def __init__(self, clip: StreetClip, render: Callable[[int], Array], *shape: int):
         self.clip, self.render = clip, render
         self.shape = (clip.length, *shape)
 
-    def _read(self, i: int) -> np.ndarray:
+    def _read(self, i: int) -> Array:
         return self.render(i)
 
     def identity(self) -> list[object]:
         source = ["synthetic", RENDERER_VERSION, cv2.__version__]
         return [*source, *self.clip.entropy, list(self.shape)]
-
-
-class StreetBoxes(Sequence[np.ndarray]):
-    """The boxes of each frame, T arrays (N, 4)."""
-
-    def __init__(self, clip: StreetClip):
-        self.clip = clip
-
-    def __len__(self) -> int:
-        return self.clip.length
-
-    def __getitem__(self, index: Any) -> Any:  # a slice gives a list, since N varies
-        times = range(len(self))[index]
-        if isinstance(times, int):
-            return self.clip.boxes(times)
-        return [self.clip.boxes(t) for t in times]
 
 
 def load_synthetic(split: str, root: Path | None = None, seed: int = 0) -> list[Video]:
@@ -478,17 +448,11 @@ def load_synthetic(split: str, root: Path | None = None, seed: int = 0) -> list[
     videos = []
     for number in range(len(LENGTHS[split])):
         clip = StreetClip(seed, split, number)
-        kinds = [clip.kind(t) for t in range(clip.length)]
-        video = Video(
-            name=f"{number + 1:02d}",
-            frames=StreetStack(clip, clip.frame, HEIGHT, WIDTH, 3),
-            clock=FPS,
-            scene="street",
-            labels=np.array([kind != "" for kind in kinds], np.uint8),
-            masks=StreetStack(clip, clip.mask, HEIGHT, WIDTH),
-            boxes=StreetBoxes(clip),
-            kinds=kinds,
-            ground_truth="scripted",
-        )
-        videos.append(video)
+        frames = StreetStack(clip, clip.frame, HEIGHT, WIDTH, 3)
+        masks = StreetStack(clip, clip.mask, HEIGHT, WIDTH)
+        boxes = list(map(clip.boxes, range(clip.length)))
+        kinds = list(map(clip.kind, range(clip.length)))
+        labels = (np.array(kinds) != "").astype(np.uint8)
+        name, origin = f"{number + 1:02d}", "scripted"
+        videos.append(Video(name, frames, FPS, "street", labels, masks, boxes, kinds, origin))
     return videos
