@@ -315,7 +315,7 @@ def test_a_scored_film_keeps_earlier_files(undisturbed, tmp_path, name):
 
 @pytest.mark.parametrize("size", [0, 150_000])
 def test_a_download_continues_where_it_had_no_more_room(host, cache, tmp_path, monkeypatch, size):
-    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1")
+    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "tiny.v1")
     monkeypatch.setitem(ARCHIVES, "ped2", (archive,))
     with refused("disk-full", file=cache / "downloads" / NAME), room(size):
         download_dataset("ped2", tmp_path / "root", progress=False)

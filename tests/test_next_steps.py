@@ -156,7 +156,7 @@ def test_a_scene_can_be_named_as_the_score_of_an_unknown_one_says(command, run, 
 @pytest.fixture
 def ped2_host(host, cache, monkeypatch):
     """A server that has an archive for "ped2", whose frames are none."""
-    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1")
+    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "tiny.v1")
     monkeypatch.setitem(ARCHIVES, "ped2", (archive,))
 
 

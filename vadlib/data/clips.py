@@ -12,12 +12,13 @@ from tqdm.auto import tqdm
 
 from vadlib.config import ClipConfig
 from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
-from vadlib.data.store import open_frames, store_frames, target_shape
+from vadlib.data.store import Videos, open_frames, store_frames, target_shape
 from vadlib.data.video import Video, header_shape
 from vadlib.errors import InputError, require
 
 # clip lengths of later frames that a clip can reach: enough to skip with a stride of up to 5
 LOOKAHEAD = 4
+Boxes = Mapping[str, Sequence[np.ndarray]] | None
 
 
 class Clip(NamedTuple):
@@ -67,8 +68,7 @@ def scoring_starts(n_frames: int, length: int, frame_step: int = 1) -> list[int]
 
 def to_tensor(frames: np.ndarray | Tensor) -> Tensor:
     """Return float32 (C, T, H, W) in [-1, 1] of uint8 (T, H, W, C): 0 becomes -1, 255 becomes 1."""
-    pixels = torch.from_numpy(np.array(frames, order="C"))
-    return pixels.permute(3, 0, 1, 2).div(127.5).sub_(1)
+    return torch.tensor(np.ascontiguousarray(frames)).permute(3, 0, 1, 2).div(127.5).sub_(1)
 
 
 def to_frames(tensor: Tensor) -> np.ndarray:
@@ -99,11 +99,7 @@ class ClipDataset(torch.utils.data.Dataset[Clip]):
     """
 
     def __init__(
-        self,
-        videos: Sequence[Video],
-        config: ClipConfig,
-        boxes: Mapping[str, Sequence[np.ndarray]] | None = None,
-        progress: bool = True,
+        self, videos: Videos, config: ClipConfig, boxes: Boxes = None, progress: bool = True
     ):
         require(len(videos) > 0, "no videos: expected at least one", "too-few", field="videos")
         self.videos, self.config = list(videos), config
@@ -112,9 +108,8 @@ class ClipDataset(torch.utils.data.Dataset[Clip]):
         for video, frames in zip(self.videos, self.frames, strict=True):
             own = video.boxes if boxes is None else boxes.get(video.name)
             if own is not None:
-                scale = np.divide(frames.shape[2:0:-1], video.frames.shape[2:0:-1])
-                scale = np.tile(scale, 2).astype(np.float32)
-                own = [np.asarray(near, np.float32).reshape(-1, 4) * scale for near in own]
+                scale = np.tile(np.divide(frames.shape[2:0:-1], video.frames.shape[2:0:-1]), 2)
+                own = [np.float32(near).reshape(-1, 4) * np.float32(scale) for near in own]
             self.boxes.append(own)
         self.index = self._list_clips(progress)  # rows: video, start, top, left
 
@@ -142,9 +137,8 @@ class ClipDataset(torch.utils.data.Dataset[Clip]):
         tall, wide = self.config.crop or frames.shape[1:3]
         if generator is not None and self.config.crop:
             for axis, side in enumerate((tall, wide)):
-                reach, last = side // 4, frames.shape[1 + axis] - side
-                shift = int(torch.randint(-reach, reach + 1, (1,), generator=generator))
-                corner[axis] = min(max(corner[axis] + shift, 0), last)
+                shift = int(torch.randint(-(side // 4), side // 4 + 1, (1,), generator=generator))
+                corner[axis] = min(max(corner[axis] + shift, 0), frames.shape[1 + axis] - side)
         y, x = corner
         window, span = frames[:, y : y + tall, x : x + wide], _span(start, self.config)
         after = window[span.stop + span.step - 1 :: span.step][: LOOKAHEAD * self.config.length]
@@ -158,8 +152,7 @@ class ClipDataset(torch.utils.data.Dataset[Clip]):
         return Clip(tensor, name, start, torch.from_numpy(after), inside, (y, x))
 
     def _list_clips(self, progress: bool) -> np.ndarray:
-        config = self.config
-        rows = []
+        config, rows = self.config, []
         looks = progress and config.crop is not None
         for v, frames in enumerate(tqdm(self.frames, "looking for motion", disable=not looks)):
             starts = clip_starts(len(frames), config.length, config.frame_step, config.clip_step)
@@ -177,9 +170,7 @@ class ClipDataset(torch.utils.data.Dataset[Clip]):
         return np.array(rows, np.int64)
 
 
-def stored_frames(
-    videos: Sequence[Video], config: ClipConfig, progress: bool = True
-) -> list[np.ndarray]:
+def stored_frames(videos: Videos, config: ClipConfig, progress: bool = True) -> list[np.ndarray]:
     """Return memory-mapped frames of the videos at the config's size, uint8 (T, H, W, C).
 
     Raises:
@@ -189,8 +180,7 @@ def stored_frames(
     names = [video.name for video in videos]
     message = f"two videos are called {max(names, key=names.count, default='')!r}; rename one"
     require(len(set(names)) == len(names), message, "duplicate-name", field="videos")
-    channels = set()
-    crop = config.crop or (1, 1)
+    channels, crop = set(), config.crop or (1, 1)
     for video in videos:
         native = header_shape(video.frames)
         shape = target_shape(native, config.size, config.shorter_side, config.channels)

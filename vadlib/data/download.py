@@ -28,51 +28,37 @@ class Archive(NamedTuple):
     """One archive of a dataset.
 
     Attributes:
-        url: its address; for an archive that only a browser can get, the page that offers it.
+        url: its address; where only a browser can get it, the page (.html) that offers it.
         sha256: of the file, in hex.
-        into: the folder below the root that it is unpacked into; "" is the root itself.
-        makes: the folder, relative to `into`, that it holds.
-        by_hand: the file name of an archive that only a browser can get.
+        makes: the folder that it holds, below the root of the datasets.
     """
 
     url: str
     sha256: str
-    into: str
     makes: str
-    by_hand: str = ""
 
 
 _UCSD = Archive(
     "http://www.svcl.ucsd.edu/projects/anomaly/UCSD_Anomaly_Dataset.tar.gz",
     "2329af326951f5097fdd114c50e853957d3e569493a49d22fc082a9fd791915b",
-    into="",
     makes="UCSD_Anomaly_Dataset.v1p2",
 )
-_AVENUE_VIDEOS = Archive(
+_AVENUE = Archive(
     "http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/Avenue_Dataset.zip",
     "fc9cb8432a11ca79c18aa180c72524011411b69d3b0ff27c8816e41c0de61531",
-    into="avenue",
-    makes="Avenue Dataset",
+    makes="avenue/Avenue Dataset",
 )
-_AVENUE_MASKS = Archive(
+_MASKS = Archive(
     "http://www.cse.cuhk.edu.hk/leojia/projects/detectabnormal/ground_truth_demo.zip",
     "60fec1728ec8f73a58aad3aeb5729d70a805a47e0b8eb4bf91ab67ef06386d77",
-    into="avenue",
-    makes="ground_truth_demo",
+    makes="avenue/ground_truth_demo",
 )
-_SHANGHAITECH = Archive(
+_CAMPUS = Archive(
     "https://svip-lab.github.io/dataset/campus_dataset.html",
     "c13a827043b259ccf8493c9d9130486872992153a9d714fe229e523cd4c94116",
-    into="",
     makes="shanghaitech",
-    by_hand="shanghaitech.tar.gz",
 )
-ARCHIVES = {
-    "ped1": (_UCSD,),
-    "ped2": (_UCSD,),
-    "avenue": (_AVENUE_VIDEOS, _AVENUE_MASKS),
-    "shanghaitech": (_SHANGHAITECH,),
-}
+ARCHIVES = dict(ped1=[_UCSD], ped2=[_UCSD], avenue=[_AVENUE, _MASKS], shanghaitech=[_CAMPUS])
 
 
 def download_dataset(
@@ -97,14 +83,13 @@ def download_dataset(
     require_known(name, ARCHIVES, "dataset")
     lines = []
     for archive in ARCHIVES[name]:
-        folder = expand_home(root).absolute() / archive.into
-        target = folder / archive.makes
+        target = expand_home(root).absolute() / archive.makes
         if target.is_dir():
             lines.append(f"{target} is there already; move it aside to download it again")
             continue
-        file = _archive_file(archive, folder, mirror, progress)
+        file = _archive_file(archive, target.parent, mirror, progress)
         with tqdm(desc=f"unpacking {file.name}", disable=not progress):
-            unpack(file, folder, archive.makes)
+            unpack(file, target.parent, target.name)
         lines.append(f"{target} was unpacked; {file} is no longer needed")
     return lines
 
@@ -112,11 +97,13 @@ def download_dataset(
 def _archive_file(archive: Archive, folder: Path, mirror: str | None, progress: bool) -> Path:
     """Return an archive, verified: from the cache, the web, or where a person has put it."""
     base, name = archive.url.rsplit("/", 1)
-    if mirror or not archive.by_hand:
-        url = f"{(mirror or base).rstrip('/')}/{archive.by_hand or name}"
+    is_page = name.endswith(".html")
+    name = f"{Path(archive.makes).name}.tar.gz" if is_page else name
+    if mirror or not is_page:
+        url = f"{(mirror or base).rstrip('/')}/{name}"
         cache = cache_dir().absolute() / "downloads"
         return fetch_file(url, archive.sha256, cache, "take another host (--mirror URL)", progress)
-    file = folder / archive.by_hand
+    file = folder / name
     message = f"{file}: not found; download it from {archive.url} in a browser, and put it there"
     require(file.is_file(), message, "missing-file", file=file)
     digest = pooch.file_hash(str(file))
@@ -125,9 +112,7 @@ def _archive_file(archive: Archive, folder: Path, mirror: str | None, progress: 
     return file
 
 
-def fetch_file(
-    url: str, digest: str | None, folder: Path, instead: str, progress: bool = True
-) -> Path:
+def fetch_file(url: str, digest: str | None, folder: Path, instead: str, bar: bool = True) -> Path:
     """Return the file at a URL, in `folder` under its own name: downloaded unless it is there.
 
     A download that broke off is continued.
@@ -137,7 +122,7 @@ def fetch_file(
         digest: its SHA-256, or "md5:" and its MD5, in hex; None takes it unverified.
         folder: made if need be.
         instead: an alternative for the user, for the message.
-        progress: show a bar.
+        bar: show a bar of the progress.
 
     Raises:
         InputError: no connection, another file than expected, or no room.
@@ -147,7 +132,7 @@ def fetch_file(
     # pooch checks the SHA-256, gives the file its name, and tries again after an error.
     store = pooch.create(folder, f"{base}/", registry={name: digest}, retry_if_failed=2)
     try:
-        return Path(store.fetch(name, downloader=partial(_stream, progress)))
+        return Path(store.fetch(name, downloader=partial(_stream, bar)))
     except (ValueError, requests.RequestException) as error:
         advice = f"try again later (it continues), {instead}, or download it by hand to {path}"
         message = " ".join(f"{url}: {error}; {advice}".split())
@@ -174,13 +159,8 @@ def _stream(progress: bool, url: str, output_file: str, store: pooch.Pooch) -> N
             response.raw.headers.pop("Content-Encoding", None)
             coming = response.raw.length_remaining or 0  # unknown with some servers
             require_room(part.parent, coming)
-            bar = tqdm(
-                desc=name,
-                total=start + coming or None,
-                initial=start,
-                unit="B",
-                disable=not progress,
-            )
+            total = start + coming or None
+            bar = tqdm(None, name, total, disable=not progress, initial=start, unit="B")
             with part.open("ab" if start else "wb") as file, bar:
                 for chunk in response.iter_content(1 << 16):
                     bar.update(file.write(chunk))

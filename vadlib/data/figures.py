@@ -94,7 +94,7 @@ def joint(root: Point, tip: Point, first: float, second: float, bend: int) -> li
 
 def hang(root: Point, angle: float, length: float) -> Point:
     """Return the end of a bone that hangs down at angle 0 and points forwards at pi / 2."""
-    return root - length * 1j * np.exp(1j * angle)
+    return complex(root - length * 1j * np.exp(1j * angle))
 
 
 def leg(look: Look, light: float, hip: Point, ankle: Point, pitch: float) -> list[Shape]:
@@ -118,7 +118,7 @@ def upper_body(look: Look, hip: Point, lean: float) -> tuple[list[Shape], Point]
     """
 
     def at(forward: float, up: float) -> Point:
-        return hip + (forward + up * 1j) * np.exp(-1j * lean)
+        return complex(hip + (forward + up * 1j) * np.exp(-1j * lean))
 
     colours = look.colours
     torso = [Shape(colours["bag"], [at(-0.2, 0.22), at(-0.2, 0.4)], 0.2)] if look.backpack else []
@@ -134,11 +134,11 @@ def place_ankle(gait: Gait, phase: float) -> Point:
     """Return the ankle's place: forwards of the body, in half steps, and height in metres."""
     if phase < gait.duty:  # it stands, late on its toes, while the body moves on over it
         done = phase / gait.duty
-        return 1 - 2 * done + 1j * (ANKLE_HEIGHT + 0.17 * max(0.0, done - 0.6))
+        return complex(1 - 2 * done, ANKLE_HEIGHT + 0.17 * max(0.0, done - 0.6))
     # It swings forwards; the heel of a runner comes up high.
     done = (phase - gait.duty) / (1 - gait.duty)
     lift = gait.heel_lift * np.sin(np.pi * done**gait.heel_delay)
-    return -np.cos(np.pi * done) + 1j * (ANKLE_HEIGHT + 0.07 * (1 - done) + lift)
+    return complex(-np.cos(np.pi * done), ANKLE_HEIGHT + 0.07 * (1 - done) + lift)
 
 
 def person(look: Look, distance: float, gait: Gait = WALK, stoop: float = 0.0) -> list[Shape]:
@@ -158,9 +158,8 @@ def person(look: Look, distance: float, gait: Gait = WALK, stoop: float = 0.0) -
     for phase, light in ((cycle + 0.5) % 1, SHADED), (cycle % 1, 1.0):  # the far side first
         step = place_ankle(gait, phase)
         ankle = step.real * gait.duty * gait.stride / 2 - gait.push_off + step.imag * 1j
-        heel_strike = 0.3 if phase > 0.9 else 0.0
-        pitch = max(gait.pitch * (step.imag - ANKLE_HEIGHT) + heel_strike, -1.3)
-        legs += leg(look, light, hip, ankle, pitch)
+        pitch = gait.pitch * (step.imag - ANKLE_HEIGHT) + (0.3 if phase > 0.9 else 0.0)
+        legs += leg(look, light, hip, ankle, max(pitch, -1.3))
         # Arms swing against the legs.
         swing = -gait.arm_swing * np.cos(2 * np.pi * (phase - 0.05)) * (1 - stoop)
         elbow = hang(shoulder, swing - gait.arm_back, 0.29)
@@ -182,8 +181,7 @@ def wheel(hub: Point, distance: float) -> list[Shape]:
     radius, angles = 0.35, np.linspace(0, 2 * np.pi, 17)
     shapes = [Shape(TYRE, hub + radius * np.exp(1j * angles), 0.075)]
     for angle in np.arange(3) * np.pi / 3 - distance / radius:
-        ends = [hang(hub, angle, radius), hang(hub, angle, -radius)]
-        shapes.append(Shape(METAL, ends, 0.02))
+        shapes.append(Shape(METAL, [hang(hub, angle, radius), hang(hub, angle, -radius)], 0.02))
     return shapes
 
 
@@ -209,16 +207,15 @@ def cyclist(look: Look, distance: float) -> list[Shape]:
 
 def cart(look: Look, distance: float) -> list[Shape]:
     """Return an open cart with a roof, and its driver."""
-    trousers = SHADED * look.colours["trousers"]
     driver, shoulder = upper_body(look, 0.62j, 0.1)
-    shapes = [Shape(trousers, [0.6j, 0.4 + 0.62j, 0.45 + 0.4j], 0.16), *driver]
+    leg_points = [0.6j, 0.4 + 0.62j, 0.45 + 0.4j]
+    shapes = [Shape(SHADED * look.colours["trousers"], leg_points, 0.16), *driver]
     bonnet = [-1.2 + 0.3j, 1.2 + 0.3j, 1.25 + 0.62j, 1 + 0.86j, 0.62 + 0.9j, 0.5 + 0.5j]
     bench = [-0.3 + 0.5j, -0.3 + 1.12j, -1.2 + 1.12j]
     posts = [0.62 + 0.88j, 0.5 + 1.78j, -0.32 + 1.78j, -0.32 + 1.1j]
-    shapes.append(Shape(look.colours["vehicle"], bonnet + bench))
-    shapes.append(Shape(METAL, posts, 0.06))
-    shapes.append(Shape(CREAM, [-0.5 + 1.8j, 0.72 + 1.8j], 0.12))  # roof
-    shapes.append(Shape(CREAM, [1.18 + 0.62j], 0.14))  # lamp
+    shapes += [Shape(look.colours["vehicle"], bonnet + bench), Shape(METAL, posts, 0.06)]
+    # the roof and a lamp
+    shapes += [Shape(CREAM, [-0.5 + 1.8j, 0.72 + 1.8j], 0.12), Shape(CREAM, [1.18 + 0.62j], 0.14)]
     shapes += arm(look, 1.0, [shoulder, *joint(shoulder, 0.52 + 1j, 0.3, 0.28, -1)])
     for hub in (-0.72 + 0.27j, 0.78 + 0.27j):
         shapes += [Shape(TYRE, [hub], 0.54), Shape(METAL, [hub], 0.26)]

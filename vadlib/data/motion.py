@@ -55,9 +55,8 @@ class RollingBlur:
     def __getitem__(self, span: slice) -> np.ndarray:
         numbers = range(span.start, span.stop, span.step)
         self.cache = {t: frame for t, frame in self.cache.items() if t >= span.start}
-        missing = [t for t in numbers if t not in self.cache]
-        if missing:
-            self.cache.update(zip(missing, blur(grey(self.frames[missing])), strict=True))
+        for t in [t for t in numbers if t not in self.cache]:
+            self.cache[t] = blur(grey(self.frames[[t]]))[0]
         return np.stack([self.cache[t] for t in numbers])
 
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,12 @@ import numpy as np
 import platformdirs
 from tqdm.auto import tqdm
 
-from vadlib.data.video import Frames, Video, file_stamp, header_shape
+from vadlib.data.video import Shape, Video, file_stamp, header_shape
 from vadlib.errors import InputError
 from vadlib.files import atomic, folder_variable, not_written, read_arrays, require_room
 
-STORE_VERSION = 2
-Shape = tuple[int, ...]  # (T, H, W, C)
+Arrays = dict[str, np.ndarray]
+Videos = Sequence[Video]
 Size = tuple[int, ...] | None  # (H, W)
 
 
@@ -41,7 +40,7 @@ def cache_dir() -> Path:
 
 
 def store_frames(
-    videos: Sequence[Video],
+    videos: Videos,
     size: Size = None,
     progress: bool = True,
     shorter_side: int | None = None,
@@ -61,23 +60,27 @@ def store_frames(
         InputError: the disk is too full, the cache folder cannot be written, or a frame cannot be
             read.
     """
-    paths = []
-    missing: dict[Path, tuple[Video, Shape]] = {}
+    folder = cache_dir() / "frames"
+    paths, missing = [], {}
     for video in videos:
         shape = target_shape(header_shape(video.frames), size, shorter_side, channels)
-        name = digest([STORE_VERSION, shape[1:], video.frames.identity()])
-        paths.append(cache_dir() / "frames" / f"{name}.npy")
+        name = digest(["version 2", shape[1:], video.frames.identity()])
+        paths.append(folder / f"{name}.npy")
         if not paths[-1].exists():
             missing[paths[-1]] = video, shape
-    shapes = [shape for _, shape in missing.values()]
-    _make_room(cache_dir() / "frames", sum(map(math.prod, shapes)))
-    total, off = sum(shape[0] for shape in shapes), not (progress and missing)
-    with tqdm(total=total, desc="decoding once", unit="frame", disable=off) as bar:
-        for path, (video, shape) in missing.items():
-            # Of two processes that decode the same video, the second replaces the first one's equal
-            # file.
-            with atomic(path) as temporary:
-                _write_frames(temporary, video.frames, shape, bar.update)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        require_room(folder, sum(math.prod(shape) for _, shape in missing.values()))
+    except OSError as error:
+        failure = not_written(folder, error)
+        failure.field = "VADLIB_CACHE"
+        raise failure from error
+    for path, (video, shape) in missing.items():
+        bar = tqdm(video.frames, f"decoding {video.name}", shape[0], False, disable=not progress)
+        # Of two processes that decode the same video, the second replaces the first one's equal
+        # file.
+        with atomic(path) as temporary:
+            _write_frames(temporary, bar, shape)
     return [open_frames(path) for path in paths]
 
 
@@ -99,36 +102,20 @@ def stored_shape(
     return target_shape(video.frames.shape, size, shorter_side, channels)
 
 
-def _make_room(folder: Path, needed: int) -> None:
-    """Make the folder, and raise an `InputError` if its disk has not so many bytes left."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        require_room(folder, needed)
-    except OSError as error:
-        failure = not_written(folder, error)
-        failure.field = "VADLIB_CACHE"
-        raise failure from error
-    # A decoding that was killed leaves its file; a running one is younger.
-    for remnant in folder.glob(".*.npy"):
-        if remnant.exists() and time.time() - remnant.stat().st_mtime > 24 * 3600:
-            remnant.unlink(missing_ok=True)
-
-
-def _write_frames(path: Path, frames: Frames, shape: Shape, update: Callable[[], Any]) -> None:
+def _write_frames(path: Path, frames: Iterable[np.ndarray], shape: Shape) -> None:
     """Write all frames as an .npy file; its header again at the end, when their number is known.
 
     The file is not mapped: where a disk is full, writing to mapped memory kills the process.
     """
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    length = 0
+    count = 0
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for frame in frames:
             file.write(prepare_frame(frame, shape).tobytes())
-            length += 1
-            update()
+            count += 1
         file.seek(0)
-        np.lib.format.write_array_header_1_0(file, header | {"shape": (length, *shape[1:])})
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (count, *shape[1:])})
 
 
 def open_frames(path: Path) -> np.ndarray:
@@ -178,9 +165,7 @@ def file_key(kind: str, *paths: Path) -> str:
     return digest([kind, *map(file_stamp, paths)])
 
 
-def keep_arrays(
-    kind: str, key: str, make: Callable[[], dict[str, np.ndarray]]
-) -> dict[str, np.ndarray]:
+def keep_arrays(kind: str, key: str, make: Callable[[], Arrays]) -> Arrays:
     """Return arrays that are made once and then read from the cache's folder `kind`."""
     arrays = saved_arrays(kind, key)
     if arrays is None:
@@ -189,7 +174,7 @@ def keep_arrays(
     return arrays
 
 
-def saved_arrays(kind: str, key: str) -> dict[str, np.ndarray] | None:
+def saved_arrays(kind: str, key: str) -> Arrays | None:
     """Return arrays from the cache's folder `kind`; None if they are not there."""
     path = cache_dir() / kind / f"{key}.npz"
     return read_arrays(path, "remove it, and it is made again") if path.exists() else None

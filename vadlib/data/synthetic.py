@@ -86,8 +86,7 @@ class Layer:
 
     def __init__(self, shapes: list[Shape], x: float, z: float, kind: str = "", size: float = 1.0):
         self.shapes, self.kind = shapes, kind
-        self.z = z
-        self.scale = abs(size) * FOCAL / z
+        self.z, self.scale = z, abs(size) * FOCAL / z
         self.foot = np.array([WIDTH / 2 + x * FOCAL / z, HORIZON + CAMERA_HEIGHT * FOCAL / z])
         points = np.concatenate([shape.points for shape in shapes])
         across, up = np.copysign(self.scale, size) * points.real, self.scale * points.imag
@@ -136,8 +135,7 @@ class Actor:
         half = max(self.depths) * WIDTH / 2 / FOCAL + 1.3  # from the middle to outside the picture
         self.places = motion.heading * np.array([-half, *draw_stops(kind, rng), half])
         distances = abs(np.diff(self.places))
-        pause = 12.0  # frames
-        durations = np.where(distances > 0, distances / speed, pause)
+        durations = np.where(distances > 0, distances / speed, 12.0)  # 12 frames for a pause
         self.times = np.concatenate([[0.0], np.cumsum(durations)])
         self.look = draw_look(rng, motion.size)
 
@@ -178,8 +176,7 @@ class Actor:
         That is within 1.5 m across while both only walk, so that no one overtakes or walks beside
         someone else; otherwise within 0.6 m across and 0.45 m in depth.
         """
-        first, last = max(self.times[0], other.times[0]), min(self.times[-1], other.times[-1])
-        times = np.arange(first, last)
+        times = np.arange(max(self.times[0], other.times[0]), min(self.times[-1], other.times[-1]))
         across, deep = abs(self.place(times) - other.place(times))
         both_walk = ~self.is_abnormal(times) & ~other.is_abnormal(times)
         touching = (across < 0.6) & (deep < 0.45)
@@ -341,12 +338,11 @@ class StreetClip:
     def _add_anomalies(self, kinds: list[str], rng: np.random.Generator) -> None:
         """Stage the anomalies, one after the other, with normal time around each."""
         events = [stage(kind, rng) for kind in kinds]
-        durations = np.array([actors[0].abnormal[1] for actors in events])
+        spans = np.array([actors[0].abnormal[1] for actors in events])
         if kinds[-1] == "abandoned bag":
-            durations[-1] += 30  # in which it lies there alone
-        normal = max(self.length - durations.sum(), 0.0)
-        waits = normal * rng.dirichlet(np.full(len(events) + 1, 3.0))
-        begins = np.cumsum(waits[:-1]) + np.cumsum(durations) - durations
+            spans[-1] += 30  # in which it lies there alone
+        waits = max(self.length - spans.sum(), 0.0) * rng.dirichlet(np.full(len(kinds) + 1, 3.0))
+        begins = np.cumsum(waits[:-1]) + np.cumsum(spans) - spans
         for actors, begin in zip(events, begins, strict=True):
             for actor in actors:
                 actor.times += begin
@@ -355,8 +351,7 @@ class StreetClip:
     def _add_walkers(self, rng: np.random.Generator) -> None:
         """Add normal people: a mean gap for the clip, and more or fewer of them as time passes."""
         gap = np.exp(rng.uniform(*np.log((11.0, 40.0))))  # frames between two people
-        phase = rng.uniform(0, 2 * np.pi)
-        rate = 2 * np.pi / rng.uniform(120, 240)
+        phase, rate = rng.uniform(0, 2 * np.pi), 2 * np.pi / rng.uniform(120, 240)
         enter = -180.0  # so that the picture is full of people from the first frame on
         while enter < self.length:
             enter += gap * rng.uniform(0.3, 1.7) * np.exp(0.8 * np.sin(rate * enter + phase))
@@ -374,8 +369,7 @@ class StreetClip:
     def frame(self, t: int) -> Array:
         """Render frame t, uint8 (H, W, 3)."""
         picture = empty_street().copy()
-        dark, bright = np.array([58, 54, 56]), np.array([180, 168, 130])
-        colour = dark + self.brightness[t] * (bright - dark)
+        colour = np.array([58, 54, 56]) + self.brightness[t] * np.array([122, 114, 74])
         display = Shape(colour, [-1.9 + 1.9j, 1.9 + 1.9j, 1.9 + 4.3j, -1.9 + 4.3j])
         for layer in [Layer([display], 4.2, FACADE), tree(t, *self.wind), *self.people(t)]:
             sprite = layer.draw()
@@ -409,28 +403,12 @@ class StreetClip:
         the picture, even behind someone else.
         """
         corners = [[*layer.low, *layer.high] for layer in self.people(t)]
-        inside = np.clip(np.array(corners).reshape(-1, 4), 0, (WIDTH, HEIGHT) * 2)
-        return inside.astype(np.float32)
+        return np.clip(np.reshape(corners, (-1, 4)), 0, (WIDTH, HEIGHT) * 2).astype(np.float32)
 
     def kind(self, t: int) -> str:
         """Return the kind of anomaly, "" when too few pixels of it are visible."""
         kinds = [actor.kind for actor in self.actors if actor.is_abnormal(t)]
         return kinds[0] if kinds and self.mask(t).any() else ""
-
-
-class StreetStack(LazyStack):
-    """Frames or masks of a clip, rendered by `render(t)` when asked for."""
-
-    def __init__(self, clip: StreetClip, render: Callable[[int], Array], *shape: int):
-        self.clip, self.render = clip, render
-        self.shape = (clip.length, *shape)
-
-    def _read(self, i: int) -> Array:
-        return self.render(i)
-
-    def identity(self) -> list[object]:
-        source = ["synthetic", RENDERER_VERSION, cv2.__version__]
-        return [*source, *self.clip.entropy, list(self.shape)]
 
 
 def load_synthetic(split: str, root: Path | None = None, seed: int = 0) -> list[Video]:
@@ -448,8 +426,9 @@ def load_synthetic(split: str, root: Path | None = None, seed: int = 0) -> list[
     videos = []
     for number in range(len(LENGTHS[split])):
         clip = StreetClip(seed, split, number)
-        frames = StreetStack(clip, clip.frame, HEIGHT, WIDTH, 3)
-        masks = StreetStack(clip, clip.mask, HEIGHT, WIDTH)
+        source = ["synthetic", RENDERER_VERSION, cv2.__version__, *clip.entropy]
+        frames = LazyStack((clip.length, HEIGHT, WIDTH, 3), clip.frame, source)
+        masks = LazyStack((clip.length, HEIGHT, WIDTH), clip.mask)
         boxes = list(map(clip.boxes, range(clip.length)))
         kinds = list(map(clip.kind, range(clip.length)))
         labels = (np.array(kinds) != "").astype(np.uint8)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,23 +25,33 @@ _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"}
 _JUNK |= {"$recycle.bin", "system volume information", "lost+found"}
 # What `vadlib score`, `train`, `run` and `evaluate` write: two of these names in one folder are
 # results.
-_RESULTS = {"annotated.mp4", "curve.png", "scores.csv", "scores.npz", "metrics.json", "roc.png"}
+_RESULTS = {"curves", "curve.png", "scores.csv", "scores.npz", "metrics.json", "roc.png"}
 _RESULTS |= {"config.json", "model.safetensors", "state.pt", "history.csv", "calibration.npz"}
-_RESULTS |= {"curves"}
 # Names that tell by themselves. The film is one of them because a model must not learn from it.
 _RESULTS_ALONE = {"annotated.mp4", "ablation.csv"}
 
 
-class LazyStack(ABC):
-    """T arrays of one shape, read when asked for: the frames or the masks of a `Video`.
+Shape = tuple[int, ...]  # (T, H, W, C) of frames, (T, H, W) of masks
 
-    Subclasses give `shape` ((T, H, W, C) of frames, (T, H, W) of masks), `_read(i)` and, if it is
-    not uint8, `dtype`; those of frames give `identity`, too. A number gets one array, a slice a
-    stack (T', ...).
+
+class LazyStack:
+    """T arrays of one shape, read when asked for: the frames or the masks of a `Video`. A number
+    gets one array, a slice a stack (T', ...). Subclasses may give `_read(i)` instead of `read`.
+
+    Args:
+        shape: (T, H, W, C) of frames, (T, H, W) of masks.
+        read: returns array i, 0 <= i < T.
+        source: JSON-able description of frames; those with the same one hold the same pixels.
     """
 
-    shape: tuple[int, ...]
     dtype: type = np.uint8
+
+    def __init__(self, shape: Shape, read: Callable[[int], np.ndarray], source: Sequence[Any] = ()):
+        self.shape, self._read = shape, read
+        self.source = source
+
+    def identity(self) -> list[Any]:
+        return list(self.source)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -52,22 +61,11 @@ class LazyStack(ABC):
             yield self._read(i)
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        if isinstance(index, slice):
-            rows = [self._read(i) for i in range(*index.indices(len(self)))]
-            return np.stack(rows) if rows else np.zeros((0, *self.shape[1:]), self.dtype)
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"frame {index} of {len(self)}")
-        return self._read(int(index) % len(self))
-
-    @abstractmethod
-    def _read(self, i: int) -> np.ndarray:
-        """Item i, 0 <= i < len(self)."""
-
-    def identity(self) -> list[Any]:
-        """JSON-able description of the source; two sources with the same identity hold the same
-        pixels.
-        """
-        raise NotImplementedError
+        numbers = range(len(self))[index]
+        if isinstance(numbers, int):
+            return self._read(numbers)
+        rows = [self._read(i) for i in numbers]
+        return np.stack(rows) if rows else np.zeros((0, *self.shape[1:]), self.dtype)
 
 
 Stack = LazyStack  # of masks
@@ -123,9 +121,7 @@ class Video:
                 message = f"video {self.name}: {len(self)} frames but {len(value)} {name}"
                 raise InputError(f"{message}; get its {name} again", "label-length", field=name)
         if self.masks is not None and self.masks.shape[1:3] != self.frames.shape[1:3]:
-            message = (
-                f"video {self.name}: frames of {self.frames.shape}, masks of {self.masks.shape}"
-            )
+            message = f"video {self.name}: masks {self.masks.shape}, frames {self.frames.shape}"
             raise InputError(f"{message}; get the masks again", "mixed-sizes", field="masks")
 
     def __len__(self) -> int:
@@ -144,12 +140,10 @@ class Video:
         return self.clock.times
 
     def __repr__(self) -> str:
-        abnormal = "unlabelled" if self.labels is None else f"{int(self.labels.sum())} abnormal"
-        shape = "x".join(map(str, self.frames.shape))
-        return f"Video({self.name!r}, {shape}, {self.fps:g} fps, {abnormal})"
+        return f"Video({self.name!r}, {self.frames.shape}, {self.fps:g} fps, {self.ground_truth!r})"
 
 
-def header_shape(frames: Frames) -> tuple[int, ...]:
+def header_shape(frames: Frames) -> Shape:
     """Return (T, H, W, C) without decoding a whole video file; T is then what its header says."""
     return getattr(frames, "header_shape", None) or frames.shape
 
@@ -219,7 +213,15 @@ def read_image(path: Path, channels: int) -> np.ndarray:
     try:
         # Warnings are of damaged metadata; damaged pixels are errors.
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            _require_one_picture(image, path)
+            if missing := what_is_missing(image, path):
+                raise OSError(missing)
+            # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout
+            # of the file's data shows it.
+            layouts = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
+            is_deep = image.mode.startswith(("I", "F")) or re.search(r"(?<!BGR);16", layouts)
+            count = picture_count(image)
+            message = f"{path}: {count} pictures ({image.mode}, {layouts}); expected one of 8 bits"
+            require(count == 1 and not is_deep, message, "wrong-kind-of-file", file=path)
             upright = ImageOps.exif_transpose(image)  # a phone notes down how it was held
             pixels = np.asarray(upright.convert("L" if channels == 1 else "RGB"))
     except InputError:
@@ -234,19 +236,6 @@ def read_image(path: Path, channels: int) -> np.ndarray:
 
 
 _CODES: dict[type, str] = {FileNotFoundError: "missing-file", PermissionError: "not-readable"}
-
-
-def _require_one_picture(image: Image.Image, path: Path) -> None:
-    """Raise an error unless an opened file holds one whole picture of 8 bits a sample."""
-    if missing := what_is_missing(image, path):
-        raise OSError(missing)
-    # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout of the
-    # file's data shows it.
-    layouts = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
-    is_deep = image.mode.startswith(("I", "F")) or re.search(r"(?<!BGR);16", layouts)
-    count = picture_count(image)
-    message = f"{path}: {count} pictures of mode {image.mode} {layouts}; expected one of 8 bits"
-    require(count == 1 and not is_deep, message, "wrong-kind-of-file", file=path)
 
 
 def lfs_pointer(path: Path) -> str:
@@ -269,8 +258,7 @@ def wrong_kind(path: Path, head: bytes, kind: str, suffixes: Collection[str]) ->
         return InputError(f"{path}: an empty file; copy it again", "empty-file", file=path)
     if pointer := lfs_pointer(path):
         return InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
-    endings = ", ".join(sorted(suffixes))
-    message = f"{path}: no {kind} (it starts with {head[:8]!r}); expected one of {endings}"
+    message = f"{path}: no {kind} (it starts with {head[:8]!r}); expected {sorted(suffixes)}"
     return InputError(message, "wrong-kind-of-file", file=path)
 
 
@@ -295,7 +283,7 @@ def result_names(names: Iterable[str]) -> set[str]:
     Results may lie below the data: `vadlib score` leaves a film, a run has pictures of curves.
     """
     names = set(names)
-    results = names & _RESULTS
+    results = names & (_RESULTS | _RESULTS_ALONE)
     return (results if len(results) > 1 else set()) | (names & _RESULTS_ALONE)
 
 
@@ -316,5 +304,12 @@ def list_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """List the image files of a folder; see `list_files`."""
-    return list_files(folder, IMAGE_SUFFIXES)
+    """List the image files of a folder; see `list_files`.
+
+    Raises:
+        InputError: one of them is a link whose target is missing.
+    """
+    files = list_files(folder, IMAGE_SUFFIXES)
+    for path in files:
+        refuse_broken_link(path)
+    return files
