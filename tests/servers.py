@@ -88,9 +88,3 @@ def sends(content, **headers):
 
 def status(code, **headers):
     return lambda request, host: request.begin(code, 0, **headers)
-
-
-def other_range(request, host):
-    """Says 206 and starts from the beginning."""
-    request.begin(206 if "Range" in request.headers else 200, len(PAYLOAD))
-    request.wfile.write(PAYLOAD)

@@ -75,7 +75,6 @@ FAILURES = {
     "stalls": (servers.stalls, "timed out"),
     "one bit flipped": (sends(FLIPPED), "SHA256"),
     "404": (status(404), "404"),
-    "redirect to nowhere": (status(301, Location="http://127.0.0.1:1/x"), "refused"),
     "web page": (PAGE, ""),
     "no web server": (lambda request, host: request.wfile.write(b"220 ready\r\n"), "220 ready"),
 }
@@ -95,7 +94,7 @@ def test_a_failing_server_is_one_error_and_leaves_nothing(host, cache, tmp_path,
     arrives(tmp_path)
 
 
-REPAIRS = [("drops", servers.other_range), ("drops", sends(PAYLOAD))]
+REPAIRS = [("drops", sends(PAYLOAD))]
 REPAIRS += [("drops", sends(PAYLOAD, Content_Encoding="x-gzip"))]
 REPAIRS += [(failure, well) for failure in ("drops", "stalls", "one bit flipped", "web page")]
 
@@ -104,7 +103,7 @@ REPAIRS += [(failure, well) for failure in ("drops", "stalls", "one bit flipped"
 def test_one_failure_is_repaired_by_the_next_try(host, cache, tmp_path, failure, then):
     host.answers = [FAILURES[failure][0], then]
     arrives(tmp_path)
-    assert len(host.asked) == (3 if then is servers.other_range else 2)
+    assert len(host.asked) == 2
 
 
 @pytest.mark.parametrize("name", [NAME, f".{NAME}.part"], ids=["whole", "part"])
@@ -209,24 +208,6 @@ def test_no_member_is_written_outside(tmp_path, pack, name):
     except (tarfile.TarError, InputError):
         assert tree(root) == {}
     assert set(files(tmp_path)) <= {path.name, "out/root/a/fine", "out/root/a/x", "out/root/a/abs"}
-
-
-def test_two_archives_of_one_dataset_share_a_folder(host, cache, tmp_path, monkeypatch):
-    contents = {"Avenue Dataset/01.avi": b"video", "ground_truth_demo/1.mat": b"mask"}
-    zips, archives = [], []
-    for name, content in contents.items():
-        zips.append(make_zip((name, content), ("__MACOSX/x", b"junk")))
-        folder = name.split("/")[0]
-        url = f"{host.url}/{folder[0]}.zip"
-        archives.append(Archive(url, sha256(zips[-1]), f"avenue/{folder}"))
-    monkeypatch.setitem(ARCHIVES, "avenue", archives)
-    host.answers = [sends(zips[0]), status(404)]
-    with refused("download", file=cache / "downloads" / "g.zip"):
-        download_dataset("avenue", tmp_path / "root", progress=False)
-    assert files(tmp_path / "root") == {"avenue/Avenue Dataset/01.avi": b"video"}
-    host.answers = [sends(zips[1])]
-    download_dataset("avenue", tmp_path / "root", progress=False)
-    assert files(tmp_path / "root" / "avenue") == contents
 
 
 def test_shanghaitech_comes_by_hand_or_from_a_mirror(host, cache, tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -16,7 +15,6 @@ from vadlib.data.motion import (
     grey,
     motion_windows,
     moving_pixels,
-    scene_background,
 )
 
 
@@ -85,16 +83,6 @@ def test_noise_is_no_thing():
     frame = empty + np.random.default_rng(0).integers(-4, 5, empty.shape)
     boxes, centroids = foreground_components(frame.astype(np.uint8), empty)
     assert (boxes.shape, centroids.shape) == ((0, 4), (0, 2))
-
-
-@pytest.mark.parametrize(("most", "step"), [({}, 10), ({"most": 5}, 28)])
-def test_the_background_of_a_scene_takes_fewer_frames_of_a_large_set(most, step):
-    """Memory does not grow with the set: the median is that of evenly spread frames."""
-    rng = np.random.default_rng(0)
-    videos = [rng.integers(0, 256, (count, 6, 8, 3), dtype=np.uint8) for count in (90, 50)]
-    together = np.concatenate([grey(v[::step]) for v in videos])
-    expected = np.median(together, axis=0).astype(np.uint8)
-    assert np.array_equal(scene_background(videos, **most), expected)
 
 
 def test_rolling_blur_is_blur_and_holds_one_clip():

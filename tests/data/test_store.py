@@ -17,7 +17,6 @@ from refusals import refused
 
 from vadlib.data.store import file_key, keep_arrays, store_frames, stored_shape
 from vadlib.data.video import ImageFrames, LazyStack, Video
-from vadlib.errors import InputError
 
 
 def counted(shape=(6, 20, 30, 3), fails_at=None, error=None):
@@ -88,18 +87,6 @@ def test_colour_becomes_grey_and_grey_is_repeated(cache):
     assert np.abs(grey[..., 0] - frames.pixels @ [0.299, 0.587, 0.114]).max() <= 0.51
     frames = counted((2, 8, 9, 1))
     assert np.array_equal(store(frames, channels=3), np.repeat(frames.pixels, 3, axis=3))
-
-
-ERRORS = [InputError("frame 3 is damaged", "damaged-file"), KeyboardInterrupt(), RuntimeError("x")]
-
-
-@pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_an_error_half_way_leaves_nothing(cache, error):
-    with pytest.raises(type(error)):
-        store(counted(fails_at=3, error=error))
-    assert list((cache / "frames").iterdir()) == []
-    frames = counted()
-    assert np.array_equal(store(frames), frames.pixels)
 
 
 def test_a_full_disk_is_found_before_decoding(cache, monkeypatch):
