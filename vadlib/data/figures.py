@@ -208,12 +208,11 @@ def cyclist(look: Look, distance: float) -> list[Shape]:
 def cart(look: Look, distance: float) -> list[Shape]:
     """Return an open cart with a roof, and its driver."""
     driver, shoulder = upper_body(look, 0.62j, 0.1)
-    leg_points = [0.6j, 0.4 + 0.62j, 0.45 + 0.4j]
-    shapes = [Shape(SHADED * look.colours["trousers"], leg_points, 0.16), *driver]
+    shapes = [Shape(SHADED * look.colours["trousers"], [0.6j, 0.4 + 0.62j, 0.45 + 0.4j], 0.16)]
     bonnet = [-1.2 + 0.3j, 1.2 + 0.3j, 1.25 + 0.62j, 1 + 0.86j, 0.62 + 0.9j, 0.5 + 0.5j]
     bench = [-0.3 + 0.5j, -0.3 + 1.12j, -1.2 + 1.12j]
     posts = [0.62 + 0.88j, 0.5 + 1.78j, -0.32 + 1.78j, -0.32 + 1.1j]
-    shapes += [Shape(look.colours["vehicle"], bonnet + bench), Shape(METAL, posts, 0.06)]
+    shapes += [*driver, Shape(look.colours["vehicle"], bonnet + bench), Shape(METAL, posts, 0.06)]
     # the roof and a lamp
     shapes += [Shape(CREAM, [-0.5 + 1.8j, 0.72 + 1.8j], 0.12), Shape(CREAM, [1.18 + 0.62j], 0.14)]
     shapes += arm(look, 1.0, [shoulder, *joint(shoulder, 0.52 + 1j, 0.3, 0.28, -1)])

@@ -79,7 +79,7 @@ def store_frames(
         bar = tqdm(video.frames, f"decoding {video.name}", shape[0], False, disable=not progress)
         # Of two processes that decode the same video, the second replaces the first one's equal
         # file.
-        with atomic(path) as temporary:
+        with bar, atomic(path) as temporary:
             _write_frames(temporary, bar, shape)
     return [open_frames(path) for path in paths]
 

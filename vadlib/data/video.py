@@ -228,14 +228,13 @@ def read_image(path: Path, channels: int) -> np.ndarray:
         raise
     except UnidentifiedImageError as error:
         raise wrong_kind(path, path.read_bytes()[:64], "picture", IMAGE_SUFFIXES) from error
+    except (FileNotFoundError, PermissionError) as error:
+        gone, reason = isinstance(error, FileNotFoundError), f"{path}: {error.strerror}"
+        raise InputError(reason, "missing-file" if gone else "not-readable", file=path) from error
     except Exception as error:  # Pillow raises errors of many kinds for damaged files
-        code = _CODES.get(type(error), "damaged-file")
         message = f"{path}: cannot be read ({error}); copy or download it again"
-        raise InputError(message, code, file=path) from error
+        raise InputError(message, "damaged-file", file=path) from error
     return pixels.reshape(*pixels.shape[:2], channels)
-
-
-_CODES: dict[type, str] = {FileNotFoundError: "missing-file", PermissionError: "not-readable"}
 
 
 def lfs_pointer(path: Path) -> str:
