@@ -76,7 +76,7 @@ def store_frames(
         failure.field = "VADLIB_CACHE"
         raise failure from error
     for path, (video, shape) in missing.items():
-        bar = tqdm(video.frames, f"decoding {video.name}", shape[0], False, disable=not progress)
+        bar = tqdm(video.frames, f"decoding {video.name}", shape[0], disable=not progress)
         # Of two processes that decode the same video, the second replaces the first one's equal
         # file.
         with bar, atomic(path) as temporary:
