@@ -9,8 +9,7 @@ import zipfile
 def make_tar(*members):
     """Bytes of a .tar.gz of (name, content) pairs and `TarInfo`s."""
     buffer = io.BytesIO()
-    options = {"compresslevel": 1, "format": tarfile.GNU_FORMAT}
-    with tarfile.open(fileobj=buffer, mode="w:gz", **options) as archive:
+    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.GNU_FORMAT) as archive:
         for member in members:
             name, content = member if isinstance(member, tuple) else (member, b"")
             info = tarfile.TarInfo(name) if isinstance(name, str) else name
@@ -34,10 +33,9 @@ def tree(folder):
     """Everything below a folder: path -> content, None for a folder, or where a link leads."""
     entries = {}
     for path in folder.rglob("*"):
-        name = str(path.relative_to(folder))
-        entries[name] = path.read_bytes() if path.is_file() and not path.is_symlink() else None
-        if path.is_symlink():
-            entries[name] = f"-> {os.readlink(path)}"
+        content = path.read_bytes() if path.is_file() and not path.is_symlink() else None
+        link = f"-> {os.readlink(path)}" if path.is_symlink() else content
+        entries[str(path.relative_to(folder))] = link
     return entries
 
 

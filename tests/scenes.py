@@ -22,11 +22,8 @@ class ArrayFrames:
         return self.frames[index]
 
     def identity(self):
-        return [
-            "array",
-            hashlib.sha256(np.ascontiguousarray(self.frames)).hexdigest(),
-            list(self.shape),
-        ]
+        content = np.ascontiguousarray(self.frames)
+        return ["array", hashlib.sha256(content).hexdigest(), list(self.shape)]
 
 
 def moving_videos(count, size=(48, 64), length=40, labelled=False, seed=0):
@@ -34,26 +31,20 @@ def moving_videos(count, size=(48, 64), length=40, labelled=False, seed=0):
     dark one for a third.
     """
     videos = []
+    height, width = size
     for number in range(1, count + 1):
-        generator = np.random.default_rng([seed, number])
-        height, width = size
-        frames = np.full((length, height, width, 1), 100, np.uint8) + generator.integers(
-            0, 4, (length, height, width, 1), np.uint8
-        )
+        rng = np.random.default_rng([seed, number])
+        frames = 100 + rng.integers(0, 4, (length, height, width, 1), np.uint8)
         labels = np.zeros(length, np.uint8)
-        top, first, speed = (
-            generator.integers(2, height - 24),
-            generator.integers(0, width // 2),
-            generator.choice([-1, 1]),
-        )
+        top, first = rng.integers(2, height - 24), rng.integers(0, width // 2)
+        speed = rng.choice([-1, 1])
         for t in range(length):
-            left = (first + speed * t) % (width - 8)
-            frames[t, top : top + 20, left : left + 8] = 220
+            x = (first + speed * t) % (width - 8)
+            frames[t, top : top + 20, x : x + 8] = 220
             if labelled and length // 3 <= t < 2 * length // 3:
-                left = (5 * t) % (width - 12)
-                frames[t, top : top + 12, left : left + 12] = 5
+                x = (5 * t) % (width - 12)
+                frames[t, top : top + 12, x : x + 12] = 5
                 labels[t] = 1
-        videos.append(
-            Video(f"{number:02}", ArrayFrames(frames), 10.0, labels=labels if labelled else None)
-        )
+        frames_and_rate = ArrayFrames(frames), 10.0
+        videos.append(Video(f"{number:02}", *frames_and_rate, labels=labels if labelled else None))
     return videos

@@ -317,7 +317,7 @@ def test_a_scene_can_be_named_as_the_score_of_an_unknown_one_says(command, run, 
 def test_the_steps_before_and_after_a_download(
     vadlib_command, command, host, cache, monkeypatch, tiny_ped2, tmp_path
 ):
-    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1")
+    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "tiny.v1")
     monkeypatch.setitem(ARCHIVES, "ped2", (archive,))
     output = command("data", "list", "--root", tmp_path / "it's new")
     vadlib_command(*words_of(output, "download ped2"))

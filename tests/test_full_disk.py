@@ -166,7 +166,7 @@ def test_files_that_belong_together_are_not_of_two_times(undisturbed, result, tm
 
 
 def test_a_download_continues_where_it_had_no_more_room(host, cache, tmp_path, monkeypatch):
-    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "", "tiny.v1")
+    archive = Archive(f"{host.url}/{NAME}", hashlib.sha256(PAYLOAD).hexdigest(), "tiny.v1")
     monkeypatch.setitem(ARCHIVES, "ped2", (archive,))
     with refused("disk-full", file=cache / "downloads" / NAME), room(150_000):
         download_dataset("ped2", tmp_path / "root", progress=False)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,12 +12,13 @@ from tqdm.auto import tqdm
 
 from vadlib.config import ClipConfig
 from vadlib.data.motion import RollingBlur, motion_windows, moving_pixels
-from vadlib.data.store import open_frames, store_frames, target_shape
+from vadlib.data.store import Videos, open_frames, store_frames, target_shape
 from vadlib.data.video import Video, header_shape
 from vadlib.errors import InputError, require
 
 # clip lengths of later frames that a clip can reach: enough to skip with a stride of up to 5
 LOOKAHEAD = 4
+Boxes = Mapping[str, Sequence[np.ndarray]] | None
 
 
 class Clip(NamedTuple):
@@ -59,29 +58,17 @@ def scoring_starts(n_frames: int, length: int, frame_step: int = 1) -> list[int]
     With `frame_step` s the frames are s interleaved videos, each covered on its own; s * length
     frames are needed, else the list is empty.
     """
-    if n_frames < length * frame_step:
-        return []
-    starts = set()
-    for phase in range(frame_step):
-        frames_in_phase = -(-(n_frames - phase) // frame_step)
-        last = frames_in_phase - length
-        for start in [*range(0, last, max(1, length // 2)), last]:
-            starts.add(phase + frame_step * start)
+    starts = []
+    for phase in range(frame_step if n_frames >= length * frame_step else 0):
+        last = -(-(n_frames - phase) // frame_step) - length
+        for start in {*range(0, last, max(1, length // 2)), last}:
+            starts.append(phase + frame_step * start)
     return sorted(starts)
-
-
-_VALUES = (torch.arange(256) / 127.5 - 1).numpy()
 
 
 def to_tensor(frames: np.ndarray | Tensor) -> Tensor:
     """Return float32 (C, T, H, W) in [-1, 1] of uint8 (T, H, W, C): 0 becomes -1, 255 becomes 1."""
-    pixels = np.ascontiguousarray(frames)
-    values: np.ndarray = np.zeros(0, np.float32)
-    if pixels.size:
-        # A table makes one pass over the pixels where arithmetic makes three, and reading is all
-        # that a stored clip costs.
-        values = cv2.LUT(pixels.reshape(len(pixels), -1), _VALUES)
-    return torch.from_numpy(values.reshape(pixels.shape)).permute(3, 0, 1, 2)
+    return torch.tensor(np.ascontiguousarray(frames)).permute(3, 0, 1, 2).div(127.5).sub_(1)
 
 
 def to_frames(tensor: Tensor) -> np.ndarray:
@@ -112,11 +99,7 @@ class ClipDataset(torch.utils.data.Dataset[Clip]):
     """
 
     def __init__(
-        self,
-        videos: Sequence[Video],
-        config: ClipConfig,
-        boxes: Mapping[str, Sequence[np.ndarray]] | None = None,
-        progress: bool = True,
+        self, videos: Videos, config: ClipConfig, boxes: Boxes = None, progress: bool = True
     ):
         require(len(videos) > 0, "no videos: expected at least one", "too-few", field="videos")
         self.videos, self.config = list(videos), config
@@ -124,18 +107,20 @@ class ClipDataset(torch.utils.data.Dataset[Clip]):
         self.boxes = []  # of each video, in pixels of the stored frames
         for video, frames in zip(self.videos, self.frames, strict=True):
             own = video.boxes if boxes is None else boxes.get(video.name)
-            self.boxes.append(None if own is None else _scale_boxes(own, video, frames))
+            if own is not None:
+                scale = np.tile(np.divide(frames.shape[2:0:-1], video.frames.shape[2:0:-1]), 2)
+                own = [np.float32(near).reshape(-1, 4) * np.float32(scale) for near in own]
+            self.boxes.append(own)
         self.index = self._list_clips(progress)  # rows: video, start, top, left
 
     def __getstate__(self) -> dict[str, object]:
         # A process that is spawned to read clips maps the same files; NumPy would send it a copy of
         # all frames.
-        files = [str(f.filename) for f in self.frames if isinstance(f, np.memmap)]
+        files = [f.filename for f in self.frames if isinstance(f, np.memmap)]
         return self.__dict__ | {"frames": files}
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-        self.frames = [open_frames(Path(str(file))) for file in self.frames]
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state | {"frames": list(map(open_frames, state["frames"]))}
 
     def __len__(self) -> int:
         return len(self.index)
@@ -147,46 +132,45 @@ class ClipDataset(torch.utils.data.Dataset[Clip]):
         """Return clip i; a generator moves its window by up to a quarter of its size, a different
         way each time.
         """
-        video, start = self.index[i, :2].tolist()
-        corner = self.index[i, 2:].tolist()
-        crop, size = self.config.crop, self.frames[video].shape[1:3]
-        if generator is not None and crop:
-            for axis, side in enumerate(crop):
-                reach = side // 4
-                shift = int(torch.randint(-reach, reach + 1, (1,), generator=generator))
-                corner[axis] = min(max(corner[axis] + shift, 0), size[axis] - side)
-        name, boxes = self.videos[video].name, self.boxes[video]
-        return cut_clip(self.frames[video], name, start, self.config, tuple(corner), boxes)
+        (v, start), corner = self.index[i, :2].tolist(), self.index[i, 2:].tolist()
+        frames, boxes = self.frames[v], self.boxes[v]
+        tall, wide = self.config.crop or frames.shape[1:3]
+        if generator is not None and self.config.crop:
+            for axis, side in enumerate((tall, wide)):
+                shift = int(torch.randint(-(side // 4), side // 4 + 1, (1,), generator=generator))
+                corner[axis] = min(max(corner[axis] + shift, 0), frames.shape[1 + axis] - side)
+        y, x = corner
+        window, span = frames[:, y : y + tall, x : x + wide], _span(start, self.config)
+        after = window[span.stop + span.step - 1 :: span.step][: LOOKAHEAD * self.config.length]
+        inside = None
+        if boxes is not None:
+            inside = []
+            for shifted in [near - np.array([x, y, x, y], np.float32) for near in boxes[span]]:
+                begins, ends = shifted[:, :2] < (wide, tall), shifted[:, 2:] > 0
+                inside.append(shifted[(begins & ends).all(1)])
+        name, tensor = self.videos[v].name, to_tensor(window[span])
+        return Clip(tensor, name, start, torch.from_numpy(after), inside, (y, x))
 
     def _list_clips(self, progress: bool) -> np.ndarray:
-        config = self.config
-        rows = []
+        config, rows = self.config, []
         looks = progress and config.crop is not None
         for v, frames in enumerate(tqdm(self.frames, "looking for motion", disable=not looks)):
             starts = clip_starts(len(frames), config.length, config.frame_step, config.clip_step)
             if not starts:
-                needed = (config.length - 1) * config.frame_step + 1
-                raise too_short(self.videos[v], len(frames), needed)
+                raise too_short(self.videos[v], len(frames), _span(0, config).stop)
             blurred = RollingBlur(frames)
             for start in starts:
-                if config.crop is None:
-                    rows.append((v, start, 0, 0))
-                    continue
-                moving = moving_pixels(blurred[_span(start, config)])
-                rows += [(v, start, *corner) for corner in motion_windows(moving, config.crop)]
-        require(
-            len(rows) > 0,
-            f"nothing moves in {len(self.videos)} videos, so no window could be cut; set crop to "
-            "null to train on whole frames",
-            "nothing-to-do",
-            field="ClipConfig.crop",
-        )
+                corners = np.zeros((1, 2), np.int64)
+                if config.crop is not None:
+                    moving = moving_pixels(blurred[_span(start, config)])
+                    corners = motion_windows(moving, config.crop)
+                rows += [(v, start, *corner) for corner in corners]
+        message = "nothing moves, so no window could be cut; set crop to null for whole frames"
+        require(len(rows) > 0, message, "nothing-to-do", field="ClipConfig.crop")
         return np.array(rows, np.int64)
 
 
-def stored_frames(
-    videos: Sequence[Video], config: ClipConfig, progress: bool = True
-) -> list[np.ndarray]:
+def stored_frames(videos: Videos, config: ClipConfig, progress: bool = True) -> list[np.ndarray]:
     """Return memory-mapped frames of the videos at the config's size, uint8 (T, H, W, C).
 
     Raises:
@@ -196,75 +180,24 @@ def stored_frames(
     names = [video.name for video in videos]
     message = f"two videos are called {max(names, key=names.count, default='')!r}; rename one"
     require(len(set(names)) == len(names), message, "duplicate-name", field="videos")
-    channels = set()
+    channels, crop = set(), config.crop or (1, 1)
     for video in videos:
         native = header_shape(video.frames)
         shape = target_shape(native, config.size, config.shorter_side, config.channels)
         channels.add(shape[3])
-        tall, wide = config.crop or (0, 0)
-        require(
-            tall <= shape[1] and wide <= shape[2],
-            f"video {video.name}: frames of {shape[1]}x{shape[2]}, smaller than the crop of "
-            f"{tall}x{wide}; choose a smaller crop, or null for whole frames",
-            "out-of-range",
-            field="ClipConfig.crop",
-        )
+        sizes = f"frames of {shape[1]}x{shape[2]} are smaller than the crop of {crop[0]}x{crop[1]}"
+        fits = crop[0] <= shape[1] and crop[1] <= shape[2]
+        require(fits, f"video {video.name}: {sizes}", "out-of-range", field="ClipConfig.crop")
     message = f"grey and colour videos together ({', '.join(names[:3])}, ...); set channels"
     require(len(channels) == 1, message, "conflict", field="ClipConfig.channels")
     return store_frames(videos, config.size, progress, config.shorter_side, config.channels)
 
 
-def cut_clip(
-    frames: np.ndarray,
-    name: str,
-    start: int,
-    config: ClipConfig,
-    corner: tuple[int, int] = (0, 0),
-    boxes: Sequence[np.ndarray] | None = None,
-) -> Clip:
-    """Cut one clip from a video's stored frames.
-
-    Args:
-        frames: uint8 (T, H, W, C).
-        name: of the video.
-        start: the first frame.
-        config: how to cut it.
-        corner: (top, left) of the window, if the config has a crop.
-        boxes: the video's boxes, T arrays (N, 4) in pixels of the stored frames.
-    """
-    y, x = corner
-    tall, wide = config.crop or frames.shape[1:3]
-    window = frames[:, y : y + tall, x : x + wide]
-    span = _span(start, config)
-    after = window[span.stop + config.frame_step - 1 :: config.frame_step]
-    lookahead = torch.from_numpy(after[: LOOKAHEAD * config.length])
-    inside = None
-    if boxes is not None:
-        inside = []
-        for shifted in [near - np.array([x, y, x, y], np.float32) for near in boxes[span]]:
-            x0, y0 = shifted[:, 0], shifted[:, 1]
-            x1, y1 = shifted[:, 2], shifted[:, 3]
-            inside.append(shifted[(x0 < wide) & (x1 > 0) & (y0 < tall) & (y1 > 0)])
-    return Clip(to_tensor(window[span]), name, start, lookahead, inside, corner)
-
-
 def too_short(video: Video, count: int, needed: int) -> InputError:
     """Return the error for a video that holds no clip."""
-    return InputError(
-        f"video {video.name}: {count} frames, shorter than a clip of {needed}; leave it out, or "
-        "make clips shorter (clips.length or clips.frame_step in the config)",
-        "too-short",
-        field="ClipConfig.length",
-    )
+    message = f"video {video.name}: {count} frames, shorter than a clip of {needed}; leave it out"
+    return InputError(message, "too-short", field="ClipConfig.length")
 
 
 def _span(start: int, config: ClipConfig) -> slice:
     return slice(start, start + (config.length - 1) * config.frame_step + 1, config.frame_step)
-
-
-def _scale_boxes(boxes: Sequence[np.ndarray], video: Video, frames: np.ndarray) -> list[np.ndarray]:
-    """Scale boxes from pixels of a video to those of its stored frames."""
-    x = frames.shape[2] / video.frames.shape[2]
-    y = frames.shape[1] / video.frames.shape[1]
-    scale = np.array([x, y, x, y], np.float32)
-    return [np.asarray(b, np.float32).reshape(-1, 4) * scale for b in boxes]

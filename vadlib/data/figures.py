@@ -7,13 +7,11 @@ covered so far, in metres: it turns wheels and moves legs, so that feet do not s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-Colour = Sequence[float] | np.ndarray  # RGB, 0..255
-Point = tuple[float, float]  # metres: forwards, upwards
+Point = complex  # metres: forwards + upwards * 1j
 
 PALETTES = {
     "shirt": ((112, 70, 60), (66, 78, 106), (96, 80, 58), (64, 86, 68)),
@@ -26,38 +24,31 @@ PALETTES = {
 TYRE, METAL = (44, 44, 46), (122, 124, 126)
 CREAM = (178, 172, 158)
 SHADED = 0.68  # the far side of a figure is darker by this factor
-THIGH, SHANK = 0.47, 0.46
-UPPER_ARM, FOREARM = 0.29, 0.27
 ANKLE_HEIGHT = 0.09
-WHEEL_RADIUS, CART_WHEEL_RADIUS = 0.35, 0.27
 
 
 class Shape(NamedTuple):
     """A piece of a figure: a disc (one point), a stroke `width` metres wide, or a filled polygon
-    (width 0).
+    (width 0). Colours are RGB, 0..255.
     """
 
-    colour: Colour
+    colour: Sequence[float] | np.ndarray
     points: Sequence[Point] | np.ndarray
     width: float = 0.0
 
 
-@dataclass(frozen=True)
-class Look:
-    """The colours of a person and of what belongs to them (RGB), and their size (1 = 1.75 m)."""
+class Look(NamedTuple):
+    """What tells people apart: the colours of `PALETTES`, their size (1 = 1.75 m), and the metres
+    they covered before they come: people do not walk in step.
+    """
 
-    shirt: np.ndarray
-    trousers: np.ndarray
-    skin: np.ndarray
-    hair: np.ndarray
-    vehicle: np.ndarray
-    bag: np.ndarray
+    colours: dict[str, np.ndarray]
     size: float
     backpack: bool
+    start: float
 
 
-@dataclass(frozen=True)
-class Gait:
+class Gait(NamedTuple):
     """The movement of a person on foot, in metres and radians.
 
     A cycle is two steps. `duty` is the share of it during which a foot stands on the ground.
@@ -82,48 +73,42 @@ WALK = Gait(1.35, 0.6, 0.05, 0.945, 0.02, 0.0, 0.06, 1.0, -7.0, 0.5, 0.0, 0.3, 0
 RUN = Gait(2.4, 0.36, 0.24, 0.93, 0.045, 0.1, 0.5, 0.7, -2.5, 0.95, 0.15, 1.5, 0.0)
 
 
-def draw_look(rng: np.random.Generator) -> Look:
-    """Draw a colour from each palette, a size, and whether there is a backpack."""
+def draw_look(rng: np.random.Generator, size: float = 1.0) -> Look:
+    """Draw how a person looks whose size is about `size`."""
     colours = {}
     for name, palette in PALETTES.items():
-        colour = palette[rng.integers(len(palette))]
-        colours[name] = np.clip(colour + rng.normal(0, 4, 3), 8, 247)
-    size = rng.uniform(0.96, 1.04)
-    return Look(**colours, size=size, backpack=bool(rng.random() < 0.25))
+        colours[name] = np.clip(rng.choice(palette) + rng.normal(0, 4, 3), 8, 247)
+    return Look(colours, size * rng.uniform(0.96, 1.04), rng.random() < 0.25, rng.uniform(0, 10))
 
 
-def joint(root: Point, tip: Point, first: float, second: float, bend: int) -> tuple[Point, Point]:
+def joint(root: Point, tip: Point, first: float, second: float, bend: int) -> list[Point]:
     """Return the knee or elbow of two bones from `root` to `tip`, bent forwards (+1) or backwards
     (-1), and the tip, moved within reach.
     """
-    dx, dy = tip[0] - root[0], tip[1] - root[1]
-    distance = (dx * dx + dy * dy) ** 0.5
-    dx, dy = dx / distance, dy / distance
-    reach = min(distance, 0.999 * (first + second))
+    direction = (tip - root) / abs(tip - root)
+    reach = min(abs(tip - root), 0.999 * (first + second))
     along = (first**2 - second**2 + reach**2) / (2 * reach)
     off = bend * max(first**2 - along**2, 0.0) ** 0.5
-    middle = (root[0] + along * dx - off * dy, root[1] + along * dy + off * dx)
-    return middle, (root[0] + reach * dx, root[1] + reach * dy)
+    return [root + direction * (along + off * 1j), root + direction * reach]
 
 
 def hang(root: Point, angle: float, length: float) -> Point:
     """Return the end of a bone that hangs down at angle 0 and points forwards at pi / 2."""
-    return root[0] + length * np.sin(angle), root[1] - length * np.cos(angle)
+    return complex(root - length * 1j * np.exp(1j * angle))
 
 
-def leg(colour: np.ndarray, hip: Point, ankle: Point, pitch: float) -> list[Shape]:
-    knee, ankle = joint(hip, ankle, THIGH, SHANK, +1)
-    toe = hang((ankle[0], ankle[1] - 0.03), np.pi / 2 + pitch, 0.19)
-    return [
-        Shape(colour, [hip, knee], 0.17),
-        Shape(colour, [knee, ankle], 0.125),
-        Shape(0.35 * colour, [ankle, toe], 0.1),
-    ]
+def leg(look: Look, light: float, hip: Point, ankle: Point, pitch: float) -> list[Shape]:
+    colour = light * look.colours["trousers"]
+    knee, ankle = joint(hip, ankle, 0.47, 0.46, +1)
+    toe = hang(ankle - 0.03j, np.pi / 2 + pitch, 0.19)
+    shapes = [Shape(colour, [hip, knee], 0.17), Shape(colour, [knee, ankle], 0.125)]
+    return [*shapes, Shape(0.35 * colour, [ankle, toe], 0.1)]
 
 
-def arm(look: Look, light: float, shoulder: Point, elbow: Point, hand: Point) -> list[Shape]:
-    sleeve = Shape(light * look.shirt, [shoulder, elbow, hand], 0.105)
-    return [sleeve, Shape(light * look.skin, [hand], 0.11)]
+def arm(look: Look, light: float, bones: list[Point]) -> list[Shape]:
+    """Return an arm: its bones end at the shoulder, the elbow and the hand."""
+    sleeve = Shape(light * look.colours["shirt"], bones, 0.105)
+    return [sleeve, Shape(light * look.colours["skin"], bones[-1:], 0.11)]
 
 
 def upper_body(look: Look, hip: Point, lean: float) -> tuple[list[Shape], Point]:
@@ -131,31 +116,29 @@ def upper_body(look: Look, hip: Point, lean: float) -> tuple[list[Shape], Point]
 
     Nose in front, hair and backpack behind: they show the direction.
     """
-    sin, cos = np.sin(lean), np.cos(lean)
 
     def at(forward: float, up: float) -> Point:
-        return hip[0] + forward * cos + up * sin, hip[1] - forward * sin + up * cos
+        return complex(hip + (forward + up * 1j) * np.exp(-1j * lean))
 
-    shapes = []
-    if look.backpack:
-        shapes.append(Shape(look.bag, [at(-0.2, 0.22), at(-0.2, 0.4)], 0.2))
-    shapes.append(Shape(look.shirt, [at(0, 0.05), at(0, 0.4)], 0.3))
-    shapes.append(Shape(look.skin, [at(0.02, 0.5), at(0.04, 0.6)], 0.12))  # neck
-    shapes.append(Shape(look.hair, [at(0.01, 0.725)], 0.26))
-    shapes.append(Shape(look.skin, [at(0.07, 0.69)], 0.19))  # face
-    shapes.append(Shape(look.skin, [at(0.15, 0.68)], 0.06))  # nose
-    return shapes, at(0, 0.47)
+    colours = look.colours
+    torso = [Shape(colours["bag"], [at(-0.2, 0.22), at(-0.2, 0.4)], 0.2)] if look.backpack else []
+    torso.append(Shape(colours["shirt"], [at(0, 0.05), at(0, 0.4)], 0.3))
+    neck = Shape(colours["skin"], [at(0.02, 0.5), at(0.04, 0.6)], 0.12)
+    hair = Shape(colours["hair"], [at(0.01, 0.725)], 0.26)
+    face = Shape(colours["skin"], [at(0.07, 0.69)], 0.19)
+    nose = Shape(colours["skin"], [at(0.15, 0.68)], 0.06)
+    return [*torso, neck, hair, face, nose], at(0, 0.47)
 
 
 def place_ankle(gait: Gait, phase: float) -> Point:
     """Return the ankle's place: forwards of the body, in half steps, and height in metres."""
     if phase < gait.duty:  # it stands, late on its toes, while the body moves on over it
         done = phase / gait.duty
-        return 1 - 2 * done, ANKLE_HEIGHT + 0.17 * max(0.0, done - 0.6)
+        return complex(1 - 2 * done, ANKLE_HEIGHT + 0.17 * max(0.0, done - 0.6))
     # It swings forwards; the heel of a runner comes up high.
     done = (phase - gait.duty) / (1 - gait.duty)
     lift = gait.heel_lift * np.sin(np.pi * done**gait.heel_delay)
-    return -np.cos(np.pi * done), ANKLE_HEIGHT + 0.07 * (1 - done) + lift
+    return complex(-np.cos(np.pi * done), ANKLE_HEIGHT + 0.07 * (1 - done) + lift)
 
 
 def person(look: Look, distance: float, gait: Gait = WALK, stoop: float = 0.0) -> list[Shape]:
@@ -169,100 +152,71 @@ def person(look: Look, distance: float, gait: Gait = WALK, stoop: float = 0.0) -
     """
     cycle = distance / look.size / gait.stride
     bounce = gait.bounce * np.cos(4 * np.pi * (cycle - 0.05))
-    hip = (-0.15 * stoop, gait.hip_height - 0.25 * stoop - bounce)
+    hip = -0.15 * stoop + 1j * (gait.hip_height - 0.25 * stoop - bounce)
     body, shoulder = upper_body(look, hip, gait.lean + 1.1 * stoop)
-    legs: list[Shape] = []
-    arms = []
+    legs, arms = [], []
     for phase, light in ((cycle + 0.5) % 1, SHADED), (cycle % 1, 1.0):  # the far side first
-        forwards, height = place_ankle(gait, phase)
-        ankle = (forwards * gait.duty * gait.stride / 2 - gait.push_off, height)
-        heel_strike = 0.3 if phase > 0.9 else 0.0
-        pitch = max(gait.pitch * (height - ANKLE_HEIGHT) + heel_strike, -1.3)
-        legs += leg(light * look.trousers, hip, ankle, pitch)
+        step = place_ankle(gait, phase)
+        ankle = step.real * gait.duty * gait.stride / 2 - gait.push_off + step.imag * 1j
+        pitch = gait.pitch * (step.imag - ANKLE_HEIGHT) + (0.3 if phase > 0.9 else 0.0)
+        legs += leg(look, light, hip, ankle, max(pitch, -1.3))
         # Arms swing against the legs.
         swing = -gait.arm_swing * np.cos(2 * np.pi * (phase - 0.05)) * (1 - stoop)
-        elbow = hang(shoulder, swing - gait.arm_back, UPPER_ARM)
-        hand = hang(elbow, swing + (gait.elbow + gait.elbow_swing * swing), FOREARM)
-        arms.append(arm(look, light, shoulder, elbow, hand))
+        elbow = hang(shoulder, swing - gait.arm_back, 0.29)
+        hand = hang(elbow, swing + (gait.elbow + gait.elbow_swing * swing), 0.27)
+        arms.append(arm(look, light, [shoulder, elbow, hand]))
     return arms[0] + legs + body + arms[1]
-
-
-def child(look: Look, distance: float) -> list[Shape]:
-    """Return a child that runs, 1.25 m tall; a step is as short as the legs."""
-    scale = 0.72
-    shapes = []
-    for colour, points, width in person(look, distance / scale, RUN):
-        smaller = [(scale * x, scale * y) for x, y in points]
-        shapes.append(Shape(colour, smaller, scale * width))
-    return shapes
 
 
 def bag(look: Look, distance: float = 0.0) -> list[Shape]:
     """Return a backpack that stands on the ground."""
-    strap = Shape(0.6 * look.bag, [(-0.1, 0.42), (0.0, 0.5), (0.1, 0.42)], 0.04)
-    body = Shape(look.bag, [(0, 0.13), (0, 0.32)], 0.26)
-    pocket = Shape(0.7 * look.bag, [(-0.1, 0.12), (0.1, 0.12)], 0.06)
-    return [strap, body, pocket]
+    colour = look.colours["bag"]
+    strap = Shape(0.6 * colour, [-0.1 + 0.42j, 0.5j, 0.1 + 0.42j], 0.04)
+    pocket = Shape(0.7 * colour, [-0.1 + 0.12j, 0.1 + 0.12j], 0.06)
+    return [strap, Shape(colour, [0.13j, 0.32j], 0.26), pocket]
 
 
 def wheel(hub: Point, distance: float) -> list[Shape]:
     """Return a bicycle's wheel: the tyre and three spokes from rim to rim."""
-    angles = np.linspace(0, 2 * np.pi, 17)
-    rim = np.stack([np.cos(angles), np.sin(angles)], 1) * WHEEL_RADIUS + hub
-    shapes = [Shape(TYRE, rim, 0.075)]
-    for angle in np.arange(3) * np.pi / 3 - distance / WHEEL_RADIUS:
-        ends = [hang(hub, angle, WHEEL_RADIUS), hang(hub, angle, -WHEEL_RADIUS)]
-        shapes.append(Shape(METAL, ends, 0.02))
+    radius, angles = 0.35, np.linspace(0, 2 * np.pi, 17)
+    shapes = [Shape(TYRE, hub + radius * np.exp(1j * angles), 0.075)]
+    for angle in np.arange(3) * np.pi / 3 - distance / radius:
+        shapes.append(Shape(METAL, [hang(hub, angle, radius), hang(hub, angle, -radius)], 0.02))
     return shapes
 
 
 def cyclist(look: Look, distance: float) -> list[Shape]:
     """Return a person on a bicycle."""
-    rear, front = (-0.53, 0.35), (0.55, 0.35)  # hubs
-    crank, seat = (-0.06, 0.3), (-0.22, 0.84)
-    head, bar = (0.38, 0.84), (0.42, 1.0)
-    tubes = (
-        [rear, crank, head],
-        [rear, seat],
-        [crank, seat],
-        [seat, head],
-        [front, head, bar, (0.52, 1.02)],
-    )
+    rear, front = -0.53 + 0.35j, 0.55 + 0.35j  # hubs
+    crank, seat = -0.06 + 0.3j, -0.22 + 0.84j
+    head, hip = 0.38 + 0.84j, -0.22 + 0.98j
+    fork = [front, head, 0.42 + 1j, 0.52 + 1.02j]
     bicycle = wheel(rear, distance) + wheel(front, distance)
-    bicycle += [Shape(look.vehicle, tube, 0.06) for tube in tubes]
-    bicycle.append(Shape(TYRE, [(-0.34, 0.89), (-0.12, 0.89)], 0.08))  # saddle
-    hip = (-0.22, 0.98)
+    for tube in ([rear, crank, head], [rear, seat], [crank, seat], [seat, head], fork):
+        bicycle.append(Shape(look.colours["vehicle"], tube, 0.06))
+    bicycle.append(Shape(TYRE, [-0.34 + 0.89j, -0.12 + 0.89j], 0.08))  # saddle
     body, shoulder = upper_body(look, hip, 0.5)
     legs = []
     for side, light in (np.pi, SHADED), (0.0, 1.0):
         # One turn of the pedals every 4.2 m.
         pedal = hang(crank, side - 2 * np.pi * distance / 4.2, 0.17)
-        ankle = (pedal[0] - 0.05, pedal[1] + 0.09)
-        legs.append(leg(light * look.trousers, hip, ankle, -0.2))
-    elbow, hand = joint(shoulder, (0.5, 1.04), 0.31, 0.3, -1)
-    return legs[0] + bicycle + legs[1] + body + arm(look, 1.0, shoulder, elbow, hand)
-
-
-CART_BODY = (
-    *((-1.2, 0.3), (1.2, 0.3), (1.25, 0.62), (1.0, 0.86), (0.62, 0.9)),
-    *((0.5, 0.5), (-0.3, 0.5), (-0.3, 1.12), (-1.2, 1.12)),
-)
-CART_POSTS = ((0.62, 0.88), (0.5, 1.78), (-0.32, 1.78), (-0.32, 1.1))
+        legs.append(leg(look, light, hip, pedal - 0.05 + 0.09j, -0.2))
+    bones = [shoulder, *joint(shoulder, 0.5 + 1.04j, 0.31, 0.3, -1)]
+    return legs[0] + bicycle + legs[1] + body + arm(look, 1.0, bones)
 
 
 def cart(look: Look, distance: float) -> list[Shape]:
     """Return an open cart with a roof, and its driver."""
-    driver, shoulder = upper_body(look, (0.0, 0.62), 0.1)
-    thigh_and_shank = [(0.0, 0.6), (0.4, 0.62), (0.45, 0.4)]
-    shapes = [Shape(SHADED * look.trousers, thigh_and_shank, 0.16), *driver]
-    shapes.append(Shape(look.vehicle, CART_BODY))
-    shapes.append(Shape(METAL, CART_POSTS, 0.06))
-    shapes.append(Shape(CREAM, [(-0.5, 1.8), (0.72, 1.8)], 0.12))  # roof
-    shapes.append(Shape(CREAM, [(1.18, 0.62)], 0.14))  # lamp
-    elbow, hand = joint(shoulder, (0.52, 1.0), 0.3, 0.28, -1)
-    shapes += arm(look, 1.0, shoulder, elbow, hand)
-    for hub in (-0.72, 0.27), (0.78, 0.27):
-        shapes.append(Shape(TYRE, [hub], 0.54))
-        shapes.append(Shape(METAL, [hub], 0.26))
-        shapes.append(Shape(TYRE, [hang(hub, -distance / CART_WHEEL_RADIUS, 0.07)], 0.1))
+    driver, shoulder = upper_body(look, 0.62j, 0.1)
+    shapes = [Shape(SHADED * look.colours["trousers"], [0.6j, 0.4 + 0.62j, 0.45 + 0.4j], 0.16)]
+    bonnet = [-1.2 + 0.3j, 1.2 + 0.3j, 1.25 + 0.62j, 1 + 0.86j, 0.62 + 0.9j, 0.5 + 0.5j]
+    bench = [-0.3 + 0.5j, -0.3 + 1.12j, -1.2 + 1.12j]
+    posts = [0.62 + 0.88j, 0.5 + 1.78j, -0.32 + 1.78j, -0.32 + 1.1j]
+    shapes += [*driver, Shape(look.colours["vehicle"], bonnet + bench), Shape(METAL, posts, 0.06)]
+    # the roof and a lamp
+    shapes += [Shape(CREAM, [-0.5 + 1.8j, 0.72 + 1.8j], 0.12), Shape(CREAM, [1.18 + 0.62j], 0.14)]
+    shapes += arm(look, 1.0, [shoulder, *joint(shoulder, 0.52 + 1j, 0.3, 0.28, -1)])
+    for hub in (-0.72 + 0.27j, 0.78 + 0.27j):
+        shapes += [Shape(TYRE, [hub], 0.54), Shape(METAL, [hub], 0.26)]
+        shapes.append(Shape(TYRE, [hang(hub, -distance / 0.27, 0.07)], 0.1))  # it turns
     return shapes

@@ -20,8 +20,7 @@ def grey(frames: np.ndarray) -> np.ndarray:
     """Return grey frames, uint8 (T, H, W, C) -> uint8 (T, H, W), weighted as in ITU-R BT.601."""
     if frames.shape[-1] == 1:
         return frames[..., 0]
-    images = [cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY) for rgb in frames]
-    return np.stack(images)
+    return np.stack([cv2.cvtColor(np.ascontiguousarray(f), cv2.COLOR_RGB2GRAY) for f in frames])
 
 
 def blur(frames: np.ndarray) -> np.ndarray:
@@ -55,11 +54,9 @@ class RollingBlur:
 
     def __getitem__(self, span: slice) -> np.ndarray:
         numbers = range(span.start, span.stop, span.step)
-        for t in [t for t in self.cache if t < span.start]:
-            del self.cache[t]
-        missing = [t for t in numbers if t not in self.cache]
-        if missing:
-            self.cache.update(zip(missing, blur(grey(self.frames[missing])), strict=True))
+        self.cache = {t: frame for t, frame in self.cache.items() if t >= span.start}
+        for t in [t for t in numbers if t not in self.cache]:
+            self.cache[t] = blur(grey(self.frames[[t]]))[0]
         return np.stack([self.cache[t] for t in numbers])
 
 
@@ -70,8 +67,7 @@ def moving_pixels(blurred: np.ndarray) -> np.ndarray:
     It needs no background, so it also works for your own videos and while a video plays. A thing
     that stands still for the whole clip is not found; there is no motion of it to score either.
     """
-    changes: np.ndarray = np.ptp(blurred, axis=0) > FOREGROUND_LEVELS
-    return changes
+    return np.asarray(np.ptp(blurred, axis=0) > FOREGROUND_LEVELS)
 
 
 def motion_windows(moving: np.ndarray, window: tuple[int, int]) -> np.ndarray:
@@ -87,10 +83,8 @@ def motion_windows(moving: np.ndarray, window: tuple[int, int]) -> np.ndarray:
     """
     (height, width), (tall, wide) = moving.shape, window
     cell_y, cell_x = max(1, tall // 2), max(1, wide // 2)
-    rows, columns = -(-height // cell_y), -(-width // cell_x)
-    padded = np.zeros((rows * cell_y, columns * cell_x), np.uint8)
-    padded[:height, :width] = moving
-    counts = padded.reshape(rows, cell_y, columns, cell_x).sum((1, 3), dtype=np.int64)
+    rows, columns = np.arange(0, height, cell_y), np.arange(0, width, cell_x)
+    counts = np.add.reduceat(np.add.reduceat(moving, rows, 0, np.int64), columns, 1)
     # Tiny windows have cells of few pixels: a quarter of a cell must then move.
     cells = np.argwhere(counts >= min(MIN_PIXELS, cell_y * cell_x // 4))
     corners = cells * (cell_y, cell_x) - ((tall - cell_y) // 2, (wide - cell_x) // 2)
@@ -107,8 +101,7 @@ def scene_background(videos: Sequence[np.ndarray], most: int = 500) -> np.ndarra
     """
     every = max(10, -(-sum(map(len, videos)) // most))
     frames = np.concatenate([grey(video[::every]) for video in videos])
-    median: np.ndarray = np.median(frames, axis=0).astype(np.uint8)
-    return median
+    return np.asarray(np.median(frames, axis=0), np.uint8)
 
 
 def foreground_components(frame: np.ndarray, empty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,8 +119,7 @@ def foreground_components(frame: np.ndarray, empty: np.ndarray) -> tuple[np.ndar
     mask = (difference > FOREGROUND_LEVELS).astype(np.uint8)
     closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
     stats, centroids = cv2.connectedComponentsWithStats(closed)[2:]
-    keep = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] >= MIN_PIXELS)
-    keep = keep[keep != 0]  # label 0 is the background
+    keep = 1 + np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= MIN_PIXELS)  # 0 is the background
     corners, sizes = stats[keep, :2], stats[keep, 2:4]
     boxes = np.concatenate([corners, corners + sizes], axis=1)
     return boxes.astype(np.float32), centroids[keep].astype(np.float32)

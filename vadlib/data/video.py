@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,38 +23,53 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 # Of operating systems and desktops, at the top of a disk or beside the files; in lower case.
 _JUNK = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r"}
 _JUNK |= {"$recycle.bin", "system volume information", "lost+found"}
-# What vadlib writes into one folder: two of these names together are results.
-_RESULTS = (
-    {"annotated.mp4", "curve.png", "scores.csv"},  # vadlib score
-    {"config.json", "model.safetensors", "state.pt", "history.csv", "calibration.npz"}  # train
-    | {"scores.npz", "metrics.json", "roc.png", "curves"},  # run and evaluate
-)
+# What `vadlib score`, `train`, `run` and `evaluate` write: two of these names in one folder are
+# results.
+_RESULTS = {"curves", "curve.png", "scores.csv", "scores.npz", "metrics.json", "roc.png"}
+_RESULTS |= {"config.json", "model.safetensors", "state.pt", "history.csv", "calibration.npz"}
 # Names that tell by themselves. The film is one of them because a model must not learn from it.
 _RESULTS_ALONE = {"annotated.mp4", "ablation.csv"}
 
 
-class Stack(Protocol):
-    """T arrays of one shape, read when asked for: the frames or the masks of a `Video`."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(T, H, W, C) of frames, (T, H, W) of masks."""
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[np.ndarray]: ...
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        """One array for a number, a stack (T', ...) for a slice."""
+Shape = tuple[int, ...]  # (T, H, W, C) of frames, (T, H, W) of masks
 
 
-class Frames(Stack, Protocol):
-    """Frames uint8 (T, H, W, C), with an identity for the frame store."""
+class LazyStack:
+    """T arrays of one shape, read when asked for: the frames or the masks of a `Video`. A number
+    gets one array, a slice a stack (T', ...). Subclasses may give `_read(i)` instead of `read`.
+
+    Args:
+        shape: (T, H, W, C) of frames, (T, H, W) of masks.
+        read: returns array i, 0 <= i < T.
+        source: JSON-able description of frames; those with the same one hold the same pixels.
+    """
+
+    dtype: type = np.uint8
+
+    def __init__(self, shape: Shape, read: Callable[[int], np.ndarray], source: Sequence[Any] = ()):
+        self.shape, self._read = shape, read
+        self.source = source
 
     def identity(self) -> list[Any]:
-        """JSON-able description of the source; two sources with the same identity hold the same
-        pixels.
-        """
+        return list(self.source)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for i in range(len(self)):
+            yield self._read(i)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        numbers = range(len(self))[index]
+        if isinstance(numbers, int):
+            return self._read(numbers)
+        rows = [self._read(i) for i in numbers]
+        return np.stack(rows) if rows else np.zeros((0, *self.shape[1:]), self.dtype)
+
+
+Stack = LazyStack  # of masks
+Frames = LazyStack  # uint8 (T, H, W, C)
 
 
 class Clock(Protocol):
@@ -103,19 +117,12 @@ class Video:
     def __post_init__(self) -> None:
         for name in ("labels", "masks", "boxes", "kinds"):
             value = getattr(self, name)
-            if value is not None and len(value) != len(self.frames):
-                message = (
-                    f"video {self.name}: {len(self.frames)} frames but {len(value)} {name}; "
-                    f"expected one for each frame: copy it again, or get its {name} again"
-                )
-                raise InputError(message, "label-length", field=name)
-        if self.masks is not None:
-            mask, frame = self.masks.shape[1:3], self.frames.shape[1:3]
-            message = (
-                f"video {self.name}: masks of {mask[0]}x{mask[1]} for frames of "
-                f"{frame[0]}x{frame[1]}; expected one size: get the masks again"
-            )
-            require(tuple(mask) == tuple(frame), message, "mixed-sizes", field="masks")
+            if value is not None and len(value) != len(self):
+                message = f"video {self.name}: {len(self)} frames but {len(value)} {name}"
+                raise InputError(f"{message}; get its {name} again", "label-length", field=name)
+        if self.masks is not None and self.masks.shape[1:3] != self.frames.shape[1:3]:
+            message = f"video {self.name}: masks {self.masks.shape}, frames {self.frames.shape}"
+            raise InputError(f"{message}; get the masks again", "mixed-sizes", field="masks")
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -133,50 +140,12 @@ class Video:
         return self.clock.times
 
     def __repr__(self) -> str:
-        abnormal = "unlabelled" if self.labels is None else f"{int(self.labels.sum())} abnormal"
-        shape = "x".join(map(str, self.frames.shape))
-        return f"Video({self.name!r}, {shape}, {self.fps:g} fps, {abnormal})"
+        return f"Video({self.name!r}, {self.frames.shape}, {self.fps:g} fps, {self.ground_truth!r})"
 
 
-class LazyStack(ABC):
-    """Random access over T items of one shape: subclasses give `shape`, `_read(i)` and, if it is
-    not uint8, `dtype`.
-    """
-
-    shape: tuple[int, ...]
-    dtype: type = np.uint8
-
-    @property
-    def header_shape(self) -> tuple[int, ...]:
-        """The shape as far as it is known without decoding a whole video file."""
-        return self.shape
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for i in range(len(self)):
-            yield self._read(i)
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        if isinstance(index, slice):
-            rows = [self._read(i) for i in range(*index.indices(len(self)))]
-            return np.stack(rows) if rows else np.zeros((0, *self.shape[1:]), self.dtype)
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"frame {index} of {len(self)}")
-        return self._read(int(index) % len(self))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype)
-
-    @abstractmethod
-    def _read(self, i: int) -> np.ndarray:
-        """Item i, 0 <= i < len(self)."""
-
-
-def header_shape(frames: Frames) -> tuple[int, ...]:
+def header_shape(frames: Frames) -> Shape:
     """Return (T, H, W, C) without decoding a whole video file; T is then what its header says."""
-    return frames.header_shape if isinstance(frames, LazyStack) else frames.shape
+    return getattr(frames, "header_shape", None) or frames.shape
 
 
 class ImageFrames(LazyStack):
@@ -192,27 +161,18 @@ class ImageFrames(LazyStack):
     """
 
     def __init__(self, paths: Sequence[Path], channels: int):
-        self.paths = list(paths)
-        self.channels = channels
-        first = read_image(self.paths[0], channels)
-        self.shape = (len(self.paths), *first.shape)
+        self.paths, self.channels = list(paths), channels
+        self.shape = (len(self.paths), *read_image(self.paths[0], channels).shape)
 
     def _read(self, i: int) -> np.ndarray:
-        frame = read_image(self.paths[i], self.channels)
-        (height, width), (tall, wide) = frame.shape[:2], self.shape[1:3]
-        message = (
-            f"{self.paths[i]}: {width}x{height} pixels, but {self.paths[0].name} has {wide}x{tall}."
-            " Expected one size in a video: extract the frames again, or move the odd file away"
-        )
-        require((height, width) == (tall, wide), message, "mixed-sizes", file=self.paths[i])
+        frame, path = read_image(self.paths[i], self.channels), self.paths[i]
+        size, first = frame.shape[:2], self.shape[1:3]
+        message = f"{path}: (height, width) is {size}, but {first} in {self.paths[0].name}; move it"
+        require(size == first, message, "mixed-sizes", file=path)
         return frame
 
     def identity(self) -> list[Any]:
-        identity: list[Any] = [["images", self.channels]]
-        for path in self.paths:
-            stat = path.stat()
-            identity.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
-        return identity
+        return [["images", self.channels], *map(file_stamp, self.paths)]
 
 
 class MaskImages(ImageFrames):
@@ -231,6 +191,17 @@ class MaskImages(ImageFrames):
         return super()._read(i)[..., 0] > lowest
 
 
+def file_stamp(path: Path) -> list[Any]:
+    """Return a file's path, size and time of change, which tell whether it is the same file.
+
+    Raises:
+        InputError: it is a link whose target is missing.
+    """
+    refuse_broken_link(path)
+    stat = path.stat()
+    return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+
+
 def read_image(path: Path, channels: int) -> np.ndarray:
     """Read one image as uint8 (H, W, channels).
 
@@ -238,54 +209,39 @@ def read_image(path: Path, channels: int) -> np.ndarray:
         InputError: the file is empty, truncated, not an image, a Git LFS pointer, has 16 bits a
             sample, or holds several pictures.
     """
+    refuse_broken_link(path)
     try:
         # Warnings are of damaged metadata; damaged pixels are errors.
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            _require_one_picture(image, path)
+            if missing := what_is_missing(image, path):
+                raise OSError(missing)
+            # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout
+            # of the file's data shows it.
+            layouts = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
+            is_deep = image.mode.startswith(("I", "F")) or re.search(r"(?<!BGR);16", layouts)
+            count = picture_count(image)
+            message = f"{path}: {count} pictures ({image.mode}, {layouts}); expected one of 8 bits"
+            require(count == 1 and not is_deep, message, "wrong-kind-of-file", file=path)
             upright = ImageOps.exif_transpose(image)  # a phone notes down how it was held
             pixels = np.asarray(upright.convert("L" if channels == 1 else "RGB"))
-    except UnidentifiedImageError as error:
-        with path.open("rb") as file:
-            raise wrong_kind(path, file.read(64), "picture", IMAGE_SUFFIXES) from error
-    except FileNotFoundError as error:
-        refuse_broken_link(path)
-        message = f"{path}: no such file; it was there when the dataset was listed"
-        raise InputError(message, "missing-file", file=path) from error
-    except PermissionError as error:
-        message = f"{path}: cannot be read ({error.strerror}); look at its permissions"
-        raise InputError(message, "not-readable", file=path) from error
     except InputError:
         raise
+    except UnidentifiedImageError as error:
+        raise wrong_kind(path, path.read_bytes()[:64], "picture", IMAGE_SUFFIXES) from error
+    except (FileNotFoundError, PermissionError) as error:
+        gone, reason = isinstance(error, FileNotFoundError), f"{path}: {error.strerror}"
+        raise InputError(reason, "missing-file" if gone else "not-readable", file=path) from error
     except Exception as error:  # Pillow raises errors of many kinds for damaged files
-        message = f"{path}: a damaged image ({error}); copy or download it again"
+        message = f"{path}: cannot be read ({error}); copy or download it again"
         raise InputError(message, "damaged-file", file=path) from error
     return pixels.reshape(*pixels.shape[:2], channels)
-
-
-def _require_one_picture(image: Image.Image, path: Path) -> None:
-    """Raise an error unless an opened file holds one whole picture of 8 bits a sample."""
-    if missing := what_is_missing(image, path):
-        raise OSError(missing)
-    # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout of the
-    # file's data shows it.
-    layouts = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
-    is_deep = image.mode.startswith(("I", "F")) or re.search(r"(?<!BGR);16", layouts)
-    message = f"{path}: {image.mode} pixels of 16 bits or more; convert the frames to 8 bits"
-    require(not is_deep, message, "wrong-kind-of-file", file=path)
-    count = picture_count(image)
-    message = f"{path}: {count} pictures in one file; expected one: split it, or make a video of it"
-    require(count == 1, message, "wrong-kind-of-file", file=path)
 
 
 def lfs_pointer(path: Path) -> str:
     """Return what is wrong with a pointer of Git's large file storage; "" for any other file."""
     with path.open("rb") as file:
-        if not file.read(64).startswith(b"version https://git-lfs"):
-            return ""
-    return (
-        "a Git LFS pointer, not the data itself; run `git lfs pull` in the copy it came from, or "
-        "download the dataset itself"
-    )
+        is_pointer = file.read(64).startswith(b"version https://git-lfs")
+    return "a Git LFS pointer, not the data itself; run `git lfs pull`" if is_pointer else ""
 
 
 def wrong_kind(path: Path, head: bytes, kind: str, suffixes: Collection[str]) -> InputError:
@@ -298,12 +254,10 @@ def wrong_kind(path: Path, head: bytes, kind: str, suffixes: Collection[str]) ->
         suffixes: endings of that kind.
     """
     if not head:
-        message = f"{path}: an empty file; expected a {kind}: copy or download it again"
-        return InputError(message, "empty-file", file=path)
+        return InputError(f"{path}: an empty file; copy it again", "empty-file", file=path)
     if pointer := lfs_pointer(path):
         return InputError(f"{path}: {pointer}", "git-lfs-pointer", file=path)
-    endings = ", ".join(sorted(suffixes))
-    message = f"{path}: no {kind} (it starts with {head[:8]!r}); expected one of {endings}"
+    message = f"{path}: no {kind} (it starts with {head[:8]!r}); expected {sorted(suffixes)}"
     return InputError(message, "wrong-kind-of-file", file=path)
 
 
@@ -328,11 +282,8 @@ def result_names(names: Iterable[str]) -> set[str]:
     Results may lie below the data: `vadlib score` leaves a film, a run has pictures of curves.
     """
     names = set(names)
-    results = names & _RESULTS_ALONE
-    for written in _RESULTS:
-        if len(names & written) > 1:
-            results |= names & written
-    return results
+    results = names & (_RESULTS | _RESULTS_ALONE)
+    return (results if len(results) > 1 else set()) | (names & _RESULTS_ALONE)
 
 
 def list_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
@@ -342,18 +293,17 @@ def list_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
     is an error.
     """
     names = os.listdir(folder)
-    results = result_names(names)
     files = []
-    for name in names:
+    for name in sorted(set(names) - result_names(names), key=natural_key):
         path = folder / name
-        is_wanted = path.suffix.lower() in suffixes and name not in results and not is_junk(path)
+        is_wanted = path.suffix.lower() in suffixes and not is_junk(path)
         if is_wanted and (path.is_file() or is_broken_link(path)):
             files.append(path)
-    return sorted(files, key=lambda path: natural_key(path.name))
+    return files
 
 
 def list_images(folder: Path) -> list[Path]:
-    """List the image files of a folder in natural order, without junk and results of vadlib.
+    """List the image files of a folder; see `list_files`.
 
     Raises:
         InputError: one of them is a link whose target is missing.
