@@ -18,8 +18,7 @@ from tiny import CLIPS, CONFIG, KINDS, MODEL, cut, train
 
 import vadlib as vad
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.scores import Contrast
-from vadlib.evaluation.scores import COMPONENTS
+from vadlib.evaluation.scores import COMPONENTS, Contrast
 from vadlib.training import trainer as training
 from vadlib.training.fit import hold_out
 

@@ -1,4 +1,4 @@
-"""The laboratory of pseudo-anomalies: controls around the pictures of `figures.lab`."""
+"""The laboratory of pseudo-anomalies: controls around the pictures of `figures.pseudo`."""
 
 from __future__ import annotations
 
