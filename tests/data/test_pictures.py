@@ -73,7 +73,7 @@ def test_bytes_behind_a_jpeg_are_no_part_of_it(tmp_path, name, behind):
 
 
 @pytest.mark.parametrize("behind", [*BEHIND, "zeros to its size"])
-@pytest.mark.parametrize("name", set(JPEGS) - {"one pixel", "two views"})
+@pytest.mark.parametrize("name", sorted(set(JPEGS) - {"one pixel", "two views"}))
 def test_a_jpeg_that_is_cut_is_refused_whatever_is_behind(tmp_path, name, behind):
     content = JPEGS[name]
     scan = content.index(b"\xff\xda") if name == "progressive" else content.rindex(b"\xff\xda")
