@@ -253,7 +253,7 @@ class _Pass:
                             self._note_frame(frame)
                             yield frame
             except av.FFmpegError as error:
-                raise self._damaged(error.strerror or "") from error
+                raise self._damaged(error.strerror or "libav fails") from error
             self.scan = self._finish()
 
     def _note_packet(self, packet: av.Packet[av.VideoStream]) -> None:
@@ -303,7 +303,7 @@ class _Pass:
         declared = 0 if "mp4" in self.container.format.name else stream.frames
         is_short = count * (2 if self.has_fields else 1) < pictures[is_due].sum()
         if is_short or max(count, len(promises)) + dropped < declared:
-            raise self._damaged("no more come", "frame-count")
+            raise self._damaged("")
         if self.codec == "mpeg4":  # DivX and XviD write packets that say that a frame was dropped
             dropped += len(promises) - max(int(pictures.sum()), count)
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
@@ -320,8 +320,8 @@ class _Pass:
             undecodable=0 if self.has_fields else int(pictures.sum()) - count,
         )
 
-    def _damaged(self, fault: str, code: str = "damaged-file") -> InputError:
-        return _damaged(self.path, len(self.shown), self.stream.frames, fault, code)
+    def _damaged(self, fault: str) -> InputError:
+        return _damaged(self.path, len(self.shown), self.stream.frames, fault)
 
 
 class _Reader:
@@ -466,7 +466,7 @@ def _open_video(path: Path) -> tuple[av.container.InputContainer, av.VideoStream
         with path.open("rb") as file:
             head = file.read(64)
         if _HEAD.match(head):
-            raise _damaged(path, 0, 0, error.strerror or "") from error
+            raise _damaged(path, 0, 0, error.strerror or "libav fails") from error
         raise wrong_kind(path, head, "video", VIDEO_SUFFIXES) from error
     for stream in container.streams.video:
         codec = stream.codec_context
@@ -486,10 +486,18 @@ def _open_video(path: Path) -> tuple[av.container.InputContainer, av.VideoStream
     raise InputError(message, "wrong-kind-of-file" if kinds else "damaged-file", file=path)
 
 
-def _damaged(path: Path, count: int, of: int, fault: str, code: str = "damaged-file") -> InputError:
-    """Describe a file that gives fewer frames than it should; `of` may be 0, for unknown."""
-    message = f"{path}: {count} of {of or 'its'} frames decoded ({fault}); copy or re-encode it"
-    return InputError(message, code, file=path)
+def _damaged(path: Path, count: int, of: int, fault: str) -> InputError:
+    """Describe a file that gives fewer frames than it should.
+
+    Args:
+        path: the file.
+        count: frames that could be decoded.
+        of: frames by the header; 0: unknown.
+        fault: what is wrong; "" if only the number of frames is.
+    """
+    reason = fault or "no more come"
+    message = f"{path}: {count} of {of or 'its'} frames decoded ({reason}); copy or re-encode it"
+    return InputError(message, "damaged-file" if fault else "frame-count", file=path)
 
 
 def _lacks_end(data: mmap.mmap) -> bool:
