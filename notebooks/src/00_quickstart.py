@@ -235,9 +235,8 @@ course.show(
 
 # %%
 result = vad.evaluate(run, test)
-scores = {}
-for name in result.labels:
-    scores[name] = result.window_errors(name).max((1, 2))
+test_names = list(result.labels)
+scores = {name: result.window_errors(name).max((1, 2)) for name in test_names}
 simple = course.baseline_scores(train, test)
 baselines = vad.measure_baselines(simple, result.labels)
 best = vad.best_baseline(baselines, "micro_auc_raw")
