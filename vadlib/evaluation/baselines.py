@@ -15,8 +15,6 @@ Each baseline gives a frame one number, and each is measured over 1 frame and ov
 Colour frames become grey, and frames whose shorter side exceeds 240 pixels are shrunk to it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -67,12 +65,11 @@ def baseline_scores(
         [frames] = store_frames([video], shorter_side=WORKING_SIDE)
         empty = empty_scenes[video.scene] if same_scene else motion.scene_background([frames])
         areas = _areas(frames, empty)
-        averaged = uniform_filter1d(areas, SPANS[1], axis=1, mode="nearest")
         energies = _motion_energies(frames, empty, every)
-        curves = zip([*areas, energies[0]], [*averaged, energies[1]], strict=True)
-        for kind, (single, average) in zip(KINDS, curves, strict=True):
-            scores.setdefault(f"{kind}, 1 frame", {})[video.name] = single
-            scores.setdefault(f"{kind}, 16 frames", {})[video.name] = average
+        for span, energy, text in zip(SPANS, energies, ("1 frame", "16 frames"), strict=True):
+            averaged = uniform_filter1d(areas, span, axis=1, mode="nearest")
+            for kind, curve in zip(KINDS, [*averaged, energy], strict=True):
+                scores.setdefault(f"{kind}, {text}", {})[video.name] = curve
     return scores
 
 
@@ -98,9 +95,8 @@ def best_baseline(measured: Mapping[str, Mapping[str, float | None]], metric: st
         InputError: another metric.
     """
     require_known(metric, METRICS, "metric")
-    values = {name: metrics.get(metric) for name, metrics in measured.items()}
-    numbers = {name: value for name, value in values.items() if value is not None}
-    return max(numbers, key=lambda name: numbers[name], default=None)
+    names = [name for name, values in measured.items() if values.get(metric) is not None]
+    return max(names, key=lambda name: measured[name][metric] or 0.0, default=None)
 
 
 def _areas(frames: np.ndarray, empty: np.ndarray) -> np.ndarray:

@@ -1,7 +1,5 @@
 """Reconstruction errors of every frame, as maps over the picture."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
@@ -29,7 +27,7 @@ def error_maps(
     config: ClipConfig,
     device: torch.device,
     precision: str = "auto",
-    bar: tqdm[NoReturn] | None = None,
+    bar: "tqdm[NoReturn] | None" = None,
     protocol: str = "all",
 ) -> ErrorMaps:
     """Reconstruct a whole video and return the error maps of every frame that all components need.

@@ -1,9 +1,6 @@
 """Score videos with a run and measure the scores against the labels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +18,8 @@ from vadlib.evaluation.metrics import Curves
 from vadlib.evaluation.result import Metrics, Result, VideoResult
 from vadlib.evaluation.scores import ErrorMaps, raw_score
 from vadlib.model.run import Run, open_run
+
+SINGLE = {"average_precision": metrics.average_precision, "eer": metrics.equal_error_rate}
 
 
 def evaluate(
@@ -51,50 +50,50 @@ def evaluate(
     maps = _score_videos(run, videos, device, progress, protocol)
     config = calibration.score_config
     results = {}
+    kinds = {}
     for video, errors in zip(videos, maps, strict=True):
         frames = scored_frames(len(video), run.config.clips, protocol)
-        scores = calibration.score(errors, video.scene, config)
-        raw = raw_score(errors, config)
         labels = None if video.labels is None else video.labels[frames]
-        parts = (video.seconds[frames], video.scene, raw, labels, errors)
+        if video.kinds is not None:
+            kinds[video.name] = list(video.kinds)[frames]
+        scores = calibration.score(errors, video.scene, config)
+        parts = (video.seconds[frames], video.scene, raw_score(errors, config), labels, errors)
         results[video.name] = VideoResult(scores, *parts)
     result = Result(results, calibration, protocol=protocol)
-    if len(result.labels) < len(videos):
-        return result
-    measured = measure(result)
-    if measured["micro_auc_raw"] is not None:
-        measured |= _pixel_metrics(result, videos, run.config.clips)
-        measured |= _kind_metrics(result, videos, run.config.clips)
-    measured["ground_truth"] = videos[0].ground_truth
-    return replace(result, metrics=measured)
+    if len(result.labels) == len(videos):
+        result.metrics.update(measure(result))
+        if result.metrics["micro_auc_raw"] is not None:
+            result.metrics.update(_pixel_metrics(result, videos, run.config.clips))
+            if len(kinds) == len(videos):
+                areas = metrics.kind_aucs(result.labels, result.scores, kinds)
+                result.metrics["kind_auc"] = areas
+        result.metrics["ground_truth"] = videos[0].ground_truth
+    return result
 
 
 def _score_videos(
     run: Run, videos: Sequence[Video], device: str, progress: bool, protocol: str
 ) -> list[ErrorMaps]:
     """Return the error maps of each video."""
-    require(len(videos) > 0, "no videos to score; expected one or more", "too-few", field="videos")
+    require(len(videos) > 0, "no videos to score", "too-few", field="videos")
     target = pick_device(device)
     require_known(protocol, PROTOCOLS, "protocol")  # before anything is decoded
     config = run.config.clips
     for video in videos:
         channels = config.channels or video.frames.shape[3]
         expected = run.model.config.channels
-        message = f"video {video.name}: {channels} channels; the model of this run takes {expected}"
+        message = f"video {video.name}: {channels} channels; the model takes {expected}"
         require(channels == expected, message, "wrong-shape", field="ModelConfig.channels")
         if len(video) < config.length * config.frame_step:
             raise too_short(video, len(video), config.length * config.frame_step)
     model = run.model.to(target).eval()
-    precision = run.config.training.precision
     with processes().main_process_first():  # the others find the frames in the store
         stored = stored_frames(videos, config, progress)
     bar = tqdm(total=sum(map(len, videos)), desc="scoring", unit="frame", disable=not progress)
 
-    def video_maps(frames: np.ndarray) -> ErrorMaps:
-        return error_maps(model, frames, config, target, precision, bar, protocol)
-
+    options = (config, target, run.config.training.precision, bar, protocol)
     with bar, steady_memory():
-        return share_out(video_maps, stored)
+        return share_out(lambda frames: error_maps(model, frames, *options), stored)
 
 
 def measure(result: Result, labels: Curves | None = None) -> Metrics:
@@ -114,21 +113,21 @@ def measure(result: Result, labels: Curves | None = None) -> Metrics:
     curves = {"micro_auc_raw": raw, "micro_auc_calibrated": calibrated}
     curves["micro_auc_per_video"] = metrics.per_video(raw)
     truth = np.concatenate(list(y_true.values()))
+    has_both = len(np.unique(truth)) == 2
+    measured: Metrics = {}
+    intervals = {}
+    for name, scores in curves.items():
+        measured[name] = metrics.micro_auc(y_true, scores) if has_both else None
+        interval = metrics.bootstrap(y_true, scores)
+        intervals[name] = list(interval) if interval else None
     macro = metrics.macro_auc(y_true, raw)
-    measured: Metrics = dict.fromkeys(curves)
     measured |= {"macro_auc": macro.mean, "macro_auc_left_out": macro.one_sided}
-    measured |= dict.fromkeys(("macro_auc_counted", "macro_auc_padded", "average_precision", "eer"))
-    intervals: dict[str, list[float] | None] = dict.fromkeys(curves)
+    for one_sided in ("counted", "padded"):
+        area = metrics.macro_auc(y_true, raw, one_sided).mean
+        measured[f"macro_auc_{one_sided}"] = area if has_both else None
+    for name, metric in SINGLE.items():
+        measured[name] = metric(y_true, calibrated) if has_both else None
     measured["intervals"] = intervals
-    if len(np.unique(truth)) == 2:
-        for name, scores in curves.items():
-            measured[name] = metrics.micro_auc(y_true, scores)
-            interval = metrics.bootstrap(y_true, scores)
-            intervals[name] = list(interval) if interval else None
-        for one_sided in ("counted", "padded"):
-            measured[f"macro_auc_{one_sided}"] = metrics.macro_auc(y_true, raw, one_sided).mean
-        measured["average_precision"] = metrics.average_precision(y_true, calibrated)
-        measured["eer"] = metrics.equal_error_rate(y_true, calibrated)
     alarms = metrics.alarm_metrics(y_true, calibrated, result.times, result.threshold)
     counts = {"videos": len(y_true), "frames": len(truth), "abnormal_frames": int(np.sum(truth))}
     return measured | alarms._asdict() | counts
@@ -138,12 +137,10 @@ def _pixel_metrics(result: Result, videos: Sequence[Video], config: ClipConfig) 
     """Compute `pixel_auc` if all videos have masks."""
     values: list[float] = []
     truth: list[int] = []
-    frame_count = 0
     for video in videos:
         if video.masks is None:
             return {}
         labels = result.labels[video.name]
-        frame_count += len(labels)
         frames = range(len(video))[scored_frames(len(video), config, result.protocol)]
         for t, score_map, label in zip(frames, result.score_map(video.name), labels, strict=True):
             mask = video.masks[t] if label else np.zeros(video.frames.shape[1:3], bool)
@@ -154,15 +151,5 @@ def _pixel_metrics(result: Result, videos: Sequence[Video], config: ClipConfig) 
     area = None
     if len(set(truth)) == 2:
         area = metrics.micro_auc({"all": np.array(truth)}, {"all": np.array(values)})
-    return {"pixel_auc": area, "pixel_auc_left_out": frame_count - len(truth)}
-
-
-def _kind_metrics(result: Result, videos: Sequence[Video], config: ClipConfig) -> Metrics:
-    """Compute `kind_auc` if all videos name the kinds of their anomalies."""
-    kinds = {}
-    for video in videos:
-        if video.kinds is None:
-            return {}
-        frames = scored_frames(len(video), config, result.protocol)
-        kinds[video.name] = list(video.kinds)[frames]
-    return {"kind_auc": metrics.kind_aucs(result.labels, result.scores, kinds)}
+    ignored = sum(map(len, result.scores.values())) - len(truth)
+    return {"pixel_auc": area, "pixel_auc_left_out": ignored}

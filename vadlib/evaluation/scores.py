@@ -2,8 +2,6 @@
 standardised, and their mixture. Higher is more abnormal.
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -155,7 +153,8 @@ def needed_errors(names: Iterable[str] | None = None) -> dict[str, PixelError]:
     """Return the error maps that some components need, by name; by default those of all."""
     errors = dict(COMPONENTS["plain"].needs)
     for name in COMPONENTS if names is None else names:
-        errors |= _component(name).needs
+        require_known(name, COMPONENTS, "score component", field="ScoreConfig.weights")
+        errors |= COMPONENTS[name].needs
     return errors
 
 
@@ -168,11 +167,10 @@ def component_values(
         InputError: an unknown component, or an error map that it needs is missing because it was
             registered after the evaluation.
     """
-    component = _component(name)
-    missing = ", ".join(component.needs.keys() - maps.keys())
-    message = f"the result has no error map {missing}, which {name!r} needs; evaluate again"
+    missing = needed_errors([name]).keys() - maps.keys()
+    message = f"no error map for {name!r}; evaluate again"
     require(not missing, message, "other-run", field="ScoreConfig.weights")
-    return component.values(maps, window, frames, causal)
+    return COMPONENTS[name].values(maps, window, frames, causal)
 
 
 def raw_score(maps: ErrorMaps, score_config: ScoreConfig) -> np.ndarray:
@@ -204,11 +202,6 @@ def smooth(scores: np.ndarray, sigma: float, causal: bool = False) -> np.ndarray
     kernel = np.zeros(2 * reach + 1)
     kernel[: reach + 1] = np.exp(-0.5 * np.square(np.arange(-reach, 1) / sigma))
     return np.asarray(correlate1d(scores, kernel / kernel.sum(), mode="nearest"))
-
-
-def _component(name: str) -> Component:
-    require_known(name, COMPONENTS, "score component", field="ScoreConfig.weights")
-    return COMPONENTS[name]
 
 
 def local_means(

@@ -2,18 +2,16 @@
 the frame store.
 """
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
-from unicodedata import normalize
 
 import numpy as np
 
 from vadlib.config import CELL, ClipConfig
 from vadlib.data.clips import too_short
+from vadlib.data.layout import nfc
 from vadlib.data.store import prepare_frame, resize_frame, stored_shape
 from vadlib.data.video import Video
 from vadlib.device import pick_device
@@ -87,16 +85,13 @@ def find_scene(
         InputError: the run does not know the scene asked for.
     """
     if scene is not None:
-        # A terminal may write an accent in another Unicode form than the folder of the videos.
-        forms = {normalize("NFC", name): name for name in calibration.scenes}
-        scene = forms.get(normalize("NFC", scene), scene)
-        require_known(scene, calibration.scenes, "scene")
-        return scene
+        require_known(nfc(scene), calibration.scenes, "scene")  # terminals may write NFD
+        return nfc(scene)
     height, width = stored_shape(video, config.size, config.shorter_side)[1:3]
     cells = (-(-height // CELL), -(-width // CELL))
     same_size = []
     for name, moments in calibration.scenes.items():
-        if any(part.mean.shape == cells for part in moments.values()):
+        if moments["plain", CELL, 1].mean.shape == cells:
             same_size.append(name)
     return same_size[0] if len(same_size) == 1 else ""
 
@@ -130,8 +125,8 @@ def stream_scores(
         raise too_short(video, len(frames), config.length * config.frame_step)
     height, width = frames.shape[1:3]
     tall, wide = config.crop or (1, 1)
-    message = f"video {video.name}: {height}x{width}, smaller than the run's crop of {tall}x{wide}"
     fits = height >= tall and width >= wide
+    message = f"video {video.name}: {height}x{width}, smaller than the crop"
     require(fits, message, "wrong-shape", field="ClipConfig.crop")
     errors = needed_errors(score_config.shares)
     model = run.model.to(target).eval()

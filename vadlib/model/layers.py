@@ -1,7 +1,5 @@
 """The networks, encoder and decoder, and the convolutions and blocks that they share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """What training minimises, term by term: the paper's terms, bounded, and ours."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
@@ -10,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vadlib.config import TrainConfig
+from vadlib.device import sum_over_processes
 from vadlib.model.memory import entropy
 from vadlib.model.network import DualPathAutoencoder
 
@@ -45,11 +44,6 @@ class PathRows(NamedTuple):
     last: Tensor
 
 
-def single_process(part: Tensor) -> Tensor:
-    """Return the sum over all processes of a tensor when there is only this one."""
-    return part
-
-
 def objective_terms(
     model: DualPathAutoencoder,
     normal: Tensor,
@@ -57,7 +51,7 @@ def objective_terms(
     is_pseudo: Tensor,
     objective: str,
     margin: float = TrainConfig.margin,
-    sum_over_processes: Callable[[Tensor], Tensor] = single_process,
+    sum_over_processes: Callable[[Tensor], Tensor] = sum_over_processes,
     regularisers: Collection[str] = REGULARISERS,
 ) -> dict[str, Term]:
     """Compute the unweighted terms of one batch, from one pass of the encoder.

@@ -2,8 +2,6 @@
 pseudo-anomalies.
 """
 
-from __future__ import annotations
-
 import copy
 from typing import NamedTuple
 

@@ -96,17 +96,12 @@ def read_config(folder: Path) -> RunConfig:
         InputError: there is none, or it does not hold all settings of a run.
     """
     path = folder / "config.json"
-    origin = f"a folder written by `{command_line('train', '--out', folder)}`"
-    names = ", ".join(pretrained_names())
-    message = f"{folder}: no such run; expected {origin}, or the name of a pretrained run ({names})"
+    message = f"{folder}: no run; expected a folder of `vadlib train`, or {pretrained_names()}"
     require(folder.is_dir(), message, "missing-file", file=folder)
-    message = f"{folder}: not a run (no config.json in it); expected {origin}"
     require(path.is_file(), message, "not-a-run", file=folder)
     values = read_config_file(path)
     missing = ", ".join(field.name for field in fields(RunConfig) if field.name not in values)
-    message = (
-        f"{path}: incomplete or of an earlier version ({missing} missing); train the run again"
-    )
+    message = f"{path}: of an earlier version ({missing} missing); train the run again"
     require(not missing, message, "not-a-run", file=path, field=missing)
     return RunConfig().changed(values, path)
 
@@ -114,7 +109,7 @@ def read_config(folder: Path) -> RunConfig:
 def continue_training(folder: Path) -> str:
     """Return the advice to continue the training of a run's folder, for a message."""
     command = command_line("train", "--resume", "--out", folder)
-    return f"continue it with `{command}` (and the --root of the training, if it had one)"
+    return f"continue the training with `{command}`, and its --root"
 
 
 def save_weights(model: torch.nn.Module, path: Path) -> None:
@@ -130,13 +125,12 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     Raises:
         InputError: the file is missing or damaged, or was saved by a model of another shape.
     """
-    advice = continue_training(path.parent)
-    message = f"{path}: no such file; the training is not complete, so {advice}"
+    message = f"{path}: no such file; {continue_training(path.parent)}"
     require(path.is_file(), message, "not-a-run", file=path)
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
-        message = f"{path}: a damaged file ({error}); copy it again, or train the run again"
+        message = f"{path}: damaged ({error}); copy it again, or train the run again"
         raise InputError(message, "damaged-file", file=path) from error
     mismatch = first_mismatch(model, weights)
     message = f"{path}: weights of another model ({mismatch}); use their own config.json"

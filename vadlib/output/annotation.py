@@ -1,7 +1,5 @@
 """Annotate a scored video: where it is abnormal, how much, and when that is an alarm."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -71,29 +69,25 @@ def _bar(width: int, height: int, shares: list[float], alarm: bool, seconds: flo
     tall = max(24, min(height // 24, width // 20) * 2)  # small in a narrow picture
     size = tall / 50
     strip = np.full((tall, width, 3), 20, np.uint8)
-    clock = _clock(seconds)
+    minutes, second = divmod(int(seconds), 60)
+    clock = f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}"
     # the bar begins after the widest time, which a time-lapse may exceed, and ends before the word
     widths = [cv2.getTextSize(text, FONT, size, 1)[0][0] for text in (clock, "00:00:00", "ALARM")]
+    margin = tall // 4
     start = max(widths[:2]) + tall // 2
     stop = width - widths[2] - tall // 2
-    bar = strip[tall // 4 : tall - tall // 4, :stop]
-    bar[:, start:] = 60
-    end, mark = (start + round((stop - start) * min(max(share, 0), 1)) for share in shares)
-    bar[:, start:end] = [round(255 * part) for part in to_rgb(ORANGE if alarm else BLUE)]
-    baseline = tall // 2 + round(11 * size)
-    cv2.putText(strip, clock, (tall // 4, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
+    ends = start + np.rint((stop - start) * np.clip(shares, 0, 1)).astype(int)
+    bar = strip[margin : tall - margin]
+    bar[:, start:stop] = 60
+    filled = bar[:, start : ends[0]]
+    filled[:] = np.rint(255 * np.array(to_rgb(ORANGE if alarm else BLUE)))
+    texts = {clock: margin}
     if alarm:
-        y, x = np.mgrid[tall // 4 : tall - tall // 4, start:end]
-        bar[:, start:end][(x + y) % 8 < 2] = WHITE
-        cv2.putText(strip, "ALARM", (stop + tall // 4, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
-    strip[2 : tall - 2, mark - 1 : mark + 1] = WHITE
+        y, x = np.indices(filled.shape[:2])
+        filled[(x + y + margin + start) % 8 < 2] = WHITE
+        texts["ALARM"] = stop + margin
+    for text, x in texts.items():
+        place = (x, tall // 2 + round(11 * size))
+        cv2.putText(strip, text, place, FONT, size, WHITE, 1, cv2.LINE_AA)
+    strip[2 : tall - 2, ends[1] - 1 : ends[1] + 1] = WHITE
     return strip
-
-
-def _clock(seconds: float) -> str:
-    """Format hours, minutes and seconds; from 100 hours on days, hours and minutes."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    if hours < 100:
-        return f"{hours:02d}:{minute:02d}:{second:02d}"
-    return f"{hours // 24}d {hours % 24:02d}:{minute:02d}"
