@@ -65,11 +65,12 @@ def baseline_scores(
         [frames] = store_frames([video], shorter_side=WORKING_SIDE)
         empty = empty_scenes[video.scene] if same_scene else motion.scene_background([frames])
         areas = _areas(frames, empty)
+        averaged = uniform_filter1d(areas, SPANS[1], axis=1, mode="nearest")
         energies = _motion_energies(frames, empty, every)
-        for span, energy, text in zip(SPANS, energies, ("1 frame", "16 frames"), strict=True):
-            averaged = uniform_filter1d(areas, span, axis=1, mode="nearest")
-            for kind, curve in zip(KINDS, [*averaged, energy], strict=True):
-                scores.setdefault(f"{kind}, {text}", {})[video.name] = curve
+        curves = zip([*areas, energies[0]], [*averaged, energies[1]], strict=True)
+        for kind, (single, average) in zip(KINDS, curves, strict=True):
+            scores.setdefault(f"{kind}, 1 frame", {})[video.name] = single
+            scores.setdefault(f"{kind}, 16 frames", {})[video.name] = average
     return scores
 
 

@@ -16,7 +16,6 @@ from vadlib.config import ScoreConfig, from_dict
 from vadlib.errors import InputError, require
 from vadlib.evaluation.scores import COMPONENTS, ErrorMaps, component_values, smooth
 from vadlib.files import atomic, read_arrays
-from vadlib.model.run import continue_training
 
 WINDOWS = (8, 16, 32, 64, None)  # pixels; None is the whole frame. Others cannot be calibrated
 PRIOR = 3000  # frames of picture-wide values that the moments of each location start with
@@ -147,7 +146,7 @@ class Calibration:
         Raises:
             InputError: it is missing, damaged, or of an earlier version.
         """
-        advice = f"remove what is there, and {continue_training(path.parent)}"
+        advice = "remove what is there, and continue the training with --resume"
         stored = read_arrays(path, advice)
         with readable(path, advice):
             return cls.from_arrays(stored)
@@ -206,8 +205,7 @@ def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], config: ScoreConfig) 
             others = sums[:i] + sums[i + 1 :] or sums
             calibration = Calibration({scene: _scene_moments(others)}, 0.0, config)
             scores.append(calibration.score(maps, scene, config))
-    message = "nothing moves in the held-out videos"
-    require(len(scenes) > 0, message, "nothing-to-do", field="held_out")
+    require(bool(scenes), "no held-out video moves", "nothing-to-do", field="held_out")
     threshold = float(np.quantile(np.concatenate(scores), THRESHOLD_QUANTILE))
     return Calibration(scenes, threshold, config)
 

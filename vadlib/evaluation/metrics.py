@@ -16,10 +16,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from vadlib.errors import InputError, require, require_known
 
 ONE_SIDED = ("left_out", "counted", "padded")
-
 Curves = Mapping[str, np.ndarray]  # video name -> (T,)
 Kinds = Mapping[str, Sequence[str]]  # video name -> T kinds of anomaly, "" for normal frames
-Pair = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
 
 class MacroAUC(NamedTuple):
@@ -29,13 +27,6 @@ class MacroAUC(NamedTuple):
 
     mean: float | None
     one_sided: int
-
-
-class Interval(NamedTuple):
-    """Bounds of a confidence interval."""
-
-    low: float
-    high: float
 
 
 class AlarmMetrics(NamedTuple):
@@ -60,7 +51,7 @@ class AlarmMetrics(NamedTuple):
     false_alarms_per_hour: float | None
 
 
-def checked_pair(y_true: Curves, y_score: Curves) -> Pair:
+def checked_pair(y_true: Curves, y_score: Curves) -> tuple[Curves, Curves]:
     """Return labels as uint8 and scores as float64, of the same videos in the order of the scores.
 
     Raises:
@@ -337,7 +328,7 @@ def found_pixels(score_map: np.ndarray, mask: np.ndarray) -> float:
 
 def bootstrap(
     y_true: Curves, y_score: Curves, base: Curves | None = None, draws: int = 2000, seed: int = 0
-) -> Interval | None:
+) -> tuple[float, float] | None:
     """Estimate the 95% confidence interval of the micro AUC by resampling videos with replacement.
 
     Frames of one video are alike, so that resampling frames would give far too narrow an interval.
@@ -353,7 +344,8 @@ def bootstrap(
         seed: of the resampling; every score is evaluated on the same resamples.
 
     Returns:
-        None with fewer than two videos, or if no resample has both labels.
+        Its lower and its upper bound; None with fewer than two videos, or if no resample has both
+        labels.
 
     Raises:
         InputError: scores, labels or `base` that do not belong together, or no draws.
@@ -372,7 +364,8 @@ def bootstrap(
         areas = areas - _resampled_areas(labels, base, counts)
     if videos < 2 or len(areas) == 0:
         return None
-    return Interval(*np.quantile(areas, [(1 - 0.95) / 2, (1 + 0.95) / 2]).tolist())
+    low, high = np.quantile(areas, [(1 - 0.95) / 2, (1 + 0.95) / 2]).tolist()
+    return low, high
 
 
 def _resampled_areas(labels: Curves, scores: Curves, counts: np.ndarray) -> np.ndarray:

@@ -14,7 +14,6 @@ from vadlib.evaluation.metrics import checked, per_video, require_frames, requir
 from vadlib.evaluation.scores import ErrorMaps, local_means, raw_score
 from vadlib.files import atomic, command_line, expand_home, json_text, read_arrays
 
-SCALES = ("raw", "calibrated", "per_video")
 Metrics = dict[str, object]  # as in `metrics.json`
 CURVES = ("scores", "times", "raw", "labels")  # parts of a `VideoResult` with a value per frame
 
@@ -114,7 +113,7 @@ class Result:
             InputError: an unknown scale or field, a wrong value, or a calibrated score of a window
                 that the calibration does not know.
         """
-        require_known(scale, SCALES, "scale")
+        require_known(scale, ("raw", "calibrated", "per_video"), "scale")
         settings = asdict(self.calibration.score_config) | changes
         score_config = from_dict(ScoreConfig, settings, "rescore")
         scores = {}

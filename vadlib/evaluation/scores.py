@@ -3,7 +3,6 @@ standardised, and their mixture. Higher is more abnormal.
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -20,8 +19,6 @@ from vadlib.errors import require, require_known
 # computed again from a stored result are the same. "plain" is always among them.
 ErrorMaps = Mapping[str, np.ndarray]
 
-LOG_FLOOR = 1e-8  # keeps the log finite where nothing moved
-
 
 class PixelError(NamedTuple):
     """An error of every pixel, from which an error map is made.
@@ -36,8 +33,12 @@ class PixelError(NamedTuple):
     measure: Callable[[Tensor, Tensor], Tensor]
 
 
-class Component(ABC):
-    """Base of score components.
+class LocalError:
+    """A component of the score: an error of the normal path in a window around each place.
+
+    Args:
+        name: of the error map.
+        measure: see `PixelError`.
 
     Attributes:
         needs: the error maps that `values` reads, by name.
@@ -46,16 +47,18 @@ class Component(ABC):
         whole_frame: True if all places of a frame have the same value.
     """
 
-    needs: Mapping[str, PixelError] = {}
     floor = 1e-5
     whole_frame = False
+
+    def __init__(self, name: str, measure: Callable[[Tensor, Tensor], Tensor]):
+        self.name = name
+        self.needs = {name: PixelError("normal", measure)}
 
     @property
     def needs_pseudo_path(self) -> bool:
         """True if the component reads an error of the pseudo path."""
         return any(error.path == "pseudo" for error in self.needs.values())
 
-    @abstractmethod
     def values(self, maps: ErrorMaps, window: int | None, frames: int, causal: bool) -> np.ndarray:
         """Compute the component at each place: float32 (T, H', W'), or (T, 1, 1) without a window.
 
@@ -66,32 +69,17 @@ class Component(ABC):
             frames: the number of frames that errors are averaged over.
             causal: average over past frames only, instead of centred ones.
         """
+        return local_means(maps, self.name, window, frames, causal)
 
     def raw(self, values: np.ndarray) -> np.ndarray:
         """Turn the largest values of frames, float64 (T,), into raw scores of about one scale."""
-        return np.asarray(np.log(values + LOG_FLOOR))
+        return np.asarray(np.log(values + 1e-8))  # finite where nothing moved
 
     def standardise(self, values: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
         """Express values (T, H', W') in standard deviations (H', W') from the mean (H', W') of
         normal frames. A place where nothing moves has error 0, so it lies below the mean.
         """
         return np.asarray((values - mean) / std)
-
-
-class LocalError(Component):
-    """An error of the normal path in a window around each place.
-
-    Args:
-        name: of the error map.
-        measure: see `PixelError`.
-    """
-
-    def __init__(self, name: str, measure: Callable[[Tensor, Tensor], Tensor]):
-        self.name = name
-        self.needs = {name: PixelError("normal", measure)}
-
-    def values(self, maps: ErrorMaps, window: int | None, frames: int, causal: bool) -> np.ndarray:
-        return local_means(maps, self.name, window, frames, causal)
 
 
 def plain_error(reconstruction: Tensor, clips: Tensor) -> Tensor:
@@ -107,7 +95,7 @@ def temporal_error(reconstruction: Tensor, clips: Tensor) -> Tensor:
     return torch.cat([changes[:, :1], changes], dim=1)
 
 
-class Contrast(Component):
+class Contrast(LocalError):
     """The share of D_n's error in the sum of D_n's and D_p's, in [0, 1], of the whole frame.
 
     Over many windows the ratio is so steady that a single abnormal thing shows in it. 0.5 means
@@ -123,7 +111,7 @@ class Contrast(Component):
     scale = 10
 
     def __init__(self) -> None:
-        self.needs = {"plain": PixelError("normal", plain_error)}
+        super().__init__("plain", plain_error)
         self.needs["pseudo"] = PixelError("pseudo", plain_error)
 
     def values(self, maps: ErrorMaps, window: int | None, frames: int, causal: bool) -> np.ndarray:
@@ -142,7 +130,7 @@ class Contrast(Component):
 
 
 # To add a score, write a component and add a row. `ScoreConfig` gives it weight 0.
-COMPONENTS: dict[str, Component] = {
+COMPONENTS: dict[str, LocalError] = {
     "plain": LocalError("plain", plain_error),
     "temporal": LocalError("temporal", temporal_error),
     "contrast": Contrast(),
@@ -161,7 +149,7 @@ def needed_errors(names: Iterable[str] | None = None) -> dict[str, PixelError]:
 def component_values(
     name: str, maps: ErrorMaps, window: int | None, frames: int, causal: bool = False
 ) -> np.ndarray:
-    """Compute one of `COMPONENTS` at each place of a video; see `Component.values`.
+    """Compute one of `COMPONENTS` at each place of a video; see `LocalError.values`.
 
     Raises:
         InputError: an unknown component, or an error map that it needs is missing because it was

@@ -1,7 +1,5 @@
 """A run's folder: its config and its weights."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from vadlib.config import RunConfig, read_config_file
 from vadlib.errors import InputError, require, require_known
-from vadlib.files import atomic, command_line, expand_home
+from vadlib.files import atomic, expand_home
 from vadlib.model.network import DualPathAutoencoder
 
 # Runs that ship with the package, each in a folder of its name.
@@ -41,7 +39,7 @@ class Run:
         return None if self.folder.resolve().parent == PRETRAINED.resolve() else self.folder
 
     @classmethod
-    def load(cls, folder: str | Path) -> Run:
+    def load(cls, folder: str | Path) -> "Run":
         """Load a run's folder, without pickle and without the device that it was trained on.
 
         Raises:
@@ -106,12 +104,6 @@ def read_config(folder: Path) -> RunConfig:
     return RunConfig().changed(values, path)
 
 
-def continue_training(folder: Path) -> str:
-    """Return the advice to continue the training of a run's folder, for a message."""
-    command = command_line("train", "--resume", "--out", folder)
-    return f"continue the training with `{command}`, and its --root"
-
-
 def save_weights(model: torch.nn.Module, path: Path) -> None:
     """Write the weights as safetensors, atomically."""
     weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
@@ -125,7 +117,7 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     Raises:
         InputError: the file is missing or damaged, or was saved by a model of another shape.
     """
-    message = f"{path}: no such file; {continue_training(path.parent)}"
+    message = f"{path}: no such file; continue the training with --resume"
     require(path.is_file(), message, "not-a-run", file=path)
     try:
         weights = load_file(path)

@@ -8,14 +8,12 @@ from vadlib.evaluation.baselines import BEST, METRICS, best_baseline
 ROWS = ["micro_auc_per_video", "micro_auc_raw", "micro_auc_calibrated", "macro_auc"]
 ROWS += ["macro_auc_counted", "macro_auc_padded", "average_precision", "eer", "pixel_auc"]
 ROWS += ["detection_delay", "false_alarms_per_hour", "normal_frames_above"]
-SUMMARY = """\
-{videos} videos, {frames} frames, {abnormal_frames} abnormal; {macro_auc_left_out} videos are \
-one-sided; {events_found} of {events} events found, {false_alarms} false alarms"""
+SUMMARY = "{videos} videos, {frames} frames, {abnormal_frames} abnormal; {macro_auc_left_out} "
+SUMMARY += "one-sided; {events_found} of {events} events found, {false_alarms} false alarms"
 NOTE = """\
-micro: all frames together; scores as they are (raw), compared with held-out normal videos
-(calibrated), or min-max scaled within each video, as most papers do. In brackets: 95% intervals.
-macro: the mean of the AUCs of single videos, of raw scores. Videos whose frames all have one label
-are left out, or counted as 1, or every video is padded by a frame of each label.
+micro: all frames together; raw scores, calibrated ones (compared with held-out normal videos), or
+raw ones, min-max scaled within each video. In brackets: 95% intervals.
+macro: the mean of the AUCs of single videos, raw; one-sided ones left out, counted as 1, or padded.
 All others: of calibrated scores; delay (in seconds) and alarms at the run's threshold."""
 
 
@@ -40,13 +38,15 @@ def describe_metrics(metrics: Mapping[str, object]) -> str:
         lines[0] = f"{measured['dataset']}: {lines[0]}"
     for name in ROWS:
         if name in measured:
-            lines.append(_row(name, (_cell(column, name) for column in columns.values())))
+            cells = [_cell(column, name) for column in columns.values()]
+            lines.append(_row(name, cells))
     for kind, area in measured.get("kind_auc", {}).items():
         lines.append(_row(f"AUC of {kind}", [_number(area)]))
     if baselines:
         lines += ["", _row("without learning", METRICS)]
         for name, values in (baselines | {"the best": columns[BEST]}).items():
-            lines.append(_row(name, (_cell(values, metric) for metric in METRICS)))
+            cells = [_cell(values, metric) for metric in METRICS]
+            lines.append(_row(name, cells))
         lines.append("")
     for truth, reason in measured.get("not_measured", {}).items():
         lines.append(f"not measured by {truth}: {reason}")
