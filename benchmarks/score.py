@@ -31,7 +31,7 @@ from vadlib.data.encode import write_video
 from vadlib.data.folder import open_video
 from vadlib.device import steady_memory
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.stream import find_scene, stream_scores
+from vadlib.evaluation.evaluate import find_scene, stream_scores
 from vadlib.jobs import score_video
 from vadlib.model.run import Run
 from vadlib.output.annotation import annotate

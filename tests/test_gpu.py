@@ -16,7 +16,7 @@ import vadlib as vad
 from vadlib.device import autocast, pick_device, pick_precision
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.error_maps import error_maps
-from vadlib.evaluation.stream import stream_scores
+from vadlib.evaluation.evaluate import stream_scores
 from vadlib.training import trainer as training
 from vadlib.training.trainer import Loss, Trainer
 

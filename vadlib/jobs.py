@@ -30,9 +30,8 @@ from vadlib.evaluation.baselines import baseline_scores, measure_baselines
 from vadlib.evaluation.calibration import Calibration
 from vadlib.evaluation.error_maps import PROTOCOLS, scored_frames
 from vadlib.evaluation.evaluate import evaluate as evaluate_videos
-from vadlib.evaluation.evaluate import measure
+from vadlib.evaluation.evaluate import find_scene, measure, stream_scores
 from vadlib.evaluation.result import Result, VideoResult
-from vadlib.evaluation.stream import find_scene, stream_scores
 from vadlib.files import atomic, expand_home
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, open_run

@@ -15,8 +15,7 @@ from vadlib.data.clips import stored_frames
 from vadlib.data.video import Video
 from vadlib.evaluation.calibration import Calibration, calibrate
 from vadlib.evaluation.error_maps import error_maps
-from vadlib.evaluation.evaluate import evaluate
-from vadlib.evaluation.stream import SHOWN_SIDE, find_scene, stream_scores
+from vadlib.evaluation.evaluate import SHOWN_SIDE, evaluate, find_scene, stream_scores
 from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run
 

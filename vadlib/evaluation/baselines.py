@@ -15,8 +15,6 @@ Each baseline gives a frame one number, and each is measured over 1 frame and ov
 Colour frames become grey, and frames whose shorter side exceeds 240 pixels are shrunk to it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -98,9 +96,8 @@ def best_baseline(measured: Mapping[str, Mapping[str, float | None]], metric: st
         InputError: another metric.
     """
     require_known(metric, METRICS, "metric")
-    values = {name: metrics.get(metric) for name, metrics in measured.items()}
-    numbers = {name: value for name, value in values.items() if value is not None}
-    return max(numbers, key=lambda name: numbers[name], default=None)
+    names = [name for name, values in measured.items() if values.get(metric) is not None]
+    return max(names, key=lambda name: measured[name][metric] or 0.0, default=None)
 
 
 def _areas(frames: np.ndarray, empty: np.ndarray) -> np.ndarray:

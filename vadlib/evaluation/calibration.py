@@ -2,15 +2,13 @@
 is compared with what is usual there.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -18,7 +16,6 @@ from vadlib.config import ScoreConfig, from_dict
 from vadlib.errors import InputError, require
 from vadlib.evaluation.scores import COMPONENTS, ErrorMaps, component_values, smooth
 from vadlib.files import atomic, read_arrays
-from vadlib.model.run import continue_training
 
 WINDOWS = (8, 16, 32, 64, None)  # pixels; None is the whole frame. Others cannot be calibrated
 PRIOR = 3000  # frames of picture-wide values that the moments of each location start with
@@ -36,7 +33,7 @@ class Moments(NamedTuple):
     mean: np.ndarray
     deviation: np.ndarray
 
-    def picture_wide(self) -> Moments:
+    def picture_wide(self) -> "Moments":
         """Return the averages over all locations, each (1, 1)."""
         return Moments(self.mean.mean(keepdims=True), self.deviation.mean(keepdims=True))
 
@@ -82,29 +79,26 @@ class Calibration:
         as near counts 1/16. The frame's largest value, its score, stays the same. A negative value
         counts everywhere, because the whole frame looks normal.
         """
-        local = np.zeros((1, 1, 1))
-        whole_frame = []
-        for name, share in config.shares.items():
+        score_map = local = np.zeros((1, 1, 1))
+        for name in sorted(config.shares, key=_is_whole_frame):
             values = component_values(name, maps, config.window, config.frames, config.causal)
             moments = self._moments(scene, (name, config.window, config.frames))
             if moments.mean.shape != values.shape[1:]:
                 moments = moments.picture_wide()  # another camera or another frame size
-            weighted = share * COMPONENTS[name].standardise(values, *moments).astype(np.float64)
-            if COMPONENTS[name].whole_frame:
-                whole_frame.append(weighted)
+            values = COMPONENTS[name].standardise(values, *moments).astype(np.float64)
+            values = config.shares[name] * values
+            if _is_whole_frame(name):
+                values = np.where(values > 0, values * _nearness(local) ** 4, values)
             else:
-                local = local + weighted
-        score_map = local
-        for values in whole_frame:
-            score_map = score_map + np.where(values > 0, values * _nearness(local) ** 4, values)
+                local = local + values
+            score_map = score_map + values
         return score_map
 
     def _moments(self, scene: str, key: Key) -> Moments:
         """Return the moments of a scene; of an unknown one the mean of all picture-wide moments."""
         scenes = [self.scenes[scene]] if scene in self.scenes else list(self.scenes.values())
-        settings = [other[1:] for other in scenes[0] if other[0] == key[0]]
-        field = "frames" if (key[1], 1) in settings else "window"
-        message = f"{key[0]!r} is not calibrated for (window, frames) = {key[1:]}, only: {settings}"
+        field = "frames" if (*key[:2], 1) in scenes[0] else "window"
+        message = f"{key[0]!r} is not calibrated for (window, frames) = {key[1:]}"
         require(key in scenes[0], message, "out-of-range", field=f"ScoreConfig.{field}")
         if scene in self.scenes:
             return scenes[0][key]
@@ -124,7 +118,7 @@ class Calibration:
         return arrays
 
     @classmethod
-    def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> Calibration:
+    def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> Self:
         """Invert `arrays`.
 
         Raises:
@@ -146,15 +140,13 @@ class Calibration:
             np.savez_compressed(temporary, **self.arrays())  # type: ignore[arg-type]
 
     @classmethod
-    def load(cls, path: Path) -> Calibration:
+    def load(cls, path: Path) -> Self:
         """Read `calibration.npz`.
 
         Raises:
             InputError: it is missing, damaged, or of an earlier version.
         """
-        advice = continue_training(path.parent)
-        if path.is_file():
-            advice = f"remove it and {advice}"
+        advice = "remove what is there, and continue the training with --resume"
         stored = read_arrays(path, advice)
         with readable(path, advice):
             return cls.from_arrays(stored)
@@ -206,16 +198,14 @@ def calibrate(held_out: Mapping[str, Sequence[ErrorMaps]], config: ScoreConfig) 
     scores = []
     for scene, videos in held_out.items():
         moving = [maps for maps in videos if maps["plain"].any()]
-        if not moving:
-            continue
         sums = [_video_sums(maps, config.frames) for maps in moving]
-        scenes[scene] = _scene_moments(sums)
+        if sums:
+            scenes[scene] = _scene_moments(sums)
         for i, maps in enumerate(moving):
             others = sums[:i] + sums[i + 1 :] or sums
             calibration = Calibration({scene: _scene_moments(others)}, 0.0, config)
             scores.append(calibration.score(maps, scene, config))
-    message = "nothing moves in the held-out training videos; add videos with motion"
-    require(len(scenes) > 0, message, "nothing-to-do", field="held_out")
+    require(bool(scenes), "no held-out video moves", "nothing-to-do", field="held_out")
     threshold = float(np.quantile(np.concatenate(scores), THRESHOLD_QUANTILE))
     return Calibration(scenes, threshold, config)
 
@@ -245,6 +235,10 @@ def _scene_moments(sums: Sequence[Mapping[Key, np.ndarray]]) -> dict[Key, Moment
         deviation = np.sqrt(np.maximum(square - np.square(mean), 1e-12))
         moments[key] = Moments(mean.astype(np.float32), deviation.astype(np.float32))
     return moments
+
+
+def _is_whole_frame(name: str) -> bool:
+    return COMPONENTS[name].whole_frame
 
 
 def _nearness(local: np.ndarray) -> np.ndarray:

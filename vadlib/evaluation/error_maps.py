@@ -1,14 +1,10 @@
 """Reconstruction errors of every frame, as maps over the picture."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
-from typing import NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from vadlib.config import CELL, ClipConfig
 from vadlib.data.clips import scoring_starts, to_tensor
@@ -29,7 +25,6 @@ def error_maps(
     config: ClipConfig,
     device: torch.device,
     precision: str = "auto",
-    bar: tqdm[NoReturn] | None = None,
     protocol: str = "all",
 ) -> ErrorMaps:
     """Reconstruct a whole video and return the error maps of every frame that all components need.
@@ -48,15 +43,11 @@ def error_maps(
         config: the clip config of the run.
         device: where to compute.
         precision: see `pick_precision`.
-        bar: advanced by one per frame.
         protocol: "all" or "center".
     """
     errors = needed_errors()
-    parts = []
-    for part in cell_errors(model, frames, config, device, errors, precision, protocol):
-        parts.append(part.astype(np.float16))
-        if bar is not None:
-            bar.update(part.shape[1])
+    cells = cell_errors(model, frames, config, device, errors, precision, protocol)
+    parts = [part.astype(np.float16) for part in cells]
     maps = np.concatenate(parts, axis=1)[:, scored_frames(len(frames), config, protocol)]
     return dict(zip(errors, maps, strict=True))
 

@@ -1,26 +1,33 @@
-"""Score videos with a run and measure the scores against the labels."""
+"""Score videos with a run and measure the scores against the labels. Or score one while it is
+read: then memory does not grow with its length, and nothing passes through the frame store.
+"""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import replace
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from vadlib.config import ClipConfig
+from vadlib.config import CELL, ClipConfig
 from vadlib.data.clips import stored_frames, too_short
+from vadlib.data.layout import nfc
+from vadlib.data.store import prepare_frame, resize_frame, stored_shape
 from vadlib.data.video import Video
 from vadlib.device import pick_device, processes, share_out, steady_memory
 from vadlib.errors import require, require_known
 from vadlib.evaluation import metrics
 from vadlib.evaluation.calibration import Calibration
-from vadlib.evaluation.error_maps import PROTOCOLS, error_maps, scored_frames
-from vadlib.evaluation.metrics import Curves
+from vadlib.evaluation.error_maps import PROTOCOLS, cell_errors, error_maps, scored_frames
 from vadlib.evaluation.result import Metrics, Result, VideoResult
-from vadlib.evaluation.scores import ErrorMaps, raw_score
+from vadlib.evaluation.scores import ErrorMaps, needed_errors, raw_score
 from vadlib.model.run import Run, open_run
+
+# pixels of the shorter side of the frames that are passed on, at most: some dozens of them are held
+SHOWN_SIDE = 480
+SINGLE = {"average_precision": metrics.average_precision, "eer": metrics.equal_error_rate}
 
 
 def evaluate(
@@ -51,53 +58,61 @@ def evaluate(
     maps = _score_videos(run, videos, device, progress, protocol)
     config = calibration.score_config
     results = {}
+    kinds = {}
     for video, errors in zip(videos, maps, strict=True):
         frames = scored_frames(len(video), run.config.clips, protocol)
-        scores = calibration.score(errors, video.scene, config)
-        raw = raw_score(errors, config)
         labels = None if video.labels is None else video.labels[frames]
-        parts = (video.seconds[frames], video.scene, raw, labels, errors)
+        if video.kinds is not None:
+            kinds[video.name] = list(video.kinds)[frames]
+        scores = calibration.score(errors, video.scene, config)
+        parts = (video.seconds[frames], video.scene, raw_score(errors, config), labels, errors)
         results[video.name] = VideoResult(scores, *parts)
     result = Result(results, calibration, protocol=protocol)
-    if len(result.labels) < len(videos):
-        return result
-    measured = measure(result)
-    if measured["micro_auc_raw"] is not None:
-        measured |= _pixel_metrics(result, videos, run.config.clips)
-        measured |= _kind_metrics(result, videos, run.config.clips)
-    measured["ground_truth"] = videos[0].ground_truth
-    return replace(result, metrics=measured)
+    if len(result.labels) == len(videos):
+        result.metrics.update(measure(result))
+        if result.metrics["micro_auc_raw"] is not None:
+            result.metrics.update(_pixel_metrics(result, videos, run.config.clips))
+            if len(kinds) == len(videos):
+                areas = metrics.kind_aucs(result.labels, result.scores, kinds)
+                result.metrics["kind_auc"] = areas
+        result.metrics["ground_truth"] = videos[0].ground_truth
+    return result
 
 
 def _score_videos(
     run: Run, videos: Sequence[Video], device: str, progress: bool, protocol: str
 ) -> list[ErrorMaps]:
     """Return the error maps of each video."""
-    require(len(videos) > 0, "no videos to score; expected one or more", "too-few", field="videos")
+    require(len(videos) > 0, "no videos to score", "too-few", field="videos")
     target = pick_device(device)
     require_known(protocol, PROTOCOLS, "protocol")  # before anything is decoded
     config = run.config.clips
     for video in videos:
         channels = config.channels or video.frames.shape[3]
         expected = run.model.config.channels
-        message = f"video {video.name}: {channels} channels; the model of this run takes {expected}"
+        message = f"video {video.name}: {channels} channels; the model takes {expected}"
         require(channels == expected, message, "wrong-shape", field="ModelConfig.channels")
-        if len(video) < config.length * config.frame_step:
-            raise too_short(video, len(video), config.length * config.frame_step)
+        _require_clip(video, config)
     model = run.model.to(target).eval()
-    precision = run.config.training.precision
     with processes().main_process_first():  # the others find the frames in the store
         stored = stored_frames(videos, config, progress)
     bar = tqdm(total=sum(map(len, videos)), desc="scoring", unit="frame", disable=not progress)
 
     def video_maps(frames: np.ndarray) -> ErrorMaps:
-        return error_maps(model, frames, config, target, precision, bar, protocol)
+        maps = error_maps(model, frames, config, target, run.config.training.precision, protocol)
+        bar.update(len(frames))
+        return maps
 
     with bar, steady_memory():
         return share_out(video_maps, stored)
 
 
-def measure(result: Result, labels: Curves | None = None) -> Metrics:
+def _require_clip(video: Video, config: ClipConfig) -> None:
+    if len(video) < config.length * config.frame_step:
+        raise too_short(video, len(video), config.length * config.frame_step)
+
+
+def measure(result: Result, labels: metrics.Curves | None = None) -> Metrics:
     """Compute the flat metrics of a result from the labels of its frames. AUCs and rates are None
     if all frames have one label.
 
@@ -114,21 +129,21 @@ def measure(result: Result, labels: Curves | None = None) -> Metrics:
     curves = {"micro_auc_raw": raw, "micro_auc_calibrated": calibrated}
     curves["micro_auc_per_video"] = metrics.per_video(raw)
     truth = np.concatenate(list(y_true.values()))
+    has_both = len(np.unique(truth)) == 2
+    measured: Metrics = {}
+    intervals = {}
+    for name, scores in curves.items():
+        measured[name] = metrics.micro_auc(y_true, scores) if has_both else None
+        interval = metrics.bootstrap(y_true, scores)
+        intervals[name] = list(interval) if interval else None
     macro = metrics.macro_auc(y_true, raw)
-    measured: Metrics = dict.fromkeys(curves)
     measured |= {"macro_auc": macro.mean, "macro_auc_left_out": macro.one_sided}
-    measured |= dict.fromkeys(("macro_auc_counted", "macro_auc_padded", "average_precision", "eer"))
-    intervals: dict[str, list[float] | None] = dict.fromkeys(curves)
+    for one_sided in ("counted", "padded"):
+        area = metrics.macro_auc(y_true, raw, one_sided).mean
+        measured[f"macro_auc_{one_sided}"] = area if has_both else None
+    for name, metric in SINGLE.items():
+        measured[name] = metric(y_true, calibrated) if has_both else None
     measured["intervals"] = intervals
-    if len(np.unique(truth)) == 2:
-        for name, scores in curves.items():
-            measured[name] = metrics.micro_auc(y_true, scores)
-            interval = metrics.bootstrap(y_true, scores)
-            intervals[name] = list(interval) if interval else None
-        for one_sided in ("counted", "padded"):
-            measured[f"macro_auc_{one_sided}"] = metrics.macro_auc(y_true, raw, one_sided).mean
-        measured["average_precision"] = metrics.average_precision(y_true, calibrated)
-        measured["eer"] = metrics.equal_error_rate(y_true, calibrated)
     alarms = metrics.alarm_metrics(y_true, calibrated, result.times, result.threshold)
     counts = {"videos": len(y_true), "frames": len(truth), "abnormal_frames": int(np.sum(truth))}
     return measured | alarms._asdict() | counts
@@ -138,12 +153,10 @@ def _pixel_metrics(result: Result, videos: Sequence[Video], config: ClipConfig) 
     """Compute `pixel_auc` if all videos have masks."""
     values: list[float] = []
     truth: list[int] = []
-    frame_count = 0
     for video in videos:
         if video.masks is None:
             return {}
         labels = result.labels[video.name]
-        frame_count += len(labels)
         frames = range(len(video))[scored_frames(len(video), config, result.protocol)]
         for t, score_map, label in zip(frames, result.score_map(video.name), labels, strict=True):
             mask = video.masks[t] if label else np.zeros(video.frames.shape[1:3], bool)
@@ -154,15 +167,133 @@ def _pixel_metrics(result: Result, videos: Sequence[Video], config: ClipConfig) 
     area = None
     if len(set(truth)) == 2:
         area = metrics.micro_auc({"all": np.array(truth)}, {"all": np.array(values)})
-    return {"pixel_auc": area, "pixel_auc_left_out": frame_count - len(truth)}
+    ignored = sum(map(len, result.scores.values())) - len(truth)
+    return {"pixel_auc": area, "pixel_auc_left_out": ignored}
 
 
-def _kind_metrics(result: Result, videos: Sequence[Video], config: ClipConfig) -> Metrics:
-    """Compute `kind_auc` if all videos name the kinds of their anomalies."""
-    kinds = {}
-    for video in videos:
-        if video.kinds is None:
-            return {}
-        frames = scored_frames(len(video), config, result.protocol)
-        kinds[video.name] = list(video.kinds)[frames]
-    return {"kind_auc": metrics.kind_aucs(result.labels, result.scores, kinds)}
+class ScoredFrame(NamedTuple):
+    """One frame and its score.
+
+    Attributes:
+        score: the frame's calibrated score.
+        map: float64 (H', W'), the places that the score comes from, one value for 8 x 8 pixels of
+            the frame as the model sees it; `score` is the largest, unless the run's score is
+            smoothed or mixed with that of the whole frame.
+        frame: uint8 (H, W, C), the frame itself, shrunk to a shorter side of `SHOWN_SIDE` if it is
+            larger.
+    """
+
+    score: float
+    map: np.ndarray
+    frame: np.ndarray
+
+
+class PreparedFrames:
+    """The frames of a video as a run's clip config wants them, uint8 (T, H, W, C), for
+    `cell_errors`, which only goes forward.
+
+    Each frame of the video is read once, in order. Only those of one clip are held. `passed_on`
+    collects all frames that were read, as they are passed on; the user removes them.
+    """
+
+    def __init__(self, video: Video, config: ClipConfig, channels: int):
+        self.source = video.frames
+        self.shape = stored_shape(video, config.size, config.shorter_side, channels)
+        self.passed_on_size = stored_shape(video, None, SHOWN_SIDE)[1:3]
+        self.held: deque[np.ndarray] = deque(maxlen=(config.length - 1) * config.frame_step + 1)
+        self.passed_on: deque[np.ndarray] = deque()
+        self.read = 0
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, picked: slice | list[int]) -> np.ndarray:
+        numbers = range(len(self))[picked] if isinstance(picked, slice) else picked
+        while self.read <= numbers[-1]:
+            frame = self.source[self.read]
+            self.held.append(prepare_frame(frame, self.shape))
+            self.passed_on.append(resize_frame(frame, self.passed_on_size))
+            self.read += 1
+        first = self.read - len(self.held)
+        return np.stack([self.held[t - first] for t in numbers])
+
+
+def find_scene(
+    calibration: Calibration, config: ClipConfig, video: Video, scene: str | None = None
+) -> str:
+    """Return the scene that a video of unknown origin is judged by.
+
+    It is the one asked for, else the only scene that the run knows with frames of that size,
+    because your own camera most likely is the one that the run was trained on. If there is none, or
+    if there are several, it is "", and the mean over all known scenes judges the video.
+
+    Raises:
+        InputError: the run does not know the scene asked for.
+    """
+    if scene is not None:
+        require_known(nfc(scene), calibration.scenes, "scene")  # terminals may write NFD
+        return nfc(scene)
+    height, width = stored_shape(video, config.size, config.shorter_side)[1:3]
+    cells = (-(-height // CELL), -(-width // CELL))
+    same_size = []
+    for name, moments in calibration.scenes.items():
+        if moments["plain", CELL, 1].mean.shape == cells:
+            same_size.append(name)
+    return same_size[0] if len(same_size) == 1 else ""
+
+
+def stream_scores(
+    run: Run, calibration: Calibration, video: Video, scene: str, device: str = "auto"
+) -> Iterator[ScoredFrame]:
+    """Score a video frame by frame while it is read. Up to rounding the scores are those of
+    `evaluate`.
+
+    A frame's score depends on the frames up to the end of the clips that hold it, and half a clip
+    further, so it comes some dozens of frames late.
+
+    Args:
+        run: its model, which moves to the device.
+        calibration: the run's.
+        video: read once, in order. Unlike in `evaluate`, colour becomes grey for a model of grey
+            frames.
+        scene: the scene that judges it; see `find_scene`.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        InputError: at once, if the video is shorter than a clip, or its frames are smaller than the
+            windows that the model sees; later, if a frame cannot be read.
+    """
+    config = run.config.clips
+    score_config = calibration.score_config
+    target = pick_device(device)
+    frames = PreparedFrames(video, config, run.model.config.channels)
+    _require_clip(video, config)
+    height, width = frames.shape[1:3]
+    tall, wide = config.crop or (1, 1)
+    fits = height >= tall and width >= wide
+    message = f"video {video.name}: {height}x{width}, smaller than the crop"
+    require(fits, message, "wrong-shape", field="ClipConfig.crop")
+    errors = needed_errors(score_config.shares)
+    model = run.model.to(target).eval()
+    parts = cell_errors(model, frames, config, target, errors, run.config.training.precision)
+    # averages and smoothing use at most so many frames before and after each
+    reach = score_config.frames + math.ceil(4 * score_config.smoothing)
+
+    def stream() -> Iterator[ScoredFrame]:
+        scored = first = 0  # frames that were passed on, and the first one whose errors are held
+        held = np.zeros((len(errors), 0, -(-height // CELL), -(-width // CELL)), np.float16)
+        for part in parts:
+            held = np.concatenate([held, part.astype(np.float16)], axis=1)  # as stored maps are
+            end = first + held.shape[1]
+            ready = end if end == len(frames) else max(scored, end - reach)
+            maps = dict(zip(errors, held, strict=True))
+            scores = calibration.score(maps, scene, score_config)
+            score_maps = calibration.score_map(maps, scene, score_config)
+            for t in range(scored - first, ready - first):
+                yield ScoredFrame(float(scores[t]), score_maps[t], frames.passed_on.popleft())
+            scored = ready
+            surplus = max(0, scored - reach - first)
+            held = held[:, surplus:]
+            first += surplus
+
+    return stream()

@@ -1,12 +1,9 @@
 """The scores of some videos, their metrics, and their files."""
 
-from __future__ import annotations
-
 import json
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,7 +14,6 @@ from vadlib.evaluation.metrics import checked, per_video, require_frames, requir
 from vadlib.evaluation.scores import ErrorMaps, local_means, raw_score
 from vadlib.files import atomic, command_line, expand_home, json_text, read_arrays
 
-SCALES = ("raw", "calibrated", "per_video")
 Metrics = dict[str, object]  # as in `metrics.json`
 CURVES = ("scores", "times", "raw", "labels")  # parts of a `VideoResult` with a value per frame
 
@@ -66,7 +62,7 @@ class Result:
     protocol: str = "all"
 
     def __post_init__(self) -> None:
-        require(len(self.videos) > 0, "no videos; expected one or more", "too-few", field="videos")
+        require(len(self.videos) > 0, "no videos", "too-few", field="videos")
         videos = dict(self.videos)
         for part in CURVES:
             for name, values in self._curves(part).items():
@@ -117,7 +113,7 @@ class Result:
             InputError: an unknown scale or field, a wrong value, or a calibrated score of a window
                 that the calibration does not know.
         """
-        require_known(scale, SCALES, "scale")
+        require_known(scale, ("raw", "calibrated", "per_video"), "scale")
         settings = asdict(self.calibration.score_config) | changes
         score_config = from_dict(ScoreConfig, settings, "rescore")
         scores = {}
@@ -179,17 +175,16 @@ class Result:
                 arrays[f"{part}/{name}"] = values
         folder = expand_home(folder)
         path = folder / "metrics.json"
-        with ExitStack() as files:
-            if self.metrics:
-                measured = files.enter_context(atomic(path))
-                measured.write_text(json_text(self.metrics), encoding="utf-8")
-            # Opened last, so renamed first: metrics never lie beside the scores of another time.
-            scores = files.enter_context(atomic(folder / "scores.npz"))
+        # Scores are renamed first: metrics never lie beside the scores of another time.
+        with atomic(path) as measured, atomic(folder / "scores.npz") as scores:
+            measured.write_text(json_text(self.metrics), encoding="utf-8")
             np.savez_compressed(scores, **arrays)  # type: ignore[arg-type]
             path.unlink(missing_ok=True)
+        if not self.metrics:
+            path.unlink()
 
     @classmethod
-    def load(cls, folder: str | Path) -> Result:
+    def load(cls, folder: str | Path) -> Self:
         """Read what `save` wrote.
 
         Raises:

@@ -2,10 +2,7 @@
 standardised, and their mixture. Higher is more abnormal.
 """
 
-from __future__ import annotations
-
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -22,8 +19,6 @@ from vadlib.errors import require, require_known
 # computed again from a stored result are the same. "plain" is always among them.
 ErrorMaps = Mapping[str, np.ndarray]
 
-LOG_FLOOR = 1e-8  # keeps the log finite where nothing moved
-
 
 class PixelError(NamedTuple):
     """An error of every pixel, from which an error map is made.
@@ -38,8 +33,12 @@ class PixelError(NamedTuple):
     measure: Callable[[Tensor, Tensor], Tensor]
 
 
-class Component(ABC):
-    """Base of score components.
+class LocalError:
+    """A component of the score: an error of the normal path in a window around each place.
+
+    Args:
+        name: of the error map.
+        measure: see `PixelError`.
 
     Attributes:
         needs: the error maps that `values` reads, by name.
@@ -48,16 +47,18 @@ class Component(ABC):
         whole_frame: True if all places of a frame have the same value.
     """
 
-    needs: Mapping[str, PixelError] = {}
     floor = 1e-5
     whole_frame = False
+
+    def __init__(self, name: str, measure: Callable[[Tensor, Tensor], Tensor]):
+        self.name = name
+        self.needs = {name: PixelError("normal", measure)}
 
     @property
     def needs_pseudo_path(self) -> bool:
         """True if the component reads an error of the pseudo path."""
         return any(error.path == "pseudo" for error in self.needs.values())
 
-    @abstractmethod
     def values(self, maps: ErrorMaps, window: int | None, frames: int, causal: bool) -> np.ndarray:
         """Compute the component at each place: float32 (T, H', W'), or (T, 1, 1) without a window.
 
@@ -68,32 +69,17 @@ class Component(ABC):
             frames: the number of frames that errors are averaged over.
             causal: average over past frames only, instead of centred ones.
         """
+        return local_means(maps, self.name, window, frames, causal)
 
     def raw(self, values: np.ndarray) -> np.ndarray:
         """Turn the largest values of frames, float64 (T,), into raw scores of about one scale."""
-        return np.asarray(np.log(values + LOG_FLOOR))
+        return np.asarray(np.log(values + 1e-8))  # finite where nothing moved
 
     def standardise(self, values: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
         """Express values (T, H', W') in standard deviations (H', W') from the mean (H', W') of
         normal frames. A place where nothing moves has error 0, so it lies below the mean.
         """
         return np.asarray((values - mean) / std)
-
-
-class LocalError(Component):
-    """An error of the normal path in a window around each place.
-
-    Args:
-        name: of the error map.
-        measure: see `PixelError`.
-    """
-
-    def __init__(self, name: str, measure: Callable[[Tensor, Tensor], Tensor]):
-        self.name = name
-        self.needs = {name: PixelError("normal", measure)}
-
-    def values(self, maps: ErrorMaps, window: int | None, frames: int, causal: bool) -> np.ndarray:
-        return local_means(maps, self.name, window, frames, causal)
 
 
 def plain_error(reconstruction: Tensor, clips: Tensor) -> Tensor:
@@ -109,7 +95,7 @@ def temporal_error(reconstruction: Tensor, clips: Tensor) -> Tensor:
     return torch.cat([changes[:, :1], changes], dim=1)
 
 
-class Contrast(Component):
+class Contrast(LocalError):
     """The share of D_n's error in the sum of D_n's and D_p's, in [0, 1], of the whole frame.
 
     Over many windows the ratio is so steady that a single abnormal thing shows in it. 0.5 means
@@ -125,7 +111,7 @@ class Contrast(Component):
     scale = 10
 
     def __init__(self) -> None:
-        self.needs = {"plain": PixelError("normal", plain_error)}
+        super().__init__("plain", plain_error)
         self.needs["pseudo"] = PixelError("pseudo", plain_error)
 
     def values(self, maps: ErrorMaps, window: int | None, frames: int, causal: bool) -> np.ndarray:
@@ -144,7 +130,7 @@ class Contrast(Component):
 
 
 # To add a score, write a component and add a row. `ScoreConfig` gives it weight 0.
-COMPONENTS: dict[str, Component] = {
+COMPONENTS: dict[str, LocalError] = {
     "plain": LocalError("plain", plain_error),
     "temporal": LocalError("temporal", temporal_error),
     "contrast": Contrast(),
@@ -155,24 +141,24 @@ def needed_errors(names: Iterable[str] | None = None) -> dict[str, PixelError]:
     """Return the error maps that some components need, by name; by default those of all."""
     errors = dict(COMPONENTS["plain"].needs)
     for name in COMPONENTS if names is None else names:
-        errors |= _component(name).needs
+        require_known(name, COMPONENTS, "score component", field="ScoreConfig.weights")
+        errors |= COMPONENTS[name].needs
     return errors
 
 
 def component_values(
     name: str, maps: ErrorMaps, window: int | None, frames: int, causal: bool = False
 ) -> np.ndarray:
-    """Compute one of `COMPONENTS` at each place of a video; see `Component.values`.
+    """Compute one of `COMPONENTS` at each place of a video; see `LocalError.values`.
 
     Raises:
         InputError: an unknown component, or an error map that it needs is missing because it was
             registered after the evaluation.
     """
-    component = _component(name)
-    missing = ", ".join(component.needs.keys() - maps.keys())
-    message = f"the result has no error map {missing}, which {name!r} needs; evaluate again"
+    missing = needed_errors([name]).keys() - maps.keys()
+    message = f"no error map for {name!r}; evaluate again"
     require(not missing, message, "other-run", field="ScoreConfig.weights")
-    return component.values(maps, window, frames, causal)
+    return COMPONENTS[name].values(maps, window, frames, causal)
 
 
 def raw_score(maps: ErrorMaps, score_config: ScoreConfig) -> np.ndarray:
@@ -204,11 +190,6 @@ def smooth(scores: np.ndarray, sigma: float, causal: bool = False) -> np.ndarray
     kernel = np.zeros(2 * reach + 1)
     kernel[: reach + 1] = np.exp(-0.5 * np.square(np.arange(-reach, 1) / sigma))
     return np.asarray(correlate1d(scores, kernel / kernel.sum(), mode="nearest"))
-
-
-def _component(name: str) -> Component:
-    require_known(name, COMPONENTS, "score component", field="ScoreConfig.weights")
-    return COMPONENTS[name]
 
 
 def local_means(

@@ -1,7 +1,5 @@
 """The networks, encoder and decoder, and the convolutions and blocks that they share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -65,13 +63,12 @@ def group_block(inputs: int, outputs: int) -> nn.Sequential:
 
 def double_conv(inputs: int, outputs: int) -> nn.Sequential:
     """Convolution, batch norm and ReLU, twice, as published."""
-    return nn.Sequential(*_batch_block(inputs, outputs), *_batch_block(outputs, outputs))
-
-
-def _batch_block(inputs: int, outputs: int) -> list[nn.Module]:
-    # Right after a memory all positions are alike; the published epsilon of 1e-5 would magnify
-    # their small differences.
-    return [Conv(inputs, outputs), nn.BatchNorm3d(outputs, eps=1e-3), nn.ReLU()]
+    layers: list[nn.Module] = []
+    for width in (inputs, outputs):
+        # Right after a memory all positions are alike; the published epsilon of 1e-5 would magnify
+        # their small differences.
+        layers += [Conv(width, outputs), nn.BatchNorm3d(outputs, eps=1e-3), nn.ReLU()]
+    return nn.Sequential(*layers)
 
 
 def up(inputs: int, outputs: int) -> nn.ConvTranspose3d:
@@ -141,7 +138,11 @@ class PublishedEncoder(nn.Module):
     def __init__(self, channels: int, r: int):
         super().__init__()
         self.top = double_conv(channels, r)
-        self.stages = nn.ModuleList(_down(width) for width in (r, 2 * r, 4 * r))
+        self.stages = nn.ModuleList()
+        for width in (r, 2 * r, 4 * r):
+            # halve the size without norm and ReLU
+            down = Conv(width, 2 * width, stride=2)
+            self.stages.append(nn.Sequential(down, double_conv(2 * width, 2 * width)))
 
     def forward(self, clips: Tensor) -> list[Tensor]:
         levels = [self.top(clips)]
@@ -171,13 +172,6 @@ class PublishedDecoder(nn.Module):
                 last = torch.cat([last, encoded], 1)
             last = conv(last)
         return self.head(last), last
-
-
-def _down(width: int) -> nn.Sequential:
-    """Halve the size and double the channels, by a convolution without norm and ReLU, then two
-    convolutions.
-    """
-    return nn.Sequential(Conv(width, 2 * width, stride=2), double_conv(2 * width, 2 * width))
 
 
 PUBLISHED = Network(PublishedEncoder, PublishedDecoder, strides=(8, 8, 8), bottleneck=8)

@@ -1,15 +1,13 @@
 """What training minimises, term by term: the paper's terms, bounded, and ours."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from vadlib.config import TrainConfig
+from vadlib.device import sum_over_processes
 from vadlib.model.memory import entropy
 from vadlib.model.network import DualPathAutoencoder
 
@@ -45,11 +43,6 @@ class PathRows(NamedTuple):
     last: Tensor
 
 
-def single_process(part: Tensor) -> Tensor:
-    """Return the sum over all processes of a tensor when there is only this one."""
-    return part
-
-
 def objective_terms(
     model: DualPathAutoencoder,
     normal: Tensor,
@@ -57,10 +50,10 @@ def objective_terms(
     is_pseudo: Tensor,
     objective: str,
     margin: float = TrainConfig.margin,
-    sum_over_processes: Callable[[Tensor], Tensor] = single_process,
     regularisers: Collection[str] = REGULARISERS,
 ) -> dict[str, Term]:
-    """Compute the unweighted terms of one batch, from one pass of the encoder.
+    """Compute the unweighted terms of one batch, from one pass of the encoder. Each is that of all
+    processes' batches together; its gradient is that of this process's part.
 
     Each sample takes its own branch, by its `is_pseudo`. With D and M of the normal (n) and the
     pseudo (p) path, x normal clips, x' pseudo clips and sg = stop gradient, and what each trains:
@@ -86,8 +79,6 @@ def objective_terms(
         is_pseudo: bool (B,).
         objective: "inpaint", "maximize" or "none".
         margin: of maximize.
-        sum_over_processes: sums a tensor over all processes; the gradient is that of this process's
-            part. So each term is that of all processes' batches together.
         regularisers: which of sparsity and separation to compute.
     """
 
@@ -122,7 +113,10 @@ def objective_terms(
         terms["sparsity"] = mean(torch.cat(entropies))
     if "separation" in regularisers and objective != "none":
         rows = (restored.read[was_normal], pseudo.read, restored.last[was_normal], pseudo.last)
-        terms["separation"] = _separation_term([mean(part) for part in rows])
+        means = [mean(part) for part in rows]
+        has_both = means[0].clips * means[1].clips > 0  # clips of both paths
+        value = torch.where(has_both, separation(*(term.value for term in means)), 0.0)
+        terms["separation"] = Term(value, (means[0].clips + means[1].clips) * has_both)
     return terms
 
 
@@ -171,14 +165,6 @@ def _follow(
     return PathRows(errors, output.weights, output.read, output.last)
 
 
-def _separation_term(means: list[Term]) -> Term:
-    """Return the term of four means, see `separation`; 0 unless there are clips of both paths."""
-    has_both = means[0].clips * means[1].clips > 0
-    value = separation(*(term.value for term in means))
-    clips = (means[0].clips + means[1].clips) * has_both
-    return Term(torch.where(has_both, value, 0.0), clips)
-
-
 def _kl(one: Tensor, other: Tensor) -> Tensor:
-    one, other = F.log_softmax(one, 0), F.log_softmax(other, 0)
-    return F.kl_div(other, one, reduction="sum", log_target=True)
+    one, other = one.log_softmax(0), other.log_softmax(0)
+    return nn.functional.kl_div(other, one, reduction="sum", log_target=True)

@@ -2,13 +2,12 @@
 3.2).
 """
 
-from __future__ import annotations
-
-from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from vadlib.device import autocast
 
 # Added to squared norms: an all-zero query, as ReLU can leave it, then has a gradient of at most
 # 1e2, not 1e12.
@@ -83,7 +82,7 @@ class Memory(nn.Module):
         """Read with features (B, C, T, H, W), in float32 even under autocast: similarities need the
         digits.
         """
-        with _without_autocast(features.device.type):
+        with autocast(features.device, None):
             slots = self.slots.float()
             query = features.float().movedim(1, -1)
             weights = address(query, slots, self.sharpness, self.shrink)
@@ -108,9 +107,3 @@ def pass_on(features: Tensor) -> Read:
     """Return the features themselves, with weights over no slots: the read without a memory."""
     shape = (len(features), *features.shape[2:], 0)
     return Read(features, features.new_zeros(shape, dtype=torch.float32))
-
-
-def _without_autocast(device: str) -> AbstractContextManager[object]:
-    if torch.amp.is_autocast_available(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()  # the meta device

@@ -2,13 +2,10 @@
 pseudo-anomalies.
 """
 
-from __future__ import annotations
-
 import copy
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vadlib.config import ModelConfig, require_known_field
@@ -58,9 +55,9 @@ class DualPathAutoencoder(nn.Module):
         self.config = config
         self.strides = network.strides
         self.encoder = network.encoder(config.channels, config.width)
-        slot_size = network.bottleneck * config.width
-        self.normal_memory = _memory(config, slot_size) if config.memories >= 1 else None
-        self.pseudo_memory = _memory(config, slot_size) if config.memories == 2 else None
+        memory = (config.slots, network.bottleneck * config.width, config.sharpness, config.shrink)
+        self.normal_memory = Memory(*memory) if config.memories >= 1 else None
+        self.pseudo_memory = Memory(*memory) if config.memories == 2 else None
         self.normal_decoder = network.decoder(config.channels, config.width, config.skip)
         self.pseudo_decoder = copy.deepcopy(self.normal_decoder) if config.decoders == 2 else None
         # Layers are laid out as their inputs are, so that no convolution reorders anything.
@@ -82,14 +79,14 @@ class DualPathAutoencoder(nn.Module):
         Raises:
             InputError: clips of another shape.
         """
-        message = f"clips {tuple(clips.shape)}; expected (B, {self.config.channels}, T, H, W)"
         fits = clips.ndim == 5 and clips.shape[1] == self.config.channels
+        message = f"clips {tuple(clips.shape)}; expected (B, {self.config.channels}, T, H, W)"
         require(fits, message, "wrong-shape", field="clips")
-        padding = []  # F.pad begins with the last dimension
+        padding = []  # `pad` begins with the last dimension
         for size, stride in zip(clips.shape[:1:-1], self.strides[::-1], strict=True):
             padding += [0, -size % stride]
         if any(padding):
-            clips = F.pad(clips, padding, mode="replicate")
+            clips = nn.functional.pad(clips, padding, mode="replicate")
         clips = clips.contiguous(memory_format=torch.channels_last_3d)
         features: list[Tensor] = self.encoder(clips)
         return features
@@ -121,7 +118,3 @@ class DualPathAutoencoder(nn.Module):
         for memory in (self.normal_memory, self.pseudo_memory):
             if memory:
                 memory.fill(features, generator)
-
-
-def _memory(config: ModelConfig, channels: int) -> Memory:
-    return Memory(config.slots, channels, config.sharpness, config.shrink)

@@ -1,7 +1,5 @@
 """A run's folder: its config and its weights."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from vadlib.config import RunConfig, read_config_file
 from vadlib.errors import InputError, require, require_known
-from vadlib.files import atomic, command_line, expand_home
+from vadlib.files import atomic, expand_home
 from vadlib.model.network import DualPathAutoencoder
 
 # Runs that ship with the package, each in a folder of its name.
@@ -41,7 +39,7 @@ class Run:
         return None if self.folder.resolve().parent == PRETRAINED.resolve() else self.folder
 
     @classmethod
-    def load(cls, folder: str | Path) -> Run:
+    def load(cls, folder: str | Path) -> "Run":
         """Load a run's folder, without pickle and without the device that it was trained on.
 
         Raises:
@@ -96,25 +94,14 @@ def read_config(folder: Path) -> RunConfig:
         InputError: there is none, or it does not hold all settings of a run.
     """
     path = folder / "config.json"
-    origin = f"a folder written by `{command_line('train', '--out', folder)}`"
-    names = ", ".join(pretrained_names())
-    message = f"{folder}: no such run; expected {origin}, or the name of a pretrained run ({names})"
+    message = f"{folder}: no run; expected a folder of `vadlib train`, or {pretrained_names()}"
     require(folder.is_dir(), message, "missing-file", file=folder)
-    message = f"{folder}: not a run (no config.json in it); expected {origin}"
     require(path.is_file(), message, "not-a-run", file=folder)
     values = read_config_file(path)
     missing = ", ".join(field.name for field in fields(RunConfig) if field.name not in values)
-    message = (
-        f"{path}: incomplete or of an earlier version ({missing} missing); train the run again"
-    )
+    message = f"{path}: of an earlier version ({missing} missing); train the run again"
     require(not missing, message, "not-a-run", file=path, field=missing)
     return RunConfig().changed(values, path)
-
-
-def continue_training(folder: Path) -> str:
-    """Return the advice to continue the training of a run's folder, for a message."""
-    command = command_line("train", "--resume", "--out", folder)
-    return f"continue it with `{command}` (and the --root of the training, if it had one)"
 
 
 def save_weights(model: torch.nn.Module, path: Path) -> None:
@@ -130,13 +117,12 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     Raises:
         InputError: the file is missing or damaged, or was saved by a model of another shape.
     """
-    advice = continue_training(path.parent)
-    message = f"{path}: no such file; the training is not complete, so {advice}"
+    message = f"{path}: no such file; continue the training with --resume"
     require(path.is_file(), message, "not-a-run", file=path)
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
-        message = f"{path}: a damaged file ({error}); copy it again, or train the run again"
+        message = f"{path}: damaged ({error}); copy it again, or train the run again"
         raise InputError(message, "damaged-file", file=path) from error
     mismatch = first_mismatch(model, weights)
     message = f"{path}: weights of another model ({mismatch}); use their own config.json"

@@ -1,7 +1,5 @@
 """Annotate a scored video: where it is abnormal, how much, and when that is an alarm."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -33,67 +31,61 @@ def annotate(
         uint8 (H'', W'', 3) of even sides, the picture on top. Frames of one size give pictures of
         one size.
     """
-    enlargement = max(1, SMALLEST_SIDE / min(frame.shape[:2]))
-    height = round(frame.shape[0] * enlargement / 2) * 2
-    width = round(frame.shape[1] * enlargement / 2) * 2
-    colour = np.broadcast_to(frame, (*frame.shape[:2], 3)).copy()
-    picture = cv2.resize(colour, (width, height), interpolation=cv2.INTER_AREA)
+    sides = np.array(frame.shape[:2])
+    enlargement = max(1, SMALLEST_SIDE / sides.min())
+    height, width = (2 * np.rint(sides * enlargement / 2).astype(int)).tolist()
+    size = (width, height)
+    colour = np.repeat(frame, 3 // frame.shape[2], axis=2)
+    picture = cv2.resize(colour, size, interpolation=cv2.INTER_AREA)
     low = min(0.0, threshold - 1)  # the ends of the bar
     high = threshold + 2 * max(threshold, 1)
-    picture = _heated(picture, score_map - threshold, high - threshold)
-    if score > threshold:
-        cv2.rectangle(picture, (0, 0), (width - 1, height - 1), WHITE, 5)
-    shares = [(value - low) / (high - low) for value in (score, threshold)]
-    return np.concatenate([picture, _bar(width, height, shares, score > threshold, seconds)])
-
-
-def _heated(picture: np.ndarray, excess: np.ndarray, highest: float) -> np.ndarray:
-    """Blend a map over the picture where it is above 0, and outline these places."""
-    size = (picture.shape[1], picture.shape[0])
-    above = cv2.resize((excess > 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    if not above.any():
-        return picture
-    heat = cv2.resize((255 * np.clip(excess / highest, 0, 1)).astype(np.uint8), size)
+    excess = (score_map - threshold) / (high - threshold)
+    levels = (255 * np.clip(excess, 0, 1)).astype(np.uint8)
+    heat = cv2.resize(levels, size)
     colours = cv2.applyColorMap(heat, cv2.COLORMAP_VIRIDIS)[..., ::-1]
+    places = (excess > 0).astype(np.uint8)
+    above = cv2.resize(places, size, interpolation=cv2.INTER_NEAREST)
     blended = cv2.addWeighted(picture, 0.5, colours, 0.5, 0)
     picture = np.where(above[..., None] > 0, blended, picture)
     outlines = cv2.findContours(above, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
     # white on black is visible on every ground
     cv2.drawContours(picture, outlines, -1, (0, 0, 0), 3)
     cv2.drawContours(picture, outlines, -1, WHITE, 1)
-    return picture
+    if score > threshold:
+        cv2.rectangle(picture, (0, 0, width, height), WHITE, 5)
+    shares = (np.array([score, threshold]) - low) / (high - low)
+    bar = _bar(width, height, shares, score > threshold, seconds)
+    return np.concatenate([picture, bar])
 
 
-def _bar(width: int, height: int, shares: list[float], alarm: bool, seconds: float) -> np.ndarray:
+def _bar(width: int, height: int, shares: np.ndarray, alarm: bool, seconds: float) -> np.ndarray:
     """Draw uint8 (h, width, 3): the time, the bar, filled by the score's share, a mark at the
     threshold's share, and the word ALARM.
     """
     tall = max(24, min(height // 24, width // 20) * 2)  # small in a narrow picture
     size = tall / 50
+    margin = tall // 4
     strip = np.full((tall, width, 3), 20, np.uint8)
-    clock = _clock(seconds)
+    minutes, second = divmod(int(seconds), 60)
+    clock = f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}"
+    widths = []
+    for text in (clock, "00:00:00", "ALARM"):
+        widths.append(cv2.getTextSize(text, FONT, size, 1)[0][0])
     # the bar begins after the widest time, which a time-lapse may exceed, and ends before the word
-    widths = [cv2.getTextSize(text, FONT, size, 1)[0][0] for text in (clock, "00:00:00", "ALARM")]
     start = max(widths[:2]) + tall // 2
     stop = width - widths[2] - tall // 2
-    bar = strip[tall // 4 : tall - tall // 4, :stop]
-    bar[:, start:] = 60
-    end, mark = (start + round((stop - start) * min(max(share, 0), 1)) for share in shares)
-    bar[:, start:end] = [round(255 * part) for part in to_rgb(ORANGE if alarm else BLUE)]
+    bar = strip[margin:-margin, start:stop]
+    bar[:] = 60
+    end, mark = np.rint((stop - start) * np.clip(shares, 0, 1)).astype(int)
+    colour = np.array(to_rgb(ORANGE if alarm else BLUE))
+    bar[:, :end] = np.rint(255 * colour)
     baseline = tall // 2 + round(11 * size)
-    cv2.putText(strip, clock, (tall // 4, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
+    cv2.putText(strip, clock, (margin, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
     if alarm:
-        y, x = np.mgrid[tall // 4 : tall - tall // 4, start:end]
-        bar[:, start:end][(x + y) % 8 < 2] = WHITE
-        cv2.putText(strip, "ALARM", (stop + tall // 4, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
-    strip[2 : tall - 2, mark - 1 : mark + 1] = WHITE
+        cv2.putText(strip, "ALARM", (stop + margin, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
+        y, x = np.indices(bar.shape[:2])
+        hatch = (x + y + margin + start) % 8 < 2
+        bar[hatch & (x < end)] = WHITE
+    place = start + mark
+    strip[2:-2, place - 1 : place + 1] = WHITE
     return strip
-
-
-def _clock(seconds: float) -> str:
-    """Format hours, minutes and seconds; from 100 hours on days, hours and minutes."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    if hours < 100:
-        return f"{hours:02d}:{minute:02d}:{second:02d}"
-    return f"{hours // 24}d {hours % 24:02d}:{minute:02d}"

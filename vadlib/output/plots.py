@@ -1,7 +1,5 @@
 """Plots: results in, Axes out. None of them shows or saves; see `vadlib.course.display.show`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -35,11 +33,11 @@ def plot_scores(
     """
     require_known(name, result.videos, "video", field="name")
     video = result.videos[name]
-    scores = video.scores if rescored is None else rescored[name]
     ax = ax or plt.subplots(figsize=(8, 2.6), layout="constrained")[1]
-    ax.plot(video.times, scores, color=BLUE, label="score")
-    if rescored is None and threshold is None:
-        threshold = result.threshold
+    if rescored is None:
+        rescored = result.scores
+        threshold = result.threshold if threshold is None else threshold
+    ax.plot(video.times, rescored[name], color=BLUE, label="score")
     if threshold is not None:
         ax.axhline(threshold, color=GREY, linestyle="--", linewidth=1, label="threshold")
     labels = np.zeros(0) if video.labels is None else video.labels
@@ -67,13 +65,12 @@ def plot_roc(labels: Curves, curves: Mapping[str, Curves], ax: Axes | None = Non
         InputError: no labels, labels of other frames than the scores, or too many curves.
     """
     require(len(curves) <= 4, f"{len(curves)} curves, not 1 to 4", "out-of-range", field="curves")
-    styles = [(BLUE, "-"), (ORANGE, ":"), (GREEN, "-."), (PINK, "--")]
     ax = ax or plt.subplots(figsize=(4.4, 4.2), layout="constrained")[1]
-    for (name, scores), (colour, style) in zip(curves.items(), styles, strict=False):
+    ax.set_prop_cycle(color=[BLUE, ORANGE, GREEN, PINK], linestyle=["-", ":", "-.", "--"])
+    for name, scores in curves.items():
         false, true = roc_curve(*pool(labels, scores))[:2]
-        text = f"{name}: AUC {micro_auc(labels, scores):.3f}"
-        ax.plot(false, true, style, color=colour, label=text)
-    ax.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
+        ax.plot(false, true, label=f"{name}: AUC {micro_auc(labels, scores):.3f}")
+    ax.plot([0, 1], [0, 1], "-", color=GREY, linewidth=0.8)
     ax.set(xlabel="false-positive rate", ylabel="true-positive rate", aspect="equal")
     ax.set_title("ROC over all test frames")
     ax.legend(loc="lower right", fontsize="small")

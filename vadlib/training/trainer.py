@@ -41,7 +41,7 @@ class Loss(nn.Module):
         self.model = model
         self.weights = {"sparsity": config.sparsity_weight, "separation": config.separation_weight}
         regularisers = [name for name, weight in self.weights.items() if weight > 0]
-        self.objective = (config.objective, config.margin, sum_over_processes, regularisers)
+        self.objective = (config.objective, config.margin, regularisers)
 
     def forward(self, normal: Tensor, inputs: Tensor, is_pseudo: Tensor) -> tuple[Tensor, Terms]:
         """Return the loss of all processes' batches together, and its terms without gradients."""
