@@ -204,5 +204,5 @@ def _measured(scores: Mapping[str, Curves], base: Mapping[str, Curves], labels: 
         row[name] = micro_auc(labels, curves)
         interval = None if scores is base else bootstrap(labels, curves, base[name])
         if interval:
-            row |= {f"{name}_low": interval[0], f"{name}_high": interval[1]}
+            row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
     return row

@@ -29,6 +29,13 @@ class MacroAUC(NamedTuple):
     one_sided: int
 
 
+class Interval(NamedTuple):
+    """Bounds of a confidence interval."""
+
+    low: float
+    high: float
+
+
 class AlarmMetrics(NamedTuple):
     """Events found and false alarms at one threshold.
 
@@ -328,7 +335,7 @@ def found_pixels(score_map: np.ndarray, mask: np.ndarray) -> float:
 
 def bootstrap(
     y_true: Curves, y_score: Curves, base: Curves | None = None, draws: int = 2000, seed: int = 0
-) -> tuple[float, float] | None:
+) -> Interval | None:
     """Estimate the 95% confidence interval of the micro AUC by resampling videos with replacement.
 
     Frames of one video are alike, so that resampling frames would give far too narrow an interval.
@@ -344,8 +351,7 @@ def bootstrap(
         seed: of the resampling; every score is evaluated on the same resamples.
 
     Returns:
-        Its lower and its upper bound; None with fewer than two videos, or if no resample has both
-        labels.
+        The interval; None with fewer than two videos, or if no resample has both labels.
 
     Raises:
         InputError: scores, labels or `base` that do not belong together, or no draws.
@@ -364,8 +370,7 @@ def bootstrap(
         areas = areas - _resampled_areas(labels, base, counts)
     if videos < 2 or len(areas) == 0:
         return None
-    low, high = np.quantile(areas, [(1 - 0.95) / 2, (1 + 0.95) / 2]).tolist()
-    return low, high
+    return Interval(*np.quantile(areas, [(1 - 0.95) / 2, (1 + 0.95) / 2]).tolist())
 
 
 def _resampled_areas(labels: Curves, scores: Curves, counts: np.ndarray) -> np.ndarray:
