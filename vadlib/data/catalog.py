@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vadlib.data.avenue import Avenue
 from vadlib.data.copies import DatasetCopy
@@ -19,8 +19,7 @@ from vadlib.files import command_line, expand_home, folder_variable, require_fol
 SPLITS = ("train", "test")
 
 
-@dataclass(frozen=True)
-class CopyCounts:
+class CopyCounts(NamedTuple):
     """What a complete copy holds.
 
     Attributes:
@@ -39,8 +38,7 @@ class CopyCounts:
     fps: float
 
 
-@dataclass(frozen=True)
-class DatasetCard:
+class DatasetCard(NamedTuple):
     """What is known of a dataset.
 
     Attributes:

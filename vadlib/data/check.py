@@ -8,7 +8,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from operator import ne
 from pathlib import Path
 from typing import Any, TypedDict
@@ -209,7 +208,7 @@ class _Check:
 
     def compare_counts(self, counts: CopyCounts) -> None:
         """Compare clips, frames and abnormal frames with the published counts."""
-        facts = asdict(counts)
+        facts = counts._asdict()
         self.report["known"] = facts
         for name, split in self.report["splits"].items():
             clips, frames = facts[f"{name}_clips"], facts[f"{name}_frames"]

@@ -119,7 +119,8 @@ def from_m(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
         path: the script.
         lengths: frames of each clip.
     """
-    script = re.sub("%.*", "", read_text(path))  # % starts a comment
+    read_head(path)
+    script = re.sub("%.*", "", path.read_text("utf-8-sig", "replace"))  # % starts a comment
     rest = re.search(r"gt_frame.*|\d.*", _ENTRY.sub("", script))
     require(not rest, f"{path}: no list of intervals: {rest}", "wrong-format", file=path)
     clips = []
@@ -214,16 +215,6 @@ def _load(path: Path, load: Callable[[], Any]) -> Any:
         raise InputError(message, code, file=path) from error
 
 
-def read_text(path: Path) -> str:
-    """Read a text in UTF-8, with or without its mark."""
-    read_head(path)
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeError as error:
-        message = f"{path}: not a text in UTF-8 ({one_line(error)}); save it as one"
-        raise InputError(message, "wrong-format", file=path) from error
-
-
 def read_head(path: Path) -> bytes:
     """Return the first bytes of a file; refuse one that is missing, empty, or a Git LFS pointer."""
     refuse_broken_link(path)
@@ -265,16 +256,17 @@ def read_intervals(path: Path) -> list[Interval]:
         InputError: the file is damaged, a column is missing, unknown or there twice, or a row is
             incomplete or no interval.
     """
-    text = read_text(path)
+    read_head(path)
     is_json = path.suffix.lower() == ".json"
-    lines = text.split("\n")
-    first = next((line for line in lines if line.strip('"\t ,;')), "")
-    delimiter = max(",;\t", key=first.count)
     try:
+        text = path.read_text("utf-8-sig")
+        lines = text.split("\n")
+        first = next((line for line in lines if line.strip('"\t ,;')), "")
+        delimiter = max(",;\t", key=first.count)
         csv_rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
         content = json.loads(text) if is_json else list(csv_rows)
     except (csv.Error, ValueError, RecursionError) as error:
-        message = f"{path}: no table ({one_line(error)}); {_EXPECTED}"
+        message = f"{path}: no table in UTF-8 ({one_line(error)}); {_EXPECTED}"
         raise InputError(message, "wrong-format", file=path) from error
     rows = _json_rows(path, content) if is_json else _csv_rows(path, content, delimiter == ";")
     return [_interval(path, place, row) for place, row in rows.items()]

@@ -50,8 +50,8 @@ def below(folder: Path, path: str) -> Path | None:
             return None
         alike = [path for path in folder.iterdir() if name_key(path.name) == name_key(name)]
         equal = [path for path in alike if nfc(path.name) == nfc(name)]
-        path = folder / name
-        require(len(equal) < 2, f"{path}: in two Unicode forms", "conflict", file=path)
+        place = folder / name
+        require(len(equal) < 2, f"{place}: in two Unicode forms", "conflict", file=place)
         if not alike:
             return None
         folder = min(equal or alike)
