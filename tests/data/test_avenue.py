@@ -116,11 +116,13 @@ def test_two_ground_truths_of_one_copy(tree):
     assert list(every) == list(KINDS)
     notes = {entry["code"]: entry["where"] for entry in check_dataset("avenue", root)["notes"]}
     assert "testing_label_mask (vol) and " in notes["two-ground-truths"]
+    differing = sum(int((every["vol"][n] != every["community"][n]).sum()) for n in ("08", "21"))
+    assert notes["two-ground-truths"].endswith(f" differ on {differing} test frames")
     for kind in KINDS:
         for name, labels in copy.labels(kind, videos).items():
             assert np.array_equal(every[kind][name], labels)
     save_cells(root / MASKS / "8_label.mat", "volLabel", list(np.ones((76, 60, 80), np.uint8)))
-    with refused("label-length"):
+    with refused("label-length", file=root / MASKS / "8_label.mat"):
         copy.labels("vol", videos)
 
 
@@ -129,7 +131,7 @@ def test_two_ground_truths_of_one_copy(tree):
 )
 def test_masks_of_another_length_or_size_are_refused(tree, shape, code):
     save_cells(tree[0] / MASKS / "8_label.mat", "volLabel", list(np.zeros(shape, np.uint8)))
-    with refused(code) as caught:
+    with refused(code, file=tree[0] / MASKS / "8_label.mat") as caught:
         load_videos("avenue", "test", tree[0])
     assert "video 08: " in str(caught.error)
     (tree[0] / MASKS / "8_label.mat").unlink()

@@ -111,6 +111,42 @@ def test_pickles_are_named_and_never_opened(tiny_ped2, tmp_path, kind, protocol)
     assert trace.exists()
 
 
+def test_the_traps_of_circulating_copies_are_noted_by_name(tiny_ped2, tmp_path):
+    """The official layout, with masks called frame001.bmp, junk and a backup of an editor."""
+    tests = tmp_path / "UCSDped2/Test"
+    for split, number in (("Train", 1), ("Test", 6), ("Test", 9)):
+        kind = "training" if split == "Train" else "testing"
+        shutil.copytree(tiny_ped2.clip(number, kind), tests.parent / split / f"Test{number:03d}")
+    for number in (6, 9):
+        masks = tests / f"Test{number:03d}_gt"
+        shutil.copytree(tiny_ped2.folder / f"testing/masks/{number:02d}", masks)
+    for path in list((tests / "Test009_gt").iterdir()):
+        path.rename(path.with_name(f"frame{path.name}"))
+    (tests / "UCSDped2.m").write_text(trees.matlab_script(tiny_ped2.labels))
+    for name in ("UCSDped2.m~", "._UCSDped2.m", "Test006/.DS_Store"):
+        (tests / name).write_bytes(b"\0\5\x16\7junk")
+    report = check("ped2", tmp_path)
+    assert set(lines(report)) == {"partial-copy"}
+    notes = lines(report, "notes")
+    assert notes.pop("frame-numbering")[0].endswith(" from 000 on")
+    assert notes == {
+        "mask-names": [str(tests / "Test009_gt")],
+        "junk-files": [f"{tests / '._UCSDped2.m'} and 1 more"],
+        "stale-labels": [str(tests / "UCSDped2.m~")],
+        "ground-truth-beside-clips": [f"{tests / 'Test006_gt'} and 1 more"],
+    }
+
+
+def test_own_videos_of_two_sizes_and_without_anything_abnormal_are_noted(tree):
+    write_images(tree / "testing/wide", np.zeros((20, 8, 16), np.uint8), first=1)
+    (tree / "labels.csv").write_text("video,start,end\n")
+    notes = lines(check("folder", tree), "notes")
+    assert notes["mixed-sizes"] == ["test: frames of 16x8, 8x8"]
+    assert notes["nothing-abnormal"] == ["test: no frame is labelled abnormal"]
+    (tree / "labels.csv").write_text("video,start,end\ntuesday,3,7\n")
+    assert "nothing-abnormal" not in lines(check("folder", tree), "notes")
+
+
 # --- files that are not read
 
 
@@ -221,7 +257,7 @@ def test_each_link_without_a_target_is_named_and_refused(tree, place):
 
 def test_links_that_stop_nothing(tiny_ped2, tree, tmp_path):
     link = cut(tree / "labels.backup")
-    assert unread(tree) == [str(link)]
+    assert named(check("folder", tree), "missing-file") == {str(link)}
     assert len(load_videos("folder", "train", tree)) == 1
     link.unlink()
     for place in ("training", "testing/tuesday/000.png"):  # what is there is followed

@@ -198,7 +198,8 @@ def test_labels_find_their_video_whatever_form_either_is_in(tmp_path, name, kind
 
 
 ROWS = dict.fromkeys(
-    ["cam1/friday", "cam1/friday.mp4", "Cam1/Friday", "cam1/friday "], "cam1/friday"
+    ["cam1/friday", "cam1/friday.mp4", "Cam1/Friday", "cam1/friday ", r"cam1\friday.mp4"],
+    "cam1/friday",
 )
 ROWS |= {"sunday": "sunday", "Sunday": "Sunday"}  # an equal name wins over another case
 ROWS |= dict.fromkeys(["SUNDAY", "friday", "cam1/friday.avi", "cam1"])

@@ -105,6 +105,6 @@ WRONG += [(MASKS, np.zeros((40, 64, 48)), "mixed-sizes")]
 def test_wrong_labels_and_masks_are_named(tree, place, array, code):
     (tree[0] / place).unlink()
     np.save(tree[0] / place, array)
-    with refused(code) as caught:
+    with refused(code, file=tree[0] / place) as caught:
         load_videos("shanghaitech", "test", tree[0].parent)
     assert "01_0014" in str(caught.error)

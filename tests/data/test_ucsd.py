@@ -86,6 +86,17 @@ def test_frames_labels_and_masks_of_a_copy(tiny_ped2, official, layout):
         load_videos("ped2", "test", official.parents[2])
 
 
+def test_clips_directly_in_the_folder_of_a_split(tiny_ped2):
+    expected = [v.labels.tolist() for v in load_videos("ped2", "test", tiny_ped2.root)]
+    for split in ("training", "testing"):
+        for clip in list((tiny_ped2.folder / split / "frames").iterdir()):
+            clip.rename(tiny_ped2.folder / split / clip.name)
+    test = load_videos("ped2", "test", tiny_ped2.root)  # an empty frames/ is there, and masks/
+    assert [v.labels.tolist() for v in test] == expected
+    assert all(v.masks is not None for v in test)
+    assert len(load_videos("ped2", "train", tiny_ped2.root)) == 3
+
+
 @pytest.mark.parametrize("source", ["mat", "npy"])
 def test_a_partial_copy_gets_its_own_labels(tiny_ped2, source):
     numbers = [2, 9, 11]
@@ -115,7 +126,7 @@ def test_a_clip_of_another_length_than_its_labels_is_refused(tiny_ped2, number, 
         tiny_ped2.frame(number, t).unlink()
     for t in range(length, length + change):
         os.link(tiny_ped2.frame(number, 0), tiny_ped2.frame(number, t))
-    with refused("label-length") as caught:
+    with refused("label-length", file=tiny_ped2.folder / "ped2.mat") as caught:
         load_videos("ped2", "test", tiny_ped2.root)
     numbers = list(map(int, re.findall(r"\d+", str(caught.error))))
     assert numbers == [number, length + change, length]

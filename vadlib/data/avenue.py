@@ -46,8 +46,8 @@ class Avenue(FrameFolderDataset):
 
     title = "Avenue"
     places = (*(f"avenue/{name}" for name in _FOLDERS), *_FOLDERS, "avenue")
-    train = ("training_videos", "training/frames")
-    test = ("testing_videos", "testing/frames")
+    train = ("training_videos", "training/frames", "training")
+    test = ("testing_videos", "testing/frames", "testing")
     expected = "avenue/Avenue Dataset/training_videos/01.avi, or avenue/training/frames/01/*.jpg,"
     label_files = (("avenue.mat", "community"), ("frame_labels_avenue.npy", "community"))
     fps = 25.0
@@ -77,18 +77,18 @@ class Avenue(FrameFolderDataset):
 class VolLabels(GroundTruth):
     """The authors' labels: a frame is abnormal when any pixel of its mask is."""
 
-    def read(self, video: Video, clip: Path) -> np.ndarray:
-        files = _mat_files(self.path)
+    def file(self, video: Video) -> Path:
         missing = self.path / f"{int(video.name)}_label.mat"
-        message = f"{missing}: missing, but {clip.name} is there; get it, or the community labels"
-        require(video.name in files, message, "missing-labels", file=missing)
-        return VolMasks(files[video.name]).labels
+        return _mat_files(self.path).get(video.name, missing)
+
+    def read(self, video: Video, clip: Path) -> np.ndarray:
+        path = self.file(video)
+        message = f"{path}: missing, but {clip.name} is there; get it, or the community labels"
+        require(path.exists() or path.is_symlink(), message, "missing-labels", file=path)
+        return VolMasks(path).labels
 
     def read_all(self) -> dict[str, np.ndarray]:
-        labels = {}
-        for name, path in _mat_files(self.path).items():
-            labels[name] = VolMasks(path).labels
-        return labels
+        return {name: VolMasks(path).labels for name, path in _mat_files(self.path).items()}
 
 
 class VolMasks(LazyStack):
@@ -101,7 +101,7 @@ class VolMasks(LazyStack):
 
     def __init__(self, path: Path):
         self.path = path
-        stored = keep_arrays("labels", file_key("vol", path), lambda: _describe(_read_vol(path)))
+        stored = keep_arrays("labels", file_key("vol", path), lambda: _describe(path))
         self.labels = stored["labels"]
         self.shape = tuple(stored["shape"].tolist())
 
@@ -110,7 +110,8 @@ class VolMasks(LazyStack):
         return np.unpackbits(packed, axis=1, count=self.shape[2]).astype(bool)
 
 
-def _describe(masks: np.ndarray) -> dict[str, np.ndarray]:
+def _describe(path: Path) -> dict[str, np.ndarray]:
+    masks = _read_vol(path)
     labels = np.asarray(masks.any((1, 2)), np.uint8)
     return {"labels": labels, "shape": np.array(masks.shape)}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vadlib.data.avenue import Avenue
 from vadlib.data.copies import DatasetCopy
@@ -19,8 +19,7 @@ from vadlib.files import command_line, expand_home, folder_variable, require_fol
 SPLITS = ("train", "test")
 
 
-@dataclass(frozen=True)
-class CopyCounts:
+class CopyCounts(NamedTuple):
     """What a complete copy holds.
 
     Attributes:
@@ -39,8 +38,7 @@ class CopyCounts:
     fps: float
 
 
-@dataclass(frozen=True)
-class DatasetCard:
+class DatasetCard(NamedTuple):
     """What is known of a dataset.
 
     Attributes:
@@ -77,9 +75,8 @@ class RenderedCopy(DatasetCopy):
         self.videos: dict[Path, Video] = {}
 
     def clips(self, split: str) -> dict[str, Path]:
-        videos = {Path(split, video.name): video for video in load_synthetic(split)}
-        self.videos |= videos
-        return {path.name: path for path in videos}
+        self.videos |= {Path(split, video.name): video for video in load_synthetic(split)}
+        return {path.name: path for path in self.videos if path.parent.name == split}
 
     def open_clip(self, name: str, path: Path) -> Video:
         return self.videos[path]
@@ -212,17 +209,18 @@ def list_datasets(root: str | Path | None = None) -> list[dict[str, object]]:
     entries = []
     for name, card in DATASETS.items():
         counts = card.counts
-        entry: dict[str, object] = {"name": name, "title": card.title, "frames": None, "size": None}
-        if counts:
-            entry |= {"frames": counts.train_frames + counts.test_frames, "size": counts.size}
+        frames = counts.train_frames + counts.test_frames if counts else None
+        size = counts.size if counts else None
+        entry: dict[str, object] = {"name": name, "title": card.title, "frames": frames}
         get = card.get or command_line("data", "download", name, *options)
-        entry |= {"terms": card.terms, "citation": card.citation, "get": get}
+        entry |= {"size": size, "terms": card.terms, "citation": card.citation, "get": get}
+        entry |= {"there": False, "layout": None, "folder": None}
         try:
             copy = card.copy(folder)
             path = str(copy.folder) if copy.folder else None
             entry |= {"there": name != "folder", "layout": copy.layout, "folder": path}
         except InputError as error:
-            entry |= {"there": False, "layout": None, "folder": None, "reason": str(error)}
+            entry["reason"] = str(error)
         entries.append(entry)
     return entries
 
@@ -232,10 +230,9 @@ def describe_datasets(entries: list[dict[str, object]]) -> str:
     lines = []
     for entry in entries:
         size = f"; {entry['frames']:,} frames of {entry['size']} pixels" if entry["frames"] else ""
-        place = "there" if entry["there"] else f"not there: {entry['get']}"
-        if entry["there"] and entry["folder"]:
-            place = f"in {entry['folder']} ({entry['layout']} layout)"
+        place = f"in {entry['folder']} ({entry['layout']} layout)" if entry["folder"] else "there"
         lines.append(f"{entry['name']:13} {entry['title']}{size}")
+        place = place if entry["there"] else f"not there: {entry['get']}"
         for text in (place, f"terms: {entry['terms']}", f"cite: {entry['citation']}"):
             lines.append(f"{'':13} {text}")
     return "\n".join(lines)

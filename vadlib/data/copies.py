@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from itertools import product
+from itertools import filterfalse, product
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from tqdm.auto import tqdm
 from vadlib.data import layout
 from vadlib.data.decode import VIDEO_SUFFIXES
 from vadlib.data.labels import ClipLabels, GroundTruth, WholeSetLabels
-from vadlib.data.layout import below
 from vadlib.data.video import IMAGE_SUFFIXES, Stack, Video, is_junk, natural_key
 from vadlib.errors import InputError, require
 from vadlib.files import is_broken_link
@@ -24,6 +23,8 @@ Clips = Mapping[str, Path]
 Errors = Callable[[], AbstractContextManager[None]]
 # Endings of arrays, labels and features in copies of known datasets, whose counts are known.
 _DATA = {".npy", ".npz", ".mat", ".m", ".json", ".csv", ".pkl", ".pickle", ".h5", ".pt"}
+# Folders of a split that are no clips; some copies have the clips beside them.
+_PARTS = {"frames", "videos", "test_frame_mask", "test_pixel_mask"}
 
 
 class DatasetCopy(ABC):
@@ -103,10 +104,17 @@ class DatasetCopy(ABC):
         for name, path in clips.items():
             with errors():
                 video = self.open_clip(name, path)
-                if truth is not None:
-                    video = replace(video, labels=truth.read(video, path), ground_truth=truth.name)
-                    video = replace(video, masks=self.masks(video, path, truth.name))
-                yield video
+                yield self._labelled(video, path, truth) if truth else video
+
+    def _labelled(self, video: Video, path: Path, truth: GroundTruth) -> Video:
+        masks = None
+        try:
+            video = replace(video, labels=truth.read(video, path), ground_truth=truth.name)
+            masks = self.masks(video, path, truth.name)
+            return replace(video, masks=masks)
+        except InputError as error:  # of a length or size: the video does not know the file
+            error.file = error.file or getattr(masks, "path", truth.file(video))
+            raise
 
     def open(self, split: str, ground_truth: str | None = None) -> list[Video]:
         """Open all videos of a split; a bar shows when it takes long. See `open_each`."""
@@ -122,9 +130,9 @@ class DatasetCopy(ABC):
         clips = self.clips("test")
         truth = self.ground_truth(ground_truth, clips)
         assert truth is not None
-        labels = {video.name: truth.read(video, clips[video.name]) for video in videos}
+        labels = {}
         for video in videos:
-            replace(video, labels=labels[video.name])  # refuses labels of another length
+            labels[video.name] = np.asarray(self._labelled(video, clips[video.name], truth).labels)
         return labels
 
     def all_labels(self) -> dict[str, dict[str, np.ndarray]]:
@@ -157,14 +165,14 @@ class DatasetCopy(ABC):
         Raises:
             InputError: a folder that cannot be read.
         """
-        tree = layout.walk(self.folder) if self.folder is not None else ()
-        paths = [here / name for here, _, files, _ in tree for name in files]
-        paths = self.unread([path for path in paths if not layout.is_harmless(path)])
-        return sorted(paths, key=lambda path: natural_key(str(path)))
+        paths: list[Path] = []
+        for here, _, files, _ in layout.walk(self.folder):
+            paths += filterfalse(layout.is_harmless, map(here.joinpath, files))
+        return sorted(self.unread(paths), key=lambda path: natural_key(str(path)))
 
     def result_files(self) -> list[Path]:
         """List what vadlib itself has written below the folder, which is left out."""
-        tree = layout.walk(self.folder) if self.folder is not None else ()
+        tree = layout.walk(self.folder)
         return [here / name for here, _, _, results in tree for name in results]
 
 
@@ -207,7 +215,7 @@ class FrameFolderDataset(DatasetCopy):
     def __init__(self, root: Path):
         self.folder = self._find_folder(root)
         official = self.official or (self.train[0], self.test[0])
-        is_official = any(below(self.folder, path) for path in official)
+        is_official = any(layout.below(self.folder, path) for path in official)
         self.layout = "official" if is_official else "community"
         for number, length in enumerate(self.numbered_lengths, start=1):
             self.test_lengths = {**self.test_lengths, f"{number:02d}": length}
@@ -218,19 +226,17 @@ class FrameFolderDataset(DatasetCopy):
         children = {choice.split("/")[0] for choice in (*self.train, *self.test)}
         inside = sorted(path for path in root.iterdir() if path.is_dir() and not is_junk(path))
         for base, place in product((root, *inside), self.places):
-            folder = below(base, place)
-            if folder and any(below(folder, child) for child in children):
+            folder = layout.below(base, place)
+            if folder and any(layout.below(folder, child) for child in children):
                 return folder
         message = f"{root}: no frames of {self.title} here; expected {self.expected}"
         raise InputError(message, "missing-file", file=root, field="--root")
 
     def clips(self, split: str) -> dict[str, Path]:
         choices = self.train if split == "train" else self.test
-        folders = [below(self.folder, choice) for choice in choices]
+        folders = [layout.below(self.folder, choice) for choice in choices]
         clips = next(filter(None, [_clips_in(folder) for folder in folders if folder]), [])
-        message = (
-            f"{self.folder}: no clips; expected folders of images, or videos, in {choices[-1]}"
-        )
+        message = f"{self.folder}: no folders of images or videos in {' or '.join(choices)}"
         require(bool(clips), message, "too-few", file=self.folder)
         if self.numbered_lengths:
             return layout.numbered(clips, len(self.test_lengths) if split == "test" else None)
@@ -245,7 +251,7 @@ class FrameFolderDataset(DatasetCopy):
 
     def ground_truths(self) -> list[GroundTruth]:
         for file, name in self.label_files:
-            path = below(self.folder, file) or below(self.folder.parent, file)
+            path = layout.below(self.folder, file) or layout.below(self.folder.parent, file)
             if path is not None:  # the others would say the same
                 reader = WholeSetLabels if path.suffix else ClipLabels
                 return [reader(name, path, self.test_lengths)]
@@ -258,7 +264,8 @@ def _clips_in(folder: Path) -> list[Path]:
     """
     listing = next(layout.walk(folder))
     clips = [folder / name for name in listing[1] if not layout.is_truth(name)]
-    for path in [folder / name for name in listing[2]]:
+    clips = [path for path in clips if path.name.lower() not in _PARTS]
+    for path in map(folder.joinpath, listing[2]):
         if path.suffix.lower() in VIDEO_SUFFIXES or is_broken_link(path):
             clips.append(path)
     return sorted(clips, key=lambda path: natural_key(path.name))

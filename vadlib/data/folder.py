@@ -15,7 +15,6 @@ from vadlib.data.copies import DatasetCopy
 from vadlib.data.decode import VIDEO_SUFFIXES, VideoFrames, is_grey, read_comment
 from vadlib.data.encode import ANNOTATED
 from vadlib.data.labels import ClipLabels, GroundTruth, Interval, mark, read_intervals
-from vadlib.data.layout import below, name_key, nfc
 from vadlib.data.video import IMAGE_SUFFIXES, MaskImages, Video, header_shape, list_images
 from vadlib.errors import InputError, require
 from vadlib.files import expand_home, is_broken_link, refuse_broken_link
@@ -50,33 +49,29 @@ class OwnVideos(DatasetCopy):
     """
 
     def __init__(self, root: Path):
-        layout.require_root(
-            root, "for the dataset 'folder', --root names the folder with your videos"
-        )
+        layout.require_root(root, "for 'folder', --root names the folder with your videos")
         self.folder: Path = root
         self.bases: dict[str, Path] = {}  # split -> the folder below which its clips are named
         for name in ("train", "training", "test", "testing"):
-            folder = below(root, name)
+            folder = layout.below(root, name)
             if folder is not None and not folder.is_file():
                 self.bases[name.removesuffix("ing")] = folder
         self.layout = "training and testing" if self.bases else "all for training"
         self.bases = self.bases or {"train": root}
         self.splits = tuple(self.bases)
-        paths = {kind: below(root, name) for kind, name in LABEL_FILES.items()}
+        paths = {kind: layout.below(root, name) for kind, name in LABEL_FILES.items()}
         self.label_paths = {kind: path for kind, path in paths.items() if path is not None}
 
     def clips(self, split: str) -> dict[str, Path]:
         base = self.bases.get(split, self.folder / f"{split}ing")
-        message = f"{base}: no such folder; put the videos for {base.name} into it"
-        require(split in self.bases, message, "missing-file", file=base)
+        require(split in self.bases, f"{base}: no such folder", "missing-file", file=base)
         for path in self.label_paths.values():
             message = f"{path}: labels without test videos; put these into {self.folder}/testing"
             require("test" in self.bases, message, "labels-without-frames", file=path)
         clips: dict[str, Path] = {}
         for path in _walk(base):
             other = clips.setdefault(_name(path, base), path)
-            message = f"{base}: {other} and {path} have the same name; rename one of them"
-            require(other == path, message, "duplicate-name", file=base)
+            require(other == path, f"{path}: named as {other}", "duplicate-name", file=base)
         message = f"{base}: no folders of images, and no files {', '.join(sorted(VIDEO_SUFFIXES))}"
         require(bool(clips), message, "too-few", file=base)
         return clips
@@ -85,7 +80,7 @@ class OwnVideos(DatasetCopy):
         video = _open(path, name, self.channels)
         # A painted film may be looked at, but no model must learn from it.
         if isinstance(video.frames, VideoFrames) and read_comment(path) == ANNOTATED:
-            message = f"{path}: painted by `vadlib score`, not what the camera saw; move it away"
+            message = f"{path}: painted by `vadlib score`; move it away"
             raise InputError(message, "unexpected-clip", file=path)
         return video
 
@@ -97,13 +92,12 @@ class OwnVideos(DatasetCopy):
 
     def ground_truths(self) -> list[GroundTruth]:
         readers = {"npy": ClipLabels, "masks": MaskLabels}
-        truths = [
-            readers.get(kind, TableLabels)(kind, self.label_paths[kind])
-            for kind in self.label_paths
-        ]
-        tables = [truth.path for truth in truths if truth.name != "masks"]
-        message = f"{' and '.join(map(str, tables))}: labels twice; keep one of them"
-        require(len(tables) < 2, message, "conflict", file=tables[0] if tables else None)
+        truths: list[GroundTruth] = []
+        for kind, path in self.label_paths.items():
+            truths.append(readers.get(kind, TableLabels)(kind, path))
+        tables = [str(truth.path) for truth in truths if truth.name != "masks"]
+        message = f"{' and '.join(tables)}: labels twice; keep one of them"
+        require(len(tables) < 2, message, "conflict", file="".join(tables[:1]))
         return truths[:1]
 
     def masks(self, video: Video, path: Path, ground_truth: str) -> MaskImages | None:
@@ -112,16 +106,15 @@ class OwnVideos(DatasetCopy):
 
     def unread(self, paths: Sequence[Path]) -> list[Path]:
         """Pick the files that are no frames, videos or labels of these videos."""
-        base = self.bases.get("test", self.folder)
-        read = {clip for base in self.bases.values() for clip in _walk(base)}
-        for name in [_name(clip, base) for clip in _walk(base)]:
-            for kind, file in (("npy", f"{name}.npy"), ("masks", name)):
-                folder = self.label_paths.get(kind)
-                path = below(folder, file) if folder and folder.is_dir() else None
-                read |= {path} if path else set()
-        read.update(path for path in self.label_paths.values() if path.is_file())
-        pictures = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
-        read.update(path for path in pictures if path.parent in read)
+        read = {path for path in self.label_paths.values() if path.is_file()}
+        for split, base in self.bases.items():
+            for clip in _walk(base):
+                read.add(clip)
+                for file in (f"labels/{_name(clip, base)}.npy", f"masks/{_name(clip, base)}"):
+                    path = layout.below(self.folder, file) if split == "test" else None
+                    read |= {path} if path else set()
+        images = {path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES}
+        read |= {path for path in images if path.parent in read}
         return [path for path in paths if path not in read]
 
 
@@ -135,7 +128,7 @@ class TableLabels(GroundTruth):
 
     def _find_video(self, row: Interval, clips: Mapping[str, Path]) -> str:
         """Find the video that a row names, with or without its ending, best in its own spelling."""
-        for key in (nfc, name_key):
+        for key in (layout.nfc, layout.name_key):
             names = []
             for name, clip in clips.items():
                 if key(row.video) in (key(name), key(name + clip.suffix)):
@@ -165,9 +158,8 @@ def open_video(path: Path) -> Video:
     """
     path = expand_home(path)
     refuse_broken_link(path)
-    message = f"{path}: no such file or folder; expected a video file, or a folder of frames"
-    require(path.exists(), message, "missing-file", file=path)
-    name = nfc(path.resolve().name if path.is_dir() else path.stem)
+    require(path.exists(), f"{path}: no such file or folder", "missing-file", file=path)
+    name = layout.nfc(path.resolve().name if path.is_dir() else path.stem)
     return _open(path, name, 1 if _is_grey(path) else 3)
 
 
@@ -187,19 +179,21 @@ def _walk(base: Path) -> Iterator[Path]:
     for here, folders, files, _ in layout.walk(base):
         folders[:] = [name for name in folders if not layout.is_truth(name)]
         paths = [here / name for name in files]
-        images = [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
-        videos = [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES]
-        if images and not videos:
+        suffixes = {path.suffix.lower() for path in paths}
+        if suffixes & IMAGE_SUFFIXES and not suffixes & VIDEO_SUFFIXES:
             yield here
         for path in paths:
-            is_lost = is_broken_link(path) and path not in images and not layout.is_harmless(path)
-            if path in videos or is_lost:
+            is_video = path.suffix.lower() in VIDEO_SUFFIXES
+            is_other = path.suffix.lower() in IMAGE_SUFFIXES or layout.is_harmless(path)
+            if is_video or (is_broken_link(path) and not is_other):
                 yield path
 
 
 def _name(clip: Path, base: Path) -> str:
     inside = clip.relative_to(base)
-    return nfc(base.name if clip == base else inside.with_name(layout.clip_name(clip)).as_posix())
+    return layout.nfc(
+        base.name if clip == base else inside.with_name(layout.clip_name(clip)).as_posix()
+    )
 
 
 def _is_grey(clip: Path) -> bool:
@@ -214,4 +208,4 @@ def _is_grey(clip: Path) -> bool:
 
 
 def _masks_of(root: Path, video: Video) -> MaskImages:
-    return layout.read_masks(below(root, video.name) or root / video.name, len(video))
+    return layout.read_masks(layout.below(root, video.name) or root / video.name, len(video))

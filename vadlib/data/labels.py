@@ -11,13 +11,11 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.io
 from numpy.lib.format import open_memmap
 
@@ -26,13 +24,13 @@ from vadlib.data.video import Video, lfs_pointer, wrong_kind
 from vadlib.errors import InputError, require
 from vadlib.files import refuse_broken_link
 
+Rows = dict[str, dict[str, object]]  # line -> column -> value
 _EXPECTED = "expected video, start, end (frames) or video, start_s, end_s (seconds), each once"
 _FRAMES = re.compile(r"\d+(\.0)?")  # 1.000 may be one or a thousand
 _SECONDS = re.compile(r"(\d+(\.\d*)?|\.\d+)(e-?\d+)?", re.IGNORECASE)
 _ROUNDED = 0.00051  # seconds: times are often written with three decimals
 _ITEMS = r"(?:[\s,;]*\d+(?:\s*:\s*\d+)?(?![\d:]))*"
 _ENTRY = re.compile(rf"TestVideoFile\{{end\+1\}}\.gt_frame\s*=\s*\[({_ITEMS})[\s,;]*\]\s*;?")
-_PREAMBLE = re.compile(r"(clear|close|clc).*|TestVideoFile\s*=\s*\{\}\s*;?|")
 
 
 class GroundTruth(ABC):
@@ -60,6 +58,10 @@ class GroundTruth(ABC):
         """
         return
 
+    def file(self, video: Video) -> Path:
+        """Return the file with the labels of a test video, for messages."""
+        return self.path
+
     @abstractmethod
     def read(self, video: Video, clip: Path) -> np.ndarray:
         """Return the labels of one test video, uint8 (T,).
@@ -82,12 +84,14 @@ class GroundTruth(ABC):
 class ClipLabels(GroundTruth):
     """A folder with one array of 0 and 1 per clip, `NAME.npy`."""
 
+    def file(self, video: Video) -> Path:
+        return below(self.path, f"{video.name}.npy") or self.path / f"{video.name}.npy"
+
     def read(self, video: Video, clip: Path) -> np.ndarray:
-        expected = self.path / f"{video.name}.npy"
-        path = below(self.path, f"{video.name}.npy")
-        message = f"{expected}: no labels of {clip}; expected 0 or 1 for each of its frames"
-        require(path is not None, message, "missing-labels", file=expected)
-        return from_npy(path or expected)
+        path = self.file(video)
+        is_here = path.exists() or path.is_symlink()
+        require(is_here, f"{path}: no labels of {clip}", "missing-labels", file=path)
+        return from_npy(path)
 
 
 class WholeSetLabels(GroundTruth):
@@ -115,16 +119,13 @@ def from_m(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
         path: the script.
         lengths: frames of each clip.
     """
+    read_head(path)
+    script = re.sub("%.*", "", path.read_text("utf-8-sig", "replace"))  # % starts a comment
+    rest = re.search(r"gt_frame.*|\d.*", _ENTRY.sub("", script))
+    require(not rest, f"{path}: no list of intervals: {rest}", "wrong-format", file=path)
     clips = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        statement = line.split("%")[0].strip()  # % starts a comment
-        if _PREAMBLE.fullmatch(statement):
-            continue
-        entry = _ENTRY.fullmatch(statement)
-        if entry is None:
-            message = f"{path}: line {number} is no list of intervals of a clip: {statement[:60]!r}"
-            raise InputError(message, "wrong-format", file=path)
-        ranges = re.findall(r"(\d+)(?:\s*:\s*(\d+))?", entry[1])
+    for entry in _ENTRY.findall(script):
+        ranges = re.findall(r"(\d+)(?:\s*:\s*(\d+))?", entry)
         clips.append([(int(start), int(end or start)) for start, end in ranges])
     return _from_intervals(path, clips, lengths)
 
@@ -170,30 +171,28 @@ def from_whole_npy(path: Path, lengths: Sequence[int]) -> list[np.ndarray]:
 def from_npy(path: Path) -> np.ndarray:
     """Read a NumPy array of zeros and ones of any shape."""
     values = read_npy(path).ravel()
-    message = f"{path}: values of type {values.dtype}; expected numbers 0 (normal), 1 (abnormal)"
-    require(values.dtype.kind in "buif", message, "wrong-type", file=path)
-    message = f"{path}: values other than 0 (normal) and 1 (abnormal); get the labels again"
-    require(bool(np.isin(values, (0, 1)).all()), message, "label-values", file=path)
+    is_sound = values.dtype.kind in "buif" and bool(np.isin(values, (0, 1)).all())
+    require(is_sound, f"{path}: values other than 0 and 1", "label-values", file=path)
     return values.astype(np.uint8)
 
 
-def read_npy(path: Path) -> npt.NDArray[Any]:
+def read_npy(path: Path) -> np.ndarray:
     """Open a plain array in a .npy file, memory-mapped.
 
     Raises:
         InputError: it is missing, damaged, or a pickle.
     """
-    array: npt.NDArray[Any] = _load(path, (b"\x93NUMPY",), partial(open_memmap, path, mode="r"))
+    array: np.ndarray = _load(path, lambda: open_memmap(path, mode="r"))
     return array
 
 
-def read_mat(path: Path, name: str) -> npt.NDArray[np.object_]:
+def read_mat(path: Path, name: str) -> np.ndarray:
     """Read the cell array of that name from a MATLAB file of version 5.
 
     Raises:
         InputError: it is missing or damaged, or no cell array of that name is in it.
     """
-    arrays = _load(path, (b"MATLAB",), partial(scipy.io.loadmat, path, variable_names=[name]))
+    arrays = _load(path, lambda: scipy.io.loadmat(path, variable_names=[name]))
     message = f"{path}: no cell array {name!r} in it; get it again"
     require(name in arrays, message, "unknown-key", file=path, field=name)
     cells = np.asarray(arrays[name])
@@ -201,7 +200,7 @@ def read_mat(path: Path, name: str) -> npt.NDArray[np.object_]:
     return cells
 
 
-def _load(path: Path, heads: tuple[bytes, ...], load: Callable[[], Any]) -> Any:
+def _load(path: Path, load: Callable[[], Any]) -> Any:
     head = read_head(path)
     try:
         return load()
@@ -209,20 +208,11 @@ def _load(path: Path, heads: tuple[bytes, ...], load: Callable[[], Any]) -> Any:
     except Exception as error:
         # pickles of protocols 2 to 5 begin so; arrays of objects hold one
         is_pickle = head.startswith(b"\x80") or "Python objects" in str(error)
+        magic = b"MATLAB" if path.suffix.lower() == ".mat" else b"\x93NUMPY"
+        is_damaged = head.startswith(magic)
+        code = "pickle" if is_pickle else "damaged-file" if is_damaged else "wrong-kind-of-file"
         message = f"{path}: no plain {path.suffix} file ({one_line(error)}); get another one"
-        require(not is_pickle, message, "pickle", file=path)
-        require(not head.startswith(heads), message, "damaged-file", file=path)
-        raise InputError(message, "wrong-kind-of-file", file=path) from error
-
-
-def read_text(path: Path) -> str:
-    """Read a text in UTF-8, with or without its mark."""
-    read_head(path)
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeError as error:
-        message = f"{path}: not a text in UTF-8 ({one_line(error)}); save it as one"
-        raise InputError(message, "wrong-format", file=path) from error
+        raise InputError(message, code, file=path) from error
 
 
 def read_head(path: Path) -> bytes:
@@ -257,25 +247,28 @@ class Interval(NamedTuple):
 def read_intervals(path: Path) -> list[Interval]:
     """Read a table of abnormal intervals, one per row.
 
-    CSV: columns video, start and end in any order, separated by commas, semicolons or tabs, in
-    UTF-8. Empty rows and empty columns are skipped. JSON: a list of objects with these keys.
-    Numbers are frames from 0; start_s and end_s are seconds. A video without a row is normal.
+    CSV: columns video, start and end in any order, separated by commas, semicolons (then with
+    decimal commas) or tabs, in UTF-8. Empty rows, empty columns and a first column of row numbers
+    without a name are skipped. JSON: a list of objects with these keys. Numbers are frames from 0;
+    start_s and end_s, or "start (s)" and "end (s)", are seconds. A video without a row is normal.
 
     Raises:
         InputError: the file is damaged, a column is missing, unknown or there twice, or a row is
             incomplete or no interval.
     """
-    text = read_text(path)
+    read_head(path)
     is_json = path.suffix.lower() == ".json"
-    first = next((line for line in text.split("\n") if line.strip('"\t ,;')), "")
-    delimiter = max(",;\t", key=first.count)
-    lines = csv.reader(text.split("\n"), delimiter=delimiter, skipinitialspace=True)
     try:
-        content = json.loads(text) if is_json else list(lines)
+        text = path.read_text("utf-8-sig")
+        lines = text.split("\n")
+        first = next((line for line in lines if line.strip('"\t ,;')), "")
+        delimiter = max(",;\t", key=first.count)
+        csv_rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+        content = json.loads(text) if is_json else list(csv_rows)
     except (csv.Error, ValueError, RecursionError) as error:
-        message = f"{path}: no table ({one_line(error)}); {_EXPECTED}"
+        message = f"{path}: no table in UTF-8 ({one_line(error)}); {_EXPECTED}"
         raise InputError(message, "wrong-format", file=path) from error
-    rows = _json_rows(path, content) if is_json else _csv_rows(path, content)
+    rows = _json_rows(path, content) if is_json else _csv_rows(path, content, delimiter == ";")
     return [_interval(path, place, row) for place, row in rows.items()]
 
 
@@ -306,56 +299,59 @@ def mark(rows: Sequence[Interval], seconds: np.ndarray, fps: float, path: Path) 
     return labels
 
 
-def _json_rows(path: Path, entries: object) -> dict[str, dict[str, object]]:
+def _json_rows(path: Path, content: object) -> Rows:
     rows = {}
-    for number, entry in enumerate(entries if isinstance(entries, list) else [entries], start=1):
-        message = f"{path}: entry {number} is no object; {_EXPECTED}"
-        require(isinstance(entry, dict), message, "wrong-format", file=path)
-        rows[f"entry {number}"] = {name.lower(): value for name, value in entry.items()}
-        _require_columns(path, f"entry {number}", [name.lower() for name in entry])
+    for number, entry in enumerate(content if isinstance(content, list) else [content], start=1):
+        is_object = isinstance(entry, dict)
+        require(is_object, f"{path}: {entry!r:.40}; {_EXPECTED}", "wrong-format", file=path)
+        columns = _columns(path, list(entry))
+        rows[f"entry {number}"] = dict(zip(columns, entry.values(), strict=True))
     return rows
 
 
-def _csv_rows(path: Path, table: list[list[str]]) -> dict[str, dict[str, object]]:
+def _csv_rows(path: Path, table: list[list[str]], has_commas: bool) -> Rows:
     header: list[str] = []
-    rows: dict[str, dict[str, object]] = {}
+    rows: Rows = {}
     for number, row in enumerate(table, start=1):
         cells = [cell.strip() for cell in row]
         if header and any(cells):
-            pairs = list(zip_longest(header, cells, fillvalue=""))
-            message = f"{path}: line {number} has a value without a column; {_EXPECTED}"
-            is_sound = not any(cell for name, cell in pairs if not name)
-            require(is_sound, message, "wrong-format", file=path)
-            rows[f"line {number}"] = dict(pairs)
+            if not header[0] and cells[0].isdigit():
+                cells[0] = ""  # the number of the row, as R and pandas write it
+            values: dict[str, object] = {}
+            for name, cell in zip_longest(header, cells, fillvalue=""):
+                message = f"{path}: line {number} has {cell!r} without a column; {_EXPECTED}"
+                require(bool(name) or not cell, message, "wrong-format", file=path)
+                is_number = has_commas and name != "video"
+                values[name] = cell.replace(",", ".") if is_number else cell
+            rows[f"line {number}"] = values
         elif any(cells):
-            header = [cell.lower() for cell in cells]
-    _require_columns(path, "its header", [name for name in header if name])
+            header = _columns(path, cells)
+    require(bool(header), f"{path}: an empty table; {_EXPECTED}", "wrong-format", file=path)
     return rows
 
 
-def _require_columns(path: Path, place: str, columns: Sequence[str]) -> None:
+def _columns(path: Path, names: Sequence[str]) -> list[str]:
+    """Return the names of columns in lower case, "start (s)" as start_s; "" stays."""
+    columns = [re.sub(r"\s*\(s\)$", "_s", name.lower()) for name in names]
     unit = "_s" if "start_s" in columns else ""
-    message = f"{path}: {place} is {', '.join(columns)[:80]!r}; {_EXPECTED}"
-    is_sound = sorted(columns) == [f"end{unit}", f"start{unit}", "video"]
+    is_sound = sorted(filter(None, columns)) == [f"end{unit}", f"start{unit}", "video"]
+    message = f"{path}: the columns {', '.join(columns)[:80]!r}; {_EXPECTED}"
     require(is_sound, message, "wrong-format", file=path)
+    return columns
 
 
 def _interval(path: Path, place: str, row: Mapping[str, object]) -> Interval:
     unit = "_s" if "start_s" in row else ""
-    video = str(row["video"] or "")
+    video = str(row["video"] or "").replace("\\", "/")  # as Windows writes a path
     require(video != "", f"{path}: {place} names no video", "wrong-format", file=path)
-    start = _number(path, place, row, f"start{unit}")
-    end = _number(path, place, row, f"end{unit}")
-    return Interval(video, start, end, place, unit == "_s")
-
-
-def _number(path: Path, place: str, row: Mapping[str, object], column: str) -> float:
-    text = str(row[column])
-    pattern = _SECONDS if column.endswith("_s") else _FRAMES
-    message = f"{path}: {place} has {column} {text!r}; expected such as 12, or 12.5 (seconds)"
-    is_number = pattern.fullmatch(text) is not None
-    require(is_number, message, "wrong-type", file=path, field=column.removesuffix("_s"))
-    return float(text)
+    ends = []
+    for column in ("start", "end"):
+        text = str(row[column + unit])
+        message = f"{path}: {place} has {column} {text!r}; expected such as 12, or 12.5 (seconds)"
+        is_number = (_SECONDS if unit else _FRAMES).fullmatch(text) is not None
+        require(is_number, message, "wrong-type", file=path, field=column)
+        ends.append(float(text))
+    return Interval(video, ends[0], ends[1], place, unit == "_s")
 
 
 def one_line(error: Exception) -> str:

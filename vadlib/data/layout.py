@@ -50,15 +50,15 @@ def below(folder: Path, path: str) -> Path | None:
             return None
         alike = [path for path in folder.iterdir() if name_key(path.name) == name_key(name)]
         equal = [path for path in alike if nfc(path.name) == nfc(name)]
-        message = f"{folder}: {name!r} is there in two Unicode forms; keep one of them"
-        require(len(equal) < 2, message, "conflict", file=folder / name)
+        place = folder / name
+        require(len(equal) < 2, f"{place}: in two Unicode forms", "conflict", file=place)
         if not alike:
             return None
         folder = min(equal or alike)
     return folder
 
 
-def walk(base: Path) -> Iterator[tuple[Path, list[str], list[str], list[str]]]:
+def walk(base: Path | None) -> Iterator[tuple[Path, list[str], list[str], list[str]]]:
     """Yield a folder and all below it: its path, and the names of its subfolders, of its files and
     of what vadlib wrote there, in natural order, without junk. Results are not entered.
 
@@ -70,9 +70,11 @@ def walk(base: Path) -> Iterator[tuple[Path, list[str], list[str], list[str]]]:
     """
 
     def refuse(error: OSError) -> None:
-        message = f"{error.filename}: cannot be read ({error.strerror}); allow it, or move it away"
+        message = f"{error.filename}: cannot be read ({error.strerror}); move it away"
         raise InputError(message, "not-readable", file=error.filename)
 
+    if base is None:
+        return
     refuse_broken_link(base)
     seen = {cache_dir().resolve()} - {base.resolve()}
     for folder, folders, files in os.walk(base, followlinks=True, onerror=refuse):
@@ -132,8 +134,7 @@ def open_clip(path: Path, name: str, channels: int, fps: float, scene: str) -> V
         film = VideoFrames(path, channels)
         return Video(name, film, film, scene)
     files = list_images(path)
-    message = f"{path}: no images in it; expected frames such as 000.jpg"
-    require(bool(files), message, "too-few", file=path)
+    require(bool(files), f"{path}: no images in it, such as 000.jpg", "too-few", file=path)
     steps = np.diff(_frame_numbers(files))
     # every fifth frame is a rate of its own, one frame less is a gap
     usual = max(1, np.median(steps)) if len(steps) else 1
@@ -162,7 +163,7 @@ def read_masks(folder: Path, length: int) -> MaskImages:
     """
     refuse_broken_link(folder)
     files = list_images(folder) if folder.is_dir() else []
-    message = f"{folder}: {len(files)} masks for {length} frames; expected one for each frame"
+    message = f"{folder}: {len(files)} masks for {length} frames"
     require(len(files) == length, message, "label-length", file=folder)
     return MaskImages(files)
 
@@ -187,6 +188,5 @@ def numbered(paths: Iterable[Path], count: int | None = None) -> dict[str, Path]
         message = f"{path}: expected one number in its name (of {count or 'any'} clips); rename it"
         require(is_sound, message, "unexpected-clip", file=path)
         other = clips.setdefault(f"{int(digits[0]):02d}", path)
-        message = f"{path}: has the clip number of {other}; remove one of them"
-        require(other == path, message, "duplicate-name", file=path)
+        require(other == path, f"{path}: numbered as {other}", "duplicate-name", file=path)
     return {name: clips[name] for name in sorted(clips, key=int)}

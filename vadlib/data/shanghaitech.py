@@ -50,8 +50,8 @@ class ShanghaiTech(FrameFolderDataset):
 
     title = "ShanghaiTech"
     places = ("shanghaitech", "shanghai")
-    train = ("training/videos", "training/frames")
-    test = ("testing/frames",)
+    train = ("training/videos", "training/frames", "training")
+    test = ("testing/frames", "testing")
     official = ("training/videos", "testing/test_frame_mask")
     expected = "shanghaitech/training/videos/01_001.avi and testing/frames/01_0014/*.jpg"
     label_files = (("testing/test_frame_mask", "frame_mask"), ("frame_labels_shanghai.npy", "npy"))
@@ -75,7 +75,7 @@ class NpyMasks(LazyStack):
     dtype = bool
 
     def __init__(self, path: Path):
-        self.masks = read_npy(path)
+        self.path, self.masks = path, read_npy(path)
         message = f"{path}: an array {self.masks.shape}; expected numbers (frames, height, width)"
         is_sound = self.masks.ndim == 3 and self.masks.dtype.kind in "buif"
         require(is_sound, message, "wrong-shape", file=path)

@@ -38,8 +38,8 @@ class Ucsd(FrameFolderDataset):
     are called by it ("01").
     """
 
-    train = ("Train", "training/frames")
-    test = ("Test", "testing/frames")
+    train = ("Train", "training/frames", "training")
+    test = ("Test", "testing/frames", "testing")
     fps = 10.0
     channels = 1
 
