@@ -67,6 +67,12 @@ def test_same_seed_gives_the_same_bytes_in_any_order_and_process(test):
     assert len({video.frames[40].tobytes() for video in videos}) == len(videos)
 
 
+def test_boxes_are_drawn_when_asked_for(test, monkeypatch):
+    assert np.array_equal(test[1].boxes[60:64][3], StreetClip(0, "test", 1).boxes(63))
+    monkeypatch.setattr(StreetClip, "boxes", None)
+    assert len(load_synthetic("train")[1].boxes) == 180
+
+
 def test_labels_agree_with_masks_and_boxes_cover_them(test):
     for video in (test[1], test[5], test[7]):
         pixels = np.array([mask.sum() for mask in video.masks])

@@ -4,6 +4,7 @@ import hashlib
 import math
 import struct
 import warnings
+import weakref
 
 import cv2
 import numpy as np
@@ -363,6 +364,21 @@ def test_weights_of_another_length_or_header_are_refused(tmp_path, arrays, versi
         path.write_bytes(content)
         with refused("conflict", file=path):
             load_darknet(path)
+
+
+def test_outputs_that_no_later_layer_reads_are_freed(tmp_path):
+    (tmp_path / "net.cfg").write_text("[net]\n" + 6 * CONV + "[shortcut]\nfrom=2\n" + END)
+    model, outputs = Darknet(tmp_path / "net.cfg"), []
+    counts = []
+
+    def note(layer, inputs, output):
+        outputs.append(weakref.ref(output))
+        counts.append(sum(reference() is not None for reference in outputs))
+
+    for layer in model.module_list:
+        layer.register_forward_hook(note)
+    model(torch.zeros(1, 3, 64, 64))
+    assert counts == [1, 2, 2, 2, 3, 3, 3, 2]  # the third waits for the shortcut
 
 
 def test_weights_that_no_training_leaves_are_refused(tmp_path, arrays):

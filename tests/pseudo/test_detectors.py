@@ -279,6 +279,14 @@ def test_the_process_keeps_its_threads_environment_and_functions(checkpoint, tmp
     assert not (tmp_path / "home").exists()
 
 
+def test_a_pointer_or_a_page_in_place_of_weights_is_refused(cache, tmp_path):
+    path = tmp_path / "net.weights"
+    for text in (b"version https://git-lfs.github.com/spec/v1", b"<!DOCTYPE html>"):
+        path.write_bytes(text)
+        with refused("wrong-kind-of-file", file=path):
+            DarknetDetector(str(path), "cpu")
+
+
 @pytest.mark.parametrize("length", [0, 20, -1000])
 def test_cut_weights_are_refused_by_name(cache, checkpoint, tmp_path, length):
     (tmp_path / "cut.pt").write_bytes(checkpoint.read_bytes()[:length])

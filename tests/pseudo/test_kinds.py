@@ -91,8 +91,8 @@ def test_default_strengths_always_change_the_clip_and_each_seed_differently(kind
 
 
 @every_kind
-@pytest.mark.parametrize("strength", [-0.1, 1.1, (0.5, 0.2), (-1, 1), (0, 2), math.nan])
-def test_a_strength_outside_0_to_1_is_refused(kind, strength):
+@pytest.mark.parametrize("strength", [-1, (0.5, 0.2), (0, 2), math.nan, "0.5", [0.5], (0, 0, 1)])
+def test_a_strength_outside_0_to_1_or_of_another_type_is_refused(kind, strength):
     with refused("out-of-range", field=f"{kind.__name__}.strength"):
         kind(strength=strength)
     with refused("out-of-range", field="AddNoise.grain"):

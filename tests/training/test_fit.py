@@ -209,6 +209,15 @@ def test_bf16_learns_and_ranks_as_float32(finished, tmp_path, monkeypatch):
     assert 0.99 < np.corrcoef(*scores)[0, 1] < 1
 
 
+def test_a_continued_training_notes_another_setup_and_refuses_nan(unfinished):
+    folder, state = unfinished
+    state["setup"] = ["torch.bfloat16", 2]
+    list(state["model"].values())[-1].fill_(math.nan)
+    torch.save(state, folder / "state.pt")
+    with pytest.warns(UserWarning, match="precision"), refused("diverged", file=folder):
+        train(folder, resume=True)
+
+
 def test_held_out_videos_are_not_trained_on():
     clips = cut()
     positions, [(_, frames)] = hold_out(clips)

@@ -309,16 +309,9 @@ class _Pass:
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         tick = stream.time_base or 1 / rate
         times, wrong_times = frame_times(stamps, tick, rate)
-        return Scan(
-            pts=pts,
-            times=times,
-            fps=frame_rate(times, tick, rate),
-            wrong_times=wrong_times,
-            look=np.array(self.looks.pop()),
-            declared=stream.frames,
-            dropped=dropped,
-            undecodable=0 if self.has_fields else int(pictures.sum()) - count,
-        )
+        fps, look = frame_rate(times, tick, rate), np.array(self.looks.pop())
+        undecodable = 0 if self.has_fields else int(pictures.sum()) - count
+        return Scan(pts, times, fps, wrong_times, look, stream.frames, dropped, undecodable)
 
     def _damaged(self, fault: str) -> InputError:
         return _damaged(self.path, len(self.shown), self.stream.frames, fault)

@@ -20,11 +20,11 @@ ANNOTATED = "annotated by vadlib score"
 # several steps
 LARGEST = 2**28
 FASTEST = 1e6  # frames a second
+Images = Iterable[np.ndarray]
+Times = np.ndarray | None
 
 
-def write_video(
-    path: str | Path, frames: Iterable[np.ndarray], fps: float, times: np.ndarray | None = None
-) -> None:
+def write_video(path: str | Path, frames: Images, fps: float, times: Times = None) -> None:
     """Write frames, one after the other, as H.264. The same frames give the same file.
 
     Args:
@@ -48,12 +48,7 @@ def write_video(
 
 
 def encode_video(
-    file: Path,
-    frames: Iterable[np.ndarray],
-    fps: float,
-    times: np.ndarray | None,
-    path: Path,
-    comment: str = "",
+    file: Path, frames: Images, fps: float, times: Times, path: Path, comment: str = ""
 ) -> None:
     """Write frames, and a comment into the header, into a file that gets its name, `path`, later;
     otherwise as `write_video`.
@@ -97,7 +92,7 @@ def _fraction(fps: float) -> Fraction:
     return 1 / Fraction(1 / fps).limit_denominator(max(1, min(1001, int(LARGEST * fps))))
 
 
-def _ticks_a_second(rate: Fraction, fps: float, times: np.ndarray | None) -> int:
+def _ticks_a_second(rate: Fraction, fps: float, times: Times) -> int:
     if times is None:
         # More than needed: players expect some thousands.
         return rate.numerator * max(1, min(10_000 // rate.numerator, LARGEST // rate.denominator))

@@ -12,7 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,10 @@ def store_frames(
             missing[paths[-1]] = video, shape
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for temporary in folder.glob(".*.npy"):
+            with suppress(OSError):  # another process may remove it first
+                if time.time() - temporary.stat().st_mtime > 86400:  # of a killed process
+                    temporary.unlink()
         require_room(folder, sum(math.prod(shape) for _, shape in missing.values()))
     except OSError as error:
         failure = not_written(folder, error)

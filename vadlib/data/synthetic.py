@@ -21,7 +21,7 @@ from collections.abc import Callable
 from copy import copy
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -411,6 +411,14 @@ class StreetClip:
         return kinds[0] if kinds and self.mask(t).any() else ""
 
 
+class LazyBoxes(LazyStack):
+    """The boxes of each frame; a slice gets a list, since their number differs."""
+
+    def __getitem__(self, index: Any) -> Any:
+        numbers = range(len(self))[index]
+        return self._read(numbers) if isinstance(numbers, int) else list(map(self._read, numbers))
+
+
 def load_synthetic(split: str, root: Path | None = None, seed: int = 0) -> list[Video]:
     """Load one split, RGB (C = 3), 240 x 320 pixels, with labels, masks, boxes and kinds.
 
@@ -429,7 +437,7 @@ def load_synthetic(split: str, root: Path | None = None, seed: int = 0) -> list[
         source = ["synthetic", RENDERER_VERSION, cv2.__version__, *clip.entropy]
         frames = LazyStack((clip.length, HEIGHT, WIDTH, 3), clip.frame, source)
         masks = LazyStack((clip.length, HEIGHT, WIDTH), clip.mask)
-        boxes = list(map(clip.boxes, range(clip.length)))
+        boxes = LazyBoxes((clip.length,), clip.boxes)
         kinds = list(map(clip.kind, range(clip.length)))
         labels = (np.array(kinds) != "").astype(np.uint8)
         name, origin = f"{number + 1:02d}", "scripted"

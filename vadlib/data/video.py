@@ -110,7 +110,7 @@ class Video:
     scene: str = "one"
     labels: np.ndarray | None = None
     masks: Stack | None = None
-    boxes: Sequence[np.ndarray] | None = None
+    boxes: Sequence[np.ndarray] | LazyStack | None = None
     kinds: Sequence[str] | None = None
     ground_truth: str = field(default="", compare=False)
 

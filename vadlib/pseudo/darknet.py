@@ -132,8 +132,7 @@ def _make_layer(section: Section, position: int, channels: int) -> tuple[nn.Modu
             layer = Convolution(options, channels)
         case "maxpool":
             size = int(options.pop("size"))
-            before = (size - 1) // 2
-            after = size - 1 - before  # an odd pixel goes to the right and the bottom
+            before, after = (size - 1) // 2, size // 2  # more to the right and the bottom
             pad = nn.ConstantPad2d((before, after, before, after), -torch.inf)
             layer = nn.Sequential(pad, nn.MaxPool2d(size, int(options.pop("stride"))))
         case "upsample":
@@ -200,7 +199,10 @@ class Darknet(nn.Module):
         """
         outputs = {-1: images}
         for position, layer in enumerate(self.module_list):
-            outputs[position] = layer(*[outputs[source] for source in self.sources[position]])
+            sources = self.sources[position]
+            outputs[position] = layer(*[outputs[source] for source in sources])
+            for source in set(sources).difference(*self.sources[position + 1 :]):
+                del outputs[source]  # no later layer reads it
         return torch.cat([output for output in outputs.values() if output.ndim == 3], 1)
 
 

@@ -17,7 +17,7 @@ from vadlib.config import WORKING_SIDE
 from vadlib.data.catalog import default_root
 from vadlib.data.download import fetch_file
 from vadlib.data.motion import foreground_components, grey, scene_background
-from vadlib.data.store import cache_dir, digest, keep_arrays, store_frames
+from vadlib.data.store import Videos, cache_dir, digest, keep_arrays, store_frames
 from vadlib.data.video import Video, header_shape
 from vadlib.device import pick_device
 from vadlib.errors import require
@@ -96,6 +96,10 @@ class PersonDetector(ABC):
 
     def __init__(self, weights: str, device: str = "auto"):
         self.weights = find_weights(weights)
+        head = np.fromfile(self.weights, np.uint8, 64).tobytes().lower()
+        is_text = b"git-lfs" in head or b"<html" in head or b"<!doctype" in head
+        message = f"{self.weights}: a Git LFS pointer or a web page ({head[:24]!r}), no weights"
+        require(not is_text, message, "wrong-kind-of-file", file=self.weights)
         self.device = pick_device(device)
         # On CPUs larger batches leave the cache, and were measured to be slower.
         self.batch = 1 if self.device.type == "cpu" else 16
@@ -109,8 +113,7 @@ class PersonDetector(ABC):
 
     def _detect_in_one(self, video: Video, bar: tqdm[NoReturn]) -> list[np.ndarray]:
         sides = video.frames.shape[1:3]
-        multiples = [side * self.shorter_side / min(sides) / 32 for side in sides]
-        size = [max(1, round(multiple)) * 32 for multiple in multiples]
+        size = [max(1, round(side * self.shorter_side / min(sides) / 32)) * 32 for side in sides]
         boxes: list[np.ndarray] = []
         for start in range(0, len(video), self.batch):
             positions = range(start, min(start + self.batch, len(video)))
@@ -151,6 +154,7 @@ class DarknetDetector(PersonDetector):
 
 
 Detector = MotionDetector | PersonDetector
+Boxes = dict[str, list[np.ndarray]]  # video name -> the boxes of each frame
 
 
 def load_detector(name: str, device: str = "auto") -> Detector:
@@ -167,8 +171,7 @@ def load_detector(name: str, device: str = "auto") -> Detector:
     """
     if name == "motion":
         return MotionDetector()
-    kind = name.split(":")[0]
-    weights = name[len(kind) + 1 :]
+    kind, weights = name.partition(":")[::2]
     message = f"detector {name!r}: expected motion, boxes, darknet[:WEIGHTS] or yolov3[:WEIGHTS]"
     require(kind in ("yolov3", "darknet"), message, "unknown-name", field="detector")
     if kind == "darknet":
@@ -179,11 +182,8 @@ def load_detector(name: str, device: str = "auto") -> Detector:
 
 
 def find_boxes(
-    videos: Sequence[Video],
-    detector: str | Detector = "motion",
-    progress: bool = True,
-    device: str = "auto",
-) -> dict[str, list[np.ndarray]]:
+    videos: Videos, detector: str | Detector = "motion", progress: bool = True, device: str = "auto"
+) -> Boxes:
     """Find the object boxes of every frame, once; afterwards they are read from the cache.
 
     Args:
@@ -200,9 +200,8 @@ def find_boxes(
     Raises:
         InputError: an unknown detector, missing weights, or "boxes" for a dataset without boxes.
     """
-    names = [video.name for video in videos]
-    is_clear = len(set(names)) == len(names)
-    require(is_clear, f"two videos of one name: {names}", "duplicate-name", field="videos")
+    is_clear = len({video.name for video in videos}) == len(videos)
+    require(is_clear, "two videos have one name; rename one", "duplicate-name", field="videos")
     if detector == "boxes":
         bare = [video.name for video in videos if video.boxes is None]
         require(not bare, f"no boxes: {bare}; use detector 'motion'", "conflict", field="detector")
@@ -211,17 +210,15 @@ def find_boxes(
     groups: dict[str, list[Video]] = {}
     for video in videos:
         groups.setdefault(video.scene if finder.per_scene else video.name, []).append(video)
-    boxes: dict[str, list[np.ndarray]] = {}
+    boxes: Boxes = {}
     total = sum(header_shape(video.frames)[0] for video in videos)
     with tqdm(None, "finding people", total, False, unit="frame", disable=not progress) as bar:
         for group in groups.values():
             boxes |= _detect_once(group, finder, bar)
-    return {name: boxes[name] for name in names}
+    return boxes
 
 
-def _detect_once(
-    videos: list[Video], detector: Detector, bar: tqdm[NoReturn]
-) -> dict[str, list[np.ndarray]]:
+def _detect_once(videos: Videos, detector: Detector, bar: tqdm[NoReturn]) -> Boxes:
     """Detect, or read what was detected before from the cache."""
 
     def detect() -> dict[str, np.ndarray]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from vadlib.config import PseudoConfig
 from vadlib.data.clips import Clip, to_tensor
 from vadlib.data.store import resize_frame
 from vadlib.errors import require
@@ -64,16 +63,12 @@ class PseudoAnomaly(ABC):
 
     def __init__(self, strength: Strength | None = None):
         strength = self.default_strength if strength is None else strength
-        low, high = strength if isinstance(strength, tuple) else (strength, strength)
+        ends = strength if isinstance(strength, tuple) else (strength, strength)
         field = f"{type(self).__name__}.strength"
         message = f"{field} = {strength}; expected a number in [0, 1], or (low, high) in it"
-        require(0 <= low <= high <= 1, message, "out-of-range", field=field)
-        self.strength = (float(low), float(high))
-
-    @classmethod
-    def from_config(cls, config: PseudoConfig, strength: Strength | None = None) -> Self:
-        """Make the kind with the settings of a config that it takes."""
-        return cls(strength=strength, **{name: getattr(config, name) for name in cls.options})
+        fits = len(ends) == 2 and all(isinstance(end, (int, float)) for end in ends)
+        require(fits and 0 <= ends[0] <= ends[1] <= 1, message, "out-of-range", field=field)
+        self.strength = (float(ends[0]), float(ends[1]))
 
     def settings(self) -> dict[str, object]:
         """Return what makes this kind what it is, as JSON. A run is resumed only with the same.
@@ -342,10 +337,9 @@ def paste_patch(
     y, x = np.mgrid[-1 : 1 : tall * 1j, -1 : 1 : wide * 1j]
     alpha = patch[..., 3] / 255 if patch.shape[2] == 4 else np.clip(2 * (1 - np.hypot(x, y)), 0, 1)
     alpha = (opacity * alpha).astype(np.float32)
-    patch = np.ascontiguousarray(patch[..., :3])
     if len(clip) == 1:
-        patch = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)[..., None]
-    picture = to_tensor(patch[None])[:, 0].permute(1, 2, 0).float().numpy()
+        patch = cv2.cvtColor(np.ascontiguousarray(patch[..., :3]), cv2.COLOR_RGB2GRAY)[..., None]
+    picture = to_tensor(patch[None, ..., :3])[:, 0].permute(1, 2, 0).float().numpy()
     changed = clip.clone()
     weights = torch.zeros(clip.shape[1:])
     shape = clip.shape[:1:-1]  # (W, H), as OpenCV takes it

@@ -126,5 +126,6 @@ def make_mixer(config: PseudoConfig) -> PseudoAnomalyMixer:
     kinds = []
     for name, strength in zip(config.kinds, strengths, strict=True):
         require_known(name, KINDS, "kind", field="kinds")
-        kinds.append(KINDS[name].from_config(config, strength))
+        options = {option: getattr(config, option) for option in KINDS[name].options}
+        kinds.append(KINDS[name](strength=strength, **options))
     return PseudoAnomalyMixer(kinds, config.p, config.weights, config.detector)

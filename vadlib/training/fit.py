@@ -134,6 +134,10 @@ def _finish(trainer: Trainer, held_out: list[tuple[str, np.ndarray]]) -> None:
     state, run = processes(), trainer.run
     config, model = run.config, run.model.eval()
     path = run.folder / "model.safetensors"
+    message = f"{run.folder}: diverged, not finite; lower learning_rate"
+    field = "TrainConfig.learning_rate"
+    for tensor in model.state_dict().values():
+        require(bool(tensor.isfinite().all()), message, "diverged", file=run.folder, field=field)
     if state.is_main_process:
         save_weights(model, path)
     state.wait_for_everyone()
@@ -152,9 +156,8 @@ def _finish(trainer: Trainer, held_out: list[tuple[str, np.ndarray]]) -> None:
             weights = score["weights"] if name in score["weights"] else score
             weights[name] = 0
     calibration = calibrate(scenes, ScoreConfig(**score))
-    message = f"{run.folder}: diverged, errors are not finite; lower learning_rate"
     is_finite = math.isfinite(calibration.threshold)
-    require(is_finite, message, "diverged", file=run.folder, field="TrainConfig.learning_rate")
+    require(is_finite, message, "diverged", file=run.folder, field=field)
     if state.is_main_process:
         calibration.save(run.folder / "calibration.npz")
     state.wait_for_everyone()

@@ -16,6 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from vadlib.data.clips import ClipDataset
 from vadlib.pseudo.mixer import Outcome, PseudoAnomalyMixer
 
+Keys = list[list[tuple[int, int]]]  # batches of (epoch, position)
+
 
 class Batch(NamedTuple):
     """One training batch.
@@ -54,9 +56,7 @@ class Samples(Dataset[tuple[Tensor, Tensor, Outcome]]):
         pseudo, outcome = self.mixer(clip, generator) if self.mixer else (None, Outcome())
         return clip.tensor, (pseudo or clip).tensor, outcome
 
-    def batches(
-        self, epoch: int, size: int, skip: int = 0, process: int = 0, of: int = 1
-    ) -> list[list[tuple[int, int]]]:
+    def batches(self, epoch: int, size: int, skip: int = 0, process: int = 0, of: int = 1) -> Keys:
         """Return the epoch's batches of keys, shuffled, without the first `skip` and without a
         last batch that is not full.
 
@@ -69,9 +69,7 @@ class Samples(Dataset[tuple[Tensor, Tensor, Outcome]]):
         return [keys[start + process : start + size : of] for start in starts]
 
 
-def load_batches(
-    samples: Samples, batches: list[list[tuple[int, int]]], workers: int, pin: bool
-) -> Iterator[Batch]:
+def load_batches(samples: Samples, batches: Keys, workers: int, pin: bool) -> Iterator[Batch]:
     """Read the batches, in this process (workers = 0) or in others."""
     yield from DataLoader(
         samples, batch_sampler=batches, num_workers=workers, collate_fn=_collate, pin_memory=pin

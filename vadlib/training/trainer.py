@@ -8,6 +8,7 @@ import csv
 import math
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -60,6 +61,7 @@ class Trainer:
         self.device = pick_device(self.config.device)
         self.model = run.model.to(self.device).train()
         self.precision = pick_precision(self.config.precision, self.device)
+        self.setup = [str(self.precision or "fp32"), processes().num_processes]
         self.path = run.folder / "state.pt"
         field = "TrainConfig.batch_size"
         n, size = len(samples.positions), self.config.batch_size
@@ -169,7 +171,7 @@ class Trainer:
         self.saved = time.monotonic()
         if not processes().is_main_process:
             return
-        state = {name: getattr(self, name) for name in POSITION}
+        state = {name: getattr(self, name) for name in POSITION} | {"setup": self.setup}
         state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         with atomic(self.path) as temporary:
             torch.save(state, temporary)
@@ -205,6 +207,10 @@ class Trainer:
         message = f"{self.path}: of another model ({mismatch}); remove it to start again"
         require(mismatch is None, message, "other-run", file=self.path)
         self.model.load_state_dict(state["model"])
+        before = state.get("setup", self.setup)
+        message = f"{self.path}: precision and processes were {before}, now {self.setup}"
+        if before != self.setup:
+            warnings.warn(f"{message}; the weights will differ", stacklevel=2)
 
 
 def schedule(step: int, steps: int) -> float:
