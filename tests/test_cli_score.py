@@ -149,7 +149,13 @@ def odd_frame(folder):
     return "odd", str(Path("odd") / "25.png")
 
 
-@pytest.mark.parametrize("make", [no_video, short, odd_frame])
+def folder_of_videos(folder):
+    write(folder / "films" / "monday.mp4")
+    write(folder / "films" / "tuesday.mp4", seed=1)
+    return "films", "films"
+
+
+@pytest.mark.parametrize("make", [no_video, short, odd_frame, folder_of_videos])
 def test_a_video_that_cannot_be_scored_leaves_and_takes_nothing(run, tmp_path, failing, make):
     video, name = make(tmp_path)
     assert name in failing(run, tmp_path / video)
@@ -169,3 +175,8 @@ def test_a_run_that_cannot_score_is_refused(run, film, tmp_path, failing):
     assert failing(run, film, "--scene", "two").startswith("vadlib: scene 'two'")
     assert failing(run, film, "--out", film).startswith(f"vadlib: {film}")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_scene_is_told_with_the_limit_of_the_model(run, tmp_path, score):
+    output = score(run, write(tmp_path / "other.mp4", size=(64, 64)))
+    assert "camera it was trained on" in output

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from refusals import refused
 from scenes import moving_videos
@@ -160,6 +161,22 @@ def test_a_mixer_made_in_python_is_stored_as_its_config(tmp_path, expected):
     run = train(MIXERS[expected], tmp_path / "run")
     assert run.config.pseudo == expected
     assert Run.load(run.folder).config == run.config
+
+
+def test_a_run_made_in_python_is_repeated_by_the_command(vadlib_command, root, tmp_path):
+    videos = load_videos("folder", "train", root)
+    clips = ClipDataset(videos, ClipConfig(crop=(24, 24), clip_step=16), progress=False)
+    config = TrainConfig(epochs=1, batch_size=4, seed=3, device="cpu")
+    torch.manual_seed(config.seed)
+    model = DualPathAutoencoder(ModelConfig(channels=3, width=8, slots=8))
+    mixer = PseudoAnomalyMixer([AddNoise((0.1, 0.9), grain=4)], 0.5)
+    first = fit(model, clips, mixer, config, tmp_path / "a", progress=False)
+    assert first.config.dataset is None
+    train = ["train", "--config", tmp_path / "a" / "config.json", "--root", root]
+    assert vadlib_command(*train, "--out", tmp_path / "b")[0] == 1  # names no dataset
+    assert vadlib_command(*train, "--data", "folder", "--out", tmp_path / "b")[0] == 0
+    files = [tmp_path / name / "model.safetensors" for name in "ab"]
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 # --- results

@@ -42,7 +42,6 @@ NAMES = f"{', '.join(catalog.DATASETS)} (your own videos)"
 CARDS = catalog.DATASETS.items()
 TRUTHS = [f"{name}: {card.ground_truths}" for name, card in CARDS if card.ground_truths]
 
-Data = Annotated[str, _option(NAMES)]
 Name = Annotated[str, typer.Argument(help=NAMES)]
 Root = Annotated[Path | None, _path("folder of the datasets; default: VADLIB_DATA, else ./data")]
 Truth = Annotated[str | None, _option(f"of {', '.join(TRUTHS)}")]
@@ -131,10 +130,8 @@ def _show_result(result: Result, out: Path | None, as_json: bool = False) -> Non
     if as_json:
         print(json.dumps(result.metrics, indent=2))
         return
-    no_labels = "these videos have no labels: scores only"
-    print(describe_metrics(result.metrics) if result.metrics else no_labels)
-    unwritten = "nothing was written; name a folder with --out to keep scores and curves"
-    print(f"curves and scores are in {out}" if out else unwritten)
+    print(describe_metrics(result.metrics) if result.metrics else "no labels: scores only")
+    print(f"curves and scores are in {out}" if out else "nothing is written without --out")
 
 
 @app.command()
@@ -178,7 +175,7 @@ def score(
     count = len(scored.scores)
     print(f"{name}: {above} of {count} frames are above the threshold, {result.threshold:.2f}")
     scenes = ", ".join(map(repr, result.calibration.scenes))
-    unknown = f"no single scene of the run; --scene names one of {scenes}"
+    unknown = f"a model only works for the camera it was trained on; --scene is one of {scenes}"
     print(f"judged as scene {scored.scene!r} of the run" if scored.scene else unknown)
     print(f"scores.csv, curve.png and annotated.mp4 are in {out}")
 
@@ -186,7 +183,7 @@ def score(
 @app.command()
 def ablate(
     out: Annotated[Path, _path("folder for the table and its runs")] = Path("runs/ablation"),
-    data: Data = "synthetic",
+    data: Annotated[str, _option(NAMES)] = "synthetic",
     root: Root = None,
     device: Device = None,
 ) -> None:
@@ -207,9 +204,9 @@ def bench(as_json: Json = False) -> None:
     """Time training, scoring and reading beside the published recipe, as ratios. It takes some
     minutes, and a checkout of the repository.
     """
-    message = f"{CHECKOUT}: no benchmarks/speed.py; run `vadlib bench` in a checkout"
-    is_checkout = (CHECKOUT / "benchmarks" / "speed.py").is_file()
-    require(is_checkout, message, "not-available", file=CHECKOUT)
+    message = f"{CHECKOUT}: not a checkout; run `vadlib bench` in one"
+    script = CHECKOUT / "benchmarks" / "speed.py"
+    require(script.is_file(), message, "not-available", file=CHECKOUT)
     command = [sys.executable, "-m", "benchmarks.speed", *(["--json"] if as_json else [])]
     raise typer.Exit(subprocess.run(command, cwd=CHECKOUT, check=False).returncode)
 
@@ -234,8 +231,8 @@ def download(
     print("\n".join(download_dataset(name, root, mirror)))
     # There may be half a copy, or another part of the same archive.
     copy = catalog.find_copy(name, root)
-    counts = [f"{len(copy.clips(split))} {split} clips" for split in catalog.SPLITS]
-    print(f"{copy.folder}: {', '.join(counts)}")
+    for split in catalog.SPLITS:
+        print(f"{copy.folder}: {len(copy.clips(split))} {split} clips")
     print(f"next: {command_line('data', 'check', name, '--root', root)}")
 
 
