@@ -108,7 +108,8 @@ def ablate(
             table[BEST] = {"row": BEST} | _measured(best, base, result.labels) | common
         row = {"row": name} | _measured(curves, base, result.labels) | common
         plain = result.rescore("calibrated", plain=1, temporal=0, contrast=0, weights={})
-        row |= {"plain_calibrated": micro_auc(result.labels, plain), "seed": config.training.seed}
+        row |= {"plain_calibrated": micro_auc(result.labels, plain)}
+        row["seed"] = config.training.seed
         row["minutes"] = earlier[name]["minutes"] if name in earlier else minutes
         table[name] = row
         if processes().is_main_process:
@@ -149,14 +150,15 @@ def read_ablation(path: str | Path | None = None) -> list[Row]:
         InputError: no such file, or not such a table.
     """
     path = expand_home(path or PRETRAINED / "ablation.csv")
-    require(path.is_file(), f"{path}: no such file", "missing-file", file=path)
+    advice = "write it with `vadlib ablate`"
+    require(path.is_file(), f"{path}: no such file; {advice}", "missing-file", file=path)
     try:
         with path.open(newline="", encoding="utf-8") as file:
             table = [_typed(fields) for fields in csv.DictReader(file)]
     except (ValueError, TypeError, KeyError, csv.Error) as error:
-        message = f"{path}: not a table of `vadlib ablate` ({error})"
+        message = f"{path}: not a table of an ablation ({error}); {advice}"
         raise InputError(message, "wrong-format", file=path) from error
-    require(len(table) > 0, f"{path}: no rows", "wrong-format", file=path)
+    require(len(table) > 0, f"{path}: no rows; {advice}", "wrong-format", file=path)
     return table
 
 

@@ -204,7 +204,7 @@ def bench(as_json: Json = False) -> None:
     """Time training, scoring and reading beside the published recipe, as ratios. It takes some
     minutes, and a checkout of the repository.
     """
-    message = f"{CHECKOUT}: not a checkout; run `vadlib bench` in one"
+    message = f"{CHECKOUT}: no benchmarks/speed.py; run `vadlib bench` in a checkout"
     script = CHECKOUT / "benchmarks" / "speed.py"
     require(script.is_file(), message, "not-available", file=CHECKOUT)
     command = [sys.executable, "-m", "benchmarks.speed", *(["--json"] if as_json else [])]

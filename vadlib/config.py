@@ -325,7 +325,8 @@ def read_config_file(path: Path) -> dict[str, object]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error})", "wrong-format", file=path) from error
+        message = f"{path}: not JSON ({error}); {advice}"
+        raise InputError(message, "wrong-format", file=path) from error
     require(isinstance(values, dict), f"{path}: {advice}", "wrong-type", file=path)
     return dict(values)
 

@@ -151,10 +151,10 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype | None:
     require_known(name, PRECISIONS, field)
     message = "precision bf16 is not supported on mps; use fp32 or auto"
     require((name, device.type) != ("bf16", "mps"), message, "not-available", field="precision")
-    is_native = device.type == "cpu" and _cpu_has_bf16()
-    if device.type == "cuda":
-        is_native = torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if name == "bf16" or (name == "auto" and is_native) else None
+    if name == "auto" and device.type == "cuda":
+        name = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    is_native = name == "auto" and device.type == "cpu" and _cpu_has_bf16()
+    return torch.bfloat16 if name == "bf16" or is_native else None
 
 
 def _cpu_has_bf16() -> bool:

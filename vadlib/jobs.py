@@ -15,7 +15,6 @@ from typing import Any, TextIO
 
 import numpy as np
 import torch
-from numpy.testing import assert_equal
 from tqdm.auto import tqdm
 
 from vadlib.config import RunConfig, read_config_file
@@ -66,14 +65,14 @@ def make_config(
     named = RunConfig().changed(values, path or "options").dataset  # checks names and types
     if data is None:
         message = f"{file}: dataset is null; name one with --data"
-        is_null = values.get("dataset", "") is None
-        require(not is_null, message, "conflict", file=file, field="dataset")
+        is_named = named is not None or "dataset" not in values
+        require(is_named, message, "conflict", file=file, field="dataset")
         data = named or "synthetic"
     config = RunConfig.preset(preset or ("short" if data == "synthetic" else "fast"))
+    largest = DATASETS[data].shorter_side if data in DATASETS else None
     side = config.clips.shorter_side
-    if side is not None and data in DATASETS:
-        side = min(side, DATASETS[data].shorter_side or side)
-        config = config.changed({"clips": {"shorter_side": side}})
+    if largest is not None and side is not None:
+        config = config.changed({"clips": {"shorter_side": min(largest, side)}})
     config = config.changed(values, path or "options")
     changes: dict[str, Any] = {"dataset": data}
     for part, settings in (options or {}).items():
@@ -211,12 +210,12 @@ def evaluate_once(
     """
     run = open_run(run)
     folder = expand_home(folder)
-    if stored := _stored_result(folder, run, videos):
-        return stored
-    is_main = processes(pick_device(device)).is_main_process
-    result = evaluate_videos(run, videos, device, is_main)
-    if is_main:
-        result.save(folder)
+    result = _stored_result(folder, run, videos)
+    if result is None:
+        is_main = processes(pick_device(device)).is_main_process
+        result = evaluate_videos(run, videos, device, is_main)
+        if is_main:
+            result.save(folder)
     return result
 
 
@@ -224,18 +223,23 @@ def _stored_result(folder: Path, run: Run, videos: Sequence[Video]) -> Result | 
     """Return the result in a folder; None if there is none, it cannot be read, or it is of another
     run or other videos, because then it is computed again.
     """
-    labels = {video.name: video.labels for video in videos if video.labels is not None}
-    calibration = Calibration.load(run.folder / "calibration.npz").arrays()
     try:
         result = Result.load(folder)
-        lengths = {name: len(scores) for name, scores in result.scores.items()}
-        assert_equal(lengths, {video.name: len(video) for video in videos})
-        assert_equal(dict(result.labels), labels)
-        assert_equal(result.calibration.arrays(), calibration)
-    except (InputError, AssertionError):
+    except InputError:
         return None
+    lengths = {video.name: len(video) for video in videos}
+    labels = {video.name: video.labels for video in videos if video.labels is not None}
     # The metrics are written last, so a kill left the result incomplete.
-    return result if bool(result.metrics) == (len(labels) == len(videos)) else None
+    is_whole = bool(result.metrics) == (len(labels) == len(videos))
+    is_whole &= lengths == {name: len(scores) for name, scores in result.scores.items()}
+    calibration = Calibration.load(run.folder / "calibration.npz").arrays()
+    is_same = _equal(result.labels, labels) and _equal(result.calibration.arrays(), calibration)
+    return result if is_whole and is_same else None
+
+
+def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
+    has_same_names = first.keys() == second.keys()
+    return has_same_names and all(np.array_equal(first[name], second[name]) for name in first)
 
 
 def plot_run(result: Result, out: str | Path) -> None:
@@ -320,18 +324,17 @@ def score_video(
             yield annotate(frame.frame, frame.map, frame.score, threshold, seconds[t])
 
     out = expand_home(out)
-    target = out / "annotated.mp4"
+    names = ("scores.csv", "curve.png", "annotated.mp4")
     with ExitStack() as files, steady_memory():
         files.callback(_remove_if_empty, out)  # after an error
-        csv = files.enter_context(atomic(out / "scores.csv"))
-        curve = files.enter_context(atomic(out / "curve.png"))
-        film = files.enter_context(atomic(target))
-        with csv.open("w", encoding="utf-8") as table:
-            encode_video(film, annotated(table), video.fps, seconds, target, ANNOTATED)
+        paths = {name: files.enter_context(atomic(out / name)) for name in names}
+        with paths["scores.csv"].open("w", encoding="utf-8") as table:
+            frames, film = annotated(table), paths["annotated.mp4"]
+            encode_video(film, frames, video.fps, seconds, out / "annotated.mp4", ANNOTATED)
         videos = {video.name: VideoResult(np.array(scores), seconds, scene)}
         result = Result(videos, calibration)
         plot_scores(result, video.name)
-        _save_figure(curve)
+        _save_figure(paths["curve.png"])
     return result
 
 
