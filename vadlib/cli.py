@@ -175,7 +175,8 @@ def score(
     count = len(scored.scores)
     print(f"{name}: {above} of {count} frames are above the threshold, {result.threshold:.2f}")
     scenes = ", ".join(map(repr, result.calibration.scenes))
-    unknown = f"a model only works for the camera it was trained on; --scene is one of {scenes}"
+    limit = "a model only works for the camera it was trained on"
+    unknown = f"no single scene of the run ({limit}); --scene names one of {scenes}"
     print(f"judged as scene {scored.scene!r} of the run" if scored.scene else unknown)
     print(f"scores.csv, curve.png and annotated.mp4 are in {out}")
 

@@ -16,6 +16,7 @@ from vadlib.config import ScoreConfig, from_dict
 from vadlib.errors import InputError, require
 from vadlib.evaluation.scores import COMPONENTS, ErrorMaps, component_values, smooth
 from vadlib.files import atomic, read_arrays
+from vadlib.model.run import continue_training
 
 WINDOWS = (8, 16, 32, 64, None)  # pixels; None is the whole frame. Others cannot be calibrated
 PRIOR = 3000  # frames of picture-wide values that the moments of each location start with
@@ -146,7 +147,9 @@ class Calibration:
         Raises:
             InputError: it is missing, damaged, or of an earlier version.
         """
-        advice = "remove what is there, and continue the training with --resume"
+        advice = continue_training(path.parent)
+        if path.is_file():
+            advice = f"remove it and {advice}"
         stored = read_arrays(path, advice)
         with readable(path, advice):
             return cls.from_arrays(stored)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from vadlib.config import RunConfig, read_config_file
 from vadlib.errors import InputError, require, require_known
-from vadlib.files import atomic, expand_home
+from vadlib.files import atomic, command_line, expand_home
 from vadlib.model.network import DualPathAutoencoder
 
 # Runs that ship with the package, each in a folder of its name.
@@ -94,7 +94,8 @@ def read_config(folder: Path) -> RunConfig:
         InputError: there is none, or it does not hold all settings of a run.
     """
     path = folder / "config.json"
-    message = f"{folder}: no run; expected a folder of `vadlib train`, or {pretrained_names()}"
+    origin = command_line("train", "--out", folder)
+    message = f"{folder}: no run; expected a folder of `{origin}`, or {pretrained_names()}"
     require(folder.is_dir(), message, "missing-file", file=folder)
     require(path.is_file(), message, "not-a-run", file=folder)
     values = read_config_file(path)
@@ -102,6 +103,12 @@ def read_config(folder: Path) -> RunConfig:
     message = f"{path}: of an earlier version ({missing} missing); train the run again"
     require(not missing, message, "not-a-run", file=path, field=missing)
     return RunConfig().changed(values, path)
+
+
+def continue_training(folder: Path) -> str:
+    """Return the advice to continue the training of a run's folder, for a message."""
+    command = command_line("train", "--resume", "--out", folder)
+    return f"continue it with `{command}` (and the --root of the training, if it had one)"
 
 
 def save_weights(model: torch.nn.Module, path: Path) -> None:
@@ -117,7 +124,7 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     Raises:
         InputError: the file is missing or damaged, or was saved by a model of another shape.
     """
-    message = f"{path}: no such file; continue the training with --resume"
+    message = f"{path}: no such file; {continue_training(path.parent)}"
     require(path.is_file(), message, "not-a-run", file=path)
     try:
         weights = load_file(path)
