@@ -16,6 +16,7 @@ Colour frames become grey, and frames whose shorter side exceeds 240 pixels are 
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 
 import cv2
 import numpy as np
@@ -67,8 +68,8 @@ def baseline_scores(
         areas = _areas(frames, empty)
         averaged = uniform_filter1d(areas, SPANS[1], axis=1, mode="nearest")
         energies = _motion_energies(frames, empty, every)
-        curves = zip([*areas, energies[0]], [*averaged, energies[1]], strict=True)
-        for kind, (single, average) in zip(KINDS, curves, strict=True):
+        curves = zip(KINDS, [*areas, energies[0]], [*averaged, energies[1]], strict=True)
+        for kind, single, average in curves:
             scores.setdefault(f"{kind}, 1 frame", {})[video.name] = single
             scores.setdefault(f"{kind}, 16 frames", {})[video.name] = average
     return scores
@@ -107,9 +108,9 @@ def _areas(frames: np.ndarray, empty: np.ndarray) -> np.ndarray:
     areas = np.zeros((3, len(frames)))
     for t in range(len(frames)):
         pair = motion.grey(frames[[max(t - 1, 0), t]])
-        difference = motion.blur(cv2.absdiff(pair[1], empty)[None])
         areas[0, t] = cv2.absdiff(*pair).mean()
         areas[1, t] = (cv2.absdiff(*motion.blur(pair)) > CHANGED_LEVELS).mean()
+        difference = motion.blur(cv2.absdiff(pair[1:], empty[None]))
         areas[2, t] = (difference > motion.FOREGROUND_LEVELS).mean()
     areas[:2, 0] = areas[:2, min(1, len(frames) - 1)]
     return areas
@@ -141,12 +142,11 @@ def _window_centres(frame: np.ndarray, empty: np.ndarray) -> np.ndarray:
     scene. Windows lie inside the frame, or as far inside as they can.
     """
     boxes, centroids = motion.foreground_components(frame, empty)
-    centres = [np.reshape(centroids, (-1, 2))]
+    centres = [*centroids]
     for x0, y0, x1, y1 in boxes:  # things larger than a window are covered by several
         if max(x1 - x0, y1 - y0) > WINDOW:
-            x, y = np.meshgrid(np.arange(x0, x1, WINDOW / 2), np.arange(y0, y1, WINDOW / 2))
-            centres.append(np.stack([x.ravel(), y.ravel()], axis=1))
+            centres += product(np.arange(x0, x1, WINDOW / 2), np.arange(y0, y1, WINDOW / 2))
     sides = np.array(frame.shape[::-1])
     half = np.minimum(WINDOW, sides) // 2
-    inside = np.concatenate(centres).astype(int).clip(half, np.maximum(half, sides - half - 1))
-    return inside.T[::-1]
+    places = np.array(centres).reshape(-1, 2).astype(int)
+    return places.clip(half, np.maximum(half, sides - half - 1)).T[::-1]

@@ -81,15 +81,20 @@ class Calibration:
         counts everywhere, because the whole frame looks normal.
         """
         score_map = local = np.zeros((1, 1, 1))
-        for name in sorted(config.shares, key=_is_whole_frame):
+        for name in sorted(config.shares, key=lambda name: COMPONENTS[name].whole_frame):
+            component = COMPONENTS[name]
             values = component_values(name, maps, config.window, config.frames, config.causal)
             moments = self._moments(scene, (name, config.window, config.frames))
             if moments.mean.shape != values.shape[1:]:
                 moments = moments.picture_wide()  # another camera or another frame size
-            values = COMPONENTS[name].standardise(values, *moments).astype(np.float64)
+            values = component.standardise(values, *moments).astype(np.float64)
             values = config.shares[name] * values
-            if _is_whole_frame(name):
-                values = np.where(values > 0, values * _nearness(local) ** 4, values)
+            if component.whole_frame:
+                lowest = local.min((1, 2), keepdims=True)
+                spread = local.max((1, 2), keepdims=True) - lowest
+                nearness = np.ones_like(local)  # where all places are alike
+                np.divide(local - lowest, spread, out=nearness, where=spread > 0)
+                values = np.where(values > 0, values * nearness**4, values)
             else:
                 local = local + values
             score_map = score_map + values
@@ -159,8 +164,8 @@ def split_names(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndar
     """Group arrays whose names are "PART/NAME": part -> name -> values."""
     parts: dict[str, dict[str, np.ndarray]] = {}
     for key, values in arrays.items():
-        part = key.split("/")[0]
-        parts.setdefault(part, {})[key[len(part) + 1 :]] = values
+        words = key.partition("/")
+        parts.setdefault(words[0], {})[words[2]] = values
     return parts
 
 
@@ -238,15 +243,3 @@ def _scene_moments(sums: Sequence[Mapping[Key, np.ndarray]]) -> dict[Key, Moment
         deviation = np.sqrt(np.maximum(square - np.square(mean), 1e-12))
         moments[key] = Moments(mean.astype(np.float32), deviation.astype(np.float32))
     return moments
-
-
-def _is_whole_frame(name: str) -> bool:
-    return COMPONENTS[name].whole_frame
-
-
-def _nearness(local: np.ndarray) -> np.ndarray:
-    """Scale local errors (T, H', W') to [0, 1] within each frame; constant ones become 1."""
-    lowest = local.min((1, 2), keepdims=True)
-    spread = local.max((1, 2), keepdims=True) - lowest
-    scaled = np.divide(local - lowest, spread, out=np.ones_like(local), where=spread > 0)
-    return np.asarray(scaled)

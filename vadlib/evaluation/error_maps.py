@@ -15,8 +15,6 @@ from vadlib.evaluation.scores import ErrorMaps, PixelError, needed_errors
 from vadlib.model.network import DualPathAutoencoder
 
 PROTOCOLS = ("all", "center")
-CPU_BATCH = 16  # windows per pass; more do not make a CPU faster, but take memory
-GPU_BATCH = 64
 
 
 def error_maps(
@@ -80,15 +78,14 @@ def cell_errors(
     """
     step = config.frame_step
     span = (config.length - 1) * step + 1
-    size = frames.shape[1:3]
-    window = config.crop or (size[0], size[1])
-    weight = _window_weight(config, window, protocol)
+    height, width = frames.shape[1:3]
+    window = config.crop or (height, width)
+    weight = _window_weight(config, protocol)
     starts = scoring_starts(len(frames), config.length, step)
     if protocol == "center":
         starts = list(range(len(frames) - span + 1))
-    # weighted errors of the frames of the current clip, and their weights
-    total = np.zeros((len(errors), span, *size), np.float32)
-    weights = np.zeros((span, *size), np.float32)
+    # sums of the weighted errors of the frames of the current clip, and, last, of their weights
+    sums = np.zeros((len(errors) + 1, span, height, width), np.float32)
     blurred = RollingBlur(frames)
     for start, following in zip(starts, [*starts[1:], len(frames)], strict=True):
         numbers = slice(start, start + span, step)
@@ -96,17 +93,15 @@ def cell_errors(
         for batch, clips in read_windows(frames[numbers], corners, window, device):
             measured = _clip_errors(model, clips, errors, precision)
             for (y, x), error in zip(batch, measured, strict=True):
-                place = (slice(None, None, step), slice(y, y + window[0]), slice(x, x + window[1]))
-                total[:, *place] += error * weight
-                weights[place] += weight
+                part = sums[:, ::step, y : y + window[0], x : x + window[1]]
+                part[:-1] += error * weight
+                part[-1] += weight
         # frames before the following clip are complete
         done = following - start
-        yield _cell_means(total[:, :done] / np.maximum(weights[:done], 1e-12))
+        yield _cell_means(sums[:-1, :done] / np.maximum(sums[-1, :done], 1e-12))
         # the others move to the front
-        total[:, :-done] = total[:, done:].copy()
-        weights[:-done] = weights[done:].copy()
-        total[:, -done:] = 0
-        weights[-done:] = 0
+        sums[:, :-done] = sums[:, done:].copy()
+        sums[:, -done:] = 0
 
 
 @torch.inference_mode()
@@ -122,8 +117,9 @@ def _clip_errors(
         features = model.encode(clips)
         for path in set(paths):
             outputs[path] = model.reconstruct(features, path, clips.shape).reconstruction.float()
-    pairs = zip(errors.values(), paths, strict=True)
-    measured = [error.measure(outputs[path], clips) for error, path in pairs]
+    measured = []
+    for error, path in zip(errors.values(), paths, strict=True):
+        measured.append(error.measure(outputs[path], clips))
     return torch.stack(measured, 1).cpu().numpy()
 
 
@@ -144,24 +140,26 @@ def read_windows(
     """Yield batches of windows of one clip, uint8 (T, H, W, C): their corners (B, 2) and, on the
     device, clips (B, C, T, h, w) in [-1, 1].
     """
-    size = CPU_BATCH if device.type == "cpu" else GPU_BATCH
+    # more do not make a CPU faster, but take memory
+    size = 16 if device.type == "cpu" else 64
     for first in range(0, len(corners), size):
         batch = corners[first : first + size]
         clips = [to_tensor(frames[:, y : y + window[0], x : x + window[1]]) for y, x in batch]
         yield batch, torch.stack(clips).to(device)
 
 
-def _window_weight(config: ClipConfig, window: tuple[int, int], protocol: str) -> np.ndarray:
+def _window_weight(config: ClipConfig, protocol: str) -> np.ndarray:
     """Weights (T, h, w) of a window's errors: largest at the centre, where the model knows most
-    about the surroundings, and never 0. Whole frames weigh alike at all places. With protocol
-    "center" only the middle frame has a weight.
+    about the surroundings, and never 0. Whole frames weigh alike at all places: (T, 1, 1). With
+    protocol "center" only the middle frame has a weight.
     """
-    time = _hann(config.length)
+    time = _hann(config.length)[:, None, None]
     if protocol == "center":
         time[np.arange(config.length) != config.length // 2] = 0
     if config.crop is None:
-        return np.broadcast_to(time[:, None, None], (config.length, *window))
-    return np.asarray(time[:, None, None] * _hann(window[0])[:, None] * _hann(window[1]))
+        return time
+    rows, columns = map(_hann, config.crop)
+    return np.asarray(time * rows[:, None] * columns)
 
 
 def _hann(length: int) -> np.ndarray:

@@ -27,7 +27,6 @@ from vadlib.model.run import Run, open_run
 
 # pixels of the shorter side of the frames that are passed on, at most: some dozens of them are held
 SHOWN_SIDE = 480
-SINGLE = {"average_precision": metrics.average_precision, "eer": metrics.equal_error_rate}
 
 
 def evaluate(
@@ -73,8 +72,7 @@ def evaluate(
         if result.metrics["micro_auc_raw"] is not None:
             result.metrics.update(_pixel_metrics(result, videos, run.config.clips))
             if len(kinds) == len(videos):
-                areas = metrics.kind_aucs(result.labels, result.scores, kinds)
-                result.metrics["kind_auc"] = areas
+                result.metrics["kind_auc"] = metrics.kind_aucs(result.labels, result.scores, kinds)
         result.metrics["ground_truth"] = videos[0].ground_truth
     return result
 
@@ -124,8 +122,7 @@ def measure(result: Result, labels: metrics.Curves | None = None) -> Metrics:
         labels: other labels of the same frames, such as another ground truth's.
     """
     y_true = result.labels if labels is None else labels
-    raw = result.raw
-    calibrated = result.scores
+    raw, calibrated = result.raw, result.scores
     curves = {"micro_auc_raw": raw, "micro_auc_calibrated": calibrated}
     curves["micro_auc_per_video"] = metrics.per_video(raw)
     truth = np.concatenate(list(y_true.values()))
@@ -141,9 +138,9 @@ def measure(result: Result, labels: metrics.Curves | None = None) -> Metrics:
     for one_sided in ("counted", "padded"):
         area = metrics.macro_auc(y_true, raw, one_sided).mean
         measured[f"macro_auc_{one_sided}"] = area if has_both else None
-    for name, metric in SINGLE.items():
-        measured[name] = metric(y_true, calibrated) if has_both else None
-    measured["intervals"] = intervals
+    precision = metrics.average_precision(y_true, calibrated) if has_both else None
+    eer = metrics.equal_error_rate(y_true, calibrated) if has_both else None
+    measured |= {"average_precision": precision, "eer": eer, "intervals": intervals}
     alarms = metrics.alarm_metrics(y_true, calibrated, result.times, result.threshold)
     counts = {"videos": len(y_true), "frames": len(truth), "abnormal_frames": int(np.sum(truth))}
     return measured | alarms._asdict() | counts
@@ -235,10 +232,8 @@ def find_scene(
         return nfc(scene)
     height, width = stored_shape(video, config.size, config.shorter_side)[1:3]
     cells = (-(-height // CELL), -(-width // CELL))
-    same_size = []
-    for name, moments in calibration.scenes.items():
-        if moments["plain", CELL, 1].mean.shape == cells:
-            same_size.append(name)
+    scenes = calibration.scenes.items()
+    same_size = [name for name, part in scenes if part["plain", CELL, 1].mean.shape == cells]
     return same_size[0] if len(same_size) == 1 else ""
 
 
@@ -269,8 +264,7 @@ def stream_scores(
     frames = PreparedFrames(video, config, run.model.config.channels)
     _require_clip(video, config)
     height, width = frames.shape[1:3]
-    tall, wide = config.crop or (1, 1)
-    fits = height >= tall and width >= wide
+    fits = all(np.greater_equal(frames.shape[1:3], config.crop or 1))
     message = f"video {video.name}: {height}x{width}, smaller than the crop"
     require(fits, message, "wrong-shape", field="ClipConfig.crop")
     errors = needed_errors(score_config.shares)

@@ -296,17 +296,17 @@ def alarm_metrics(y_true: Curves, y_score: Curves, times: Curves, threshold: flo
     events = false_alarms = 0
     normal_seconds = 0.0
     for name, values in scores.items():
-        require_increasing(times[name], name)
+        seconds = times[name]
+        require_increasing(seconds, name)
         above = values > threshold
         truth = labels[name]
-        normal_seconds += float(np.diff(frame_edges(times[name]))[truth == 0].sum())
+        normal_seconds += float(np.diff(frame_edges(seconds))[truth == 0].sum())
         for start, end in intervals(above):
             false_alarms += not truth[start:end].any()
         for start, end in intervals(truth):
             events += 1
-            if above[start:end].any():
-                first = start + int(above[start:end].argmax())
-                delays.append(times[name][first] - times[name][start])
+            reached = seconds[start:end][above[start:end]]
+            delays += (reached[:1] - seconds[start]).tolist()
     normal = np.concatenate([scores[name][labels[name] == 0] for name in scores])
     delay = float(np.mean(delays)) if delays else None
     share = float(np.mean(normal > threshold)) if len(normal) else None
@@ -363,8 +363,7 @@ def bootstrap(
         require_frames(scores, base, "base")
     videos = len(scores)
     # counts (draws, videos): how often a resample contains each video
-    generator = np.random.default_rng(seed)
-    counts = generator.multinomial(videos, np.full(videos, 1 / videos), draws)
+    counts = np.random.default_rng(seed).multinomial(videos, np.full(videos, 1 / videos), draws)
     areas = _resampled_areas(labels, scores, counts)
     if base is not None:
         areas = areas - _resampled_areas(labels, base, counts)

@@ -161,19 +161,19 @@ def component_values(
     return COMPONENTS[name].values(maps, window, frames, causal)
 
 
-def raw_score(maps: ErrorMaps, score_config: ScoreConfig) -> np.ndarray:
+def raw_score(maps: ErrorMaps, config: ScoreConfig) -> np.ndarray:
     """Score each frame of a video without statistics of its scene: float64 (T,).
 
     The score is the weighted mean of the components, each a logarithm of its largest value in the
     frame. The mean of logarithms weighs all components alike although their sizes differ.
     """
     score = np.zeros(len(maps["plain"]))
-    frames, causal = score_config.frames, score_config.causal
-    for window, window_share in score_config.windows.items():
-        for name, share in score_config.shares.items():
-            largest = component_values(name, maps, window, frames, causal).max((1, 2))
-            score += window_share * share * COMPONENTS[name].raw(largest.astype(np.float64))
-    return smooth(score, score_config.smoothing, causal)
+    for window, window_share in config.windows.items():
+        for name, share in config.shares.items():
+            values = component_values(name, maps, window, config.frames, config.causal)
+            largest = values.max((1, 2)).astype(np.float64)
+            score += window_share * share * COMPONENTS[name].raw(largest)
+    return smooth(score, config.smoothing, config.causal)
 
 
 def smooth(scores: np.ndarray, sigma: float, causal: bool = False) -> np.ndarray:
@@ -219,6 +219,6 @@ def local_means(
 
 def _over_time(errors: np.ndarray, frames: int, causal: bool) -> np.ndarray:
     origin = (frames - 1) // 2 if causal else 0
-    averaged: np.ndarray = uniform_filter1d(errors, frames, axis=0, mode="nearest", origin=origin)
-    np.maximum(averaged, 0, out=averaged)  # the filter's running sums can end a little below 0
-    return averaged
+    averaged = uniform_filter1d(errors, frames, axis=0, mode="nearest", origin=origin)
+    # the filter's running sums can end a little below 0
+    return np.asarray(np.maximum(averaged, 0))

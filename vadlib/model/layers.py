@@ -90,8 +90,7 @@ class FastEncoder(nn.Module):
 
     def __init__(self, channels: int, r: int):
         super().__init__()
-        first = Conv(channels, r, stride=(1, 2, 2))
-        self.stem = nn.Sequential(first, nn.ReLU(), conv_relu(r, r))
+        self.stem = nn.Sequential(Conv(channels, r, stride=(1, 2, 2)), nn.ReLU(), conv_relu(r, r))
         self.middle = nn.Sequential(Conv(r, 2 * r, stride=2), group_block(2 * r, 2 * r))
         down = Conv(2 * r, 4 * r, stride=2)
         self.bottom = nn.Sequential(down, group_block(4 * r, 4 * r), Conv(4 * r, 4 * r))

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from vadlib.config import TrainConfig
 from vadlib.device import sum_over_processes
 from vadlib.model.memory import entropy
-from vadlib.model.network import DualPathAutoencoder
+from vadlib.model.network import DualPathAutoencoder, PathOutput
 
-# Terms of weight 0 by default; they are computed only on request.
-REGULARISERS = ("sparsity", "separation")
 FARTHEST = 1.0  # distances between the paths count up to here, so that no term grows without end
 
 
@@ -28,21 +26,6 @@ class Term(NamedTuple):
     clips: Tensor
 
 
-class PathRows(NamedTuple):
-    """Outputs of one path for n clips, one row per clip.
-
-    Attributes:
-        error: (n,), the mean squared error.
-        weights: (n, T', H', W', N), addressing weights.
-        read, last: (n, C') and (n, width), see `PathOutput`.
-    """
-
-    error: Tensor
-    weights: Tensor
-    read: Tensor
-    last: Tensor
-
-
 def objective_terms(
     model: DualPathAutoencoder,
     normal: Tensor,
@@ -50,7 +33,7 @@ def objective_terms(
     is_pseudo: Tensor,
     objective: str,
     margin: float = TrainConfig.margin,
-    regularisers: Collection[str] = REGULARISERS,
+    regularisers: Collection[str] = ("sparsity", "separation"),
 ) -> dict[str, Term]:
     """Compute the unweighted terms of one batch, from one pass of the encoder. Each is that of all
     processes' batches together; its gradient is that of this process's part.
@@ -92,24 +75,24 @@ def objective_terms(
 
     # Both kinds go along the normal path, except with "maximize".
     on_normal = ~is_pseudo if objective == "maximize" else torch.ones_like(is_pseudo)
-    restored = _follow(model, features, "normal", on_normal, normal)
+    errors, restored = _follow(model, features, "normal", on_normal, normal)
     was_normal = ~is_pseudo[on_normal]
-    terms = {"rebuild": mean(restored.error[was_normal])}
-    reads = [restored]
+    terms = {"rebuild": mean(errors[was_normal])}
+    outputs = [restored]
 
     if objective == "inpaint":
         features = [level.detach() for level in features]
     if objective != "none":
-        pseudo = _follow(model, features, "pseudo", is_pseudo, inputs)
-        reads.append(pseudo)
+        pseudo_errors, pseudo = _follow(model, features, "pseudo", is_pseudo, inputs)
+        outputs.append(pseudo)
     if objective == "inpaint":
-        terms["inpaint"] = mean(restored.error[~was_normal])
-        terms["pseudo"] = mean(pseudo.error)
+        terms["inpaint"] = mean(errors[~was_normal])
+        terms["pseudo"] = mean(pseudo_errors)
     elif objective == "maximize":
-        terms["maximize"] = mean((margin - pseudo.error).clamp_min(0))
+        terms["maximize"] = mean((margin - pseudo_errors).clamp_min(0))
 
     if "sparsity" in regularisers:
-        entropies = [entropy(rows.weights).mean((1, 2, 3)) for rows in reads]
+        entropies = [entropy(output.weights).mean((1, 2, 3)) for output in outputs]
         terms["sparsity"] = mean(torch.cat(entropies))
     if "separation" in regularisers and objective != "none":
         rows = (restored.read[was_normal], pseudo.read, restored.last[was_normal], pseudo.last)
@@ -150,19 +133,21 @@ def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
 
 def _follow(
     model: DualPathAutoencoder, features: list[Tensor], path: str, selected: Tensor, targets: Tensor
-) -> PathRows:
-    """Send the selected (bool (B,)) of the encoded clips along a path."""
+) -> tuple[Tensor, PathOutput]:
+    """Send the selected n (bool (B,)) of the encoded clips along a path. Return the mean squared
+    error of each, (n,), and what the path returned.
+    """
     if not selected.any():
         empty = targets.new_zeros(0, 1, 1, 1, 1)
         read = targets.new_zeros(0, features[-1].shape[1])
-        return PathRows(empty.flatten(), empty, read, targets.new_zeros(0, model.config.width))
+        last = targets.new_zeros(0, model.config.width)
+        return empty.flatten(), PathOutput(empty, empty, read, last)
     if not selected.all():
         # A boolean mask keeps the channels-last layout; index_select does not.
         features = [level[selected] for level in features]
         targets = targets[selected]
     output = model.reconstruct(features, path, targets.shape)
-    errors = squared_error(output.reconstruction, targets).mean((1, 2, 3, 4))
-    return PathRows(errors, output.weights, output.read, output.last)
+    return squared_error(output.reconstruction, targets).mean((1, 2, 3, 4)), output
 
 
 def _kl(one: Tensor, other: Tensor) -> Tensor:

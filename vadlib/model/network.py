@@ -115,6 +115,5 @@ class DualPathAutoencoder(nn.Module):
         `Memory.fill`.
         """
         features = self.encode(clips)[-1].float()
-        for memory in (self.normal_memory, self.pseudo_memory):
-            if memory:
-                memory.fill(features, generator)
+        for memory in filter(None, (self.normal_memory, self.pseudo_memory)):
+            memory.fill(features, generator)

@@ -2,11 +2,10 @@
 
 import cv2
 import numpy as np
-from matplotlib.colors import to_rgb
+from PIL.ImageColor import getrgb
 
 from vadlib.output.figure import BLUE, ORANGE
 
-SMALLEST_SIDE = 240  # pixels: smaller pictures are enlarged, so that texts can be read
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 WHITE = (255, 255, 255)
 
@@ -32,7 +31,7 @@ def annotate(
         one size.
     """
     sides = np.array(frame.shape[:2])
-    enlargement = max(1, SMALLEST_SIDE / sides.min())
+    enlargement = max(1, 240 / sides.min())  # so that texts can be read
     height, width = (2 * np.rint(sides * enlargement / 2).astype(int)).tolist()
     size = (width, height)
     colour = np.repeat(frame, 3 // frame.shape[2], axis=2)
@@ -40,16 +39,16 @@ def annotate(
     low = min(0.0, threshold - 1)  # the ends of the bar
     high = threshold + 2 * max(threshold, 1)
     excess = (score_map - threshold) / (high - threshold)
-    levels = (255 * np.clip(excess, 0, 1)).astype(np.uint8)
-    heat = cv2.resize(levels, size)
+    levels = 255 * np.clip(excess, 0, 1)
+    heat = cv2.resize(levels.astype(np.uint8), size)
     colours = cv2.applyColorMap(heat, cv2.COLORMAP_VIRIDIS)[..., ::-1]
     places = (excess > 0).astype(np.uint8)
     above = cv2.resize(places, size, interpolation=cv2.INTER_NEAREST)
     blended = cv2.addWeighted(picture, 0.5, colours, 0.5, 0)
-    picture = np.where(above[..., None] > 0, blended, picture)
+    picture = cv2.copyTo(blended, above, picture)
     outlines = cv2.findContours(above, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
     # white on black is visible on every ground
-    cv2.drawContours(picture, outlines, -1, (0, 0, 0), 3)
+    cv2.drawContours(picture, outlines, -1, 0, 3)
     cv2.drawContours(picture, outlines, -1, WHITE, 1)
     if score > threshold:
         cv2.rectangle(picture, (0, 0, width, height), WHITE, 5)
@@ -67,25 +66,20 @@ def _bar(width: int, height: int, shares: np.ndarray, alarm: bool, seconds: floa
     margin = tall // 4
     strip = np.full((tall, width, 3), 20, np.uint8)
     minutes, second = divmod(int(seconds), 60)
-    clock = f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}"
-    widths = []
-    for text in (clock, "00:00:00", "ALARM"):
-        widths.append(cv2.getTextSize(text, FONT, size, 1)[0][0])
-    # the bar begins after the widest time, which a time-lapse may exceed, and ends before the word
-    start = max(widths[:2]) + tall // 2
-    stop = width - widths[2] - tall // 2
-    bar = strip[margin:-margin, start:stop]
-    bar[:] = 60
-    end, mark = np.rint((stop - start) * np.clip(shares, 0, 1)).astype(int)
-    colour = np.array(to_rgb(ORANGE if alarm else BLUE))
-    bar[:, :end] = np.rint(255 * colour)
+    hour, minute = divmod(minutes, 60)
+    clock = f"{hour:02}:{minute:02}:{second:02}"
+    # the bar begins after the time, whose digits have one width, and ends before the word
+    start = cv2.getTextSize(clock, FONT, size, 1)[0][0] + tall // 2
+    stop = width - cv2.getTextSize("ALARM", FONT, size, 1)[0][0] - tall // 2
+    strip[margin:-margin, start:stop] = 60
+    end, mark = start + np.rint((stop - start) * np.clip(shares, 0, 1)).astype(int)
+    filled = strip[margin:-margin, start:end]
+    filled[:] = getrgb(ORANGE if alarm else BLUE)
     baseline = tall // 2 + round(11 * size)
     cv2.putText(strip, clock, (margin, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
     if alarm:
         cv2.putText(strip, "ALARM", (stop + margin, baseline), FONT, size, WHITE, 1, cv2.LINE_AA)
-        y, x = np.indices(bar.shape[:2])
-        hatch = (x + y + margin + start) % 8 < 2
-        bar[hatch & (x < end)] = WHITE
-    place = start + mark
-    strip[2:-2, place - 1 : place + 1] = WHITE
+        y, x = np.indices(filled.shape[:2])
+        filled[(x + y + margin + start) % 8 < 2] = WHITE
+    strip[2:-2, mark - 1 : mark + 1] = WHITE
     return strip

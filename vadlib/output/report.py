@@ -40,8 +40,9 @@ def describe_metrics(metrics: Mapping[str, object]) -> str:
         if name in measured:
             cells = [_cell(column, name) for column in columns.values()]
             lines.append(_row(name, cells))
-    for kind, area in measured.get("kind_auc", {}).items():
-        lines.append(_row(f"AUC of {kind}", [_number(area)]))
+    areas = measured.get("kind_auc", {})
+    for kind in areas:
+        lines.append(_row(f"AUC of {kind}", [_cell(areas, kind)]))
     if baselines:
         lines += ["", _row("without learning", METRICS)]
         for name, values in (baselines | {"the best": columns[BEST]}).items():
@@ -55,21 +56,15 @@ def describe_metrics(metrics: Mapping[str, object]) -> str:
 
 def _row(name: str, cells: Iterable[str]) -> str:
     """Return a line of a table: the name to the left, the others to the right."""
-    line = f"{name:26}"
-    for cell in cells:
-        line += f"  {cell:>20}"
-    return line
+    return "  ".join([f"{name:26}", *map("{:>20}".format, cells)])
 
 
 def _cell(column: Mapping[str, Any], name: str) -> str:
-    text = _number(column.get(name))
+    value = column.get(name)
+    if value is None:
+        return "-"
+    text = f"{value:.3f}" if abs(value) < 10 else f"{value:.0f}"
     interval = column.get("intervals", {}).get(name)
     if interval:
         text += f" [{interval[0]:.3f}, {interval[1]:.3f}]"
     return text
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.0f}"
