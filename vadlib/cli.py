@@ -108,7 +108,7 @@ def _next_step(copy: DatasetCopy, given: dict[str, Any]) -> str:
     """Say how to use a run on its dataset's test videos or, if it has none, on one video."""
     words, names = ["evaluate", given["out"]], ["device", "root", "ground_truth"]
     try:
-        copy.require_test(given["ground_truth"])
+        copy.ground_truth(given["ground_truth"], copy.clips("test"))
     except InputError:
         words, names = ["score", given["out"], "VIDEO", "--out", "DIR"], ["device"]
     for name in names:

@@ -112,18 +112,18 @@ def test_two_ground_truths_of_one_copy(tree):
     for kind, labels in ((None, truth[8]), ("vol", truth[8]), ("community", community[7])):
         assert np.array_equal(load_videos("avenue", "test", root, kind)[0].labels, labels)
     copy = find_copy("avenue", root)
-    every, videos = copy.all_labels(), copy.open("test")
+    every = copy.all_labels()
     assert list(every) == list(KINDS)
     notes = {entry["code"]: entry["where"] for entry in check_dataset("avenue", root)["notes"]}
     assert "testing_label_mask (vol) and " in notes["two-ground-truths"]
     differing = sum(int((every["vol"][n] != every["community"][n]).sum()) for n in ("08", "21"))
     assert notes["two-ground-truths"].endswith(f" differ on {differing} test frames")
     for kind in KINDS:
-        for name, labels in copy.labels(kind, videos).items():
-            assert np.array_equal(every[kind][name], labels)
+        for video in copy.open("test", kind):
+            assert np.array_equal(every[kind][video.name], video.labels)
     save_cells(root / MASKS / "8_label.mat", "volLabel", list(np.ones((76, 60, 80), np.uint8)))
     with refused("label-length", file=root / MASKS / "8_label.mat"):
-        copy.labels("vol", videos)
+        copy.open("test", "vol")
 
 
 @pytest.mark.parametrize(

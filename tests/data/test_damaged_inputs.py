@@ -17,7 +17,7 @@ from PIL import Image
 from trees import matlab_script, scene, write_images, write_video
 
 from vadlib.data.catalog import find_copy
-from vadlib.data.ucsd import TEST_LENGTHS
+from vadlib.data.ucsd import Ped2
 from vadlib.errors import InputError
 
 WRONG = [
@@ -80,7 +80,7 @@ def templates(tmp_path_factory):
     write_images(base / "Train/Train001", frames[:5], "{:03d}.tif", 1)
     write_images(base / "Test/Test009", frames, "{:03d}.tif", 1)
     write_images(base / "Test/Test009_gt", np.ones((120, 10, 12), bool), "frame{:03d}.bmp", 1)
-    labels = [np.ones(length, np.uint8) for length in TEST_LENGTHS["ped2"]]
+    labels = [np.ones(length, np.uint8) for length in Ped2.numbered_lengths]
     (base / "Test/UCSDped2.m").write_text(matlab_script(labels))
     return {name: (root, read_all(name, root)) for name, root in roots.items()}
 

@@ -15,9 +15,9 @@ from trees import POINTER, save_cells, scene, write_images, write_video
 from vadlib.data import labels
 from vadlib.data.catalog import load_videos
 from vadlib.data.labels import Interval, mark
-from vadlib.data.ucsd import TEST_LENGTHS as UCSD_LENGTHS
+from vadlib.data.ucsd import Ped2
 
-TEST_LENGTHS = UCSD_LENGTHS["ped2"]
+TEST_LENGTHS = Ped2.numbered_lengths
 intervals = st.lists(st.tuples(*[st.integers(1, 180)] * 2).map(sorted), min_size=1, max_size=4)
 
 

@@ -12,9 +12,9 @@ from trees import matlab_script
 
 from vadlib.data import labels
 from vadlib.data.catalog import find_copy, load_videos
-from vadlib.data.ucsd import TEST_LENGTHS as UCSD_LENGTHS
+from vadlib.data.ucsd import Ped2
 
-TEST_LENGTHS = UCSD_LENGTHS["ped2"]
+TEST_LENGTHS = Ped2.numbered_lengths
 TRAIN_LENGTHS = (120, 150, 150, 180, 180, 150, 150, 120, 180, 180, 180, 180, 180, 150, 150, 150)
 
 

@@ -50,28 +50,20 @@ class Avenue(FrameFolderDataset):
     test = ("testing_videos", "testing/frames", "testing")
     expected = "avenue/Avenue Dataset/training_videos/01.avi, or avenue/training/frames/01/*.jpg,"
     label_files = (("avenue.mat", "community"), ("frame_labels_avenue.npy", "community"))
-    fps = 25.0
-    channels = 3
     numbered_lengths = TEST_LENGTHS
 
     def ground_truths(self) -> list[GroundTruth]:
-        masks = self._mask_folder()
-        truths = [VolLabels("vol", masks, self.test_lengths)] if masks else []
-        return [*truths, *super().ground_truths()]
-
-    def _mask_folder(self) -> Path | None:
-        """The first folder with masks; some programs unpack the archive into one of its name."""
-        archive = "ground_truth_demo/"
+        truths = super().ground_truths()
+        archive = "ground_truth_demo/"  # some programs unpack it into a folder of its name
         places = product((self.folder, *self.folder.parents[:2]), (archive, "", archive * 2))
         for place, parent in places:
             folder = below(place, f"{parent}testing_label_mask")
             if folder is not None and _mat_files(folder):
-                return folder
-        return None
+                return [VolLabels("vol", folder), *truths]
+        return truths
 
-    def masks(self, video: Video, path: Path, ground_truth: str) -> Stack | None:
-        folder = self._mask_folder() if ground_truth == "vol" else None
-        return VolMasks(_mat_files(folder)[video.name]) if folder else None
+    def masks(self, video: Video, path: Path, truth: GroundTruth) -> Stack | None:
+        return VolMasks(truth.file(video)) if truth.name == "vol" else None
 
 
 class VolLabels(GroundTruth):

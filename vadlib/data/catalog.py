@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,6 +50,7 @@ class DatasetCard(NamedTuple):
         get: how to get it; "": by `vadlib data download`.
         shorter_side: of its frames in training, in pixels, where its people are too tall for
             windows of 48 pixels; None takes that of the preset.
+        ground_truths: their names, best first, if there are several.
     """
 
     title: str
@@ -59,11 +60,7 @@ class DatasetCard(NamedTuple):
     get: str = ""
     counts: CopyCounts | None = None
     shorter_side: int | None = None
-
-    @property
-    def ground_truths(self) -> list[str]:
-        """The names of its ground truths, best first, if there are several."""
-        return [name for name in self.counts.abnormal if name] if self.counts else []
+    ground_truths: Sequence[str] = ()
 
 
 class RenderedCopy(DatasetCopy):
@@ -109,6 +106,7 @@ DATASETS = {
         copy=Avenue,
         counts=CopyCounts(16, 15328, 21, 15324, {"vol": 3712, "community": 3867}, "640x360", 25.0),
         citation="Lu et al., Abnormal Event Detection at 150 FPS, doi:10.1109/ICCV.2013.338",
+        ground_truths=["vol", "community"],
     ),
     "shanghaitech": DatasetCard(
         title="ShanghaiTech Campus, thirteen cameras; abnormal: bicycles, fights, running and more",
@@ -128,10 +126,6 @@ DATASETS = {
 }
 
 
-# dataset -> the names of its ground truths, of those that have several
-GROUND_TRUTHS = {name: card.ground_truths for name, card in DATASETS.items() if card.ground_truths}
-
-
 def default_root(to_make: bool = False) -> Path:
     """The folder that holds the datasets' own folders: `VADLIB_DATA`, else ./data.
 
@@ -141,10 +135,9 @@ def default_root(to_make: bool = False) -> Path:
     Raises:
         InputError: `VADLIB_DATA` names no folder.
     """
-    folder = folder_variable("VADLIB_DATA")
-    if not to_make:
-        folder = require_folder_variable("VADLIB_DATA", "the datasets' folders, such as ped2/")
-    return folder or Path("data")
+    if to_make:
+        return folder_variable("VADLIB_DATA") or Path("data")
+    return require_folder_variable("VADLIB_DATA", "datasets, such as ped2/") or Path("data")
 
 
 def find_copy(
@@ -161,15 +154,16 @@ def find_copy(
     """
     require_known(name, DATASETS, "dataset")
     if ground_truth is not None:
-        message = f"ground truth {ground_truth!r}: only {', '.join(GROUND_TRUTHS)} has several"
-        require(name in GROUND_TRUTHS, message, "conflict", field="ground_truth")
-        require_known(ground_truth, GROUND_TRUTHS[name], "ground truth", field="ground_truth")
+        names = DATASETS[name].ground_truths
+        message = f"ground truth {ground_truth!r}: dataset {name} has only one to choose from"
+        require(bool(names), message, "conflict", field="ground_truth")
+        require_known(ground_truth, names, "ground truth", field="ground_truth")
     if root is None:
         # what is rendered needs none
         root = Path("data") if name == "synthetic" else default_root()
     copy = DATASETS[name].copy(expand_home(root))
     if ground_truth is not None:
-        copy.ground_truth(ground_truth)
+        copy.ground_truth(ground_truth, clips=None)
     return copy
 
 
@@ -209,15 +203,14 @@ def list_datasets(root: str | Path | None = None) -> list[dict[str, object]]:
     entries = []
     for name, card in DATASETS.items():
         counts = card.counts
-        frames = counts.train_frames + counts.test_frames if counts else None
-        size = counts.size if counts else None
+        frames = counts and counts.train_frames + counts.test_frames
         entry: dict[str, object] = {"name": name, "title": card.title, "frames": frames}
         get = card.get or command_line("data", "download", name, *options)
-        entry |= {"size": size, "terms": card.terms, "citation": card.citation, "get": get}
-        entry |= {"there": False, "layout": None, "folder": None}
+        entry |= {"size": counts and counts.size, "terms": card.terms, "citation": card.citation}
+        entry |= {"get": get, "there": False, "layout": None, "folder": None}
         try:
             copy = card.copy(folder)
-            path = str(copy.folder) if copy.folder else None
+            path = copy.folder and str(copy.folder)
             entry |= {"there": name != "folder", "layout": copy.layout, "folder": path}
         except InputError as error:
             entry["reason"] = str(error)

@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 from tqdm.auto import tqdm
 
 from vadlib.config import ClipConfig
-from vadlib.data.catalog import DATASETS, GROUND_TRUTHS, CopyCounts, find_copy
+from vadlib.data.catalog import DATASETS, CopyCounts, find_copy
 from vadlib.data.copies import DatasetCopy
 from vadlib.data.decode import DROPPED, NO_KEY, VideoFrames
 from vadlib.data.layout import first_of, is_truth, walk
@@ -79,27 +79,23 @@ def check_dataset(
         InputError: the dataset or the ground truth is unknown.
     """
     check = _Check(name, root)
-    copy = None
     with check.errors():
         copy = find_copy(name, root, ground_truth)
-    if copy is None:
-        return check.report
-    check.report["layout"] = copy.layout
-    for split in copy.splits:
+        check.report["layout"] = copy.layout
+        for split in copy.splits:
+            with check.errors():
+                opened = list(copy.open_each(split, ground_truth, check.errors))
+                videos = []
+                for video in tqdm(opened, f"reading {split}", unit="clip", disable=not progress):
+                    with check.errors():
+                        check.read(video)
+                        videos.append(video)
+                check.summarise(split, videos)
+        check.report["folder"] = str(copy.folder) if copy.folder else None
         with check.errors():
-            opened = list(copy.open_each(split, ground_truth, check.errors))
-            videos = []
-            for video in tqdm(opened, f"reading {split}", unit="clip", disable=not progress):
-                with check.errors():
-                    check.read(video)
-                    videos.append(video)
-            check.summarise(split, videos)
-    check.report["folder"] = str(copy.folder) if copy.folder else None
-    with check.errors():
-        check.look_around(copy)
-    counts = DATASETS[name].counts
-    if counts:
-        check.compare_counts(counts)
+            check.look_around(copy)
+        if counts := DATASETS[name].counts:
+            check.compare_counts(counts)
     return check.report
 
 
@@ -182,8 +178,19 @@ class _Check:
 
     def look_around(self, copy: DatasetCopy) -> None:
         """Find files that are not read, lost links, and what lies there without harm."""
-        oddities = _find_oddities(copy.folder)
-        links = oddities.pop("missing-file", [])
+        links: list[Path] = []
+        oddities: dict[str, list[Path]] = defaultdict(list)
+        for here, folders, files, _ in walk(copy.folder):
+            for path in filter(is_junk, sorted(here.iterdir())):
+                is_backup = path.name.endswith((".m~", ".mat~", ".npy~", ".csv~", ".json~"))
+                oddities["stale-labels" if is_backup else "junk-files"].append(path)
+            for name in folders:
+                if name.lower().endswith("_gt"):
+                    oddities["ground-truth-beside-clips"].append(here / name)
+            links += filter(is_broken_link, map(here.joinpath, files))
+            is_mask = is_truth(here.name) or is_truth(here.parent.name)
+            if is_mask and files and files[0].startswith("frame"):
+                oddities["mask-names"].append(here)
         for link in links[:NAMED]:
             with self.errors():
                 refuse_broken_link(link)
@@ -191,7 +198,7 @@ class _Check:
         self.find(unread, f"{first_of(unread, NAMED)}: not read", "unread-files")
         for code, paths in oddities.items():
             self.find(paths, first_of(paths), code)
-        if self.report["dataset"] in GROUND_TRUTHS:
+        if DATASETS[self.report["dataset"]].ground_truths:
             self.compare_truths(copy)
 
     def compare_truths(self, copy: DatasetCopy) -> None:
@@ -220,23 +227,6 @@ class _Check:
             published = counts.abnormal.get(str(test["labels"]), counts.abnormal.get(""))
             line = f"test: {test['abnormal']} abnormal frames, but {published} are published"
             self.find(test["abnormal"] != published, line, "published-labels")
-
-
-def _find_oddities(folder: Path | None) -> dict[str, list[Path]]:
-    """List junk and the like below a folder, and links without a target, by code."""
-    oddities: dict[str, list[Path]] = defaultdict(list)
-    for here, folders, files, _ in walk(folder):
-        for path in filter(is_junk, sorted(here.iterdir())):
-            is_backup = path.name.endswith((".m~", ".mat~", ".npy~", ".csv~", ".json~"))
-            oddities["stale-labels" if is_backup else "junk-files"].append(path)
-        for path in map(here.joinpath, folders):
-            if path.name.lower().endswith("_gt"):
-                oddities["ground-truth-beside-clips"].append(path)
-        oddities["missing-file"] += filter(is_broken_link, map(here.joinpath, files))
-        is_mask = is_truth(here.name) or is_truth(here.parent.name)
-        if is_mask and files and files[0].startswith("frame"):
-            oddities["mask-names"].append(here)
-    return oddities
 
 
 def describe_report(report: Report) -> str:

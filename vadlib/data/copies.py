@@ -19,7 +19,6 @@ from vadlib.data.video import IMAGE_SUFFIXES, Stack, Video, is_junk, natural_key
 from vadlib.errors import InputError, require
 from vadlib.files import is_broken_link
 
-Clips = Mapping[str, Path]
 Errors = Callable[[], AbstractContextManager[None]]
 # Endings of arrays, labels and features in copies of known datasets, whose counts are known.
 _DATA = {".npy", ".npz", ".mat", ".m", ".json", ".csv", ".pkl", ".pickle", ".h5", ".pt"}
@@ -63,30 +62,32 @@ class DatasetCopy(ABC):
         """List the ground truths of this copy; the first one is the default."""
         return []
 
-    def masks(self, video: Video, path: Path, ground_truth: str) -> Stack | None:
+    def masks(self, video: Video, path: Path, truth: GroundTruth) -> Stack | None:
         """Find the pixel masks of a test clip, bool (T, H, W); None if there are none."""
         return None
 
-    def ground_truth(self, name: str | None, clips: Clips | None = None) -> GroundTruth | None:
+    def ground_truth(self, name: str | None, clips: dict[str, Path] | None) -> GroundTruth | None:
         """Return the ground truth of that name, by default the first; None if there is none.
 
         Args:
             name: one of `ground_truths`.
-            clips: the test clips; what holds the labels of several of them is then read.
+            clips: the test clips; what holds the labels of several of them is then read. None
+                only looks whether it is there.
 
         Raises:
             InputError: this copy does not have that ground truth, or its files are damaged.
         """
-        truths = {truth.name: truth for truth in self.ground_truths()}
-        is_here = name in truths if name else bool(truths) or not self.label_files
+        for truth in self.ground_truths():
+            if not name or name == truth.name:
+                if clips is not None:
+                    truth.prepare(clips)
+                return truth
         files = " or ".join(file for file, _ in self.label_files)
         message = f"{self.folder}: no labels for the test clips {name or ''}; expected {files}"
         field = "ground_truth" if name else ""
-        require(is_here, message, "missing-labels", file=self.folder, field=field)
-        truth = truths[name] if name else next(iter(truths.values()), None)
-        if truth and clips is not None:
-            truth.prepare(clips)
-        return truth
+        is_unlabelled = not name and not self.label_files
+        require(is_unlabelled, message, "missing-labels", file=self.folder, field=field)
+        return None
 
     def open_each(
         self, split: str, ground_truth: str | None = None, errors: Errors = nullcontext
@@ -110,7 +111,7 @@ class DatasetCopy(ABC):
         masks = None
         try:
             video = replace(video, labels=truth.read(video, path), ground_truth=truth.name)
-            masks = self.masks(video, path, truth.name)
+            masks = self.masks(video, path, truth)
             return replace(video, masks=masks)
         except InputError as error:  # of a length or size: the video does not know the file
             error.file = error.file or getattr(masks, "path", truth.file(video))
@@ -120,20 +121,6 @@ class DatasetCopy(ABC):
         """Open all videos of a split; a bar shows when it takes long. See `open_each`."""
         videos = self.open_each(split, ground_truth)
         return list(tqdm(videos, f"opening {split}", unit="clip", delay=3, leave=False))
-
-    def labels(self, ground_truth: str, videos: Sequence[Video]) -> dict[str, np.ndarray]:
-        """Read a ground truth of open test videos: video name -> labels, uint8 (T,).
-
-        Raises:
-            InputError: this copy does not have it, or the labels do not fit one of the videos.
-        """
-        clips = self.clips("test")
-        truth = self.ground_truth(ground_truth, clips)
-        assert truth is not None
-        labels = {}
-        for video in videos:
-            labels[video.name] = np.asarray(self._labelled(video, clips[video.name], truth).labels)
-        return labels
 
     def all_labels(self) -> dict[str, dict[str, np.ndarray]]:
         """Read all ground truths of the test clips that each of them knows, without opening a
@@ -147,10 +134,6 @@ class DatasetCopy(ABC):
         for name, labels in every.items():
             every[name] = {clip: labels[clip] for clip in common}
         return every
-
-    def require_test(self, ground_truth: str | None = None) -> None:
-        """Raise `InputError` unless there are test clips that can be scored: see `open_each`."""
-        self.ground_truth(ground_truth, self.clips("test"))
 
     def unread(self, paths: Sequence[Path]) -> list[Path]:
         """Pick the files that nothing reads: here those that are no films, pictures or arrays."""
@@ -188,8 +171,8 @@ class FrameFolderDataset(DatasetCopy):
         expected: an example of such a tree, for messages.
         label_files: those of which the first one is read, in or beside the dataset's folder: a file
             for the whole test set, or a folder with an array for each clip.
-        fps: frames a second of folders of frames.
-        channels: 1 reads grey, 3 reads RGB.
+        fps: frames a second of folders of frames; by default 25.
+        channels: 1 reads grey, 3, the default, reads RGB.
         official: what tells the official layout from a community one; by default, the first folder
             of a split.
         test_lengths: test clip -> its frames, of a complete copy, in order; files with the labels
@@ -206,8 +189,8 @@ class FrameFolderDataset(DatasetCopy):
     train: tuple[str, ...]
     test: tuple[str, ...]
     expected: str
-    fps: float
-    channels: int
+    fps: float = 25.0
+    channels: int = 3
     official: tuple[str, ...] = ()
     test_lengths: Mapping[str, int] = {}
     numbered_lengths: tuple[int, ...] = ()
@@ -262,10 +245,9 @@ def _clips_in(folder: Path) -> list[Path]:
     """List folders, video files, and links without a target, which opening will refuse; not junk,
     results of vadlib and ground truth (`Test001_gt`).
     """
-    listing = next(layout.walk(folder))
-    clips = [folder / name for name in listing[1] if not layout.is_truth(name)]
-    clips = [path for path in clips if path.name.lower() not in _PARTS]
-    for path in map(folder.joinpath, listing[2]):
-        if path.suffix.lower() in VIDEO_SUFFIXES or is_broken_link(path):
-            clips.append(path)
-    return sorted(clips, key=lambda path: natural_key(path.name))
+    folders, files = next(layout.walk(folder))[1:3]
+    names = [name for name in folders if name.lower() not in _PARTS and not layout.is_truth(name)]
+    for name in files:
+        if Path(name).suffix.lower() in VIDEO_SUFFIXES or is_broken_link(folder / name):
+            names.append(name)
+    return [folder / name for name in sorted(names, key=natural_key)]

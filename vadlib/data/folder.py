@@ -20,7 +20,6 @@ from vadlib.errors import InputError, require
 from vadlib.files import expand_home, is_broken_link, refuse_broken_link
 
 FPS = 25.0  # assumed for folders of images, which do not say
-GREY_MODES = {"1", "L", "LA"}
 LABEL_FILES = {"csv": "labels.csv", "json": "labels.json", "npy": "labels", "masks": "masks"}
 
 
@@ -100,7 +99,7 @@ class OwnVideos(DatasetCopy):
         require(len(tables) < 2, message, "conflict", file="".join(tables[:1]))
         return truths[:1]
 
-    def masks(self, video: Video, path: Path, ground_truth: str) -> MaskImages | None:
+    def masks(self, video: Video, path: Path, truth: GroundTruth) -> MaskImages | None:
         folder = self.label_paths.get("masks")
         return _masks_of(folder, video) if folder is not None else None
 
@@ -190,10 +189,8 @@ def _walk(base: Path) -> Iterator[Path]:
 
 
 def _name(clip: Path, base: Path) -> str:
-    inside = clip.relative_to(base)
-    return layout.nfc(
-        base.name if clip == base else inside.with_name(layout.clip_name(clip)).as_posix()
-    )
+    path = clip.relative_to(base).parent / layout.clip_name(clip)
+    return layout.nfc(path.as_posix())
 
 
 def _is_grey(clip: Path) -> bool:
@@ -201,7 +198,7 @@ def _is_grey(clip: Path) -> bool:
         if not clip.is_dir():
             return is_grey(clip)
         with Image.open(list_images(clip)[0]) as image:
-            return image.mode in GREY_MODES
+            return image.mode in {"1", "L", "LA"}
     except (InputError, OSError, IndexError):
         # opening the clip will say what is wrong with it, and it must not hide the others
         return True

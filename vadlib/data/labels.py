@@ -10,7 +10,7 @@ import csv
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from vadlib.data.video import Video, lfs_pointer, wrong_kind
 from vadlib.errors import InputError, require
 from vadlib.files import refuse_broken_link
 
-Rows = dict[str, dict[str, object]]  # line -> column -> value
+Rows = Iterator[tuple[str, dict[str, object]]]  # line, column -> value
 _EXPECTED = "expected video, start, end (frames) or video, start_s, end_s (seconds), each once"
 _FRAMES = re.compile(r"\d+(\.0)?")  # 1.000 may be one or a thousand
 _SECONDS = re.compile(r"(\d+(\.\d*)?|\.\d+)(e-?\d+)?", re.IGNORECASE)
@@ -211,7 +211,7 @@ def _load(path: Path, load: Callable[[], Any]) -> Any:
         magic = b"MATLAB" if path.suffix.lower() == ".mat" else b"\x93NUMPY"
         is_damaged = head.startswith(magic)
         code = "pickle" if is_pickle else "damaged-file" if is_damaged else "wrong-kind-of-file"
-        message = f"{path}: no plain {path.suffix} file ({one_line(error)}); get another one"
+        message = f"{path}: no plain {path.suffix} file ({error!r:.160}); get another one"
         raise InputError(message, code, file=path) from error
 
 
@@ -260,16 +260,15 @@ def read_intervals(path: Path) -> list[Interval]:
     is_json = path.suffix.lower() == ".json"
     try:
         text = path.read_text("utf-8-sig")
-        lines = text.split("\n")
-        first = next((line for line in lines if line.strip('"\t ,;')), "")
-        delimiter = max(",;\t", key=first.count)
-        csv_rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+        header = text.strip('"\t ,;\r\n').partition("\n")[0]
+        delimiter = max(",;\t", key=header.count)
+        csv_rows = csv.reader(text.split("\n"), delimiter=delimiter, skipinitialspace=True)
         content = json.loads(text) if is_json else list(csv_rows)
     except (csv.Error, ValueError, RecursionError) as error:
-        message = f"{path}: no table in UTF-8 ({one_line(error)}); {_EXPECTED}"
+        message = f"{path}: no table in UTF-8 ({error!r:.160}); {_EXPECTED}"
         raise InputError(message, "wrong-format", file=path) from error
     rows = _json_rows(path, content) if is_json else _csv_rows(path, content, delimiter == ";")
-    return [_interval(path, place, row) for place, row in rows.items()]
+    return [_interval(path, place, row) for place, row in rows]
 
 
 def mark(rows: Sequence[Interval], seconds: np.ndarray, fps: float, path: Path) -> np.ndarray:
@@ -300,18 +299,15 @@ def mark(rows: Sequence[Interval], seconds: np.ndarray, fps: float, path: Path) 
 
 
 def _json_rows(path: Path, content: object) -> Rows:
-    rows = {}
     for number, entry in enumerate(content if isinstance(content, list) else [content], start=1):
         is_object = isinstance(entry, dict)
         require(is_object, f"{path}: {entry!r:.40}; {_EXPECTED}", "wrong-format", file=path)
         columns = _columns(path, list(entry))
-        rows[f"entry {number}"] = dict(zip(columns, entry.values(), strict=True))
-    return rows
+        yield f"entry {number}", dict(zip(columns, entry.values(), strict=True))
 
 
 def _csv_rows(path: Path, table: list[list[str]], has_commas: bool) -> Rows:
     header: list[str] = []
-    rows: Rows = {}
     for number, row in enumerate(table, start=1):
         cells = [cell.strip() for cell in row]
         if header and any(cells):
@@ -323,11 +319,10 @@ def _csv_rows(path: Path, table: list[list[str]], has_commas: bool) -> Rows:
                 require(bool(name) or not cell, message, "wrong-format", file=path)
                 is_number = has_commas and name != "video"
                 values[name] = cell.replace(",", ".") if is_number else cell
-            rows[f"line {number}"] = values
+            yield f"line {number}", values
         elif any(cells):
             header = _columns(path, cells)
     require(bool(header), f"{path}: an empty table; {_EXPECTED}", "wrong-format", file=path)
-    return rows
 
 
 def _columns(path: Path, names: Sequence[str]) -> list[str]:
@@ -352,8 +347,3 @@ def _interval(path: Path, place: str, row: Mapping[str, object]) -> Interval:
         require(is_number, message, "wrong-type", file=path, field=column)
         ends.append(float(text))
     return Interval(video, ends[0], ends[1], place, unit == "_s")
-
-
-def one_line(error: Exception) -> str:
-    """The message of an error, in one line, for the message of another."""
-    return " ".join(str(error).split())[:160] or type(error).__name__

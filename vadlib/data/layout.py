@@ -135,24 +135,18 @@ def open_clip(path: Path, name: str, channels: int, fps: float, scene: str) -> V
         return Video(name, film, film, scene)
     files = list_images(path)
     require(bool(files), f"{path}: no images in it, such as 000.jpg", "too-few", file=path)
-    steps = np.diff(_frame_numbers(files))
+    rows = [re.findall(r"\d+", file.stem)[::-1] for file in files]
+    columns = list(zip(*rows, strict=False))
+    varying = [column for column in columns if len(set(column)) > 1]
+    # the number that alone varies ("frame7_cam2"), else the last one; there may be none
+    numbers = next(iter(varying if len(varying) == 1 else columns), ())
+    steps = np.diff(list(map(int, numbers)))
     # every fifth frame is a rate of its own, one frame less is a gap
     usual = max(1, np.median(steps)) if len(steps) else 1
     for i in np.flatnonzero(steps != usual):
         message = f"{path}: {files[i].name} is followed by {files[i + 1].name}; copy it again"
         raise InputError(message, "missing-frame", file=path)
     return Video(name, ImageFrames(files, channels), fps, scene)
-
-
-def _frame_numbers(files: Sequence[Path]) -> list[int]:
-    """Return the number in each name: the only one that varies ("frame7_cam2"), else the last one.
-    Empty where a name has none.
-    """
-    rows = [re.findall(r"\d+", file.stem)[::-1] for file in files]
-    columns = list(zip(*rows, strict=False))
-    varying = [column for column in columns if len(set(column)) > 1]
-    best = varying if len(varying) == 1 else columns
-    return list(map(int, best[0])) if best else []
 
 
 def read_masks(folder: Path, length: int) -> MaskImages:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vadlib.data.copies import FrameFolderDataset
-from vadlib.data.labels import read_npy
+from vadlib.data.labels import GroundTruth, read_npy
 from vadlib.data.layout import below
 from vadlib.data.video import LazyStack, Stack, Video
 from vadlib.errors import require
@@ -56,10 +56,9 @@ class ShanghaiTech(FrameFolderDataset):
     expected = "shanghaitech/training/videos/01_001.avi and testing/frames/01_0014/*.jpg"
     label_files = (("testing/test_frame_mask", "frame_mask"), ("frame_labels_shanghai.npy", "npy"))
     fps = 24.0
-    channels = 3
     test_lengths = TEST_LENGTHS
 
-    def masks(self, video: Video, path: Path, ground_truth: str) -> Stack | None:
+    def masks(self, video: Video, path: Path, truth: GroundTruth) -> Stack | None:
         file = below(self.folder, f"testing/test_pixel_mask/{video.name}.npy")
         return NpyMasks(file) if file is not None else None
 

@@ -7,13 +7,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from vadlib.data.copies import FrameFolderDataset
+from vadlib.data.labels import GroundTruth
 from vadlib.data.layout import below, read_masks
 from vadlib.data.video import Stack, Video
-
-TEST_LENGTHS = {
-    "ped1": (200,) * 36,
-    "ped2": (180, 180, 150, 180, 150, 180, 180, 180, 120, 150, 180, 180),
-}
 
 
 class Ucsd(FrameFolderDataset):
@@ -50,10 +46,9 @@ class Ucsd(FrameFolderDataset):
         self.expected = f"{name}/training/frames/01/*.jpg and testing, or {archive}/Train and Test,"
         files = (f"Test/UCSD{name}.m", f"{name}.mat", f"frame_labels_{name}.npy")
         self.label_files = tuple((file, file.rpartition(".")[2]) for file in files)
-        self.numbered_lengths = TEST_LENGTHS[name]
         super().__init__(root)
 
-    def masks(self, video: Video, path: Path, ground_truth: str) -> Stack | None:
+    def masks(self, video: Video, path: Path, truth: GroundTruth) -> Stack | None:
         folder = below(path.parent, f"{path.name}_gt")
         folder = folder or below(self.folder, f"testing/masks/{path.name}")
         return read_masks(folder, len(video)) if folder is not None else None
@@ -63,9 +58,11 @@ class Ped1(Ucsd):
     """UCSD Ped1: 34 training clips (6,800 frames), 36 test clips (7,200 frames, 4,045 abnormal)."""
 
     title = "Ped1"
+    numbered_lengths = (200,) * 36
 
 
 class Ped2(Ucsd):
     """UCSD Ped2: 16 training clips (2,550 frames), 12 test clips (2,010 frames, 1,648 abnormal)."""
 
     title = "Ped2"
+    numbered_lengths = (180, 180, 150, 180, 150, 180, 180, 180, 120, 150, 180, 180)
