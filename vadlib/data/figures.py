@@ -1,6 +1,7 @@
 """The figures of the rendered street, as flat shapes in metres: people, a bicycle, a cart, a bag.
 
-A figure faces +X. Its origin lies on the ground, below the hips. `distance` is the path length
+A figure faces +X. Its origin lies on the ground, below the hips; a point is a complex number,
+forwards + upwards * 1j. `distance` is the path length
 covered so far, in metres: it turns wheels and moves legs, so that feet do not slide.
 """
 
@@ -10,8 +11,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-
-Point = complex  # metres: forwards + upwards * 1j
 
 PALETTES = {
     "shirt": ((112, 70, 60), (66, 78, 106), (96, 80, 58), (64, 86, 68)),
@@ -33,7 +32,7 @@ class Shape(NamedTuple):
     """
 
     colour: Sequence[float] | np.ndarray
-    points: Sequence[Point] | np.ndarray
+    points: Sequence[complex] | np.ndarray
     width: float = 0.0
 
 
@@ -81,7 +80,7 @@ def draw_look(rng: np.random.Generator, size: float = 1.0) -> Look:
     return Look(colours, size * rng.uniform(0.96, 1.04), rng.random() < 0.25, rng.uniform(0, 10))
 
 
-def joint(root: Point, tip: Point, first: float, second: float, bend: int) -> list[Point]:
+def joint(root: complex, tip: complex, first: float, second: float, bend: int) -> list[complex]:
     """Return the knee or elbow of two bones from `root` to `tip`, bent forwards (+1) or backwards
     (-1), and the tip, moved within reach.
     """
@@ -92,12 +91,12 @@ def joint(root: Point, tip: Point, first: float, second: float, bend: int) -> li
     return [root + direction * (along + off * 1j), root + direction * reach]
 
 
-def hang(root: Point, angle: float, length: float) -> Point:
+def hang(root: complex, angle: float, length: float) -> complex:
     """Return the end of a bone that hangs down at angle 0 and points forwards at pi / 2."""
     return complex(root - length * 1j * np.exp(1j * angle))
 
 
-def leg(look: Look, light: float, hip: Point, ankle: Point, pitch: float) -> list[Shape]:
+def leg(look: Look, light: float, hip: complex, ankle: complex, pitch: float) -> list[Shape]:
     colour = light * look.colours["trousers"]
     knee, ankle = joint(hip, ankle, 0.47, 0.46, +1)
     toe = hang(ankle - 0.03j, np.pi / 2 + pitch, 0.19)
@@ -105,19 +104,19 @@ def leg(look: Look, light: float, hip: Point, ankle: Point, pitch: float) -> lis
     return [*shapes, Shape(0.35 * colour, [ankle, toe], 0.1)]
 
 
-def arm(look: Look, light: float, bones: list[Point]) -> list[Shape]:
+def arm(look: Look, light: float, bones: list[complex]) -> list[Shape]:
     """Return an arm: its bones end at the shoulder, the elbow and the hand."""
     sleeve = Shape(light * look.colours["shirt"], bones, 0.105)
     return [sleeve, Shape(light * look.colours["skin"], bones[-1:], 0.11)]
 
 
-def upper_body(look: Look, hip: Point, lean: float) -> tuple[list[Shape], Point]:
+def upper_body(look: Look, hip: complex, lean: float) -> tuple[list[Shape], complex]:
     """Return the shapes of torso and head, and the shoulder.
 
     Nose in front, hair and backpack behind: they show the direction.
     """
 
-    def at(forward: float, up: float) -> Point:
+    def at(forward: float, up: float) -> complex:
         return complex(hip + (forward + up * 1j) * np.exp(-1j * lean))
 
     colours = look.colours
@@ -130,7 +129,7 @@ def upper_body(look: Look, hip: Point, lean: float) -> tuple[list[Shape], Point]
     return [*torso, neck, hair, face, nose], at(0, 0.47)
 
 
-def place_ankle(gait: Gait, phase: float) -> Point:
+def place_ankle(gait: Gait, phase: float) -> complex:
     """Return the ankle's place: forwards of the body, in half steps, and height in metres."""
     if phase < gait.duty:  # it stands, late on its toes, while the body moves on over it
         done = phase / gait.duty
@@ -176,7 +175,7 @@ def bag(look: Look, distance: float = 0.0) -> list[Shape]:
     return [strap, Shape(colour, [0.13j, 0.32j], 0.26), pocket]
 
 
-def wheel(hub: Point, distance: float) -> list[Shape]:
+def wheel(hub: complex, distance: float) -> list[Shape]:
     """Return a bicycle's wheel: the tyre and three spokes from rim to rim."""
     radius, angles = 0.35, np.linspace(0, 2 * np.pi, 17)
     shapes = [Shape(TYRE, hub + radius * np.exp(1j * angles), 0.075)]

@@ -17,7 +17,7 @@ The world is in metres: X to the right, height upwards, Z away from the camera.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import lru_cache, partial
 from pathlib import Path
@@ -47,27 +47,22 @@ LENGTHS["test"] = (190, 200, 180, 200, 180, 180, 200, 200)
 SCRIPT = [["wrong way"], ["cyclist", "loitering"], ["cart"], ["running child"] * 2]
 SCRIPT += [["loitering"], ["wrong way"], ["cyclist", "abandoned bag"], ["running child", "cart"]]
 
-
 Array = np.ndarray
-Pair = tuple[float, float]
 
 
 class Kind(NamedTuple):
     """How people of one kind cross the picture: `heading` is +1 to the right, -1 to the left."""
 
     figure: Callable[[Look, float], list[Shape]] = person
-    speed: Pair = (1.3, 1.4)  # m/s, least and most
+    speed: tuple[float, float] = (1.3, 1.4)  # m/s, least and most
     heading: int = 1
     size: float = 1.0
 
 
 # The others are on foot.
-KINDS = {
-    "wrong way": Kind(heading=-1),
-    "cyclist": Kind(cyclist, (2.8, 3.4)),
-    "running child": Kind(partial(person, gait=RUN), (4.0, 4.4), size=0.72),
-    "cart": Kind(cart, (1.7, 2.2)),
-}
+KINDS = {"wrong way": Kind(heading=-1), "cyclist": Kind(cyclist, (2.8, 3.4))}
+KINDS["running child"] = Kind(partial(person, gait=RUN), (4.0, 4.4), size=0.72)
+KINDS["cart"] = Kind(cart, (1.7, 2.2))
 
 
 class Layer:
@@ -91,8 +86,7 @@ class Layer:
         points = np.concatenate([shape.points for shape in shapes])
         across, up = np.copysign(self.scale, size) * points.real, self.scale * points.imag
         self.points = np.stack([across, -up], 1) + self.foot
-        radii = np.array([shape.width for shape in shapes]) * self.scale / 2
-        radii = np.repeat(radii, [len(shape.points) for shape in shapes])[:, None]
+        radii = [[shape.width * self.scale / 2] for shape in shapes for _ in shape.points]
         self.low = np.floor((self.points - radii).min(0)).astype(int)
         self.high = np.ceil((self.points + radii).max(0)).astype(int)
 
@@ -133,21 +127,25 @@ class Actor:
         self.depths = [start, start + 0.2 * (aim - start)]  # nearly parallel to the kerb
         speed = rng.uniform(*motion.speed) / FPS
         half = max(self.depths) * WIDTH / 2 / FOCAL + 1.3  # from the middle to outside the picture
-        self.places = motion.heading * np.array([-half, *draw_stops(kind, rng), half])
+        stops = np.zeros(0)  # where they stop or turn, X; twice the same place is a pause
+        if kind == "abandoned bag":
+            stops = np.full(2, rng.uniform(-2.0, 0.0))
+        elif kind == "loitering":  # to and fro in the middle of the street
+            stops = rng.uniform(-2.5, -0.5) + rng.uniform([1.0, -0.2] * 4, [1.4, 0.2] * 4)
+        self.places = motion.heading * np.array([-half, *stops, half])
         distances = abs(np.diff(self.places))
         durations = np.where(distances > 0, distances / speed, 12.0)  # 12 frames for a pause
         self.times = np.concatenate([[0.0], np.cumsum(durations)])
         self.look = draw_look(rng, motion.size)
 
     @property
-    def abnormal(self) -> Pair:
+    def abnormal(self) -> Array:
         """The first and last frame of its anomaly; from the first stop to the last if it stops."""
-        times = self.times[1:-1] if len(self.times) > 2 else self.times
-        return times[0], times[-1]
+        return np.asarray(self.times[[1, -2]] if len(self.times) > 2 else self.times)
 
     def is_abnormal(self, t: Array | float) -> Array:
         first, last = self.abnormal
-        return np.logical_and(first <= t, t <= last) & (self.kind != "")
+        return np.asarray((first <= t) & (t <= last) & (self.kind != ""))
 
     def place(self, t: Array | float) -> Array:
         """Return X and Z at frame t, in metres."""
@@ -164,11 +162,10 @@ class Actor:
             done = (t - first) / (last - first)
             look = self.look._replace(backpack=done < 0.5)
             shapes = person(look, distance, stoop=max(0.0, 1 - abs(2 * done - 1)))
-        leg = int(np.searchsorted(self.times[1:-1], t, side="right"))
-        heading = -1 if self.places[leg + 1] < self.places[leg] else 1
+        step = np.diff(self.places)[np.searchsorted(self.times[1:-1], t, side="right")]
         x, z = self.place(t).tolist()
         kind = self.kind if self.is_abnormal(t) else ""
-        return Layer(shapes, x, z, kind, heading * self.look.size)
+        return Layer(shapes, x, z, kind, float(np.copysign(self.look.size, step)))
 
     def collides(self, other: Actor) -> bool:
         """Return True if the two ever come too near.
@@ -181,20 +178,6 @@ class Actor:
         both_walk = ~self.is_abnormal(times) & ~other.is_abnormal(times)
         touching = (across < 0.6) & (deep < 0.45)
         return bool(np.where(both_walk, across < 1.5, touching).any())
-
-
-def draw_stops(kind: str, rng: np.random.Generator) -> list[float]:
-    """Return where someone stops or turns, X in metres; twice the same place is a pause."""
-    if kind == "abandoned bag":
-        return [rng.uniform(-2.0, 0.0)] * 2
-    if kind != "loitering":
-        return []
-    # to and fro in the middle of the street
-    stops, middle = [], rng.uniform(-2.5, -0.5)
-    for _ in range(4):
-        stops.append(middle + rng.uniform(1.0, 1.4))
-        stops.append(middle + rng.uniform(-0.2, 0.2))
-    return stops
 
 
 def stage(kind: str, rng: np.random.Generator) -> list[Actor]:
@@ -247,7 +230,7 @@ def draw_brightness(length: int, rng: np.random.Generator) -> Array:
     return np.where(flickers, np.repeat(rng.random(length // 3 + 1), 3)[:length], 0.3)
 
 
-def joints(rows: Array, columns: Array, stone: Pair, gap: Pair) -> Array:
+def joints(rows: Array, columns: Array, stone: Sequence[float], gap: Sequence[float]) -> Array:
     """Return the pixels between stones: `stone` and `gap` (height, width) in metres.
 
     Every second row is shifted by half a stone.
@@ -331,25 +314,18 @@ class StreetClip:
         self.wind = [*rng.uniform(0, 2 * np.pi, 2), rng.uniform(0.06, 0.1)]
         self.brightness = draw_brightness(self.length, rng)
         self.actors: list[Actor] = []
-        if split == "test":
-            self._add_anomalies(SCRIPT[number], rng)
-        self._add_walkers(rng)
-
-    def _add_anomalies(self, kinds: list[str], rng: np.random.Generator) -> None:
-        """Stage the anomalies, one after the other, with normal time around each."""
-        events = [stage(kind, rng) for kind in kinds]
-        spans = np.array([actors[0].abnormal[1] for actors in events])
-        if kinds[-1] == "abandoned bag":
-            spans[-1] += 30  # in which it lies there alone
-        waits = max(self.length - spans.sum(), 0.0) * rng.dirichlet(np.full(len(kinds) + 1, 3.0))
-        begins = np.cumsum(waits[:-1]) + np.cumsum(spans) - spans
-        for actors, begin in zip(events, begins, strict=True):
-            for actor in actors:
-                actor.times += begin
-            self.actors += actors
-
-    def _add_walkers(self, rng: np.random.Generator) -> None:
-        """Add normal people: a mean gap for the clip, and more or fewer of them as time passes."""
+        if split == "test":  # the anomalies, one after the other, with normal time around each
+            events = [stage(kind, rng) for kind in SCRIPT[number]]
+            spans = np.array([actors[0].abnormal[1] for actors in events])
+            if SCRIPT[number][-1] == "abandoned bag":
+                spans[-1] += 30  # in which it lies there alone
+            waits = rng.dirichlet(np.full(len(events) + 1, 3.0)) * max(self.length - spans.sum(), 0)
+            begins = np.cumsum(waits[:-1]) + np.cumsum(spans) - spans
+            for actors, begin in zip(events, begins, strict=True):
+                for actor in actors:
+                    actor.times += begin
+                self.actors += actors
+        # Normal people: a mean gap for the clip, and more or fewer of them as time passes.
         gap = np.exp(rng.uniform(*np.log((11.0, 40.0))))  # frames between two people
         phase, rate = rng.uniform(0, 2 * np.pi), 2 * np.pi / rng.uniform(120, 240)
         enter = -180.0  # so that the picture is full of people from the first frame on
@@ -381,8 +357,7 @@ class StreetClip:
         # The light rises and falls by 5%, within 15 to 35 seconds.
         picture *= 1 + 0.05 * np.sin(self.light_rate * t + self.light_phase)
         # t + 1: it does not see a trailing 0
-        entropy = np.random.SeedSequence((*self.entropy, t + 1))
-        row, column = entropy.generate_state(2) % 128
+        row, column = np.random.SeedSequence((*self.entropy, t + 1)).generate_state(2) % 128
         picture += noise_field()[row:, column:][:HEIGHT, :WIDTH]
         return np.asarray(np.rint(picture).clip(0, 255), np.uint8)
 

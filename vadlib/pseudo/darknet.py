@@ -22,7 +22,6 @@ IGNORED += ["iou_normalizer", "cls_normalizer", "obj_normalizer", "nms_kind", "b
 # The tensors of a [convolutional] in a file .weights
 ORDER = ["BatchNorm2d.bias", "BatchNorm2d.weight", "BatchNorm2d.running_mean"]
 ORDER += ["BatchNorm2d.running_var", "Conv2d.bias", "Conv2d.weight"]
-SIDE = 64  # pixels of the picture that each new layer is tried on
 # The trap of yolov3-tiny: its official weights were trained with mask = 1,2,3 in the last [yolo],
 # but the published .cfg says 0,1,2, with which boxes come out at about half their size. See
 # pjreddie/darknet#851, AlexeyAB/darknet#1341 and ultralytics/yolov3#421. A network that someone
@@ -53,8 +52,7 @@ def _read_cfg(path: Path) -> list[Section]:
             require(not line, f"{place}: expected [name] or key=value", "wrong-format", file=path)
     is_whole = bool(sections) and sections[0][0] == "net" and sections[-1][0] == "yolo"
     is_whole = is_whole and sections[0][2].get("channels", "3") == "3"
-    message = f"{path}: expected a YOLOv3 of 3 channels, from [net] to its last [yolo]"
-    require(is_whole, message, "wrong-format", file=path)
+    require(is_whole, f"{path}: no RGB network from [net] to [yolo]", "wrong-format", file=path)
     return sections
 
 
@@ -63,8 +61,7 @@ class Convolution(nn.Sequential):
 
     def __init__(self, options: Options, channels: int):
         super().__init__()
-        filters = int(options.pop("filters"))
-        size = int(options.pop("size", 1))
+        filters, size = int(options.pop("filters")), int(options.pop("size", 1))
         padding = size // 2 if int(options.pop("pad", 0)) else 0
         has_norm = bool(int(options.pop("batch_normalize", 0)))
         sizes = (channels, filters, size, int(options.pop("stride", 1)), padding)
@@ -102,18 +99,15 @@ class Decode(nn.Module):
         self.register_buffer("anchors", anchors.view(-1, 2)[mask], persistent=False)
         self.classes = int(options.pop("classes"))
         self.scale = float(options.pop("scale_x_y", 1))
-        for name in IGNORED:
-            options.pop(name, None)
 
     def forward(self, x: Tensor, images: Tensor) -> Tensor:
-        rows, columns = x.shape[-2:]
-        height, width = images.shape[-2:]
-        raw = x.float().view(len(x), len(self.anchors), 5 + self.classes, rows, columns)
-        raw = raw.permute(0, 1, 3, 4, 2)
-        ys, xs = (torch.arange(count, device=x.device) for count in (rows, columns))
-        cells = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1)
+        sizes = (len(self.anchors), 5 + self.classes)
+        raw = torch.unflatten(x.float(), 1, sizes).permute(0, 1, 3, 4, 2)
+        axes = [torch.arange(count, device=x.device) for count in x.shape[:1:-1]]
+        stride = raw.new_tensor([images.shape[3] / x.shape[3], images.shape[2] / x.shape[2]])
+        cells = torch.stack(torch.meshgrid(axes, indexing="xy"), -1)
         offset = raw[..., :2].sigmoid() * self.scale - 0.5 * (self.scale - 1)
-        centre = (offset + cells) * raw.new_tensor([width / columns, height / rows])
+        centre = (offset + cells) * stride
         size = raw[..., 2:4].exp() * self.anchors[:, None, None]
         return torch.cat((centre, size, raw[..., 4:].sigmoid()), -1).flatten(1, 3)
 
@@ -148,8 +142,9 @@ def _make_layer(section: Section, position: int, channels: int) -> tuple[nn.Modu
             sources.append(-1)
         case _:
             raise ValueError("unknown section")
-    if options:  # each layer takes its own out
-        raise ValueError(f"unknown: {', '.join(options)}")
+    unknown = set(options).difference(IGNORED)  # each layer takes its own out
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(unknown)}")
     return layer.eval().requires_grad_(False), sources
 
 
@@ -174,8 +169,8 @@ class Darknet(nn.Module):
         self.cfg = cfg
         self.module_list = nn.ModuleList()
         self.sources: list[list[int]] = []  # of each layer
-        # Each layer is tried on a black picture; its output tells the next one its channels.
-        outputs = {-1: torch.zeros(1, 3, SIDE, SIDE)}
+        # Each layer is tried on a small black picture; its output tells the next one its channels.
+        outputs = {-1: torch.zeros(1, 3, 64, 64)}
         for position, section in enumerate(_read_cfg(cfg)[1:]):
             try:
                 layer, sources = _make_layer(section, position, outputs[position - 1].shape[1])
@@ -228,22 +223,19 @@ def load_darknet(weights: Path, cfg: Path | None = None) -> Darknet:
     require(weights.is_file(), f"{weights}: no such file", "missing-file", file=weights)
     beside = weights.with_name(weights.stem.removesuffix("-ultralytics") + ".cfg")
     model = Darknet(cfg or beside).eval()
-    load = _load_state if weights.suffix == ".pt" else _load_floats
-    load(model, weights)
+    (_load_state if weights.suffix == ".pt" else _load_floats)(model, weights)
     for name, tensor in model.state_dict().items():
         # No training leaves these, but a damaged file or another network's may hold them.
         is_bad = not tensor.isfinite().all() or (tensor.ndim == 4 and not tensor.any())
         is_bad = is_bad or (name.endswith("running_var") and bool(tensor.min() < 0))
-        message = f"{weights}: impossible numbers in {name}; download it again"
-        require(not is_bad, message, "damaged-file", file=weights)
+        require(not is_bad, f"{weights}: bad numbers in {name}", "damaged-file", file=weights)
     head = list(model.state_dict().values())[:-3:-1]  # the last bias and kernel
     numbers = torch.cat([tensor.flatten() for tensor in head]).numpy().astype("<f2")
     is_official = hashlib.sha256(numbers.tobytes()).hexdigest() == TINY_HEAD
     anchors = model.get_buffer(f"module_list.{len(model.module_list) - 1}.anchors")
     if is_official and anchors.tolist() == [[10, 14], [23, 27], [37, 58]]:  # mask = 0,1,2
         anchors.copy_(torch.tensor([[23, 27], [37, 58], [81, 82]]))
-        message = f"{model.cfg}: mask = 1,2,3 replaces 0,1,2 in the last [yolo]; write it there"
-        warnings.warn(f"{message} (pjreddie/darknet#851)", stacklevel=2)
+        warnings.warn(f"{model.cfg}: mask = 1,2,3 replaces 0,1,2; write it there", stacklevel=2)
     return model
 
 

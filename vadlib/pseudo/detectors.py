@@ -117,8 +117,9 @@ class PersonDetector(ABC):
         boxes: list[np.ndarray] = []
         for start in range(0, len(video), self.batch):
             positions = range(start, min(start + self.batch, len(video)))
-            frames = np.stack([_resized(video.frames[t], size) for t in positions])
-            boxes += [people * _scale(size, sides) for people in self.find(frames)]
+            frames = [np.broadcast_to(video.frames[t], (*sides, 3)) for t in positions]
+            images = np.stack([cv2.resize(frame, size[::-1]) for frame in frames])
+            boxes += [people * _scale(size, sides) for people in self.find(images)]
             bar.update(len(frames))
         return boxes
 
@@ -232,17 +233,10 @@ def _detect_once(videos: Videos, detector: Detector, bar: tqdm[NoReturn]) -> Box
     arrays = keep_arrays("boxes", digest([detector.identity(), frames]), detect)
     boxes = {}
     for i, video in enumerate(videos):
-        ends = np.cumsum(arrays[f"count_{i}"])
-        boxes[video.name] = np.split(arrays[f"box_{i}"], ends[:-1])
+        boxes[video.name] = np.split(arrays[f"box_{i}"], arrays[f"count_{i}"].cumsum()[:-1])
     return boxes
 
 
 def _scale(size: Sequence[int], native: Sequence[int]) -> np.ndarray:
     """Return the factors of x0, y0, x1, y1 from a (height, width) to the native one."""
     return np.array([native[1] / size[1], native[0] / size[0]] * 2, np.float32)
-
-
-def _resized(frame: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """Resize a frame to (height, width), and make a grey one RGB."""
-    frame = cv2.resize(frame, (size[1], size[0]), interpolation=cv2.INTER_LINEAR).reshape(*size, -1)
-    return np.broadcast_to(frame, (*size, 3))

@@ -268,8 +268,7 @@ def follow_box(boxes: Boxes | None, size: Sequence[int], rng: Generator) -> np.n
     Returns:
         float32 (T, 4), or None if no box qualifies.
     """
-    if boxes is None:
-        return None
+    boxes = boxes or [np.zeros((0, 4), np.float32)]
     middle = len(boxes) // 2
     centres = boxes[middle].reshape(-1, 2, 2).mean(1)
     candidates = boxes[middle][((centres >= 0) & (centres < size[::-1])).all(1)]

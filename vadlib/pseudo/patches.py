@@ -48,8 +48,7 @@ class BuiltinPatches(Patches):
     def draw(self, generator: Generator) -> np.ndarray:
         image = super().draw(generator)
         side = 32 + _below(97, generator)
-        y = _below(image.shape[0] - side, generator)
-        x = _below(image.shape[1] - side, generator)
+        y, x = (_below(size - side, generator) for size in image.shape[:2])
         return np.asarray(image[y : y + side, x : x + side])
 
 
@@ -104,10 +103,9 @@ def _sprites() -> list[np.ndarray]:
     """Cut the sheet of Microsoft's Fluent Emoji (MIT licence), 64 x 64 pixels each, and trim it."""
     sheet = PIL.Image.open(Path(__file__).with_name("sprites.png")).convert("RGBA")
     sprites = []
-    for y in range(0, sheet.height, 64):
-        for x in range(0, sheet.width, 64):
-            sprite = sheet.crop((x, y, x + 64, y + 64))
-            sprites.append(np.array(sprite.crop(sprite.getbbox())))
+    for y, x in np.ndindex(sheet.height // 64, sheet.width // 64):
+        sprite = sheet.crop((64 * x, 64 * y, 64 * x + 64, 64 * y + 64))
+        sprites.append(np.array(sprite.crop(sprite.getbbox())))
     return sprites
 
 
