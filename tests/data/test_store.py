@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from refusals import refused
 
-from vadlib.data.store import file_key, keep_arrays, store_frames, stored_shape
+from vadlib.data.store import file_key, keep_arrays, store_frames, target_shape
 from vadlib.data.video import ImageFrames, LazyStack, Video
 
 
@@ -76,8 +76,8 @@ SIDES += [((480, 856), 240, (240, 428)), ((360, 640), 240, (240, 427))]
 @pytest.mark.parametrize(("shape", "side", "expected"), SIDES)
 def test_a_shorter_side_keeps_the_shape(shape, side, expected):
     video = Video("v", LazyStack((1, *shape, 1), None), 10.0)
-    assert stored_shape(video, None, side) == (1, *expected, 1)
-    assert stored_shape(video, (7, 9), side, 3) == (1, 7, 9, 3)  # `size` wins
+    assert target_shape(video.frames.shape, None, side) == (1, *expected, 1)
+    assert target_shape(video.frames.shape, (7, 9), side, 3) == (1, 7, 9, 3)  # `size` wins
 
 
 def test_colour_becomes_grey_and_grey_is_repeated(cache):

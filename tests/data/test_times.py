@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vadlib.data.check import check_dataset, describe_report
-from vadlib.data.times import frame_times
+from vadlib.data.decode import frame_times
 
 MILLISECOND, RATE = Fraction(1, 1000), Fraction(25)
 PICTURES = [jpeg(pixels) for pixels in SCENE]

@@ -11,7 +11,7 @@ import numpy as np
 from vadlib.config import WORKING_SIDE
 from vadlib.data.catalog import DATASETS, default_root, find_copy, load_videos
 from vadlib.data.motion import grey
-from vadlib.data.store import resize_frame, stored_shape
+from vadlib.data.store import resize_frame, target_shape
 from vadlib.data.video import Stack, Video
 from vadlib.errors import InputError
 
@@ -81,7 +81,7 @@ def frame_changes(video: Video) -> np.ndarray:
         float64 (T,), the mean absolute difference over all pixels in grey levels. The first frame
         takes the second's value.
     """
-    size = stored_shape(video, None, WORKING_SIDE)[1:3]
+    size = target_shape(video.frames.shape, None, WORKING_SIDE)[1:3]
     changes = np.zeros(len(video))
     before = np.zeros(0)
     for t in range(len(video)):

@@ -125,9 +125,6 @@ class ClipDataset(torch.utils.data.Dataset[Clip]):
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, i: int) -> Clip:
-        return self.clip(i)
-
     def clip(self, i: int, generator: torch.Generator | None = None) -> Clip:
         """Return clip i; a generator moves its window by up to a quarter of its size, a different
         way each time.
@@ -150,6 +147,8 @@ class ClipDataset(torch.utils.data.Dataset[Clip]):
                 inside.append(shifted[(begins & ends).all(1)])
         name, tensor = self.videos[v].name, to_tensor(window[span])
         return Clip(tensor, name, start, torch.from_numpy(after), inside, (y, x))
+
+    __getitem__ = clip
 
     def _list_clips(self, progress: bool) -> np.ndarray:
         config, rows = self.config, []
@@ -188,7 +187,7 @@ def stored_frames(videos: Videos, config: ClipConfig, progress: bool = True) -> 
         sizes = f"frames of {shape[1]}x{shape[2]} are smaller than the crop of {crop[0]}x{crop[1]}"
         fits = crop[0] <= shape[1] and crop[1] <= shape[2]
         require(fits, f"video {video.name}: {sizes}", "out-of-range", field="ClipConfig.crop")
-    message = f"grey and colour videos together ({', '.join(names[:3])}, ...); set channels"
+    message = "grey and colour videos together; set channels to 1 or 3"
     require(len(channels) == 1, message, "conflict", field="ClipConfig.channels")
     return store_frames(videos, config.size, progress, config.shorter_side, config.channels)
 

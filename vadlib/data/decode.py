@@ -21,7 +21,7 @@ import mmap
 import re
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -35,10 +35,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from vadlib.data.store import digest, save_arrays, saved_arrays
-from vadlib.data.times import frame_rate, frame_times
-from vadlib.data.video import LazyStack, list_files, wrong_kind
+from vadlib.data.video import LazyStack, file_stamp, list_files, wrong_kind
 from vadlib.errors import InputError, require
-from vadlib.files import refuse_broken_link
 
 # Program and transport streams (.mpg, .ts, .mts) are left out: they tell nowhere how long they are,
 # so that any cut one looks whole.
@@ -53,9 +51,10 @@ _CONTAINERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
 _HEAD = re.compile(rb"RIFF|\x1a\x45\xdf\xa3|....(ftyp|moov|mdat|free|wide)", re.DOTALL)
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # of Matroska
 _PICTURES = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+# seconds, five years: right stamps are no farther from the middle one
+_FARTHEST = 5 * 366 * 24 * 3600
 _NEAR = 16  # frames ahead that are decoded through rather than jumped over
 _PYAV = int(av.__version__.split(".")[0])
-_ONE_THREAD: dict[str, Any] = {"threads": 1} if _PYAV >= 17 else {}  # older ones take one anyway
 # newer ones take titles that are not in UTF-8 by themselves
 _ANY_TITLE: dict[str, Any] = {"metadata_errors": "replace"} if _PYAV < 19 else {}
 # Decoders that read on through zeros in silence. No frame of theirs ends in so many.
@@ -120,13 +119,12 @@ class VideoFrames(LazyStack):
             is cut off or damaged, changes its size midway, or is not the same file any more.
     """
 
-    _reader: _Reader | None = None
-    _latest: VideoFrames | None = None  # of the class: the one whose file is open
+    _reader: _Reader | None = None  # of the class: it reads the one file that is open
 
     def __init__(self, path: Path, channels: int = 3):
         self.path, self.channels = Path(path), channels
-        self._stat = _stat(self.path)
-        self._key = digest([SCAN_VERSION, av.__version__, str(self.path.resolve()), *self._stat])
+        self._stamp = file_stamp(self.path)
+        self._key = digest([SCAN_VERSION, av.__version__, *self._stamp])
         self._scan: Scan | None = None
         if arrays := saved_arrays("videos", self._key):
             fields: dict[str, Any] = {k: v if v.ndim else v.item() for k, v in arrays.items()}
@@ -176,7 +174,7 @@ class VideoFrames(LazyStack):
 
     def _pass(self) -> Iterator[av.VideoFrame]:
         """Decode all frames, and keep what that shows."""
-        _require_unchanged(self.path, self._stat)
+        self._require_unchanged()
         decoding = _Pass(self.path)
         yield from decoding.frames()
         if self._scan is None:
@@ -185,31 +183,31 @@ class VideoFrames(LazyStack):
             save_arrays("videos", self._key, vars(self._scan))
 
     def _read(self, i: int) -> np.ndarray:
-        if self._reader is None:
-            if VideoFrames._latest is not None:
-                VideoFrames._latest.close()
-            pts = self.scan.pts
-            _require_unchanged(self.path, self._stat)
-            self._reader = _Reader(self.path, pts)
-            VideoFrames._latest = self
-        return self._upright(self._reader.read(i))
+        """Frame i, by the reader of this file; that of another file is closed for it."""
+        pts, reader = self.scan.pts, VideoFrames._reader
+        if reader is None or reader.pts is not pts:
+            self._require_unchanged()
+            if reader is not None:
+                reader.container.close()
+            VideoFrames._reader = None  # until the next one is open
+            reader = VideoFrames._reader = _Reader(self.path, pts)
+        return self._upright(reader.read(i))
+
+    def _require_unchanged(self) -> None:
+        """Refuse to go on with a file that is not the one that was loaded."""
+        is_same = self.path.is_file() and file_stamp(self.path) == self._stamp
+        message = f"{self.path}: the file was changed, moved or removed; load the video again"
+        require(is_same, message, "changed-file", file=self.path)
 
     def _upright(self, rgb: np.ndarray) -> np.ndarray:
+        """Turn stored pixels, uint8 (H, W, 3), upright and, where asked for, to grey."""
         grey = self.channels == 1
         pixels = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None] if grey else rgb
         return np.ascontiguousarray(np.rot90(pixels, self._look[2]))
 
     def identity(self) -> list[Any]:
-        return ["video", DECODER_VERSION, str(self.path.resolve()), *self._stat, self.channels]
-
-    def close(self) -> None:
-        """Close the file; the next frame opens it again."""
-        if self._reader is not None:
-            self._reader.container.close()
-            self._reader = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_reader"}
+        """Return how the file is read, and its stamp."""
+        return ["video", DECODER_VERSION, *self._stamp, self.channels]
 
 
 class _Pass:
@@ -257,6 +255,7 @@ class _Pass:
             self.scan = self._finish()
 
     def _note_packet(self, packet: av.Packet[av.VideoStream]) -> None:
+        """Note what a packet promises; refuse one that is not whole."""
         content = bytes(packet)
         if packet.is_corrupt or (self.codec in _CODED and content.endswith(self.hole)):
             raise self._damaged("the next one is not whole")
@@ -272,6 +271,7 @@ class _Pass:
         self.promises.append((packet.pts, packet.dts, pictures))
 
     def _note_frame(self, frame: av.VideoFrame) -> None:
+        """Note when a frame is shown; refuse a damaged one and one of another size."""
         if frame.is_corrupt:
             raise self._damaged("the next one is damaged")
         self.looks.add(_look(self.path, frame))
@@ -326,6 +326,7 @@ class _Reader:
         self._open()
 
     def _open(self) -> None:
+        """Open the file at its beginning."""
         self.container, self.stream = _open_video(self.path)
         self.frames: Iterator[av.VideoFrame] = self._decoded()
         self.next = 0  # the index of the frame that decoding gives next; -1: unknown
@@ -333,6 +334,7 @@ class _Reader:
         self.can_seek = is_timed and self.stream.codec_context.name in _SEEKABLE
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
+        """Decode from the position in the file on, once a key frame has come."""
         is_begun = False
         for packet in self.container.demux(self.stream):
             is_begun |= packet.is_keyframe
@@ -375,8 +377,9 @@ class _Reader:
 
 
 def _rgb(convert: VideoReformatter, frame: av.VideoFrame) -> np.ndarray:
+    """Convert a frame to uint8 (H, W, 3) by the matrix and range that it names."""
     form = frame.format
-    options: dict[str, Any] = dict(_ONE_THREAD)
+    options: dict[str, Any] = {"threads": 1} if _PYAV >= 17 else {}  # older ones take one anyway
     # Grey and palettes have no matrix and no range.
     if len(form.components) >= 3 and not form.is_rgb:
         is_full = form.name.startswith("yuvj") or frame.color_range == 2
@@ -396,7 +399,7 @@ def _look(path: Path, frame: av.VideoFrame) -> tuple[int, int, int]:
     with suppress(ValueError):  # PyAV does not know all that a frame may have with it
         if matrix := frame.side_data.get("DISPLAYMATRIX"):
             numbers = np.frombuffer(matrix, np.int32)  # type: ignore[call-overload]  # a buffer
-            is_mirrored = bool(np.linalg.det(numbers.reshape(3, 3)[:2, :2] / 65536) < 0)
+            is_mirrored = bool(np.linalg.det(numbers.reshape(3, 3)[:2, :2]) < 0)
     angle = frame.rotation
     message = f"{path}: to be shown mirrored or turned by {angle} degrees; re-encode it upright"
     require(not is_mirrored and angle % 90 == 0, message, "wrong-kind-of-file", file=path)
@@ -433,25 +436,12 @@ def is_grey(path: Path) -> bool:
         return (stream.codec_context.pix_fmt or "").startswith(("gray", "mono", "ya"))
 
 
-def _stat(path: Path) -> list[int]:
-    """Size in bytes and time of the last change in nanoseconds; empty if there is no such file."""
-    stat = path.stat() if path.is_file() else None
-    return [stat.st_size, stat.st_mtime_ns] if stat else []
-
-
-def _require_unchanged(path: Path, stat: list[int]) -> None:
-    message = f"{path}: the file was changed, moved or removed; load the video again"
-    require(_stat(path) == stat, message, "changed-file", file=path)
-
-
 def _open_video(path: Path) -> tuple[av.container.InputContainer, av.VideoStream]:
     """Open a file and find its video: the first stream that is no cover picture."""
-    refuse_broken_link(path)
-    message = f"{path}: no such file; expected a video"
-    require(path.is_file(), message, "missing-file", file=path)
+    name, *_ = file_stamp(path)
     options = {"format_whitelist": _CONTAINERS}
     try:
-        container = av.open(str(path.resolve()), container_options=options, **_ANY_TITLE)
+        container = av.open(name, container_options=options, **_ANY_TITLE)
     except PermissionError as error:
         message = f"{path}: cannot be read ({error.strerror}); look at its permissions"
         raise InputError(message, "not-readable", file=path) from error
@@ -515,3 +505,66 @@ def _lacks_end(data: mmap.mmap) -> bool:
         position += length
     # within frames or the next header, or behind the header of some frames
     return kind == b"moof" or (kind == b"mdat" and position != len(data))
+
+
+def frame_times(ticks: np.ndarray, tick: Fraction, rate: Fraction) -> tuple[np.ndarray, int]:
+    """Find the time of each frame from the stamps of a file.
+
+    As many stamps are right as increase, within years of each other; they keep their distances. Any
+    other one is put evenly between its right neighbours, or at the usual step before or behind
+    them. Stamps in the order of decoding, such as AVI's, are sorted.
+
+    Args:
+        ticks: float64 (T,), T > 0, the stamp of each frame; NaN where the file gives none.
+        tick: seconds; above 0.
+        rate: frames a second as the container tells; above 0. It counts where fewer than two stamps
+            are right.
+
+    Returns:
+        seconds since the first frame, float64 (T,), strictly increasing; and how many stamps are
+        missing or contradict the others, 0 where the file has none.
+    """
+    count = len(ticks)
+    even = np.arange(count) / float(rate)
+    if np.isnan(ticks).all():
+        return even, 0
+    distances = np.abs(ticks - np.nanquantile(ticks, 0.5, method="lower"))
+    frames = np.flatnonzero(distances * float(tick) <= _FARTHEST)
+    ticks = ticks[frames]
+    if np.count_nonzero(np.diff(ticks) < 0) > len(ticks) / 5:
+        ticks.sort()
+    right = _longest_increasing(ticks.tolist())
+    steps = (frames - frames[0]) / float(rate * tick)
+    # Ticks may be too coarse for the container's rate.
+    is_coarse = len(right) < len(ticks) and np.abs(ticks - ticks[0] - steps).max() <= 1
+    if is_coarse or len(right) < 2:
+        return even, count - len(frames if is_coarse else right)
+    frames, ticks = frames[right], ticks[right]
+    usual = count * np.median(np.diff(ticks) / np.diff(frames))
+    x = [frames[0] - count, *frames, frames[-1] + count]
+    moved = np.interp(np.arange(count), x, [ticks[0] - usual, *ticks, ticks[-1] + usual])
+    seconds = (moved - moved[0]) * tick.numerator / tick.denominator
+    return seconds, count - len(right)
+
+
+def frame_rate(seconds: np.ndarray, tick: Fraction, rate: Fraction) -> float:
+    """Return the container's rate where the times of the frames follow it, else the mean one."""
+    even = np.arange(len(seconds)) / float(rate)
+    # Containers round times to ticks.
+    is_constant = np.abs(seconds - even).max() <= 1.001 * float(tick)
+    return float(rate) if is_constant else (len(seconds) - 1) / float(seconds[-1])
+
+
+def _longest_increasing(values: Sequence[float]) -> list[int]:
+    """Places of as many values as possible, each above the one before; of equals, the first."""
+    ends: list[int] = []  # of chains of each length: the place of the lowest last value
+    before: list[int] = []
+    for i, value in enumerate(values):
+        length = bisect_left(ends, value, key=values.__getitem__)
+        before.append(ends[length - 1] if length else -1)
+        if length == len(ends) or values[ends[length]] > value:
+            ends[length : length + 1] = [i]
+    chain = ends[-1:]
+    while before[chain[-1]] >= 0:
+        chain.append(before[chain[-1]])
+    return chain[::-1]

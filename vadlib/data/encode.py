@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import chain, count
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from vadlib.errors import InputError, require
+from vadlib.errors import require
 from vadlib.files import atomic, expand_home
 
 # The comment in a film that `vadlib score` has painted: no model must learn from it.
@@ -53,17 +53,24 @@ def encode_video(
     """Write frames, and a comment into the header, into a file that gets its name, `path`, later;
     otherwise as `write_video`.
     """
-    message = f"{path}: {fps} frames a second; expected {1 / LARGEST:.2g} to {FASTEST:g}"
+    message = f"{path}: {fps} frames a second; expected 4e-9 to 1e6"
     require(1 / LARGEST <= fps <= FASTEST, message, "out-of-range", file=path, field="fps")
     images = iter(frames)
-    first = next(images, None)
-    if first is None:
-        message = f"{path}: no frames to write; expected at least one"
-        raise InputError(message, "too-few", file=path, field="frames")
+    first = next(images, np.empty(0))
+    message = f"{path}: no frames to write; expected at least one"
+    require(first.size > 0, message, "too-few", file=path, field="frames")
     rate = _fraction(fps)
-    clock = _ticks_a_second(rate, fps, times)
-    tick = 1 / rate if times is None else Fraction(1, clock)
-    stamps = count() if times is None else _stamps(times, clock)
+    if times is None:
+        # More than needed: players expect some thousands.
+        clock = rate.numerator * max(1, min(10_000 // rate.numerator, LARGEST // rate.denominator))
+        tick = 1 / rate
+        stamps = count()
+    else:
+        longest = max(1 / fps, float(np.diff(times).max(initial=0)))
+        clock = max(1, min(90_000, int(LARGEST / longest)))
+        tick, steps = Fraction(1, clock), np.arange(len(times))
+        later = np.rint(times * clock).astype(np.int64) - steps
+        stamps = (np.maximum.accumulate(later) + steps).tolist()  # strictly increasing
     height, width = first.shape[:2]
     with av.open(str(file), "w", options={"video_track_timescale": str(clock)}) as container:
         container.metadata["comment"] = comment
@@ -90,18 +97,3 @@ def _fraction(fps: float) -> Fraction:
     if fps >= 1:
         return Fraction(fps).limit_denominator(1001)
     return 1 / Fraction(1 / fps).limit_denominator(max(1, min(1001, int(LARGEST * fps))))
-
-
-def _ticks_a_second(rate: Fraction, fps: float, times: Times) -> int:
-    if times is None:
-        # More than needed: players expect some thousands.
-        return rate.numerator * max(1, min(10_000 // rate.numerator, LARGEST // rate.denominator))
-    longest = max(1 / fps, float(np.diff(times).max(initial=0)))
-    return max(1, min(90_000, int(LARGEST / longest)))
-
-
-def _stamps(times: np.ndarray, clock: int) -> Iterator[int]:
-    """The time of each frame in ticks, strictly increasing."""
-    frames = np.arange(len(times))
-    later = np.rint(times * clock).astype(np.int64) - frames
-    return iter((np.maximum.accumulate(later) + frames).tolist())

@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -67,9 +67,10 @@ def store_frames(
     for video in videos:
         shape = target_shape(header_shape(video.frames), size, shorter_side, channels)
         name = digest(["version 2", shape[1:], video.frames.identity()])
-        paths.append(folder / f"{name}.npy")
-        if not paths[-1].exists():
-            missing[paths[-1]] = video, shape
+        path = folder / f"{name}.npy"
+        paths.append(path)
+        if not path.exists():
+            missing[path] = video, shape
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for temporary in folder.glob(".*.npy"):
@@ -84,9 +85,15 @@ def store_frames(
     for path, (video, shape) in missing.items():
         bar = tqdm(video.frames, f"decoding {video.name}", shape[0], disable=not progress)
         # Of two processes that decode the same video, the second replaces the first one's equal
-        # file.
-        with bar, atomic(path) as temporary:
-            _write_frames(temporary, bar, shape)
+        # file. It is not mapped: where a disk is full, writing to mapped memory kills the process.
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        with bar, atomic(path) as temporary, temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for frame in bar:
+                file.write(prepare_frame(frame, shape).tobytes())
+            header["shape"] = (len(video.frames), *shape[1:])  # now that their number is known
+            file.seek(0)
+            np.lib.format.write_array_header_1_0(file, header)
     return [open_frames(path) for path in paths]
 
 
@@ -101,29 +108,6 @@ def target_shape(
     return shape[0], *size, channels or shape[3]
 
 
-def stored_shape(
-    video: Video, size: Size, shorter_side: int | None = None, channels: int | None = None
-) -> Shape:
-    """Return (T, H, W, C) of a video's frames in the store."""
-    return target_shape(video.frames.shape, size, shorter_side, channels)
-
-
-def _write_frames(path: Path, frames: Iterable[np.ndarray], shape: Shape) -> None:
-    """Write all frames as an .npy file; its header again at the end, when their number is known.
-
-    The file is not mapped: where a disk is full, writing to mapped memory kills the process.
-    """
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    count = 0
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for frame in frames:
-            file.write(prepare_frame(frame, shape).tobytes())
-            count += 1
-        file.seek(0)
-        np.lib.format.write_array_header_1_0(file, header | {"shape": (count, *shape[1:])})
-
-
 def open_frames(path: Path) -> np.ndarray:
     """Return memory-mapped frames of the store, uint8 (T, H, W, C)."""
     try:
@@ -135,7 +119,7 @@ def open_frames(path: Path) -> np.ndarray:
 
 
 def prepare_frame(frame: np.ndarray, shape: Shape) -> np.ndarray:
-    """Resize a frame and convert its channels as for a video of that `stored_shape`.
+    """Resize a frame and convert its channels as for a video of that `target_shape`.
 
     Returns:
         uint8 (H, W, C).

@@ -1,4 +1,9 @@
-"""A video: frames that are read only when asked for, with labels, masks and boxes where known."""
+"""A video: frames that are read only when asked for, with labels, masks and boxes where known.
+
+Pictures that are not whole are refused. Pillow refuses most files that end too early, but decodes
+on in silence where a JPEG keeps its size and the rest of it was never written, where it gets an end
+marker behind a cut, and where the checksum of a PNG is wrong: there libav and the file itself tell.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +13,21 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+import av
 import numpy as np
 from natsort import natsort_keygen, ns
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from vadlib.data.pictures import picture_count, what_is_missing
 from vadlib.errors import InputError, require
 from vadlib.files import is_broken_link, refuse_broken_link
 
+if TYPE_CHECKING:
+    from vadlib.data.decode import VideoFrames
+
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # no byte of coded pixels, nor a restart
+_BEGIN, _END = 0xD8, 0xD9
 _NATURAL = natsort_keygen(alg=ns.IGNORECASE)
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 # Of operating systems and desktops, at the top of a disk or beside the files; in lower case.
@@ -51,6 +61,7 @@ class LazyStack:
         self.source = source
 
     def identity(self) -> list[Any]:
+        """Return the `source`: a JSON-able list, equal for stacks of the same pixels only."""
         return list(self.source)
 
     def __len__(self) -> int:
@@ -61,6 +72,7 @@ class LazyStack:
             yield self._read(i)
 
     def __getitem__(self, index: Any) -> np.ndarray:
+        """Read array `index`, or a stack of those in a slice; negative ones count from the end."""
         numbers = range(len(self))[index]
         if isinstance(numbers, int):
             return self._read(numbers)
@@ -70,16 +82,6 @@ class LazyStack:
 
 Stack = LazyStack  # of masks
 Frames = LazyStack  # uint8 (T, H, W, C)
-
-
-class Clock(Protocol):
-    """What knows when each frame was taken: a video file."""
-
-    @property
-    def fps(self) -> float: ...
-
-    @property
-    def times(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Video:
 
     name: str
     frames: Frames
-    clock: float | Clock
+    clock: float | VideoFrames
     scene: str = "one"
     labels: np.ndarray | None = None
     masks: Stack | None = None
@@ -115,6 +117,7 @@ class Video:
     ground_truth: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
+        """Refuse labels, masks, boxes or kinds of another number or size than the frames."""
         for name in ("labels", "masks", "boxes", "kinds"):
             value = getattr(self, name)
             if value is not None and len(value) != len(self):
@@ -165,6 +168,7 @@ class ImageFrames(LazyStack):
         self.shape = (len(self.paths), *read_image(self.paths[0], channels).shape)
 
     def _read(self, i: int) -> np.ndarray:
+        """Frame i, uint8 (H, W, C); refused if it has another size than the first."""
         frame, path = read_image(self.paths[i], self.channels), self.paths[i]
         size, first = frame.shape[:2], self.shape[1:3]
         message = f"{path}: (height, width) is {size}, but {first} in {self.paths[0].name}; move it"
@@ -172,6 +176,7 @@ class ImageFrames(LazyStack):
         return frame
 
     def identity(self) -> list[Any]:
+        """Return how they are read, and the stamp of each file."""
         return [["images", self.channels], *map(file_stamp, self.paths)]
 
 
@@ -187,6 +192,7 @@ class MaskImages(ImageFrames):
         self.shape = self.shape[:3]
 
     def _read(self, i: int) -> np.ndarray:
+        """Mask i, bool (H, W)."""
         lowest = 127 if self.paths[i].suffix.lower() in {".jpg", ".jpeg"} else 0
         return super()._read(i)[..., 0] > lowest
 
@@ -195,9 +201,10 @@ def file_stamp(path: Path) -> list[Any]:
     """Return a file's path, size and time of change, which tell whether it is the same file.
 
     Raises:
-        InputError: it is a link whose target is missing.
+        InputError: there is no such file, or it is a link whose target is missing.
     """
     refuse_broken_link(path)
+    require(path.is_file(), f"{path}: no such file; get it again", "missing-file", file=path)
     stat = path.stat()
     return [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
 
@@ -209,17 +216,17 @@ def read_image(path: Path, channels: int) -> np.ndarray:
         InputError: the file is empty, truncated, not an image, a Git LFS pointer, has 16 bits a
             sample, or holds several pictures.
     """
-    refuse_broken_link(path)
+    file_stamp(path)
     try:
         # Warnings are of damaged metadata; damaged pixels are errors.
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            if missing := what_is_missing(image, path):
-                raise OSError(missing)
+            _require_whole(image, path)
             # Pillow has no mode for 16-bit colour and would drop half of its bits: only the layout
             # of the file's data shows it.
             layouts = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
             is_deep = image.mode.startswith(("I", "F")) or re.search(r"(?<!BGR);16", layouts)
-            count = picture_count(image)
+            # The further views of an MPO do not count.
+            count = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
             message = f"{path}: {count} pictures ({image.mode}, {layouts}); expected one of 8 bits"
             require(count == 1 and not is_deep, message, "wrong-kind-of-file", file=path)
             upright = ImageOps.exif_transpose(image)  # a phone notes down how it was held
@@ -228,13 +235,47 @@ def read_image(path: Path, channels: int) -> np.ndarray:
         raise
     except UnidentifiedImageError as error:
         raise wrong_kind(path, path.read_bytes()[:64], "picture", IMAGE_SUFFIXES) from error
-    except (FileNotFoundError, PermissionError) as error:
-        gone, reason = isinstance(error, FileNotFoundError), f"{path}: {error.strerror}"
-        raise InputError(reason, "missing-file" if gone else "not-readable", file=path) from error
+    except PermissionError as error:
+        raise InputError(f"{path}: {error.strerror}", "not-readable", file=path) from error
     except Exception as error:  # Pillow raises errors of many kinds for damaged files
         message = f"{path}: cannot be read ({error}); copy or download it again"
         raise InputError(message, "damaged-file", file=path) from error
     return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _require_whole(image: Image.Image, path: Path) -> None:
+    """Raise an error of the kinds that Pillow raises where an opened picture is not whole."""
+    if image.format == "PNG":
+        with Image.open(path) as copy:
+            copy.verify()
+    if image.format in ("JPEG", "MPO"):  # the first picture of an MPO is the one that is shown
+        picture = _first_jpeg(path.read_bytes())
+        # What libav cannot decode at all, Pillow has to judge.
+        is_cut = not _decodes(picture, {"err_detect": "explode"}) and _decodes(picture, {})
+        if is_cut or not picture:
+            raise OSError("its pixels end before the picture does")
+
+
+def _first_jpeg(content: bytes) -> bytes:
+    """The first picture of a file, without what follows it; empty if its end is missing."""
+    position = 2
+    while marker := _MARKER.search(content, position):
+        kind, position = marker[0][1], marker.end()
+        if kind in (_BEGIN, _END):
+            return content[:position] if kind == _END else b""
+        # such as a thumbnail with an end of its own
+        position += int.from_bytes(content[position : position + 2], "big")
+    return b""
+
+
+def _decodes(content: bytes, options: dict[str, str]) -> bool:
+    """True if libav decodes a JPEG with these options."""
+    codec = av.VideoCodecContext.create("mjpeg", "r")
+    codec.options = options
+    try:
+        return bool(codec.decode(av.Packet(content)) + codec.decode(None))
+    except (av.FFmpegError, ValueError):
+        return False
 
 
 def lfs_pointer(path: Path) -> str:
@@ -282,8 +323,9 @@ def result_names(names: Iterable[str]) -> set[str]:
     Results may lie below the data: `vadlib score` leaves a film, a run has pictures of curves.
     """
     names = set(names)
-    results = names & (_RESULTS | _RESULTS_ALONE)
-    return (results if len(results) > 1 else set()) | (names & _RESULTS_ALONE)
+    alone = names & _RESULTS_ALONE
+    results = alone | (names & _RESULTS)
+    return results if len(results) > 1 else alone
 
 
 def list_files(folder: Path, suffixes: Collection[str]) -> list[Path]:

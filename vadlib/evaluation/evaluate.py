@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from vadlib.config import CELL, ClipConfig
 from vadlib.data.clips import stored_frames, too_short
 from vadlib.data.layout import nfc
-from vadlib.data.store import prepare_frame, resize_frame, stored_shape
+from vadlib.data.store import prepare_frame, resize_frame, target_shape
 from vadlib.data.video import Video
 from vadlib.device import pick_device, processes, share_out, steady_memory
 from vadlib.errors import require, require_known
@@ -195,8 +195,8 @@ class PreparedFrames:
 
     def __init__(self, video: Video, config: ClipConfig, channels: int):
         self.source = video.frames
-        self.shape = stored_shape(video, config.size, config.shorter_side, channels)
-        self.passed_on_size = stored_shape(video, None, SHOWN_SIDE)[1:3]
+        self.shape = target_shape(video.frames.shape, config.size, config.shorter_side, channels)
+        self.passed_on_size = target_shape(video.frames.shape, None, SHOWN_SIDE)[1:3]
         self.held: deque[np.ndarray] = deque(maxlen=(config.length - 1) * config.frame_step + 1)
         self.passed_on: deque[np.ndarray] = deque()
         self.read = 0
@@ -230,7 +230,7 @@ def find_scene(
     if scene is not None:
         require_known(nfc(scene), calibration.scenes, "scene")  # terminals may write NFD
         return nfc(scene)
-    height, width = stored_shape(video, config.size, config.shorter_side)[1:3]
+    height, width = target_shape(video.frames.shape, config.size, config.shorter_side)[1:3]
     cells = (-(-height // CELL), -(-width // CELL))
     scenes = calibration.scenes.items()
     same_size = [name for name, part in scenes if part["plain", CELL, 1].mean.shape == cells]
