@@ -122,6 +122,20 @@ class DatasetCopy(ABC):
         videos = self.open_each(split, ground_truth)
         return list(tqdm(videos, f"opening {split}", unit="clip", delay=3, leave=False))
 
+    def labels(self, ground_truth: str, videos: Sequence[Video]) -> dict[str, np.ndarray]:
+        """Read a ground truth of open test videos: video name -> labels, uint8 (T,).
+
+        Raises:
+            InputError: this copy does not have it, or the labels do not fit one of the videos.
+        """
+        clips = self.clips("test")
+        truth = self.ground_truth(ground_truth, clips)
+        assert truth is not None
+        labels = {}
+        for video in videos:
+            labels[video.name] = np.asarray(self._labelled(video, clips[video.name], truth).labels)
+        return labels
+
     def all_labels(self) -> dict[str, dict[str, np.ndarray]]:
         """Read all ground truths of the test clips that each of them knows, without opening a
         video: ground truth -> clip -> labels, uint8 (T,).
