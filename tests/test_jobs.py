@@ -218,13 +218,21 @@ class Opposite(TableLabels):
 class TwoTruths(OwnVideos):
     """Own videos with a second ground truth, which calls normal what the first calls abnormal."""
 
+    openings: ClassVar[list[str]] = []
+
+    def open_clip(self, name, path):
+        self.openings.append(name)
+        return super().open_clip(name, path)
+
     def ground_truths(self):
         return [*super().ground_truths(), Opposite("other", self.label_paths["csv"])]
 
 
-def test_all_ground_truths_are_measured_under_each_protocol(root, run, monkeypatch):
+def test_ground_truths_and_protocols_are_measured_on_videos_opened_once(root, run, monkeypatch):
     monkeypatch.setattr("vadlib.jobs.find_copy", lambda name, root, truth: TwoTruths(root))
+    monkeypatch.setattr(TwoTruths, "openings", [])
     metrics = evaluate_run(run, "avenue", root, protocol="center").metrics
+    assert len(TwoTruths.openings) == len(set(TwoTruths.openings)) == metrics["videos"]
     assert list(metrics["protocols"]) == ["center, csv", "all, other", "center, other"]
     areas = {name: part["micro_auc_raw"] for name, part in metrics["protocols"].items()}
     assert areas["all, other"] == pytest.approx(1 - metrics["micro_auc_raw"])
