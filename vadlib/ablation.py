@@ -8,9 +8,9 @@ import csv
 import re
 import time
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 
+from vadlib.config import DEFAULT_KINDS
 from vadlib.data.catalog import load_videos
 from vadlib.data.video import Video
 from vadlib.device import processes
@@ -18,34 +18,26 @@ from vadlib.errors import InputError, require, require_known
 from vadlib.evaluation.baselines import BEST, baseline_scores, best_baseline, measure_baselines
 from vadlib.evaluation.metrics import Curves, bootstrap, micro_auc, per_video
 from vadlib.files import atomic, expand_home
-from vadlib.jobs import evaluate_once, make_config, train_run
+from vadlib.jobs import Settings, evaluate_once, make_config, train_run
 from vadlib.model.run import PRETRAINED
 
 Row = dict[str, str | float | None]  # of the table: column -> text, number or None
-Settings = Mapping[str, Mapping[str, object]]  # parts of a run's config
 
 SMALL: Settings = {"clips": {"clip_step": 12}, "training": {"epochs": 2}}  # a ninth of the steps
 BASE = "default"
-ROWS: dict[str, Settings] = {
-    BASE: {},
-    # only chance: smaller differences than these mean nothing
-    "seed 1": {"training": {"seed": 1}},
-    "seed 2": {"training": {"seed": 2}},
-    "p = 0": {"pseudo": {"p": 0.0}},
-    "p = 0.01": {"pseudo": {"p": 0.01}},
-    "p = 0.05": {"pseudo": {"p": 0.05}},
-    "p = 0.2": {"pseudo": {"p": 0.2}},
-    "only skip": {"pseudo": {"kinds": ["skip"]}},
-    "only shuffle": {"pseudo": {"kinds": ["shuffle"]}},
-    "only noise": {"pseudo": {"kinds": ["noise"]}},
-    "only object": {"pseudo": {"kinds": ["object"]}},
-    "maximize": {"training": {"objective": "maximize"}},
-    "none": {"training": {"objective": "none"}},
-    "no memory": {"model": {"memories": 0}},
-    "one memory": {"model": {"memories": 1}},
-    "one decoder": {"model": {"decoders": 1}},
-    "one memory, one decoder": {"model": {"memories": 1, "decoders": 1}},
-}
+ROWS: dict[str, Settings] = {BASE: {}}
+for seed in (1, 2):  # only chance: smaller differences than these mean nothing
+    ROWS[f"seed {seed}"] = {"training": {"seed": seed}}
+for p in (0.0, 0.01, 0.05, 0.2):
+    ROWS[f"p = {p:g}"] = {"pseudo": {"p": p}}
+for kind in DEFAULT_KINDS:
+    ROWS[f"only {kind}"] = {"pseudo": {"kinds": [kind]}}
+for objective in ("maximize", "none"):
+    ROWS[objective] = {"training": {"objective": objective}}
+ROWS["no memory"] = {"model": {"memories": 0}}
+ROWS["one memory"] = {"model": {"memories": 1}}
+ROWS["one decoder"] = {"model": {"decoders": 1}}
+ROWS["one memory, one decoder"] = {"model": {"memories": 1, "decoders": 1}}
 MEASURES = ("micro_auc_raw", "micro_auc_calibrated", "micro_auc_per_video")
 
 
@@ -84,14 +76,16 @@ def ablate(
             in `out`, runs of other settings or rows that were measured on another number of test
             videos.
     """
-    selected = _selected(rows)
+    selected = list(ROWS if rows is None else rows)
+    for name in selected:
+        require_known(name, ROWS, "row", field="rows")
+    require(selected[:1] == [BASE], f"expected {BASE!r} first", "conflict", field="rows")
     require(every >= 1, f"every = {every}; expected 1, 2, ...", "out-of-range", field="every")
     videos = load_videos(data, "test", root)[::every]
     path = expand_home(out) / "ablation.csv"
     earlier = _earlier_rows(path, len(videos))
     best = _best_baselines(data, root, videos)
     common: Row = {"data": data, "videos": len(videos)}
-    base: dict[str, Curves] = {}
     table: dict[str, Row] = {}
     for name in selected:
         started = time.monotonic()
@@ -102,16 +96,14 @@ def ablate(
         result = evaluate_once(run, videos, folder, device or "auto")
         minutes = round((time.monotonic() - started) / 60, 2)
         scores = (result.raw, result.scores, per_video(result.raw))
-        curves: dict[str, Curves] = dict(zip(MEASURES, scores, strict=True))
-        base = base or curves
+        curves = dict(zip(MEASURES, scores, strict=True))
         if name == BASE:
+            base = curves
             table[BEST] = {"row": BEST} | _measured(best, base, result.labels) | common
-        row = {"row": name} | _measured(curves, base, result.labels) | common
+        row = table[name] = {"row": name} | _measured(curves, base, result.labels) | common
         plain = result.rescore("calibrated", plain=1, temporal=0, contrast=0, weights={})
-        row |= {"plain_calibrated": micro_auc(result.labels, plain)}
-        row["seed"] = config.training.seed
+        row |= {"plain_calibrated": micro_auc(result.labels, plain), "seed": config.training.seed}
         row["minutes"] = earlier[name]["minutes"] if name in earlier else minutes
-        table[name] = row
         if processes().is_main_process:
             _write(path, list((table | earlier | table).values()))
     return list(table.values())
@@ -119,8 +111,7 @@ def ablate(
 
 def describe_ablation(table: Sequence[Row]) -> str:
     """Return the table as text."""
-    heads = "".join(f"{name.removeprefix('micro_auc_'):>12}" for name in MEASURES)
-    lines = [f"{'':24}{heads}{'change of raw':>20}{'minutes':>10}"]
+    lines = [f"{'':33}raw  calibrated   per_video       change of raw   minutes"]
     for row in table:
         line = f"{row['row']:24}"
         for name in MEASURES:
@@ -133,7 +124,7 @@ def describe_ablation(table: Sequence[Row]) -> str:
 
 def _write(path: Path, table: Sequence[Row]) -> None:
     """Write the table as CSV, atomically; None becomes an empty field."""
-    columns = list(dict.fromkeys(chain(*table)))
+    columns = list(dict.fromkeys(column for row in table for column in row))
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
@@ -166,14 +157,6 @@ def _typed(fields: dict[str, str]) -> Row:
     """Convert a row's numbers; a missing column of words is a `KeyError`."""
     row: Row = {column: fields.pop(column) for column in ("row", "data")}
     return row | {column: float(text) if text else None for column, text in fields.items()}
-
-
-def _selected(rows: Sequence[str] | None) -> list[str]:
-    selected = list(ROWS if rows is None else rows)
-    for name in selected:
-        require_known(name, ROWS, "row", field="rows")
-    require(selected[:1] == [BASE], f"expected {BASE!r} first", "conflict", field="rows")
-    return selected
 
 
 def _earlier_rows(path: Path, video_count: int) -> dict[str, Row]:

@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,9 +17,6 @@ from vadlib.data.copies import DatasetCopy
 from vadlib.data.layout import first_of
 from vadlib.errors import InputError, require
 from vadlib.files import command_line, expand_home
-
-if TYPE_CHECKING:
-    from vadlib.evaluation.result import Result
 
 
 def _option(text: str, *names: str) -> Any:
@@ -39,14 +36,13 @@ app.add_typer(data_app, name="data")
 
 CHECKOUT = Path(__file__).parents[1]
 NAMES = f"{', '.join(catalog.DATASETS)} (your own videos)"
-CARDS = catalog.DATASETS.items()
-TRUTHS = [f"{name}: {card.ground_truths}" for name, card in CARDS if card.ground_truths]
+Text = str | None
 
 Name = Annotated[str, typer.Argument(help=NAMES)]
 Root = Annotated[Path | None, _path("folder of the datasets; default: VADLIB_DATA, else ./data")]
-Truth = Annotated[str | None, _option(f"of {', '.join(TRUTHS)}")]
+Truth = Annotated[Text, _option("of avenue: vol or community")]
 RunName = Annotated[Path, _path("a run's folder; or ped2, synthetic", typer.Argument)]
-Device = Annotated[str | None, _option("auto, cpu, cuda or mps")]
+Device = Annotated[Text, _option("auto, cpu, cuda or mps")]
 Json = Annotated[bool, _option("print JSON", "--json")]
 
 
@@ -55,14 +51,14 @@ Json = Annotated[bool, _option("print JSON", "--json")]
 def train(
     context: typer.Context,
     out: Annotated[Path, _path("the run's folder")],
-    data: Annotated[str | None, _option(f"{NAMES}; default: as --config, or synthetic")] = None,
+    data: Annotated[Text, _option(f"{NAMES}; default: as --config, or synthetic")] = None,
     root: Root = None,
-    preset: Annotated[str | None, _option("fast, short, compact or paper")] = None,
-    kinds: Annotated[str | None, _option("default: skip,shuffle,noise,object")] = None,
+    preset: Annotated[Text, _option("fast, short, compact or paper")] = None,
+    kinds: Annotated[Text, _option("default: skip,shuffle,noise,object")] = None,
     p: Annotated[float | None, _option("probability of a pseudo-anomaly, 0 to 1", "--p")] = None,
-    objective: Annotated[str | None, _option("inpaint, maximize (the paper's) or none")] = None,
-    detector: Annotated[str | None, _option("motion, boxes, yolov3 or darknet[:WEIGHTS]")] = None,
-    patches: Annotated[str | None, _option("builtin, sprites, cifar100, or a folder")] = None,
+    objective: Annotated[Text, _option("inpaint, maximize (the paper's) or none")] = None,
+    detector: Annotated[Text, _option("motion, boxes, yolov3 or darknet[:WEIGHTS]")] = None,
+    patches: Annotated[Text, _option("builtin, sprites, cifar100, or a folder")] = None,
     epochs: Annotated[int | None, _option("passes over the training clips")] = None,
     seed: Annotated[int | None, _option("of weights, order and pseudo-anomalies")] = None,
     device: Device = None,
@@ -72,7 +68,7 @@ def train(
 ) -> None:
     """Train; the commands `train` and `run` take the same options."""
     from vadlib.device import processes
-    from vadlib.jobs import evaluate_run, make_config, train_run
+    from vadlib.jobs import make_config, train_run
     from vadlib.training.fit import require_free
 
     names = None if kinds is None else kinds.replace(",", " ").split()
@@ -89,10 +85,9 @@ def train(
     _warn_of_unread_files(copy)
     if context.command.name == "run":
         copy.open("test", ground_truth)
-    run = train_run(settings, out, root, resume)
+    train_run(settings, out, root, resume)
     if context.command.name == "run":
-        target = settings.training.device
-        _show_result(evaluate_run(run, None, root, target, True, ground_truth), out)
+        evaluate(out, None, root, settings.training.device, ground_truth, baselines=True)
     elif processes().is_main_process:
         print(f"the run is in {out}; {_next_step(copy, context.params)}")
 
@@ -117,12 +112,28 @@ def _next_step(copy: DatasetCopy, given: dict[str, Any]) -> str:
     return f"to score videos with it: {command_line(*words)}"
 
 
-def _show_result(result: Result, out: Path | None, as_json: bool = False) -> None:
-    """Plot a result into a folder, if there is one, and print its metrics."""
+@app.command()
+def evaluate(
+    run: RunName,
+    data: Annotated[Text, _option("default: the run's own dataset")] = None,
+    root: Root = None,
+    device: Device = None,
+    ground_truth: Truth = None,
+    protocol: Annotated[str, _option("all, or center: also the published one")] = "all",
+    baselines: Annotated[bool, _option("also measure the baselines", "--baselines")] = False,
+    out: Annotated[Path | None, _path("folder for the results; default: the run's own")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score the test videos with a run. Results of a pretrained run are only printed, unless there
+    is an --out.
+    """
     from vadlib.device import processes
-    from vadlib.jobs import plot_run
+    from vadlib.jobs import evaluate_run, plot_run
+    from vadlib.model.run import open_run
     from vadlib.output.report import describe_metrics
 
+    out = out or open_run(run).results_folder
+    result = evaluate_run(run, data, root, device or "auto", baselines, ground_truth, protocol, out)
     if not processes().is_main_process:
         return
     if out:
@@ -135,35 +146,11 @@ def _show_result(result: Result, out: Path | None, as_json: bool = False) -> Non
 
 
 @app.command()
-def evaluate(
-    run: RunName,
-    data: Annotated[str | None, _option("default: the run's own dataset")] = None,
-    root: Root = None,
-    device: Device = None,
-    ground_truth: Truth = None,
-    protocol: Annotated[str, _option("all, or center: also the published one")] = "all",
-    baselines: Annotated[bool, _option("also measure the baselines", "--baselines")] = False,
-    out: Annotated[Path | None, _path("folder for the results; default: the run's own")] = None,
-    as_json: Json = False,
-) -> None:
-    """Score the test videos with a run. Results of a pretrained run are only printed, unless there
-    is an --out.
-    """
-    from vadlib.jobs import evaluate_run
-    from vadlib.model.run import open_run
-
-    opened = open_run(run)
-    folder = out or opened.results_folder
-    options = (device or "auto", baselines, ground_truth, protocol, folder)
-    _show_result(evaluate_run(opened, data, root, *options), folder, as_json)
-
-
-@app.command()
 def score(
     run: RunName,
     video: Annotated[Path, _path("a video file, or a folder of images", typer.Argument)],
     out: Annotated[Path, _path("folder for scores.csv, curve.png and annotated.mp4")],
-    scene: Annotated[str | None, _option("the run's scene; default: the one of that size")] = None,
+    scene: Annotated[Text, _option("the run's scene; default: the one of that size")] = None,
     device: Device = None,
 ) -> None:
     """Score one video of your own while it is read: a table, a curve, and a video to watch."""
@@ -171,11 +158,11 @@ def score(
 
     result = score_video(run, video, out, device or "auto", scene)
     [(name, scored)] = result.videos.items()
-    above = int((scored.scores > result.threshold).sum())
-    count = len(scored.scores)
-    print(f"{name}: {above} of {count} frames are above the threshold, {result.threshold:.2f}")
-    scenes = ", ".join(map(repr, result.calibration.scenes))
+    above = (scored.scores > result.threshold).sum()
+    frames = f"{above} of {len(scored.scores)} frames"
+    print(f"{name}: {frames} are above the threshold, {result.threshold:.2f}")
     limit = "a model only works for the camera it was trained on"
+    scenes = list(result.calibration.scenes)
     unknown = f"no single scene of the run ({limit}); --scene names one of {scenes}"
     print(f"judged as scene {scored.scene!r} of the run" if scored.scene else unknown)
     print(f"scores.csv, curve.png and annotated.mp4 are in {out}")
@@ -206,10 +193,10 @@ def bench(as_json: Json = False) -> None:
     minutes, and a checkout of the repository.
     """
     message = f"{CHECKOUT}: no benchmarks/speed.py; run `vadlib bench` in a checkout"
-    script = CHECKOUT / "benchmarks" / "speed.py"
+    script = CHECKOUT / "benchmarks/speed.py"
     require(script.is_file(), message, "not-available", file=CHECKOUT)
     command = [sys.executable, "-m", "benchmarks.speed", *(["--json"] if as_json else [])]
-    raise typer.Exit(subprocess.run(command, cwd=CHECKOUT, check=False).returncode)
+    raise typer.Exit(subprocess.call(command, cwd=CHECKOUT))
 
 
 @data_app.command("list")
@@ -223,7 +210,7 @@ def list_datasets(root: Root = None, as_json: Json = False) -> None:
 def download(
     name: Name,
     root: Root = None,
-    mirror: Annotated[str | None, _option("address of a folder with the same archives")] = None,
+    mirror: Annotated[Text, _option("address of a folder with the same archives")] = None,
 ) -> None:
     """Download a dataset, verify its SHA-256, and unpack it; or say how to get it by hand."""
     from vadlib.data.download import download_dataset

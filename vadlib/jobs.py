@@ -6,12 +6,11 @@ The command line and the notebooks call these.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,11 +38,13 @@ from vadlib.pseudo.detectors import find_boxes
 from vadlib.pseudo.mixer import make_mixer
 from vadlib.training.fit import fit, require_free
 
+Settings = Mapping[str, Mapping[str, object]]  # parts of a run's config
+
 
 def make_config(
     data: str | None = None,
     preset: str | None = None,
-    options: Mapping[str, Mapping[str, object]] | None = None,
+    options: Settings | None = None,
     file: Path | None = None,
 ) -> RunConfig:
     """Return the settings of a training. Options win over the file, and the file over the preset.
@@ -62,17 +63,16 @@ def make_config(
     """
     path = expand_home(file) if file else None
     values: dict[str, Any] = read_config_file(path) if path else {}
-    named = RunConfig().changed(values, path or "options").dataset  # checks names and types
+    RunConfig().changed(values, path or "options")  # checks names and types
     if data is None:
-        message = f"{file}: dataset is null; name one with --data"
-        is_named = named is not None or "dataset" not in values
-        require(is_named, message, "conflict", file=file, field="dataset")
-        data = named or "synthetic"
+        data = values.get("dataset", "synthetic")
+    message = f"{file}: dataset is null; name one with --data"
+    require(data is not None, message, "conflict", file=file, field="dataset")
     config = RunConfig.preset(preset or ("short" if data == "synthetic" else "fast"))
-    largest = DATASETS[data].shorter_side if data in DATASETS else None
     side = config.clips.shorter_side
-    if largest is not None and side is not None:
-        config = config.changed({"clips": {"shorter_side": min(largest, side)}})
+    if side and data in DATASETS:
+        side = min(side, DATASETS[data].shorter_side or side)
+        config = config.changed({"clips": {"shorter_side": side}})
     config = config.changed(values, path or "options")
     changes: dict[str, Any] = {"dataset": data}
     for part, settings in (options or {}).items():
@@ -97,21 +97,20 @@ def train_run(
     Raises:
         InputError: see `load_videos`, `ClipDataset` and `fit`.
     """
-    out = expand_home(out)
     state = processes(pick_device(config.training.device))
-    require_free(out, resume)
-    name = config.dataset or ""
-    videos = load_videos(name, "train", root)
+    require_free(expand_home(out), resume)
+    videos = load_videos(config.dataset or "", "train", root)
     channels = config.clips.channels or header_shape(videos[0].frames)[3]
     torch.manual_seed(config.training.seed)
     model = DualPathAutoencoder(replace(config.model, channels=channels))
     progress = state.is_main_process
     with state.main_process_first():  # the others get frames, boxes and patches from the cache
         mixer = make_mixer(config.pseudo)
-        needs_boxes = "object" in config.pseudo.kinds and config.pseudo.p > 0
-        search = (config.pseudo.detector, progress, config.training.device)
-        boxes = find_boxes(videos, *search) if needs_boxes else None
+        boxes = None
+        if "object" in config.pseudo.kinds and config.pseudo.p > 0:
+            boxes = find_boxes(videos, config.pseudo.detector, progress, config.training.device)
         clips = ClipDataset(videos, config.clips, boxes, progress)
+    name = config.dataset
     return fit(model, clips, mixer, config.training, out, resume, name, score=config.score)
 
 
@@ -155,17 +154,14 @@ def evaluate_run(
     if result.metrics:
         results = {"all": result}
         if protocol == "center":
-            centre = evaluate_videos(run, videos, device, progress, protocol)
-            # Without the error maps, which take 1.5 GB for a large set.
-            parts = {name: replace(part, maps=None) for name, part in centre.videos.items()}
-            results[protocol] = replace(centre, videos=parts)
-        result.metrics["dataset"] = data
+            results[protocol] = evaluate_videos(run, videos, device, progress, protocol)
+        result.metrics.update(dataset=data, protocols={})
         _measure_protocols(results, copy, videos, run)
     if with_baselines and result.metrics.get("micro_auc_raw") is not None:
         scores = baseline_scores(copy.open("train"), videos)
         result.metrics["baselines"] = measure_baselines(scores, result.labels)
-    folder = expand_home(out) if out else run.results_folder
-    if folder and processes().is_main_process:
+    folder = out or run.results_folder
+    if folder and progress:
         result.save(folder)
     return result
 
@@ -175,7 +171,6 @@ def _measure_protocols(
 ) -> None:
     """Add the other protocols and ground truths to the metrics of protocol "all"."""
     metrics: dict[str, Any] = results["all"].metrics
-    metrics["protocols"] = {}
     first = videos[0].ground_truth
     truths = {first: dict(results["all"].labels)}
     for truth in copy.ground_truths():
@@ -185,12 +180,13 @@ def _measure_protocols(
         # Told in the metrics: half a copy of the one must not cost the scores by the other.
         except InputError as error:
             metrics.setdefault("not_measured", {})[truth.name] = str(error)
-    for (name, labels), (protocol, result) in product(truths.items(), results.items()):
-        parts = {}
-        for video, values in labels.items():
-            parts[video] = values[scored_frames(len(values), run.config.clips, protocol)]
-        if (protocol, name) != ("all", first):
-            metrics["protocols"][f"{protocol}, {name}"] = measure(result, parts)
+    for name, labels in truths.items():
+        for protocol, result in results.items():
+            parts = {}
+            for video, values in labels.items():
+                parts[video] = values[scored_frames(len(values), run.config.clips, protocol)]
+            if (protocol, name) != ("all", first):
+                metrics["protocols"][f"{protocol}, {name}"] = measure(result, parts)
 
 
 def evaluate_once(
@@ -209,7 +205,6 @@ def evaluate_once(
         InputError: see `evaluate` and `Result.save`.
     """
     run = open_run(run)
-    folder = expand_home(folder)
     result = _stored_result(folder, run, videos)
     if result is None:
         is_main = processes(pick_device(device)).is_main_process
@@ -219,7 +214,7 @@ def evaluate_once(
     return result
 
 
-def _stored_result(folder: Path, run: Run, videos: Sequence[Video]) -> Result | None:
+def _stored_result(folder: str | Path, run: Run, videos: Sequence[Video]) -> Result | None:
     """Return the result in a folder; None if there is none, it cannot be read, or it is of another
     run or other videos, because then it is computed again.
     """
@@ -256,22 +251,20 @@ def plot_run(result: Result, out: str | Path) -> None:
     (out / "roc.png").unlink(missing_ok=True)
     for name in result.scores:
         # A name such as cam1/monday makes a folder.
-        with atomic(out / "curves" / f"{name}.png") as temporary:
-            plot_scores(result, name)
-            _save_figure(temporary)
+        _save_plot(out / "curves" / f"{name}.png", plot_scores, result, name)
     if result.metrics.get("micro_auc_raw") is not None:
         curves = {"calibrated score": result.scores, "raw score": result.raw}
-        with atomic(out / "roc.png") as temporary:
-            plot_roc(result.labels, curves)
-            _save_figure(temporary)
+        _save_plot(out / "roc.png", plot_roc, result.labels, curves)
 
 
-def _save_figure(path: Path) -> None:
-    """Write the figure that was plotted last."""
+def _save_plot(path: Path, plot: Callable[..., object], *arguments: object) -> None:
+    """Write what a function plots."""
     import matplotlib.pyplot as plt
 
-    plt.savefig(path, dpi=120)
-    plt.close()
+    with atomic(path) as temporary:
+        plot(*arguments)
+        plt.savefig(temporary, dpi=120)
+        plt.close()
 
 
 def score_video(
@@ -314,30 +307,23 @@ def score_video(
     scored = stream_scores(run, calibration, video, scene, device)
     scores: list[float] = []
 
-    def annotated(table: TextIO) -> Iterator[np.ndarray]:
-        table.write("frame,time,score,abnormal\n")
+    def annotated() -> Iterator[np.ndarray]:
         bar = tqdm(scored, "scoring", len(video), unit="frame", disable=not progress)
-        for t, frame in enumerate(bar):
+        for frame, time in zip(bar, seconds, strict=True):
             scores.append(frame.score)
-            is_abnormal = int(frame.score > threshold)
-            table.write(f"{t},{seconds[t]:.6f},{frame.score:.6f},{is_abnormal}\n")
-            yield annotate(frame.frame, frame.map, frame.score, threshold, seconds[t])
+            yield annotate(frame.frame, frame.map, frame.score, threshold, time)
 
     out = expand_home(out)
-    names = ("scores.csv", "curve.png", "annotated.mp4")
-    with ExitStack() as files, steady_memory():
-        files.callback(_remove_if_empty, out)  # after an error
-        paths = {name: files.enter_context(atomic(out / name)) for name in names}
-        with paths["scores.csv"].open("w", encoding="utf-8") as table:
-            frames, film = annotated(table), paths["annotated.mp4"]
-            encode_video(film, frames, video.fps, seconds, out / "annotated.mp4", ANNOTATED)
-        videos = {video.name: VideoResult(np.array(scores), seconds, scene)}
-        result = Result(videos, calibration)
-        plot_scores(result, video.name)
-        _save_figure(paths["curve.png"])
+    film = out / "annotated.mp4"
+    try:
+        with atomic(out / "scores.csv") as csv, atomic(film) as temporary, steady_memory():
+            encode_video(temporary, annotated(), video.fps, seconds, film, ANNOTATED)
+            values = np.array(scores)
+            rows = np.transpose([np.arange(len(values)), seconds, values, values > threshold])
+            np.savetxt(csv, rows, "%d,%f,%f,%d", header="frame,time,score,abnormal", comments="")
+            result = Result({video.name: VideoResult(values, seconds, scene)}, calibration)
+            _save_plot(out / "curve.png", plot_scores, result, video.name)
+    finally:
+        with suppress(OSError):  # only an empty folder goes, after an error
+            out.rmdir()
     return result
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
