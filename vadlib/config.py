@@ -11,11 +11,10 @@ import inspect
 import json
 import math
 import types
-import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
 
 from vadlib.errors import InputError, require, require_known
 
@@ -72,40 +71,26 @@ def number(default: T, low: float, high: float = 10**9, step: int = 0) -> T:
         step: integers only, in steps of so many from `low`; 0: any number.
     """
 
-    def fits(value: float | None) -> bool:
-        if value is None or step == 0:
-            return value is None or low <= value <= high
-        return isinstance(value, int) and value in range(int(low), int(high) + 1, step)
+    def fits(value: float) -> bool:
+        is_step = step == 0 or (isinstance(value, int) and (value - low) % step == 0)
+        return low <= value <= high and is_step
 
     expected = f"{low} to {high}" + (f" in steps of {step}" if step else "")
-    limited: T = field(default=default, metadata={"fits": fits, "expected": expected})
-    return limited
-
-
-def require_known_field(config: object, name: str, known: Iterable[str]) -> None:
-    """Raise `InputError` with the code "unknown-name" unless a field of a config holds one of the
-    known names.
-    """
-    require_known(getattr(config, name), known, f"{type(config).__name__}.{name}")
+    return field(default=default, metadata={"fits": fits, "expected": expected})
 
 
 @dataclass(frozen=True)
 class Part:
     """A part of `RunConfig`, which has its own presets."""
 
-    part: ClassVar[str]
-
-    def __init_subclass__(cls, part: str) -> None:
-        cls.part = part
-
     def __post_init__(self) -> None:
         for setting in fields(self):
             value = getattr(self, setting.name)
-            items = value if isinstance(value, tuple) else (value,)
             path = f"{type(self).__name__}.{setting.name}"
             message = f"{path} = {value!r}; expected {setting.metadata.get('expected')}"
-            fits = not setting.metadata or all(map(setting.metadata["fits"], items))
-            require(fits, message, "out-of-range", field=path)
+            for item in value if isinstance(value, tuple) else (value,):
+                fits = item is None or not setting.metadata or setting.metadata["fits"](item)
+                require(fits, message, "out-of-range", field=path)
 
     @classmethod
     def preset(cls, name: str, **changes: object) -> Self:
@@ -118,12 +103,13 @@ class Part:
         Raises:
             InputError: the name is unknown, or a value is outside its range.
         """
-        require_known(name, PRESETS, "preset")
-        return cls(**PRESETS[name].get(cls.part, {}) | changes)
+        parts = vars(RunConfig.preset(name)).values()
+        [part] = [part for part in parts if isinstance(part, cls)]
+        return replace(part, **changes)
 
 
 @dataclass(frozen=True)
-class ClipConfig(Part, part="clips"):
+class ClipConfig(Part):
     """How frames become clips. Scoring prepares frames exactly as training did."""
 
     length: int = number(16, 2)  # frames a clip; one shows no motion
@@ -142,7 +128,7 @@ class ClipConfig(Part, part="clips"):
 
 
 @dataclass(frozen=True)
-class PseudoConfig(Part, part="pseudo"):
+class PseudoConfig(Part):
     """Which pseudo-anomalies to make, by name."""
 
     kinds: tuple[str, ...] = DEFAULT_KINDS
@@ -157,7 +143,7 @@ class PseudoConfig(Part, part="pseudo"):
 
 
 @dataclass(frozen=True)
-class ModelConfig(Part, part="model"):
+class ModelConfig(Part):
     """The network's shape. A checkpoint loads only into the same shape."""
 
     network: str = "fast"  # "fast": ours; "published": the paper's, layer by layer
@@ -178,7 +164,7 @@ class ModelConfig(Part, part="model"):
 
 
 @dataclass(frozen=True)
-class TrainConfig(Part, part="training"):
+class TrainConfig(Part):
     """How to train."""
 
     # passes over the clips: about 20 minutes for Ped2 on two CPU cores
@@ -210,12 +196,12 @@ class TrainConfig(Part, part="training"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_known_field(self, "precision", PRECISIONS)
-        require_known_field(self, "objective", OBJECTIVES)
+        require_known(self.precision, PRECISIONS, "TrainConfig.precision")
+        require_known(self.objective, OBJECTIVES, "TrainConfig.objective")
 
 
 @dataclass(frozen=True)
-class ScoreConfig(Part, part="score"):
+class ScoreConfig(Part):
     """How error maps become one number a frame. The default was chosen on held-out normal videos
     with pseudo-anomalies.
 
@@ -266,7 +252,7 @@ class ScoreConfig(Part, part="score"):
 
     def _all_weights(self) -> dict[str, float]:
         named = {"plain": self.plain, "temporal": self.temporal, "contrast": self.contrast}
-        return named | dict(self.weights)
+        return named | self.weights
 
 
 @dataclass(frozen=True)
@@ -344,14 +330,13 @@ def from_dict(cls: type[T], values: Mapping[str, Any], source: str | Path) -> T:
     Raises:
         InputError: an unknown key or a value of the wrong type, named with what was expected.
     """
-    hints = typing.get_type_hints(cls)
-    names = [f.name for f in fields(cls)]  # type: ignore[arg-type]  # a dataclass, see above
+    hints = get_type_hints(cls)
     file = source if isinstance(source, Path) else None
     arguments = {}
     for key, value in values.items():
         path = f"{cls.__name__}.{key}"
-        message = f"{source}: unknown key {key!r} in {cls.__name__}; known keys: {', '.join(names)}"
-        require(key in names, message, "unknown-key", file=file, field=path)
+        message = f"{source}: unknown key {key!r} in {cls.__name__}; known keys: {', '.join(hints)}"
+        require(key in hints, message, "unknown-key", file=file, field=path)
         is_part = is_dataclass(hints[key])
         hint = dict if is_part else hints[key]
         message = f"{source}: {path} = {value!r}; expected {inspect.formatannotation(hint)}"
@@ -366,7 +351,7 @@ def _as_tuple(value: object) -> object:
 
 def _matches(value: object, hint: Any) -> bool:
     """Return whether a value of JSON, or a tuple, is of the type that the hint names."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
     if origin is types.UnionType:
         return any(_matches(value, option) for option in arguments)
     if origin is tuple and isinstance(value, (tuple, list)):

@@ -19,13 +19,6 @@ from torch import Tensor
 from vadlib.config import PRECISIONS
 from vadlib.errors import InputError, require, require_known
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-# Options of malloc.h, and values for them. The usual ones are those that glibc's dynamic tuning,
-# which the first call of mallopt ends, reaches in a process that frees large arrays.
-TRIM_THRESHOLD, TOP_PAD = -1, -2
-MMAP_THRESHOLD, MMAP_MAX = -3, -4
-KEEP_MEMORY = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
-USUAL_MEMORY = {MMAP_MAX: 2**16, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26, TOP_PAD: 2**17}
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -38,21 +31,17 @@ def pick_device(name: str = "auto") -> torch.device:
     Raises:
         InputError: the name is unknown, or this machine has no such device.
     """
-    device = _find_device(name)
-    return processes(device).device if _launched() > 1 else device
-
-
-def _find_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    require_known(name.split(":")[0], DEVICES, "device")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        message = f"device {name!r} cannot be used ({str(error).splitlines()[0]})"
-        raise InputError(message, "not-available", field="device") from error
-    return device
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    if name != "auto":
+        require_known(name.split(":")[0], ("auto", "cpu", "cuda", "mps"), "device")
+        try:
+            device = torch.device(name)
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            message = f"device {name!r} cannot be used ({str(error).splitlines()[0]})"
+            raise InputError(message, "not-available", field="device") from error
+    state = processes(device)
+    return state.device if state.num_processes > 1 else device
 
 
 def processes(device: torch.device | None = None) -> PartialState:
@@ -67,9 +56,10 @@ def processes(device: torch.device | None = None) -> PartialState:
     Raises:
         InputError: several processes were started for a device that they cannot share.
     """
-    if _launched() == 1:
+    count = int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
+    if count == 1:
         return PartialState()
-    device = device or _find_device("auto")
+    device = device or pick_device("auto")
     if device.type == "cuda":
         local, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
         message = f"{local} processes for {gpus} GPUs; start at most one for each"
@@ -78,9 +68,8 @@ def processes(device: torch.device | None = None) -> PartialState:
     # ten minutes of the default. Without `cpu`, Accelerate silently treats processes that were
     # started for a CPU as separate ones.
     state = PartialState(cpu=device.type == "cpu", timeout=timedelta(days=1))
-    count, together = _launched(), state.num_processes
-    message = f"{count} processes, but {together} can share {state.device}; start one"
-    require(count == together, message, "not-available", field="WORLD_SIZE")
+    message = f"{count} processes, but {state.num_processes} can share {state.device}; start one"
+    require(count == state.num_processes, message, "not-available", field="WORLD_SIZE")
     atexit.unregister(state.destroy_process_group)
     atexit.register(state.destroy_process_group)
     return state
@@ -105,11 +94,6 @@ def share_out(job: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return [results[i] for i in range(len(items))]
 
 
-def _launched() -> int:
-    """Return the number of processes that a launcher started; 1 without one."""
-    return int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
-
-
 @contextmanager
 def steady_memory() -> Iterator[None]:
     """Keep freed memory inside the process for reuse (Linux with glibc only).
@@ -121,12 +105,15 @@ def steady_memory() -> Iterator[None]:
     if not sys.platform.startswith("linux") or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
         yield
         return
-    for option, value in KEEP_MEMORY.items():
+    # Options of malloc.h: -1 M_TRIM_THRESHOLD, -2 M_TOP_PAD, -3 M_MMAP_THRESHOLD, -4 M_MMAP_MAX.
+    for option, value in {-4: 0, -1: 2**31 - 1, -2: 2**26}.items():
         libc.mallopt(option, value)
     try:
         yield
     finally:
-        for option, value in USUAL_MEMORY.items():
+        # What glibc's dynamic tuning, which the first call of mallopt ends, reaches in a process
+        # that frees large arrays.
+        for option, value in {-4: 2**16, -3: 2**25, -1: 2**26, -2: 2**17}.items():
             libc.mallopt(option, value)
         libc.malloc_trim(0)
 
@@ -167,5 +154,4 @@ def autocast(device: torch.device, precision: torch.dtype | None) -> AbstractCon
     """Return a context in which convolutions compute with that precision; None is float32."""
     if not torch.amp.is_autocast_available(device.type):  # the meta device computes nothing
         return nullcontext()
-    is_on = precision is not None
-    return torch.autocast(device.type, dtype=precision or torch.bfloat16, enabled=is_on)
+    return torch.autocast(device.type, precision or torch.bfloat16, precision is not None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 # Every code of an `InputError`, and what it means. Codes are stable; the wording of messages may
@@ -51,6 +51,8 @@ CODES = {
     "download": "a download that failed, or a file with another checksum than expected",
 }
 
+Place = str | Path | None
+
 
 class InputError(ValueError):
     """Report bad input. The message names the file or value, what was expected, what was found, and
@@ -65,29 +67,22 @@ class InputError(ValueError):
         file: the file or folder at fault, if there is one.
         field: the setting, argument or column at fault, such as "TrainConfig.epochs" or "--root";
             "" if there is none.
-
-    Raises:
-        KeyError: the code is not in `CODES`.
     """
 
-    def __init__(self, message: str, code: str, *, file: str | Path | None = None, field: str = ""):
+    def __init__(self, message: str, code: str, *, file: Place = None, field: str = ""):
         super().__init__(message)
-        if code not in CODES:
-            raise KeyError(code)
         self.code = code
         self.file = None if file is None else Path(file)
         self.field = field
 
 
-def require(
-    condition: bool, message: str, code: str, *, file: str | Path | None = None, field: str = ""
-) -> None:
-    """Raise `InputError(message, code, file=file, field=field)` unless the condition holds."""
-    if not condition:
+def require(ok: bool, message: str, code: str, *, file: Place = None, field: str = "") -> None:
+    """Raise `InputError(message, code, file=file, field=field)` unless a condition is met."""
+    if not ok:
         raise InputError(message, code, file=file, field=field)
 
 
-def require_known(value: object, known: Iterable[object], what: str, *, field: str = "") -> None:
+def require_known(value: object, known: Collection[object], what: str, *, field: str = "") -> None:
     """Raise `InputError` with the code "unknown-name" unless the value is one of the known ones.
 
     Args:
@@ -96,6 +91,5 @@ def require_known(value: object, known: Iterable[object], what: str, *, field: s
         what: the sort of name for the message, such as "preset".
         field: the setting, argument or option at fault; "" means that it is called `what`.
     """
-    names = list(known)
-    message = f"{what} {value!r} is unknown; expected one of: {', '.join(map(str, names))}"
-    require(value in names, message, "unknown-name", field=field or what)
+    message = f"{what} {value!r} is unknown; expected one of: {', '.join(map(str, known))}"
+    require(value in known, message, "unknown-name", field=field or what)

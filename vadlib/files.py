@@ -145,7 +145,8 @@ def require_room(folder: Path, needed: int) -> None:
 
 def is_disk_full(error: BaseException) -> bool:
     """Return True if the disk, the user's quota or the largest size of a file was reached."""
-    return _write_errno(error) in _FULL
+    # The last one is the number of Windows, which safetensors passes on.
+    return _write_errno(error) in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, 112}
 
 
 def not_written(path: Path, error: BaseException) -> InputError:
@@ -158,15 +159,9 @@ def not_written(path: Path, error: BaseException) -> InputError:
     # torch reports a full disk by positions in its file.
     is_plain = isinstance(error, (OSError, SafetensorError))
     reason = error if is_plain else "not all of it could be written"
-    message = f"{path}: cannot be written ({reason}); choose another folder (see VADLIB_CACHE, "
-    message += "VADLIB_RUNS)"
-    if is_disk_full(error):
-        return InputError(f"{message}, or make room on the disk", "disk-full", file=path)
-    return InputError(message, "not-writable", file=path)
-
-
-# The last one is the number of Windows, which safetensors passes on.
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, 112}
+    message = f"{path}: cannot be written ({reason}); make room, or set VADLIB_CACHE or VADLIB_RUNS"
+    code = "disk-full" if is_disk_full(error) else "not-writable"
+    return InputError(message, code, file=path)
 
 
 def _write_errno(error: BaseException) -> int | None:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vadlib.config import ModelConfig, require_known_field
-from vadlib.errors import require
+from vadlib.config import ModelConfig
+from vadlib.errors import require, require_known
 from vadlib.model.layers import FAST, PUBLISHED
 from vadlib.model.memory import Memory, pass_on
 
@@ -50,7 +50,7 @@ class DualPathAutoencoder(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        require_known_field(config, "network", NETWORKS)
+        require_known(config.network, NETWORKS, "ModelConfig.network")
         network = NETWORKS[config.network]
         self.config = config
         self.strides = network.strides

@@ -21,12 +21,9 @@ from vadlib.model.network import DualPathAutoencoder
 from vadlib.model.run import Run, load_weights, read_config, save_weights
 from vadlib.pseudo.mixer import PseudoAnomalyMixer
 from vadlib.training.samples import Samples, derived_generator, load_batches
-from vadlib.training.trainer import Trainer, plain_errors
+from vadlib.training.trainer import Trainer, refuse_divergence, refuse_lacks
 
-HELD_OUT = 0.125  # share of the training videos that calibrate the scores and are not trained on
 RESULTS = ("model.safetensors", "calibration.npz")  # of a finished run
-# These settings do not change what a run is, so it may be continued with others.
-FREE_SETTINGS = ("training.device", "training.workers", "training.compile")
 
 
 def fit(
@@ -86,16 +83,17 @@ def fit(
         return run
     positions, held_out = hold_out(clips)
     trainer = Trainer(run, Samples(clips, positions, mixer, config.seed))
-    with plain_errors(trainer.device), steady_memory():
-        _start(trainer, path, is_begun)
-        try:
+    try:
+        with steady_memory():
+            _start(trainer, path, is_begun)
             trainer.train(progress)
             _finish(trainer, held_out)
-        except Exception:
-            # Without a checkpoint there is nothing to continue, so no run is left behind.
-            if not is_begun and not trainer.path.exists():
-                path.unlink(missing_ok=True)
-            raise
+    except Exception as error:
+        # Without a checkpoint there is nothing to continue, so no run is left behind.
+        if not is_begun and not trainer.path.exists():
+            path.unlink(missing_ok=True)
+        refuse_lacks(error, trainer.device)
+        raise
     return run
 
 
@@ -134,10 +132,8 @@ def _finish(trainer: Trainer, held_out: list[tuple[str, np.ndarray]]) -> None:
     state, run = processes(), trainer.run
     config, model = run.config, run.model.eval()
     path = run.folder / "model.safetensors"
-    message = f"{run.folder}: diverged, not finite; lower learning_rate"
-    field = "TrainConfig.learning_rate"
     for tensor in model.state_dict().values():
-        require(bool(tensor.isfinite().all()), message, "diverged", file=run.folder, field=field)
+        refuse_divergence(bool(tensor.isfinite().all()), run.folder)
     if state.is_main_process:
         save_weights(model, path)
     state.wait_for_everyone()
@@ -156,8 +152,7 @@ def _finish(trainer: Trainer, held_out: list[tuple[str, np.ndarray]]) -> None:
             weights = score["weights"] if name in score["weights"] else score
             weights[name] = 0
     calibration = calibrate(scenes, ScoreConfig(**score))
-    is_finite = math.isfinite(calibration.threshold)
-    require(is_finite, message, "diverged", file=run.folder, field=field)
+    refuse_divergence(math.isfinite(calibration.threshold), run.folder)
     if state.is_main_process:
         calibration.save(run.folder / "calibration.npz")
     state.wait_for_everyone()
@@ -190,14 +185,14 @@ def hold_out(clips: ClipDataset) -> tuple[np.ndarray, list[tuple[str, np.ndarray
     lengths = np.array([len(frames) for frames in clips.frames])
     held_out_from = lengths.copy()
     for members in scenes.values():
-        count = max(1, round(HELD_OUT * len(members)))
+        count = max(1, round(len(members) / 8))
         spread = (np.arange(count) + 0.5) * len(members) / count
         held_out_from[np.array(members)[spread.astype(int)]] = 0
         if len(members) == 1:
             [v] = members
             held_out_from[v] = lengths[v] - max(span, lengths[v] // 5)
-            message = f"video {clips.videos[v].name}: {lengths[v]} frames; expected at least "
-            message += f"{3 * span} of a scene's only video, or another video of the scene"
+            name = clips.videos[v].name
+            message = f"{name}: {lengths[v]} frames; expected {3 * span}, or a second video"
             require(held_out_from[v] >= 2 * span, message, "too-few")
     is_split = held_out_from < lengths
     # A clip must end before this frame to be trained on.
@@ -233,8 +228,9 @@ def _require_same(run: Run, path: Path) -> None:
     stored = _flat(read_config(run.folder))
     for name, value in _flat(run.config).items():
         message = f"{path}: {name} was {stored[name]!r}, now {value!r}; choose another folder"
-        is_same = name in FREE_SETTINGS or value == stored[name]
-        require(is_same, message, "other-run", file=path, field=name)
+        # These do not change what a run is.
+        is_free = name in ("training.device", "training.workers", "training.compile")
+        require(is_free or value == stored[name], message, "other-run", file=path, field=name)
 
 
 def _flat(config: RunConfig) -> dict[str, object]:

@@ -86,7 +86,6 @@ def derived_generator(*key: int) -> torch.Generator:
 
 
 def _collate(samples: list[tuple[Tensor, Tensor, Outcome]]) -> Batch:
-    normal = torch.stack([sample[0] for sample in samples])
-    inputs = torch.stack([sample[1] for sample in samples])
-    outcomes = [sample[2] for sample in samples]
-    return Batch(normal, inputs, torch.tensor([o.success for o in outcomes]), outcomes)
+    columns = list(zip(*samples, strict=True))
+    is_pseudo = torch.tensor([outcome.success for outcome in columns[2]])
+    return Batch(torch.stack(columns[0]), torch.stack(columns[1]), is_pseudo, list(columns[2]))

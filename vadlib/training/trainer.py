@@ -9,9 +9,8 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -71,13 +70,12 @@ class Trainer:
         require(size >= processes().num_processes, message, "conflict", field=field)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.config.learning_rate)
         self.per_epoch = n // size
-        self.step = 0
+        self.step = self.bad_steps = 0
         # Of the current epoch: each term's sum over its clips and their number, and what the mixer
         # made and could not make.
         self.sums: dict[str, list[float]] = {}
         self.counts: dict[str, int] = {}
         self.history: list[dict[str, float]] = []  # a row for each finished epoch
-        self.bad_steps = 0
         self.saved = time.monotonic()
 
     @cached_property
@@ -116,7 +114,7 @@ class Trainer:
                 self.history.append({"epoch": epoch + 1} | means | self.counts)
                 self.sums, self.counts = {}, {}
                 self.save()
-        self.write_history()  # it may be older than the checkpoint
+        self.save()  # history.csv may be older than the checkpoint
 
     def workers(self) -> int:
         """Return how many processes read clips ahead."""
@@ -128,8 +126,11 @@ class Trainer:
 
         A non-finite loss or gradient leaves the weights as they are.
         """
+        # The rate rises over the first 2% of the steps, then falls to 0 along half a cosine.
+        factor = min(1.0, (self.step + 1) / max(1, steps // 50))
+        factor *= 0.5 * (1 + math.cos(math.pi * self.step / steps))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * schedule(self.step, steps)
+            group["lr"] = self.config.learning_rate * factor
         clips = [part.to(self.device, non_blocking=True) for part in batch[:3]]
         # The forward pass changes batch norm's statistics.
         buffers = [buffer.clone() for buffer in self.model.buffers()]
@@ -158,16 +159,17 @@ class Trainer:
             for name, count in zip(counts, totals.tolist(), strict=True):
                 self.counts[name] = self.counts.get(name, 0) + count
         self.bad_steps = 0 if is_finite else self.bad_steps + 1
-        message = f"training diverged ({self.bad_steps} non-finite steps); lower learning_rate"
-        field = "TrainConfig.learning_rate"
-        require(self.bad_steps < MAX_BAD_STEPS, message, "diverged", field=field)
+        refuse_divergence(self.bad_steps < MAX_BAD_STEPS, self.run.folder)
         for name, term in terms.items() if is_finite else ():
             total, clips = self.sums.get(name, [0.0, 0.0])
             added = float(term.clips)
             self.sums[name] = [total + float(term.value) * added, clips + added]
 
     def save(self) -> None:
-        """Write `state.pt` and `history.csv`, atomically, in the main process."""
+        """Write `state.pt` and `history.csv`, atomically, in the main process.
+
+        A row of `history.csv` holds the mean of each term over an epoch's clips, and the counts.
+        """
         self.saved = time.monotonic()
         if not processes().is_main_process:
             return
@@ -175,11 +177,7 @@ class Trainer:
         state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         with atomic(self.path) as temporary:
             torch.save(state, temporary)
-        self.write_history()
-
-    def write_history(self) -> None:
-        """Write `history.csv`: the mean of each term over an epoch's clips, and the counts."""
-        if self.history and processes().is_main_process:
+        if self.history:
             columns = max(self.history, key=len)  # an epoch of skipped steps has no terms
             path = self.path.with_name("history.csv")
             with atomic(path) as temporary, temporary.open("w", newline="") as file:
@@ -213,26 +211,19 @@ class Trainer:
             warnings.warn(f"{message}; the weights will differ", stacklevel=2)
 
 
-def schedule(step: int, steps: int) -> float:
-    """Return the factor of the learning rate: it rises over the first 2% of the steps, then falls
-    to 0 along half a cosine.
-    """
-    warm = max(1, steps // 50)
-    return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
+def refuse_divergence(ok: bool, folder: Path) -> None:
+    """Raise `InputError` for a run's folder unless its training is still finite."""
+    message = f"{folder}: training diverged, not finite; lower learning_rate"
+    require(ok, message, "diverged", file=folder, field="TrainConfig.learning_rate")
 
 
-@contextmanager
-def plain_errors(device: torch.device) -> Iterator[None]:
-    """Translate out-of-memory and compiler errors into an `InputError` with advice."""
-    try:
-        yield
-    except RuntimeError as error:
-        message = f"out of memory on {device}; lower batch_size, size or crop"
-        # Without enough memory on a CPU, PyTorch raises a plain RuntimeError of its allocator.
-        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
-            raise InputError(message, "out-of-memory", field="TrainConfig.batch_size") from error
-        reason = str(error).partition("\n")[0]
-        message = f"the model cannot be compiled ({reason}); set compile to false"
-        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            raise InputError(message, "not-available", field="TrainConfig.compile") from error
-        raise
+def refuse_lacks(error: Exception, device: torch.device) -> None:
+    """Raise `InputError` with advice where an error means too little memory or no compiler."""
+    # Without enough memory on a CPU, PyTorch raises a plain RuntimeError of its allocator.
+    is_full = isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    message = f"out of memory on {device}; lower batch_size, size or crop"
+    require(not is_full, message, "out-of-memory", field="TrainConfig.batch_size")
+    is_compiler = type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
+    reason = str(error).partition("\n")[0]
+    message = f"the model cannot be compiled ({reason}); set compile to false"
+    require(not is_compiler, message, "not-available", field="TrainConfig.compile")
