@@ -16,9 +16,12 @@ from vadlib.pseudo import kinds as builtin
 from vadlib.pseudo.kinds import PseudoAnomaly, PseudoClip
 
 # A kind in this table can be chosen by name. It joins no preset by that.
-TABLE: list[type[PseudoAnomaly]] = [builtin.SkipFrames, builtin.ShuffleMotion]
-TABLE += [builtin.AddNoise, builtin.PasteObjects]
-KINDS = {kind.name: kind for kind in TABLE}
+KINDS: dict[str, type[PseudoAnomaly]] = {
+    "skip": builtin.SkipFrames,
+    "shuffle": builtin.ShuffleMotion,
+    "noise": builtin.AddNoise,
+    "object": builtin.PasteObjects,
+}
 
 
 class Outcome(NamedTuple):
