@@ -36,11 +36,13 @@ app.add_typer(data_app, name="data")
 
 CHECKOUT = Path(__file__).parents[1]
 NAMES = f"{', '.join(catalog.DATASETS)} (your own videos)"
+CARDS = catalog.DATASETS.items()
+TRUTHS = [f"{name}: {', '.join(card.ground_truths)}" for name, card in CARDS if card.ground_truths]
 Text = str | None
 
 Name = Annotated[str, typer.Argument(help=NAMES)]
 Root = Annotated[Path | None, _path("folder of the datasets; default: VADLIB_DATA, else ./data")]
-Truth = Annotated[Text, _option("of avenue: vol or community")]
+Truth = Annotated[Text, _option(f"of {'; '.join(TRUTHS)}")]
 RunName = Annotated[Path, _path("a run's folder; or ped2, synthetic", typer.Argument)]
 Device = Annotated[Text, _option("auto, cpu, cuda or mps")]
 Json = Annotated[bool, _option("print JSON", "--json")]

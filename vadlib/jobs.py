@@ -154,7 +154,10 @@ def evaluate_run(
     if result.metrics:
         results = {"all": result}
         if protocol == "center":
-            results[protocol] = evaluate_videos(run, videos, device, progress, protocol)
+            centre = evaluate_videos(run, videos, device, progress, protocol)
+            # Without the error maps, which take 1.5 GB for a large set.
+            parts = {name: replace(part, maps=None) for name, part in centre.videos.items()}
+            results[protocol] = replace(centre, videos=parts)
         result.metrics.update(dataset=data, protocols={})
         _measure_protocols(results, copy, videos, run)
     if with_baselines and result.metrics.get("micro_auc_raw") is not None:
