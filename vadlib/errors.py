@@ -92,4 +92,4 @@ def require_known(value: object, known: Collection[object], what: str, *, field:
         field: the setting, argument or option at fault; "" means that it is called `what`.
     """
     message = f"{what} {value!r} is unknown; expected one of: {', '.join(map(str, known))}"
-    require(value in known, message, "unknown-name", field=field or what)
+    require(value in list(known), message, "unknown-name", field=field or what)
